@@ -1,0 +1,100 @@
+"""Discovery, registration and dispatch of machine-learning plugins.
+
+Authors decorate functions or a class and publish the module as an entry point of the group
+`aimm.plugins`; hosts call `initialize` at start; callers use `exec_fit` and its siblings.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aimm_plugins._actions import Action
+from aimm_plugins._api import (
+    current_report,
+    exec_data_access,
+    exec_deserialize,
+    exec_fit,
+    exec_instantiate,
+    exec_predict,
+    exec_serialize,
+    get_plugin_manager,
+    initialize,
+    providers,
+    unload_all,
+)
+from aimm_plugins._decorators import (
+    data_access,
+    deserialize,
+    fit,
+    instantiate,
+    predict,
+    serialize,
+)
+from aimm_plugins._hooks import Result, hookimpl
+from aimm_plugins._model import Model, model
+from aimm_plugins._provenance import Provenance
+from aimm_plugins._registry import Provider
+from aimm_plugins._report import Finding, PluginRecord, Report
+from aimm_plugins._state import StateCallback
+from aimm_plugins.errors import (
+    AimmPluginsError,
+    ConfigError,
+    DeclarationError,
+    PluginConflictError,
+    PluginImportError,
+    PluginLoadError,
+    UnknownPluginError,
+)
+
+if TYPE_CHECKING:
+    __version__: str
+
+__all__ = [
+    "Action",
+    "AimmPluginsError",
+    "ConfigError",
+    "DeclarationError",
+    "Finding",
+    "Model",
+    "PluginConflictError",
+    "PluginImportError",
+    "PluginLoadError",
+    "PluginRecord",
+    "Provenance",
+    "Provider",
+    "Report",
+    "Result",
+    "StateCallback",
+    "UnknownPluginError",
+    "current_report",
+    "data_access",
+    "deserialize",
+    "exec_data_access",
+    "exec_deserialize",
+    "exec_fit",
+    "exec_instantiate",
+    "exec_predict",
+    "exec_serialize",
+    "fit",
+    "get_plugin_manager",
+    "hookimpl",
+    "initialize",
+    "instantiate",
+    "model",
+    "predict",
+    "providers",
+    "serialize",
+    "unload_all",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Asking for the version reads metadata, which costs more than the rest of this import.
+    if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return version("aimm-plugins")
+        except PackageNotFoundError:  # run from a checkout that was not installed
+            return "0+unknown"
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

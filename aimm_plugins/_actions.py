@@ -1,0 +1,78 @@
+"""The six actions, as one table: whatever differs between them is a column here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Action = Literal["data_access", "instantiate", "fit", "predict", "serialize", "deserialize"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionSpec:
+    """What the framework has to know of one action.
+
+    Attributes:
+        name: The action.
+        hook: Its hook in the plugin manager.
+        key_argument: What callers and hooks call the key.
+        takes: The argument between key and callback: `"instance"`, `"instance_bytes"` or `None`.
+        free_arguments: Whether a callback and the caller's own arguments are passed.
+    """
+
+    name: Action
+    hook: str
+    key_argument: Literal["name", "model_type"]
+    takes: Literal["instance", "instance_bytes"] | None
+    free_arguments: bool
+
+
+ACTIONS: dict[Action, ActionSpec] = {
+    spec.name: spec
+    for spec in (
+        ActionSpec(
+            name="data_access",
+            hook="aimm_data_access",
+            key_argument="name",
+            takes=None,
+            free_arguments=True,
+        ),
+        ActionSpec(
+            name="instantiate",
+            hook="aimm_instantiate",
+            key_argument="model_type",
+            takes=None,
+            free_arguments=True,
+        ),
+        ActionSpec(
+            name="fit",
+            hook="aimm_fit",
+            key_argument="model_type",
+            takes="instance",
+            free_arguments=True,
+        ),
+        ActionSpec(
+            name="predict",
+            hook="aimm_predict",
+            key_argument="model_type",
+            takes="instance",
+            free_arguments=True,
+        ),
+        ActionSpec(
+            name="serialize",
+            hook="aimm_serialize",
+            key_argument="model_type",
+            takes="instance",
+            free_arguments=False,
+        ),
+        ActionSpec(
+            name="deserialize",
+            hook="aimm_deserialize",
+            key_argument="model_type",
+            takes="instance_bytes",
+            free_arguments=False,
+        ),
+    )
+}
+
+assert tuple(ACTIONS) == get_args(Action)

@@ -1,0 +1,241 @@
+"""The book of declarations: which module declared what, whoever uses it later.
+
+Decorators write here and nothing else does. The book knows nothing of plugins: it keeps facts by
+module, so that a module that failed can be forgotten and a module that Python will not execute a
+second time can be registered again. Who owns a declaration is the registry's business.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from aimm_plugins._actions import Action
+from aimm_plugins._provenance import short_file
+from aimm_plugins.errors import DeclarationError
+
+
+# Compared by identity: two declarations are the same only if they are one event.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Declaration:
+    """One decorated function, or one method of a model class, for one action and one key.
+
+    Attributes:
+        action: The action.
+        key: The data access name or model type.
+        target: The very object that was decorated: a function or a class.
+        function: What is called: the function, the class, or the class's method.
+        method: Name of the method to look up on the instance, for model classes.
+        module: The module whose code called the decorator.
+        body: The module during whose import this happened; `None` outside an import.
+        importer: Module of the plugin whose loading was under way; `None` by hand.
+        file: Source file of the decorator call.
+        line: Its line, from 1.
+        state_cb_arg_name: Keyword that takes the state callback, if any.
+        instance_arg_name: Keyword that takes the instance; `None` for the first positional one.
+        returns_instance: Whether a predict function itself returns `(instance, prediction)`.
+    """
+
+    action: Action
+    key: str
+    target: Callable[..., Any]
+    function: Callable[..., Any]
+    method: str | None = None
+    module: str
+    body: str | None
+    importer: str | None
+    file: str
+    line: int
+    state_cb_arg_name: str | None = None
+    instance_arg_name: str | None = None
+    returns_instance: bool = False
+
+    @property
+    def home(self) -> str:
+        """The module whose page in the book holds this."""
+        return self.body or self.module
+
+    @property
+    def qualname(self) -> str:
+        """Dotted name of the function within its module."""
+        name = getattr(self.function, "__qualname__", None)
+        return name if isinstance(name, str) else type(self.function).__name__
+
+    @property
+    def place(self) -> str:
+        """`pkg/module.py:14`."""
+        return f"{short_file(self.file, self.module)}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class CallSite:
+    """Where a decorator was called, as the stack tells."""
+
+    module: str
+    file: str
+    line: int
+    body: str | None
+    spec: object | None
+
+
+@dataclass(slots=True)
+class _Page:
+    """What one execution of a module declared."""
+
+    spec: object | None
+    importing: bool
+    declared: dict[tuple[Action, str], Declaration] = field(default_factory=dict)
+
+
+_importer: ContextVar[str | None] = ContextVar("aimm_plugins_importer", default=None)
+
+
+@contextmanager
+def importing(module: str) -> Iterator[None]:
+    """While open, declarations made by this thread are staged for the plugin `module`."""
+    token = _importer.set(module)
+    try:
+        yield
+    finally:
+        _importer.reset(token)
+
+
+def call_site(depth: int) -> CallSite:
+    """Where the decorator `depth` frames up was called, and which module's import that is part of.
+
+    Python marks a module's spec while the module's body runs (`_initializing`); the innermost
+    frame whose module is so marked is the import that a declaration belongs to. A reloaded module
+    is not marked, which is what tells a reload from a first import.
+    """
+    frame: FrameType | None = sys._getframe(depth + 1)
+    assert frame is not None
+    name = frame.f_globals.get("__name__")
+    module = name if isinstance(name, str) else "__main__"
+    file, line = frame.f_code.co_filename, frame.f_lineno
+    while frame is not None:
+        spec = frame.f_globals.get("__spec__")
+        if spec is not None and getattr(spec, "_initializing", False):
+            body = frame.f_globals.get("__name__")
+            if isinstance(body, str):
+                return CallSite(module, file, line, body, spec)
+        frame = frame.f_back
+    return CallSite(module, file, line, None, None)
+
+
+Listener = Callable[[Sequence[Declaration], Sequence[Declaration]], None]
+
+
+class Book:
+    """All declarations of the process, a page a module.
+
+    Thread-safe. The lock is held for moments only and never while a module is imported, so that
+    it cannot form a deadlock with the import lock. The registry uses the same lock, since a
+    declaration made by hand changes both.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self._pages: dict[str, _Page] = {}
+        self._listener: Listener | None = None
+        self.ever_used = False
+
+    def connect(self, listener: Listener) -> None:
+        """Have what is declared by hand, outside any loading, told to `listener` at once.
+
+        Args:
+            listener: Called with the new declarations and those they replace, before anything
+                is kept; what it raises refuses them all.
+        """
+        self._listener = listener
+
+    def add(self, declarations: Sequence[Declaration], site: CallSite) -> None:
+        """Keep all of `declarations`, made by one decorator call, or none.
+
+        Raises:
+            DeclarationError: The module's import already declared one of them.
+            PluginConflictError: Made by hand, and another plugin provides the key already.
+        """
+        home = site.body or site.module
+        with self.lock:
+            page = self._pages.get(home)
+            gone: list[Declaration] = []
+            if page is None or (site.body is not None and page.spec is not site.spec):
+                # The body runs anew: what an earlier run declared, failed or not, is over.
+                gone = list(page.declared.values()) if page else []
+                page = _Page(spec=site.spec, importing=site.body is not None)
+            elif site.body is not None:
+                self._refuse_twice(declarations, page)
+            gone += [
+                page.declared[slot]
+                for each in declarations
+                if (slot := (each.action, each.key)) in page.declared
+            ]
+            self.ever_used = True
+            if self._listener is not None and _importer.get() is None:
+                self._listener(declarations, gone)
+            self._pages[home] = page
+            for each in declarations:
+                page.declared[each.action, each.key] = each
+
+    @staticmethod
+    def _refuse_twice(declarations: Sequence[Declaration], page: _Page) -> None:
+        for each in declarations:
+            first = page.declared.get((each.action, each.key))
+            if first is not None and first.body is not None:
+                raise DeclarationError(
+                    f"{each.module} declares {each.action}:{each.key} a second time; the first "
+                    f"is at {first.file}:{first.line}. Remove one, or give it another key.",
+                    file=each.file,
+                    line=each.line,
+                )
+
+    def sweep(self) -> list[Declaration]:
+        """Forget the pages of imports that failed, and return what stood on them.
+
+        A module that failed is no longer in `sys.modules` under the spec that it began with.
+        """
+        gone: list[Declaration] = []
+        with self.lock:
+            for name, page in list(self._pages.items()):
+                if not page.importing or getattr(page.spec, "_initializing", False):
+                    continue
+                if getattr(sys.modules.get(name), "__spec__", None) is page.spec:
+                    page.importing = False
+                else:
+                    del self._pages[name]
+                    gone += page.declared.values()
+        return gone
+
+    def unfinished(self, module: str) -> bool:
+        """Whether a module's import was not seen to end yet. Takes no lock."""
+        page = self._pages.get(module)
+        return page is not None and page.importing
+
+    def declarations(self) -> list[Declaration]:
+        """All that is declared, in the order in which modules first declared something."""
+        with self.lock:
+            return [each for page in self._pages.values() for each in page.declared.values()]
+
+
+BOOK = Book()
+"""The process's book. Decorators have nowhere else to write to, so there is one."""
+
+if hasattr(os, "register_at_fork"):
+    # A lock that another thread holds at a fork stays held in the child for ever.
+    os.register_at_fork(
+        before=BOOK.lock.acquire,
+        after_in_parent=BOOK.lock.release,
+        after_in_child=BOOK.lock.release,
+    )
+
+
+def current_importer() -> str | None:
+    """Module of the plugin that this thread is loading."""
+    return _importer.get()

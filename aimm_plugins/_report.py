@@ -1,0 +1,210 @@
+"""The account of a call: a record for each plugin, and findings that are no plugin's failure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from aimm_plugins._actions import Action
+from aimm_plugins._provenance import Provenance
+
+Source = Literal["config", "entry_point"]
+Origin = Literal["index", "local", "url", "vcs", "editable", "unknown"]
+State = Literal[
+    "loaded",
+    "deferred",
+    "failed",
+    "denied",
+    "shadowed",
+    "planned",
+    "undone",
+    "removed",
+    "missing",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something an operator should know that is no plugin's failure.
+
+    Attributes:
+        code: Stable name of the kind, such as `broken-metadata`.
+        subject: What it is about: a distribution, a rule, a module, a folder.
+        message: What was found.
+        place: File, folder or config line, where there is one.
+        remedy: What to do about it, where something can be done.
+    """
+
+    code: str
+    subject: str
+    message: str
+    place: str | None = None
+    remedy: str | None = None
+
+    def __str__(self) -> str:
+        place = f" ({self.place})" if self.place else ""
+        remedy = f" {self.remedy}" if self.remedy else ""
+        return f"{self.code}: {self.subject}: {self.message}{place}{remedy}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-serializable, as in `schemas/report.yaml`."""
+        return {
+            "code": self.code,
+            "subject": self.subject,
+            "message": self.message,
+            "place": self.place,
+            "remedy": self.remedy,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginRecord:
+    """What became of one plugin.
+
+    Attributes:
+        name: The config name or the entry point's name.
+        source: Whether a conf or an entry point brought it.
+        module: The module to import.
+        attribute: The object within it, for an entry point `module:object`.
+        distribution: What pip installed, or `None` where no distribution owns the module.
+        version: Its version; `None` where there is no distribution or it cannot be read.
+        origin: Where pip got it from; `None` without a distribution.
+        state: What became of it.
+        provides: The (action, key) pairs that calls reach it by, sorted.
+        error: What went wrong. A `loaded` plugin may have one: it lost a key to a conflict.
+        reason: The rule, with its place, behind a state other than `loaded`.
+        import_seconds: Wall time of its import in seconds; `None` where nothing was imported.
+        entry_point: The metadata line, `name = value`.
+        config_place: Where a conf names it.
+        file: Source file, where known.
+    """
+
+    name: str
+    source: Source
+    module: str
+    attribute: str | None = None
+    distribution: str | None = None
+    version: str | None = None
+    origin: Origin | None = None
+    state: State = "planned"
+    provides: tuple[tuple[Action, str], ...] = ()
+    error: BaseException | None = field(default=None, compare=False)
+    reason: str | None = None
+    import_seconds: float | None = field(default=None, compare=False)
+    entry_point: str | None = None
+    config_place: str | None = None
+    file: str | None = None
+
+    @property
+    def provenance(self) -> Provenance:
+        """Who this plugin is."""
+        return Provenance(
+            module=self.module,
+            distribution=self.distribution,
+            version=self.version,
+            entry_point=self.entry_point,
+            config_place=self.config_place,
+            file=self.file,
+        )
+
+    @property
+    def identity(self) -> tuple[str, str, str, str | None]:
+        """What makes two records the account of one plugin."""
+        return (self.source, self.name, self.module, self.attribute)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-serializable, as in `schemas/report.yaml`."""
+        error = None
+        if self.error is not None:
+            error = {"type": type(self.error).__name__, "message": safe_text(self.error)}
+        return {
+            "name": self.name,
+            "source": self.source,
+            "module": self.module,
+            "distribution": self.distribution,
+            "version": self.version,
+            "origin": self.origin,
+            "state": self.state,
+            "provides": [{"action": action, "key": key} for action, key in self.provides],
+            "error": error,
+            "reason": self.reason,
+            "import_seconds": self.import_seconds,
+            "entry_point": self.entry_point,
+            "file": self.file,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The account of one call, or of what is registered now.
+
+    Attributes:
+        plugins: A record for each plugin, in the order of loading.
+        findings: What is no plugin's failure; these never fail a strict call.
+    """
+
+    plugins: tuple[PluginRecord, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed and nothing that is required is missing."""
+        return not any(
+            record.error is not None or record.state in ("failed", "missing")
+            for record in self.plugins
+        )
+
+    @property
+    def failures(self) -> tuple[PluginRecord, ...]:
+        """The records that carry an error."""
+        return tuple(record for record in self.plugins if record.error is not None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-serializable; `schemas/report.yaml` describes it."""
+        return {
+            "ok": self.ok,
+            "plugins": [record.to_dict() for record in self.plugins],
+            "findings": [finding.to_dict() for finding in self.findings],
+        }
+
+    def __str__(self) -> str:
+        if not self.plugins and not self.findings:
+            return "no plugins"
+        rows = [
+            (record.state, record.name, *record.provenance.columns()) for record in self.plugins
+        ]
+        lines = []
+        for record, row in zip(self.plugins, _aligned(rows), strict=True):
+            lines.append(row)
+            if record.provides:
+                pairs = ", ".join(f"{action}:{key}" for action, key in record.provides)
+                lines.append(f"    provides {pairs}")
+            if record.reason:
+                lines.append(f"    reason: {record.reason}")
+            if record.error is not None:
+                text = f"{type(record.error).__name__}: {safe_text(record.error)}"
+                lines.append("    error: " + text.replace("\n", "\n    "))
+        lines += [f"finding  {finding}" for finding in self.findings]
+        return "\n".join(lines)
+
+
+def safe_text(error: BaseException) -> str:
+    """`str(error)`, or the name of its class where its own `__str__` raises."""
+    try:
+        return str(error)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # whatever a stranger's __str__ does, the report must be written
+        return f"<unprintable {type(error).__name__}>"
+
+
+def _aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:
+    table = list(rows)
+    if not table:
+        return []
+    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in table
+    ]

@@ -1,0 +1,192 @@
+"""Every exception that this package raises on its own account.
+
+    AimmPluginsError
+    ├── ConfigError            (also ValueError)       a conf, policy or job that cannot be read
+    ├── DeclarationError       (also ValueError)       a decorator used wrongly
+    ├── PluginLoadError        (also ExceptionGroup)   plugins that failed to load, one member each
+    ├── PluginImportError      (also ImportError)      carries what cannot be a member of that group
+    ├── PluginConflictError    (also ValueError)       two plugins provide one action and key
+    └── UnknownPluginError     (also LookupError, ValueError)   nobody provides the action and key
+
+Each holds its whole message as its one `str` argument and its data as attributes with defaults:
+that is what survives pickling in both directions, so that errors can cross process borders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from aimm_plugins._provenance import Provenance
+    from aimm_plugins._report import Report
+
+__all__ = [
+    "AimmPluginsError",
+    "ConfigError",
+    "DeclarationError",
+    "PluginConflictError",
+    "PluginImportError",
+    "PluginLoadError",
+    "UnknownPluginError",
+]
+
+
+class AimmPluginsError(Exception):
+    """Base of all errors of this package."""
+
+
+class ConfigError(AimmPluginsError, ValueError):
+    """A conf, a policy or a job that is not what its schema says.
+
+    Args:
+        message: What is wrong, without the place.
+        file: The file, as the host named it; `None` for a mapping.
+        line: Line in `file`, from 1.
+        column: Column in `line`, from 1.
+        path: Keys and indices from the document's root to the fault.
+        expected: What would have been right.
+    """
+
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+    path: tuple[str | int, ...] = ()
+    expected: str | None = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: str | None = None,
+        line: int | None = None,
+        column: int | None = None,
+        path: Sequence[str | int] = (),
+        expected: str | None = None,
+    ) -> None:
+        where = ":".join(str(part) for part in (file, line, column) if part is not None)
+        text = f"{where}: " if where else ""
+        if path:
+            text += f"at {spell_path(path)}: "
+        text += message
+        if expected:
+            text += f" (expected {expected})"
+        super().__init__(text)
+        self.file, self.line, self.column = file, line, column
+        self.path, self.expected = tuple(path), expected
+
+
+def spell_path(path: Sequence[str | int]) -> str:
+    """`("entry_points", "deny", 0)` as `entry_points.deny[0]`."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+class DeclarationError(AimmPluginsError, ValueError):
+    """A decorator was used wrongly; the message names the file and line of the decorator.
+
+    Attributes:
+        file: Source file of the faulty declaration.
+        line: Its line, from 1.
+    """
+
+    file: str | None = None
+    line: int | None = None
+
+    def __init__(self, message: str, *, file: str | None = None, line: int | None = None) -> None:
+        super().__init__(f"{file}:{line}: {message}" if file else message)
+        self.file, self.line = file, line
+
+
+class PluginImportError(AimmPluginsError, ImportError):
+    """A plugin failed with something that cannot be a member of `PluginLoadError` itself.
+
+    Such as `SystemExit`, `asyncio.CancelledError` or an exception that cannot be pickled.
+    The original is the `__cause__`.
+    """
+
+
+class PluginConflictError(AimmPluginsError, ValueError):
+    """Two or more plugins provide the same key for the same action.
+
+    Attributes:
+        action: The action.
+        key: The data access name or model type.
+        providers: Who provides it, in the order of loading.
+    """
+
+    action: str | None = None
+    key: str | None = None
+    providers: tuple[Provenance, ...] = ()
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        action: str | None = None,
+        key: str | None = None,
+        providers: Sequence[Provenance] = (),
+    ) -> None:
+        super().__init__(message)
+        self.action, self.key, self.providers = action, key, tuple(providers)
+
+
+class UnknownPluginError(AimmPluginsError, LookupError, ValueError):
+    """No registered plugin provides the key for the action.
+
+    Attributes:
+        action: The action asked for.
+        key: The key asked for.
+        nearest: Known keys of that action that look alike, best first.
+    """
+
+    action: str | None = None
+    key: str | None = None
+    nearest: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        action: str | None = None,
+        key: str | None = None,
+        nearest: Sequence[str] = (),
+    ) -> None:
+        super().__init__(message)
+        self.action, self.key, self.nearest = action, key, tuple(nearest)
+
+
+class PluginLoadError(AimmPluginsError, ExceptionGroup[Exception]):
+    """Plugins that failed to load under `on_error: strict`, or on their first call when lazy.
+
+    Its members are the plugins' own exceptions, one a failed plugin, each with a note that names
+    the plugin. Use `except*` to pick some of them.
+
+    Attributes:
+        report: The account of the whole call, or `None`.
+    """
+
+    report: Report | None = None
+
+    # An exception group takes its arguments in `__new__`, and `derive` must be given back the
+    # same class, else `except*` loses both the class and the report.
+    def __new__(
+        cls, message: str, exceptions: Sequence[Exception], report: Report | None = None
+    ) -> Self:
+        self = super().__new__(cls, message, exceptions)
+        self.report = report
+        return self
+
+    def __init__(
+        self, message: str, exceptions: Sequence[Exception], report: Report | None = None
+    ) -> None:
+        super().__init__(message, exceptions)
+
+    def derive(self, excs: Sequence[Exception]) -> PluginLoadError:  # type: ignore[override]  # typeshed: a generic group
+        return PluginLoadError(self.message, excs, self.report)
+
+    def __str__(self) -> str:
+        # The plain `str` of a group counts its members and says nothing of them.
+        return self.message
