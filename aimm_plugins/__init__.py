@@ -19,6 +19,7 @@ from aimm_plugins._api import (
     exec_serialize,
     get_plugin_manager,
     initialize,
+    plan,
     providers,
     unload_all,
 )
@@ -81,6 +82,7 @@ __all__ = [
     "initialize",
     "instantiate",
     "model",
+    "plan",
     "predict",
     "providers",
     "serialize",

@@ -44,6 +44,23 @@ def initialize(conf: Mapping[str, object] | str | os.PathLike[str] | None = None
     return _lifecycle.initialize(RUNTIME, conf)
 
 
+def plan(conf: Mapping[str, object] | str | os.PathLike[str] | None = None) -> Report:
+    """What `initialize` would do, without running any plugin code.
+
+    Args:
+        conf: As for `initialize`.
+
+    Returns:
+        A record for each plugin, `planned` or `denied` with the rule, in the order of loading.
+
+    Raises:
+        ConfigError: The conf is wrong.
+    """
+    from aimm_plugins import _lifecycle
+
+    return _lifecycle.plan(RUNTIME, conf)
+
+
 def unload_all() -> None:
     """Empty the registry: afterwards no key can be called.
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from aimm_plugins.errors import ConfigError, spell_path
 
@@ -79,7 +79,7 @@ class Config:
         return f"conf {spell_path(path)}"
 
 
-class _Unsound(Exception):
+class _UnsoundError(Exception):
     """The conf does not parse; the schema will say why."""
 
 
@@ -123,7 +123,7 @@ def parse(
     """
     try:
         config = _parse(data, document, prefix)
-    except _Unsound:
+    except _UnsoundError:
         validate(data, "plugins", document=document, prefix=prefix)
         raise AssertionError("the schema accepts a conf that does not parse") from None
     _check_versions(config)
@@ -133,20 +133,20 @@ def parse(
 def _parse(data: object, document: Document | None, prefix: tuple[str | int, ...]) -> Config:
     top = _mapping(data, {"names", "entry_points", "prefer", "on_error"})
     if "names" not in top:
-        raise _Unsound
+        raise _UnsoundError
     rules = _mapping(top.get("entry_points", {}), {"enabled", "allow", "deny"})
     enabled = rules.get("enabled", True)
     if not isinstance(enabled, bool):
-        raise _Unsound
+        raise _UnsoundError
     preferences = top.get("prefer", {})
     if not isinstance(preferences, Mapping) or not all(
         isinstance(key, str) and key and isinstance(value, str) and value
         for key, value in preferences.items()
     ):
-        raise _Unsound
-    on_error = top.get("on_error", "strict")
-    if on_error not in ("strict", "isolate"):
-        raise _Unsound
+        raise _UnsoundError
+    on_error: OnError = top.get("on_error", "strict")
+    if on_error not in get_args(OnError):
+        raise _UnsoundError
     return Config(
         names=_texts(top["names"]),
         entry_points=EntryPointRules(
@@ -155,7 +155,7 @@ def _parse(data: object, document: Document | None, prefix: tuple[str | int, ...
             deny=_requirements(rules.get("deny", [])),
         ),
         prefer=dict(preferences),
-        on_error=cast(OnError, on_error),
+        on_error=on_error,
         document=document,
         prefix=prefix,
     )
@@ -163,23 +163,23 @@ def _parse(data: object, document: Document | None, prefix: tuple[str | int, ...
 
 def _mapping(value: object, known: set[str]) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise _Unsound
+        raise _UnsoundError
     for key in value:
         if not isinstance(key, str) or not (key in known or key.startswith("x-")):
-            raise _Unsound
+            raise _UnsoundError
     return value
 
 
 def _texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
-        raise _Unsound
+        raise _UnsoundError
     return tuple(value)
 
 
 def _requirements(value: object) -> tuple[str, ...]:
     texts = _texts(value)
     if not all(_REQUIREMENT.fullmatch(text) for text in texts):
-        raise _Unsound
+        raise _UnsoundError
     return texts
 
 
@@ -309,9 +309,7 @@ def _explain(fault: Any, path: tuple[str | int, ...]) -> tuple[str, str | None, 
         return f"key {missing[0]!r} is missing", None, None
     if fault.validator == "additionalProperties":
         known = list(fault.schema.get("properties", {}))
-        unknown = next(
-            key for key in value if key not in known and not str(key).startswith("x-")
-        )
+        unknown = next(key for key in value if key not in known and not str(key).startswith("x-"))
         near = get_close_matches(str(unknown), known, n=1, cutoff=0.5)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         return f"unknown key {unknown!r}{hint}", "one of " + ", ".join(sorted(known)), str(unknown)
@@ -320,9 +318,11 @@ def _explain(fault: Any, path: tuple[str | int, ...]) -> tuple[str, str | None, 
         names = wanted if isinstance(wanted, list) else [wanted]
         return f"{_shown(value)} is of the wrong type", " or ".join(map(_type_name, names)), None
     if fault.validator == "enum":
-        return f"{_shown(value)} is not known here", "one of " + ", ".join(
-            str(each) for each in fault.validator_value
-        ), None
+        return (
+            f"{_shown(value)} is not known here",
+            "one of " + ", ".join(str(each) for each in fault.validator_value),
+            None,
+        )
     if fault.validator == "minLength":
         return "is empty", description, None
     if fault.validator == "pattern":

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -98,7 +98,7 @@ _importer: ContextVar[str | None] = ContextVar("aimm_plugins_importer", default=
 
 
 @contextmanager
-def importing(module: str) -> Iterator[None]:
+def importing(module: str) -> Generator[None]:
     """While open, declarations made by this thread are staged for the plugin `module`."""
     token = _importer.set(module)
     try:

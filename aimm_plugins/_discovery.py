@@ -28,7 +28,7 @@ from aimm_plugins._provenance import Provenance
 from aimm_plugins._report import Finding, Origin
 
 if TYPE_CHECKING:
-    import importlib_metadata
+    pass
 
 GROUP = "aimm.plugins"
 _LOG = logging.getLogger("aimm_plugins")
@@ -205,7 +205,9 @@ def scan(path: Sequence[str] | None = None) -> Scan:
         _ask_importlib_metadata(lambda item=item: _on_path(item), infos, foreign, findings)
     if path is None:
         for finder in _unusual_finders():
-            _ask_importlib_metadata(lambda finder=finder: _of_finder(finder), infos, foreign, findings)
+            _ask_importlib_metadata(
+                lambda finder=finder: _of_finder(finder), infos, foreign, findings
+            )
 
     candidates: list[Candidate] = []
     for info in infos.values():
@@ -310,9 +312,7 @@ def _unreadable(path: str, subject: str, why: str) -> Finding:
     )
 
 
-def _parse(
-    content: bytes, path: str, findings: list[Finding]
-) -> Iterator[tuple[str, str]]:
+def _parse(content: bytes, path: str, findings: list[Finding]) -> Iterator[tuple[str, str]]:
     """The (name, value) lines of our group.
 
     Only our own section is decoded and judged: bytes in a stranger's section are the stranger's.
@@ -466,8 +466,7 @@ def _installed(info: _Info, relative: str) -> bool:
     record = _read(os.path.join(info.path, "RECORD"), [], info.key)
     if record is not None:
         return any(
-            line.startswith((wanted + b",", b'"' + wanted + b'",'))
-            for line in record.splitlines()
+            line.startswith((wanted + b",", b'"' + wanted + b'",')) for line in record.splitlines()
         )
     top_level = _read(os.path.join(info.path, "top_level.txt"), [], info.key)
     if top_level is None:
@@ -488,20 +487,17 @@ def _unusual_finders() -> list[Any]:
     ]
 
 
-def _on_path(item: str) -> Iterable[importlib_metadata.Distribution]:
+def _on_path(item: str) -> Iterable[Any]:
     import importlib_metadata
 
-    return importlib_metadata.MetadataPathFinder.find_distributions(
-        importlib_metadata.DistributionFinder.Context(path=[item])
-    )
+    return importlib_metadata.distributions(path=[item])
 
 
 def _of_finder(finder: Any) -> Iterable[Any]:
     import importlib_metadata
 
-    found: Iterable[Any] = finder.find_distributions(
-        importlib_metadata.DistributionFinder.Context()
-    )
+    context: Any = importlib_metadata.DistributionFinder.Context
+    found: Iterable[Any] = finder.find_distributions(context())
     return found
 
 

@@ -218,7 +218,9 @@ def _bound(provider: Provider) -> Plan:
     function, method = declaration.function, declaration.method
     state, keyword = declaration.state_cb_arg_name, declaration.instance_arg_name
     takes_instance = ACTIONS[declaration.action].takes is not None
-    reserved = {name: role for name, role in ((state, "state callback"), (keyword, "instance")) if name}
+    reserved = {
+        name: role for name, role in ((state, "state callback"), (keyword, "instance")) if name
+    }
 
     def plain(instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
         return function(*args, **kwargs)

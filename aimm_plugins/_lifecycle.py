@@ -44,6 +44,15 @@ def initialize(runtime: Runtime, conf: Conf) -> Report:
     return report
 
 
+def plan(runtime: Runtime, conf: Conf) -> Report:
+    """What `initialize` would do, as far as metadata tells; see `aimm_plugins.plan`."""
+    config = read(conf)
+    installed = scan()
+    rules = policy(config, runtime.manager.is_blocked)
+    findings = [*installed.findings, *rules.unmatched(installed.has)]
+    return Report(arrange(config, rules, installed, locate), tuple(findings))
+
+
 def unload_all(runtime: Runtime) -> None:
     """Empty the registry; see `aimm_plugins.unload_all`."""
     with runtime.lock:
@@ -72,9 +81,7 @@ def current_report(runtime: Runtime) -> Report:
         )
         for module, keys in sorted(by_hand.items())
     ]
-    records = sorted(
-        snapshot.records.values(), key=lambda record: record.source != "config"
-    )
+    records = sorted(snapshot.records.values(), key=lambda record: record.source != "config")
     return Report(tuple(records), (*snapshot.findings.values(), *findings))
 
 
@@ -93,9 +100,7 @@ def _commit(runtime: Runtime, resolution: Resolution, findings: Iterable[Finding
         raise
 
 
-def _idle_preferences(
-    config: Config, installed: Scan, resolution: Resolution
-) -> list[Finding]:
+def _idle_preferences(config: Config, installed: Scan, resolution: Resolution) -> list[Finding]:
     """`prefer` rules that name nobody who provides the key: mostly typos."""
     findings = []
     for rule, wanted in config.prefer.items():

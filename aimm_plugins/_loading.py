@@ -9,12 +9,15 @@ threads go on.
 from __future__ import annotations
 
 import importlib
+import io
 import logging
 import pickle
 import sys
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from types import FunctionType
+from typing import Any
 
 from aimm_plugins._declarations import Book, importing
 from aimm_plugins._hooks import PluginManager
@@ -126,9 +129,20 @@ def as_member(error: BaseException, provenance: Provenance) -> Exception:
     return carrier
 
 
+class _Pickler(pickle.Pickler):
+    """Imports nothing: pickling a class of a module that failed would run that module again."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, type | FunctionType) and obj.__module__ not in sys.modules:
+            raise pickle.PicklingError(f"{obj.__module__} is not imported")
+        return NotImplemented
+
+
 def _survives_pickling(error: Exception) -> bool:
     try:
-        again = pickle.loads(pickle.dumps(error))
+        stream = io.BytesIO()
+        _Pickler(stream).dump(error)
+        again = pickle.loads(stream.getvalue())
         return type(again) is type(error) and str(again) == str(error)
     except KeyboardInterrupt:
         raise

@@ -513,9 +513,7 @@ def _provider(declaration: Declaration, plugin: str, record: PluginRecord | None
 
 def _same(one: Provider, other: Provider) -> bool:
     """Whether both are the same plugin's, or one function that was reached in two ways."""
-    return (
-        one.plugin == other.plugin or one.declaration.target is other.declaration.target
-    )
+    return one.plugin == other.plugin or one.declaration.target is other.declaration.target
 
 
 def _account(
@@ -581,7 +579,9 @@ def named(provider: Provider, wanted: str) -> bool:
 
 def _plain(name: str) -> str:
     # As PEP 503; discovery's own function lies in a stage that the registry does not know.
-    return "-".join(part for part in name.lower().replace("_", "-").replace(".", "-").split("-") if part)
+    return "-".join(
+        part for part in name.lower().replace("_", "-").replace(".", "-").split("-") if part
+    )
 
 
 def conflict(

@@ -45,8 +45,10 @@ class Runtime:
         try:
             for name in modules:
                 module = sys.modules.get(name)
-                if module is None or self.manager.has_plugin(name) or (
-                    self.manager.is_registered(module)
+                if (
+                    module is None
+                    or self.manager.has_plugin(name)
+                    or (self.manager.is_registered(module))
                 ):
                     continue
                 if self.manager.register(module, name) is not None:

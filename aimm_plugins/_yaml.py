@@ -119,18 +119,18 @@ def load(content: str | bytes, *, file: str | None = None) -> Document:
 
 
 def _decoded(content: str | bytes, file: str | None) -> str:
+    if len(content) > MAX_BYTES:
+        raise ConfigError(f"is longer than {MAX_BYTES} bytes", file=file)
     if isinstance(content, bytes):
-        if len(content) > MAX_BYTES:
-            raise ConfigError(f"is longer than {MAX_BYTES} bytes", file=file)
         try:
-            content = content.decode("utf-8-sig")
+            text = content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             line = content.count(b"\n", 0, error.start) + 1
             column = error.start - (content.rfind(b"\n", 0, error.start) + 1) + 1
             raise ConfigError("is not UTF-8", file=file, line=line, column=column) from error
-    elif len(content) > MAX_BYTES:
-        raise ConfigError(f"is longer than {MAX_BYTES} characters", file=file)
-    return content.removeprefix("\ufeff")
+    else:
+        text = content
+    return text.removeprefix("\ufeff")
 
 
 def _fault(message: str, file: str | None, mark: Any) -> ConfigError:
@@ -151,8 +151,8 @@ def _count(text: str, file: str | None) -> None:
         if isinstance(event, yaml.AliasEvent):
             if any(anchor == event.anchor for anchor, _, _ in stack):
                 raise _fault(f"*{event.anchor} stands within itself", file, event.start_mark)
-            total += sizes.get(event.anchor, 1)
-            height = heights.get(event.anchor, 0)
+            total += sizes.get(event.anchor or "", 1)
+            height = heights.get(event.anchor or "", 0)
         elif isinstance(event, yaml.ScalarEvent):
             total += 1
             if event.anchor is not None:
@@ -231,7 +231,7 @@ class _Builder:
         """
         text: str = node.value
         quoted = bool(node.style)  # the C loader says "" for a plain scalar, the other one None
-        resolver = yaml.SafeLoader.yaml_implicit_resolvers
+        resolver: Any = yaml.SafeLoader.yaml_implicit_resolvers
         resolved = _TAG + "str"
         if not quoted:
             for tag, pattern in (*resolver.get(text[:1], ()), *resolver.get(None, ())):

@@ -170,11 +170,10 @@ class PluginLoadError(AimmPluginsError, ExceptionGroup[Exception]):
 
     report: Report | None = None
 
-    # An exception group takes its arguments in `__new__`, and `derive` must be given back the
-    # same class, else `except*` loses both the class and the report.
     def __new__(
         cls, message: str, exceptions: Sequence[Exception], report: Report | None = None
     ) -> Self:
+        """Make a group; a group takes its arguments here."""
         self = super().__new__(cls, message, exceptions)
         self.report = report
         return self
@@ -185,6 +184,7 @@ class PluginLoadError(AimmPluginsError, ExceptionGroup[Exception]):
         super().__init__(message, exceptions)
 
     def derive(self, excs: Sequence[Exception]) -> PluginLoadError:  # type: ignore[override]  # typeshed: a generic group
+        """The same error with other members, as `except*` and `split` ask for."""
         return PluginLoadError(self.message, excs, self.report)
 
     def __str__(self) -> str:

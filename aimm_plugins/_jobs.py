@@ -1,0 +1,419 @@
+"""A job: access data, make or load a model, fit, predict, save. Uses only the public functions."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from aimm_plugins import _api
+from aimm_plugins._actions import Action
+from aimm_plugins._config import Config, parse, read, validate
+from aimm_plugins._yaml import Document, load_file
+from aimm_plugins.errors import AimmPluginsError, ConfigError
+
+StateCallback = Callable[[dict[str, Any]], None]
+
+
+class JobError(AimmPluginsError):
+    """A step of a job failed; what earlier steps wrote is kept.
+
+    Attributes:
+        step: Name of the step.
+        done: The accounts of the steps before it.
+    """
+
+    step: str | None = None
+    done: tuple[StepRecord, ...] = ()
+
+    def __init__(
+        self, message: str, *, step: str | None = None, done: Sequence[StepRecord] = ()
+    ) -> None:
+        super().__init__(message)
+        self.step, self.done = step, tuple(done)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRecord:
+    """What one step did.
+
+    Attributes:
+        step: Its name, such as `data train` or `fit`.
+        action: The action.
+        key: The data access name or model type.
+        module: The plugin's module.
+        distribution: The plugin's distribution, if any.
+        version: Its version.
+        seconds: Wall time of the call in seconds.
+        output: The file that was written, if any.
+    """
+
+    step: str
+    action: Action
+    key: str
+    module: str
+    distribution: str | None
+    version: str | None
+    seconds: float
+    output: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-serializable."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Arguments of one step.
+
+    Attributes:
+        data: Names of data accesses whose results come first.
+        args: Positional arguments after them.
+        kwargs: Keyword arguments.
+    """
+
+    data: tuple[str, ...] = ()
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job file that was read and is sound.
+
+    Attributes:
+        plugins: The conf of the plugins, checked; `initialize` is given `conf`.
+        conf: The conf as it stands in the job, or its path.
+        data: Name to data access key and arguments, in order.
+        model_type: The model type.
+        model: Arguments to make it with.
+        load: File to load it from instead.
+        fit: Arguments of the fit, if there is one.
+        predict: Arguments of the prediction, if there is one.
+        output: File for the predictions.
+        save: File for the model.
+    """
+
+    plugins: Config
+    conf: Mapping[str, Any] | str
+    data: Mapping[str, tuple[str, Call]]
+    model_type: str
+    model: Call
+    load: str | None
+    fit: Call | None
+    predict: Call | None
+    output: str | None
+    save: str | None
+
+
+def read_job(path: str | os.PathLike[str]) -> Job:
+    """Read and check a job file.
+
+    Raises:
+        ConfigError: It cannot be read or is not what `schemas/job.yaml` says; with the place.
+    """
+    document = load_file(path)
+    validate(document.data, "job", document=document)
+    job = document.data
+    conf = job.get("plugins", {"names": []})
+    plugins = (
+        read(conf) if isinstance(conf, str) else parse(conf, document=document, prefix=("plugins",))
+    )
+    data = {name: (access["access"], _call(access)) for name, access in job.get("data", {}).items()}
+    model, fit, predict = job["model"], job.get("fit"), job.get("predict")
+    for step, call in (("fit", fit), ("predict", predict)):
+        if call is not None:
+            _check_names(step, call, data, document)
+    return Job(
+        plugins=plugins,
+        conf=conf,
+        data=data,
+        model_type=model["type"],
+        model=_call(model),
+        load=model.get("load"),
+        fit=None if fit is None else _call(fit),
+        predict=None if predict is None else _call(predict),
+        output=None if predict is None else predict.get("output"),
+        save=job.get("save"),
+    )
+
+
+def _call(step: Mapping[str, Any]) -> Call:
+    data = step.get("data", ())
+    return Call(
+        (data,) if isinstance(data, str) else tuple(data),
+        tuple(step.get("args", ())),
+        step.get("kwargs", {}),
+    )
+
+
+def _check_names(
+    step: str, call: Mapping[str, Any], data: Mapping[str, Any], document: Document
+) -> None:
+    names = call.get("data", [])
+    for index, name in enumerate([names] if isinstance(names, str) else names):
+        if name in data:
+            continue
+        path: tuple[str | int, ...] = (step, "data")
+        place = document.place(path if isinstance(names, str) else (*path, index))
+        raise ConfigError(
+            f"no data access is called {name!r}",
+            file=document.file,
+            line=place[0] if place else None,
+            column=place[1] if place else None,
+            path=path,
+            expected="one of " + ", ".join(data) if data else "a name that stands under data",
+        )
+
+
+def run_job(
+    job: Job, progress: Callable[[str], StateCallback] | None = None
+) -> tuple[StepRecord, ...]:
+    """Initialize the plugins and run the steps.
+
+    Args:
+        job: The job.
+        progress: Given a step's name, makes the state callback for it.
+
+    Returns:
+        The account of each step.
+
+    Raises:
+        PluginLoadError: The plugins cannot be loaded; no step was run.
+        JobError: A step failed; its cause is the plugin's own exception. Outputs of earlier steps
+            are kept, and no output file is ever half written.
+    """
+    _api.initialize(job.conf)
+    runner = _Runner(progress or (lambda step: lambda state: None))
+    results = {
+        name: runner.step(f"data {name}", "data_access", key, (), call.args, dict(call.kwargs))
+        for name, (key, call) in job.data.items()
+    }
+    if job.load is not None:
+        content = runner.read(job.load, job.model_type)
+        model = runner.step("load", "deserialize", job.model_type, (content,), (), {})
+    else:
+        model = runner.step(
+            "model", "instantiate", job.model_type, (), job.model.args, dict(job.model.kwargs)
+        )
+    if job.fit is not None:
+        args, kwargs = runner.arguments("fit", job.fit, results)
+        model = runner.step("fit", "fit", job.model_type, (model,), args, kwargs)
+    if job.predict is not None:
+        args, kwargs = runner.arguments("predict", job.predict, results)
+        model, prediction = runner.step(
+            "predict", "predict", job.model_type, (model,), args, kwargs
+        )
+        if job.output is not None:
+            runner.write(job.output, lambda: _table(prediction, str(job.output)))
+    if job.save is not None:
+        content = runner.step("save", "serialize", job.model_type, (model,), (), {})
+        runner.write(job.save, lambda: bytes(content))
+    return tuple(runner.done)
+
+
+class _Runner:
+    """Runs steps and keeps account of them."""
+
+    def __init__(self, progress: Callable[[str], StateCallback]) -> None:
+        self.done: list[StepRecord] = []
+        self._progress = progress
+
+    def step(
+        self,
+        step: str,
+        action: Action,
+        key: str,
+        given: tuple[Any, ...],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        call = getattr(_api, f"exec_{action}")
+        callback = () if action in ("serialize", "deserialize") else (self._progress(step),)
+        provider = _api.providers(action).get((action, key))
+        begin = time.perf_counter()
+        try:
+            result = call(key, *given, *callback, *args, **kwargs)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # also what ends a host: a plugin's sys.exit()
+            raise self._failed(step, error, str(provider) if provider else None) from error
+        self.done.append(
+            StepRecord(
+                step=step,
+                action=action,
+                key=key,
+                module=provider.plugin if provider else "(an executor)",
+                distribution=provider.distribution if provider else None,
+                version=provider.version if provider else None,
+                seconds=time.perf_counter() - begin,
+            )
+        )
+        return result
+
+    def arguments(
+        self, step: str, call: Call, results: Mapping[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """What data accesses returned, and what the job says, as arguments."""
+        args: list[Any] = []
+        kwargs: dict[str, Any] = {}
+        for name in call.data:
+            result = results[name]
+            if isinstance(result, tuple):
+                args += result
+            elif isinstance(result, dict):
+                self._add(step, kwargs, result, f"data {name}")
+            else:
+                args.append(result)
+        self._add(step, kwargs, call.kwargs, "kwargs")
+        return (*args, *call.args), kwargs
+
+    def _add(self, step: str, kwargs: dict[str, Any], more: Mapping[Any, Any], source: str) -> None:
+        for key in more:
+            if not isinstance(key, str):
+                raise self._failed(
+                    step, TypeError(f"{source} has a key that names no argument: {key!r}"), None
+                )
+            if key in kwargs:
+                raise self._failed(
+                    step, TypeError(f"argument {key!r} is given twice, again by {source}"), None
+                )
+        kwargs.update(more)
+
+    def read(self, path: str, key: str) -> bytes:
+        try:
+            return Path(path).read_bytes()
+        except OSError as error:
+            raise self._failed("load", error, f"{path}, to load {key} from") from error
+
+    def write(self, path: str, content: Callable[[], bytes]) -> None:
+        """Write the output of the last step, whole or not at all."""
+        last = self.done[-1]
+        try:
+            write_atomically(path, content())
+        except KeyboardInterrupt:
+            raise
+        except Exception as error:
+            raise self._failed(last.step, error, f"output {path}") from error
+        self.done[-1] = replace(last, output=path)
+
+    def _failed(self, step: str, error: BaseException, who: str | None) -> JobError:
+        text = f"step {step} failed"
+        if who:
+            text += f" in {who}"
+        cause = f"{type(error).__name__}: {error}"
+        return JobError(f"{text}\n  {cause}", step=step, done=self.done)
+
+
+def write_atomically(path: str, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all, whatever happens meanwhile.
+
+    Args:
+        path: The file; one that is there is replaced, and keeps its permissions.
+        content: Its bytes.
+
+    Raises:
+        OSError: It cannot be written; what was there is untouched.
+    """
+    target = Path(path)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        if target.exists():
+            mode = target.stat().st_mode & 0o7777
+        else:
+            umask = os.umask(0)
+            os.umask(umask)
+            mode = 0o666 & ~umask
+        os.chmod(name, mode)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _table(prediction: Any, path: str) -> bytes:
+    """Predictions as CSV or JSON lines, by the file's ending."""
+    rows, columns = _rows(prediction)
+    if path.endswith(".jsonl"):
+        lines = (json.dumps(row, default=_scalar, ensure_ascii=False) for row in rows)
+        return "".join(f"{line}\n" for line in lines).encode()
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, lineterminator="\n")
+    if columns is None:
+        first = rows[0] if rows else None
+        if isinstance(first, Mapping):
+            columns = [str(key) for key in first]
+        elif isinstance(first, list | tuple):
+            columns = [f"prediction_{index}" for index in range(len(first))]
+        else:
+            columns = ["prediction"]
+    writer.writerow(columns)
+    for row in rows:
+        if isinstance(row, Mapping):
+            unknown = [str(key) for key in row if str(key) not in columns]
+            if unknown:
+                raise ValueError(f"a prediction has columns the first has not: {unknown}")
+            named = {str(key): value for key, value in row.items()}
+            writer.writerow([_cell(named.get(column)) for column in columns])
+        elif isinstance(row, list | tuple):
+            writer.writerow([_cell(value) for value in row])
+        else:
+            writer.writerow([_cell(row)])
+    return stream.getvalue().encode()
+
+
+def _rows(prediction: Any) -> tuple[list[Any], list[str] | None]:
+    """Predictions row by row, and names of columns where they have some.
+
+    Data frames and arrays are known by what they can do, so that neither pandas nor numpy is
+    needed here.
+    """
+    if hasattr(prediction, "to_dict") and hasattr(prediction, "columns"):
+        columns = [str(column) for column in prediction.columns]
+        return [
+            dict(zip(columns, row, strict=True))
+            for row in prediction.itertuples(index=False, name=None)
+        ], columns
+    if hasattr(prediction, "tolist"):
+        prediction = prediction.tolist()
+    if isinstance(prediction, Mapping):
+        columns = [str(key) for key in prediction]
+        values = [_column(value) for value in prediction.values()]
+        if any(column is None for column in values):
+            return [dict(prediction)], columns
+        lists = [column for column in values if column is not None]
+        return [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)], columns
+    if isinstance(prediction, Iterable) and not isinstance(prediction, str | bytes):
+        return list(prediction), None
+    return [prediction], None
+
+
+def _column(value: Any) -> list[Any] | None:
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    return list(value) if isinstance(value, list | tuple) else None
+
+
+def _scalar(value: Any) -> Any:
+    for name in ("tolist", "isoformat"):
+        convert = getattr(value, name, None)
+        if callable(convert):
+            return convert()
+    raise TypeError(f"a prediction of type {type(value).__name__} cannot be written as JSON")
+
+
+def _cell(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    return json.dumps(value, default=_scalar) if isinstance(value, list | dict) else value

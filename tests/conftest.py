@@ -1,0 +1,80 @@
+"""Fixtures of all tests."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import aimm_plugins
+
+
+@pytest.fixture(autouse=True)
+def clean_registry() -> Iterator[None]:
+    """Every test begins and ends with an empty registry."""
+    aimm_plugins.unload_all()
+    yield
+    manager = aimm_plugins.get_plugin_manager()
+    aimm_plugins.unload_all()
+    for name, plugin in manager.list_name_plugin():
+        if plugin is None:
+            manager.unblock(name)
+        elif name != "aimm_plugins.router":
+            manager.unregister(plugin)
+
+
+Site = Callable[..., Path]
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder first on `sys.path`; modules imported from it are forgotten afterwards."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(folder)
+    before = set(sys.modules)
+    yield folder
+    for name in set(sys.modules) - before:
+        file = getattr(sys.modules[name], "__file__", None) or ""
+        if file.startswith(str(folder)):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def write(site: Path) -> Callable[..., Path]:
+    """Writes files, given as path and text, into `site`."""
+
+    def write(**files: str) -> Path:
+        for name, text in files.items():
+            parts = name.removesuffix("____init__").split("__")
+            path = site.joinpath(*parts)
+            path = path / "__init__.py" if name.endswith("____init__") else path.with_suffix(".py")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(
+                "from aimm_plugins import *\nimport aimm_plugins\n" + textwrap.dedent(text),
+                encoding="utf-8",
+            )
+        importlib.invalidate_caches()
+        return site
+
+    return write
+
+
+@pytest.fixture
+def install(site: Path) -> Callable[..., Path]:
+    """Writes the dist-info of a distribution into `site`."""
+    from tests.support.metadata import write_dist_info
+
+    def install(name: str, version: str = "1.0", **options: object) -> Path:
+        return write_dist_info(site, name, version, **options)
+
+    return install
+
+
+def names(*modules: str, **more: object) -> dict[str, object]:
+    """A conf that names modules and leaves installed entry points alone."""
+    return {"names": list(modules), "entry_points": {"enabled": False}, **more}

@@ -1,0 +1,293 @@
+"""Calling: results, callbacks, errors, wrappers, executors, monitors."""
+
+from __future__ import annotations
+
+import pickle
+
+import pluggy
+import pytest
+
+import aimm_plugins
+from aimm_plugins import Result, UnknownPluginError, hookimpl
+
+
+@pytest.fixture
+def manager():
+    return aimm_plugins.get_plugin_manager()
+
+
+def test_none_is_a_result():
+    aimm_plugins.data_access("d")(lambda: None)
+    assert aimm_plugins.exec_data_access("d") is None
+
+
+def test_predict_adds_the_instance_it_was_given():
+    aimm_plugins.predict(["m"])(lambda instance, x: x + 1)
+    assert aimm_plugins.exec_predict("m", "i", None, 2) == ("i", 3)
+
+
+def test_predict_may_return_another_instance():
+    aimm_plugins.predict(["m"], returns_instance=True)(lambda instance: ("new", 1))
+    assert aimm_plugins.exec_predict("m", "old") == ("new", 1)
+
+
+def test_returns_instance_demands_a_pair():
+    aimm_plugins.predict(["m"], returns_instance=True)(lambda instance: 5)
+    with pytest.raises(TypeError, match=r"\(instance, prediction\) and returned int"):
+        aimm_plugins.exec_predict("m", "old")
+
+
+def test_callback_is_the_callers_own_object():
+    aimm_plugins.data_access("d", "cb")(lambda cb: cb)
+    callback = lambda state: None  # its identity is what matters
+    assert aimm_plugins.exec_data_access("d", callback) is callback
+
+
+@pytest.mark.parametrize("given", [(), (None,)])
+def test_plugin_always_gets_a_callable(given):
+    aimm_plugins.data_access("d", "cb")(lambda cb: cb({"step": 1}))
+    assert aimm_plugins.exec_data_access("d", *given) is None
+
+
+def test_data_in_place_of_the_callback_is_explained():
+    aimm_plugins.fit(["m"])(lambda m, x: m)
+    with pytest.raises(TypeError, match="comes before the arguments"):
+        aimm_plugins.exec_fit("m", 1, [1, 2])
+
+
+@pytest.mark.parametrize(("keyword", "role"), [("cb", "state callback"), ("model", "instance")])
+def test_reserved_keyword_is_an_error_that_names_it(keyword, role):
+    aimm_plugins.fit(["m"], "cb", "model")(lambda x, cb, model: model)
+    with pytest.raises(TypeError, match=f"{keyword!r} is where.*{role}"):
+        aimm_plugins.exec_fit("m", 1, None, 2, **{keyword: 3})
+
+
+def test_instance_goes_where_the_plugin_wants_it():
+    aimm_plugins.fit(["m"], instance_arg_name="model")(lambda x, *, model: (x, model))
+    assert aimm_plugins.exec_fit("m", "i", None, "x") == ("x", "i")
+
+
+def test_unknown_argument_shows_signature_and_nearest():
+    def learn(model, x, *, epochs=1): ...
+
+    aimm_plugins.fit(["m"])(learn)
+    with pytest.raises(TypeError, match=r"(?s)'epoch'.*did you mean 'epochs'.*\(model, x") as e:
+        aimm_plugins.exec_fit("m", 1, None, 2, epoch=3)
+    assert "test_dispatch.py:" in str(e.value)
+
+
+def test_type_error_inside_the_plugin_is_left_alone():
+    aimm_plugins.fit(["m"])(lambda m: len(5))
+    with pytest.raises(TypeError, match="has no len") as caught:
+        aimm_plugins.exec_fit("m", 1)
+    assert "in fit:m" in caught.value.__notes__[0]
+
+
+def test_missing_argument_of_a_builtin_is_left_alone():
+    aimm_plugins.data_access("d")(print)
+    with pytest.raises(TypeError):
+        aimm_plugins.exec_data_access("d", None, 1, bogus=2)
+
+
+def test_wrong_instance_of_a_model_class_is_explained():
+    aimm_plugins.predict(["x"])(lambda m: m)
+
+    @aimm_plugins.model(model_type="m")
+    class M:
+        def fit(self): ...
+        def predict(self): ...
+        def serialize(self): ...
+        @staticmethod
+        def deserialize(data): ...
+
+    with pytest.raises(TypeError, match="is a int, which has no method predict"):
+        aimm_plugins.exec_predict("m", 5)
+
+
+def test_exception_arrives_as_it_is_with_a_note_and_its_cause():
+    error = KeyError("own")
+
+    def fail(m):
+        raise error from ValueError("cause")
+
+    aimm_plugins.fit(["m"])(fail)
+    for _ in range(2):
+        with pytest.raises(KeyError) as caught:
+            aimm_plugins.exec_fit("m", 1)
+    assert caught.value is error
+    assert isinstance(error.__cause__, ValueError)
+    assert len(error.__notes__) == 1
+
+
+def test_exception_that_takes_no_note_still_arrives():
+    class Bare(Exception):
+        def add_note(self, note):
+            raise RuntimeError
+
+    def fail():
+        raise Bare
+
+    aimm_plugins.data_access("d")(fail)
+    with pytest.raises(Bare):
+        aimm_plugins.exec_data_access("d")
+
+
+def test_unknown_key_names_the_nearest_and_other_actions():
+    aimm_plugins.fit(["iris.svc"])(lambda m: m)
+    aimm_plugins.predict(["iris.knn"])(lambda m: m)
+    with pytest.raises(UnknownPluginError, match=r"nearest: fit:iris\.svc"):
+        aimm_plugins.exec_fit("iris.svm", 1)
+    with pytest.raises(UnknownPluginError, match=r"under other actions: predict:iris\.knn"):
+        aimm_plugins.exec_fit("iris.knn", 1)
+
+
+@pytest.mark.parametrize("key", [5, None])
+def test_key_that_is_no_text_is_unknown(key):
+    with pytest.raises(UnknownPluginError, match="a key is a str"):
+        aimm_plugins.exec_fit(key, 1)
+
+
+def test_unknown_error_is_a_lookup_and_a_value_error():
+    with pytest.raises(LookupError) as caught:
+        aimm_plugins.exec_serialize("nobody", 1)
+    assert isinstance(caught.value, ValueError)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+class Wrapper:
+    def __init__(self, log):
+        self.log = log
+
+    @hookimpl(wrapper=True)
+    def aimm_predict(self, model_type, instance, args):
+        self.log.append((model_type, instance, args))
+        result = yield
+        self.log.append(result)
+        return Result((result.value[0], "wrapped"))
+
+
+def test_wrapper_sees_and_changes_every_call(manager):
+    aimm_plugins.predict(["m"])(lambda m, x: x)
+    assert aimm_plugins.exec_predict("m", 1, None, 2) == (1, 2)
+    log = []
+    wrapper = Wrapper(log)
+    manager.register(wrapper)
+    assert aimm_plugins.exec_predict("m", 1, None, 2) == (1, "wrapped")
+    assert log == [("m", 1, (2,)), Result((1, 2))]
+    manager.unregister(wrapper)
+    assert aimm_plugins.exec_predict("m", 1, None, 2) == (1, 2)
+
+
+def test_wrapper_that_returns_no_result_is_named(manager):
+    aimm_plugins.predict(["m"])(lambda m: m)
+
+    class Bad:
+        @hookimpl(wrapper=True)
+        def aimm_predict(self):
+            yield
+            return 5
+
+    manager.register(Bad(), "bad-wrapper")
+    with pytest.raises(TypeError, match="bad-wrapper"):
+        aimm_plugins.exec_predict("m", 1)
+
+
+@pytest.mark.parametrize("options", [{}, {"trylast": True}, {"tryfirst": True}])
+def test_executor_answers_or_passes(manager, options):
+    aimm_plugins.data_access("local")(lambda: "declared")
+
+    class Executor:
+        @hookimpl(**options)
+        def aimm_data_access(self, name):
+            return Result(None) if name == "remote" else None
+
+    manager.register(Executor())
+    assert aimm_plugins.exec_data_access("remote") is None
+    assert aimm_plugins.exec_data_access("local") == "declared"
+    with pytest.raises(UnknownPluginError):
+        aimm_plugins.exec_data_access("nowhere")
+
+
+def test_executor_that_returns_a_bare_value_is_named(manager):
+    aimm_plugins.data_access("d")(lambda: 1)
+
+    class Executor:
+        @hookimpl
+        def aimm_data_access(self):
+            return 5
+
+    manager.register(Executor(), "careless")
+    with pytest.raises(TypeError, match=r"Executor\.aimm_data_access of plugin careless"):
+        aimm_plugins.exec_data_access("d")
+
+
+def test_hook_call_gives_a_boxed_result(manager):
+    aimm_plugins.serialize(["m"])(lambda m: b"x")
+    aimm_plugins.deserialize(["m"])(lambda data: data.decode())
+    aimm_plugins.instantiate("m")(lambda a: a)
+    aimm_plugins.fit(["m"])(lambda m: m)
+    assert manager.hook.aimm_serialize(model_type="m", instance=1) == Result(b"x")
+    assert manager.hook.aimm_deserialize(model_type="m", instance_bytes=b"y") == Result("y")
+    both = {"state_cb": None, "args": (), "kwargs": {}}
+    assert manager.hook.aimm_instantiate(
+        model_type="m", state_cb=None, args=(3,), kwargs={}
+    ) == Result(3)
+    assert manager.hook.aimm_fit(model_type="m", instance=4, **both) == Result(4)
+
+
+def test_monitors_see_every_call_and_end_in_any_order(manager):
+    aimm_plugins.data_access("d")(lambda: 1)
+    seen = []
+
+    def monitor(name):
+        return manager.add_hookcall_monitoring(
+            lambda hook, impls, kwargs: seen.append((name, hook)),
+            lambda outcome, hook, impls, kwargs: None,
+        )
+
+    first, second = monitor("first"), monitor("second")
+    aimm_plugins.exec_data_access("d")
+    first()
+    aimm_plugins.exec_data_access("d")
+    second()
+    aimm_plugins.exec_data_access("d")
+    hook = "aimm_data_access"
+    assert seen == [("first", hook), ("second", hook), ("second", hook)]
+
+
+def test_tracing_of_pluggy_sees_calls(manager):
+    aimm_plugins.data_access("d")(lambda: 1)
+    lines = []
+    manager.trace.root.setwriter(lines.append)
+    undo = manager.enable_tracing()
+    aimm_plugins.exec_data_access("d")
+    undo()
+    manager.trace.root.setwriter(None)
+    assert any("aimm_data_access" in line for line in lines)
+
+
+def test_misspelled_hookimpl_is_refused_whole(manager):
+    class Odd:
+        @hookimpl
+        def aimm_fit(self): ...
+
+        @hookimpl
+        def aimm_predct(self): ...
+
+    odd = Odd()
+    with pytest.raises(pluggy.PluginValidationError, match="did you mean aimm_predict"):
+        manager.register(odd)
+    assert not manager.is_registered(odd)
+    assert len(manager.hook.aimm_fit.get_hookimpls()) == 1
+
+
+def test_cancelling_exception_of_the_callback_passes_through():
+    class Stop(BaseException):
+        pass
+
+    def stop(state):
+        raise Stop
+
+    aimm_plugins.fit(["m"], "cb")(lambda m, cb: cb({}))
+    with pytest.raises(Stop):
+        aimm_plugins.exec_fit("m", 1, stop)

@@ -1,0 +1,29 @@
+"""The public surface."""
+
+from __future__ import annotations
+
+import inspect
+
+import aimm_plugins
+
+
+def test_all_is_what_is_visible():
+    visible = {
+        name
+        for name, value in vars(aimm_plugins).items()
+        if not name.startswith("_") and not inspect.ismodule(value)
+    } - {"annotations", "TYPE_CHECKING", "Any"}
+    assert sorted(aimm_plugins.__all__) == sorted(visible)
+
+
+def test_every_public_function_and_class_has_a_docstring():
+    bare = [
+        name
+        for name in aimm_plugins.__all__
+        if callable(value := getattr(aimm_plugins, name)) and not inspect.getdoc(value)
+    ]
+    assert bare == []
+
+
+def test_version_is_the_distributions():
+    assert aimm_plugins.__version__[0].isdigit()
