@@ -20,7 +20,8 @@ def test_every_public_function_and_class_has_a_docstring():
     bare = [
         name
         for name in aimm_plugins.__all__
-        if callable(value := getattr(aimm_plugins, name)) and not inspect.getdoc(value)
+        if (inspect.isroutine(value := getattr(aimm_plugins, name)) or inspect.isclass(value))
+        and not value.__doc__
     ]
     assert bare == []
 

@@ -1,8 +1,12 @@
 """Tests of the sample through the public API, as a plugin's author would write them."""
 
+import json
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_wine
+from sklearn.feature_selection import SelectKBest
+from skops import io as skops_io
 
 import aimm_plugins
 
@@ -51,15 +55,15 @@ def test_progress_counts_epochs(data):
 
 
 def test_raising_callback_ends_the_fit_and_leaves_the_model_as_it_was(data):
-    class Stop(Exception):
+    class StopError(Exception):
         pass
 
     def stop(state):
-        raise Stop
+        raise StopError
 
     instance = fitted(data)
     before = instance.pipeline
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         aimm_plugins.exec_fit(KEY, instance, stop, *data)
     assert instance.pipeline is before
 
@@ -72,3 +76,64 @@ def test_garbage_is_no_model():
 def test_unfitted_model_says_so(data):
     with pytest.raises(ValueError, match="not fitted"):
         aimm_plugins.exec_predict(KEY, aimm_plugins.exec_instantiate(KEY), None, data[0])
+
+
+def own_function(x, y):
+    return x.sum(axis=0)
+
+
+def test_type_that_is_not_trusted_in_code_is_refused():
+    state = {"format": 1, "seed": 0, "alpha": 0.1, "pipeline": SelectKBest(own_function)}
+    with pytest.raises(ValueError, match="own_function"):
+        aimm_plugins.exec_deserialize(KEY, skops_io.dumps({**state, "features": None}))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"format": 2}, "format 2"), ({"pipeline": "x"}, "str in place"), ({"alpha": -1.0}, "alpha")],
+)
+def test_wrong_content_is_no_model(change, message):
+    state = {"format": 1, "seed": 0, "alpha": 0.1, "pipeline": None, "features": None}
+    with pytest.raises(ValueError, match=message):
+        aimm_plugins.exec_deserialize(KEY, skops_io.dumps({**state, **change}))
+
+
+def test_unfitted_model_survives_the_round_trip():
+    instance = aimm_plugins.exec_instantiate(KEY, None, seed=3, alpha=0.5)
+    again = aimm_plugins.exec_deserialize(KEY, aimm_plugins.exec_serialize(KEY, instance))
+    assert (again.seed, again.alpha, again.pipeline) == (3, 0.5, None)
+
+
+def test_columns_of_a_frame_are_found_by_name():
+    x, y = load_wine(return_X_y=True, as_frame=True)
+    instance = fitted((x, y))
+    expected = aimm_plugins.exec_predict(KEY, instance, None, x)[1]
+    for frame in (x[x.columns[::-1]], x.assign(more=1)):
+        labels = aimm_plugins.exec_predict(KEY, instance, None, frame)[1]
+        np.testing.assert_array_equal(labels, expected)
+    with pytest.raises(ValueError, match="lacks the columns hue"):
+        aimm_plugins.exec_predict(KEY, instance, None, x.drop(columns="hue"))
+
+
+def test_progress_can_be_sent_as_json_and_gets_better(data):
+    events = []
+    instance = aimm_plugins.exec_instantiate(KEY)
+    aimm_plugins.exec_fit(KEY, instance, events.append, *data)
+    assert json.loads(json.dumps(events)) == events
+    assert events[-1]["metrics"]["accuracy"] >= events[0]["metrics"]["accuracy"]
+
+
+def test_fit_of_one_class_is_refused(data):
+    with pytest.raises(ValueError, match="at least two classes"):
+        fitted((data[0], np.zeros(len(data[1]))))
+
+
+def test_missing_values_are_refused(data):
+    with pytest.raises(ValueError, match="NaN"):
+        fitted((np.full_like(data[0], np.nan), data[1]))
+
+
+@pytest.mark.parametrize("arguments", [{"seed": -1}, {"alpha": 0}, {"alpha": float("nan")}])
+def test_arguments_out_of_range_are_refused(arguments):
+    with pytest.raises(ValueError, match=next(iter(arguments))):
+        aimm_plugins.exec_instantiate(KEY, None, **arguments)
