@@ -327,7 +327,7 @@ def _explain(fault: Any, path: tuple[str | int, ...]) -> tuple[str, str | None, 
         return "is empty", description, None
     if fault.validator == "pattern":
         return f"{_shown(value)} cannot be read", description, None
-    if fault.schema is False or fault.validator is None:
+    if fault.validator == "not":
         return f"{path[-1] if path else 'this'} does not belong here", None, None
     return fault.message, description, None
 
