@@ -563,40 +563,56 @@ def locate(module: str) -> str | None:
     if known is not None:
         file = getattr(known, "__file__", None)
         return os.path.abspath(file) if isinstance(file, str) else None
-    search: Any = None
-    spec: Any = None
+    search: list[str] | None = None
+    file: object = None
     name = ""
     for part in module.split("."):
         name = f"{name}.{part}" if name else part
-        spec = _find_spec(name, search)
-        if spec is None:
+        found = _find(name, search)
+        if found is None:
             return None
-        search = _folders(spec.submodule_search_locations)
+        file, search = found
         if search is None and name != module:
             return None
-    origin = spec.origin if spec is not None and spec.has_location else None
-    return os.path.abspath(origin) if isinstance(origin, str) else None
+    return os.path.abspath(file) if isinstance(file, str) else None
 
 
-def _folders(locations: Any) -> list[str] | None:
-    if locations is None:
-        return None
-    try:
-        return list(locations)
-    except KeyError:
-        # A namespace package in a namespace package asks for its parent in sys.modules.
-        return list(locations._path)
-
-
-def _find_spec(name: str, search: Any) -> Any:
+def _find(name: str, search: list[str] | None) -> tuple[object, list[str] | None] | None:
+    """File and submodule folders of a module whose parent's folders are `search`."""
     for finder in list(sys.meta_path):
         find = getattr(finder, "find_spec", None)
         if find is None:
             continue
+        if finder is PathFinder and search is not None:
+            found = _find_in_folders(name, search)
+            if found is not None:
+                return found
+            continue
         try:
             spec = find(name, search, None)
+            if spec is not None:
+                folders = spec.submodule_search_locations
+                return (
+                    spec.origin if spec.has_location else None,
+                    None if folders is None else list(folders),
+                )
         except Exception:  # the import itself will say what is wrong with this finder
             continue
-        if spec is not None:
-            return spec
     return None
+
+
+def _find_in_folders(name: str, search: list[str]) -> tuple[object, list[str] | None] | None:
+    """As `PathFinder`, which for a namespace package asks for the parent in `sys.modules`."""
+    from pkgutil import get_importer
+
+    portions: list[str] = []
+    for folder in search:
+        importer = get_importer(folder)
+        spec: Any = importer.find_spec(name) if importer is not None else None
+        if spec is None:
+            continue
+        folders = spec.submodule_search_locations
+        if spec.loader is not None:
+            return spec.origin, None if folders is None else list(folders)
+        portions += folders or ()
+    return (None, portions) if portions else None

@@ -1,0 +1,308 @@
+"""Reading installed metadata: what is found, and what stops nobody."""
+
+from __future__ import annotations
+
+import os
+import sys
+import zipfile
+from importlib.abc import MetaPathFinder
+from pathlib import Path
+
+import pytest
+
+from aimm_plugins._discovery import locate, scan
+from tests.support.metadata import write_dist_info
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "packages"
+    path.mkdir()
+    return path
+
+
+def found(*folders: Path | str) -> list[tuple[str, str, str]]:
+    return [
+        (each.distribution.name, each.name, each.value)
+        for each in scan([str(path) for path in folders]).candidates
+    ]
+
+
+def codes(*folders: Path | str) -> list[str]:
+    return [finding.code for finding in scan([str(path) for path in folders]).findings]
+
+
+def test_entry_points_are_sorted_by_distribution_and_name(folder):
+    write_dist_info(folder, "b-dist", entry_points={"z": "m", "a": "m:f"})
+    write_dist_info(folder, "A.dist", entry_points={"x": "m"})
+    assert [(dist, name) for dist, name, _ in found(folder)] == [
+        ("A.dist", "x"),
+        ("b-dist", "a"),
+        ("b-dist", "z"),
+    ]
+
+
+def test_value_is_split_into_module_and_object(folder):
+    write_dist_info(folder, "dist", entry_points={"x": "pkg.mod : Cls.method [extra]"})
+    (candidate,) = scan([str(folder)]).candidates
+    assert (candidate.module, candidate.attribute) == ("pkg.mod", "Cls.method")
+    assert str(candidate.provenance) == "dist 1.0  entry point x = pkg.mod : Cls.method [extra]"
+
+
+def test_comments_blank_lines_and_other_groups_are_passed_over(folder):
+    text = "\ufeff# c\n[console_scripts]\nx\n\n[aimm.plugins]\n; c\n\n a = m \n[other]\nb = n\n"
+    write_dist_info(folder, "dist", entry_points=text)
+    assert found(folder) == [("dist", "a", "m")]
+    assert codes(folder) == []
+
+
+@pytest.mark.parametrize(
+    "line", ["no separator", "= m", "a = ", "a = 1m", "a = m:", "a = m n", "a = .m"]
+)
+def test_broken_line_is_a_finding_and_the_others_count(folder, line):
+    write_dist_info(folder, "dist", entry_points=f"[aimm.plugins]\n{line}\nok = m\n")
+    assert found(folder) == [("dist", "ok", "m")]
+    assert codes(folder) == ["broken-entry-point"]
+
+
+def test_bytes_that_are_not_utf8_spoil_one_line_only(folder):
+    path = write_dist_info(folder, "dist", entry_points={})
+    (path / "entry_points.txt").write_bytes(b"[x]\n\xff = \xff\n[aimm.plugins]\n\xff = m\nok = m\n")
+    assert found(folder) == [("dist", "ok", "m")]
+    assert codes(folder) == ["broken-entry-point"]
+
+
+def test_first_folder_hides_the_second(tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    write_dist_info(one, "my-dist", "1.0", entry_points={"a": "m"})
+    write_dist_info(two, "My.Dist", "2.0", entry_points={"b": "n"})
+    assert found(one, two) == [("my-dist", "a", "m")]
+    assert codes(one, two) == ["hidden-distribution"]
+
+
+def test_distribution_without_our_group_hides_too(tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    write_dist_info(one, "dist", "1.0")
+    write_dist_info(two, "dist", "2.0", entry_points={"b": "n"})
+    assert found(one, two) == []
+    assert codes(one, two) == ["hidden-distribution"]
+
+
+def test_one_folder_by_two_paths_is_no_finding(folder):
+    write_dist_info(folder, "dist", entry_points={"a": "m"})
+    link = folder.parent / "link"
+    link.symlink_to(folder)
+    assert codes(folder, folder, link) == []
+
+
+def test_metadata_without_name_or_files_stops_nothing(folder):
+    write_dist_info(folder, "good", entry_points={"a": "m"})
+    (folder / "-1.0.dist-info").mkdir()
+    (folder / "empty-1.0.dist-info").mkdir()
+    bare = folder / "bare-3.0.dist-info"
+    bare.mkdir()
+    (bare / "entry_points.txt").write_text("[aimm.plugins]\nx = m\n")
+    assert found(folder) == [("bare", "x", "m"), ("good", "a", "m")]
+    assert codes(folder) == ["broken-metadata"]
+    bare_candidate = scan([str(folder)]).candidates[0]
+    assert bare_candidate.distribution.version == "3.0"
+
+
+def test_entry_points_that_are_a_folder_or_a_loop_are_findings(folder):
+    path = write_dist_info(folder, "dir")
+    (path / "entry_points.txt").mkdir()
+    loop = write_dist_info(folder, "loop") / "entry_points.txt"
+    loop.symlink_to(loop)
+    write_dist_info(folder, "good", entry_points={"a": "m"})
+    assert found(folder) == [("good", "a", "m")]
+    assert codes(folder) == ["broken-metadata", "broken-metadata"]
+
+
+def test_huge_entry_points_are_a_finding(folder):
+    path = write_dist_info(folder, "huge") / "entry_points.txt"
+    with path.open("wb") as stream:
+        stream.write(b"[aimm.plugins]\na = m\n")
+        stream.truncate(9 * 1024 * 1024)
+    assert codes(folder) == ["broken-metadata"]
+
+
+def test_long_but_sane_file_is_read_whole(folder):
+    lines = {f"name{i}": f"module_{i}" for i in range(5000)}
+    write_dist_info(folder, "many", entry_points=lines)
+    assert len(found(folder)) == 5000
+
+
+def test_odd_items_on_the_path_are_passed_over(folder):
+    write_dist_info(folder, "good", entry_points={"a": "m"})
+    path = [None, 5, folder, b"x", "", "\0", str(folder / "none"), str(folder)]
+    assert [each.name for each in scan(path).candidates] == ["a"]
+
+
+def test_egg_info_folder_file_and_egg(tmp_path):
+    info = tmp_path / "old_dist-1.0-py3.11.egg-info"
+    info.mkdir()
+    (info / "PKG-INFO").write_text("Name: old-dist\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[aimm.plugins]\na = m\n")
+    (tmp_path / "flat-2.0.egg-info").write_text("Name: flat\nVersion: 2.0\n")
+    egg = tmp_path / "eggy-3.0.egg"
+    (egg / "EGG-INFO").mkdir(parents=True)
+    (egg / "EGG-INFO" / "PKG-INFO").write_text("Name: eggy\nVersion: 3.0\n")
+    (egg / "EGG-INFO" / "entry_points.txt").write_text("[aimm.plugins]\nb = n\n")
+    assert found(tmp_path, egg) == [("eggy", "b", "n"), ("old-dist", "a", "m")]
+    versions = {each.name: each.version for each in scan([str(tmp_path)]).distributions()}
+    assert versions == {"old-dist": "1.0", "flat": "2.0"}
+
+
+def test_zip_on_the_path_is_read_by_importlib_metadata(tmp_path):
+    path = tmp_path / "wheel.zip"
+    with zipfile.ZipFile(path, "w") as stream:
+        stream.writestr("zipped-1.0.dist-info/METADATA", "Name: zipped\nVersion: 1.0\n")
+        stream.writestr("zipped-1.0.dist-info/entry_points.txt", "[aimm.plugins]\na = m\n")
+    assert found(path) == [("zipped", "a", "m")]
+    installed = scan([str(path)])
+    assert installed.has("Zipped")
+    assert not installed.has("other")
+    assert [each.version for each in installed.distributions()] == ["1.0"]
+
+
+def test_broken_zip_stops_nothing(tmp_path, folder):
+    (tmp_path / "bad.zip").write_bytes(b"PK\x03\x04 nonsense")
+    write_dist_info(folder, "good", entry_points={"a": "m"})
+    assert found(tmp_path / "bad.zip", folder) == [("good", "a", "m")]
+
+
+class Finder(MetaPathFinder):
+    def __init__(self, distributions):
+        self.distributions = distributions
+
+    def find_spec(self, *arguments):
+        raise RuntimeError("no spec")
+
+    def find_distributions(self, context=None):
+        return self.distributions()
+
+
+def test_custom_finder_is_asked(monkeypatch, tmp_path):
+    import importlib_metadata
+
+    path = write_dist_info(tmp_path, "virtual", entry_points={"a": "virtual_module"})
+
+    def distributions():
+        return [importlib_metadata.PathDistribution(path)]
+
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Finder(distributions)])
+    assert "virtual" in {each.distribution.name for each in scan().candidates}
+
+
+def test_finder_that_raises_is_a_finding(monkeypatch):
+    def distributions():
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Finder(distributions)])
+    assert "broken-finder" in [finding.code for finding in scan().findings]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_unreadable_folder_is_a_finding(folder):
+    folder.chmod(0)
+    try:
+        assert codes(folder) == ["unreadable-folder"]
+    finally:
+        folder.chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    ("direct_url", "installer", "origin"),
+    [
+        (None, "pip", "index"),
+        (None, None, "unknown"),
+        ({"url": "file:///x", "dir_info": {"editable": True}}, "pip", "editable"),
+        ({"url": "file:///x", "dir_info": {}}, "pip", "local"),
+        ({"url": "https://host/x.whl", "archive_info": {}}, "pip", "url"),
+        ({"url": "https://host/x", "vcs_info": {"vcs": "git"}}, "pip", "vcs"),
+        ({"url": 5}, "pip", "unknown"),
+        ([], "pip", "unknown"),
+    ],
+)
+def test_origin(folder, direct_url, installer, origin):
+    write_dist_info(
+        folder, "dist", entry_points={"a": "m"}, direct_url=direct_url, installer=installer
+    )
+    (candidate,) = scan([str(folder)]).candidates
+    assert candidate.distribution.origin == origin
+
+
+def test_direct_url_that_is_no_json_is_unknown(folder):
+    path = write_dist_info(folder, "dist", entry_points={"a": "m"})
+    (path / "direct_url.json").write_text("{")
+    assert scan([str(folder)]).candidates[0].distribution.origin == "unknown"
+
+
+def test_name_that_is_not_the_folders_is_not_believed(folder):
+    path = write_dist_info(folder, "dist", entry_points={"a": "m"})
+    (path / "METADATA").write_text("Name: trusted\nVersion: 9\n")
+    assert found(folder) == [("dist", "a", "m")]
+
+
+def owner_of(module: str, *folders: Path) -> str | None:
+    owner = scan([str(path) for path in folders]).owner(module, locate(module))
+    return owner.name if owner else None
+
+
+def test_owner_by_record(site, install):
+    (site / "mod_a.py").write_text("")
+    install("some-dist", files=["mod_a.py"])
+    install("mod-a-not", files=["mod_b.py"])
+    assert owner_of("mod_a", site) == "some-dist"
+
+
+def test_owner_by_top_level_of_an_egg(site):
+    (site / "mod_e.py").write_text("")
+    info = site / "egg_dist-1.0.egg-info"
+    info.mkdir()
+    (info / "top_level.txt").write_text("mod_e\n")
+    assert owner_of("mod_e", site) == "egg-dist"
+
+
+def test_owner_by_editable_folder(site, install, tmp_path, monkeypatch):
+    source = tmp_path / "my source"
+    source.mkdir()
+    (source / "mod_ed.py").write_text("")
+    monkeypatch.syspath_prepend(source)
+    install("ed-dist", direct_url={"url": source.as_uri(), "dir_info": {"editable": True}})
+    assert owner_of("mod_ed", site, source) == "ed-dist"
+
+
+def test_owner_by_an_entry_point_that_names_the_module(site, install):
+    install("ep-dist", entry_points={"a": "mod_nowhere"})
+    assert owner_of("mod_nowhere", site) == "ep-dist"
+
+
+def test_own_module_has_no_owner(site):
+    (site / "mine.py").write_text("")
+    assert owner_of("mine", site) is None
+
+
+def test_locate_imports_no_parent(site):
+    (site / "pk" / "sub").mkdir(parents=True)
+    (site / "pk" / "__init__.py").write_text("raise SystemExit")
+    (site / "pk" / "sub" / "mod.py").write_text("raise SystemExit")
+    assert locate("pk.sub.mod") == str(site / "pk" / "sub" / "mod.py")
+    assert "pk" not in sys.modules
+
+
+def test_locate_through_nested_namespace_packages(site):
+    (site / "ns" / "inner").mkdir(parents=True)
+    (site / "ns" / "inner" / "mod.py").write_text("")
+    assert locate("ns.inner.mod") == str(site / "ns" / "inner" / "mod.py")
+
+
+@pytest.mark.parametrize("module", ["no_such_module", "sys", "json.decoder.x", "no.such", ""])
+def test_locate_of_what_has_no_file(module):
+    assert locate(module) is None
+
+
+def test_locate_survives_a_finder_that_raises(monkeypatch, site):
+    (site / "mod_f.py").write_text("")
+    monkeypatch.setattr(sys, "meta_path", [Finder(list), *sys.meta_path])
+    assert locate("mod_f") == str(site / "mod_f.py")
