@@ -564,17 +564,17 @@ def locate(module: str) -> str | None:
         file = getattr(known, "__file__", None)
         return os.path.abspath(file) if isinstance(file, str) else None
     search: list[str] | None = None
-    file: object = None
+    origin: object = None
     name = ""
     for part in module.split("."):
         name = f"{name}.{part}" if name else part
         found = _find(name, search)
         if found is None:
             return None
-        file, search = found
+        origin, search = found
         if search is None and name != module:
             return None
-    return os.path.abspath(file) if isinstance(file, str) else None
+    return os.path.abspath(origin) if isinstance(origin, str) else None
 
 
 def _find(name: str, search: list[str] | None) -> tuple[object, list[str] | None] | None:
