@@ -21,6 +21,7 @@ from aimm_plugins._api import (
     initialize,
     plan,
     providers,
+    refresh,
     unload_all,
 )
 from aimm_plugins._decorators import (
@@ -85,6 +86,7 @@ __all__ = [
     "plan",
     "predict",
     "providers",
+    "refresh",
     "serialize",
     "unload_all",
 ]

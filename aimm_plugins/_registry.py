@@ -8,20 +8,27 @@ they found.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from aimm_plugins._actions import Action
 from aimm_plugins._declarations import Book, Declaration
 from aimm_plugins._provenance import Provenance
-from aimm_plugins._report import Finding, PluginRecord, State
+from aimm_plugins._report import Finding, Identity, PluginRecord, Report, State, described
 from aimm_plugins.errors import (
+    AimmPluginsError,
     DeclarationError,
     PluginConflictError,
+    PluginImportError,
+    PluginLoadError,
     UnknownPluginError,
 )
+
+if TYPE_CHECKING:  # reading metadata is not part of `import aimm_plugins`
+    from aimm_plugins._discovery import Published
 
 _LOG = logging.getLogger("aimm_plugins")
 
@@ -37,39 +44,53 @@ class Provider:
         key: The data access name or model type.
         plugin: Module of the plugin; for what was declared by hand, the module that did.
         provenance: Who that is, with file and line of the declaration.
-        declaration: What was declared.
+        declaration: What was declared; `None` for a deferred plugin, which declares when its
+            module is imported.
+        published: What the metadata of a deferred plugin says instead.
+        load: Imports and registers a deferred plugin.
     """
 
     action: Action
     key: str
     plugin: str
     provenance: Provenance
-    declaration: Declaration
+    declaration: Declaration | None = None
+    published: Published | None = None
+    load: Callable[[], None] | None = None
 
     @property
-    def function(self) -> Callable[..., Any]:
-        """What is called."""
-        return self.declaration.function
+    def deferred(self) -> bool:
+        """Whether its module waits for the first call."""
+        return self.declaration is None
+
+    @property
+    def function(self) -> Callable[..., Any] | None:
+        """What is called; `None` while it is deferred."""
+        return None if self.declaration is None else self.declaration.function
 
     @property
     def module(self) -> str:
-        """The module that made the declaration."""
-        return self.declaration.module
+        """The module that makes the declaration."""
+        if self.declaration is not None:
+            return self.declaration.module
+        return self.plugin if self.published is None else self.published.module
 
     @property
     def qualname(self) -> str:
         """Dotted name of the function within its module."""
-        return self.declaration.qualname
+        if self.declaration is not None:
+            return self.declaration.qualname
+        return "" if self.published is None else self.published.attribute
 
     @property
-    def file(self) -> str:
-        """Source file of the declaration."""
-        return self.declaration.file
+    def file(self) -> str | None:
+        """Source file of the declaration; of a deferred plugin its module's, where known."""
+        return self.provenance.file
 
     @property
-    def line(self) -> int:
-        """Line of the declaration, from 1."""
-        return self.declaration.line
+    def line(self) -> int | None:
+        """Line of the declaration, from 1; `None` while it is deferred."""
+        return self.provenance.line
 
     @property
     def distribution(self) -> str | None:
@@ -97,14 +118,20 @@ class Snapshot:
         records: The account of each plugin of the calls so far, by identity.
         findings: What the calls so far found beside them.
         shadowed: Keys that plugins lost to a `prefer` rule: (plugin, slot) to the reason.
+        contested: Keys that plugins lost to a conflict: (plugin, slot) to the error.
+        deferred: The plugins that wait for their first call, by identity.
+        broken: Keys that a deferred plugin promised before it failed to load.
     """
 
     providers: dict[Action, dict[str, Provider]] = field(
         default_factory=lambda: {action: {} for action in get_args(Action)}
     )
-    records: dict[tuple[str, str, str, str | None], PluginRecord] = field(default_factory=dict)
+    records: dict[Identity, PluginRecord] = field(default_factory=dict)
     findings: dict[tuple[str, str, str | None], Finding] = field(default_factory=dict)
     shadowed: dict[tuple[str, Slot], str] = field(default_factory=dict)
+    contested: dict[tuple[str, Slot], PluginConflictError] = field(default_factory=dict)
+    deferred: dict[Identity, Deferred] = field(default_factory=dict)
+    broken: dict[Slot, PluginRecord] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +141,33 @@ class Loaded:
     Attributes:
         record: Its account so far.
         target: The decorated object, for an entry point `module:object`; else `None`.
+        published: The keys that its metadata tells, if it tells any.
+        lazily: Whether others have relied on those keys meanwhile.
     """
 
     record: PluginRecord
     target: object | None = None
+    published: tuple[Published, ...] = ()
+    lazily: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """A plugin that is imported by the first call of one of its keys.
+
+    Attributes:
+        record: Its account so far.
+        published: Its keys.
+        load: Imports and registers it.
+    """
+
+    record: PluginRecord
+    published: tuple[Published, ...]
+    load: Callable[[], None]
+
+
+Preferences = Sequence[Mapping[str, tuple[str, str]]]
+"""Layers of `"action:key"` or `"key"` to distribution or module, and the place of the rule."""
 
 
 @dataclass(slots=True)
@@ -128,11 +178,21 @@ class Resolution:
         records: The accounts, in the order of the plan.
         snapshot: What would be registered then.
         modules: Plugin modules that belong into the plugin manager then.
+        dropped: Plugin modules that do not any more.
+        findings: Published keys that differ from the declared ones.
     """
 
     records: list[PluginRecord]
     snapshot: Snapshot
     modules: list[str]
+    dropped: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    def add_missing(self, missing: Iterable[PluginRecord]) -> None:
+        """Account for what is required and not there."""
+        for record in missing:
+            self.records.append(record)
+            self.snapshot.records[record.identity] = record
 
 
 class Registry:
@@ -162,8 +222,16 @@ class Registry:
             for key, provider in sorted(dict(snapshot.providers[each]).items())
         }
 
+    def absent(self, action: Action, key: object) -> AimmPluginsError:
+        """The error for a call that nobody answers.
+
+        Of a deferred plugin that failed to load, its failure; it is not tried again by a call.
+        """
+        broken = self.snapshot.broken.get((action, key)) if isinstance(key, str) else None
+        return self.unknown(action, key) if broken is None else not_loaded(broken)
+
     def unknown(self, action: Action, key: object) -> UnknownPluginError:
-        """The error for a call that nobody answers, saying all that could help."""
+        """The error for a key that is not known, saying all that could help."""
         snapshot = self.snapshot
         if not isinstance(key, str):
             return UnknownPluginError(f"a key is a str, and was given {key!r}", action=action)
@@ -197,9 +265,7 @@ class Registry:
                 continue
             for record in records:
                 if record.module == owner.of(each):
-                    why = record.reason or (
-                        f"{type(record.error).__name__}: {record.error}" if record.error else ""
-                    )
+                    why = record.reason or (described(record.error) if record.error else "")
                     shadow = self.snapshot.shadowed.get((record.module, (action, key)))
                     state = "shadowed" if shadow else record.state
                     who = replace(record.provenance, file=each.file, line=each.line)
@@ -227,7 +293,11 @@ class Registry:
         for each in new:
             plugin = owners.of(each) or each.home
             record = records.get(plugin)
-            if record is not None and record.state == "denied":
+            # A failed plugin may have left a thread that goes on declaring.
+            if record is not None and (
+                record.state == "denied"
+                or (record.state == "failed" and each.module not in sys.modules)
+            ):
                 _LOG.warning(
                     "%s:%s is not registered: %s is %s",
                     each.action,
@@ -286,47 +356,85 @@ class Registry:
         self,
         records: Sequence[PluginRecord],
         loaded: Sequence[Loaded],
-        prefer: Mapping[str, str],
+        prefer: Preferences,
+        *,
+        deferred: Sequence[Deferred] = (),
+        removed: Set[Identity] = frozenset(),
+        demanded: bool = False,
     ) -> Resolution:
-        """Work out what registering the loaded plugins would lead to; change nothing.
+        """Work out what registering the plugins of a call would lead to; change nothing.
 
         Args:
             records: The accounts of all plugins of this call, in order.
             loaded: Those whose modules are imported and sound.
-            prefer: `"action:key"` or `"key"` to distribution or module.
+            prefer: Rules that settle conflicts; earlier layers are asked first.
+            deferred: Those that wait for their first call.
+            removed: Plugins of earlier calls that are not installed any more.
+            demanded: The plugins were deferred, and a call needs one of them: what they lost to
+                others while they waited stays lost.
 
         Returns:
             The accounts with their keys and errors, and the snapshot to publish.
         """
         self.book.sweep()
         standing = self.snapshot
+        kept = {i: r for i, r in standing.records.items() if i not in removed}
         mine = _by_module(loaded)
-        loaded_before = {r.module for r in standing.records.values() if r.state == "loaded"}
+        waiting = _by_module(deferred)
+        loaded_before = {r.module for r in kept.values() if r.state == "loaded"}
         denied = {record.module for record in records if record.state == "denied"}
-        denied -= loaded_before | set(mine)
+        denied -= loaded_before | mine.keys()
+        still = {r.module for r in kept.values()} | {r.module for r in records}
+        gone = {standing.records[i].module for i in removed if i in standing.records} - still
         owners = _Owners([*loaded_before, *(record.module for record in records)])
         declarations = self.book.declarations()
-        contenders, contradictions = self._contenders(declarations, owners, mine, denied)
-        errors: dict[str, list[Exception]] = {}
-        for plugin, error in contradictions:
-            errors.setdefault(plugin, []).append(error)
+        contenders, errors = self._contenders(declarations, owners, mine, denied)
+        findings = _broken_promises(mine, contenders, errors)
         faulty = frozenset(errors)
+        for entry in deferred:
+            for promise in entry.published:
+                rivals = contenders.setdefault((promise.action, promise.key), [])
+                if all(rival.plugin != entry.record.module for rival in rivals):
+                    rivals.append(_promised(promise, entry))
 
-        # What stood before stays, but for what the book forgot and what is denied now.
-        in_book = set(declarations)
-        providers: dict[Action, dict[str, Provider]] = {
-            action: {
-                key: provider
-                for key, provider in keys.items()
-                if provider.declaration in in_book
-                and provider.plugin not in denied
-                and owners.of(provider.declaration) not in denied
-            }
-            for action, keys in standing.providers.items()
+        # What stood before stays, but for what the book forgot, what is denied or gone now, and
+        # what deferred plugins promised that have failed since.
+        failing = faulty | {record.module for record in records if record.state == "failed"}
+        in_book: Set[Declaration | None] = set(declarations)
+        providers: dict[Action, dict[str, Provider]] = {a: {} for a in standing.providers}
+        broken = {
+            slot: record
+            for slot, record in standing.broken.items()
+            if record.module not in mine
+            and record.module not in waiting
+            and record.module not in denied | gone
         }
+        for action, keys in standing.providers.items():
+            for key, provider in keys.items():
+                declared = provider.declaration
+                if provider.plugin in denied | gone:
+                    continue
+                if (
+                    provider.plugin not in failing
+                    if declared is None
+                    else declared in in_book and owners.of(declared) not in denied
+                ):
+                    providers[action][key] = provider
         shadowed = {
-            lost: reason for lost, reason in standing.shadowed.items() if lost[0] not in mine
+            lost: reason
+            for lost, reason in standing.shadowed.items()
+            if lost[0] not in mine and lost[0] not in waiting and lost[0] not in gone
         }
+        contested = {
+            lost: error
+            for lost, error in standing.contested.items()
+            if lost[0] not in gone
+            and (demanded or (lost[0] not in mine and lost[0] not in waiting))
+        }
+        for (plugin, slot), known_conflict in contested.items():
+            if slot in contenders and plugin in mine:
+                contenders[slot] = [each for each in contenders[slot] if each.plugin != plugin]
+                errors.setdefault(plugin, []).append(known_conflict)
         for (action, key), rivals in contenders.items():
             keys = providers[action]
             present = keys.get(key)
@@ -358,7 +466,11 @@ class Registry:
                 continue
             for each in others:
                 error = conflict(action, key, rivals, keeps=incumbent)
+                contested[each.plugin, (action, key)] = error
                 errors.setdefault(each.plugin, []).append(error)
+        for keys in providers.values():  # what was promised, and by now is declared by nobody
+            for key in [k for k, p in keys.items() if p.deferred and p.plugin in mine]:
+                del keys[key]
 
         provided: dict[str, list[Provider]] = {}
         for keys in providers.values():
@@ -370,22 +482,56 @@ class Registry:
         done = [
             _account(
                 record,
-                standing.records.get(record.identity),
+                kept.get(record.identity),
                 [entry for entry in mine.get(record.module, ()) if entry.record is record],
+                [entry for entry in waiting.get(record.module, ()) if entry.record is record],
                 provided.get(record.module, ()),
                 lost.get(record.module, ()),
                 errors.get(record.module, ()),
             )
             for record in records
         ]
-        snapshot = Snapshot(
-            providers=providers,
-            records={**standing.records, **{record.identity: record for record in done}},
-            findings=dict(standing.findings),
-            shadowed=shadowed,
-        )
+        failed = {record.module: record for record in done if record.state == "failed"}
+        for action, keys in standing.providers.items():
+            for key, provider in keys.items():
+                if provider.deferred and provider.plugin in failed:
+                    broken[action, key] = failed[provider.plugin]
+        for slot, record in list(broken.items()):
+            broken[slot] = failed.get(record.module, record)
+            if slot[1] in providers[slot[0]]:
+                del broken[slot]
+        there = {r.distribution for r in done if r.state in ("loaded", "deferred")}
+        accounts = {
+            **{
+                i: record
+                for i, record in kept.items()
+                if record.state != "missing" or record.distribution not in there
+            },
+            **{record.identity: record for record in done},
+        }
         modules = [record.module for record in done if record.state == "loaded"]
-        return Resolution(done, snapshot, list(dict.fromkeys(modules)))
+        return Resolution(
+            records=done,
+            snapshot=Snapshot(
+                providers=providers,
+                records=accounts,
+                findings=dict(standing.findings),
+                shadowed=shadowed,
+                contested=contested,
+                deferred={
+                    identity: entry
+                    for identity, entry in {
+                        **standing.deferred,
+                        **{entry.record.identity: entry for entry in deferred},
+                    }.items()
+                    if identity in accounts and accounts[identity].state == "deferred"
+                },
+                broken=broken,
+            ),
+            modules=list(dict.fromkeys(modules)),
+            dropped=sorted(gone | denied),
+            findings=findings,
+        )
 
     def _contenders(
         self,
@@ -393,11 +539,11 @@ class Registry:
         owners: _Owners,
         mine: Mapping[str, Sequence[Loaded]],
         denied: Set[str],
-    ) -> tuple[dict[Slot, list[Provider]], list[tuple[str, Exception]]]:
+    ) -> tuple[dict[Slot, list[Provider]], dict[str, list[Exception]]]:
         """All that plugins of this call declare, by slot; and what contradicts itself."""
         known = {record.module: record for record in self.snapshot.records.values()}
         contenders: dict[Slot, list[Provider]] = {}
-        contradictions: list[tuple[str, Exception]] = []
+        contradictions: dict[str, list[Exception]] = {}
         for each in declarations:
             plugin = owners.of(each)
             if plugin is None or plugin in denied:
@@ -415,8 +561,10 @@ class Registry:
             twin = next((rival for rival in rivals if rival.plugin == plugin), None)
             if twin is None:
                 rivals.append(_provider(each, plugin, record))
-            elif twin.declaration.target is not each.target:
-                contradictions.append((plugin, _declared_twice(plugin, twin.declaration, each)))
+            elif twin.declaration is not None and twin.declaration.target is not each.target:
+                contradictions.setdefault(plugin, []).append(
+                    _declared_twice(plugin, twin.declaration, each)
+                )
         return contenders, contradictions
 
     def publish(self, resolution: Resolution, findings: Iterable[Finding]) -> None:
@@ -440,6 +588,9 @@ class Registry:
                 records={i: r for i, r in old.records.items() if r.module != plugin},
                 findings=old.findings,
                 shadowed={s: r for s, r in old.shadowed.items() if s[0] != plugin},
+                contested={s: e for s, e in old.contested.items() if s[0] != plugin},
+                deferred={i: d for i, d in old.deferred.items() if d.record.module != plugin},
+                broken={s: r for s, r in old.broken.items() if r.module != plugin},
             )
             self.changed()
 
@@ -457,12 +608,14 @@ class _Owners:
         self._modules = frozenset(modules)
         self._known: dict[str, str | None] = {}
 
-    def of(self, declaration: Declaration) -> str | None:
+    def of(self, declaration: Declaration | None) -> str | None:
         """The plugin's module.
 
         The plugin whose module, or a submodule of it, made the declaration; else the one whose
         loading first ran it; else the one during whose import by hand it ran.
         """
+        if declaration is None:
+            return None
         made = self._of_module(declaration.module)
         if made is not None:
             return made
@@ -481,11 +634,93 @@ class _Owners:
         return self._known[module]
 
 
-def _by_module(loaded: Iterable[Loaded]) -> dict[str, list[Loaded]]:
-    found: dict[str, list[Loaded]] = {}
-    for each in loaded:
+E = TypeVar("E", Loaded, Deferred)
+
+
+def _by_module(entries: Iterable[E]) -> dict[str, list[E]]:
+    found: dict[str, list[E]] = {}
+    for each in entries:
         found.setdefault(each.record.module, []).append(each)
     return found
+
+
+def _broken_promises(
+    mine: Mapping[str, Sequence[Loaded]],
+    contenders: Mapping[Slot, Sequence[Provider]],
+    errors: dict[str, list[Exception]],
+) -> list[Finding]:
+    """Plugins whose modules declare other keys than their metadata publishes.
+
+    Of a plugin that was deferred, others have relied on those keys: that is its failure. Otherwise
+    nobody has, and it is a finding.
+    """
+    if not any(entry.published for entries in mine.values() for entry in entries):
+        return []
+    declared: dict[str, set[Slot]] = {}
+    for slot, rivals in contenders.items():
+        for rival in rivals:
+            declared.setdefault(rival.plugin, set()).add(slot)
+    findings = []
+    for plugin, entries in mine.items():
+        published = {(k.action, k.key): k for entry in entries for k in entry.published}
+        actual = declared.get(plugin, set())
+        if not published or published.keys() == actual:
+            continue
+        parts = []
+        if missing := sorted(published.keys() - actual):
+            parts.append("does not declare " + ", ".join(f"{a}:{k}" for a, k in missing))
+        if more := sorted(actual - published.keys()):
+            parts.append("declares " + ", ".join(f"{a}:{k}" for a, k in more) + " beyond that")
+        record = entries[0].record
+        place = next(iter(published.values())).place
+        message = (
+            f"its metadata publishes {', '.join(f'{a}:{k}' for a, k in sorted(published))}, and "
+            f"{plugin} {' and '.join(parts)}"
+        )
+        remedy = "Publish what the module declares, in the entry points of its distribution."
+        if any(entry.lazily for entry in entries):
+            errors.setdefault(plugin, []).append(
+                DeclarationError(
+                    f"{record.provenance}: {message} (metadata: {place}). {remedy}",
+                    file=record.file,
+                )
+            )
+        else:
+            findings.append(
+                Finding(
+                    code="published-keys-differ",
+                    subject=str(record.provenance),
+                    message=message,
+                    place=place,
+                    remedy=remedy,
+                )
+            )
+    return findings
+
+
+def _promised(published: Published, entry: Deferred) -> Provider:
+    return Provider(
+        action=published.action,
+        key=published.key,
+        plugin=entry.record.module,
+        provenance=entry.record.provenance,
+        published=published,
+        load=entry.load,
+    )
+
+
+def not_loaded(record: PluginRecord) -> PluginLoadError:
+    """The error for a call that needs a deferred plugin which has failed to load."""
+    error = record.error
+    if not isinstance(error, Exception):
+        error = PluginImportError(described(error) if error else str(record.reason))
+    text = described(error).replace("\n", "\n    ")
+    return PluginLoadError(
+        f"a deferred plugin failed to load\n  {record.provenance}\n    {text}\n"
+        "It is tried again by initialize() and refresh(), and not by calls.",
+        [error],
+        Report((record,)),
+    )
 
 
 def _record_for(declaration: Declaration, entries: Iterable[Loaded]) -> PluginRecord | None:
@@ -513,13 +748,18 @@ def _provider(declaration: Declaration, plugin: str, record: PluginRecord | None
 
 def _same(one: Provider, other: Provider) -> bool:
     """Whether both are the same plugin's, or one function that was reached in two ways."""
-    return one.plugin == other.plugin or one.declaration.target is other.declaration.target
+    if one.plugin == other.plugin:
+        return True
+    if one.declaration is None or other.declaration is None:
+        return False
+    return one.declaration.target is other.declaration.target
 
 
 def _account(
     record: PluginRecord,
     before: PluginRecord | None,
-    entries: Sequence[Loaded],
+    loaded: Sequence[Loaded],
+    deferred: Sequence[Deferred],
     provided: Sequence[Provider],
     lost: Sequence[str],
     errors: Sequence[Exception],
@@ -531,41 +771,50 @@ def _account(
             reason=f"loaded by an earlier initialize, and now {record.reason}; to be rid of it, "
             "unload_all() and initialize again",
         )
-    if record.state != "planned":
+    if record.state not in ("planned", "deferred"):
         return record
-    target = entries[0].target if entries else None
+    target = loaded[0].target if loaded else None
+    promised = {(k.action, k.key) for entry in deferred for k in entry.published}
     provides = tuple(
         sorted(
             (each.action, each.key)
             for each in provided
-            if target is None or each.declaration.target is target
+            if (
+                (each.action, each.key) in promised
+                if each.declaration is None
+                else target is None or each.declaration.target is target
+            )
         )
     )
     error = _joined(errors)
     if record.import_seconds is None and before is not None:
-        record = replace(record, import_seconds=before.import_seconds)
+        record = replace(record, import_seconds=before.import_seconds, imports=before.imports)
     if error is not None and not provides:
-        return replace(record, state="failed", error=error)
-    state: State = "shadowed" if lost and not provides else "loaded"
+        return replace(record, state="failed", provides=(), error=error)
+    state: State = "deferred" if record.state == "deferred" else "loaded"
+    if lost and not provides:
+        state = "shadowed"
+    reasons = [*([record.reason] if record.reason and state != "shadowed" else ()), *lost]
     return replace(
-        record, state=state, provides=provides, error=error, reason="; ".join(lost) or None
+        record, state=state, provides=provides, error=error, reason="; ".join(reasons) or None
     )
 
 
 def _choose(
-    rivals: Sequence[Provider], slot: Slot, prefer: Mapping[str, str]
+    rivals: Sequence[Provider], slot: Slot, prefer: Preferences
 ) -> tuple[Provider | None, str]:
     """The one that answers, and the rule that says so; `None` for a conflict."""
     if len(rivals) == 1:
         return rivals[0], ""
     action, key = slot
-    for rule in (f"{action}:{key}", key):
-        wanted = prefer.get(rule)
-        if wanted is None:
-            continue
-        matching = [each for each in rivals if named(each, wanted)]
-        if len(matching) == 1:
-            return matching[0], f'prefer {{"{rule}": {wanted}}}'
+    for layer in prefer:
+        for rule in (f"{action}:{key}", key):
+            if rule not in layer:
+                continue
+            wanted, place = layer[rule]
+            matching = [each for each in rivals if named(each, wanted)]
+            if len(matching) == 1:
+                return matching[0], f'prefer {{"{rule}": {wanted}}} ({place})'
     return None, ""
 
 
