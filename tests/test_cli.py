@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 import aimm_plugins
+from aimm_plugins import cli
 from aimm_plugins._config import validate
 
 MODELS = """
@@ -74,31 +76,51 @@ def job(**parts: str) -> str:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "job_models.py").write_text(MODELS)
+def folder(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which the command runs; `job_models` can be imported."""
+    (site / "job_models.py").write_text(MODELS)
+    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def run(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    """The command in a real process, with `folder` importable."""
-    return subprocess.run(
-        [sys.executable, "-m", "aimm_plugins", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder), **more},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+@pytest.fixture
+def run(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """Runs the command in this process."""
+
+    def run(*arguments: str) -> Done:
+        capsys.readouterr()
+        status = cli.run(arguments)
+        return Done(status, *capsys.readouterr())
+
+    return run
 
 
-def run_job(folder: Path, text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    (folder / "job.yaml").write_text(text)
-    return run(folder, "run", "job.yaml", *arguments)
+@pytest.fixture
+def run_job(folder: Path, run: Callable[..., Done]) -> Callable[..., Done]:
+    """Runs a job, given as text, in this process."""
+
+    def run_job(text: str, *arguments: str) -> Done:
+        (folder / "job.yaml").write_text(text)
+        return run("run", "job.yaml", *arguments)
+
+    return run_job
 
 
-def test_run_writes_predictions_and_model_and_tells_of_every_step(folder):
-    done = run_job(folder, job(), "--format", "json")
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of a command."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if path.is_file()}
+
+
+def test_run_writes_predictions_and_model_and_tells_of_every_step(folder, run_job):
+    done = run_job(job(), "--format", "json")
     assert done.returncode == 0, done.stderr
     steps = json.loads(done.stdout)["steps"]
     assert [step["step"] for step in steps] == ["data few", "model", "fit", "predict", "save"]
@@ -106,23 +128,18 @@ def test_run_writes_predictions_and_model_and_tells_of_every_step(folder):
     assert [step["output"] for step in steps][-2:] == ["out.csv", "model.txt"]
     assert (folder / "out.csv").read_text() == "prediction\n1.5\n1.5\n1.5\n1.5\n"
     assert (folder / "model.txt").read_bytes() == b"1.5"
-    assert sorted(path.name for path in folder.iterdir() if path.is_file()) == [
-        "job.yaml",
-        "job_models.py",
-        "model.txt",
-        "out.csv",
-    ]
+    assert files(folder) == {"job.yaml", "model.txt", "out.csv"}
 
 
-def test_progress_goes_to_stderr_with_the_last_event_always(folder):
-    done = run_job(folder, job())
+def test_progress_goes_to_stderr_with_the_last_event_always(run_job):
+    done = run_job(job())
     lines = done.stderr.splitlines()
     assert lines[0] == "data few: 1/4 read x=0 own=0"
     assert lines[-1] == "data few: 4/4 read x=1 own=3"
 
 
-def test_table_has_a_row_for_each_step(folder):
-    lines = run_job(folder, job()).stdout.splitlines()
+def test_table_has_a_row_for_each_step(run_job):
+    lines = run_job(job()).stdout.splitlines()
     assert lines[0].split() == [
         "step",
         "provides",
@@ -135,10 +152,10 @@ def test_table_has_a_row_for_each_step(folder):
     assert len(lines) == 6
 
 
-def test_saved_model_is_loaded(folder):
+def test_saved_model_is_loaded(folder, run_job):
     (folder / "old.txt").write_text("7.0")
     text = job(model=", load: old.txt").replace("fit: {data: few}\n", "")
-    assert run_job(folder, text).returncode == 0
+    assert run_job(text).returncode == 0
     assert (folder / "out.csv").read_text().splitlines()[1] == "7.0"
 
 
@@ -153,23 +170,23 @@ def test_saved_model_is_loaded(folder):
         ("one", ["a", "b"], ["1", "[2]"]),
     ],
 )
-def test_predictions_of_many_forms_become_a_table(folder, form, header, first):
-    done = run_job(folder, job(predict=f", kwargs: {{form: {form}}}"))
+def test_predictions_of_many_forms_become_a_table(folder, run_job, form, header, first):
+    done = run_job(job(predict=f", kwargs: {{form: {form}}}"))
     assert done.returncode == 0, done.stderr
     with (folder / "out.csv").open(newline="") as stream:
         rows = list(csv.reader(stream))
     assert rows[:2] == [header, first]
 
 
-def test_json_lines(folder):
-    run_job(folder, job(output="out.jsonl", predict=", kwargs: {form: rows}"))
+def test_json_lines(folder, run_job):
+    run_job(job(output="out.jsonl", predict=", kwargs: {form: rows}"))
     lines = (folder / "out.jsonl").read_text().splitlines()
     assert json.loads(lines[0]) == {"a": 1.5, "b": None}
 
 
 @pytest.mark.parametrize("kind", ["dict", "list", "tuple"])
-def test_data_becomes_arguments_by_its_type(folder, kind):
-    assert run_job(folder, job(data=f", kwargs: {{kind: {kind}}}")).returncode == 0
+def test_data_becomes_arguments_by_its_type(run_job, kind):
+    assert run_job(job(data=f", kwargs: {{kind: {kind}}}")).returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -193,28 +210,28 @@ def test_data_becomes_arguments_by_its_type(folder, kind):
         ({"output": "none/out.csv"}, "step predict failed in output none/out.csv"),
     ],
 )
-def test_failing_step_names_step_plugin_and_cause(folder, parts, message):
-    done = run_job(folder, job(**parts))
+def test_failing_step_names_step_plugin_and_cause(folder, run_job, parts, message):
+    done = run_job(job(**parts))
     assert done.returncode == 1
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not (folder / "model.txt").exists()
 
 
-def test_debug_shows_the_traceback(folder):
+def test_debug_shows_the_traceback(folder, run):
     (folder / "job.yaml").write_text(job(model="s"))
-    assert "Traceback" in run(folder, "--debug", "run", "job.yaml").stderr
+    assert "Traceback" in run("--debug", "run", "job.yaml").stderr
 
 
-def test_earlier_output_is_kept_when_a_later_step_fails(folder):
-    done = run_job(folder, job().replace("save: model.txt", "save: none/model.txt"))
+def test_earlier_output_is_kept_when_a_later_step_fails(folder, run_job):
+    done = run_job(job().replace("save: model.txt", "save: none/model.txt"))
     assert done.returncode == 1
     assert (folder / "out.csv").exists()
 
 
-def test_failed_write_leaves_what_was_there(folder):
+def test_failed_write_leaves_what_was_there(folder, run_job):
     (folder / "out.csv").write_text("old")
-    run_job(folder, job(predict=", kwargs: {form: uneven}"))
+    run_job(job(predict=", kwargs: {form: uneven}"))
     assert (folder / "out.csv").read_text() == "old"
     assert not list(folder.glob(".out.csv*"))
 
@@ -234,48 +251,48 @@ def test_failed_write_leaves_what_was_there(folder):
         ("[" * 3, "is not YAML"),
     ],
 )
-def test_wrong_job_exits_2_with_its_place(folder, text, message):
-    done = run_job(folder, text)
+def test_wrong_job_exits_2_with_its_place(run_job, text, message):
+    done = run_job(text)
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_broken_plugin_exits_1_and_runs_no_step(folder):
+def test_broken_plugin_exits_1_and_runs_no_step(folder, run_job):
     (folder / "broken.py").write_text("raise ValueError('why')")
-    done = run_job(folder, job().replace("[job_models]", "[broken]"))
+    done = run_job(job().replace("[job_models]", "[broken]"))
     assert done.returncode == 1
     assert "ValueError: why" in done.stderr
     assert not (folder / "out.csv").exists()
 
 
-def test_list_imports_nothing(folder, site, install):
+def test_list_imports_nothing(folder, run, site, install):
     (site / "bad.py").write_text("raise SystemExit")
     install("bad-dist", "2.1", entry_points={"ep": "bad"})
     (folder / "conf.yaml").write_text("names: [job_models]\nentry_points: {deny: [bad-dist]}\n")
     environment = {"PYTHONPATH": os.pathsep.join([str(folder), str(site)])}
-    done = run(folder, "list", "--format", "json", "--conf", "conf.yaml", **environment)
+    done = run("list", "--format", "json", "--conf", "conf.yaml", **environment)
     report = json.loads(done.stdout)
     validate(report, "report")
     rows = {record["name"]: record["state"] for record in report["plugins"]}
     assert rows["job_models"] == "planned"
     assert rows["ep"] == "denied"
-    table = run(folder, "list", AIMM_PLUGINS_CONF="conf.yaml", **environment).stdout
+    table = run("list", AIMM_PLUGINS_CONF="conf.yaml", **environment).stdout
     assert "denied by 'bad-dist' (conf.yaml:2)" in table
 
 
-def test_list_shows_findings_on_stderr(folder, site, install):
+def test_list_shows_findings_on_stderr(run, site, install):
     install("odd-dist", entry_points={"ep": "not a module"})
-    done = run(folder, "list", PYTHONPATH=str(site))
+    done = run("list", PYTHONPATH=str(site))
     assert done.returncode == 0
     assert "broken-entry-point: odd-dist 1.0" in done.stderr
 
 
-def test_schema_prints_and_lists(folder):
-    assert "aimm://job.yaml" in run(folder, "schema", "job").stdout
-    assert json.loads(run(folder, "schema", "job", "--format", "json").stdout)["$id"]
-    assert run(folder, "schema").stdout.split() == ["job", "plugins", "policy", "report"]
-    assert json.loads(run(folder, "schema", "--format", "json").stdout)[0] == "job"
+def test_schema_prints_and_lists(run):
+    assert "aimm://job.yaml" in run("schema", "job").stdout
+    assert json.loads(run("schema", "job", "--format", "json").stdout)["$id"]
+    assert run("schema").stdout.split() == ["job", "plugins", "policy", "report"]
+    assert json.loads(run("schema", "--format", "json").stdout)[0] == "job"
 
 
 @pytest.mark.parametrize(
@@ -288,23 +305,23 @@ def test_schema_prints_and_lists(folder):
         (("list", "--format", "xml"), "'xml'"),
     ],
 )
-def test_wrong_use_exits_2(folder, arguments, message):
-    done = run(folder, *arguments)
+def test_wrong_use_exits_2(run, arguments, message):
+    done = run(*arguments)
     assert done.returncode == 2
     assert message in done.stderr
 
 
-def test_wrong_conf_exits_2(folder):
-    assert run(folder, "list", "--conf", "none.yaml").returncode == 2
+def test_wrong_conf_exits_2(run):
+    assert run("list", "--conf", "none.yaml").returncode == 2
 
 
-def test_version_and_help(folder):
-    assert aimm_plugins.__version__ in run(folder, "--version").stdout
-    text = run(folder, "--help").stdout
+def test_version_and_help(run):
+    assert aimm_plugins.__version__ in run("--version").stdout
+    text = run("--help").stdout
     assert all(verb in text for verb in ("run", "list", "schema"))
 
 
-def test_help_loads_no_verb(folder):
+def test_help_loads_no_verb(run):
     code = (
         "import sys\nsys.argv = ['aimm-plugins', '--help']\nfrom aimm_plugins.cli import main\n"
         "try: main()\nexcept SystemExit: pass\nprint(*sys.modules, file=sys.stderr)"
