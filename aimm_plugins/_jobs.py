@@ -454,7 +454,7 @@ def _rows(prediction: Any) -> tuple[list[str] | None, list[Any]]:
 def _row(row: Any) -> Any:
     row = _listed(row)
     if isinstance(row, Mapping):
-        return {str(key): value for key, value in row.items()}
+        return {str(_listed(key)): value for key, value in row.items()}
     return list(row) if isinstance(row, tuple) else row
 
 
