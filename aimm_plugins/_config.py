@@ -25,10 +25,11 @@ Load = Literal["eager", "lazy"]
 Verify = Literal["none", "record"]
 
 # The same pattern as `#/$defs/requirement` of the schema.
-_CLAUSE = r"((===?|~=|!=|<=?|>=?)[ \t]*[A-Za-z0-9._*+!-]+)[ \t]*"
+_CLAUSE = r"(===?|~=|!=|<=?|>=?)[ \t]*[A-Za-z0-9._*+!-]+[ \t]*"
+_CLAUSES = rf"{_CLAUSE}(,[ \t]*{_CLAUSE})*"
 _REQUIREMENT = re.compile(
-    r"^[ \t]*[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?[ \t]*(\([ \t]*)?"
-    rf"({_CLAUSE}(,[ \t]*{_CLAUSE})*)?\)?[ \t]*$"
+    r"^[ \t]*[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?[ \t]*"
+    rf"({_CLAUSES}|\([ \t]*{_CLAUSES}\)[ \t]*)?$(?!\n)"
 )
 _MAX_SECONDS = 86_400
 _BARE = re.compile(r"[ \t]*[A-Za-z0-9._-]+[ \t]*")

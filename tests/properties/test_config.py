@@ -8,7 +8,7 @@ import sys
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, Phase, example, find, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -92,17 +92,11 @@ def test_parse_accepts_exactly_what_the_schema_accepts(conf):
 @pytest.mark.parametrize("key", [*PLUGINS["properties"]])
 def test_every_key_of_the_schema_is_drawn_and_accepted(key):
     """The law above would hold of nothing if the strategy never drew a sound conf."""
-    drawn = {"names": []}
-
-    @settings(
-        max_examples=30, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    drawn = find(
+        confs,
+        lambda conf: key in conf and FITS_PLUGINS(conf) and verdict(conf) is not None,
+        settings=settings(max_examples=1000, database=None, phases=[Phase.generate]),
     )
-    @given(confs)
-    def look(conf):
-        if key in conf and FITS_PLUGINS(conf) and verdict(conf) is not None:
-            drawn[key] = conf[key]
-
-    look()
     assert key in drawn
 
 
