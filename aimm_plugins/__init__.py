@@ -35,7 +35,7 @@ from aimm_plugins._decorators import (
 from aimm_plugins._hooks import Result, hookimpl
 from aimm_plugins._model import Model, model
 from aimm_plugins._provenance import Provenance
-from aimm_plugins._registry import Provider
+from aimm_plugins._providers import Provider
 from aimm_plugins._report import Finding, PluginRecord, Report
 from aimm_plugins._state import StateCallback
 from aimm_plugins.errors import (

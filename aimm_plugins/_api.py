@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from aimm_plugins._actions import Action
 from aimm_plugins._hooks import PluginManager
-from aimm_plugins._registry import Provider
+from aimm_plugins._providers import Provider
 from aimm_plugins._runtime import RUNTIME
 from aimm_plugins._state import StateCallback
 

@@ -18,7 +18,8 @@ from typing import Any, get_args
 from aimm_plugins._actions import ACTIONS, Action
 from aimm_plugins._declarations import Declaration
 from aimm_plugins._hooks import PluginManager, Result, hookimpl
-from aimm_plugins._registry import Provider, Registry
+from aimm_plugins._providers import Provider
+from aimm_plugins._registry import Registry
 from aimm_plugins._state import StateCallback, ignore_state
 
 _LOG = logging.getLogger("aimm_plugins")

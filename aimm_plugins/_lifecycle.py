@@ -29,13 +29,8 @@ from aimm_plugins._freeze import freeze_text, read_lock
 from aimm_plugins._loading import as_member, load
 from aimm_plugins._plan import Plan, arrange
 from aimm_plugins._policy import Policy, policy
-from aimm_plugins._registry import (
-    Deferred,
-    Preferences,
-    Resolution,
-    named,
-    not_loaded,
-)
+from aimm_plugins._providers import Deferred, Preferences, named
+from aimm_plugins._registry import not_loaded
 from aimm_plugins._report import (
     Finding,
     Identity,
@@ -45,6 +40,7 @@ from aimm_plugins._report import (
     printable,
     safe_text,
 )
+from aimm_plugins._resolution import Resolution
 from aimm_plugins._runtime import Runtime
 from aimm_plugins.errors import PluginLoadError
 

@@ -24,8 +24,8 @@ from aimm_plugins._declarations import Book, importing
 from aimm_plugins._hooks import PluginManager
 from aimm_plugins._plan import Plan
 from aimm_plugins._provenance import Provenance
-from aimm_plugins._registry import Loaded
 from aimm_plugins._report import Finding, PluginRecord, described, type_name
+from aimm_plugins._resolution import Loaded
 from aimm_plugins._side_effects import changes, observe
 from aimm_plugins.errors import DeclarationError, PluginImportError
 

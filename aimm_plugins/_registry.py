@@ -1,4 +1,4 @@
-"""Who answers which action and key: owners, conflicts, preferences.
+"""What is registered, and the rules by which it changes.
 
 The book holds what was declared; the registry decides whose it is and which of it can be called.
 A commit works everything out first and then publishes one new snapshot; calls go on with the one
@@ -9,190 +9,34 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence, Set
+from dataclasses import replace
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import get_args
 
 from aimm_plugins._actions import Action
 from aimm_plugins._declarations import Book, Declaration
-from aimm_plugins._provenance import Provenance
-from aimm_plugins._report import Finding, Identity, PluginRecord, Report, State, described
+from aimm_plugins._providers import (
+    Deferred,
+    Owners,
+    Preferences,
+    Provider,
+    Slot,
+    Snapshot,
+    conflict,
+    provider_of,
+    same_provider,
+)
+from aimm_plugins._report import Finding, Identity, PluginRecord, Report, described
+from aimm_plugins._resolution import Loaded, Resolution, resolve
 from aimm_plugins.errors import (
     AimmPluginsError,
-    DeclarationError,
-    PluginConflictError,
     PluginImportError,
     PluginLoadError,
     UnknownPluginError,
 )
 
-if TYPE_CHECKING:  # reading metadata is not part of `import aimm_plugins`
-    from aimm_plugins._discovery import Published
-
 _LOG = logging.getLogger("aimm_plugins")
-
-Slot = tuple[Action, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Provider:
-    """The plugin that answers one action and key.
-
-    Attributes:
-        action: The action.
-        key: The data access name or model type.
-        plugin: Module of the plugin; for what was declared by hand, the module that did.
-        provenance: Who that is, with file and line of the declaration.
-        declaration: What was declared; `None` for a deferred plugin, which declares when its
-            module is imported.
-        published: What the metadata of a deferred plugin says instead.
-        load: Imports and registers a deferred plugin.
-    """
-
-    action: Action
-    key: str
-    plugin: str
-    provenance: Provenance
-    declaration: Declaration | None = None
-    published: Published | None = None
-    load: Callable[[], None] | None = None
-
-    @property
-    def deferred(self) -> bool:
-        """Whether its module waits for the first call."""
-        return self.declaration is None
-
-    @property
-    def function(self) -> Callable[..., Any] | None:
-        """What is called; `None` while it is deferred."""
-        return None if self.declaration is None else self.declaration.function
-
-    @property
-    def module(self) -> str:
-        """The module that makes the declaration."""
-        if self.declaration is not None:
-            return self.declaration.module
-        return self.plugin if self.published is None else self.published.module
-
-    @property
-    def qualname(self) -> str:
-        """Dotted name of the function within its module."""
-        if self.declaration is not None:
-            return self.declaration.qualname
-        return "" if self.published is None else self.published.attribute
-
-    @property
-    def file(self) -> str | None:
-        """Source file of the declaration; of a deferred plugin its module's, where known."""
-        return self.provenance.file
-
-    @property
-    def line(self) -> int | None:
-        """Line of the declaration, from 1; `None` while it is deferred."""
-        return self.provenance.line
-
-    @property
-    def distribution(self) -> str | None:
-        """The distribution that brought it, if any."""
-        return self.provenance.distribution
-
-    @property
-    def version(self) -> str | None:
-        """Version of that distribution."""
-        return self.provenance.version
-
-    def __str__(self) -> str:
-        return f"{self.action}:{self.key}  {self.provenance}"
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What is registered.
-
-    A commit replaces the snapshot as a whole. A declaration by hand adds to the inner mappings, in
-    one atomic update: copying them for each would cost O(N²) for N declarations.
-
-    Attributes:
-        providers: Action to key to provider.
-        records: The account of each plugin of the calls so far, by identity.
-        findings: What the calls so far found beside them.
-        shadowed: Keys that plugins lost to a `prefer` rule: (plugin, slot) to the reason.
-        contested: Keys that plugins lost to a conflict: (plugin, slot) to the error.
-        deferred: The plugins that wait for their first call, by identity.
-        broken: Keys that a deferred plugin promised before it failed to load.
-    """
-
-    providers: dict[Action, dict[str, Provider]] = field(
-        default_factory=lambda: {action: {} for action in get_args(Action)}
-    )
-    records: dict[Identity, PluginRecord] = field(default_factory=dict)
-    findings: dict[tuple[str, str, str | None], Finding] = field(default_factory=dict)
-    shadowed: dict[tuple[str, Slot], str] = field(default_factory=dict)
-    contested: dict[tuple[str, Slot], PluginConflictError] = field(default_factory=dict)
-    deferred: dict[Identity, Deferred] = field(default_factory=dict)
-    broken: dict[Slot, PluginRecord] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A plugin whose module is imported, with the object that its entry point names.
-
-    Attributes:
-        record: Its account so far.
-        target: The decorated object, for an entry point `module:object`; else `None`.
-        published: The keys that its metadata tells, if it tells any.
-        lazily: Whether others have relied on those keys meanwhile.
-    """
-
-    record: PluginRecord
-    target: object | None = None
-    published: tuple[Published, ...] = ()
-    lazily: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Deferred:
-    """A plugin that is imported by the first call of one of its keys.
-
-    Attributes:
-        record: Its account so far.
-        published: Its keys.
-        load: Imports and registers it.
-    """
-
-    record: PluginRecord
-    published: tuple[Published, ...]
-    load: Callable[[], None]
-
-
-Preferences = Sequence[Mapping[str, tuple[str, str]]]
-"""Layers of `"action:key"` or `"key"` to distribution or module, and the place of the rule."""
-
-
-@dataclass(slots=True)
-class Resolution:
-    """What a commit would do.
-
-    Attributes:
-        records: The accounts, in the order of the plan.
-        snapshot: What would be registered then.
-        modules: Plugin modules that belong into the plugin manager then.
-        dropped: Plugin modules that do not any more.
-        findings: Published keys that differ from the declared ones.
-    """
-
-    records: list[PluginRecord]
-    snapshot: Snapshot
-    modules: list[str]
-    dropped: list[str] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-
-    def add_missing(self, missing: Iterable[PluginRecord]) -> None:
-        """Account for what is required and not there."""
-        for record in missing:
-            self.records.append(record)
-            self.snapshot.records[record.identity] = record
 
 
 class Registry:
@@ -258,7 +102,7 @@ class Registry:
     def _absent(self, action: Action, key: str) -> list[str]:
         """Who would provide it, but was denied, failed or shadowed."""
         records = list(self.snapshot.records.values())
-        owner = _Owners(record.module for record in records)
+        owner = Owners(record.module for record in records)
         lines = []
         for each in self.book.declarations():
             if (each.action, each.key) != (action, key):
@@ -288,7 +132,7 @@ class Registry:
         """
         snapshot = self.snapshot
         records = {record.module: record for record in snapshot.records.values()}
-        owners = _Owners(records)
+        owners = Owners(records)
         updates: list[Provider] = []
         for each in new:
             plugin = owners.of(each) or each.home
@@ -306,11 +150,11 @@ class Registry:
                     record.reason,
                 )
                 continue
-            provider = _provider(each, plugin, record)
+            provider = provider_of(each, plugin, record)
             standing = self.find(each.action, each.key)
             if (
                 standing is not None
-                and not _same(standing, provider)
+                and not same_provider(standing, provider)
                 and standing.declaration not in gone
             ):
                 raise conflict(each.action, each.key, [standing, provider], keeps=standing)
@@ -362,210 +206,18 @@ class Registry:
         removed: Set[Identity] = frozenset(),
         demanded: bool = False,
     ) -> Resolution:
-        """Work out what registering the plugins of a call would lead to; change nothing.
-
-        Args:
-            records: The accounts of all plugins of this call, in order.
-            loaded: Those whose modules are imported and sound.
-            prefer: Rules that settle conflicts; earlier layers are asked first.
-            deferred: Those that wait for their first call.
-            removed: Plugins of earlier calls that are not installed any more.
-            demanded: The plugins were deferred, and a call needs one of them: what they lost to
-                others while they waited stays lost.
-
-        Returns:
-            The accounts with their keys and errors, and the snapshot to publish.
-        """
+        """What registering the plugins of a call would lead to; see `_resolution.resolve`."""
         self.book.sweep()
-        standing = self.snapshot
-        kept = {i: r for i, r in standing.records.items() if i not in removed}
-        mine = _by_module(loaded)
-        waiting = _by_module(deferred)
-        loaded_before = {r.module for r in kept.values() if r.state == "loaded"}
-        denied = {record.module for record in records if record.state == "denied"}
-        denied -= loaded_before | mine.keys()
-        still = {r.module for r in kept.values()} | {r.module for r in records}
-        gone = {standing.records[i].module for i in removed if i in standing.records} - still
-        owners = _Owners([*loaded_before, *(record.module for record in records)])
-        declarations = self.book.declarations()
-        contenders, errors = self._contenders(declarations, owners, mine, denied)
-        findings = _broken_promises(mine, contenders, errors)
-        faulty = frozenset(errors)
-        for entry in deferred:
-            for promise in entry.published:
-                rivals = contenders.setdefault((promise.action, promise.key), [])
-                if all(rival.plugin != entry.record.module for rival in rivals):
-                    rivals.append(_promised(promise, entry))
-
-        # What stood before stays, but for what the book forgot, what is denied or gone now, and
-        # what deferred plugins promised that have failed since.
-        failing = faulty | {record.module for record in records if record.state == "failed"}
-        in_book: Set[Declaration | None] = set(declarations)
-        providers: dict[Action, dict[str, Provider]] = {a: {} for a in standing.providers}
-        broken = {
-            slot: record
-            for slot, record in standing.broken.items()
-            if record.module not in mine
-            and record.module not in waiting
-            and record.module not in denied | gone
-        }
-        for action, keys in standing.providers.items():
-            for key, provider in keys.items():
-                declared = provider.declaration
-                if provider.plugin in denied | gone:
-                    continue
-                if (
-                    provider.plugin not in failing
-                    if declared is None
-                    else declared in in_book and owners.of(declared) not in denied
-                ):
-                    providers[action][key] = provider
-        shadowed = {
-            lost: reason
-            for lost, reason in standing.shadowed.items()
-            if lost[0] not in mine and lost[0] not in waiting and lost[0] not in gone
-        }
-        contested = {
-            lost: error
-            for lost, error in standing.contested.items()
-            if lost[0] not in gone
-            and (demanded or (lost[0] not in mine and lost[0] not in waiting))
-        }
-        for (plugin, slot), known_conflict in contested.items():
-            if slot in contenders and plugin in mine:
-                contenders[slot] = [each for each in contenders[slot] if each.plugin != plugin]
-                errors.setdefault(plugin, []).append(known_conflict)
-        for (action, key), rivals in contenders.items():
-            keys = providers[action]
-            present = keys.get(key)
-            rivals = [each for each in rivals if each.plugin not in faulty]
-            if not rivals:
-                continue
-            incumbent: Provider | None = None
-            if present is not None:
-                incumbent = next((each for each in rivals if _same(each, present)), None)
-                if incumbent is None:
-                    incumbent = present
-                    rivals = [present, *rivals]
-            winner, rule = _choose(rivals, (action, key), prefer)
-            others = [each for each in rivals if each is not (winner or incumbent)]
-            if winner is None and incumbent is not None:
-                keys[key] = incumbent
-                # Lost by the rule of an earlier call: that still holds while the winner stands.
-                for each in others[:]:
-                    before = standing.shadowed.get((each.plugin, (action, key)))
-                    if before is not None:
-                        shadowed[each.plugin, (action, key)] = before
-                        others.remove(each)
-            elif winner is not None:
-                keys[key] = winner
-                for each in others:
-                    shadowed[each.plugin, (action, key)] = (
-                        f"{rule} gives {action}:{key} to {winner.provenance.owner}"
-                    )
-                continue
-            for each in others:
-                error = conflict(action, key, rivals, keeps=incumbent)
-                contested[each.plugin, (action, key)] = error
-                errors.setdefault(each.plugin, []).append(error)
-        for keys in providers.values():  # what was promised, and by now is declared by nobody
-            for key in [k for k, p in keys.items() if p.deferred and p.plugin in mine]:
-                del keys[key]
-
-        provided: dict[str, list[Provider]] = {}
-        for keys in providers.values():
-            for provider in keys.values():
-                provided.setdefault(provider.plugin, []).append(provider)
-        lost: dict[str, list[str]] = {}
-        for (plugin, _), reason in shadowed.items():
-            lost.setdefault(plugin, []).append(reason)
-        done = [
-            _account(
-                record,
-                kept.get(record.identity),
-                [entry for entry in mine.get(record.module, ()) if entry.record is record],
-                [entry for entry in waiting.get(record.module, ()) if entry.record is record],
-                provided.get(record.module, ()),
-                lost.get(record.module, ()),
-                errors.get(record.module, ()),
-            )
-            for record in records
-        ]
-        failed = {record.module: record for record in done if record.state == "failed"}
-        for action, keys in standing.providers.items():
-            for key, provider in keys.items():
-                if provider.deferred and provider.plugin in failed:
-                    broken[action, key] = failed[provider.plugin]
-        for slot, record in list(broken.items()):
-            broken[slot] = failed.get(record.module, record)
-            if slot[1] in providers[slot[0]]:
-                del broken[slot]
-        there = {r.distribution for r in done if r.state in ("loaded", "deferred")}
-        accounts = {
-            **{
-                i: record
-                for i, record in kept.items()
-                if record.state != "missing" or record.distribution not in there
-            },
-            **{record.identity: record for record in done},
-        }
-        modules = [record.module for record in done if record.state == "loaded"]
-        return Resolution(
-            records=done,
-            snapshot=Snapshot(
-                providers=providers,
-                records=accounts,
-                findings=dict(standing.findings),
-                shadowed=shadowed,
-                contested=contested,
-                deferred={
-                    identity: entry
-                    for identity, entry in {
-                        **standing.deferred,
-                        **{entry.record.identity: entry for entry in deferred},
-                    }.items()
-                    if identity in accounts and accounts[identity].state == "deferred"
-                },
-                broken=broken,
-            ),
-            modules=list(dict.fromkeys(modules)),
-            dropped=sorted(gone | denied),
-            findings=findings,
+        return resolve(
+            self.snapshot,
+            self.book.declarations(),
+            records,
+            loaded,
+            prefer,
+            deferred=deferred,
+            removed=removed,
+            demanded=demanded,
         )
-
-    def _contenders(
-        self,
-        declarations: Iterable[Declaration],
-        owners: _Owners,
-        mine: Mapping[str, Sequence[Loaded]],
-        denied: Set[str],
-    ) -> tuple[dict[Slot, list[Provider]], dict[str, list[Exception]]]:
-        """All that plugins of this call declare, by slot; and what contradicts itself."""
-        known = {record.module: record for record in self.snapshot.records.values()}
-        contenders: dict[Slot, list[Provider]] = {}
-        contradictions: dict[str, list[Exception]] = {}
-        for each in declarations:
-            plugin = owners.of(each)
-            if plugin is None or plugin in denied:
-                continue
-            if plugin in mine:
-                record = _record_for(each, mine[plugin])
-            elif each.importer in mine:
-                # A plugin of an earlier call, made to declare more by one that is loaded now.
-                record = known.get(plugin)
-            else:
-                record = None
-            if record is None:
-                continue
-            rivals = contenders.setdefault((each.action, each.key), [])
-            twin = next((rival for rival in rivals if rival.plugin == plugin), None)
-            if twin is None:
-                rivals.append(_provider(each, plugin, record))
-            elif twin.declaration is not None and twin.declaration.target is not each.target:
-                contradictions.setdefault(plugin, []).append(
-                    _declared_twice(plugin, twin.declaration, each)
-                )
-        return contenders, contradictions
 
     def publish(self, resolution: Resolution, findings: Iterable[Finding]) -> None:
         """Make a resolution the current snapshot. The caller holds the lock."""
@@ -601,114 +253,6 @@ class Registry:
             self.changed()
 
 
-class _Owners:
-    """Finds the plugin that a declaration belongs to."""
-
-    def __init__(self, modules: Iterable[str]) -> None:
-        self._modules = frozenset(modules)
-        self._known: dict[str, str | None] = {}
-
-    def of(self, declaration: Declaration | None) -> str | None:
-        """The plugin's module.
-
-        The plugin whose module, or a submodule of it, made the declaration; else the one whose
-        loading first ran it; else the one during whose import by hand it ran.
-        """
-        if declaration is None:
-            return None
-        made = self._of_module(declaration.module)
-        if made is not None:
-            return made
-        if declaration.importer is not None:
-            importer = self._of_module(declaration.importer)
-            if importer is not None:
-                return importer
-        return self._of_module(declaration.body) if declaration.body is not None else None
-
-    def _of_module(self, module: str) -> str | None:
-        if module not in self._known:
-            name = module
-            while name not in self._modules and name:
-                name = name.rpartition(".")[0]
-            self._known[module] = name or None
-        return self._known[module]
-
-
-E = TypeVar("E", Loaded, Deferred)
-
-
-def _by_module(entries: Iterable[E]) -> dict[str, list[E]]:
-    found: dict[str, list[E]] = {}
-    for each in entries:
-        found.setdefault(each.record.module, []).append(each)
-    return found
-
-
-def _broken_promises(
-    mine: Mapping[str, Sequence[Loaded]],
-    contenders: Mapping[Slot, Sequence[Provider]],
-    errors: dict[str, list[Exception]],
-) -> list[Finding]:
-    """Plugins whose modules declare other keys than their metadata publishes.
-
-    Of a plugin that was deferred, others have relied on those keys: that is its failure. Otherwise
-    nobody has, and it is a finding.
-    """
-    if not any(entry.published for entries in mine.values() for entry in entries):
-        return []
-    declared: dict[str, set[Slot]] = {}
-    for slot, rivals in contenders.items():
-        for rival in rivals:
-            declared.setdefault(rival.plugin, set()).add(slot)
-    findings = []
-    for plugin, entries in mine.items():
-        published = {(k.action, k.key): k for entry in entries for k in entry.published}
-        actual = declared.get(plugin, set())
-        if not published or published.keys() == actual:
-            continue
-        parts = []
-        if missing := sorted(published.keys() - actual):
-            parts.append("does not declare " + ", ".join(f"{a}:{k}" for a, k in missing))
-        if more := sorted(actual - published.keys()):
-            parts.append("declares " + ", ".join(f"{a}:{k}" for a, k in more) + " beyond that")
-        record = entries[0].record
-        place = next(iter(published.values())).place
-        message = (
-            f"its metadata publishes {', '.join(f'{a}:{k}' for a, k in sorted(published))}, and "
-            f"{plugin} {' and '.join(parts)}"
-        )
-        remedy = "Publish what the module declares, in the entry points of its distribution."
-        if any(entry.lazily for entry in entries):
-            errors.setdefault(plugin, []).append(
-                DeclarationError(
-                    f"{record.provenance}: {message} (metadata: {place}). {remedy}",
-                    file=record.file,
-                )
-            )
-        else:
-            findings.append(
-                Finding(
-                    code="published-keys-differ",
-                    subject=str(record.provenance),
-                    message=message,
-                    place=place,
-                    remedy=remedy,
-                )
-            )
-    return findings
-
-
-def _promised(published: Published, entry: Deferred) -> Provider:
-    return Provider(
-        action=published.action,
-        key=published.key,
-        plugin=entry.record.module,
-        provenance=entry.record.provenance,
-        published=published,
-        load=entry.load,
-    )
-
-
 def not_loaded(record: PluginRecord) -> PluginLoadError:
     """The error for a call that needs a deferred plugin which has failed to load."""
     error = record.error
@@ -721,175 +265,3 @@ def not_loaded(record: PluginRecord) -> PluginLoadError:
         [error],
         Report((record,)),
     )
-
-
-def _record_for(declaration: Declaration, entries: Iterable[Loaded]) -> PluginRecord | None:
-    for entry in entries:
-        if entry.target is None or entry.target is declaration.target:
-            return entry.record
-    return None
-
-
-def _provider(declaration: Declaration, plugin: str, record: PluginRecord | None) -> Provider:
-    who = Provenance(module=plugin) if record is None else record.provenance
-    return Provider(
-        action=declaration.action,
-        key=declaration.key,
-        plugin=plugin,
-        provenance=replace(
-            who,
-            file=declaration.file,
-            line=declaration.line,
-            file_module=declaration.module,
-        ),
-        declaration=declaration,
-    )
-
-
-def _same(one: Provider, other: Provider) -> bool:
-    """Whether both are the same plugin's, or one function that was reached in two ways."""
-    if one.plugin == other.plugin:
-        return True
-    if one.declaration is None or other.declaration is None:
-        return False
-    return one.declaration.target is other.declaration.target
-
-
-def _account(
-    record: PluginRecord,
-    before: PluginRecord | None,
-    loaded: Sequence[Loaded],
-    deferred: Sequence[Deferred],
-    provided: Sequence[Provider],
-    lost: Sequence[str],
-    errors: Sequence[Exception],
-) -> PluginRecord:
-    """What became of one plugin, given all that its module provides, lost and broke."""
-    if record.state == "denied" and before is not None and before.state == "loaded":
-        return replace(
-            before,
-            reason=f"loaded by an earlier initialize, and now {record.reason}; to be rid of it, "
-            "unload_all() and initialize again",
-        )
-    if record.state not in ("planned", "deferred"):
-        return record
-    target = loaded[0].target if loaded else None
-    promised = {(k.action, k.key) for entry in deferred for k in entry.published}
-    provides = tuple(
-        sorted(
-            (each.action, each.key)
-            for each in provided
-            if (
-                (each.action, each.key) in promised
-                if each.declaration is None
-                else target is None or each.declaration.target is target
-            )
-        )
-    )
-    error = _joined(errors)
-    if record.import_seconds is None and before is not None:
-        record = replace(record, import_seconds=before.import_seconds, imports=before.imports)
-    if error is not None and not provides:
-        return replace(record, state="failed", provides=(), error=error)
-    state: State = "deferred" if record.state == "deferred" else "loaded"
-    if lost and not provides:
-        state = "shadowed"
-    reasons = [*([record.reason] if record.reason and state != "shadowed" else ()), *lost]
-    return replace(
-        record, state=state, provides=provides, error=error, reason="; ".join(reasons) or None
-    )
-
-
-def _choose(
-    rivals: Sequence[Provider], slot: Slot, prefer: Preferences
-) -> tuple[Provider | None, str]:
-    """The one that answers, and the rule that says so; `None` for a conflict."""
-    if len(rivals) == 1:
-        return rivals[0], ""
-    action, key = slot
-    for layer in prefer:
-        for rule in (f"{action}:{key}", key):
-            if rule not in layer:
-                continue
-            wanted, place = layer[rule]
-            matching = [each for each in rivals if named(each, wanted)]
-            if len(matching) == 1:
-                return matching[0], f'prefer {{"{rule}": {wanted}}} ({place})'
-    return None, ""
-
-
-def named(provider: Provider, wanted: str) -> bool:
-    """Whether a `prefer` rule's distribution or module is this provider's."""
-    distribution = provider.provenance.distribution
-    if wanted in (provider.plugin, provider.module):
-        return True
-    return distribution is not None and _plain(distribution) == _plain(wanted)
-
-
-def _plain(name: str) -> str:
-    # As PEP 503; discovery's own function lies in a stage that the registry does not know.
-    return "-".join(
-        part for part in name.lower().replace("_", "-").replace(".", "-").split("-") if part
-    )
-
-
-def conflict(
-    action: Action, key: str, rivals: Sequence[Provider], keeps: Provider | None = None
-) -> PluginConflictError:
-    """The error for a slot that several plugins provide, with the line that would settle it.
-
-    Args:
-        action: The action.
-        key: The key.
-        rivals: All that provide it.
-        keeps: The one that had the key already, and keeps it.
-    """
-    rows = [each.provenance.columns() for each in rivals]
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
-    table = "\n".join(
-        "  " + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True) if w).rstrip()
-        for row in rows
-    )
-    outcome = (
-        "None of them is given the key."
-        if keeps is None
-        else f"{keeps.provenance.owner} had the key before and keeps it."
-    )
-    choice = rivals[-1].provenance.owner
-    if sum(each.provenance.owner == choice for each in rivals) > 1:
-        choice = rivals[-1].plugin
-    return PluginConflictError(
-        f"{_number(len(rivals))} plugins provide {action}:{key}\n{table}\n"
-        f"{outcome} To choose one, add to the conf:\n"
-        f'  prefer: {{"{action}:{key}": {choice}}}',
-        action=action,
-        key=key,
-        providers=[each.provenance for each in rivals],
-    )
-
-
-def _number(count: int) -> str:
-    return {2: "two", 3: "three"}.get(count, str(count))
-
-
-def _declared_twice(plugin: str, first: Declaration, second: Declaration) -> DeclarationError:
-    return DeclarationError(
-        f"{plugin} declares {second.action}:{second.key} a second time; the first is at "
-        f"{first.file}:{first.line}. Remove one, or give it another key.",
-        file=second.file,
-        line=second.line,
-    )
-
-
-def _joined(errors: Sequence[Exception]) -> Exception | None:
-    if not errors:
-        return None
-    first = errors[0]
-    if all(isinstance(each, PluginConflictError) for each in errors):
-        return PluginConflictError(
-            "\n".join(str(each) for each in errors),
-            action=getattr(first, "action", None),
-            key=getattr(first, "key", None),
-            providers=getattr(first, "providers", ()),
-        )
-    return first
