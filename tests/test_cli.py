@@ -71,6 +71,7 @@ def guess(model, values, form="list"):
     def generated():
         yield 1.5
         if form == "exit later": exit(3)
+        if form == "interrupt later": raise KeyboardInterrupt
     return {
         "list": rows,
         "columns": {"a": rows, "b": rows},
@@ -85,6 +86,7 @@ def guess(model, values, form="list"):
         "bytes": b"a",
         "generator": generated(),
         "exit later": generated(),
+        "interrupt later": generated(),
         "frame": Frame(),
         "polars": Polars(),
         "array": Array([[1.5, 2]]),
@@ -152,7 +154,8 @@ def run_job(folder: Path, run: Callable[..., Done]) -> Callable[..., Done]:
     """Runs a job, given as text, in this process."""
 
     def run_job(text: str, *arguments: str) -> Done:
-        (folder / "job.yaml").write_text(text)
+        if not (path := folder / "job.yaml").exists() or path.read_text() != text:
+            path.write_text(text)
         return run("run", "job.yaml", *arguments)
 
     return run_job
@@ -463,8 +466,9 @@ def test_job_that_fails_at_once_has_no_table(run_job):
     assert run_job(job(data=", kwargs: {kind: none}")).stdout == ""
 
 
-def test_interrupt_exits_130_and_leaves_no_file(folder, run_job):
-    done = run_job(job(predict=", kwargs: {form: interrupt}"))
+@pytest.mark.parametrize("form", ["interrupt", "interrupt later"])
+def test_interrupt_exits_130_and_leaves_no_file(folder, run_job, form):
+    done = run_job(job(predict=f", kwargs: {{form: {form}}}"))
     assert done.returncode == 130
     assert "Traceback" not in done.stderr
     assert files(folder) == {"job.yaml"}
@@ -583,3 +587,19 @@ def test_exit_of_the_library_is_a_status(run, monkeypatch, code, status):
 
     monkeypatch.setattr(cli.group, "main", leave)
     assert run("list").returncode == status
+
+
+def test_write_that_breaks_off_leaves_what_was_there_and_nothing_else(folder, run_job):
+    resource = pytest.importorskip("resource")
+    (folder / "out.csv").write_text("old")
+    (folder / "job.yaml").write_text(job())
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5, before[1]))
+    try:
+        done = run_job(job())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert done.returncode == 1
+    assert "step predict failed in output out.csv\n  OSError: [Errno 27]" in done.stderr
+    assert (folder / "out.csv").read_text() == "old"
+    assert files(folder) == {"job.yaml", "out.csv"}
