@@ -51,7 +51,7 @@ def untouched():
         ("import warnings; warnings.simplefilter('ignore', BytesWarning)", "warning filters"),
         ("import signal; signal.signal(signal.SIGUSR1, signal.SIG_IGN)", "SIGUSR1 changed"),
         ("import logging; logging.getLogger().addHandler(logging.NullHandler())", "handlers"),
-        ("import logging; logging.getLogger().setLevel(1)", "root logger: level"),
+        ("import logging; logging.getLogger().setLevel(1)", "root logging level"),
     ],
 )
 def test_failed_plugin_tells_what_it_changed(write, monkeypatch, source, told):
