@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.docs.pages import Page
 from tests.support.installing import ROOT, SAMPLES, build_wheels, environment, make_environment, pip
 
 WINE = ROOT / "sample_plugins" / "wine.yaml"
@@ -29,7 +31,7 @@ def mode(request, python, tmp_path_factory) -> str:
         sources = build_wheels([ROOT, *SAMPLES], tmp_path_factory.mktemp("wheels"))
     else:
         sources = [argument for path in (ROOT, *SAMPLES) for argument in ("-e", path)]
-    pip(python, "install", "--no-deps", "--no-build-isolation", "--force-reinstall", *sources)
+    pip(python, "install", "--no-deps", "--force-reinstall", *sources)
     return request.param
 
 
@@ -84,6 +86,7 @@ def test_main_job_recognizes_the_wines_and_a_second_job_goes_on_with_the_model(
     assert "fit: 20/20" in done.stderr
     predicted = predictions(tmp_path / "wine-predictions.csv")
     assert share(predicted, truth) > 0.95
+    assert (tmp_path / "wine-model.skops").stat().st_size > 0
 
     (tmp_path / "again.yaml").write_text(
         "data: {test: {access: wine, kwargs: {split: test, target: false}}}\n"
@@ -98,6 +101,33 @@ def test_main_job_recognizes_the_wines_and_a_second_job_goes_on_with_the_model(
         "predict",
     ]
     assert predictions(tmp_path / "again.csv") == predicted
+
+
+def test_readme_shows_what_the_first_command_prints(run):
+    """But for figures, and for progress lines in between, which depend on the machine."""
+    shown = [
+        line
+        for block in Page(ROOT / "README.md").blocks("text")
+        for line in block.code.splitlines()
+    ]
+    done = run("run", WINE)
+    table = done.stdout.splitlines()
+    assert [figureless(line) for line in table] == [
+        figureless(line) for line in shown if line in shown[shown.index(HEADER) :][: len(table)]
+    ]
+    progress = [figureless(line) for line in done.stderr.splitlines()]
+    fit = [figureless(line) for line in shown if line.startswith("fit: ")]
+    assert fit == [progress[0], progress[-1]]
+
+
+HEADER = (
+    "step        provides                     plugin               distribution         "
+    "version  seconds  output"
+)
+
+
+def figureless(line: str) -> str:
+    return re.sub(r"=[0-9.]+|\b[0-9]\.[0-9]{3}\b", "#", line)
 
 
 def test_online_job_recognizes_the_wines_and_the_model_learns_on(run, tmp_path, truth):

@@ -36,8 +36,8 @@ def pip(python: str | Path, *arguments: str | Path) -> None:
 
 
 def build_wheels(sources: Sequence[Path], folder: Path) -> list[Path]:
-    """Build a wheel of each source tree, by the hatchling of this environment."""
-    pip(sys.executable, "wheel", "--no-build-isolation", "--no-deps", "-w", folder, *sources)
+    """Build a wheel of each source tree, as pip does for users."""
+    pip(sys.executable, "wheel", "--no-deps", "-w", folder, *sources)
     return sorted(folder.glob("*.whl"))
 
 
@@ -57,5 +57,5 @@ def make_environment(folder: Path) -> Path:
             if name != "aimm-plugins":
                 wanted.append(f"{name}=={version(name)}" if source is ROOT else text)
     # Compiled when they are imported: most of scipy never is.
-    pip(python, "install", "--no-compile", "hatchling>=1.26", "editables", *wanted)
+    pip(python, "install", "--no-compile", *wanted)
     return python
