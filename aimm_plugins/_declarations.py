@@ -168,8 +168,9 @@ class Book:
         """Have what is declared by hand, outside any loading, told to `listener` at once.
 
         Args:
-            listener: Called with the new declarations and those they replace, before anything
-                is kept; what it raises refuses them all.
+            listener: Called with the new declarations and those that they replace or that are
+                gone with a failed import, before anything new is kept; what it raises refuses
+                the new ones.
         """
         self._listener = listener
 
@@ -216,8 +217,8 @@ class Book:
                     line=each.line,
                 )
 
-    def sweep(self) -> list[Declaration]:
-        """Forget the pages of imports that failed, and return what stood on them.
+    def sweep(self) -> None:
+        """Forget the pages of imports that failed, and tell the listener what stood on them.
 
         Python takes a module whose import failed out of `sys.modules`. What stands there under the
         name of one that succeeded may be any object, also one with another spec or none.
@@ -233,7 +234,8 @@ class Book:
                 elif self._pages.get(name) is page:
                     del self._pages[name]
                     gone += page.declared.values()
-        return gone
+            if gone and self._listener is not None:
+                self._listener((), gone)
 
     def settle(self) -> None:
         """Close the pages of imports that have just succeeded.

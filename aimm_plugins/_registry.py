@@ -181,9 +181,7 @@ class Registry:
 
     def sweep(self) -> None:
         """Forget what modules declared whose import by hand failed in the end."""
-        with self.lock:
-            if self._withdraw(self.book.sweep()):
-                self.changed()
+        self.book.sweep()
 
     def adopt(self, module: str) -> None:
         """Register what a module declared, on the word of somebody who registers it in pluggy.

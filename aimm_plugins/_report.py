@@ -139,6 +139,7 @@ class PluginRecord:
             "import_seconds": self.import_seconds,
             "imports": dict(self.imports),
             "entry_point": self.entry_point,
+            "config_place": self.config_place,
             "file": self.file,
         }
 
