@@ -47,7 +47,7 @@ class Finding:
 
     def __str__(self) -> str:
         place = f" ({self.place})" if self.place else ""
-        remedy = f" {self.remedy}" if self.remedy else ""
+        remedy = f". {self.remedy}" if self.remedy else ""
         return f"{self.code}: {self.subject}: {self.message}{place}{remedy}"
 
     def to_dict(self) -> dict[str, Any]:

@@ -129,7 +129,8 @@ class _Resolver:
         self.denied -= loaded_before | self.mine.keys()
         still = {r.module for r in self.kept.values()} | {r.module for r in records}
         self.gone = {standing.records[i].module for i in removed if i in standing.records} - still
-        self.owners = Owners([*loaded_before, *(record.module for record in records)])
+        # Deferred and denied ones own what their modules declare as much as loaded ones.
+        self.owners = Owners(still)
         self.contenders: dict[Slot, list[Provider]] = {}
         self.errors: dict[str, list[Exception]] = {}
         self.providers: dict[Action, dict[str, Provider]] = {a: {} for a in standing.providers}
@@ -177,6 +178,8 @@ class _Resolver:
             elif each.importer in self.mine:
                 # A plugin of an earlier call, made to declare more by one that is loaded now.
                 record = known.get(plugin)
+                if record is not None and record.state == "denied":
+                    continue
             else:
                 record = None
             if record is None:

@@ -46,7 +46,7 @@ def test_text_has_a_line_for_each_plugin_with_all_that_is_known():
         "    second",
         "denied  no   no-dist (unknown version)  entry point no = no",
         "    reason: denied by 'no-dist' (plugins.yaml:4)",
-        "finding  c: s: m (p) Do it.",
+        "finding  c: s: m (p). Do it.",
     ]
 
 

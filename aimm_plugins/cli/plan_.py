@@ -34,7 +34,8 @@ def command(file: str | None, form: str, conf: str | None) -> int:
                     record.version or "-",
                     record.origin or "-",
                     record.module + (f":{record.attribute}" if record.attribute else "") or "-",
-                    " ".join(f"{action}:{key}" for action, key in record.provides) or "?",
+                    " ".join(f"{action}:{key}" for action, key in record.provides)
+                    or ("?" if record.state == "planned" else "-"),
                     record.reason or "-",
                 )
                 for number, record in enumerate(report.plugins, start=1)

@@ -58,6 +58,21 @@ class Page:
         """Names and contents of the files that the page shows; the last of a name counts."""
         return {block.file: block.code for block in self._blocks if block.file is not None}
 
+    def outputs(self) -> list[tuple[str, str, Block]]:
+        """Each command that stands alone in its block, with the output shown after it."""
+        found = []
+        for block in self.blocks("console"):
+            command, _, output = block.code.removeprefix("$ ").partition("\n")
+            found.append((command, output, block))
+        return found
+
+    def shown(self, block: Block, output: str) -> None:
+        """Write a block's output into the page; see `UPDATE_DOCS` in the tests."""
+        text = self.path.read_text(encoding="utf-8")
+        command = block.code.partition("\n")[0]
+        new = f"{command}\n{output}"
+        self.path.write_text(text.replace(block.code, new, 1), encoding="utf-8")
+
     def run(self, folder: Path) -> dict[str, Any]:
         """Write the page's files and execute its other Python, block by block, in order.
 
@@ -75,6 +90,7 @@ class Page:
                 path.write_text(block.code, encoding="utf-8")
             elif block.language == "python":
                 code = "\n" * (block.line - 1) + block.code
+                # The page speaks of its own files, and is run where they are.
                 exec(compile(code, str(self.path), "exec"), names)
         return names
 
