@@ -16,8 +16,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 import aimm_plugins
 from aimm_plugins import Result, get_plugin_manager, hookimpl
 from aimm_plugins.contrib import otel
-
-from .conftest import names
+from tests.conftest import names
 
 MODELS = """
     import pickle
