@@ -15,9 +15,9 @@ Its attributes:
     code.function.name        the declared function, with its module
     error.type                class of the exception that the call raised
 
-The last four of `aimm` and `code` are absent where an executor answers for a key that nobody
-declared. An exception is recorded as an event and makes the status an error; cancelling and
-`KeyboardInterrupt` are none.
+Those of the plugin and its code are absent where an executor answers for a key that nobody
+declared. An exception is recorded as an event and makes the status an error; `KeyboardInterrupt`
+and the cancelling of a task are none.
 """
 
 from __future__ import annotations
