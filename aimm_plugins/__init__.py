@@ -21,6 +21,7 @@ from aimm_plugins._api import (
     initialize,
     plan,
     providers,
+    refresh,
     unload_all,
 )
 from aimm_plugins._decorators import (
@@ -34,7 +35,7 @@ from aimm_plugins._decorators import (
 from aimm_plugins._hooks import Result, hookimpl
 from aimm_plugins._model import Model, model
 from aimm_plugins._provenance import Provenance
-from aimm_plugins._registry import Provider
+from aimm_plugins._providers import Provider
 from aimm_plugins._report import Finding, PluginRecord, Report
 from aimm_plugins._state import StateCallback
 from aimm_plugins.errors import (
@@ -85,6 +86,7 @@ __all__ = [
     "plan",
     "predict",
     "providers",
+    "refresh",
     "serialize",
     "unload_all",
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from aimm_plugins._actions import Action
 from aimm_plugins._hooks import PluginManager
-from aimm_plugins._registry import Provider
+from aimm_plugins._providers import Provider
 from aimm_plugins._runtime import RUNTIME
 from aimm_plugins._state import StateCallback
 
@@ -51,7 +51,9 @@ def plan(conf: Mapping[str, object] | str | os.PathLike[str] | None = None) -> R
         conf: As for `initialize`.
 
     Returns:
-        A record for each plugin, `planned` or `denied` with the rule, in the order of loading.
+        A record for each plugin in the order of loading: `planned`, `deferred`, `denied` with the
+        rule, or `missing`. Where plugins publish their keys, also who provides what, and the
+        conflicts and shadows that this leads to.
 
     Raises:
         ConfigError: The conf is wrong.
@@ -59,6 +61,27 @@ def plan(conf: Mapping[str, object] | str | os.PathLike[str] | None = None) -> R
     from aimm_plugins import _lifecycle
 
     return _lifecycle.plan(RUNTIME, conf)
+
+
+def refresh() -> Report:
+    """Catch up with what was installed, upgraded or removed since `initialize`.
+
+    The plan of all `initialize` calls so far is made anew and carried out: plugins that are new
+    are loaded, failed ones are tried again, and the keys of those that are gone go away; calls
+    under way finish. A plugin that was upgraded stays as it is, with the reason that a restart is
+    needed, since Python does not import a module twice.
+
+    Returns:
+        The account of what changed, in state `removed` what is gone; empty where nothing did, or
+        nothing was initialized.
+
+    Raises:
+        ConfigError: The operator's policy cannot be read any more; nothing changed.
+        PluginLoadError: Under `on_error: strict` any plugin failed; nothing changed.
+    """
+    from aimm_plugins import _lifecycle
+
+    return _lifecycle.refresh(RUNTIME)
 
 
 def unload_all() -> None:

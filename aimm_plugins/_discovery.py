@@ -90,6 +90,16 @@ class Candidate:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    action: Any
+    key: str
+    module: str
+    attribute: str
+    distribution: Distribution
+    place: str
+
+
 @dataclass(slots=True)
 class _Info:
     """A dist-info or egg-info folder or file that was met on the path."""
@@ -112,6 +122,7 @@ class Scan:
 
     candidates: tuple[Candidate, ...] = ()
     findings: tuple[Finding, ...] = ()
+    published: tuple[Published, ...] = ()
     _infos: tuple[_Info, ...] = ()
     _foreign: tuple[Distribution, ...] = ()
     _owners: dict[str, Distribution | None] = field(default_factory=dict)
@@ -119,6 +130,31 @@ class Scan:
     def distributions(self) -> tuple[Distribution, ...]:
         """All that is installed, the first of each name. Reads a file or two of each."""
         return (*(_describe(info) for info in self._infos), *self._foreign)
+
+    def find(self, name: str) -> Distribution | None:
+        wanted = normalized(name)
+        return next((d for d in self.distributions() if normalized(d.name) == wanted), None)
+
+    def keys_of(
+        self, distribution: Distribution, module: str, attribute: str | None = None
+    ) -> tuple[Published, ...]:
+        return tuple(
+            p
+            for p in self.published
+            if p.distribution == distribution
+            and (p.module == module or p.module.startswith(module + "."))
+            and (attribute is None or p.attribute == attribute)
+        )
+
+    def owners(self, module: str, locate: Any) -> tuple[Distribution, ...]:
+        found = []
+        name = module
+        while name:
+            owner = self.owner(name, locate(name))
+            if owner is not None and owner not in found:
+                found.append(owner)
+            name = name.rpartition(".")[0]
+        return tuple(found)
 
     def has(self, name: str) -> bool:
         """Whether a distribution of that name is installed, by normalized name."""
@@ -220,7 +256,43 @@ def scan(path: Sequence[str] | None = None) -> Scan:
     candidates.sort(key=lambda each: (normalized(each.distribution.name), each.name))
     for finding in findings:
         _LOG.debug("%s", finding)
-    return Scan(tuple(candidates), tuple(findings), tuple(infos.values()), tuple(described))
+    published = []
+    for info in infos.values():
+        if info.entry_points is not None and GROUP.encode() + b"." in info.entry_points:
+            import configparser
+
+            c = configparser.ConfigParser(strict=False, delimiters=("=",), interpolation=None)
+            c.optionxform = str  # type: ignore[method-assign, assignment]  # as its documentation asks
+            c.read_string(info.entry_points.decode())
+            for sec in c.sections():
+                if sec.startswith(GROUP + "."):
+                    for k, v in c[sec].items():
+                        m, _, a = v.partition(":")
+                        published.append(
+                            Published(
+                                action=sec[len(GROUP) + 1 :],
+                                key=k,
+                                module=m,
+                                attribute=a,
+                                distribution=_describe(info),
+                                place=info.path,
+                            )
+                        )
+    return Scan(
+        tuple(candidates),
+        tuple(findings),
+        tuple(published),
+        tuple(infos.values()),
+        tuple(described),
+    )
+
+
+def verify_record(distribution: Distribution, module: str, file: str | None) -> str | None:
+    return "its files cannot be compared"
+
+
+def record_digest(distribution: Distribution) -> str | None:
+    return None
 
 
 def _read_folder(

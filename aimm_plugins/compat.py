@@ -21,7 +21,7 @@ from types import ModuleType
 from typing import Any, NamedTuple, NoReturn
 
 import aimm_plugins
-from aimm_plugins import Action, AimmPluginsError, Provider, UnknownPluginError
+from aimm_plugins import Action, AimmPluginsError, UnknownPluginError
 
 _NAME = "aimm.plugins"
 _USAGE = "usage: python -m aimm_plugins.compat MODULE[:FUNCTION] ARGS...\n"
@@ -169,43 +169,47 @@ class DeserializePlugin(NamedTuple):
 
 def get_data_access(name: str) -> DataAccessPlugin:
     """The data access plugin of a name; raises `UnknownPluginError`, a `ValueError`."""
-    declared = _provider("data_access", name).declaration
+    declared = _declaration("data_access", name)
     return DataAccessPlugin(name, declared.function, declared.state_cb_arg_name)
 
 
 def get_instantiate(model_type: str) -> InstantiatePlugin:
     """The instantiation of a model type; raises `UnknownPluginError`, a `ValueError`."""
-    declared = _provider("instantiate", model_type).declaration
+    declared = _declaration("instantiate", model_type)
     return InstantiatePlugin(declared.function, declared.state_cb_arg_name)
 
 
 def get_fit(model_type: str) -> FitPlugin:
     """The fit of a model type; raises `UnknownPluginError`, a `ValueError`."""
-    declared = _provider("fit", model_type).declaration
+    declared = _declaration("fit", model_type)
     return FitPlugin(declared.function, declared.state_cb_arg_name, declared.instance_arg_name)
 
 
 def get_predict(model_type: str) -> PredictPlugin:
     """The prediction of a model type; raises `UnknownPluginError`, a `ValueError`."""
-    declared = _provider("predict", model_type).declaration
+    declared = _declaration("predict", model_type)
     return PredictPlugin(declared.function, declared.state_cb_arg_name, declared.instance_arg_name)
 
 
 def get_serialize(model_type: str) -> SerializePlugin:
     """The serialization of a model type; raises `UnknownPluginError`, a `ValueError`."""
-    return SerializePlugin(_provider("serialize", model_type).function)
+    return SerializePlugin(_declaration("serialize", model_type).function)
 
 
 def get_deserialize(model_type: str) -> DeserializePlugin:
     """The deserialization of a model type; raises `UnknownPluginError`, a `ValueError`."""
-    return DeserializePlugin(_provider("deserialize", model_type).function)
+    return DeserializePlugin(_declaration("deserialize", model_type).function)
 
 
-def _provider(action: Action, key: str) -> Provider:
+def _declaration(action: Action, key: str) -> Any:
+    """What was declared; a deferred plugin is loaded for it, as by a call."""
     provider = aimm_plugins.providers(action, key).get((action, key))
+    if provider is not None and provider.load is not None:
+        provider.load()
+        provider = aimm_plugins.providers(action, key).get((action, key))
     if provider is None:
         raise UnknownPluginError(f"no plugin provides {action}:{key}", action=action, key=key)
-    return provider
+    return provider.declaration
 
 
 _DECORATORS = (

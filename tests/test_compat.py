@@ -222,6 +222,18 @@ def test_getters_tell_what_was_declared(served):
     assert decorators.get_fit("declared.Constant").function is declared.Constant.fit
 
 
+def test_getter_loads_a_deferred_plugin(served, install):
+    source = "from aimm import plugins\n@plugins.fit(['k'], 'cb')\ndef learn(m, cb): return m"
+    write(served, {"waiting.py": source})
+    install("waiting", entry_points={"w": "waiting"}, published={"fit:k": "waiting:learn"})
+    aimm_plugins.initialize({"names": [], "load": "lazy"})
+    assert "waiting" not in sys.modules
+    from aimm.plugins import decorators
+
+    assert decorators.get_fit("k").state_cb_arg_name == "cb"
+    assert "waiting" in sys.modules
+
+
 @pytest.mark.parametrize(
     "action", ["data_access", "instantiate", "fit", "predict", "serialize", "deserialize"]
 )

@@ -110,6 +110,19 @@ def test_span_tells_who_answered(write, install, spans):
     assert (scope.name, scope.version) == ("aimm_plugins", aimm_plugins.__version__)
 
 
+def test_span_of_a_first_call_tells_who_is_loaded_for_it(write, install, spans):
+    write(waiting="@instantiate('mean')\ndef make(): return {}")
+    published = {"instantiate:mean": "waiting:make"}
+    install("waiting", "3.0", entry_points={"w": "waiting"}, published=published)
+    aimm_plugins.initialize({"names": [], "load": "lazy"})
+    assert "waiting" not in sys.modules
+    aimm_plugins.exec_instantiate("mean")
+    attributes = spans()["instantiate mean"].attributes
+    assert attributes["aimm.plugin.distribution"] == "waiting"
+    assert attributes["aimm.plugin.version"] == "3.0"
+    assert attributes["code.function.name"] == "waiting.make"
+
+
 def test_module_without_distribution_has_no_distribution_in_its_span(write, spans):
     write(models=MODELS)
     aimm_plugins.initialize(names("models"))

@@ -99,7 +99,8 @@ def _attributes(action: Action, key: str) -> dict[str, str]:
     if provider is None:
         return attributes
     attributes["aimm.plugin.module"] = provider.plugin
-    attributes["code.function.name"] = f"{provider.module}.{provider.qualname}"
+    if provider.qualname:
+        attributes["code.function.name"] = f"{provider.module}.{provider.qualname}"
     if provider.distribution is not None:
         attributes["aimm.plugin.distribution"] = provider.distribution
     if provider.version is not None:
