@@ -13,7 +13,7 @@ from aimm_plugins._runtime import RUNTIME
 from aimm_plugins._state import StateCallback
 
 if TYPE_CHECKING:
-    from aimm_plugins._report import Report
+    from aimm_plugins._report import Finding, Report
 
 _DISPATCHER = RUNTIME.dispatcher
 
@@ -61,6 +61,27 @@ def plan(conf: Mapping[str, object] | str | os.PathLike[str] | None = None) -> R
     from aimm_plugins import _lifecycle
 
     return _lifecycle.plan(RUNTIME, conf)
+
+
+def freeze(
+    conf: Mapping[str, object] | str | os.PathLike[str] | None = None,
+) -> tuple[str, tuple[Finding, ...]]:
+    """The freeze file of what a conf would load, for its key `locked`.
+
+    Args:
+        conf: As for `initialize`; what it denies is left out.
+
+    Returns:
+        A list of pip requirements, each with the digest of its RECORD in a comment, and a finding
+        for each distribution that has nothing to compare. Modules that no distribution owns are
+        not in it, as no lock holds for them.
+
+    Raises:
+        ConfigError: The conf is wrong.
+    """
+    from aimm_plugins import _lifecycle
+
+    return _lifecycle.freeze(RUNTIME, conf)
 
 
 def refresh() -> Report:

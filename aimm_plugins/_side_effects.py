@@ -11,8 +11,11 @@ import signal
 import sys
 import threading
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+
+from aimm_plugins._report import type_name
 
 _SIGNALS = tuple(sorted(signal.valid_signals()))
 
@@ -36,11 +39,11 @@ def observe() -> Surroundings:
     root = logging.getLogger()
     return Surroundings(
         environ=dict(os.environ),
-        path=tuple(sys.path),
+        path=_items(sys.path),
         folder=_folder(),
-        filters=tuple(warnings.filters),
+        filters=_items(warnings.filters),
         handlers=tuple(map(signal.getsignal, _SIGNALS)),
-        log_handlers=tuple(root.handlers),
+        log_handlers=_items(root.handlers),
         log_level=root.level,
         threads=frozenset(threading.enumerate()),
     )
@@ -48,7 +51,15 @@ def observe() -> Surroundings:
 
 def changes(before: Surroundings) -> list[str]:
     """What is different now, a phrase each."""
-    now = observe()
+    try:
+        return _changes(before, observe())
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # what a plugin has put there may raise whatever is asked of it
+        return [f"what cannot be told: looking at it raised {type_name(error)}"]
+
+
+def _changes(before: Surroundings, now: Surroundings) -> list[str]:
     found = []
     for name in sorted(before.environ.keys() | now.environ.keys()):
         if name not in before.environ:
@@ -72,15 +83,20 @@ def changes(before: Surroundings) -> list[str]:
         if old is not new and old != new
     ]
     if before.log_handlers != now.log_handlers:
-        found.append("root logger: handlers changed")
+        found.append("root logging handlers: changed")
     if before.log_level != now.log_level:
-        found.append("root logger: level changed")
+        found.append("root logging level: changed")
     found += [
         f"threads: {thread.name!r} was left running"
         for thread in sorted(now.threads - before.threads, key=lambda each: each.name)
         if thread.is_alive()
     ]
     return found
+
+
+def _items(value: Iterable[object] | object) -> tuple[object, ...]:
+    """As a tuple, whatever an earlier plugin has put in place of a list."""
+    return tuple(value) if isinstance(value, Iterable) else (value,)
 
 
 def _folder() -> str | None:

@@ -16,6 +16,8 @@ from aimm_plugins.errors import AimmPluginsError, ConfigError
 
 _VERBS = {
     "run": "Run a job: access data, make or load a model, fit, predict, save.",
+    "plan": "Show what initialize would do, and why, without importing any plugin.",
+    "freeze": "Print the freeze file of what a conf would load, for its key `locked`.",
     "list": "List installed plugins without importing them.",
     "schema": "Show a schema of the files that this package reads and writes.",
 }
