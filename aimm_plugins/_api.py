@@ -124,11 +124,14 @@ def current_report() -> Report:
     return _lifecycle.current_report(RUNTIME)
 
 
-def providers(action: Action | None = None) -> dict[tuple[Action, str], Provider]:
+def providers(
+    action: Action | None = None, key: str | None = None
+) -> dict[tuple[Action, str], Provider]:
     """Who answers what now.
 
     Args:
         action: Only this action.
+        key: Only this key; the cost does not depend on how many there are then.
 
     Returns:
         A new dict from (action, key) to provider, sorted.
@@ -138,7 +141,9 @@ def providers(action: Action | None = None) -> dict[tuple[Action, str], Provider
     """
     if action is not None and action not in get_args(Action):
         raise ValueError(f"no action {action!r}; the actions are {', '.join(get_args(Action))}")
-    return RUNTIME.registry.providers(action)
+    if key is None:
+        return RUNTIME.registry.providers(action)
+    return RUNTIME.registry.providers_of(key, action)
 
 
 def get_plugin_manager() -> PluginManager:

@@ -66,6 +66,19 @@ class Registry:
             for key, provider in sorted(dict(snapshot.providers[each]).items())
         }
 
+    def providers_of(self, key: str, action: Action | None = None) -> dict[Slot, Provider]:
+        """The providers of one key, or that of one action, without going through all."""
+        found: dict[Slot, Provider] = {}
+        for each in get_args(Action) if action is None else (action,):
+            provider = self.find(each, key)
+            declared = None if provider is None else provider.declaration
+            if declared and declared.body is not None and self.book.unfinished(declared.body):
+                self.sweep()
+                provider = self.find(each, key)
+            if provider is not None:
+                found[each, key] = provider
+        return found
+
     def absent(self, action: Action, key: object) -> AimmPluginsError:
         """The error for a call that nobody answers.
 
