@@ -269,6 +269,7 @@ def test_owner_by_editable_folder(site, install, tmp_path, monkeypatch):
     source.mkdir()
     (source / "mod_ed.py").write_text("")
     monkeypatch.syspath_prepend(source)
+    (site / "_ed_dist.pth").write_text(str(source))
     install("ed-dist", direct_url={"url": source.as_uri(), "dir_info": {"editable": True}})
     assert owner_of("mod_ed", site, source) == "ed-dist"
 
