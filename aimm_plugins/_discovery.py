@@ -183,6 +183,7 @@ class Scan:
     _known: dict[str, Distribution] = field(default_factory=dict)
     _found_owners: dict[str, Distribution | None] = field(default_factory=dict)
     _asked_for_owners: Owners | None = None
+    _publishers: dict[str, tuple[list[Published], set[str]]] | None = None
 
     def distributions(self) -> tuple[Distribution, ...]:
         """All that is installed, the first of each name; their files are read when asked for."""
@@ -192,6 +193,10 @@ class Scan:
         """Whether a distribution of that name is installed, by normalized name."""
         key = normalized(name)
         return any(key in source.keys for source in self._sources)
+
+    def find(self, name: str) -> Distribution | None:
+        """The installed distribution of that name, by normalized name."""
+        return self._distribution(normalized(name)) if self.has(name) else None
 
     def keys_of(self, plugin: Candidate | tuple[str, str]) -> tuple[Published, ...]:
         """The published keys that are one plugin's.
@@ -207,15 +212,25 @@ class Scan:
             key, module, attribute = plugin.distribution.key, plugin.module, plugin.attribute
         else:
             key, module, attribute = normalized(plugin[0]), plugin[1], None
-        modules = {each.module for each in self.candidates if each.distribution.key == key}
-        modules = modules or {module}
+        if key not in self._published_by():
+            return ()
+        published, modules = self._published_by()[key]
         return tuple(
             each
-            for each in self.published
-            if each.distribution.key == key
-            and _brings(each, module, modules)
-            and _is_part(each.attribute, attribute)
+            for each in published
+            if _brings(each, module, modules or {module}) and _is_part(each.attribute, attribute)
         )
+
+    def _published_by(self) -> dict[str, tuple[list[Published], set[str]]]:
+        """The published keys and the plugin modules of each distribution that publishes."""
+        if self._publishers is None:
+            self._publishers = {}
+            for each in self.published:
+                self._publishers.setdefault(each.distribution.key, ([], set()))[0].append(each)
+            for candidate in self.candidates:
+                if candidate.distribution.key in self._publishers:
+                    self._publishers[candidate.distribution.key][1].add(candidate.module)
+        return self._publishers
 
     def owner(self, module: str, file: str | None) -> Distribution | None:
         """The distribution that installed a module, or `None` for a module of the host's own.

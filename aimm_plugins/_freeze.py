@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from aimm_plugins._discovery import Distribution, normalized
+from aimm_plugins._distribution import Distribution, normalized
 from aimm_plugins.errors import ConfigError
 
 _LINE = re.compile(

@@ -16,20 +16,15 @@ from functools import partial
 
 from aimm_plugins._config import Config, operator_layers, read
 from aimm_plugins._declarations import modules_being_imported
-from aimm_plugins._discovery import (
-    Distribution,
-    Published,
-    Scan,
-    locate,
-    record_digest,
-    scan,
-    verify_record,
-)
+from aimm_plugins._discovery import Published, Scan, scan
+from aimm_plugins._distribution import Distribution
 from aimm_plugins._freeze import freeze_text, read_lock
 from aimm_plugins._loading import as_member, load
+from aimm_plugins._location import locate
 from aimm_plugins._plan import Plan, arrange
 from aimm_plugins._policy import Policy, policy
 from aimm_plugins._providers import Deferred, Preferences, named
+from aimm_plugins._record import record_digest, verify_record
 from aimm_plugins._registry import not_loaded
 from aimm_plugins._report import (
     Finding,
@@ -235,9 +230,7 @@ def _carry_out(
         if not failed:
             _commit(runtime, resolution, findings)
     if failed:
-        error = _load_error(report)
-        _log(error.report or report)
-        raise error
+        raise _load_error(report)
     _log(report)
     return report
 

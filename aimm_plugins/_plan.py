@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from aimm_plugins._config import Config
-from aimm_plugins._discovery import Candidate, Distribution, Published, Scan
+from aimm_plugins._discovery import Candidate, Published, Scan
+from aimm_plugins._distribution import Distribution
 from aimm_plugins._policy import Policy
 from aimm_plugins._report import Identity, PluginRecord
 
@@ -45,7 +46,7 @@ def arrange(
         locate: Finds a module's file without importing anything.
         imported: Tells whether a module is imported already; such a one is never deferred.
     """
-    steps: list[tuple[PluginRecord, Distribution | None]] = []
+    steps: list[tuple[PluginRecord, Distribution | None, tuple[Published, ...]]] = []
     for index, name in enumerate(config.names):
         if name in config.names[:index]:
             continue
@@ -57,16 +58,18 @@ def arrange(
             config_place=config.where("names", index),
             file=file,
         )
-        steps.append((record, scan.owner(name, file)))
+        owner = scan.owner(name, file)
+        steps.append((record, owner, scan.keys_of((owner.name, name)) if owner else ()))
     if policy.disabled_place is None:
-        steps += [(_of_candidate(each), each.distribution) for each in scan.candidates]
+        steps += [
+            (_of_candidate(each), each.distribution, scan.keys_of(each)) for each in scan.candidates
+        ]
 
     records: list[PluginRecord] = []
     published: dict[Identity, tuple[Published, ...]] = {}
-    for record, distribution in steps:
+    for record, distribution, keys in steps:
         owners = () if policy.idle else scan.owners(record.module, locate)
         record = _judged(policy, record, distribution, owners)
-        keys = scan.keys_of(distribution, record.module, record.attribute) if distribution else ()
         if keys and record.state != "denied":
             published[record.identity] = keys
         records.append(_timed(config, record, keys, imported))

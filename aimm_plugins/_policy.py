@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aimm_plugins._config import Config
-from aimm_plugins._discovery import Distribution, normalized
+from aimm_plugins._distribution import Distribution, normalized
 from aimm_plugins._freeze import Lock
 from aimm_plugins._report import Finding, PluginRecord
 from aimm_plugins.errors import PluginImportError
