@@ -281,17 +281,19 @@ class Scan:
             named,
         )
 
-    def _distribution(self, key: str) -> Distribution:
+    def _distribution(self, key: str, source: _Source | None = None) -> Distribution:
         """The one distribution of that name, always the same object."""
-        if key not in self._known:
-            for source in self._sources:
-                if key in source.foreign:
-                    self._known[key] = source.foreign[key]
-                elif source.folder is not None and key in source.files:
-                    self._known[key] = InFolder(
-                        key, source.folder, source.files[key], self._hidden.get(key, ())
-                    )
-        return self._known[key]
+        known = self._known.get(key)
+        if known is None:
+            if source is None:
+                source = next(each for each in self._sources if key in each.keys)
+            if source.folder is None:
+                known = source.foreign[key]
+            else:
+                hidden = self._hidden.get(key, ())
+                known = InFolder(key, source.folder, source.files[key], hidden)
+            self._known[key] = known
+        return known
 
 
 def _brings(published: Published, module: str, modules: set[str]) -> bool:
@@ -322,7 +324,7 @@ def scan(path: Sequence[str] | None = None) -> Scan:
     published: list[Published] = []
     for source in sources:
         for key, content in source.contents.items():
-            distribution = found._distribution(key)
+            distribution = found._distribution(key, source)
             _read_entry_points(content, distribution, candidates, published, findings)
     candidates.sort(key=lambda each: (each.distribution.key, each.name))
     published.sort(
@@ -412,16 +414,17 @@ def _read_folder(folder: str, handle: int | None, findings: list[Finding]) -> _S
     prefix = os.path.join(folder, "") if handle is None else ""
     tail = f"{os.sep}entry_points.txt"
     ours: dict[str, bytes] = {}
+    open_file, read, close, flags = os.open, os.read, os.close, OPEN_FLAGS
     for name in files:
         try:
-            file = os.open(prefix + name + tail, OPEN_FLAGS, dir_fd=handle)
+            file = open_file(f"{prefix}{name}{tail}", flags, dir_fd=handle)
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
             findings.append(_unreadable(os.path.join(folder, name + tail), name, error))
             continue
         try:
-            content = os.read(file, _FIRST_READ)
+            content = read(file, _FIRST_READ)
             if len(content) == _FIRST_READ or not content:
                 content = read_handle(file, LIMIT, content)
             if _GROUP_BYTES in content:
@@ -429,7 +432,7 @@ def _read_folder(folder: str, handle: int | None, findings: list[Finding]) -> _S
         except OSError as error:
             findings.append(_unreadable(os.path.join(folder, name + tail), name, error))
         finally:
-            os.close(file)
+            close(file)
     for i in odd:
         keys[i] = _odd_key(folder, files[i], keys[i], files[i] in ours, findings)
     source = _Source(folder, dict(zip(keys, files, strict=True)))
@@ -465,7 +468,9 @@ def _metadata_files(
         files += [name for name in names if name.lower() == "egg-info"]
     if not files:
         return [], [], ()
-    stems = "/".join([name[:-10].partition("-")[0] for name in files]).lower()
+    stems = "/".join([name.partition("-")[0] for name in files]).lower()
+    if ".dist/" in f"{stems}/" or ".egg/" in f"{stems}/":  # a file name without a version
+        stems = "/".join([name.rpartition(".")[0].partition("-")[0] for name in files]).lower()
     stems = stems.replace("_", "-").replace(".", "-")
     if "--" in stems:
         stems = re.sub("-{2,}", "-", stems)
@@ -475,7 +480,7 @@ def _metadata_files(
         odd = [
             i
             for i, name in enumerate(files)
-            if not keys[i] or keys[i][0] == "~" or name[-10:] not in _SUFFIXES
+            if not keys[i] or keys[i][0] == "~" or not name.endswith(_SUFFIXES)
         ]
     return files, keys, odd
 
@@ -616,10 +621,9 @@ def _read_entry_points(
 
     Only our own sections are judged: bytes in a stranger's section are the stranger's.
     """
-    text = content.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+    text = content.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
     action: str | None = None
-    for number, raw in enumerate(text.splitlines(), start=1):
-        line = raw.strip()
+    for number, line in enumerate(map(str.strip, text.splitlines()), start=1):
         if not line or line[0] in "#;":
             continue
         if line[0] == "[" and line[-1] == "]":
@@ -631,7 +635,7 @@ def _read_entry_points(
         if action is None:
             continue
         name, separator, value = line.partition("=")
-        name, value = name.strip(), value.strip()
+        name, value = name.rstrip(), value.lstrip()
         match = _VALUE.fullmatch(value)
         fault = None
         if not line.isascii() and not _is_utf8(line):

@@ -235,7 +235,7 @@ class InFolder(_Unread):
     __slots__ = ("_folder", "_hidden")
 
     def __init__(self, key: str, folder: str, file: str, hidden: tuple[str, ...] = ()) -> None:
-        super().__init__(key, os.path.join(folder, file))
+        super().__init__(key, f"{folder.rstrip(os.sep)}{os.sep}{file}")
         self._folder = folder
         self._hidden = hidden
 

@@ -11,8 +11,10 @@ import pytest
 import aimm_plugins
 from aimm_plugins import PluginLoadError, UnknownPluginError, initialize
 
-
-OURS = [f"{name}-dist" for name in "lazy rival other plain object caller user p q".split()]
+OURS = [
+    f"{name}-dist"
+    for name in ["lazy", "rival", "other", "plain", "object", "caller", "user", "p", "q"]
+]
 
 
 def lazy(**more: object) -> dict[str, object]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
@@ -176,3 +178,99 @@ yaml_like = st.text(max_size=40) | st.lists(
 def names_only(modules: list[str]) -> Any:
     """Confs with no other key, doubles included."""
     return st.fixed_dictionaries({"names": st.lists(st.sampled_from(modules), max_size=6)})
+
+
+# Installed environments, as far as their metadata goes.
+
+NAMES = ("pkg", "Pkg", "my-pkg", "My_Pkg", "my.pkg", "my__pkg", "other", "a.b-c", "x1")
+_VALUES = ("m", "pkg.mod", "m:f", "pkg.mod : Cls.run", "m:f [extra]", "m [a, b]", "m:f[x]", "_a.b2")
+_BROKEN = ("1m", "m:", "a-b", ".m", "m n", "")
+_KEYS = ("a", "iris.svc", "my model", "a:b", "ä", "[x", "x]")
+
+
+@dataclass(frozen=True)
+class Info:
+    """One dist-info or egg-info.
+
+    Attributes:
+        name: As the file name spells the distribution.
+        version: Part of the file name.
+        suffix: `.dist-info` or `.egg-info`, in some case.
+        stated: The name in its metadata.
+        text: Of its entry_points.txt; `None` for no such file.
+    """
+
+    name: str
+    version: str
+    suffix: str
+    stated: str
+    text: str | None
+
+
+@st.composite
+def lines(draw: st.DrawFn) -> str:
+    """A line of entry_points.txt, for most groups that a stranger would pass over too."""
+    kind = draw(st.sampled_from(("entry", "entry", "entry", "broken", "section", "noise")))
+    pad = draw(st.sampled_from(("", " ", "\t", "  ")))
+    if kind == "section":
+        groups = (
+            "aimm.plugins",
+            "console_scripts",
+            "aimm.plugins.fit",
+            "Aimm.Plugins",
+            " aimm.plugins",
+        )
+        return f"{pad}[{draw(st.sampled_from(groups))}]{pad}"
+    if kind == "noise":
+        return draw(st.sampled_from(("", "   ", "# a = m", "\t# comment", "#")))
+    equals = draw(st.sampled_from(("=", " = ", "= ", "\t=")))
+    value = draw(st.sampled_from(_VALUES if kind == "entry" else _BROKEN))
+    return f"{pad}{draw(st.sampled_from(_KEYS))}{equals}{value}{pad}"
+
+
+@st.composite
+def infos(draw: st.DrawFn) -> Info:
+    """A dist-info or egg-info of a few names, so that doubles are frequent."""
+    name = draw(st.sampled_from(NAMES))
+    end = draw(st.sampled_from(("\n", "\r\n")))
+    text = draw(st.none() | st.lists(lines(), max_size=6).map(end.join))
+    if text is not None and draw(st.booleans()):
+        text = f"[aimm.plugins]{end}{text}"
+    return Info(
+        # A file name holds no dash within the name.
+        name=name.replace("-", "_"),
+        version=draw(st.sampled_from(("1.0", "2.0", "2.0-py3.11"))),
+        suffix=draw(st.sampled_from((".dist-info", ".dist-info", ".egg-info", ".Dist-Info"))),
+        stated=draw(st.sampled_from((name, name, "else"))),
+        text=text,
+    )
+
+
+def folders() -> st.SearchStrategy[list[list[Info]]]:
+    """A few site folders."""
+    return st.lists(st.lists(infos(), max_size=5), min_size=1, max_size=3)
+
+
+def write(root: Path, content: list[list[Info]]) -> list[str]:
+    """Write site folders into `root`, and return their paths in order."""
+    paths = []
+    for index, site in enumerate(content):
+        folder = root / f"site{index}"
+        folder.mkdir()
+        for info in site:
+            place = folder / f"{info.name}-{info.version}{info.suffix}"
+            if place.exists():
+                continue
+            place.mkdir()
+            file = "PKG-INFO" if info.suffix == ".egg-info" else "METADATA"
+            (place / file).write_text(f"Name: {info.stated}\nVersion: {info.version}\n")
+            if info.text is not None:
+                (place / "entry_points.txt").write_bytes(info.text.encode())
+        paths.append(str(folder))
+    return paths
+
+
+def files() -> st.SearchStrategy[Mapping[str, bytes]]:
+    """The files of a package."""
+    names = ("__init__.py", "a.py", "b.py", "sub/__init__.py", "sub/c.py", "data.bin")
+    return st.dictionaries(st.sampled_from(names), st.binary(max_size=20), min_size=1)

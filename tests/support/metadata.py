@@ -69,3 +69,8 @@ def record_row(site: Path, file: str) -> tuple[str, str, str]:
     content = path.read_bytes()
     digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
     return (file, f"sha256={digest}", str(len(content)))
+
+
+def write_record(site: Path, name: str, files: Sequence[str], version: str = "1.0") -> Path:
+    """Write the dist-info of a distribution whose RECORD has the hashes of files in `site`."""
+    return write_dist_info(site, name, version, files=files)
