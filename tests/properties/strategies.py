@@ -233,7 +233,7 @@ def infos(draw: st.DrawFn) -> Info:
     """A dist-info or egg-info of a few names, so that doubles are frequent."""
     name = draw(st.sampled_from(NAMES))
     end = draw(st.sampled_from(("\n", "\r\n")))
-    text = draw(st.none() | st.lists(lines(), max_size=6).map(end.join))
+    text = draw(st.none() | st.lists(lines(), max_size=5).map(end.join))
     if text is not None and draw(st.booleans()):
         text = f"[aimm.plugins]{end}{text}"
     return Info(
@@ -248,7 +248,7 @@ def infos(draw: st.DrawFn) -> Info:
 
 def folders() -> st.SearchStrategy[list[list[Info]]]:
     """A few site folders."""
-    return st.lists(st.lists(infos(), max_size=5), min_size=1, max_size=3)
+    return st.lists(st.lists(infos(), max_size=4), min_size=1, max_size=2)
 
 
 def write(root: Path, content: list[list[Info]]) -> list[str]:

@@ -30,7 +30,7 @@ def by_importlib_metadata(path: list[str]) -> list[tuple[str, str]]:
     return sorted(found)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(folders())
 def test_answer_is_that_of_importlib_metadata(content):
     with tempfile.TemporaryDirectory() as root:
@@ -42,7 +42,7 @@ def test_answer_is_that_of_importlib_metadata(content):
         assert sorted((each.name, each.value) for each in scan(path).candidates) == expected
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(folders(), st.binary(max_size=200))
 def test_no_bytes_stop_a_scan(content, garbage):
     with tempfile.TemporaryDirectory() as root:
@@ -54,7 +54,7 @@ def test_no_bytes_stop_a_scan(content, garbage):
             assert normalized(each.name) == each.key
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(files(), st.data())
 def test_one_changed_byte_is_always_found(content, data):
     with tempfile.TemporaryDirectory() as root:
