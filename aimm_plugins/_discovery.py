@@ -132,14 +132,12 @@ class _Source:
         files: The dist-info or egg-info in a folder.
         foreign: What importlib-metadata found.
         contents: Those `entry_points.txt` that speak of our group.
-        linked: Whether the folder leads to others, by a `.pth` file or the like.
     """
 
     folder: str | None = None
     files: dict[str, str] = field(default_factory=dict)
     foreign: dict[str, FromFinder] = field(default_factory=dict)
     contents: dict[str, bytes] = field(default_factory=dict)
-    linked: bool = False
 
     @property
     def keys(self) -> Collection[str]:
@@ -270,16 +268,11 @@ class Scan:
         return tuple(found.values())
 
     def _owners(self) -> Owners:
-        folders = {each.folder: each for each in self._sources if each.folder is not None}
+        folders = {each.folder: each.files for each in self._sources if each.folder is not None}
         named: dict[str, Distribution] = {}
         for candidate in self.candidates:
             named.setdefault(candidate.module, candidate.distribution)
-        return Owners(
-            {folder: source.files for folder, source in folders.items()},
-            [folder for folder, source in folders.items() if source.linked],
-            self._distribution,
-            named,
-        )
+        return Owners(folders, self._distribution, named)
 
     def _distribution(self, key: str, source: _Source | None = None) -> Distribution:
         """The one distribution of that name, always the same object."""
@@ -436,7 +429,6 @@ def _read_folder(folder: str, handle: int | None, findings: list[Finding]) -> _S
     for i in odd:
         keys[i] = _odd_key(folder, files[i], keys[i], files[i] in ours, findings)
     source = _Source(folder, dict(zip(keys, files, strict=True)))
-    source.linked = any(mark in listing for mark in (".pth/", ".egg-link/", "__editable__"))
     if len(source.files) < len(keys):
         _settle_doubles(source, keys, files, ours, findings)
     source.files.pop("", None)
