@@ -361,6 +361,7 @@ def _on_path(path: Iterable[object], findings: list[Finding]) -> Iterator[_Sourc
                     )
                 )
             continue
+        item = str.__str__(item)  # a subclass may have a hash and an equality that raise
         if item in seen:
             continue
         seen.add(item)
