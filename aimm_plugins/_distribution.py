@@ -285,7 +285,7 @@ class FromFinder(_Unread):
         self._found = found
 
     def read(self, file: str, limit: int = LIMIT) -> bytes | None:
-        # Bytes where they can be had: one that is not UTF-8 makes `read_text` raise for all of them.
+        # Bytes where they can be had: one that is not UTF-8 makes `read_text` raise for all.
         content = guarded(lambda found: found._path.joinpath(file).read_bytes(), self._found)
         if isinstance(content, bytes):
             return content
