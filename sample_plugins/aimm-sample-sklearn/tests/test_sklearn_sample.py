@@ -137,3 +137,15 @@ def test_missing_values_are_refused(data):
 def test_arguments_out_of_range_are_refused(arguments):
     with pytest.raises(ValueError, match=next(iter(arguments))):
         aimm_plugins.exec_instantiate(KEY, None, **arguments)
+
+
+def test_entry_point_brings_every_key():
+    aimm_plugins.unload_all()
+    report = aimm_plugins.initialize(
+        {"names": [], "entry_points": {"allow": ["aimm-sample-sklearn"]}}
+    )
+    (record,) = [record for record in report.plugins if record.state == "loaded"]
+    assert record.distribution == "aimm-sample-sklearn"
+    assert set(record.provides) == {
+        (action, KEY) for action in ("instantiate", "fit", "predict", "serialize", "deserialize")
+    }
