@@ -174,12 +174,15 @@ class _Unread(Distribution):
         direct = self._direct()
         if not direct or _origin_of_url(direct) != "editable":
             return None
-        from urllib.parse import urlsplit
-        from urllib.request import url2pathname
+        from urllib.parse import unquote, urlsplit
 
         try:
             parts = urlsplit(direct["url"])
-            root = url2pathname(parts.path) if parts.scheme == "file" else None
+            root = unquote(parts.path) if parts.scheme == "file" else None
+            if root is not None and os.name == "nt":
+                from urllib.request import url2pathname  # 80 ms, for drive letters alone
+
+                root = url2pathname(parts.path)
         except ValueError:
             return None
         return None if root is None or "\0" in root else root

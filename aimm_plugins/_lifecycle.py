@@ -72,7 +72,7 @@ def refresh(runtime: Runtime) -> Report:
     """Catch up with what pip did since; see `aimm_plugins.refresh`."""
     if not runtime.confs:
         return Report()
-    importlib.invalidate_caches()
+    _forget_listings()
     todo = _prepare(runtime, list(runtime.confs))
     before = dict(runtime.registry.snapshot.records)
     planned = {record.identity for record in todo.plan.records}
@@ -198,7 +198,7 @@ def _carry_out(
     """Import, work out who provides what, and publish it: the only part that changes anything."""
     if runtime.attempted:
         # A plugin that was repaired since may have new files in folders that were listed before.
-        importlib.invalidate_caches()
+        _forget_listings()
     runtime.attempted = True
     outcome = load(
         todo.plan,
@@ -233,6 +233,20 @@ def _carry_out(
         raise _load_error(report)
     _log(report)
     return report
+
+
+def _forget_listings() -> None:
+    """Have the path finders list their folders anew.
+
+    Of two threads that do so at once Python fails one with a KeyError for an entry that the other
+    took out; what was asked for is done by then, or by the next try.
+    """
+    for _ in range(5):
+        try:
+            importlib.invalidate_caches()
+        except KeyError:
+            continue
+        return
 
 
 def _deferrals(

@@ -65,10 +65,11 @@ def arrange(
             (_of_candidate(each), each.distribution, scan.keys_of(each)) for each in scan.candidates
         ]
 
+    suspects = policy.suspects(scan.distributions())
     records: list[PluginRecord] = []
     published: dict[Identity, tuple[Published, ...]] = {}
     for record, distribution, keys in steps:
-        owners = () if policy.idle else scan.owners(record.module, locate)
+        owners = scan.owners(record.module, locate, suspects) if suspects else ()
         record = _judged(policy, record, distribution, owners)
         if keys and record.state != "denied":
             published[record.identity] = keys

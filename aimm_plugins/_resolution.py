@@ -294,6 +294,7 @@ class _Resolver:
             for i, record in self.kept.items()
             if record.state != "missing" or record.distribution not in there
         }
+        accounts = {i: self.account_of_another_call(record) for i, record in accounts.items()}
         accounts.update({record.identity: record for record in done})
         deferred = dict(self.standing.deferred)
         deferred.update({entry.record.identity: entry for entry in self.deferred})
@@ -309,6 +310,23 @@ class _Resolver:
                 if identity in accounts and accounts[identity].state == "deferred"
             },
             broken=self.broken(done),
+        )
+
+    def account_of_another_call(self, record: PluginRecord) -> PluginRecord:
+        """The account of an earlier plugin, from which this call may have taken keys."""
+        provides = tuple(
+            (action, key)
+            for action, key in record.provides
+            if (provider := self.providers[action].get(key)) and provider.plugin == record.module
+        )
+        if provides == record.provides:
+            return record
+        lost = [why for (plugin, _), why in self.shadowed.items() if plugin == record.module]
+        return replace(
+            record,
+            provides=provides,
+            state=record.state if provides or not lost else "shadowed",
+            reason="; ".join([*([record.reason] if record.reason else ()), *lost]) or None,
         )
 
     def broken(self, done: Sequence[PluginRecord]) -> dict[Slot, PluginRecord]:
