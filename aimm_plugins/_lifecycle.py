@@ -118,8 +118,8 @@ def freeze(runtime: Runtime, conf: Conf) -> tuple[str, tuple[Finding, ...]]:
                 Finding(
                     code="not-frozen",
                     subject=name,
-                    message="it has no version or no RECORD, so that nothing can be compared",
-                    remedy="Install it as a wheel.",
+                    message="it has no version, or no RECORD with hashes of what it would run",
+                    remedy="Install it from a wheel; an editable install cannot be locked.",
                 )
             )
         else:

@@ -184,7 +184,7 @@ class Policy:
             return f"{who} is locked at {entry.version} ({where})"
         digest = self.digest(distribution)
         if digest is None:
-            return f"{who} has no RECORD to compare with its lock ({where})"
+            return f"{who} has no RECORD with hashes to compare with its lock ({where})"
         if digest != entry.digest:
             return f"{who}: its RECORD is not the one that was locked ({where})"
         return None

@@ -73,8 +73,11 @@ def record_digest(distribution: Distribution) -> str | None:
     `INSTALLER`, `direct_url.json` and such) is left out. The files themselves are not read.
 
     Returns:
-        `sha256:` and the hex digest, or `None` where there is no RECORD.
+        `sha256:` and the hex digest, or `None` where no RECORD has a hash of what would run: there
+        is none, it has no hashes, or the install is editable.
     """
+    if distribution.origin == "editable":
+        return None
     import hashlib
 
     content = distribution.read("RECORD", _LIMIT)
@@ -85,6 +88,8 @@ def record_digest(distribution: Distribution) -> str | None:
         for line in _lines(content)
         if line.hash and not _is_of_the_installation(line.path)
     }
+    if not lines:
+        return None
     digest = hashlib.sha256()
     for text in sorted(lines):
         digest.update(text.encode("utf-8", "surrogateescape"))
