@@ -12,11 +12,17 @@ from aimm_plugins._actions import Action
 from aimm_plugins._api import (
     current_report,
     exec_data_access,
+    exec_data_access_async,
     exec_deserialize,
+    exec_deserialize_async,
     exec_fit,
+    exec_fit_async,
     exec_instantiate,
+    exec_instantiate_async,
     exec_predict,
+    exec_predict_async,
     exec_serialize,
+    exec_serialize_async,
     get_plugin_manager,
     initialize,
     plan,
@@ -36,9 +42,17 @@ from aimm_plugins._model import Model, model
 from aimm_plugins._provenance import Provenance
 from aimm_plugins._registry import Provider
 from aimm_plugins._report import Finding, PluginRecord, Report
-from aimm_plugins._state import StateCallback
+from aimm_plugins._state import (
+    CancelToken,
+    StateCallback,
+    StateEvent,
+    progress,
+    reporting,
+    state_event,
+)
 from aimm_plugins.errors import (
     AimmPluginsError,
+    Cancelled,
     ConfigError,
     DeclarationError,
     PluginConflictError,
@@ -53,6 +67,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Action",
     "AimmPluginsError",
+    "CancelToken",
+    "Cancelled",
     "ConfigError",
     "DeclarationError",
     "Finding",
@@ -66,16 +82,23 @@ __all__ = [
     "Report",
     "Result",
     "StateCallback",
+    "StateEvent",
     "UnknownPluginError",
     "current_report",
     "data_access",
     "deserialize",
     "exec_data_access",
+    "exec_data_access_async",
     "exec_deserialize",
+    "exec_deserialize_async",
     "exec_fit",
+    "exec_fit_async",
     "exec_instantiate",
+    "exec_instantiate_async",
     "exec_predict",
+    "exec_predict_async",
     "exec_serialize",
+    "exec_serialize_async",
     "fit",
     "get_plugin_manager",
     "hookimpl",
@@ -84,8 +107,11 @@ __all__ = [
     "model",
     "plan",
     "predict",
+    "progress",
     "providers",
+    "reporting",
     "serialize",
+    "state_event",
     "unload_all",
 ]
 

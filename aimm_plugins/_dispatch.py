@@ -1,6 +1,6 @@
 """From key to provider to call: the hot path.
 
-A call plan is made for each action and key on first use and kept until anything changes that could
+A plan is made for each action and key on first use and kept until anything changes that could
 change the outcome. Where nothing wraps or monitors the action, it calls the declared function
 itself; elsewhere it is a hook call, whose last implementation calls the function the same way.
 
@@ -13,8 +13,10 @@ import inspect
 import logging
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from typing import Any, get_args
+from types import CoroutineType
+from typing import Any, Protocol
 
+from aimm_plugins import _awaiting
 from aimm_plugins._actions import ACTIONS, Action
 from aimm_plugins._hooks import PluginManager, Result, hookimpl
 from aimm_plugins._registry import Provider, Registry
@@ -22,33 +24,80 @@ from aimm_plugins._state import StateCallback, ignore_state
 
 _LOG = logging.getLogger("aimm_plugins")
 
-Plan = Callable[[Any, StateCallback | None, tuple[Any, ...], dict[str, Any]], Any]
-"""A compiled call: (instance or bytes, state callback, arguments, keywords) to the result."""
+
+class Plan(Protocol):
+    """How to make the calls of one action and key.
+
+    Attributes:
+        function: Where a call is `function(instance, *args, **kwargs)` and nothing else but what
+            `exec_predict` does itself: that function. Else `None`: use `call`.
+    """
+
+    @property
+    def function(self) -> Callable[..., Any] | None: ...
+
+    def call(
+        self,
+        instance: Any,
+        state_cb: StateCallback | None,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> Any:
+        """What an `exec_*` function returns; `instance` is the bytes for deserialize."""
+        ...
+
+    async def call_async(
+        self,
+        instance: Any,
+        state_cb: StateCallback | None,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> Any:
+        """What an `exec_*_async` function returns."""
+        ...
 
 
-class _ReservedKeywordError(TypeError):
-    """Marks our own refusal until `_misfit` turns it into a plain TypeError."""
+class Plans:
+    """The plans made so far, by action and key, between one change and the next."""
+
+    __slots__ = (
+        "data_access",
+        "deserialize",
+        "direct",
+        "fit",
+        "instantiate",
+        "predict",
+        "serialize",
+    )
+
+    def __init__(self) -> None:
+        self.data_access: dict[str, Plan] = {}
+        self.instantiate: dict[str, Plan] = {}
+        self.fit: dict[str, Plan] = {}
+        self.predict: dict[str, Plan] = {}
+        self.serialize: dict[str, Plan] = {}
+        self.deserialize: dict[str, Plan] = {}
+        self.direct: dict[tuple[Action, str], DirectPlan] = {}
 
 
 class Dispatcher:
-    """Makes and keeps call plans; is itself the last implementation of every hook.
+    """Makes and keeps plans; is itself the last implementation of every hook.
 
     Attributes:
-        plans: Action to key to plan. Read by callers directly; replaced as a whole on any change,
-            so that a plan made from what was before is stored where nobody looks any more.
+        plans: Read by callers directly; replaced as a whole on any change, so that a plan made
+            from what was before is stored where nobody looks any more.
     """
 
     def __init__(self, registry: Registry, manager: PluginManager) -> None:
         self._registry = registry
         self._manager = manager
-        self.plans: dict[Action, dict[str, Plan]] = {}
-        self.invalidate()
+        self.plans = Plans()
         registry.changed = self.invalidate
         manager.set_router(self)
 
     def invalidate(self) -> None:
         """Drop all plans. To be called after the change, not before."""
-        self.plans = {action: {} for action in get_args(Action)}
+        self.plans = Plans()
 
     def plan(self, action: Action, key: str) -> Plan:
         """The plan of one action and key, made now if need be.
@@ -57,27 +106,45 @@ class Dispatcher:
             UnknownPluginError: Nobody provides it. With executors or wrappers present the plan is
                 a hook call all the same, since an executor may answer for a key of its own.
         """
-        mine = self.plans[action]
-        hook = ACTIONS[action].hook
+        # Before anything else is looked at: what changes from here on makes these plans obsolete.
+        plans = self.plans
         if not isinstance(key, str):
             raise self._registry.unknown(action, key)
-        plan: Plan
-        if self._manager.bare(hook):
-            plan = compiled(self._provider(action, key))
-        else:
-            plan = self._through_hook(action, key)
-            if self._registry.find(action, key) is None:
-                # An executor may answer for keys of its own; those could be any number.
-                return plan
-        mine[key] = plan
+        mine: dict[str, Plan] = getattr(plans, action)
+        if self._manager.bare(ACTIONS[action].hook):
+            direct = self._direct(plans, action, key)
+            if (action, key) in plans.direct:
+                mine[key] = direct
+            return direct
+        plan = HookPlan(self, self._manager, action, key)
+        if self._registry.find(action, key) is not None:
+            # An executor may answer for keys of its own; those could be any number.
+            mine[key] = plan
+        return plan
+
+    def direct(self, action: Action, key: str) -> DirectPlan:
+        """The call of the declared function, past all hooks.
+
+        Raises:
+            UnknownPluginError: Nobody provides it.
+        """
+        plans = self.plans
+        try:
+            return plans.direct[action, key]
+        except (KeyError, TypeError):
+            return self._direct(plans, action, key)
+
+    def _direct(self, plans: Plans, action: Action, key: str) -> DirectPlan:
+        provider = self._provider(action, key)
+        plan = DirectPlan(provider)
+        if not self._unfinished(provider):
+            plans.direct[action, key] = plan
         return plan
 
     def _provider(self, action: Action, key: str) -> Provider:
-        provider = self._registry.find(action, key)
-        if provider is not None:
-            body = provider.declaration.body
-            if body is None or not self._registry.book.unfinished(body):
-                return provider
+        """Who answers a call that no executor answered; every such call passes here once."""
+        provider = self._registry.find(action, key) if isinstance(key, str) else None
+        if provider is not None and self._unfinished(provider):
             # Declared by hand in an import that may have failed since.
             self._registry.sweep()
             provider = self._registry.find(action, key)
@@ -85,178 +152,317 @@ class Dispatcher:
             raise self._registry.unknown(action, key)
         return provider
 
-    def _through_hook(self, action: Action, key: str) -> Plan:
-        spec = ACTIONS[action]
-        hook = getattr(self._manager.hook, spec.hook)
-
-        def call(
-            instance: Any,
-            state_cb: StateCallback | None,
-            args: tuple[Any, ...],
-            kwargs: dict[str, Any],
-        ) -> Any:
-            arguments: dict[str, Any] = {spec.key_argument: key}
-            if spec.takes is not None:
-                arguments[spec.takes] = instance
-            if spec.free_arguments:
-                arguments["state_cb"] = ignore_state if state_cb is None else state_cb
-                arguments["args"] = args
-                arguments["kwargs"] = kwargs
-            result = hook(**arguments)
-            if type(result) is not Result:
-                wrappers = [
-                    impl.plugin_name
-                    for impl in hook.get_hookimpls()
-                    if impl.wrapper or impl.hookwrapper
-                ]
-                raise TypeError(
-                    f"hook {spec.hook} returned {type(result).__name__} for {action}:{key}; "
-                    "a wrapper receives and returns aimm_plugins.Result "
-                    f"(wrappers: {', '.join(wrappers)})"
-                )
-            return result.value
-
-        return call
-
-    def _answer(
-        self,
-        action: Action,
-        key: str,
-        instance: Any = None,
-        state_cb: Any = None,
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Result:
-        plan = compiled(self._provider(action, key))
-        return Result(plan(instance, state_cb, args, {} if kwargs is None else dict(kwargs)))
+    def _unfinished(self, provider: Provider) -> bool:
+        """Whether it was declared in an import whose end nobody has seen: it may yet fail."""
+        body = provider.declaration.body
+        return body is not None and self._registry.book.unfinished(body)
 
     # The hookimpls. pluggy passes a parameter with a default or not, by version: ours have none.
 
     @hookimpl(trylast=True)
     def aimm_data_access(self, name: Any, state_cb: Any, args: Any, kwargs: Any) -> Result:
         """Call the declared function."""
-        return self._answer("data_access", name, None, state_cb, args, kwargs)
+        return Result(self.direct("data_access", name).call(None, state_cb, args, kwargs))
 
     @hookimpl(trylast=True)
     def aimm_instantiate(self, model_type: Any, state_cb: Any, args: Any, kwargs: Any) -> Result:
         """Call the declared function."""
-        return self._answer("instantiate", model_type, None, state_cb, args, kwargs)
+        return Result(self.direct("instantiate", model_type).call(None, state_cb, args, kwargs))
 
     @hookimpl(trylast=True)
     def aimm_fit(
         self, model_type: Any, instance: Any, state_cb: Any, args: Any, kwargs: Any
     ) -> Result:
         """Call the declared function."""
-        return self._answer("fit", model_type, instance, state_cb, args, kwargs)
+        return Result(self.direct("fit", model_type).call(instance, state_cb, args, kwargs))
 
     @hookimpl(trylast=True)
     def aimm_predict(
         self, model_type: Any, instance: Any, state_cb: Any, args: Any, kwargs: Any
     ) -> Result:
         """Call the declared function."""
-        return self._answer("predict", model_type, instance, state_cb, args, kwargs)
+        return Result(self.direct("predict", model_type).call(instance, state_cb, args, kwargs))
 
     @hookimpl(trylast=True)
     def aimm_serialize(self, model_type: Any, instance: Any) -> Result:
         """Call the declared function."""
-        return self._answer("serialize", model_type, instance)
+        return Result(self.direct("serialize", model_type).call(instance, None, (), {}))
 
     @hookimpl(trylast=True)
     def aimm_deserialize(self, model_type: Any, instance_bytes: Any) -> Result:
         """Call the declared function."""
-        return self._answer("deserialize", model_type, instance_bytes)
+        return Result(self.direct("deserialize", model_type).call(instance_bytes, None, (), {}))
 
 
-def compiled(provider: Provider) -> Plan:
-    """The call of one provider, with all that its declaration says worked out beforehand."""
-    declaration = provider.declaration
-    action = declaration.action
-    call = _bound(provider)
-    adds_instance = action == "predict" and not declaration.returns_instance
+class DirectPlan:
+    """The calls of one provider, with all that its declaration says worked out beforehand."""
 
-    def checked(
-        instance: Any,
-        state_cb: StateCallback | None,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> Any:
-        if state_cb is not None and not callable(state_cb):
-            raise _not_a_callback(action, state_cb)
+    __slots__ = (
+        "_adds_instance",
+        "_call",
+        "_is_async",
+        "_method",
+        "_returns_instance",
+        "function",
+        "provider",
+    )
+
+    def __init__(self, provider: Provider) -> None:
+        declaration = provider.declaration
+        spec = ACTIONS[declaration.action]
+        reserved = {
+            name: role
+            for name, role in (
+                (declaration.state_cb_arg_name, "state callback"),
+                (declaration.instance_arg_name, "instance"),
+            )
+            if name is not None
+        }
+        first = (
+            spec.takes is not None
+            and declaration.method is None
+            and declaration.instance_arg_name is None
+        )
+        self.provider = provider
+        self._method = declaration.method
+        self._adds_instance = declaration.action == "predict" and not declaration.returns_instance
+        self._returns_instance = declaration.returns_instance
+        self._is_async = _awaiting.is_async(declaration.function)
+        simple = first and not reserved
+        self._call = self._simple() if simple else self._general(first, reserved)
+        self.function: Callable[..., Any] | None = (
+            declaration.function if simple and self._adds_instance else None
+        )
+
+    def _simple(self) -> _Call:
+        function = self.provider.declaration.function
+        action, explain = self.provider.action, self.explain
+
+        def call(instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
+            if state_cb is not None and not callable(state_cb):
+                raise not_a_callback(action, state_cb)
+            try:
+                # Unpacking costs more than the rest of a call.
+                if kwargs:
+                    return function(instance, *args, **kwargs)
+                if len(args) == 1:
+                    return function(instance, args[0])
+                return function(instance, *args)
+            except BaseException as error:
+                explain(error, instance, state_cb, args, kwargs)
+                raise
+
+        return call
+
+    def _general(self, first: bool, reserved: Mapping[str, str]) -> _Call:
+        provider = self.provider
+        declaration = provider.declaration
+        function, method = declaration.function, declaration.method
+        state, keyword = declaration.state_cb_arg_name, declaration.instance_arg_name
+        action, explain = provider.action, self.explain
+
+        def call(instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
+            if state_cb is not None and not callable(state_cb):
+                raise not_a_callback(action, state_cb)
+            given = kwargs
+            if reserved:
+                for name, role in reserved.items():
+                    if name in kwargs:
+                        raise TypeError(
+                            f"{name!r} is where {provider} receives its {role}; do not pass it as "
+                            "a keyword"
+                        )
+                given = dict(kwargs)
+                if state is not None:
+                    given[state] = ignore_state if state_cb is None else state_cb
+                if keyword is not None:
+                    given[keyword] = instance
+            try:
+                if method is not None:
+                    return getattr(instance, method)(*args, **given)
+                if first:
+                    return function(instance, *args, **given)
+                return function(*args, **given)
+            except BaseException as error:
+                explain(error, instance, state_cb, args, kwargs)
+                raise
+
+        return call
+
+    def call(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
+        """What the declared function returns, and with predict the instance."""
+        result = self._call(instance, state_cb, args, kwargs)
+        if type(result) is CoroutineType:
+            result = self.settle(result)
+        if self._adds_instance:
+            return (instance, result)
+        if self._returns_instance:
+            return self._pair(result)
+        return result
+
+    async def call_async(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
+        """As `call`; functions that are not asynchronous run in a thread."""
+        if self._is_async if self._method is None else self._is_async_method(instance):
+            result = self._call(instance, state_cb, args, kwargs)
+        else:
+            if state_cb is not None and not callable(state_cb):
+                raise not_a_callback(self.provider.action, state_cb)
+            result = await _awaiting.in_thread(
+                lambda report: self._call(instance, report, args, kwargs), state_cb
+            )
+        if type(result) is CoroutineType or inspect.isawaitable(result):
+            try:
+                result = await result
+            except BaseException as error:
+                annotate(error, self.provider)
+                raise
+        if self._adds_instance:
+            return (instance, result)
+        if self._returns_instance:
+            return self._pair(result)
+        return result
+
+    def _is_async_method(self, instance: Any) -> bool:
+        # A subclass may have made of it what it likes; a name that is missing is explained later.
+        return _awaiting.is_async(getattr(instance, str(self._method), len))
+
+    def settle(self, coroutine: CoroutineType[Any, Any, Any]) -> Any:
+        """What an asynchronous function returns, for a caller that is not.
+
+        Raises:
+            RuntimeError: An event loop runs in this thread.
+        """
         try:
-            result = call(instance, state_cb, args, kwargs)
-        except (TypeError, AttributeError) as error:
-            misfit = _misfit(error, provider, instance, state_cb, args, kwargs)
-            if misfit is not None:
-                raise misfit from None
-            _annotate(error, provider)
-            raise
+            return _awaiting.run(
+                coroutine, str(self.provider), f"exec_{self.provider.action}_async"
+            )
         except BaseException as error:
-            _annotate(error, provider)
+            annotate(error, self.provider)
             raise
-        return (instance, result) if adds_instance else result
 
-    def pair(
-        instance: Any,
-        state_cb: StateCallback | None,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> Any:
-        result = checked(instance, state_cb, args, kwargs)
+    def _pair(self, result: Any) -> Any:
         if isinstance(result, tuple) and len(result) == 2:
             return result
         raise TypeError(
-            f"{provider}: declared with returns_instance=True, must return (instance, prediction) "
-            f"and returned {type(result).__name__}"
+            f"{self.provider}: declared with returns_instance=True, must return (instance, "
+            f"prediction) and returned {type(result).__name__}"
         )
 
-    return pair if declaration.returns_instance else checked
+    def explain(
+        self,
+        error: BaseException,
+        instance: Any,
+        state_cb: Any,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> None:
+        """Say more about an exception; to be called where it is caught by the calling frame.
+
+        Checking arguments before each call would cost more than most calls; Python checks them
+        anyhow. Only when it refused is the signature looked at.
+
+        Raises:
+            TypeError: The function was never entered, since it does not take these arguments.
+        """
+        if isinstance(error, TypeError | AttributeError):
+            traceback = error.__traceback__
+            # With a second frame, it was raised by code that we called.
+            if traceback is None or traceback.tb_next is None:
+                misfit = _misfit(self.provider, instance, state_cb, args, kwargs)
+                if misfit is not None:
+                    raise misfit from None
+        annotate(error, self.provider)
 
 
-def _bound(provider: Provider) -> Plan:
-    """How the declared function wants its arguments."""
-    declaration = provider.declaration
-    function, method = declaration.function, declaration.method
-    state, keyword = declaration.state_cb_arg_name, declaration.instance_arg_name
-    takes_instance = ACTIONS[declaration.action].takes is not None
-    reserved = {
-        name: role for name, role in ((state, "state callback"), (keyword, "instance")) if name
-    }
-
-    def plain(instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
-        return function(*args, **kwargs)
-
-    def first(instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
-        return function(instance, *args, **kwargs)
-
-    def on_instance(instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
-        return getattr(instance, method)(*args, **kwargs)  # type: ignore[arg-type]  # chosen only with a method
-
-    if method is not None:
-        base = on_instance
-    elif takes_instance and keyword is None:
-        base = first
-    else:
-        base = plain
-    if not reserved:
-        return base
-
-    def with_reserved(instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
-        for name, role in reserved.items():
-            if name in kwargs:
-                raise _ReservedKeywordError(
-                    f"{name!r} is where {provider} receives its {role}; do not pass it as a keyword"
-                )
-        kwargs = dict(kwargs)
-        if state is not None:
-            kwargs[state] = ignore_state if state_cb is None else state_cb
-        if keyword is not None:
-            kwargs[keyword] = instance
-        return base(instance, state_cb, args, kwargs)
-
-    return with_reserved
+_Call = Callable[[Any, Any, Any, Any], Any]
 
 
-def _not_a_callback(action: Action, given: object) -> TypeError:
+class HookPlan:
+    """The calls of one action and key through the plugin manager's hook."""
+
+    __slots__ = ("_action", "_dispatcher", "_free", "_hook", "_key", "_manager", "_names")
+
+    function = None
+
+    def __init__(
+        self, dispatcher: Dispatcher, manager: PluginManager, action: Action, key: str
+    ) -> None:
+        spec = ACTIONS[action]
+        self._dispatcher = dispatcher
+        self._manager = manager
+        self._action: Action = action
+        self._key = key
+        self._hook = getattr(manager.hook, spec.hook)
+        self._names = (spec.key_argument, spec.takes)
+        self._free = spec.free_arguments
+
+    def _arguments(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> dict[str, Any]:
+        if state_cb is None:
+            state_cb = ignore_state
+        elif not callable(state_cb):
+            raise not_a_callback(self._action, state_cb)
+        key, takes = self._names
+        arguments: dict[str, Any] = {key: self._key}
+        if takes is not None:
+            arguments[takes] = instance
+        if self._free:
+            arguments["state_cb"] = state_cb
+            arguments["args"] = args
+            arguments["kwargs"] = kwargs
+        return arguments
+
+    def call(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
+        """What comes out of the hook, unboxed."""
+        result = self._hook(**self._arguments(instance, state_cb, args, kwargs))
+        if type(result) is not Result:
+            self._check(result)
+        return result.value
+
+    async def call_async(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
+        """As `call`; see `_awaiting.call_hook`."""
+        arguments = self._arguments(instance, state_cb, args, kwargs)
+
+        async def answer(impl: Any, positional: list[Any], keywords: dict[str, Any]) -> Any:
+            if impl.plugin is self._manager.router:
+                direct = self._dispatcher.direct(self._action, self._key)
+                return Result(await direct.call_async(instance, state_cb, args, kwargs))
+
+            def execute(report: StateCallback) -> Any:
+                # The executor's own callback is told of the cancel too.
+                given = [
+                    report if name == "state_cb" else value
+                    for name, value in zip(impl.argnames, positional, strict=True)
+                ]
+                return impl.function(*given, **keywords)
+
+            answered = await _awaiting.in_thread(execute, state_cb)
+            if answered is not None and inspect.isawaitable(answered.value):
+                answered = Result(await answered.value)
+            return answered
+
+        result = await _awaiting.call_hook(
+            self._hook.name, self._hook.get_hookimpls(), arguments, self._manager.monitors, answer
+        )
+        self._check(result)
+        return result.value
+
+    def _check(self, result: object) -> None:
+        if isinstance(result, Result):
+            return
+        wrappers = [
+            impl.plugin_name
+            for impl in self._hook.get_hookimpls()
+            if impl.wrapper or impl.hookwrapper
+        ]
+        raise TypeError(
+            f"hook {self._hook.name} returned {type(result).__name__} for "
+            f"{self._action}:{self._key}; a wrapper receives and returns aimm_plugins.Result "
+            f"(wrappers: {', '.join(wrappers)})"
+        )
+
+
+def not_a_callback(action: Action, given: object) -> TypeError:
+    """The error for whatever stands where the state callback belongs, mostly the data."""
     spec = ACTIONS[action]
     before = spec.key_argument if spec.takes is None else f"{spec.key_argument}, {spec.takes}"
     return TypeError(
@@ -266,7 +472,7 @@ def _not_a_callback(action: Action, given: object) -> TypeError:
     )
 
 
-def _annotate(error: BaseException, provider: Provider) -> None:
+def annotate(error: BaseException, provider: Provider) -> None:
     """Note on the plugin's own exception whose it is; the exception stays what it is."""
     note = f"in {provider}"
     try:
@@ -277,27 +483,16 @@ def _annotate(error: BaseException, provider: Provider) -> None:
 
 
 def _misfit(
-    error: Exception,
     provider: Provider,
     instance: Any,
     state_cb: Any,
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
 ) -> TypeError | None:
-    """A better error, where the call never got into the plugin's code.
-
-    Checking arguments before each call would cost more than most calls; Python checks them
-    anyhow. Only when it refused is the signature looked at.
-    """
-    traceback = error.__traceback__
-    while traceback is not None and traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    if traceback is None or traceback.tb_frame.f_code.co_filename != __file__:
-        return None
-    if isinstance(error, _ReservedKeywordError):
-        return TypeError(str(error))
+    """A better error, if the declared function does not take these arguments."""
     declaration = provider.declaration
     function = declaration.function
+    given = len(args)
     if declaration.method is not None:
         found = getattr(instance, declaration.method, None)
         if found is None:
@@ -313,23 +508,50 @@ def _misfit(
         keywords[declaration.instance_arg_name] = instance
     if declaration.state_cb_arg_name is not None:
         keywords[declaration.state_cb_arg_name] = state_cb
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):
+    signature = _signature(function)
+    if signature is None:
         return None
     try:
         signature.bind(*args, **keywords)
     except TypeError as refusal:
-        unknown = [name for name in kwargs if name not in signature.parameters]
-        hints = [
-            f"did you mean {near[0]!r}?"
-            for name in unknown
-            if (near := get_close_matches(name, signature.parameters, n=1))
-        ]
-        hint = f" ({' '.join(hints)})" if hints else ""
         return TypeError(
-            f"{declaration.action}:{declaration.key} cannot be called like this: {refusal}{hint}\n"
+            f"{provider.action}:{provider.key} cannot be called like this: "
+            f"{_refusal(str(refusal), signature, given, kwargs, keywords)}\n"
             f"  {declaration.qualname}{signature}\n"
             f"  {provider.provenance}"
         )
     return None
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
+    # What a decorated function says it takes may not be what its decorator takes, and it is the
+    # decorator's function that refused. Only what is not written in Python has no signature but
+    # that of what it wraps.
+    for follow_wrapped in (False, True):
+        try:
+            return inspect.signature(function, follow_wrapped=follow_wrapped)
+        except (TypeError, ValueError):
+            continue
+    return None
+
+
+def _refusal(
+    said: str,
+    signature: inspect.Signature,
+    given: int,
+    kwargs: Mapping[str, Any],
+    keywords: Mapping[str, Any],
+) -> str:
+    if said == "too many positional arguments":
+        takes = sum(
+            each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
+            for each in signature.parameters.values()
+        )
+        return f"{said}: {given} given beside the instance, and it takes {takes} in all"
+    free = [name for name in signature.parameters if name not in keywords]
+    hints = [
+        f"did you mean {near[0]!r}?"
+        for name in kwargs
+        if name not in signature.parameters and (near := get_close_matches(name, free, n=1))
+    ]
+    return f"{said} ({' '.join(hints)})" if hints else said

@@ -274,7 +274,7 @@ def test_list_shows_findings_on_stderr(folder, site, install):
 def test_schema_prints_and_lists(folder):
     assert "aimm://job.yaml" in run(folder, "schema", "job").stdout
     assert json.loads(run(folder, "schema", "job", "--format", "json").stdout)["$id"]
-    assert run(folder, "schema").stdout.split() == ["job", "plugins", "report"]
+    assert run(folder, "schema").stdout.split() == ["job", "plugins", "report", "state-event"]
     assert json.loads(run(folder, "schema", "--format", "json").stdout)[0] == "job"
 
 
