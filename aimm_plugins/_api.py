@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from aimm_plugins._report import Report
 
 _DISPATCHER = RUNTIME.dispatcher
+_PLANS = _DISPATCHER.plans
 
 
 def initialize(conf: Mapping[str, object] | str | os.PathLike[str] | None = None) -> Report:
@@ -131,7 +132,7 @@ def exec_data_access(
         Exception: Whatever the plugin or the callback raises, as it is, with a note.
     """
     try:
-        plan = _DISPATCHER.plans.data_access[name]
+        plan = _PLANS.data_access[name]
     except (KeyError, TypeError):
         plan = _DISPATCHER.plan("data_access", name)
     return plan.call(None, state_cb, args, kwargs)
@@ -160,7 +161,7 @@ def exec_instantiate(
         Exception: Whatever the plugin or the callback raises, as it is, with a note.
     """
     try:
-        plan = _DISPATCHER.plans.instantiate[model_type]
+        plan = _PLANS.instantiate[model_type]
     except (KeyError, TypeError):
         plan = _DISPATCHER.plan("instantiate", model_type)
     return plan.call(None, state_cb, args, kwargs)
@@ -191,7 +192,7 @@ def exec_fit(
         Exception: Whatever the plugin or the callback raises, as it is, with a note.
     """
     try:
-        plan = _DISPATCHER.plans.fit[model_type]
+        plan = _PLANS.fit[model_type]
     except (KeyError, TypeError):
         plan = _DISPATCHER.plan("fit", model_type)
     return plan.call(instance, state_cb, args, kwargs)
@@ -221,7 +222,7 @@ def exec_predict(
         Exception: Whatever the plugin or the callback raises, as it is, with a note.
     """
     try:
-        plan = _DISPATCHER.plans.predict[model_type]
+        plan = _PLANS.predict[model_type]
     except (KeyError, TypeError):
         plan = _DISPATCHER.plan("predict", model_type)
     function = plan.function
@@ -265,7 +266,7 @@ def exec_serialize(model_type: str, instance: Any) -> bytes | bytearray | memory
         Exception: Whatever the plugin raises, as it is, with a note.
     """
     try:
-        plan = _DISPATCHER.plans.serialize[model_type]
+        plan = _PLANS.serialize[model_type]
     except (KeyError, TypeError):
         plan = _DISPATCHER.plan("serialize", model_type)
     answer: bytes = plan.call(instance, None, (), {})
@@ -290,7 +291,7 @@ def exec_deserialize(model_type: str, instance_bytes: bytes | bytearray | memory
         Exception: Whatever the plugin raises, as it is, with a note.
     """
     try:
-        plan = _DISPATCHER.plans.deserialize[model_type]
+        plan = _PLANS.deserialize[model_type]
     except (KeyError, TypeError):
         plan = _DISPATCHER.plan("deserialize", model_type)
     return plan.call(instance_bytes, None, (), {})
@@ -325,7 +326,7 @@ async def exec_data_access_async(
         Exception: Whatever the plugin or the callback raises, as it is, with a note.
     """
     try:
-        plan = _DISPATCHER.plans.data_access[name]
+        plan = _PLANS.data_access[name]
     except (KeyError, TypeError):
         plan = _DISPATCHER.plan("data_access", name)
     return await plan.call_async(None, state_cb, args, kwargs)
@@ -357,7 +358,7 @@ async def exec_instantiate_async(
         Exception: Whatever the plugin or the callback raises, as it is, with a note.
     """
     try:
-        plan = _DISPATCHER.plans.instantiate[model_type]
+        plan = _PLANS.instantiate[model_type]
     except (KeyError, TypeError):
         plan = _DISPATCHER.plan("instantiate", model_type)
     return await plan.call_async(None, state_cb, args, kwargs)
@@ -391,7 +392,7 @@ async def exec_fit_async(
         Exception: Whatever the plugin or the callback raises, as it is, with a note.
     """
     try:
-        plan = _DISPATCHER.plans.fit[model_type]
+        plan = _PLANS.fit[model_type]
     except (KeyError, TypeError):
         plan = _DISPATCHER.plan("fit", model_type)
     return await plan.call_async(instance, state_cb, args, kwargs)
@@ -424,11 +425,21 @@ async def exec_predict_async(
         Exception: Whatever the plugin or the callback raises, as it is, with a note.
     """
     try:
-        plan = _DISPATCHER.plans.predict[model_type]
+        plan = _PLANS.predict[model_type]
     except (KeyError, TypeError):
         plan = _DISPATCHER.plan("predict", model_type)
-    answer: tuple[Any, Any] = await plan.call_async(instance, state_cb, args, kwargs)
-    return answer
+    function = plan.async_function
+    if function is None:
+        answer: tuple[Any, Any] = await plan.call_async(instance, state_cb, args, kwargs)
+        return answer
+    # As in exec_predict, and for the same reason: a coroutine less.
+    if state_cb is not None and not callable(state_cb):
+        raise not_a_callback("predict", state_cb)
+    try:
+        return instance, await function(instance, *args, **kwargs)
+    except BaseException as error:
+        cast(DirectPlan, plan).explain(error, instance, state_cb, args, kwargs)
+        raise
 
 
 async def exec_serialize_async(model_type: str, instance: Any) -> bytes | bytearray | memoryview:
@@ -451,7 +462,7 @@ async def exec_serialize_async(model_type: str, instance: Any) -> bytes | bytear
         Exception: Whatever the plugin raises, as it is, with a note.
     """
     try:
-        plan = _DISPATCHER.plans.serialize[model_type]
+        plan = _PLANS.serialize[model_type]
     except (KeyError, TypeError):
         plan = _DISPATCHER.plan("serialize", model_type)
     answer: bytes = await plan.call_async(instance, None, (), {})
@@ -480,7 +491,7 @@ async def exec_deserialize_async(
         Exception: Whatever the plugin raises, as it is, with a note.
     """
     try:
-        plan = _DISPATCHER.plans.deserialize[model_type]
+        plan = _PLANS.deserialize[model_type]
     except (KeyError, TypeError):
         plan = _DISPATCHER.plan("deserialize", model_type)
     return await plan.call_async(instance_bytes, None, (), {})

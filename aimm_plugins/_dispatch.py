@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from types import CoroutineType
-from typing import Any, Protocol
+from typing import Any, Generic, TypeVar, get_args
 
 from aimm_plugins import _awaiting
 from aimm_plugins._actions import ACTIONS, Action
@@ -25,79 +25,63 @@ from aimm_plugins._state import StateCallback, ignore_state
 _LOG = logging.getLogger("aimm_plugins")
 
 
-class Plan(Protocol):
-    """How to make the calls of one action and key.
+_Call = Callable[[Any, Any, Any, Any], Any]
 
-    Attributes:
-        function: Where a call is `function(instance, *args, **kwargs)` and nothing else but what
-            `exec_predict` does itself: that function. Else `None`: use `call`.
+
+P = TypeVar("P")
+
+
+class Plans(Generic[P]):
+    """The plans made since the last change, by action and key.
+
+    One attribute an action, each a dict that is replaced when anything changes: whoever makes a
+    plan takes the dict first, so that a plan made from what was before is stored where nobody
+    looks any more.
     """
 
-    @property
-    def function(self) -> Callable[..., Any] | None: ...
+    __slots__ = get_args(Action)
 
-    def call(
-        self,
-        instance: Any,
-        state_cb: StateCallback | None,
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-    ) -> Any:
-        """What an `exec_*` function returns; `instance` is the bytes for deserialize."""
-        ...
-
-    async def call_async(
-        self,
-        instance: Any,
-        state_cb: StateCallback | None,
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-    ) -> Any:
-        """What an `exec_*_async` function returns."""
-        ...
-
-
-class Plans:
-    """The plans made so far, by action and key, between one change and the next."""
-
-    __slots__ = (
-        "data_access",
-        "deserialize",
-        "direct",
-        "fit",
-        "instantiate",
-        "predict",
-        "serialize",
-    )
+    data_access: dict[str, P]
+    instantiate: dict[str, P]
+    fit: dict[str, P]
+    predict: dict[str, P]
+    serialize: dict[str, P]
+    deserialize: dict[str, P]
 
     def __init__(self) -> None:
-        self.data_access: dict[str, Plan] = {}
-        self.instantiate: dict[str, Plan] = {}
-        self.fit: dict[str, Plan] = {}
-        self.predict: dict[str, Plan] = {}
-        self.serialize: dict[str, Plan] = {}
-        self.deserialize: dict[str, Plan] = {}
-        self.direct: dict[tuple[Action, str], DirectPlan] = {}
+        self.drop()
+
+    def drop(self) -> None:
+        """Forget all."""
+        for action in ACTIONS:
+            setattr(self, action, {})
+
+    def of(self, action: Action) -> dict[str, P]:
+        """The dict of one action."""
+        plans: dict[str, P] = getattr(self, action)
+        return plans
 
 
 class Dispatcher:
     """Makes and keeps plans; is itself the last implementation of every hook.
 
     Attributes:
-        plans: Read by callers directly; replaced as a whole on any change, so that a plan made
-            from what was before is stored where nobody looks any more.
+        plans: What `exec_*` functions call; they read it directly.
+        direct: The calls of declared functions, past all hooks.
     """
 
     def __init__(self, registry: Registry, manager: PluginManager) -> None:
         self._registry = registry
         self._manager = manager
-        self.plans = Plans()
+        self.plans: Plans[Plan] = Plans()
+        self.direct: Plans[DirectPlan] = Plans()
         registry.changed = self.invalidate
         manager.set_router(self)
 
     def invalidate(self) -> None:
         """Drop all plans. To be called after the change, not before."""
-        self.plans = Plans()
+        self.direct.drop()
+        self.plans.drop()
 
     def plan(self, action: Action, key: str) -> Plan:
         """The plan of one action and key, made now if need be.
@@ -106,40 +90,37 @@ class Dispatcher:
             UnknownPluginError: Nobody provides it. With executors or wrappers present the plan is
                 a hook call all the same, since an executor may answer for a key of its own.
         """
-        # Before anything else is looked at: what changes from here on makes these plans obsolete.
-        plans = self.plans
-        if not isinstance(key, str):
-            raise self._registry.unknown(action, key)
-        mine: dict[str, Plan] = getattr(plans, action)
+        mine = self.plans.of(action)
+        plan: Plan
         if self._manager.bare(ACTIONS[action].hook):
-            direct = self._direct(plans, action, key)
-            if (action, key) in plans.direct:
-                mine[key] = direct
-            return direct
-        plan = HookPlan(self, self._manager, action, key)
-        if self._registry.find(action, key) is not None:
+            plan, kept = self._direct(action, key)
+        elif not isinstance(key, str):
+            raise self._registry.unknown(action, key)
+        else:
+            plan = HookPlan(self, self._manager, action, key)
             # An executor may answer for keys of its own; those could be any number.
+            kept = self._registry.find(action, key) is not None
+        if kept:
             mine[key] = plan
         return plan
 
-    def direct(self, action: Action, key: str) -> DirectPlan:
+    def direct_plan(self, action: Action, key: str) -> DirectPlan:
         """The call of the declared function, past all hooks.
 
         Raises:
             UnknownPluginError: Nobody provides it.
         """
-        plans = self.plans
-        try:
-            return plans.direct[action, key]
-        except (KeyError, TypeError):
-            return self._direct(plans, action, key)
+        return self.direct.of(action).get(key) or self._direct(action, key)[0]
 
-    def _direct(self, plans: Plans, action: Action, key: str) -> DirectPlan:
+    def _direct(self, action: Action, key: str) -> tuple[DirectPlan, bool]:
+        """The call of the declared function, and whether it may be kept."""
+        mine = self.direct.of(action)
         provider = self._provider(action, key)
         plan = DirectPlan(provider)
-        if not self._unfinished(provider):
-            plans.direct[action, key] = plan
-        return plan
+        kept = not self._unfinished(provider)
+        if kept:
+            mine[key] = plan
+        return plan, kept
 
     def _provider(self, action: Action, key: str) -> Provider:
         """Who answers a call that no executor answered; every such call passes here once."""
@@ -157,45 +138,79 @@ class Dispatcher:
         body = provider.declaration.body
         return body is not None and self._registry.book.unfinished(body)
 
-    # The hookimpls. pluggy passes a parameter with a default or not, by version: ours have none.
+    # The hookimpls, written out for the same reason as `exec_*`. pluggy passes a parameter with a
+    # default or not, by version: ours have none.
 
     @hookimpl(trylast=True)
     def aimm_data_access(self, name: Any, state_cb: Any, args: Any, kwargs: Any) -> Result:
         """Call the declared function."""
-        return Result(self.direct("data_access", name).call(None, state_cb, args, kwargs))
+        try:
+            plan = self.direct.data_access[name]
+        except (KeyError, TypeError):
+            plan, _ = self._direct("data_access", name)
+        return Result(plan.call(None, state_cb, args, kwargs))
 
     @hookimpl(trylast=True)
     def aimm_instantiate(self, model_type: Any, state_cb: Any, args: Any, kwargs: Any) -> Result:
         """Call the declared function."""
-        return Result(self.direct("instantiate", model_type).call(None, state_cb, args, kwargs))
+        try:
+            plan = self.direct.instantiate[model_type]
+        except (KeyError, TypeError):
+            plan, _ = self._direct("instantiate", model_type)
+        return Result(plan.call(None, state_cb, args, kwargs))
 
     @hookimpl(trylast=True)
     def aimm_fit(
         self, model_type: Any, instance: Any, state_cb: Any, args: Any, kwargs: Any
     ) -> Result:
         """Call the declared function."""
-        return Result(self.direct("fit", model_type).call(instance, state_cb, args, kwargs))
+        try:
+            plan = self.direct.fit[model_type]
+        except (KeyError, TypeError):
+            plan, _ = self._direct("fit", model_type)
+        return Result(plan.call(instance, state_cb, args, kwargs))
 
     @hookimpl(trylast=True)
     def aimm_predict(
         self, model_type: Any, instance: Any, state_cb: Any, args: Any, kwargs: Any
     ) -> Result:
         """Call the declared function."""
-        return Result(self.direct("predict", model_type).call(instance, state_cb, args, kwargs))
+        try:
+            plan = self.direct.predict[model_type]
+        except (KeyError, TypeError):
+            plan, _ = self._direct("predict", model_type)
+        return Result(plan.call(instance, state_cb, args, kwargs))
 
     @hookimpl(trylast=True)
     def aimm_serialize(self, model_type: Any, instance: Any) -> Result:
         """Call the declared function."""
-        return Result(self.direct("serialize", model_type).call(instance, None, (), {}))
+        try:
+            plan = self.direct.serialize[model_type]
+        except (KeyError, TypeError):
+            plan, _ = self._direct("serialize", model_type)
+        return Result(plan.call(instance, None, (), {}))
 
     @hookimpl(trylast=True)
     def aimm_deserialize(self, model_type: Any, instance_bytes: Any) -> Result:
         """Call the declared function."""
-        return Result(self.direct("deserialize", model_type).call(instance_bytes, None, (), {}))
+        try:
+            plan = self.direct.deserialize[model_type]
+        except (KeyError, TypeError):
+            plan, _ = self._direct("deserialize", model_type)
+        return Result(plan.call(instance_bytes, None, (), {}))
 
 
 class DirectPlan:
-    """The calls of one provider, with all that its declaration says worked out beforehand."""
+    """The calls of one provider, with all that its declaration says worked out beforehand.
+
+    Attributes:
+        provider: Who answers.
+        function: Where a call of `exec_predict` is `function(instance, *args, **kwargs)` and
+            nothing else but what it does itself: that function. Else `None`: use `call`.
+        async_function: The same for `exec_predict_async` and an asynchronous function.
+        call: Takes the instance (the bytes for deserialize), the callback, the arguments and
+            keywords; returns what the `exec_*` function does.
+    """
 
     __slots__ = (
         "_adds_instance",
@@ -203,6 +218,8 @@ class DirectPlan:
         "_is_async",
         "_method",
         "_returns_instance",
+        "async_function",
+        "call",
         "function",
         "provider",
     )
@@ -228,29 +245,34 @@ class DirectPlan:
         self._adds_instance = declaration.action == "predict" and not declaration.returns_instance
         self._returns_instance = declaration.returns_instance
         self._is_async = _awaiting.is_async(declaration.function)
-        simple = first and not reserved
-        self._call = self._simple() if simple else self._general(first, reserved)
-        self.function: Callable[..., Any] | None = (
-            declaration.function if simple and self._adds_instance else None
-        )
+        self._call = self._general(first, reserved)
+        simple = first and not reserved and not declaration.returns_instance
+        self.call: _Call = self._simple() if simple else self._finished
+        inlined = declaration.function if simple and self._adds_instance else None
+        self.function: Callable[..., Any] | None = inlined
+        self.async_function: Callable[..., Any] | None = inlined if self._is_async else None
 
     def _simple(self) -> _Call:
-        function = self.provider.declaration.function
-        action, explain = self.provider.action, self.explain
+        # All in one frame. Beside the one case here, unpacking costs more than the rest of a call.
+        function, action = self.provider.declaration.function, self.provider.action
+        explain, settle, adds_instance = self.explain, self.settle, self._adds_instance
 
         def call(instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
             if state_cb is not None and not callable(state_cb):
                 raise not_a_callback(action, state_cb)
             try:
-                # Unpacking costs more than the rest of a call.
                 if kwargs:
-                    return function(instance, *args, **kwargs)
-                if len(args) == 1:
-                    return function(instance, args[0])
-                return function(instance, *args)
+                    result = function(instance, *args, **kwargs)
+                elif len(args) == 1:
+                    result = function(instance, args[0])
+                else:
+                    result = function(instance, *args)
             except BaseException as error:
                 explain(error, instance, state_cb, args, kwargs)
                 raise
+            if type(result) is CoroutineType:
+                result = settle(result)
+            return (instance, result) if adds_instance else result
 
         return call
 
@@ -289,8 +311,7 @@ class DirectPlan:
 
         return call
 
-    def call(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
-        """What the declared function returns, and with predict the instance."""
+    def _finished(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
         result = self._call(instance, state_cb, args, kwargs)
         if type(result) is CoroutineType:
             result = self.settle(result)
@@ -300,7 +321,9 @@ class DirectPlan:
             return self._pair(result)
         return result
 
-    async def call_async(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
+    async def call_async(
+        self, instance: Any, state_cb: StateCallback | None, args: Any, kwargs: Any
+    ) -> Any:
         """As `call`; functions that are not asynchronous run in a thread."""
         if self._is_async if self._method is None else self._is_async_method(instance):
             result = self._call(instance, state_cb, args, kwargs)
@@ -374,15 +397,17 @@ class DirectPlan:
         annotate(error, self.provider)
 
 
-_Call = Callable[[Any, Any, Any, Any], Any]
-
-
 class HookPlan:
-    """The calls of one action and key through the plugin manager's hook."""
+    """The calls of one action and key through the plugin manager's hook.
 
-    __slots__ = ("_action", "_dispatcher", "_free", "_hook", "_key", "_manager", "_names")
+    Attributes:
+        call: As that of `DirectPlan`.
+    """
+
+    __slots__ = ("_action", "_dispatcher", "_free", "_hook", "_key", "_manager", "_names", "call")
 
     function = None
+    async_function = None
 
     def __init__(
         self, dispatcher: Dispatcher, manager: PluginManager, action: Action, key: str
@@ -395,28 +420,51 @@ class HookPlan:
         self._hook = getattr(manager.hook, spec.hook)
         self._names = (spec.key_argument, spec.takes)
         self._free = spec.free_arguments
+        self.call: _Call = (
+            self._with_instance() if action in ("fit", "predict") else self._general()
+        )
+
+    def _with_instance(self) -> _Call:
+        # Spelled out, since it is the wrapped request's way: collecting the arguments first
+        # costs a tenth of a hook call.
+        hook, key, action, check = self._hook, self._key, self._action, self._check
+
+        def call(instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
+            if state_cb is None:
+                state_cb = ignore_state
+            elif not callable(state_cb):
+                raise not_a_callback(action, state_cb)
+            result = hook(
+                model_type=key, instance=instance, state_cb=state_cb, args=args, kwargs=kwargs
+            )
+            if type(result) is not Result:
+                check(result)
+            return result.value
+
+        return call
+
+    def _general(self) -> _Call:
+        def call(instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
+            result = self._hook(**self._arguments(instance, state_cb, args, kwargs))
+            self._check(result)
+            return result.value
+
+        return call
 
     def _arguments(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> dict[str, Any]:
-        if state_cb is None:
-            state_cb = ignore_state
-        elif not callable(state_cb):
-            raise not_a_callback(self._action, state_cb)
         key, takes = self._names
         arguments: dict[str, Any] = {key: self._key}
         if takes is not None:
             arguments[takes] = instance
         if self._free:
+            if state_cb is None:
+                state_cb = ignore_state
+            elif not callable(state_cb):
+                raise not_a_callback(self._action, state_cb)
             arguments["state_cb"] = state_cb
             arguments["args"] = args
             arguments["kwargs"] = kwargs
         return arguments
-
-    def call(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
-        """What comes out of the hook, unboxed."""
-        result = self._hook(**self._arguments(instance, state_cb, args, kwargs))
-        if type(result) is not Result:
-            self._check(result)
-        return result.value
 
     async def call_async(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
         """As `call`; see `_awaiting.call_hook`."""
@@ -424,7 +472,7 @@ class HookPlan:
 
         async def answer(impl: Any, positional: list[Any], keywords: dict[str, Any]) -> Any:
             if impl.plugin is self._manager.router:
-                direct = self._dispatcher.direct(self._action, self._key)
+                direct = self._dispatcher.direct_plan(self._action, self._key)
                 return Result(await direct.call_async(instance, state_cb, args, kwargs))
 
             def execute(report: StateCallback) -> Any:
@@ -459,6 +507,10 @@ class HookPlan:
             f"{self._action}:{self._key}; a wrapper receives and returns aimm_plugins.Result "
             f"(wrappers: {', '.join(wrappers)})"
         )
+
+
+Plan = DirectPlan | HookPlan
+"""How to make the calls of one action and key."""
 
 
 def not_a_callback(action: Action, given: object) -> TypeError:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sized
 from contextlib import contextmanager
-from typing import Any, Literal, Protocol, TypedDict, TypeVar, cast
+from typing import Any, Literal, Protocol, TypedDict, TypeVar
 
 from aimm_plugins.errors import Cancelled
 
@@ -129,7 +129,7 @@ def _metric(name: str, value: Any) -> int | float | str | bool | None:
     if isinstance(plain, float) and not math.isfinite(plain):
         return None
     if plain is None or isinstance(plain, int | float | str):
-        return cast("int | float | str | None", plain)
+        return plain
     raise TypeError(
         f"metric {name!r} of a state event is a number, a text, a boolean or None, and was given "
         f"{value!r}"

@@ -117,8 +117,8 @@ def test_run_writes_predictions_and_model_and_tells_of_every_step(folder):
 def test_progress_goes_to_stderr_with_the_last_event_always(folder):
     done = run_job(folder, job())
     lines = done.stderr.splitlines()
-    assert lines[0] == "data few: 1/4 read x=0 own=0"
-    assert lines[-1] == "data few: 4/4 read x=1 own=3"
+    assert lines[0] == "data few: read 1/4 x=0 own=0"
+    assert lines[-1] == "data few: read 4/4 x=1 own=3"
 
 
 def test_table_has_a_row_for_each_step(folder):

@@ -252,7 +252,8 @@ def test_monitors_see_every_call_and_end_in_any_order(manager):
     second()
     aimm_plugins.exec_data_access("d")
     hook = "aimm_data_access"
-    assert seen == [("first", hook), ("second", hook), ("second", hook)]
+    # As pluggy has it, the monitor that was added last is outermost.
+    assert seen == [("second", hook), ("first", hook), ("second", hook)]
 
 
 def test_tracing_of_pluggy_sees_calls(manager):

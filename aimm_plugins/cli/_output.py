@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import click
+
+from aimm_plugins import StateCallback, reporting
+from aimm_plugins.reporters import rich_reporter, summary
 
 format_option = click.option(
     "--format",
@@ -62,12 +64,9 @@ def _escaped(cell: str) -> str:
     return escape(cell)
 
 
-Callback = Callable[[dict[str, Any]], None]
-
-
 @contextmanager
-def progress() -> Generator[Callable[[str], Callback]]:
-    """Show state events on stderr: bars by rich on a terminal, lines elsewhere.
+def progress() -> Generator[Callable[[str], StateCallback]]:
+    """Show state events on stderr: bars by rich on a terminal, else lines, at most five a second.
 
     Gives a function that makes a state callback for a step. Events may be anything: what is not
     understood is shown as it is.
@@ -80,80 +79,22 @@ def progress() -> Generator[Callable[[str], Callback]]:
             pass
         else:
             with Progress(
-                TextColumn("{task.description}"),
                 BarColumn(),
-                TextColumn("{task.fields[note]}"),
                 TimeElapsedColumn(),
+                TextColumn("{task.description}"),
                 console=Console(stderr=True),
             ) as bars:
-                yield lambda step: _bar(bars, step)
+                yield lambda step: rich_reporter(bars, step)
             return
-    lines = _Lines()
-    yield lines.callback
-    lines.flush()
+    with ExitStack() as current:
 
+        def lines(step: str) -> StateCallback:
+            current.close()  # the step before is over: its last event is shown
+            return current.enter_context(
+                reporting(
+                    lambda state: click.echo(f"{step}: {summary(state)}".rstrip(), err=True),
+                    max_per_second=5,
+                )
+            )
 
-def _bar(bars: Any, step: str) -> Callback:
-    task = bars.add_task(step, total=None, note="")
-
-    def show(state: dict[str, Any]) -> None:
-        done, total, note = _understood(state)
-        bars.update(task, completed=done, total=total, note=_escaped(note))
-
-    return show
-
-
-class _Lines:
-    """Plain lines, at most five a second, the last of each step always."""
-
-    def __init__(self) -> None:
-        self._held: str | None = None
-        self._step: str | None = None
-        self._next = 0.0
-
-    def callback(self, step: str) -> Callback:
-        self.flush()
-
-        def show(state: dict[str, Any]) -> None:
-            done, total, note = _understood(state)
-            count = "" if done is None else f" {done:g}" + (f"/{total:g}" if total else "")
-            line = f"{step}:{count} {note}".rstrip()
-            if step != self._step:
-                self.flush()
-                self._step = step
-            elif time.monotonic() < self._next:
-                self._held = line
-                return
-            self._held = None
-            self._next = time.monotonic() + 0.2
-            click.echo(line, err=True)
-
-        return show
-
-    def flush(self) -> None:
-        if self._held is not None:
-            click.echo(self._held, err=True)
-        self._held = None
-        self._step = None
-
-
-def _understood(state: Any) -> tuple[float | None, float | None, str]:
-    """Step, total and the rest as text, of any event that a plugin may have sent."""
-    if not isinstance(state, dict):
-        return None, None, str(state)
-    done, total = (_number(state.get(name)) for name in ("step", "total"))
-    parts = [str(state[name]) for name in ("phase", "message") if state.get(name)]
-    metrics = state.get("metrics")
-    if isinstance(metrics, dict):
-        parts += [f"{name}={_short(value)}" for name, value in metrics.items()]
-    known = {"phase", "step", "total", "message", "metrics", "unit"}
-    parts += [f"{name}={_short(value)}" for name, value in state.items() if name not in known]
-    return done, total, " ".join(parts)
-
-
-def _number(value: Any) -> float | None:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+        yield lines
