@@ -234,7 +234,7 @@ class Dispatch(RuleBasedStateMachine):
         assert aimm_plugins.get_plugin_manager().bare("aimm_data_access")
 
 
-Dispatch.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+Dispatch.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 TestDispatch = Dispatch.TestCase
 
 
