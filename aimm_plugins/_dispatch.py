@@ -600,10 +600,16 @@ def _refusal(
             for each in signature.parameters.values()
         )
         return f"{said}: {given} given beside the instance, and it takes {takes} in all"
+    if any(each.kind is each.VAR_KEYWORD for each in signature.parameters.values()):
+        return said
     free = [name for name in signature.parameters if name not in keywords]
-    hints = [
-        f"did you mean {near[0]!r}?"
-        for name in kwargs
-        if name not in signature.parameters and (near := get_close_matches(name, free, n=1))
-    ]
-    return f"{said} ({' '.join(hints)})" if hints else said
+    for name in kwargs:
+        if name in signature.parameters:
+            continue
+        # Of a missing and an unknown argument, Python names one.
+        if repr(name) not in said:
+            said += f"; there is no argument {name!r}"
+        near = get_close_matches(name, free, n=1)
+        if near:
+            said += f" (did you mean {near[0]!r}?)"
+    return said
