@@ -220,6 +220,14 @@ def exec_predict(
         TypeError: `state_cb` cannot be called, or the plugin does not take these arguments.
         RuntimeError: The plugin's function is asynchronous and an event loop runs in this thread.
         Exception: Whatever the plugin or the callback raises, as it is, with a note.
+
+    Example:
+        >>> from aimm_plugins import exec_predict, predict
+        >>> @predict(["doubler"])
+        ... def double(model, x):
+        ...     return 2 * x
+        >>> exec_predict("doubler", "the model", None, 21)
+        ('the model', 42)
     """
     try:
         plan = _PLANS.predict[model_type]
@@ -390,6 +398,20 @@ async def exec_fit_async(
         TypeError: `state_cb` cannot be called, or the plugin does not take these arguments.
         asyncio.CancelledError: This task was cancelled.
         Exception: Whatever the plugin or the callback raises, as it is, with a note.
+
+    Example:
+        >>> import asyncio
+        >>> from aimm_plugins import exec_fit_async, fit, progress
+        >>> @fit(["counter"], state_cb_arg_name="state_cb")
+        ... async def count(model, limit, *, state_cb):
+        ...     for number in progress(state_cb, range(limit), phase="count"):
+        ...         await asyncio.sleep(0)
+        ...         model.append(number)
+        ...     return model
+        >>> asyncio.run(exec_fit_async("counter", [], print, 1))
+        {'phase': 'count', 'total': 1, 'step': 0}
+        {'phase': 'count', 'total': 1, 'step': 1}
+        [0]
     """
     try:
         plan = _PLANS.fit[model_type]

@@ -93,7 +93,7 @@ class Dispatcher:
         mine = self.plans.of(action)
         plan: Plan
         if self._manager.bare(ACTIONS[action].hook):
-            plan, kept = self._direct(action, key)
+            plan, kept = self._made(action, key)
         elif not isinstance(key, str):
             raise self._registry.unknown(action, key)
         else:
@@ -105,22 +105,23 @@ class Dispatcher:
         return plan
 
     def direct_plan(self, action: Action, key: str) -> DirectPlan:
-        """The call of the declared function, past all hooks.
+        """The call of the declared function, past all hooks, made now if need be.
 
         Raises:
             UnknownPluginError: Nobody provides it.
         """
-        return self.direct.of(action).get(key) or self._direct(action, key)[0]
-
-    def _direct(self, action: Action, key: str) -> tuple[DirectPlan, bool]:
-        """The call of the declared function, and whether it may be kept."""
         mine = self.direct.of(action)
+        plan = mine.get(key) if isinstance(key, str) else None
+        if plan is None:
+            plan, kept = self._made(action, key)
+            if kept:
+                mine[key] = plan
+        return plan
+
+    def _made(self, action: Action, key: str) -> tuple[DirectPlan, bool]:
+        """A new plan, and whether it may be kept."""
         provider = self._provider(action, key)
-        plan = DirectPlan(provider)
-        kept = not self._unfinished(provider)
-        if kept:
-            mine[key] = plan
-        return plan, kept
+        return DirectPlan(provider), not self._unfinished(provider)
 
     def _provider(self, action: Action, key: str) -> Provider:
         """Who answers a call that no executor answered; every such call passes here once."""
@@ -147,7 +148,7 @@ class Dispatcher:
         try:
             plan = self.direct.data_access[name]
         except (KeyError, TypeError):
-            plan, _ = self._direct("data_access", name)
+            plan = self.direct_plan("data_access", name)
         return Result(plan.call(None, state_cb, args, kwargs))
 
     @hookimpl(trylast=True)
@@ -156,7 +157,7 @@ class Dispatcher:
         try:
             plan = self.direct.instantiate[model_type]
         except (KeyError, TypeError):
-            plan, _ = self._direct("instantiate", model_type)
+            plan = self.direct_plan("instantiate", model_type)
         return Result(plan.call(None, state_cb, args, kwargs))
 
     @hookimpl(trylast=True)
@@ -167,7 +168,7 @@ class Dispatcher:
         try:
             plan = self.direct.fit[model_type]
         except (KeyError, TypeError):
-            plan, _ = self._direct("fit", model_type)
+            plan = self.direct_plan("fit", model_type)
         return Result(plan.call(instance, state_cb, args, kwargs))
 
     @hookimpl(trylast=True)
@@ -178,7 +179,7 @@ class Dispatcher:
         try:
             plan = self.direct.predict[model_type]
         except (KeyError, TypeError):
-            plan, _ = self._direct("predict", model_type)
+            plan = self.direct_plan("predict", model_type)
         return Result(plan.call(instance, state_cb, args, kwargs))
 
     @hookimpl(trylast=True)
@@ -187,7 +188,7 @@ class Dispatcher:
         try:
             plan = self.direct.serialize[model_type]
         except (KeyError, TypeError):
-            plan, _ = self._direct("serialize", model_type)
+            plan = self.direct_plan("serialize", model_type)
         return Result(plan.call(instance, None, (), {}))
 
     @hookimpl(trylast=True)
@@ -196,7 +197,7 @@ class Dispatcher:
         try:
             plan = self.direct.deserialize[model_type]
         except (KeyError, TypeError):
-            plan, _ = self._direct("deserialize", model_type)
+            plan = self.direct_plan("deserialize", model_type)
         return Result(plan.call(instance_bytes, None, (), {}))
 
 
@@ -226,40 +227,41 @@ class DirectPlan:
 
     def __init__(self, provider: Provider) -> None:
         declaration = provider.declaration
-        spec = ACTIONS[declaration.action]
-        reserved = {
-            name: role
-            for name, role in (
-                (declaration.state_cb_arg_name, "state callback"),
-                (declaration.instance_arg_name, "instance"),
-            )
-            if name is not None
-        }
-        first = (
-            spec.takes is not None
-            and declaration.method is None
-            and declaration.instance_arg_name is None
-        )
         self.provider = provider
         self._method = declaration.method
         self._adds_instance = declaration.action == "predict" and not declaration.returns_instance
         self._returns_instance = declaration.returns_instance
         self._is_async = _awaiting.is_async(declaration.function)
-        self._call = self._general(first, reserved)
-        simple = first and not reserved and not declaration.returns_instance
+        simple = (
+            self._passes_first()
+            and declaration.state_cb_arg_name is None
+            and not declaration.returns_instance
+        )
         self.call: _Call = self._simple() if simple else self._finished
+        # Made on demand: a host with very many keys pays for what it uses.
+        self._call: _Call | None = None
         inlined = declaration.function if simple and self._adds_instance else None
         self.function: Callable[..., Any] | None = inlined
         self.async_function: Callable[..., Any] | None = inlined if self._is_async else None
 
+    def _passes_first(self) -> bool:
+        """Whether the instance is the first positional argument."""
+        declaration = self.provider.declaration
+        return (
+            ACTIONS[declaration.action].takes is not None
+            and declaration.method is None
+            and declaration.instance_arg_name is None
+        )
+
     def _simple(self) -> _Call:
         # All in one frame. Beside the one case here, unpacking costs more than the rest of a call.
-        function, action = self.provider.declaration.function, self.provider.action
-        explain, settle, adds_instance = self.explain, self.settle, self._adds_instance
+        plan = self
+        function = self.provider.declaration.function
+        adds_instance = self._adds_instance
 
         def call(instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
             if state_cb is not None and not callable(state_cb):
-                raise not_a_callback(action, state_cb)
+                raise not_a_callback(plan.provider.action, state_cb)
             try:
                 if kwargs:
                     result = function(instance, *args, **kwargs)
@@ -268,24 +270,29 @@ class DirectPlan:
                 else:
                     result = function(instance, *args)
             except BaseException as error:
-                explain(error, instance, state_cb, args, kwargs)
+                plan.explain(error, instance, state_cb, args, kwargs)
                 raise
             if type(result) is CoroutineType:
-                result = settle(result)
+                result = plan.settle(result)
             return (instance, result) if adds_instance else result
 
         return call
 
-    def _general(self, first: bool, reserved: Mapping[str, str]) -> _Call:
-        provider = self.provider
+    def _general(self) -> _Call:
+        """What calls the function, for any declaration, and returns what that returns."""
+        plan, provider, first = self, self.provider, self._passes_first()
         declaration = provider.declaration
         function, method = declaration.function, declaration.method
         state, keyword = declaration.state_cb_arg_name, declaration.instance_arg_name
-        action, explain = provider.action, self.explain
+        reserved = {
+            name: role
+            for name, role in ((state, "state callback"), (keyword, "instance"))
+            if name is not None
+        }
 
         def call(instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
             if state_cb is not None and not callable(state_cb):
-                raise not_a_callback(action, state_cb)
+                raise not_a_callback(provider.action, state_cb)
             given = kwargs
             if reserved:
                 for name, role in reserved.items():
@@ -306,13 +313,14 @@ class DirectPlan:
                     return function(instance, *args, **given)
                 return function(*args, **given)
             except BaseException as error:
-                explain(error, instance, state_cb, args, kwargs)
+                plan.explain(error, instance, state_cb, args, kwargs)
                 raise
 
+        self._call = call
         return call
 
     def _finished(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
-        result = self._call(instance, state_cb, args, kwargs)
+        result = (self._call or self._general())(instance, state_cb, args, kwargs)
         if type(result) is CoroutineType:
             result = self.settle(result)
         if self._adds_instance:
@@ -325,13 +333,14 @@ class DirectPlan:
         self, instance: Any, state_cb: StateCallback | None, args: Any, kwargs: Any
     ) -> Any:
         """As `call`; functions that are not asynchronous run in a thread."""
-        if self._is_async if self._method is None else self._is_async_method(instance):
-            result = self._call(instance, state_cb, args, kwargs)
+        call = self._call or self._general()
+        if self._runs_in_loop(instance):
+            result = call(instance, state_cb, args, kwargs)
         else:
             if state_cb is not None and not callable(state_cb):
                 raise not_a_callback(self.provider.action, state_cb)
             result = await _awaiting.in_thread(
-                lambda report: self._call(instance, report, args, kwargs), state_cb
+                lambda report: call(instance, report, args, kwargs), state_cb
             )
         if type(result) is CoroutineType or inspect.isawaitable(result):
             try:
@@ -345,9 +354,11 @@ class DirectPlan:
             return self._pair(result)
         return result
 
-    def _is_async_method(self, instance: Any) -> bool:
+    def _runs_in_loop(self, instance: Any) -> bool:
+        if self._method is None:
+            return self._is_async
         # A subclass may have made of it what it likes; a name that is missing is explained later.
-        return _awaiting.is_async(getattr(instance, str(self._method), len))
+        return _awaiting.is_async(getattr(instance, self._method, len))
 
     def settle(self, coroutine: CoroutineType[Any, Any, Any]) -> Any:
         """What an asynchronous function returns, for a caller that is not.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import functools
 import operator
 import pickle
@@ -17,6 +18,12 @@ from aimm_plugins import Result, UnknownPluginError, hookimpl
 @pytest.fixture
 def manager():
     return aimm_plugins.get_plugin_manager()
+
+
+def test_examples_of_the_docstrings_run():
+    done = doctest.testmod(aimm_plugins._api)
+    assert done.attempted
+    assert done.failed == 0
 
 
 def test_none_is_a_result():
