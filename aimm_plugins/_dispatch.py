@@ -24,9 +24,7 @@ from aimm_plugins._state import StateCallback, ignore_state
 
 _LOG = logging.getLogger("aimm_plugins")
 
-
 _Call = Callable[[Any, Any, Any, Any], Any]
-
 
 P = TypeVar("P")
 

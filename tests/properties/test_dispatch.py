@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import textwrap
 import threading
+import types
 import warnings
 
 import pytest
@@ -110,6 +112,7 @@ class Dispatch(RuleBasedStateMachine):
     def begin(self):
         aimm_plugins.unload_all()
         self.manager = aimm_plugins.get_plugin_manager()
+        self.runner = asyncio.Runner()
         self.count = 0
         self.plugins = {}
         self.blocked = set()
@@ -215,7 +218,7 @@ class Dispatch(RuleBasedStateMachine):
 
         first, again, hook = outcome(planned), outcome(planned), outcome(plain)
         assert first == again == hook
-        waited = outcome(lambda: asyncio.run(awaited()))
+        waited = outcome(lambda: self.runner.run(awaited()))
         if "StopIteration" not in repr(hook):
             # A coroutine cannot raise that one; Python makes a RuntimeError of it.
             assert waited == hook
@@ -223,6 +226,7 @@ class Dispatch(RuleBasedStateMachine):
             assert waited[0][0] == hook[0][0]
 
     def teardown(self):
+        self.runner.close()
         aimm_plugins.unload_all()
         for plugin in self.plugins.values():
             self.manager.unregister(plugin)
@@ -234,7 +238,7 @@ class Dispatch(RuleBasedStateMachine):
         assert aimm_plugins.get_plugin_manager().bare("aimm_data_access")
 
 
-Dispatch.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+Dispatch.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 TestDispatch = Dispatch.TestCase
 
 
@@ -310,3 +314,43 @@ def test_calls_meanwhile_see_the_state_before_or_after_a_change(many_switches):
     assert all(last), "the thread that made a change sees it at once"
     turns = {"declared", *(f"declared {turn}" for turn in range(60))}
     assert seen <= {"executed"} | turns | {("wrapped", each) for each in turns}
+
+
+def test_function_of_a_module_is_never_called_without_the_modules_wrapper(many_switches):
+    manager = aimm_plugins.get_plugin_manager()
+    module = types.ModuleType("wrapping_module")
+    code = """
+        from aimm_plugins import Result, data_access, hookimpl
+
+        data_access("wrapped")(lambda: "bare")
+
+        @hookimpl(wrapper=True)
+        def aimm_data_access():
+            return Result(("wrapped", (yield).value))
+    """
+    exec(textwrap.dedent(code), vars(module))
+    manager.register(module)
+    stop = threading.Event()
+    seen: set[object] = set()
+
+    def ask():
+        while not stop.is_set():
+            try:
+                seen.add(aimm_plugins.exec_data_access("wrapped"))
+            except aimm_plugins.UnknownPluginError:
+                seen.add("unknown")
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for turn in range(60):
+        if turn % 2:
+            manager.unregister(module)
+        else:
+            manager.set_blocked("wrapping_module")
+            manager.unblock("wrapping_module")
+        manager.register(module)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert seen <= {"unknown", ("wrapped", "bare")}
