@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import functools
+import inspect
 import operator
 import pickle
 import sys
@@ -142,9 +143,18 @@ def shielding(function):
     return decorated
 
 
+def claiming(*args, **kwargs):
+    raise TypeError("own")
+
+
+# As some decorators leave it: not what the function takes.
+claiming.__signature__ = inspect.Signature()
+
+
 @pytest.mark.parametrize(
     ("function", "args", "kwargs"),
     [
+        (claiming, (1,), {"x": 1}),
         (lambda m, x: len(x), (5,), {}),
         (lambda m, x: x(1, 2), (lambda: None,), {}),
         (lambda m, x: m.absent, (1,), {}),

@@ -194,6 +194,32 @@ def test_end_delivers_nothing_that_was_delivered(clock):
     assert events == [1]
 
 
+def test_end_delivers_nothing_older_than_what_was_delivered(clock):
+    events = []
+    with reporting(events.append, max_per_second=1) as cb:
+        cb(1)
+        cb(2)
+        clock.now += 1
+        cb(3)
+    assert events == [1, 3]
+
+
+def test_callback_that_ended_the_work_gets_no_last_event(clock):
+    calls = []
+
+    def callback(state):
+        calls.append(state)
+        raise ValueError("callback")
+
+    with pytest.raises(KeyError, match="plugin"):
+        with reporting(callback, max_per_second=1) as cb:
+            with pytest.raises(ValueError, match="callback"):
+                cb(1)
+            cb(2)
+            raise KeyError("plugin")
+    assert calls == [1]
+
+
 def test_held_event_is_delivered_when_the_plugin_fails_and_never_hides_that(clock, caplog):
     def callback(state):
         events.append(state)
@@ -334,6 +360,32 @@ def test_silence_is_told_once_by_the_watchdogs_thread():
     jsonschema.validate(warnings[0], schema("state-event"))
     assert {thread.name for thread in threads} == {"aimm_plugins-watchdog"}
     assert not any(thread.is_alive() for thread in threads)
+
+
+class Turns:
+    """What a watchdog waits by: moves the clock, and ends after some turns."""
+
+    def __init__(self, clock, turns):
+        self.clock, self.turns = clock, turns
+
+    def wait(self, seconds):
+        self.clock.now += seconds
+        self.turns -= 1
+        return self.turns < 0
+
+
+def test_one_silence_is_told_once(clock):
+    events = []
+    reporter = aimm_plugins._state._Reporter(events.append, False, None, None)
+    watchdog = aimm_plugins._state._Watchdog(reporter, 10)
+    for _ in range(2):
+        watchdog._stopped = Turns(clock, 5)
+        watchdog._watch()
+        assert [event["warning"] for event in events] == ["stalled"]
+        events.clear()
+        clock.now += 3
+        reporter.watched({})
+        events.clear()
 
 
 def test_silence_from_the_beginning_is_told():
