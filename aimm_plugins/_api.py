@@ -106,7 +106,8 @@ def get_plugin_manager() -> PluginManager:
 
 
 # The following are the hot path. Their bodies are written out rather than shared: one more Python
-# call costs a fifth of a whole dispatch.
+# call costs a fifth of a whole dispatch. Plans are made outside of `except`, lest what goes wrong
+# there be told as having happened "during handling" of a KeyError.
 
 
 def exec_data_access(
@@ -134,6 +135,8 @@ def exec_data_access(
     try:
         plan = _PLANS.data_access[name]
     except (KeyError, TypeError):
+        plan = None
+    if plan is None:
         plan = _DISPATCHER.plan("data_access", name)
     return plan.call(None, state_cb, args, kwargs)
 
@@ -163,6 +166,8 @@ def exec_instantiate(
     try:
         plan = _PLANS.instantiate[model_type]
     except (KeyError, TypeError):
+        plan = None
+    if plan is None:
         plan = _DISPATCHER.plan("instantiate", model_type)
     return plan.call(None, state_cb, args, kwargs)
 
@@ -194,6 +199,8 @@ def exec_fit(
     try:
         plan = _PLANS.fit[model_type]
     except (KeyError, TypeError):
+        plan = None
+    if plan is None:
         plan = _DISPATCHER.plan("fit", model_type)
     return plan.call(instance, state_cb, args, kwargs)
 
@@ -232,6 +239,8 @@ def exec_predict(
     try:
         plan = _PLANS.predict[model_type]
     except (KeyError, TypeError):
+        plan = None
+    if plan is None:
         plan = _DISPATCHER.plan("predict", model_type)
     function = plan.function
     if function is None:
@@ -276,6 +285,8 @@ def exec_serialize(model_type: str, instance: Any) -> bytes | bytearray | memory
     try:
         plan = _PLANS.serialize[model_type]
     except (KeyError, TypeError):
+        plan = None
+    if plan is None:
         plan = _DISPATCHER.plan("serialize", model_type)
     answer: bytes = plan.call(instance, None, (), {})
     return answer
@@ -301,6 +312,8 @@ def exec_deserialize(model_type: str, instance_bytes: bytes | bytearray | memory
     try:
         plan = _PLANS.deserialize[model_type]
     except (KeyError, TypeError):
+        plan = None
+    if plan is None:
         plan = _DISPATCHER.plan("deserialize", model_type)
     return plan.call(instance_bytes, None, (), {})
 
@@ -336,6 +349,8 @@ async def exec_data_access_async(
     try:
         plan = _PLANS.data_access[name]
     except (KeyError, TypeError):
+        plan = None
+    if plan is None:
         plan = _DISPATCHER.plan("data_access", name)
     return await plan.call_async(None, state_cb, args, kwargs)
 
@@ -368,6 +383,8 @@ async def exec_instantiate_async(
     try:
         plan = _PLANS.instantiate[model_type]
     except (KeyError, TypeError):
+        plan = None
+    if plan is None:
         plan = _DISPATCHER.plan("instantiate", model_type)
     return await plan.call_async(None, state_cb, args, kwargs)
 
@@ -416,6 +433,8 @@ async def exec_fit_async(
     try:
         plan = _PLANS.fit[model_type]
     except (KeyError, TypeError):
+        plan = None
+    if plan is None:
         plan = _DISPATCHER.plan("fit", model_type)
     return await plan.call_async(instance, state_cb, args, kwargs)
 
@@ -449,6 +468,8 @@ async def exec_predict_async(
     try:
         plan = _PLANS.predict[model_type]
     except (KeyError, TypeError):
+        plan = None
+    if plan is None:
         plan = _DISPATCHER.plan("predict", model_type)
     function = plan.async_function
     if function is None:
@@ -486,6 +507,8 @@ async def exec_serialize_async(model_type: str, instance: Any) -> bytes | bytear
     try:
         plan = _PLANS.serialize[model_type]
     except (KeyError, TypeError):
+        plan = None
+    if plan is None:
         plan = _DISPATCHER.plan("serialize", model_type)
     answer: bytes = await plan.call_async(instance, None, (), {})
     return answer
@@ -515,5 +538,7 @@ async def exec_deserialize_async(
     try:
         plan = _PLANS.deserialize[model_type]
     except (KeyError, TypeError):
+        plan = None
+    if plan is None:
         plan = _DISPATCHER.plan("deserialize", model_type)
     return await plan.call_async(instance_bytes, None, (), {})

@@ -146,6 +146,8 @@ class Dispatcher:
         try:
             plan = self.direct.data_access[name]
         except (KeyError, TypeError):
+            plan = None
+        if plan is None:
             plan = self.direct_plan("data_access", name)
         return Result(plan.call(None, state_cb, args, kwargs))
 
@@ -155,6 +157,8 @@ class Dispatcher:
         try:
             plan = self.direct.instantiate[model_type]
         except (KeyError, TypeError):
+            plan = None
+        if plan is None:
             plan = self.direct_plan("instantiate", model_type)
         return Result(plan.call(None, state_cb, args, kwargs))
 
@@ -166,6 +170,8 @@ class Dispatcher:
         try:
             plan = self.direct.fit[model_type]
         except (KeyError, TypeError):
+            plan = None
+        if plan is None:
             plan = self.direct_plan("fit", model_type)
         return Result(plan.call(instance, state_cb, args, kwargs))
 
@@ -177,6 +183,8 @@ class Dispatcher:
         try:
             plan = self.direct.predict[model_type]
         except (KeyError, TypeError):
+            plan = None
+        if plan is None:
             plan = self.direct_plan("predict", model_type)
         return Result(plan.call(instance, state_cb, args, kwargs))
 
@@ -186,6 +194,8 @@ class Dispatcher:
         try:
             plan = self.direct.serialize[model_type]
         except (KeyError, TypeError):
+            plan = None
+        if plan is None:
             plan = self.direct_plan("serialize", model_type)
         return Result(plan.call(instance, None, (), {}))
 
@@ -195,6 +205,8 @@ class Dispatcher:
         try:
             plan = self.direct.deserialize[model_type]
         except (KeyError, TypeError):
+            plan = None
+        if plan is None:
             plan = self.direct_plan("deserialize", model_type)
         return Result(plan.call(instance_bytes, None, (), {}))
 
@@ -293,13 +305,15 @@ class DirectPlan:
                 raise not_a_callback(provider.action, state_cb)
             given = kwargs
             if reserved:
-                for name, role in reserved.items():
-                    if name in kwargs:
-                        raise TypeError(
-                            f"{name!r} is where {provider} receives its {role}; do not pass it as "
-                            "a keyword"
-                        )
-                given = dict(kwargs)
+                given = {}
+                if kwargs:
+                    for name, role in reserved.items():
+                        if name in kwargs:
+                            raise TypeError(
+                                f"{name!r} is where {provider} receives its {role}; do not pass "
+                                "it as a keyword"
+                            )
+                    given.update(kwargs)
                 if state is not None:
                     given[state] = ignore_state if state_cb is None else state_cb
                 if keyword is not None:
@@ -490,6 +504,8 @@ class HookPlan:
                     report if name == "state_cb" else value
                     for name, value in zip(impl.argnames, positional, strict=True)
                 ]
+                if "state_cb" in keywords:
+                    keywords["state_cb"] = report
                 return impl.function(*given, **keywords)
 
             answered = await _awaiting.in_thread(execute, state_cb)

@@ -277,10 +277,23 @@ def test_unknown_key_names_the_nearest_and_other_actions():
         aimm_plugins.exec_fit("iris.knn", 1)
 
 
-@pytest.mark.parametrize("key", [5, None])
-def test_key_that_is_no_text_is_unknown(key):
+@pytest.mark.parametrize("key", [5, None, []])
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_key_that_is_no_text_is_unknown(manager, key, wrapped):
+    if wrapped:
+        manager.register(Wrapper([]))
     with pytest.raises(UnknownPluginError, match="a key is a str"):
-        aimm_plugins.exec_fit(key, 1)
+        aimm_plugins.exec_predict(key, 1)
+    with pytest.raises(UnknownPluginError, match="a key is a str"):
+        manager.hook.aimm_predict(model_type=key, instance=1, state_cb=None, args=(), kwargs={})
+
+
+def test_unknown_key_is_told_without_the_lookup_that_failed(manager):
+    for _ in range(2):
+        with pytest.raises(UnknownPluginError) as caught:
+            aimm_plugins.exec_predict("nobody", 1)
+        assert caught.value.__context__ is None
+        manager.register(Wrapper([]))
 
 
 def test_unknown_error_is_a_lookup_and_a_value_error():
