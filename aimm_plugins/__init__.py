@@ -23,10 +23,12 @@ from aimm_plugins._api import (
     exec_predict_async,
     exec_serialize,
     exec_serialize_async,
+    freeze,
     get_plugin_manager,
     initialize,
     plan,
     providers,
+    refresh,
     unload_all,
 )
 from aimm_plugins._decorators import (
@@ -40,7 +42,7 @@ from aimm_plugins._decorators import (
 from aimm_plugins._hooks import Result, hookimpl
 from aimm_plugins._model import Model, model
 from aimm_plugins._provenance import Provenance
-from aimm_plugins._registry import Provider
+from aimm_plugins._providers import Provider
 from aimm_plugins._report import Finding, PluginRecord, Report
 from aimm_plugins._state import (
     CancelToken,
@@ -100,6 +102,7 @@ __all__ = [
     "exec_serialize",
     "exec_serialize_async",
     "fit",
+    "freeze",
     "get_plugin_manager",
     "hookimpl",
     "initialize",
@@ -109,6 +112,7 @@ __all__ = [
     "predict",
     "progress",
     "providers",
+    "refresh",
     "reporting",
     "serialize",
     "state_event",

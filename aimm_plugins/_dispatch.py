@@ -18,8 +18,10 @@ from typing import Any, Generic, TypeVar, get_args
 
 from aimm_plugins import _awaiting
 from aimm_plugins._actions import ACTIONS, Action
+from aimm_plugins._declarations import Declaration
 from aimm_plugins._hooks import PluginManager, Result, hookimpl
-from aimm_plugins._registry import Provider, Registry
+from aimm_plugins._providers import Provider
+from aimm_plugins._registry import Registry
 from aimm_plugins._state import StateCallback, ignore_state
 
 _LOG = logging.getLogger("aimm_plugins")
@@ -88,12 +90,17 @@ class Dispatcher:
             UnknownPluginError: Nobody provides it. With executors or wrappers present the plan is
                 a hook call all the same, since an executor may answer for a key of its own.
         """
+        if not isinstance(key, str):
+            raise self._registry.unknown(action, key)
+        hook = ACTIONS[action].hook
+        provider = self._registry.find(action, key)
+        if provider is not None and provider.deferred and not self._manager.has_executor(hook):
+            # Before the hook is called, since the plugin may bring wrappers of its own.
+            self._provider(action, key)
         mine = self.plans.of(action)
         plan: Plan
-        if self._manager.bare(ACTIONS[action].hook):
+        if self._manager.bare(hook):
             plan, kept = self._made(action, key)
-        elif not isinstance(key, str):
-            raise self._registry.unknown(action, key)
         else:
             plan = HookPlan(self, self._manager, action, key)
             # An executor may answer for keys of its own; those could be any number.
@@ -124,17 +131,20 @@ class Dispatcher:
     def _provider(self, action: Action, key: str) -> Provider:
         """Who answers a call that no executor answered; every such call passes here once."""
         provider = self._registry.find(action, key) if isinstance(key, str) else None
+        if provider is not None and provider.load is not None:
+            provider.load()
+            provider = self._registry.find(action, key)
         if provider is not None and self._unfinished(provider):
             # Declared by hand in an import that may have failed since.
             self._registry.sweep()
             provider = self._registry.find(action, key)
-        if provider is None:
-            raise self._registry.unknown(action, key)
+        if provider is None or provider.deferred:
+            raise self._registry.absent(action, key)
         return provider
 
     def _unfinished(self, provider: Provider) -> bool:
         """Whether it was declared in an import whose end nobody has seen: it may yet fail."""
-        body = provider.declaration.body
+        body = None if provider.declaration is None else provider.declaration.body
         return body is not None and self._registry.book.unfinished(body)
 
     # The hookimpls, written out for the same reason as `exec_*`. pluggy passes a parameter with a
@@ -211,6 +221,11 @@ class Dispatcher:
         return Result(plan.call(instance_bytes, None, (), {}))
 
 
+def _declaration(provider: Provider) -> Declaration:
+    assert provider.declaration is not None, "a deferred provider is loaded before it is called"
+    return provider.declaration
+
+
 class DirectPlan:
     """The calls of one provider, with all that its declaration says worked out beforehand.
 
@@ -236,7 +251,7 @@ class DirectPlan:
     )
 
     def __init__(self, provider: Provider) -> None:
-        declaration = provider.declaration
+        declaration = _declaration(provider)
         self.provider = provider
         self._method = declaration.method
         self._adds_instance = declaration.action == "predict" and not declaration.returns_instance
@@ -256,7 +271,7 @@ class DirectPlan:
 
     def _passes_first(self) -> bool:
         """Whether the instance is the first positional argument."""
-        declaration = self.provider.declaration
+        declaration = _declaration(self.provider)
         return (
             ACTIONS[declaration.action].takes is not None
             and declaration.method is None
@@ -266,7 +281,7 @@ class DirectPlan:
     def _simple(self) -> _Call:
         # All in one frame. Beside the one case here, unpacking costs more than the rest of a call.
         plan = self
-        function = self.provider.declaration.function
+        function = _declaration(self.provider).function
         adds_instance = self._adds_instance
 
         def call(instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
@@ -291,7 +306,7 @@ class DirectPlan:
     def _general(self) -> _Call:
         """What calls the function, for any declaration, and returns what that returns."""
         plan, provider, first = self, self.provider, self._passes_first()
-        declaration = provider.declaration
+        declaration = _declaration(provider)
         function, method = declaration.function, declaration.method
         state, keyword = declaration.state_cb_arg_name, declaration.instance_arg_name
         reserved = {
@@ -567,7 +582,7 @@ def _misfit(
     kwargs: Mapping[str, Any],
 ) -> TypeError | None:
     """A better error, if the declared function does not take these arguments."""
-    declaration = provider.declaration
+    declaration = _declaration(provider)
     function = declaration.function
     given = len(args)
     if declaration.method is not None:

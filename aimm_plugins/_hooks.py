@@ -203,6 +203,13 @@ class PluginManager(pluggy.PluginManager):
         impls = getattr(self.hook, hook).get_hookimpls()
         return len(impls) == 1 and impls[0].plugin is self.router
 
+    def has_executor(self, hook: str) -> bool:
+        """Whether somebody may answer calls of a hook before the router."""
+        return any(
+            impl.plugin is not self.router and not (impl.wrapper or impl.hookwrapper)
+            for impl in getattr(self.hook, hook).get_hookimpls()
+        )
+
     def check(self, module: ModuleType) -> None:
         """Judge a module's hookimpls without registering them.
 

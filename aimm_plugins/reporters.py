@@ -15,7 +15,10 @@ Example:
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+import math
+import numbers
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 from aimm_plugins._state import StateCallback
 
@@ -24,10 +27,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Summary", "logging_reporter", "rich_reporter", "summary", "tqdm_reporter"]
 
-_COUNTED = ("phase", "step", "total", "unit", "message", "metrics", "warning")
+_WORDS = ("phase", "unit", "message", "warning")
+_UNDERSTOOD = (*_WORDS, "step", "total", "metrics")
 
 
-class Summary(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Summary:
     """An event as a progress bar sees it.
 
     Attributes:
@@ -44,41 +49,59 @@ class Summary(NamedTuple):
     phase: str
     text: str
 
+    @property
+    def count(self) -> str:
+        """`3/20`, `3`, or nothing."""
+        if self.step is None:
+            return ""
+        return f"{self.step:g}" if not self.total else f"{self.step:g}/{self.total:g}"
+
     def __str__(self) -> str:
-        count = ""
-        if self.step is not None:
-            count = f"{self.step:g}" if self.total is None else f"{self.step:g}/{self.total:g}"
-        return " ".join(filter(None, (self.phase, count, self.unit if count else "", self.text)))
+        unit = self.unit if self.count else ""
+        return " ".join(filter(None, (self.phase, self.count, unit, self.text)))
 
 
 def summary(state: object) -> Summary:
     """What a progress bar can show of an event, whatever a plugin may have sent.
 
+    Never raises, and its texts hold no line breaks and nothing that a terminal would obey.
+
     Args:
         state: The event; mostly a dict.
     """
     if not isinstance(state, dict):
-        return Summary(None, None, "", "", str(state))
-    parts = [str(state[name]) for name in ("warning", "message") if state.get(name)]
+        return Summary(None, None, "", "", _shown(state))
+    said = {name: _shown(state[name]) for name in _WORDS if state.get(name) is not None}
+    parts = [said.get("warning"), said.get("message")]
     metrics = state.get("metrics")
     if isinstance(metrics, dict):
-        parts += [f"{name}={_short(value)}" for name, value in metrics.items()]
-    parts += [f"{name}={_short(value)}" for name, value in state.items() if name not in _COUNTED]
+        parts += [f"{_shown(name)}={_shown(value)}" for name, value in metrics.items()]
+    parts += [f"{_shown(name)}={_shown(state[name])}" for name in state if name not in _UNDERSTOOD]
     return Summary(
         _number(state.get("step")),
         _number(state.get("total")),
-        str(state.get("unit") or ""),
-        str(state.get("phase") or ""),
-        " ".join(parts),
+        said.get("unit", ""),
+        said.get("phase", ""),
+        " ".join(filter(None, parts)),
     )
 
 
 def _number(value: Any) -> float | None:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _shown(value: Any) -> str:
+    try:
+        text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    except Exception:  # a stranger's __str__; showing progress must not end the work
+        text = f"<unprintable {type(value).__name__}>"
+    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
 
 
 def rich_reporter(progress: Progress, description: str = "") -> StateCallback:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from typing import Any
 
 import click
@@ -32,7 +33,37 @@ conf_option = click.option(
 
 def print_json(data: Any) -> None:
     """JSON on stdout, never wrapped or coloured: somebody parses it."""
-    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+    text = json.dumps(data, indent=2, ensure_ascii=False)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        # Escapes of the stream would be no JSON.
+        text = json.dumps(data, indent=2)
+    click.echo(text)
+
+
+@contextmanager
+def stdout_kept() -> Generator[None]:
+    """Keep stdout for the answer: while open, what anybody prints goes to stderr.
+
+    Holds for the file descriptor too, by which extensions written in C and child processes print.
+    """
+    stdout, saved = sys.stdout, None
+    with suppress(OSError, ValueError, AttributeError):
+        stdout.flush()
+        if stdout.fileno() == 1:
+            saved = os.dup(1)
+            os.dup2(2, 1)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        if saved is not None:
+            # What was written to the stream itself, by whoever got hold of it before.
+            with suppress(OSError, ValueError):
+                stdout.flush()
+            os.dup2(saved, 1)
+            os.close(saved)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -41,6 +72,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         try:
             from rich.console import Console
             from rich.table import Table
+            from rich.text import Text
         except ImportError:
             pass
         else:
@@ -48,7 +80,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
             for column in columns:
                 table.add_column(column, overflow="fold")
             for row in rows:
-                table.add_row(*(_escaped(cell) for cell in row))
+                table.add_row(*map(Text, row))  # no markup in what others named
             Console().print(table)
             return
     table_rows = [tuple(columns), *(tuple(row) for row in rows)]
@@ -58,18 +90,13 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         click.echo("  ".join(cells).rstrip())
 
 
-def _escaped(cell: str) -> str:
-    from rich.markup import escape
-
-    return escape(cell)
-
-
 @contextmanager
 def progress() -> Generator[Callable[[str], StateCallback]]:
     """Show state events on stderr: bars by rich on a terminal, else lines, at most five a second.
 
     Gives a function that makes a state callback for a step. Events may be anything: what is not
-    understood is shown as it is.
+    understood is shown as it is, and a callback never raises, whatever becomes of stderr: it would
+    end the plugin's work.
     """
     if sys.stderr.isatty():
         try:
@@ -91,10 +118,14 @@ def progress() -> Generator[Callable[[str], StateCallback]]:
         def lines(step: str) -> StateCallback:
             current.close()  # the step before is over: its last event is shown
             return current.enter_context(
-                reporting(
-                    lambda state: click.echo(f"{step}: {summary(state)}".rstrip(), err=True),
-                    max_per_second=5,
-                )
+                reporting(lambda state: _print_line(step, state), max_per_second=5)
             )
 
         yield lines
+
+
+def _print_line(step: str, state: dict[str, Any]) -> None:
+    event = summary(state)
+    words = " ".join(filter(None, (event.count, event.phase, event.text)))
+    with suppress(OSError, ValueError):  # nobody reads it any more
+        click.echo(f"{step}: {words}".rstrip(), err=True)
