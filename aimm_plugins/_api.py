@@ -400,7 +400,7 @@ async def exec_data_access_async(
     except (KeyError, TypeError):
         plan = None
     if plan is None:
-        plan = _DISPATCHER.plan("data_access", name)
+        plan = await _DISPATCHER.plan_async("data_access", name)
     return await plan.call_async(None, state_cb, args, kwargs)
 
 
@@ -434,7 +434,7 @@ async def exec_instantiate_async(
     except (KeyError, TypeError):
         plan = None
     if plan is None:
-        plan = _DISPATCHER.plan("instantiate", model_type)
+        plan = await _DISPATCHER.plan_async("instantiate", model_type)
     return await plan.call_async(None, state_cb, args, kwargs)
 
 
@@ -484,7 +484,7 @@ async def exec_fit_async(
     except (KeyError, TypeError):
         plan = None
     if plan is None:
-        plan = _DISPATCHER.plan("fit", model_type)
+        plan = await _DISPATCHER.plan_async("fit", model_type)
     return await plan.call_async(instance, state_cb, args, kwargs)
 
 
@@ -519,7 +519,7 @@ async def exec_predict_async(
     except (KeyError, TypeError):
         plan = None
     if plan is None:
-        plan = _DISPATCHER.plan("predict", model_type)
+        plan = await _DISPATCHER.plan_async("predict", model_type)
     function = plan.async_function
     if function is None:
         answer: tuple[Any, Any] = await plan.call_async(instance, state_cb, args, kwargs)
@@ -558,7 +558,7 @@ async def exec_serialize_async(model_type: str, instance: Any) -> bytes | bytear
     except (KeyError, TypeError):
         plan = None
     if plan is None:
-        plan = _DISPATCHER.plan("serialize", model_type)
+        plan = await _DISPATCHER.plan_async("serialize", model_type)
     answer: bytes = await plan.call_async(instance, None, (), {})
     return answer
 
@@ -589,5 +589,5 @@ async def exec_deserialize_async(
     except (KeyError, TypeError):
         plan = None
     if plan is None:
-        plan = _DISPATCHER.plan("deserialize", model_type)
+        plan = await _DISPATCHER.plan_async("deserialize", model_type)
     return await plan.call_async(instance_bytes, None, (), {})

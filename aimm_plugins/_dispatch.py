@@ -109,6 +109,12 @@ class Dispatcher:
             mine[key] = plan
         return plan
 
+    async def plan_async(self, action: Action, key: str) -> Plan:
+        """As `plan`; a deferred plugin is imported in a thread."""
+        if self._defers(action, key):
+            return await _awaiting.in_thread(lambda _: self.plan(action, key), None)
+        return self.plan(action, key)
+
     def direct_plan(self, action: Action, key: str) -> DirectPlan:
         """The call of the declared function, past all hooks, made now if need be.
 
@@ -122,6 +128,16 @@ class Dispatcher:
             if kept:
                 mine[key] = plan
         return plan
+
+    async def direct_plan_async(self, action: Action, key: str) -> DirectPlan:
+        """As `direct_plan`; a deferred plugin is imported in a thread."""
+        if self._defers(action, key):
+            return await _awaiting.in_thread(lambda _: self.direct_plan(action, key), None)
+        return self.direct_plan(action, key)
+
+    def _defers(self, action: Action, key: object) -> bool:
+        provider = self._registry.find(action, key) if isinstance(key, str) else None
+        return provider is not None and provider.deferred
 
     def _made(self, action: Action, key: str) -> tuple[DirectPlan, bool]:
         """A new plan, and whether it may be kept."""
@@ -510,7 +526,7 @@ class HookPlan:
 
         async def answer(impl: Any, positional: list[Any], keywords: dict[str, Any]) -> Any:
             if impl.plugin is self._manager.router:
-                direct = self._dispatcher.direct_plan(self._action, self._key)
+                direct = await self._dispatcher.direct_plan_async(self._action, self._key)
                 return Result(await direct.call_async(instance, state_cb, args, kwargs))
 
             def execute(report: StateCallback) -> Any:

@@ -7,6 +7,7 @@ import contextvars
 import functools
 import inspect
 import logging
+import sys
 import threading
 import warnings
 
@@ -561,3 +562,20 @@ def test_monitor_may_change_the_outcome_as_in_pluggy(manager):
     assert aimm_plugins.exec_data_access("k") == ("monitored", ("did", ()))
     undo()
     assert asyncio.run(call()) == ("did", ())
+
+
+@pytest.mark.parametrize("executor", [True, False])
+def test_deferred_plugin_is_imported_in_a_thread(write, install, manager, executor):
+    class Passing:
+        @hookimpl
+        def aimm_fit(self):
+            return None
+
+    write(late="import threading\nthread = threading.get_ident()\n@fit(['k'])\ndef f(m): return m")
+    install("late-dist", entry_points={"late": "late"}, published={"fit:k": "late:f"})
+    aimm_plugins.initialize({"names": [], "load": "lazy", "entry_points": {"allow": ["late-dist"]}})
+    if executor:
+        manager.register(Passing())
+    assert "late" not in sys.modules
+    assert asyncio.run(aimm_plugins.exec_fit_async("k", 1)) == 1
+    assert sys.modules["late"].thread != threading.get_ident()
