@@ -600,7 +600,6 @@ def _misfit(
     """A better error, if the declared function does not take these arguments."""
     declaration = _declaration(provider)
     function = declaration.function
-    given = len(args)
     if declaration.method is not None:
         found = getattr(instance, declaration.method, None)
         if found is None:
@@ -609,7 +608,11 @@ def _misfit(
                 f"{declaration.method}; {provider} expects a {declaration.target.__name__}"
             )
         function = found
-    elif ACTIONS[declaration.action].takes is not None and declaration.instance_arg_name is None:
+        first = False
+    else:
+        takes = ACTIONS[declaration.action].takes
+        first = takes is not None and declaration.instance_arg_name is None
+    if first:
         args = (instance, *args)
     keywords = dict(kwargs)
     if declaration.instance_arg_name is not None:
@@ -624,7 +627,7 @@ def _misfit(
     except TypeError as refusal:
         return TypeError(
             f"{provider.action}:{provider.key} cannot be called like this: "
-            f"{_refusal(str(refusal), signature, given, kwargs, keywords)}\n"
+            f"{_refusal(str(refusal), signature, args, kwargs, keywords, first)}\n"
             f"  {declaration.qualname}{signature}\n"
             f"  {provider.provenance}"
         )
@@ -646,16 +649,18 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
 def _refusal(
     said: str,
     signature: inspect.Signature,
-    given: int,
+    args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
     keywords: Mapping[str, Any],
+    first: bool,
 ) -> str:
     if said == "too many positional arguments":
         takes = sum(
-            each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
-            for each in signature.parameters.values()
+            each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD) and name not in keywords
+            for name, each in signature.parameters.items()
         )
-        return f"{said}: {given} given beside the instance, and it takes {takes} in all"
+        given = f"{len(args)} given{', with the instance,' if first else ''}"
+        return f"{said}: {given} and it takes {takes}"
     if any(each.kind is each.VAR_KEYWORD for each in signature.parameters.values()):
         return said
     free = [name for name in signature.parameters if name not in keywords]

@@ -66,6 +66,25 @@ def test_data_in_place_of_the_callback_is_explained():
         aimm_plugins.exec_fit("m", 1, [1, 2])
 
 
+def test_data_in_place_of_the_callback_is_explained_before_a_wrapper_sees_it(manager):
+    log = []
+
+    class Both(Wrapper):
+        @hookimpl(wrapper=True)
+        def aimm_data_access(self):
+            log.append("data access")
+            return (yield)
+
+    manager.register(Both(log))
+    aimm_plugins.predict(["m"])(lambda m, x: x)
+    aimm_plugins.data_access("d")(lambda x: x)
+    with pytest.raises(TypeError, match="comes before the arguments"):
+        aimm_plugins.exec_predict("m", 1, [1, 2])
+    with pytest.raises(TypeError, match="comes before the arguments"):
+        aimm_plugins.exec_data_access("d", [1, 2])
+    assert log == []
+
+
 @pytest.mark.parametrize(("keyword", "role"), [("cb", "state callback"), ("model", "instance")])
 def test_reserved_keyword_is_an_error_that_names_it(keyword, role):
     aimm_plugins.fit(["m"], "cb", "model")(lambda x, cb, model: model)
@@ -188,7 +207,7 @@ def test_error_inside_a_constructor_is_left_alone_and_its_misfit_explained():
     ("args", "kwargs", "message"),
     [
         ((), {}, "missing a required argument: 'x'"),
-        ((1, 2, 3), {}, "too many positional arguments: 3 given beside the instance"),
+        ((1, 2, 3), {}, "4 given, with the instance, and it takes 3"),
         ((), {"y": 2}, "argument: 'x'; there is no argument 'y'"),
         ((1,), {"model": 2}, "multiple values for argument 'model'"),
         ((1,), {"facto": 2}, r"'facto' \(did you mean 'factor'\?\)"),
@@ -204,6 +223,12 @@ def test_misfit_names_the_argument_and_shows_the_signature(args, kwargs, message
         caught.value
     )
     assert "fit:m cannot be called like this" in str(caught.value)
+
+
+def test_misfit_counts_what_the_caller_may_give():
+    aimm_plugins.data_access("d", "cb")(lambda x, *, cb: x)
+    with pytest.raises(TypeError, match=r"arguments: 2 given and it takes 1\n"):
+        aimm_plugins.exec_data_access("d", None, 1, 2)
 
 
 def test_misfit_of_a_decorated_function_shows_what_refused():
