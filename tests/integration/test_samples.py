@@ -200,6 +200,7 @@ def test_schemas_are_those_of_the_installed_package(run, mode, python):
     )
     installed = Path(done.stdout.strip()).resolve()
     assert installed.is_relative_to(ROOT) == (mode == "editable")
-    assert sorted(run("schema").stdout.split()) == ["job", "plugins", "report"]
+    schemas = ["job", "plugins", "policy", "report", "state-event"]
+    assert sorted(run("schema").stdout.split()) == schemas
     for name in ("job", "plugins", "report"):
         assert run("schema", name).stdout == (ROOT / "schemas" / f"{name}.yaml").read_text()
