@@ -263,7 +263,7 @@ def _one_of(value: object, known: tuple[Any, ...]) -> Any:
 def _seconds(value: object) -> float | None:
     if isinstance(value, bool):
         return PROBE_SECONDS if value else None
-    if not isinstance(value, int | float) or value <= 0:
+    if not isinstance(value, int | float) or value <= 0 or value > _MAX_SECONDS:
         raise _UnsoundError
     return value
 
@@ -319,7 +319,7 @@ def _check_values(config: Config) -> None:
                     config.prefix,
                     expected="a name with versions, such as aimm-sklearn>=1,<2",
                 ) from error
-    if config.probe is not None and not config.probe <= _MAX_SECONDS:
+    if config.probe is not None and config.probe != config.probe:  # JSON Schema passes NaN
         raise _error(
             f"{config.probe} is no time to wait for",
             ("probe",),
@@ -452,6 +452,8 @@ def _explain(fault: Any, path: tuple[str | int, ...]) -> tuple[str, str | None, 
         )
     if fault.validator == "exclusiveMinimum":
         return f"{_shown(value)} is too small", f"more than {fault.validator_value}", None
+    if fault.validator == "maximum":
+        return f"{_shown(value)} is too large", f"{fault.validator_value} at most", None
     if fault.validator == "minLength":
         return "is empty", description, None
     if fault.validator == "pattern":
@@ -474,7 +476,10 @@ def _type_name(name: str) -> str:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value).encode("utf-8", "backslashreplace").decode()
+    except Exception:  # an object of the host's in a mapping
+        text = f"a {type(value).__name__}"
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -369,10 +369,16 @@ def current_report(runtime: Runtime) -> Report:
 
 def _commit(runtime: Runtime, resolution: Resolution, findings: Iterable[Finding]) -> None:
     """Hookimpls first, since pluggy may refuse them; then everything becomes callable at once."""
-    by_hand = [provider.plugin for provider in runtime.registry.providers().values()]
+    planned = {record.module for record in resolution.snapshot.records.values()}
+    by_hand = {
+        provider.plugin: None
+        for keys in resolution.snapshot.providers.values()
+        for provider in keys.values()
+        if provider.plugin not in planned
+    }
     added = runtime.set_modules(resolution.modules)
     try:
-        runtime.set_modules(by_hand)
+        runtime.set_modules(list(by_hand))
     except Exception as error:  # nobody asked for these; the call must not fail by them
         _LOG.warning("hookimpls of a module imported by hand are not registered: %s", error)
     try:

@@ -113,7 +113,7 @@ def _timed(
     if record.state == "denied":
         return record
     record = replace(record, provides=tuple(sorted((each.action, each.key) for each in keys)))
-    if config.load != "lazy" or imported(record.module):
+    if config.load != "lazy":
         return record
     if not keys:
         return replace(
@@ -121,6 +121,8 @@ def _timed(
             reason=f"load: lazy ({config.where('load')}), but it publishes no keys, and so is "
             "imported at once",
         )
+    if imported(record.module):
+        return record
     return replace(
         record,
         state="deferred",

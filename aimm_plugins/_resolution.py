@@ -231,6 +231,7 @@ class _Resolver:
 
     def settle(self, slot: Slot, rivals: list[Provider]) -> None:
         """Give a slot to one of those who want it, or to none."""
+        rivals = _without_twins(rivals)
         if not rivals:
             return
         action, key = slot
@@ -328,6 +329,15 @@ class _Resolver:
             for (action, key), record in broken.items()
             if key not in self.providers[action]
         }
+
+
+def _without_twins(rivals: Iterable[Provider]) -> list[Provider]:
+    """One function that several plugins declare is one provider: that of the first."""
+    found: list[Provider] = []
+    for rival in rivals:
+        if not any(same_provider(rival, each) for each in found):
+            found.append(rival)
+    return found
 
 
 E = TypeVar("E", Loaded, Deferred)

@@ -141,6 +141,20 @@ def test_arguments_out_of_range_are_refused(arguments):
         aimm_plugins.exec_instantiate(KEY, None, **arguments)
 
 
+def test_entry_point_brings_every_key():
+    aimm_plugins.unload_all()
+    report = aimm_plugins.initialize(
+        {"names": [], "entry_points": {"allow": ["aimm-sample-sklearn"]}}
+    )
+    (record,) = [record for record in report.plugins if record.state == "loaded"]
+    assert record.distribution == "aimm-sample-sklearn"
+    assert set(record.provides) == {
+        (action, key)
+        for action in ("instantiate", "fit", "predict", "serialize", "deserialize")
+        for key in (KEY, LOGISTIC)
+    }
+
+
 LOGISTIC = "wine.logistic"
 
 
