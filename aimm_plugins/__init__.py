@@ -12,11 +12,17 @@ from aimm_plugins._actions import Action
 from aimm_plugins._api import (
     current_report,
     exec_data_access,
+    exec_data_access_async,
     exec_deserialize,
+    exec_deserialize_async,
     exec_fit,
+    exec_fit_async,
     exec_instantiate,
+    exec_instantiate_async,
     exec_predict,
+    exec_predict_async,
     exec_serialize,
+    exec_serialize_async,
     freeze,
     get_plugin_manager,
     initialize,
@@ -38,9 +44,17 @@ from aimm_plugins._model import Model, model
 from aimm_plugins._provenance import Provenance
 from aimm_plugins._providers import Provider
 from aimm_plugins._report import Finding, PluginRecord, Report
-from aimm_plugins._state import StateCallback
+from aimm_plugins._state import (
+    CancelToken,
+    StateCallback,
+    StateEvent,
+    progress,
+    reporting,
+    state_event,
+)
 from aimm_plugins.errors import (
     AimmPluginsError,
+    Cancelled,
     ConfigError,
     DeclarationError,
     PluginConflictError,
@@ -55,6 +69,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Action",
     "AimmPluginsError",
+    "CancelToken",
+    "Cancelled",
     "ConfigError",
     "DeclarationError",
     "Finding",
@@ -68,16 +84,23 @@ __all__ = [
     "Report",
     "Result",
     "StateCallback",
+    "StateEvent",
     "UnknownPluginError",
     "current_report",
     "data_access",
     "deserialize",
     "exec_data_access",
+    "exec_data_access_async",
     "exec_deserialize",
+    "exec_deserialize_async",
     "exec_fit",
+    "exec_fit_async",
     "exec_instantiate",
+    "exec_instantiate_async",
     "exec_predict",
+    "exec_predict_async",
     "exec_serialize",
+    "exec_serialize_async",
     "fit",
     "freeze",
     "get_plugin_manager",
@@ -87,9 +110,12 @@ __all__ = [
     "model",
     "plan",
     "predict",
+    "progress",
     "providers",
     "refresh",
+    "reporting",
     "serialize",
+    "state_event",
     "unload_all",
 ]
 

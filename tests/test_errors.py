@@ -10,6 +10,7 @@ import pytest
 import aimm_plugins
 from aimm_plugins import (
     AimmPluginsError,
+    Cancelled,
     ConfigError,
     DeclarationError,
     PluginConflictError,
@@ -33,6 +34,7 @@ EXAMPLES = [
     ),
     ConfigError("is wrong"),
     DeclarationError("is wrong", file="/x/m.py", line=3),
+    Cancelled(reason="the window was closed"),
     PluginImportError("m failed", name="m", path="/x/m.py"),
     PluginConflictError("two", action="fit", key="k", providers=[WHO, WHO]),
     UnknownPluginError("nobody", action="fit", key="k", nearest=["kk"]),
