@@ -70,10 +70,11 @@ def plan(runtime: Runtime, conf: Conf) -> Report:
 
 def refresh(runtime: Runtime) -> Report:
     """Catch up with what pip did since; see `aimm_plugins.refresh`."""
-    if not runtime.confs:
+    confs = list(runtime.confs)  # another thread may unload meanwhile
+    if not confs:
         return Report()
     _forget_listings()
-    todo = _prepare(runtime, list(runtime.confs))
+    todo = _prepare(runtime, confs)
     before = dict(runtime.registry.snapshot.records)
     planned = {record.identity for record in todo.plan.records}
     removed = {
