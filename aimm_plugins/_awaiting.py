@@ -31,12 +31,15 @@ def is_async(function: Callable[..., object]) -> bool:
     """
     while isinstance(function, functools.partial):
         function = function.func
-    if inspect.iscoroutinefunction(function):
-        return True
-    # A callable object; of a class, `__call__` is what its instances do.
-    return not isinstance(function, type) and inspect.iscoroutinefunction(
-        getattr(type(function), "__call__", None)  # noqa: B004  # looked at, not only asked for
-    )
+    try:
+        if inspect.iscoroutinefunction(function):
+            return True
+        # A callable object; of a class, `__call__` is what its instances do.
+        return not isinstance(function, type) and inspect.iscoroutinefunction(
+            getattr(type(function), "__call__", None)  # noqa: B004  # looked at, not only asked for
+        )
+    except Exception:  # a stranger's object, whose attributes raise
+        return False
 
 
 def run(coroutine: Coroutine[Any, Any, T], who: str, instead: str) -> T:

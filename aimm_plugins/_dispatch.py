@@ -22,6 +22,7 @@ from aimm_plugins._declarations import Declaration
 from aimm_plugins._hooks import PluginManager, Result, hookimpl
 from aimm_plugins._providers import Provider
 from aimm_plugins._registry import Registry
+from aimm_plugins._report import type_name
 from aimm_plugins._state import StateCallback, ignore_state
 
 _LOG = logging.getLogger("aimm_plugins")
@@ -441,7 +442,8 @@ class DirectPlan:
         Raises:
             TypeError: The function was never entered, since it does not take these arguments.
         """
-        if isinstance(error, TypeError | AttributeError):
+        # `isinstance` would go on to ask the exception for its `__class__`, a stranger's code.
+        if issubclass(type(error), TypeError | AttributeError):
             traceback = error.__traceback__
             # With a second frame, it was raised by code that we called.
             if traceback is None or traceback.tb_next is None:
@@ -586,8 +588,10 @@ def annotate(error: BaseException, provider: Provider) -> None:
     try:
         if note not in getattr(error, "__notes__", ()):
             error.add_note(note)
-    except Exception:  # a stranger's exception may forbid it, and matters more than its note
-        _LOG.debug("no note could be added to %s", type(error).__name__)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # a stranger's exception may forbid it, and matters more than its note
+        _LOG.debug("no note could be added to %s", type_name(error))
 
 
 def _misfit(

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from types import FunctionType, ModuleType
+from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any
 
 import pluggy
@@ -216,10 +216,13 @@ class PluginManager(pluggy.PluginManager):
         Raises:
             pluggy.PluginValidationError: One fits no hook, or takes what its hook does not pass.
         """
-        for name, function in list(vars(module).items()):
+        implementations = {}
+        # As pluggy goes about it, so that what it would stumble over is the module's fault here.
+        for name in dir(module):
             options = self.parse_hookimpl_opts(module, name)
             if options is None:
                 continue
+            function = implementations[name] = vars(module)[name]
             hook = options.get("specname") or name
             where = f"{module.__name__}: hookimpl {name!r}"
             if hook not in HOOKS:
@@ -234,12 +237,17 @@ class PluginManager(pluggy.PluginManager):
                     f"{where} takes {', '.join(odd)}, which {hook} does not pass; it passes "
                     f"{', '.join(each for each in offered if each != 'self')}",
                 )
+        if implementations:
+            trial = pluggy.PluginManager(PROJECT)
+            trial.add_hookspecs(HookSpecs)
+            trial.register(SimpleNamespace(**implementations), module.__name__)
 
     # pluggy's own methods
 
     def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
         """As pluggy's, but in a module only functions are looked at."""
-        if isinstance(plugin, ModuleType) and not isinstance(vars(plugin).get(name), FunctionType):
+        # By `type`: `isinstance` asks the object for its `__class__`, a stranger's code.
+        if isinstance(plugin, ModuleType) and type(vars(plugin).get(name)) is not FunctionType:
             return None
         return super().parse_hookimpl_opts(plugin, name)
 
@@ -279,8 +287,14 @@ class PluginManager(pluggy.PluginManager):
         return registered
 
     def unregister(self, plugin: object = None, name: str | None = None) -> Any:
-        """Take a plugin out, and its declarations with it; as pluggy's otherwise."""
+        """Take a plugin out, and its declarations with it; as pluggy's otherwise.
+
+        Raises:
+            ValueError: It is the router, without which no call would be answered.
+        """
         name = self.get_name(plugin) if name is None and plugin is not None else name
+        if name == ROUTER:
+            raise ValueError(f"{ROUTER} answers every call, and is no plugin to be taken out")
         if name is not None and (plugin is None or self.get_plugin(name) is plugin):
             # Before its wrappers go: nobody is to call a module's function without them.
             for tell in self._unregistered:
@@ -289,6 +303,14 @@ class PluginManager(pluggy.PluginManager):
             return super().unregister(plugin, name)
         finally:
             self._tell()
+
+    def list_name_plugin(self) -> list[tuple[str, Any]]:
+        """Names and plugins, `None` for a blocked name; without the router, which is no plugin."""
+        return [pair for pair in super().list_name_plugin() if pair[0] != ROUTER]
+
+    def get_plugins(self) -> set[Any]:
+        """All plugins, without the router."""
+        return {each for each in super().get_plugins() if each is not self.router}
 
     def set_blocked(self, name: str) -> None:
         """Block a name: such a plugin is denied by `initialize`; one that is there is taken out."""
