@@ -17,10 +17,12 @@ from aimm_plugins._api import (
     exec_instantiate,
     exec_predict,
     exec_serialize,
+    freeze,
     get_plugin_manager,
     initialize,
     plan,
     providers,
+    refresh,
     unload_all,
 )
 from aimm_plugins._decorators import (
@@ -34,7 +36,7 @@ from aimm_plugins._decorators import (
 from aimm_plugins._hooks import Result, hookimpl
 from aimm_plugins._model import Model, model
 from aimm_plugins._provenance import Provenance
-from aimm_plugins._registry import Provider
+from aimm_plugins._providers import Provider
 from aimm_plugins._report import Finding, PluginRecord, Report
 from aimm_plugins._state import StateCallback
 from aimm_plugins.errors import (
@@ -77,6 +79,7 @@ __all__ = [
     "exec_predict",
     "exec_serialize",
     "fit",
+    "freeze",
     "get_plugin_manager",
     "hookimpl",
     "initialize",
@@ -85,6 +88,7 @@ __all__ = [
     "plan",
     "predict",
     "providers",
+    "refresh",
     "serialize",
     "unload_all",
 ]

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from aimm_plugins._actions import Action
 from aimm_plugins._hooks import PluginManager
-from aimm_plugins._registry import Provider
+from aimm_plugins._providers import Provider
 from aimm_plugins._runtime import RUNTIME
 from aimm_plugins._state import StateCallback
 
 if TYPE_CHECKING:
-    from aimm_plugins._report import Report
+    from aimm_plugins._report import Finding, Report
 
 _DISPATCHER = RUNTIME.dispatcher
 
@@ -51,7 +51,9 @@ def plan(conf: Mapping[str, object] | str | os.PathLike[str] | None = None) -> R
         conf: As for `initialize`.
 
     Returns:
-        A record for each plugin, `planned` or `denied` with the rule, in the order of loading.
+        A record for each plugin in the order of loading: `planned`, `deferred`, `denied` with the
+        rule, or `missing`. Where plugins publish their keys, also who provides what, and the
+        conflicts and shadows that this leads to.
 
     Raises:
         ConfigError: The conf is wrong.
@@ -59,6 +61,48 @@ def plan(conf: Mapping[str, object] | str | os.PathLike[str] | None = None) -> R
     from aimm_plugins import _lifecycle
 
     return _lifecycle.plan(RUNTIME, conf)
+
+
+def freeze(
+    conf: Mapping[str, object] | str | os.PathLike[str] | None = None,
+) -> tuple[str, tuple[Finding, ...]]:
+    """The freeze file of what a conf would load, for its key `locked`.
+
+    Args:
+        conf: As for `initialize`; what it denies is left out.
+
+    Returns:
+        A list of pip requirements, each with the digest of its RECORD in a comment, and a finding
+        for each distribution that has nothing to compare. Modules that no distribution owns are
+        not in it, as no lock holds for them.
+
+    Raises:
+        ConfigError: The conf is wrong.
+    """
+    from aimm_plugins import _lifecycle
+
+    return _lifecycle.freeze(RUNTIME, conf)
+
+
+def refresh() -> Report:
+    """Catch up with what was installed, upgraded or removed since `initialize`.
+
+    The plan of all `initialize` calls so far is made anew and carried out: plugins that are new
+    are loaded, failed ones are tried again, and the keys of those that are gone go away; calls
+    under way finish. A plugin that was upgraded stays as it is, with the reason that a restart is
+    needed, since Python does not import a module twice.
+
+    Returns:
+        The account of what changed, in state `removed` what is gone; empty where nothing did, or
+        nothing was initialized.
+
+    Raises:
+        ConfigError: The operator's policy cannot be read any more; nothing changed.
+        PluginLoadError: Under `on_error: strict` any plugin failed; nothing changed.
+    """
+    from aimm_plugins import _lifecycle
+
+    return _lifecycle.refresh(RUNTIME)
 
 
 def unload_all() -> None:
@@ -80,11 +124,14 @@ def current_report() -> Report:
     return _lifecycle.current_report(RUNTIME)
 
 
-def providers(action: Action | None = None) -> dict[tuple[Action, str], Provider]:
+def providers(
+    action: Action | None = None, key: str | None = None
+) -> dict[tuple[Action, str], Provider]:
     """Who answers what now.
 
     Args:
         action: Only this action.
+        key: Only this key; the cost does not depend on how many there are then.
 
     Returns:
         A new dict from (action, key) to provider, sorted.
@@ -94,7 +141,9 @@ def providers(action: Action | None = None) -> dict[tuple[Action, str], Provider
     """
     if action is not None and action not in get_args(Action):
         raise ValueError(f"no action {action!r}; the actions are {', '.join(get_args(Action))}")
-    return RUNTIME.registry.providers(action)
+    if key is None:
+        return RUNTIME.registry.providers(action)
+    return RUNTIME.registry.providers_of(key, action)
 
 
 def get_plugin_manager() -> PluginManager:

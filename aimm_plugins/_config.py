@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -21,13 +21,17 @@ if TYPE_CHECKING:
     from aimm_plugins._yaml import Document
 
 OnError = Literal["strict", "isolate"]
+Load = Literal["eager", "lazy"]
+Verify = Literal["none", "record"]
 
 # The same pattern as `#/$defs/requirement` of the schema.
-_CLAUSE = r"((===?|~=|!=|<=?|>=?)[ \t]*[A-Za-z0-9._*+!-]+)[ \t]*"
+_CLAUSE = r"(===?|~=|!=|<=?|>=?)[ \t]*[A-Za-z0-9._*+!-]+[ \t]*"
+_CLAUSES = rf"{_CLAUSE}(,[ \t]*{_CLAUSE})*"
 _REQUIREMENT = re.compile(
-    r"[ \t]*[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?[ \t]*(\([ \t]*)?"
-    rf"({_CLAUSE}(,[ \t]*{_CLAUSE})*)?\)?[ \t]*"
+    r"^[ \t]*[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?[ \t]*"
+    rf"({_CLAUSES}|\([ \t]*{_CLAUSES}\)[ \t]*)?$(?!\n)"
 )
+_MAX_SECONDS = 86_400
 _BARE = re.compile(r"[ \t]*[A-Za-z0-9._-]+[ \t]*")
 
 
@@ -44,26 +48,41 @@ class EntryPointRules:
     enabled: bool = True
     allow: tuple[str, ...] | None = None
     deny: tuple[str, ...] = ()
+    deny_origins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """A conf that was read and is sound.
+    """A conf, or another layer of rules, that was read and is sound.
 
     Attributes:
         names: Modules to import, in order.
         entry_points: Rules about installed entry points.
+        required: Requirements of distributions that must be there and loaded.
         prefer: `"action:key"` or `"key"` to distribution or module.
         on_error: What a failed plugin leads to.
-        document: Where the conf stands, if it was read from a file.
+        load: Whether plugins that publish their keys wait for their first call.
+        verify: Whether installed files are held against their RECORD.
+        probe: Seconds that a plugin has to be imported in a child process first; `None` for no
+            probe.
+        locked: File of the distributions that may be loaded.
+        document: Where the layer stands, if it was read from a file.
+        prefix: Where in `document`.
+        place: What messages call every place in a layer that is neither a mapping nor a file.
     """
 
     names: tuple[str, ...] = ()
     entry_points: EntryPointRules = field(default_factory=EntryPointRules)
+    required: tuple[str, ...] = ()
     prefer: Mapping[str, str] = field(default_factory=dict)
     on_error: OnError = "strict"
+    load: Load = "eager"
+    verify: Verify = "none"
+    probe: float | None = None
+    locked: str | None = None
     document: Document | None = None
     prefix: tuple[str | int, ...] = ()
+    place: str | None = None
 
     @property
     def source(self) -> str | None:
@@ -76,7 +95,23 @@ class Config:
             place = self.document.place((*self.prefix, *path))
             if place is not None:
                 return f"{self.document.file}:{place[0]}"
-        return f"conf {spell_path(path)}"
+        return self.place or f"conf {spell_path(path)}"
+
+    def beside(self, path: str) -> str:
+        """A path that the layer names, as seen from the folder of the layer's own file."""
+        if self.document is None or self.document.file is None:
+            return path
+        return os.path.join(os.path.dirname(self.document.file), path)
+
+
+PROBE_SECONDS = 60.0
+"""What `probe: true` allows one import: a large library on a cold disk takes tens of seconds."""
+
+_POLICY_KEYS = frozenset(
+    {"names", "entry_points", "required", "prefer", "verify", "probe", "locked"}
+)
+_CONF_KEYS = _POLICY_KEYS | {"on_error", "load"}
+ORIGINS = ("index", "local", "url", "vcs", "editable", "unknown")
 
 
 class _UnsoundError(Exception):
@@ -121,20 +156,74 @@ def parse(
     Raises:
         ConfigError: It is not what `schemas/plugins.yaml` says.
     """
+    return _checked(data, "plugins", Config(document=document, prefix=prefix))
+
+
+def operator_layers() -> tuple[Config, ...]:
+    """The rules that the environment sets, which no conf can widen.
+
+    `AIMM_PLUGINS_POLICY` names a file as in `schemas/policy.yaml`; `AIMM_PLUGINS_DENY` holds
+    requirements with commas between them, for one run.
+
+    Raises:
+        ConfigError: One of them cannot be read: a rule that is not understood must not pass.
+    """
+    layers = []
+    path = os.environ.get("AIMM_PLUGINS_POLICY")
+    if path:
+        from aimm_plugins._yaml import load_file
+
+        document = load_file(path)
+        layers.append(_checked(document.data, "policy", Config(document=document)))
+    denied = os.environ.get("AIMM_PLUGINS_DENY")
+    if denied and denied.strip(" \t,"):
+        rules = _split_requirements(denied)
+        bare = Config(place="AIMM_PLUGINS_DENY")
+        try:
+            layer = replace(bare, entry_points=EntryPointRules(deny=_requirements(rules)))
+        except _UnsoundError:
+            wrong = next(rule for rule in rules if not _REQUIREMENT.search(rule))
+            raise ConfigError(
+                f"AIMM_PLUGINS_DENY: {wrong!r} cannot be read",
+                expected="distributions, such as aimm-x,aimm-old<2",
+            ) from None
+        _check_values(layer)
+        layers.append(layer)
+    return tuple(layers)
+
+
+def _split_requirements(text: str) -> list[str]:
+    """`a,b>=1,<2` as `["a", "b>=1,<2"]`: a piece that begins with an operator is no new name."""
+    rules: list[str] = []
+    for piece in text.split(","):
+        stripped = piece.strip()
+        if rules and stripped[:1] in ("<", ">", "=", "!", "~"):
+            rules[-1] += f",{stripped}"
+        elif stripped:
+            rules.append(stripped)
+    return rules
+
+
+def _checked(data: object, schema_name: Literal["plugins", "policy"], bare: Config) -> Config:
     try:
-        config = _parse(data, document, prefix)
+        config = _parse(data, schema_name, bare)
     except _UnsoundError:
-        validate(data, "plugins", document=document, prefix=prefix)
-        raise AssertionError("the schema accepts a conf that does not parse") from None
-    _check_versions(config)
+        validate(data, schema_name, document=bare.document, prefix=bare.prefix)
+        raise ConfigError(f"is not what schema {schema_name} says", file=bare.source) from None
+    _check_values(config)
     return config
 
 
-def _parse(data: object, document: Document | None, prefix: tuple[str | int, ...]) -> Config:
-    top = _mapping(data, {"names", "entry_points", "prefer", "on_error"})
-    if "names" not in top:
+def _parse(data: object, schema_name: Literal["plugins", "policy"], bare: Config) -> Config:
+    top = _mapping(data, _CONF_KEYS if schema_name == "plugins" else _POLICY_KEYS)
+    names = top.get("names", ())
+    if schema_name == "plugins" and "names" not in top:
         raise _UnsoundError
-    rules = _mapping(top.get("entry_points", {}), {"enabled", "allow", "deny"})
+    if schema_name == "policy" and names:  # it says what may be loaded, not what is
+        raise _UnsoundError
+    rules = _mapping(
+        top.get("entry_points", {}), frozenset({"enabled", "allow", "deny", "deny_origins"})
+    )
     enabled = rules.get("enabled", True)
     if not isinstance(enabled, bool):
         raise _UnsoundError
@@ -144,24 +233,48 @@ def _parse(data: object, document: Document | None, prefix: tuple[str | int, ...
         for key, value in preferences.items()
     ):
         raise _UnsoundError
-    on_error: OnError = top.get("on_error", "strict")
-    if on_error not in get_args(OnError):
-        raise _UnsoundError
-    return Config(
-        names=_texts(top["names"]),
+    return replace(
+        bare,
+        names=_texts(names),
         entry_points=EntryPointRules(
             enabled=enabled,
             allow=_requirements(rules["allow"]) if "allow" in rules else None,
-            deny=_requirements(rules.get("deny", [])),
+            deny=_requirements(rules.get("deny", ())),
+            deny_origins=tuple(
+                _one_of(each, ORIGINS) for each in _texts(rules.get("deny_origins", ()))
+            ),
         ),
+        required=_requirements(top.get("required", ())),
         prefer=dict(preferences),
-        on_error=on_error,
-        document=document,
-        prefix=prefix,
+        on_error=_one_of(top.get("on_error", "strict"), get_args(OnError)),
+        load=_one_of(top.get("load", "eager"), get_args(Load)),
+        verify=_one_of(top.get("verify", "none"), get_args(Verify)),
+        probe=_seconds(top.get("probe", False)),
+        locked=_path(top["locked"]) if "locked" in top else None,
     )
 
 
-def _mapping(value: object, known: set[str]) -> Mapping[str, Any]:
+def _one_of(value: object, known: tuple[Any, ...]) -> Any:
+    if not isinstance(value, str) or value not in known:
+        raise _UnsoundError
+    return value
+
+
+def _seconds(value: object) -> float | None:
+    if isinstance(value, bool):
+        return PROBE_SECONDS if value else None
+    if not isinstance(value, int | float) or value <= 0 or value > _MAX_SECONDS:
+        raise _UnsoundError
+    return value
+
+
+def _path(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise _UnsoundError
+    return value
+
+
+def _mapping(value: object, known: frozenset[str]) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise _UnsoundError
     for key in value:
@@ -178,15 +291,20 @@ def _texts(value: object) -> tuple[str, ...]:
 
 def _requirements(value: object) -> tuple[str, ...]:
     texts = _texts(value)
-    if not all(_REQUIREMENT.fullmatch(text) for text in texts):
+    if not all(_REQUIREMENT.search(text) for text in texts):
         raise _UnsoundError
     return texts
 
 
-def _check_versions(config: Config) -> None:
-    """Specifiers that have the right shape and still say nothing, such as `>=1.0.x`."""
-    for name in ("allow", "deny"):
-        for index, text in enumerate(getattr(config.entry_points, name) or ()):
+def _check_values(config: Config) -> None:
+    """What has the right shape and still says nothing, such as `>=1.0.x` or a time of `.nan`."""
+    rules = config.entry_points
+    for path, texts in (
+        (("entry_points", "allow"), rules.allow or ()),
+        (("entry_points", "deny"), rules.deny),
+        (("required",), config.required),
+    ):
+        for index, text in enumerate(texts):
             if _BARE.fullmatch(text):
                 continue
             from packaging.requirements import InvalidRequirement, Requirement
@@ -194,14 +312,21 @@ def _check_versions(config: Config) -> None:
             try:
                 Requirement(text)
             except InvalidRequirement as error:
-                path = ("entry_points", name, index)
                 raise _error(
                     f"{text!r} is no requirement: {str(error).splitlines()[0]}",
-                    path,
+                    (*path, index),
                     config.document,
                     config.prefix,
                     expected="a name with versions, such as aimm-sklearn>=1,<2",
                 ) from error
+    if config.probe is not None and config.probe != config.probe:  # JSON Schema passes NaN
+        raise _error(
+            f"{config.probe} is no time to wait for",
+            ("probe",),
+            config.document,
+            config.prefix,
+            expected=f"true, false, or seconds up to {_MAX_SECONDS}",
+        )
 
 
 @cache
@@ -296,7 +421,9 @@ def _error(
 def _deepest(fault: Any) -> Any:
     """The most specific fault under an `anyOf`."""
     while fault.context:
-        fault = max(fault.context, key=lambda each: len(each.absolute_path))
+        fault = max(
+            fault.context, key=lambda each: (len(each.absolute_path), each.validator != "type")
+        )
     return fault
 
 
@@ -323,6 +450,10 @@ def _explain(fault: Any, path: tuple[str | int, ...]) -> tuple[str, str | None, 
             "one of " + ", ".join(str(each) for each in fault.validator_value),
             None,
         )
+    if fault.validator == "exclusiveMinimum":
+        return f"{_shown(value)} is too small", f"more than {fault.validator_value}", None
+    if fault.validator == "maximum":
+        return f"{_shown(value)} is too large", f"{fault.validator_value} at most", None
     if fault.validator == "minLength":
         return "is empty", description, None
     if fault.validator == "pattern":
@@ -345,7 +476,10 @@ def _type_name(name: str) -> str:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value).encode("utf-8", "backslashreplace").decode()
+    except Exception:  # an object of the host's in a mapping
+        text = f"a {type(value).__name__}"
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -95,15 +95,19 @@ class _Page:
 
 
 _importer: ContextVar[str | None] = ContextVar("aimm_plugins_importer", default=None)
+_loads: list[str] = []
+"""Plugin modules that any thread is loading, once for each load."""
 
 
 @contextmanager
 def importing(module: str) -> Generator[None]:
     """While open, declarations made by this thread are staged for the plugin `module`."""
     token = _importer.set(module)
+    _loads.append(module)
     try:
         yield
     finally:
+        _loads.remove(module)
         _importer.reset(token)
 
 
@@ -129,6 +133,19 @@ def call_site(depth: int) -> CallSite:
     return CallSite(module, file, line, None, None)
 
 
+def modules_being_imported() -> frozenset[str]:
+    """The modules whose bodies this thread is running at the moment."""
+    found = set()
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if getattr(frame.f_globals.get("__spec__"), "_initializing", False):
+            name = frame.f_globals.get("__name__")
+            if isinstance(name, str) and frame.f_code.co_name == "<module>":
+                found.add(name)
+        frame = frame.f_back
+    return frozenset(found)
+
+
 Listener = Callable[[Sequence[Declaration], Sequence[Declaration]], None]
 
 
@@ -143,6 +160,7 @@ class Book:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self._pages: dict[str, _Page] = {}
+        self._open: dict[str, _Page] = {}
         self._listener: Listener | None = None
         self.ever_used = False
 
@@ -150,8 +168,9 @@ class Book:
         """Have what is declared by hand, outside any loading, told to `listener` at once.
 
         Args:
-            listener: Called with the new declarations and those they replace, before anything
-                is kept; what it raises refuses them all.
+            listener: Called with the new declarations and those that they replace or that are
+                gone with a failed import, before anything new is kept; what it raises refuses
+                the new ones.
         """
         self._listener = listener
 
@@ -178,9 +197,11 @@ class Book:
                 if (slot := (each.action, each.key)) in page.declared
             ]
             self.ever_used = True
-            if self._listener is not None and _importer.get() is None:
+            if self._listener is not None and all(each.importer is None for each in declarations):
                 self._listener(declarations, gone)
             self._pages[home] = page
+            if page.importing:
+                self._open[home] = page
             for each in declarations:
                 page.declared[each.action, each.key] = each
 
@@ -196,22 +217,36 @@ class Book:
                     line=each.line,
                 )
 
-    def sweep(self) -> list[Declaration]:
-        """Forget the pages of imports that failed, and return what stood on them.
+    def sweep(self) -> None:
+        """Forget the pages of imports that failed, and tell the listener what stood on them.
 
-        A module that failed is no longer in `sys.modules` under the spec that it began with.
+        Python takes a module whose import failed out of `sys.modules`. What stands there under the
+        name of one that succeeded may be any object, also one with another spec or none.
         """
         gone: list[Declaration] = []
         with self.lock:
-            for name, page in list(self._pages.items()):
-                if not page.importing or getattr(page.spec, "_initializing", False):
+            for name, page in list(self._open.items()):
+                if getattr(page.spec, "_initializing", False):
                     continue
-                if getattr(sys.modules.get(name), "__spec__", None) is page.spec:
+                del self._open[name]
+                if name in sys.modules:
                     page.importing = False
-                else:
+                elif self._pages.get(name) is page:
                     del self._pages[name]
                     gone += page.declared.values()
-        return gone
+            if gone and self._listener is not None:
+                self._listener((), gone)
+
+    def settle(self) -> None:
+        """Close the pages of imports that have just succeeded.
+
+        To be called right after, before anything else can take the modules away again.
+        """
+        with self.lock:
+            for name, page in list(self._open.items()):
+                if not getattr(page.spec, "_initializing", False) and name in sys.modules:
+                    page.importing = False
+                    del self._open[name]
 
     def unfinished(self, module: str) -> bool:
         """Whether a module's import was not seen to end yet. Takes no lock."""
@@ -236,6 +271,15 @@ if hasattr(os, "register_at_fork"):
     )
 
 
-def current_importer() -> str | None:
-    """Module of the plugin that this thread is loading."""
-    return _importer.get()
+def current_importer(body: str | None) -> str | None:
+    """Module of the plugin that is being loaded.
+
+    Args:
+        body: The module whose import the declaration is part of; a thread that such a module has
+            started is part of its loading too.
+    """
+    importer = _importer.get()
+    while importer is None and body and _loads:
+        importer = body if body in _loads else None
+        body = body.rpartition(".")[0]
+    return importer

@@ -176,7 +176,7 @@ def _decorator(
                     function=target,
                     module=here.module,
                     body=here.body,
-                    importer=current_importer(),
+                    importer=current_importer(here.body),
                     file=here.file,
                     line=here.line,
                     state_cb_arg_name=state_cb_arg_name,
@@ -227,7 +227,8 @@ def check_key(action: Action, key: object, site: CallSite) -> str:
         refuse(site, f"a key of @{action} is a str, and was given {key!r}{hint}")
     if not key.strip():
         refuse(site, f"a key of @{action} is empty; give it a name")
-    return key
+    # A subclass could have an equality and a hash of its own, which decide whose key it is.
+    return str.__str__(key)
 
 
 def check_argument_names(

@@ -5,60 +5,72 @@ which takes a fifth of the time of `entry_points(group=...)`, whose every call o
 through objects. Whatever is not a plain folder (zips, custom finders) is left to
 importlib-metadata. One stranger's broken file is a finding and stops nobody.
 
+The answer is that of `importlib_metadata.entry_points` (of version 10, where versions differ:
+metadata without a METADATA file hides no other), except where that would stop at a stranger's
+mistake or load what cannot be meant:
+
+- lines that start with `;` are comments, and a byte order mark is passed over;
+- a line that is not `name = value`, or whose value names no module, is a finding and no more;
+- what is left of an interrupted `pip uninstall` (`~name-1.0.dist-info`) is passed over, as by pip;
+- items of `sys.path` that are no `str` are passed over, as by imports.
+
 References:
-    https://packaging.python.org/specifications/entry-points/ for the file format;
-    https://peps.python.org/pep-0610/ for `direct_url.json`.
+    https://packaging.python.org/specifications/entry-points/ for the file format.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.machinery import PathFinder
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
+from operator import attrgetter
+from typing import Any
 
+from aimm_plugins._actions import ACTIONS, Action
+from aimm_plugins._distribution import (
+    LIMIT,
+    OPEN_FLAGS,
+    Distribution,
+    FromFinder,
+    InFolder,
+    guarded,
+    guarded_text,
+    normalized,
+    read_handle,
+)
+from aimm_plugins._location import locate
+from aimm_plugins._ownership import Owners
 from aimm_plugins._provenance import Provenance
-from aimm_plugins._report import Finding, Origin
+from aimm_plugins._record import record_digest, verify_record
+from aimm_plugins._report import Finding, safe_text
 
-if TYPE_CHECKING:
-    pass
+__all__ = [
+    "GROUP",
+    "Candidate",
+    "Distribution",
+    "Published",
+    "Scan",
+    "locate",
+    "normalized",
+    "record_digest",
+    "scan",
+    "verify_record",
+]
 
 GROUP = "aimm.plugins"
+_GROUP_BYTES = GROUP.encode()
 _LOG = logging.getLogger("aimm_plugins")
-_VALUE = re.compile(
-    r"(?P<module>[\w.]+)\s*(?::\s*(?P<attribute>[\w.]+)\s*)?(?P<extras>\[[^\]]*\]\s*)?$"
-)
-_LIMIT = 8 * 1024 * 1024
-"""Bytes that are read of one metadata file; what is longer is nobody's entry points."""
-
-
-def normalized(name: str) -> str:
-    """A distribution's name as comparisons need it (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Distribution:
-    """An installed distribution.
-
-    Attributes:
-        name: As its metadata spells it.
-        version: Its version, or `None` where that cannot be read.
-        origin: Where pip got it from.
-        place: Its dist-info or egg-info, for messages.
-    """
-
-    name: str
-    version: str | None
-    origin: Origin
-    place: str
+_SUFFIXES = (".dist-info", ".egg-info")
+_DOTTED = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
+_VALUE = re.compile(rf"({_DOTTED})\s*(?::\s*({_DOTTED})\s*)?(?:\[.*\]\s*)?")
+_FIRST_READ = 8192
+"""Bytes that nearly every `entry_points.txt` fits in; a longer one is read on."""
+_RELATIVE = os.open in os.supports_dir_fd and os.listdir in os.supports_fd
+"""Files are opened relative to their folder where that can be: a tenth of the time saved."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,15 +102,65 @@ class Candidate:
         )
 
 
-@dataclass(slots=True)
-class _Info:
-    """A dist-info or egg-info folder or file that was met on the path."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """A key that metadata tells of, before any import.
 
+    Attributes:
+        action: What it is for, by the group `aimm.plugins.<action>`.
+        key: Model type or data access name.
+        module: The module that declares it.
+        attribute: The declared function or class in there.
+        distribution: Who publishes it.
+        place: `entry_points.txt` with the line.
+    """
+
+    action: Action
     key: str
-    folder: str
-    path: str
-    entry_points: bytes | None = None
-    described: Distribution | None = None
+    module: str
+    attribute: str
+    distribution: Distribution
+    place: str
+
+
+@dataclass(slots=True)
+class _Source:
+    """What one folder, zip or finder on the path holds, by normalized name.
+
+    Attributes:
+        folder: Absolute path of a plain folder, else `None`.
+        files: The dist-info or egg-info in a folder.
+        foreign: What importlib-metadata found.
+        contents: Those `entry_points.txt` that speak of our group.
+    """
+
+    folder: str | None = None
+    files: dict[str, str] = field(default_factory=dict)
+    foreign: dict[str, FromFinder] = field(default_factory=dict)
+    contents: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def keys(self) -> Collection[str]:
+        """Normalized names of what is here."""
+        return self.files.keys() if self.folder is not None else self.foreign.keys()
+
+    def place(self, key: str) -> str:
+        """Where the metadata of that name is, for messages."""
+        if self.folder is None:
+            return self.foreign[key].place
+        return os.path.join(self.folder, self.files[key])
+
+    def has_metadata(self, key: str) -> bool:
+        """Whether it is more than an empty shell."""
+        if self.folder is None:
+            return any(self.foreign[key].read(name) for name in ("METADATA", "PKG-INFO"))
+        return _has_metadata(self.place(key))
+
+    def drop(self, key: str) -> None:
+        """Forget what another hides."""
+        self.files.pop(key, None)
+        self.foreign.pop(key, None)
+        self.contents.pop(key, None)
 
 
 @dataclass(slots=True)
@@ -108,24 +170,65 @@ class Scan:
     Attributes:
         candidates: The entry points of the group, sorted by distribution and name.
         findings: Metadata that could not be read, and distributions that hide others.
+        published: The keys that metadata tells of, sorted by distribution, action and key.
     """
 
     candidates: tuple[Candidate, ...] = ()
     findings: tuple[Finding, ...] = ()
-    _infos: tuple[_Info, ...] = ()
-    _foreign: tuple[Distribution, ...] = ()
-    _owners: dict[str, Distribution | None] = field(default_factory=dict)
+    published: tuple[Published, ...] = ()
+    _sources: tuple[_Source, ...] = ()
+    _hidden: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    _known: dict[str, Distribution] = field(default_factory=dict)
+    _found_owners: dict[str, Distribution | None] = field(default_factory=dict)
+    _asked_for_owners: Owners | None = None
+    _publishers: dict[str, tuple[list[Published], set[str]]] | None = None
 
     def distributions(self) -> tuple[Distribution, ...]:
-        """All that is installed, the first of each name. Reads a file or two of each."""
-        return (*(_describe(info) for info in self._infos), *self._foreign)
+        """All that is installed, the first of each name; their files are read when asked for."""
+        return tuple(self._distribution(key) for source in self._sources for key in source.keys)
 
     def has(self, name: str) -> bool:
         """Whether a distribution of that name is installed, by normalized name."""
-        wanted = normalized(name)
-        return any(info.key == wanted for info in self._infos) or any(
-            normalized(each.name) == wanted for each in self._foreign
+        key = normalized(name)
+        return any(key in source.keys for source in self._sources)
+
+    def find(self, name: str) -> Distribution | None:
+        """The installed distribution of that name, by normalized name."""
+        return self._distribution(normalized(name)) if self.has(name) else None
+
+    def keys_of(self, plugin: Candidate | tuple[str, str]) -> tuple[Published, ...]:
+        """The published keys that are one plugin's.
+
+        Keys go to the plugin of their distribution whose module theirs is, or is nearest above
+        theirs. Where a distribution has but one plugin module, that one has all its keys.
+
+        Args:
+            plugin: An entry point, or a distribution's name and a module that a conf names. Of an
+                entry point `module:object` only the keys of that object count.
+        """
+        if isinstance(plugin, Candidate):
+            key, module, attribute = plugin.distribution.key, plugin.module, plugin.attribute
+        else:
+            key, module, attribute = normalized(plugin[0]), plugin[1], None
+        if key not in self._published_by():
+            return ()
+        published, modules = self._published_by()[key]
+        return tuple(
+            each
+            for each in published
+            if _brings(each, module, modules or {module}) and _is_part(each.attribute, attribute)
         )
+
+    def _published_by(self) -> dict[str, tuple[list[Published], set[str]]]:
+        """The published keys and the plugin modules of each distribution that publishes."""
+        if self._publishers is None:
+            self._publishers = {}
+            for each in self.published:
+                self._publishers.setdefault(each.distribution.key, ([], set()))[0].append(each)
+            for candidate in self.candidates:
+                if candidate.distribution.key in self._publishers:
+                    self._publishers[candidate.distribution.key][1].add(candidate.module)
+        return self._publishers
 
     def owner(self, module: str, file: str | None) -> Distribution | None:
         """The distribution that installed a module, or `None` for a module of the host's own.
@@ -137,482 +240,581 @@ class Scan:
             module: Dotted name.
             file: Its source file, as `locate` found it.
         """
-        if module not in self._owners:
-            self._owners[module] = self._find_owner(module, file)
-        return self._owners[module]
+        if module not in self._found_owners:
+            if self._asked_for_owners is None:
+                self._asked_for_owners = self._owners()
+            self._found_owners[module] = self._asked_for_owners.find(module, file)
+        return self._found_owners[module]
 
-    def _find_owner(self, module: str, file: str | None) -> Distribution | None:
-        if file is not None:
-            inside = [
-                info for info in self._infos if file.startswith(os.path.join(info.folder, ""))
-            ]
-            # A distribution is mostly named like its module: ask that one first.
-            top = normalized(module.partition(".")[0])
-            for info in sorted(inside, key=lambda each: each.key != top):
-                if _installed(info, os.path.relpath(file, info.folder)):
-                    return _describe(info)
-            for info in self._infos:
-                root = _editable_root(info)
-                if root is not None and file.startswith(os.path.join(root, "")):
-                    return _describe(info)
+    def owners(
+        self, module: str, locate: Callable[[str], str | None] = locate
+    ) -> tuple[Distribution, ...]:
+        """The distributions whose code an import of a module runs: its owner and its parents'.
+
+        Args:
+            module: Dotted name.
+            locate: Finds a module's file without importing anything.
+
+        Returns:
+            The module's own owner first, then those of its parent packages, each once.
+        """
+        found: dict[str, Distribution] = {}
+        name = module
+        while name:
+            owner = self.owner(name, locate(name))
+            if owner is not None:
+                found.setdefault(owner.key, owner)
+            name = name.rpartition(".")[0]
+        return tuple(found.values())
+
+    def _owners(self) -> Owners:
+        folders = {each.folder: each.files for each in self._sources if each.folder is not None}
+        named: dict[str, Distribution] = {}
         for candidate in self.candidates:
-            if candidate.module == module:
-                return candidate.distribution
-        return None
+            named.setdefault(candidate.module, candidate.distribution)
+        return Owners(folders, self._distribution, named)
+
+    def _distribution(self, key: str, source: _Source | None = None) -> Distribution:
+        """The one distribution of that name, always the same object."""
+        known = self._known.get(key)
+        if known is None:
+            if source is None:
+                source = next(each for each in self._sources if key in each.keys)
+            if source.folder is None:
+                known = source.foreign[key]
+            else:
+                hidden = self._hidden.get(key, ())
+                known = InFolder(key, source.folder, source.files[key], hidden)
+            self._known[key] = known
+        return known
+
+
+def _brings(published: Published, module: str, modules: set[str]) -> bool:
+    """Whether, of a distribution's plugin modules, this one brings the key."""
+    above = [each for each in (*modules, module) if f"{published.module}.".startswith(f"{each}.")]
+    return max(above, key=len) == module if above else modules == {module}
+
+
+def _is_part(attribute: str, of: str | None) -> bool:
+    return of is None or f"{attribute}.".startswith(f"{of}.")
 
 
 def scan(path: Sequence[str] | None = None) -> Scan:
-    """Find the installed entry points of the group `aimm.plugins`.
+    """Find the installed entry points of the group `aimm.plugins`, and the keys they publish.
 
     Of several distributions with one normalized name the first on the path counts, as it does for
-    imports; the others become findings.
+    imports, and of two in one folder the one that is listed first; one with a METADATA file goes
+    before one without. The others become findings where one of them has entry points of ours.
 
     Args:
-        path: Folders to look in; `sys.path` by default.
+        path: Folders to look in; `sys.path` and the finders of `sys.meta_path` by default.
     """
     findings: list[Finding] = []
-    infos: dict[str, _Info] = {}
-    foreign: dict[str, Any] = {}
-    odd: list[str] = []
-    seen: set[str] = set()
-    for item in sys.path if path is None else path:
-        # Python's own path finder passes over what is not a str.
+    sources = _sources(path, findings)
+    hidden = _settle(sources, findings)
+    found = Scan(_sources=tuple(sources), _hidden=hidden)
+    candidates: list[Candidate] = []
+    published: list[Published] = []
+    for source in sources:
+        for key, content in source.contents.items():
+            distribution = found._distribution(key, source)
+            _read_entry_points(content, distribution, candidates, published, findings)
+    candidates.sort(key=lambda each: (each.distribution.key, each.name))
+    published.sort(
+        key=lambda each: (
+            *(each.distribution.key, each.action, each.key),
+            *(each.module, each.attribute, each.place),
+        )
+    )
+    found.candidates, found.published = tuple(candidates), tuple(published)
+    findings += _without_plugin(found)
+    for finding in findings:
+        _LOG.debug("%s", finding)
+    found.findings = tuple(findings)
+    return found
+
+
+def _sources(path: Sequence[str] | None, findings: list[Finding]) -> list[_Source]:
+    """Everything that is asked, in the order in which importlib-metadata asks it."""
+    if path is not None:
+        return list(_on_path(path, findings))
+    before, after = _unusual_finders()
+    return [
+        *(_of_finder(finder, findings) for finder in before),
+        *_on_path(sys.path, findings),
+        *(_of_finder(finder, findings) for finder in after),
+    ]
+
+
+def _on_path(path: Iterable[object], findings: list[Finding]) -> Iterator[_Source]:
+    seen: set[object] = set()
+    for item in list(path):
         if not isinstance(item, str):
+            if isinstance(item, os.PathLike | bytes):
+                findings.append(
+                    Finding(
+                        code="odd-path-item",
+                        subject=repr(item),
+                        message="is no str, so that imports pass over it, and so do we",
+                        place="sys.path",
+                        remedy="Put a str there, by `os.fspath` or `os.fsdecode`.",
+                    )
+                )
             continue
-        folder = item or os.getcwd()
-        if folder in seen:
+        if item in seen:
             continue
-        seen.add(folder)
+        seen.add(item)
         try:
-            names = os.listdir(folder)
+            folder = item if os.path.isabs(item) else os.path.abspath(item)
+            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY) if _RELATIVE else None
+            try:
+                status = os.stat(folder if handle is None else handle)
+                # One folder by two names, such as lib64 and lib, is no folder with doubles.
+                identity = (status.st_dev, status.st_ino)
+                if identity not in seen:
+                    seen.add(identity)
+                    yield _read_folder(folder, handle, findings)
+            finally:
+                if handle is not None:
+                    os.close(handle)
         except FileNotFoundError:
             continue
         except NotADirectoryError:
-            odd.append(folder)
+            yield _of_zip(item, findings)
+        except ValueError:  # a NUL in it: nothing can be imported from there
             continue
-        except (OSError, ValueError) as error:
+        except OSError as error:
             findings.append(
                 Finding(
                     code="unreadable-folder",
-                    subject=folder,
+                    subject=item,
                     message=f"cannot be listed: {error}",
                     remedy="Make it readable, or take it off the path.",
                 )
             )
+
+
+def _read_folder(folder: str, handle: int | None, findings: list[Finding]) -> _Source:
+    """What a plain folder holds.
+
+    Whatever is done here for each distribution may be done 10,000 times, and has to stay within a
+    third of what opening and reading its file takes.
+    """
+    names = os.listdir(folder if handle is None else handle)
+    # A slash is in no name, so that one pass over all names does for a call on each of them.
+    listing = "/".join(names).lower() + "/"
+    files, keys, odd = _metadata_files(folder, names, listing)
+    prefix = os.path.join(folder, "") if handle is None else ""
+    tail = f"{os.sep}entry_points.txt"
+    ours: dict[str, bytes] = {}
+    open_file, read, close, flags = os.open, os.read, os.close, OPEN_FLAGS
+    for name in files:
+        try:
+            file = open_file(f"{prefix}{name}{tail}", flags, dir_fd=handle)
+        except (FileNotFoundError, NotADirectoryError):
             continue
-        _read_folder(folder, names, infos, findings)
-    for item in odd:
-        _ask_importlib_metadata(lambda item=item: _on_path(item), infos, foreign, findings)
-    if path is None:
-        for finder in _unusual_finders():
-            _ask_importlib_metadata(
-                lambda finder=finder: _of_finder(finder), infos, foreign, findings
-            )
-
-    candidates: list[Candidate] = []
-    for info in infos.values():
-        if info.entry_points is not None:
-            for name, value in _parse(info.entry_points, info.path, findings):
-                _add_candidate(candidates, name, value, _describe(info), findings)
-    described: list[Distribution] = []
-    for distribution in foreign.values():
-        _read_foreign(distribution, described, candidates, findings)
-    candidates.sort(key=lambda each: (normalized(each.distribution.name), each.name))
-    for finding in findings:
-        _LOG.debug("%s", finding)
-    return Scan(tuple(candidates), tuple(findings), tuple(infos.values()), tuple(described))
-
-
-def _read_folder(
-    folder: str, names: Iterable[str], infos: dict[str, _Info], findings: list[Finding]
-) -> None:
-    egg = folder.lower().rstrip("/\\").endswith(".egg")
-    for name in names:
-        low = name.lower()
-        if low.endswith((".dist-info", ".egg-info")):
-            key = low.rpartition(".")[0].partition("-")[0]
-        elif egg and low == "egg-info":
-            key = os.path.basename(folder).lower().rpartition(".")[0].partition("-")[0]
-        else:
+        except OSError as error:
+            findings.append(_unreadable(os.path.join(folder, name + tail), name, error))
             continue
-        path = os.path.join(folder, name)
-        key = normalized(key)
-        if not key:
+        try:
+            content = read(file, _FIRST_READ)
+            if len(content) == _FIRST_READ or not content:
+                content = read_handle(file, LIMIT, content)
+            if _GROUP_BYTES in content:
+                ours[name] = content
+        except OSError as error:
+            findings.append(_unreadable(os.path.join(folder, name + tail), name, error))
+        finally:
+            close(file)
+    for i in odd:
+        keys[i] = _odd_key(folder, files[i], keys[i], files[i] in ours, findings)
+    source = _Source(folder, dict(zip(keys, files, strict=True)))
+    if len(source.files) < len(keys):
+        _settle_doubles(source, keys, files, ours, findings)
+    source.files.pop("", None)
+    if ours:
+        source.contents = {key: ours[name] for key, name in source.files.items() if name in ours}
+    return source
+
+
+def _metadata_files(
+    folder: str, names: list[str], listing: str
+) -> tuple[list[str], list[str], Iterable[int]]:
+    """The dist-info and egg-info among a folder's names, and their normalized names.
+
+    Args:
+        folder: The folder.
+        names: What is in it.
+        listing: The same in lower case, a slash behind each.
+
+    Returns:
+        File names, normalized names as far as the file names tell, and the indexes of those whose
+        file names do not tell.
+    """
+    files = [name for name in names if name.endswith(_SUFFIXES)]
+    odd_case = sum(listing.count(f"{suffix}/") for suffix in _SUFFIXES) > len(files)
+    if odd_case:
+        files = [name for name in names if name.lower().endswith(_SUFFIXES)]
+    if folder.lower().endswith(".egg"):
+        odd_case = True
+        files += [name for name in names if name.lower() == "egg-info"]
+    if not files:
+        return [], [], ()
+    stems = "/".join([name.partition("-")[0] for name in files]).lower()
+    if ".dist/" in f"{stems}/" or ".egg/" in f"{stems}/":  # a file name without a version
+        stems = "/".join([name.rpartition(".")[0].partition("-")[0] for name in files]).lower()
+    stems = stems.replace("_", "-").replace(".", "-")
+    if "--" in stems:
+        stems = re.sub("-{2,}", "-", stems)
+    keys = stems.split("/")
+    odd: Iterable[int] = ()
+    if odd_case or "//" in f"/{stems}/" or "/~" in f"/{stems}":
+        odd = [
+            i
+            for i, name in enumerate(files)
+            if not keys[i] or keys[i][0] == "~" or not name.endswith(_SUFFIXES)
+        ]
+    return files, keys, odd
+
+
+def _odd_key(folder: str, name: str, key: str, ours: bool, findings: list[Finding]) -> str:
+    """The normalized name of metadata whose file name does not tell; "" to pass it over."""
+    place = os.path.join(folder, name)
+    if key.startswith("~"):
+        if ours:
             findings.append(
                 Finding(
-                    code="broken-metadata",
+                    code="stale-metadata",
                     subject=name,
-                    message="a metadata folder without a name, passed over",
-                    place=path,
-                    remedy="Remove it; pip leaves such folders when it is interrupted.",
+                    message="is what an interrupted uninstall left, passed over",
+                    place=place,
+                    remedy="Remove it.",
                 )
             )
+        return ""
+    stated = InFolder("", folder, name).stated_name
+    if stated:
+        return normalized(stated)
+    if name.lower() == "egg-info":
+        key = normalized(os.path.basename(folder).rpartition(".")[0].partition("-")[0])
+    if not key:
+        findings.append(
+            Finding(
+                code="broken-metadata",
+                subject=name,
+                message="metadata without a name, passed over",
+                place=place,
+                remedy="Remove it; pip leaves such folders when it is interrupted.",
+            )
+        )
+    return key
+
+
+def _settle_doubles(
+    source: _Source,
+    keys: Sequence[str],
+    files: Sequence[str],
+    ours: Collection[str],
+    findings: list[Finding],
+) -> None:
+    """Keep one of each name in a folder: the first listed, one with METADATA before one without.
+
+    The order of listing is what importlib-metadata goes by too. To choose better here, by version
+    or date, would only make us answer otherwise than `importlib.metadata.version`.
+    """
+    folder = source.folder or ""
+    of_name: dict[str, list[str]] = {}
+    for key, name in zip(keys, files, strict=True):
+        of_name.setdefault(key, []).append(name)
+    for key, doubles in of_name.items():
+        if not key or len(doubles) == 1:
             continue
-        first = infos.get(key)
-        content = _read(os.path.join(path, "entry_points.txt"), findings, key)
-        if first is None:
-            infos[key] = _Info(key, folder, path, content)
-        elif _real(first.path) != _real(path) and (
-            _has_group(content) or _has_group(first.entry_points)
-        ):
-            findings.append(
-                Finding(
-                    code="hidden-distribution",
-                    subject=key,
-                    message=f"{path} is hidden by {first.path}, which comes first",
-                    place=path,
-                    remedy=f"Uninstall {key} until pip finds none, then install it once.",
+        places = [os.path.join(folder, name) for name in doubles]
+        valid = [_has_metadata(place) for place in places]
+        chosen = doubles[valid.index(True) if True in valid else 0]
+        source.files[key] = chosen
+        for name in doubles:
+            if name != chosen and any(each in ours for each in doubles):
+                findings.append(
+                    Finding(
+                        code="double-distribution",
+                        subject=key,
+                        message=f"stands twice in one folder: {chosen} counts, {name} does not",
+                        place=os.path.join(folder, name),
+                        remedy=f"Uninstall {key} until pip finds none, then install it once.",
+                    )
                 )
-            )
 
 
-def _real(path: str) -> str:
-    return os.path.realpath(path)
-
-
-def _has_group(content: bytes | None) -> bool:
-    return content is not None and GROUP.encode() in content
-
-
-def _read(path: str, findings: list[Finding], subject: str) -> bytes | None:
-    """The file's bytes, `None` where there is none; anything odder becomes a finding."""
-    try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        findings.append(_unreadable(path, subject, str(error)))
-        return None
-    try:
-        content = os.read(handle, 65536)
-        while len(content) % 65536 == 0 and content:
-            more = os.read(handle, 65536)
-            if not more:
-                break
-            content += more
-            if len(content) > _LIMIT:
-                findings.append(_unreadable(path, subject, f"longer than {_LIMIT} bytes"))
-                return None
-    except OSError as error:
-        findings.append(_unreadable(path, subject, str(error)))
-        return None
-    else:
-        return content
-    finally:
-        os.close(handle)
-
-
-def _unreadable(path: str, subject: str, why: str) -> Finding:
-    return Finding(
-        code="broken-metadata",
-        subject=subject,
-        message=f"cannot be read: {why}",
-        place=path,
-        remedy=f"Reinstall {subject}.",
+def _has_metadata(place: str) -> bool:
+    """Whether it is more than an empty shell."""
+    return any(os.path.exists(os.path.join(place, name)) for name in ("METADATA", "PKG-INFO")) or (
+        os.path.isfile(place)
     )
 
 
-def _parse(content: bytes, path: str, findings: list[Finding]) -> Iterator[tuple[str, str]]:
-    """The (name, value) lines of our group.
+def _settle(sources: Sequence[_Source], findings: list[Finding]) -> dict[str, tuple[str, ...]]:
+    """Keep one of each name on the path, and tell which places it hides."""
+    first: dict[str, _Source] = {}
+    seen: set[str] = set()
+    hidden: dict[str, tuple[str, ...]] = {}
+    for index, source in enumerate(sources):
+        for key in sorted(seen.intersection(source.keys)):
+            if key not in first:
+                first[key] = next(each for each in sources[:index] if key in each.keys)
+            winner, loser = first[key], source
+            by_metadata = not winner.has_metadata(key) and loser.has_metadata(key)
+            if by_metadata:
+                winner, loser = loser, winner
+            place, by = loser.place(key), winner.place(key)
+            if (key in loser.contents or key in winner.contents) and not _is_same(place, by):
+                why = "which has a METADATA file" if by_metadata else "which comes first"
+                findings.append(
+                    Finding(
+                        code="hidden-distribution",
+                        subject=key,
+                        message=f"{place} is hidden by {by}, {why}",
+                        place=place,
+                        remedy=f"Uninstall {key} until pip finds none, then install it once.",
+                    )
+                )
+            first[key] = winner
+            hidden[key] = (*hidden.get(key, ()), place)
+            loser.drop(key)
+        seen.update(source.keys)
+    return hidden
 
-    Only our own section is decoded and judged: bytes in a stranger's section are the stranger's.
+
+def _is_same(one: str, other: str) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except (OSError, ValueError):
+        return False
+
+
+def _unreadable(path: str, subject: str, error: OSError) -> Finding:
+    return Finding(
+        code="broken-metadata",
+        subject=subject,
+        message=f"cannot be read: {error.strerror or error}",
+        place=path,
+        remedy="Reinstall the distribution.",
+    )
+
+
+def _read_entry_points(
+    content: bytes,
+    distribution: Distribution,
+    candidates: list[Candidate],
+    published: list[Published],
+    findings: list[Finding],
+) -> None:
+    """The lines of our groups.
+
+    Only our own sections are judged: bytes in a stranger's section are the stranger's.
     """
-    if not _has_group(content):
-        return
-    current = None
-    for number, raw in enumerate(content.removeprefix(b"\xef\xbb\xbf").splitlines(), start=1):
-        line = raw.strip()
-        if not line or line[:1] in (b"#", b";"):
+    text = content.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+    action: str | None = None
+    for number, line in enumerate(map(str.strip, text.splitlines()), start=1):
+        if not line or line[0] in "#;":
             continue
-        if line[:1] == b"[" and line[-1:] == b"]":
-            current = line.strip(b"[]")
+        if line[0] == "[" and line[-1] == "]":
+            action = _action(line.strip("[]"))
+            if action and action not in ACTIONS:
+                findings.append(_unknown_action(action, distribution, number))
+                action = None
             continue
-        if current != GROUP.encode():
+        if action is None:
             continue
-        place = f"{path}{os.sep}entry_points.txt:{number}"
-        try:
-            name, separator, value = line.decode().partition("=")
-        except UnicodeDecodeError:
-            findings.append(_bad_line(repr(raw)[1:], place, "is not UTF-8"))
-            continue
-        if not separator or not name.strip():
-            findings.append(_bad_line(repr(line.decode()), place, "is not `name = value`"))
-            continue
-        yield name.strip(), value.strip()
+        name, separator, value = line.partition("=")
+        name, value = name.rstrip(), value.lstrip()
+        match = _VALUE.fullmatch(value)
+        fault = None
+        if not line.isascii() and not _is_utf8(line):
+            fault = "is not UTF-8"
+        elif not separator or not name:
+            fault = "is not `name = value`"
+        elif match is None or not (value.isascii() or _are_identifiers(match)):
+            fault = "names neither `module` nor `module:object`"
+        elif action and match[2] is None:
+            fault = "does not name `module:function`"
+        if fault is not None or match is None:
+            findings.append(_bad_line(line, f"{fault}, passed over", distribution, number))
+        elif action:
+            published.append(
+                Published(
+                    action=ACTIONS[action].name,  # type: ignore[index]  # checked at the section
+                    key=name,
+                    module=match[1],
+                    attribute=match[2],
+                    distribution=distribution,
+                    place=_place(distribution, number),
+                )
+            )
+        else:
+            candidates.append(
+                Candidate(
+                    name=name,
+                    value=value,
+                    module=match[1],
+                    attribute=match[2],
+                    distribution=distribution,
+                )
+            )
 
 
-def _bad_line(line: str, place: str, why: str) -> Finding:
+def _action(group: str) -> str | None:
+    """What a group is for: "" for plugins, else what stands behind; `None` if it is not ours."""
+    if group == GROUP:
+        return ""
+    return group.removeprefix(f"{GROUP}.") if group.startswith(f"{GROUP}.") else None
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _are_identifiers(match: re.Match[str]) -> bool:
+    r"""Whether all parts are; `\w` takes letters that Python does not."""
+    return all(part.isidentifier() for part in f"{match[1]}.{match[2] or 'x'}".split("."))
+
+
+def _place(distribution: Distribution, line: int) -> str:
+    return f"{os.path.join(distribution.place, 'entry_points.txt')}:{line}"
+
+
+def _bad_line(line: str, message: str, distribution: Distribution, number: int) -> Finding:
+    shown = line.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return Finding(
         code="broken-entry-point",
-        subject=line,
-        message=f"{why}, passed over",
-        place=place,
+        subject=f"{distribution.name} {distribution.version or ''}".strip(),
+        message=f"`{shown}` {message}",
+        place=_place(distribution, number),
         remedy="Tell its author, or deny the distribution.",
     )
 
 
-def _add_candidate(
-    candidates: list[Candidate],
-    name: str,
-    value: str,
-    distribution: Distribution,
-    findings: list[Finding],
-) -> None:
-    match = _VALUE.match(value)
-    module, attribute = (match["module"], match["attribute"]) if match else (value, None)
-    if match is None or not all(
-        part.isidentifier() for part in f"{module}.{attribute or 'x'}".split(".")
-    ):
-        findings.append(
-            Finding(
-                code="broken-entry-point",
-                subject=f"{distribution.name} {distribution.version or ''}".strip(),
-                message=f"{name} = {value} names neither `module` nor `module:object`",
-                place=distribution.place,
-                remedy="Tell its author, or deny the distribution.",
-            )
-        )
-        return
-    candidates.append(
-        Candidate(
-            name=name,
-            value=value,
-            module=module,
-            attribute=attribute,
-            distribution=distribution,
-        )
+def _unknown_action(action: str, distribution: Distribution, number: int) -> Finding:
+    from difflib import get_close_matches
+
+    near = get_close_matches(action, ACTIONS, n=1)
+    hint = f"did you mean [{GROUP}.{near[0]}]?" if near else f"Actions are {', '.join(ACTIONS)}."
+    return Finding(
+        code="unknown-action-group",
+        subject=f"{distribution.name} {distribution.version or ''}".strip(),
+        message=f"publishes keys in [{GROUP}.{action}], which is no action's, passed over",
+        place=_place(distribution, number),
+        remedy=hint[0].upper() + hint[1:],
     )
 
 
-def _describe(info: _Info) -> Distribution:
-    """Name, version and origin, as far as they can be read."""
-    if info.described is None:
-        headers = _headers(info)
-        stem = os.path.basename(info.path).rpartition(".")[0].split("-")
-        version = headers.get("version") or (stem[1] if len(stem) > 1 and stem[1] else None)
-        info.described = Distribution(
-            name=headers.get("name") or info.key,
-            version=version,
-            origin=_origin(info),
-            place=info.path,
-        )
-    return info.described
-
-
-def _headers(info: _Info) -> dict[str, str]:
-    """Name and Version of METADATA or PKG-INFO; an egg-info may be that file itself."""
-    found: dict[str, str] = {}
-    for name in ("METADATA", "PKG-INFO", ""):
-        content = _read(os.path.join(info.path, name) if name else info.path, [], info.key)
-        if content is None:
+def _without_plugin(found: Scan) -> Iterator[Finding]:
+    """Published keys that no entry point of their distribution brings."""
+    if not found.published:
+        return
+    plugins: dict[str, list[Candidate]] = {}
+    for candidate in found.candidates:
+        plugins.setdefault(candidate.distribution.key, []).append(candidate)
+    for each in found.published:
+        mine = plugins.get(each.distribution.key, [])
+        modules = {candidate.module for candidate in mine}
+        if any(
+            _brings(each, candidate.module, modules)
+            and _is_part(each.attribute, candidate.attribute)
+            for candidate in mine
+        ):
             continue
-        for raw in content.removeprefix(b"\xef\xbb\xbf").splitlines():
-            if not raw.strip():
-                break
-            header, _, value = raw.partition(b":")
-            field_name = header.strip().lower()
-            if field_name in (b"name", b"version"):
-                text = value.strip().decode(errors="replace")
-                found.setdefault(field_name.decode(), text)
-        break
-    # A name that is not the folder's is no name to make rules about.
-    if normalized(found.get("name", "")) != info.key:
-        found.pop("name", None)
-    return found
-
-
-def _direct_url(info: _Info) -> dict[str, Any] | None:
-    content = _read(os.path.join(info.path, "direct_url.json"), [], info.key)
-    if content is None:
-        return None
-    try:
-        loaded = json.loads(content)
-    except (ValueError, RecursionError):
-        return {}
-    return loaded if isinstance(loaded, dict) else {}
-
-
-def _origin(info: _Info) -> Origin:
-    direct = _direct_url(info)
-    if direct is None:
-        installer = _read(os.path.join(info.path, "INSTALLER"), [], info.key)
-        return "index" if installer is not None else "unknown"
-    return _origin_of_url(direct)
-
-
-def _origin_of_url(direct: dict[str, Any]) -> Origin:
-    url = direct.get("url")
-    if not isinstance(url, str):
-        return "unknown"
-    folder = direct.get("dir_info")
-    if isinstance(folder, dict) and folder.get("editable") is True:
-        return "editable"
-    if "vcs_info" in direct:
-        return "vcs"
-    return "local" if url.startswith("file:") else "url"
-
-
-def _editable_root(info: _Info) -> str | None:
-    direct = _direct_url(info)
-    if not direct or _origin_of_url(direct) != "editable":
-        return None
-    parts = urlsplit(direct["url"])
-    return url2pathname(unquote(parts.path)) if parts.scheme == "file" else None
-
-
-def _installed(info: _Info, relative: str) -> bool:
-    """Whether the distribution's list of files holds the file."""
-    wanted = relative.replace(os.sep, "/").encode()
-    record = _read(os.path.join(info.path, "RECORD"), [], info.key)
-    if record is not None:
-        return any(
-            line.startswith((wanted + b",", b'"' + wanted + b'",')) for line in record.splitlines()
+        yield Finding(
+            code="published-keys-without-plugin",
+            subject=f"{each.distribution.name} {each.distribution.version or ''}".strip(),
+            message=f"publishes {each.action}:{each.key} of {each.module}:{each.attribute}, "
+            + (
+                f"which none of its entry points in [{GROUP}] brings"
+                if mine
+                else f"but has no entry point in [{GROUP}]"
+            ),
+            place=each.place,
+            remedy=f"Its author should add `{each.module.rpartition('.')[2]} = {each.module}` "
+            f"to [{GROUP}]; or name {each.module} in the conf.",
         )
-    top_level = _read(os.path.join(info.path, "top_level.txt"), [], info.key)
-    if top_level is None:
-        return False
-    first = wanted.split(b"/")[0].removesuffix(b".py")
-    return first in (line.strip() for line in top_level.splitlines())
 
 
-def _unusual_finders() -> list[Any]:
-    """Finders of metadata other than Python's own and the backport's, which see the same."""
-    return [
-        finder
-        for finder in list(sys.meta_path)
-        if finder is not PathFinder
-        and callable(getattr(finder, "find_distributions", None))
-        and getattr(type(finder), "__module__", "").partition(".")[0] != "importlib_metadata"
-        and not getattr(finder, "__module__", "").startswith("importlib")
-    ]
+def _unusual_finders() -> tuple[list[Any], list[Any]]:
+    """Finders of metadata other than Python's own and importlib-metadata's, which see the same.
+
+    Returns:
+        Those asked before the folders on the path, and those asked after. importlib-metadata puts
+        its own finder last when it is imported.
+    """
+    before: list[Any] = []
+    after: list[Any] = []
+    unusual = before
+    for finder in list(sys.meta_path):
+        kind = finder if isinstance(finder, type) else type(finder)
+        home = kind.__module__.partition(".")[0] if isinstance(kind.__module__, str) else ""
+        if finder is PathFinder or home in ("importlib", "importlib_metadata"):
+            if home == "importlib_metadata":
+                unusual = after
+            continue
+        if callable(guarded(attrgetter("find_distributions"), finder)):
+            unusual.append(finder)
+    return before, after
 
 
-def _on_path(item: str) -> Iterable[Any]:
-    import importlib_metadata
+def _of_zip(item: str, findings: list[Finding]) -> _Source:
+    """What a path item that is no folder holds."""
+    from importlib_metadata import DistributionFinder, MetadataPathFinder
 
-    return importlib_metadata.distributions(path=[item])
-
-
-def _of_finder(finder: Any) -> Iterable[Any]:
-    import importlib_metadata
-
-    context: Any = importlib_metadata.DistributionFinder.Context
-    found: Iterable[Any] = finder.find_distributions(context())
-    return found
+    context: Any = DistributionFinder.Context
+    return _of_importlib_metadata(
+        lambda: MetadataPathFinder.find_distributions(context(path=[item])), item, findings
+    )
 
 
-def _ask_importlib_metadata(
-    ask: Any, infos: dict[str, _Info], foreign: dict[str, Any], findings: list[Finding]
-) -> None:
+def _of_finder(finder: Any, findings: list[Finding]) -> _Source:
+    from importlib_metadata import DistributionFinder
+
+    context: Any = DistributionFinder.Context
+    kind = finder if isinstance(finder, type) else type(finder)
+    return _of_importlib_metadata(
+        lambda: finder.find_distributions(context()),
+        f"{kind.__module__}.{kind.__qualname__}",
+        findings,
+    )
+
+
+def _of_importlib_metadata(
+    find: Callable[[], Iterable[Any]], subject: str, findings: list[Finding]
+) -> _Source:
+    source = _Source()
     try:
-        for distribution in ask():
-            key = normalized(_text(lambda d=distribution: d.metadata["Name"]) or "")
-            if key and key not in infos:
-                foreign.setdefault(key, distribution)
-    except Exception as error:  # a stranger's finder: whatever it raises, the others count
+        for found in find():
+            path = guarded(attrgetter("_path"), found)
+            place = subject if path is None else guarded_text(str, path) or subject
+            stated = guarded_text(attrgetter("_normalized_name"), found) or guarded_text(
+                lambda each: each.metadata["Name"], found
+            )
+            key = normalized(stated or "")
+            if key and key not in source.foreign:
+                source.foreign[key] = FromFinder(key, place, found)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a stranger's finder may raise anything, SystemExit too
         findings.append(
             Finding(
                 code="broken-finder",
-                subject=getattr(ask, "__name__", "finder"),
-                message=f"cannot list its distributions: {type(error).__name__}: {error}",
+                subject=subject,
+                message=f"cannot list its distributions: {type(error).__name__}: "
+                f"{safe_text(error)}",
                 remedy="Remove the path item or the finder.",
             )
         )
-
-
-def _text(read: Any) -> str | None:
-    try:
-        value = read()
-    except Exception:  # a stranger's metadata object may raise anything
-        return None
-    return value if isinstance(value, str) else None
-
-
-def _read_foreign(
-    distribution: Any,
-    described: list[Distribution],
-    candidates: list[Candidate],
-    findings: list[Finding],
-) -> None:
-    name = _text(lambda: distribution.metadata["Name"]) or ""
-    place = str(getattr(distribution, "_path", "")) or type(distribution).__module__
-    mine = Distribution(
-        name=name, version=_text(lambda: distribution.version), origin="unknown", place=place
-    )
-    described.append(mine)
-    content = _text(lambda: distribution.read_text("entry_points.txt"))
-    if content is not None:
-        for entry, value in _parse(content.encode(), place, findings):
-            _add_candidate(candidates, entry, value, mine, findings)
-
-
-def locate(module: str) -> str | None:
-    """The file that importing a module would run, without importing it or its parents.
-
-    `importlib.util.find_spec("a.b")` imports `a`; this asks the finders for one level after the
-    other instead. A parent that changes its own `__path__` when it runs cannot be foreseen.
-
-    Args:
-        module: Dotted name.
-
-    Returns:
-        The file, or `None` where there is none (built in, a namespace package) or the module
-        cannot be found.
-    """
-    known = sys.modules.get(module)
-    if known is not None:
-        file = getattr(known, "__file__", None)
-        return os.path.abspath(file) if isinstance(file, str) else None
-    search: list[str] | None = None
-    origin: object = None
-    name = ""
-    for part in module.split("."):
-        name = f"{name}.{part}" if name else part
-        found = _find(name, search)
-        if found is None:
-            return None
-        origin, search = found
-        if search is None and name != module:
-            return None
-    return os.path.abspath(origin) if isinstance(origin, str) else None
-
-
-def _find(name: str, search: list[str] | None) -> tuple[object, list[str] | None] | None:
-    """File and submodule folders of a module whose parent's folders are `search`."""
-    for finder in list(sys.meta_path):
-        find = getattr(finder, "find_spec", None)
-        if find is None:
-            continue
-        if finder is PathFinder and search is not None:
-            found = _find_in_folders(name, search)
-            if found is not None:
-                return found
-            continue
-        try:
-            spec = find(name, search, None)
-            if spec is not None:
-                folders = spec.submodule_search_locations
-                return (
-                    spec.origin if spec.has_location else None,
-                    None if folders is None else list(folders),
-                )
-        except Exception:  # the import itself will say what is wrong with this finder
-            continue
-    return None
-
-
-def _find_in_folders(name: str, search: list[str]) -> tuple[object, list[str] | None] | None:
-    """As `PathFinder`, which for a namespace package asks for the parent in `sys.modules`."""
-    from pkgutil import get_importer
-
-    portions: list[str] = []
-    for folder in search:
-        importer = get_importer(folder)
-        spec: Any = importer.find_spec(name) if importer is not None else None
-        if spec is None:
-            continue
-        folders = spec.submodule_search_locations
-        if spec.loader is not None:
-            return spec.origin, None if folders is None else list(folders)
-        portions += folders or ()
-    return (None, portions) if portions else None
+    for key, distribution in source.foreign.items():
+        content = distribution.entry_points()
+        if content is not None and _GROUP_BYTES in content:
+            source.contents[key] = content
+    return source

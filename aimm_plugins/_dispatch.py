@@ -16,8 +16,10 @@ from difflib import get_close_matches
 from typing import Any, get_args
 
 from aimm_plugins._actions import ACTIONS, Action
+from aimm_plugins._declarations import Declaration
 from aimm_plugins._hooks import PluginManager, Result, hookimpl
-from aimm_plugins._registry import Provider, Registry
+from aimm_plugins._providers import Provider
+from aimm_plugins._registry import Registry
 from aimm_plugins._state import StateCallback, ignore_state
 
 _LOG = logging.getLogger("aimm_plugins")
@@ -61,6 +63,11 @@ class Dispatcher:
         hook = ACTIONS[action].hook
         if not isinstance(key, str):
             raise self._registry.unknown(action, key)
+        provider = self._registry.find(action, key)
+        if provider is not None and provider.deferred and not self._manager.has_executor(hook):
+            # Before the hook is called, since the plugin may bring wrappers of its own.
+            self._provider(action, key)
+            mine = self.plans[action]
         plan: Plan
         if self._manager.bare(hook):
             plan = compiled(self._provider(action, key))
@@ -74,15 +81,18 @@ class Dispatcher:
 
     def _provider(self, action: Action, key: str) -> Provider:
         provider = self._registry.find(action, key)
-        if provider is not None:
+        if provider is not None and provider.load is not None:
+            provider.load()
+            provider = self._registry.find(action, key)
+        if provider is not None and provider.declaration is not None:
             body = provider.declaration.body
             if body is None or not self._registry.book.unfinished(body):
                 return provider
             # Declared by hand in an import that may have failed since.
             self._registry.sweep()
             provider = self._registry.find(action, key)
-        if provider is None:
-            raise self._registry.unknown(action, key)
+        if provider is None or provider.declaration is None:
+            raise self._registry.absent(action, key)
         return provider
 
     def _through_hook(self, action: Action, key: str) -> Plan:
@@ -167,9 +177,14 @@ class Dispatcher:
         return self._answer("deserialize", model_type, instance_bytes)
 
 
+def _declaration(provider: Provider) -> Declaration:
+    assert provider.declaration is not None, "a deferred provider is loaded before it is called"
+    return provider.declaration
+
+
 def compiled(provider: Provider) -> Plan:
     """The call of one provider, with all that its declaration says worked out beforehand."""
-    declaration = provider.declaration
+    declaration = _declaration(provider)
     action = declaration.action
     call = _bound(provider)
     adds_instance = action == "predict" and not declaration.returns_instance
@@ -214,7 +229,7 @@ def compiled(provider: Provider) -> Plan:
 
 def _bound(provider: Provider) -> Plan:
     """How the declared function wants its arguments."""
-    declaration = provider.declaration
+    declaration = _declaration(provider)
     function, method = declaration.function, declaration.method
     state, keyword = declaration.state_cb_arg_name, declaration.instance_arg_name
     takes_instance = ACTIONS[declaration.action].takes is not None
@@ -296,7 +311,7 @@ def _misfit(
         return None
     if isinstance(error, _ReservedKeywordError):
         return TypeError(str(error))
-    declaration = provider.declaration
+    declaration = _declaration(provider)
     function = declaration.function
     if declaration.method is not None:
         found = getattr(instance, declaration.method, None)

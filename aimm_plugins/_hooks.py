@@ -166,6 +166,13 @@ class PluginManager(pluggy.PluginManager):
         """Whether calls of a hook reach the router alone, unseen by anybody else."""
         return not self._monitors and len(getattr(self.hook, hook).get_hookimpls()) == 1
 
+    def has_executor(self, hook: str) -> bool:
+        """Whether somebody may answer calls of a hook before the router."""
+        return any(
+            impl.plugin is not self._router and not (impl.wrapper or impl.hookwrapper)
+            for impl in getattr(self.hook, hook).get_hookimpls()
+        )
+
     def check(self, module: ModuleType) -> None:
         """Judge a module's hookimpls without registering them.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 import tempfile
 import time
@@ -16,6 +17,7 @@ from typing import Any
 from aimm_plugins import _api
 from aimm_plugins._actions import Action
 from aimm_plugins._config import Config, parse, read, validate
+from aimm_plugins._report import safe_text
 from aimm_plugins._yaml import Document, load_file
 from aimm_plugins.errors import AimmPluginsError, ConfigError
 
@@ -131,6 +133,17 @@ def read_job(path: str | os.PathLike[str]) -> Job:
     for step, call in (("fit", fit), ("predict", predict)):
         if call is not None:
             _check_names(step, call, data, document)
+    output, save = None if predict is None else predict.get("output"), job.get("save")
+    if save is not None and output is not None and _same_file(save, output):
+        place = document.place(("save",))
+        raise ConfigError(
+            f"the model would replace the predictions, which go to {output!r} too",
+            file=document.file,
+            line=place[0] if place else None,
+            column=place[1] if place else None,
+            path=("save",),
+            expected="another file",
+        )
     return Job(
         plugins=plugins,
         conf=conf,
@@ -140,8 +153,8 @@ def read_job(path: str | os.PathLike[str]) -> Job:
         load=model.get("load"),
         fit=None if fit is None else _call(fit),
         predict=None if predict is None else _call(predict),
-        output=None if predict is None else predict.get("output"),
-        save=job.get("save"),
+        output=output,
+        save=save,
     )
 
 
@@ -152,6 +165,10 @@ def _call(step: Mapping[str, Any]) -> Call:
         tuple(step.get("args", ())),
         step.get("kwargs", {}),
     )
+
+
+def _same_file(one: str, other: str) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def _check_names(
@@ -215,8 +232,15 @@ def run_job(
             runner.write(job.output, lambda: _table(prediction, str(job.output)))
     if job.save is not None:
         content = runner.step("save", "serialize", job.model_type, (model,), (), {})
-        runner.write(job.save, lambda: bytes(content))
+        runner.write(job.save, lambda: _bytes(content))
     return tuple(runner.done)
+
+
+def _bytes(content: object) -> bytes:
+    # `bytes` of a number would be that many zeros.
+    if not isinstance(content, bytes | bytearray | memoryview):
+        raise TypeError(f"serialize returns bytes, and returned {type(content).__name__}")
+    return bytes(content)
 
 
 class _Runner:
@@ -300,7 +324,7 @@ class _Runner:
             write_atomically(path, content())
         except KeyboardInterrupt:
             raise
-        except Exception as error:
+        except BaseException as error:  # predictions may be a generator, which is plugin code
             raise self._failed(last.step, error, f"output {path}") from error
         self.done[-1] = replace(last, output=path)
 
@@ -308,7 +332,7 @@ class _Runner:
         text = f"step {step} failed"
         if who:
             text += f" in {who}"
-        cause = f"{type(error).__name__}: {error}"
+        cause = f"{type(error).__name__}: {safe_text(error)}".replace("\n", "\n  ")
         return JobError(f"{text}\n  {cause}", step=step, done=self.done)
 
 
@@ -316,104 +340,160 @@ def write_atomically(path: str, content: bytes) -> None:
     """Write a file so that it is there whole or not at all, whatever happens meanwhile.
 
     Args:
-        path: The file; one that is there is replaced, and keeps its permissions.
+        path: The file; one that is there is replaced, and keeps its permissions. A link stays, and
+            the file that it leads to is replaced.
         content: Its bytes.
 
     Raises:
-        OSError: It cannot be written; what was there is untouched.
+        OSError: It cannot be written, or is there and no regular file; what was there is untouched.
     """
-    target = Path(path)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    target = Path(os.path.realpath(path))
+    mode = None
+    if target.exists():
+        if not target.is_file():  # replacing a device would destroy it
+            raise OSError(f"{path} is there, and is no regular file")
+        if not os.access(target, os.W_OK):
+            raise PermissionError(f"{path} is there, and may not be written")
+        mode = target.stat().st_mode & 0o7777
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".aimm-plugins-")
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        if target.exists():
-            mode = target.stat().st_mode & 0o7777
-        else:
+        if mode is None:
             umask = os.umask(0)
             os.umask(umask)
             mode = 0o666 & ~umask
         os.chmod(name, mode)
-        os.replace(name, path)
+        os.replace(name, target)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
 
 
 def _table(prediction: Any, path: str) -> bytes:
-    """Predictions as CSV or JSON lines, by the file's ending."""
-    rows, columns = _rows(prediction)
-    if path.endswith(".jsonl"):
-        lines = (json.dumps(row, default=_scalar, ensure_ascii=False) for row in rows)
-        return "".join(f"{line}\n" for line in lines).encode()
-    stream = io.StringIO(newline="")
-    writer = csv.writer(stream, lineterminator="\n")
+    """Predictions as CSV or JSON lines, by the file's ending.
+
+    Raises:
+        ValueError: The rows are no table, or hold what the format has no word for.
+        TypeError: Likewise, for a type.
+    """
+    columns, rows = _rows(prediction)
+    return _json_lines(columns, rows) if path.endswith(".jsonl") else _csv(columns, rows)
+
+
+def _json_lines(columns: list[str] | None, rows: list[Any]) -> bytes:
+    lines = []
+    if columns is not None and len(set(columns)) < len(columns):
+        raise ValueError(f"columns of the same name cannot be written as JSON: {columns}")
+    for row in rows:
+        value = (
+            row
+            if columns is None or isinstance(row, dict)
+            else dict(zip(columns, row, strict=True))
+        )
+        lines.append(json.dumps(_plain(value), ensure_ascii=False, allow_nan=False) + "\n")
+    return "".join(lines).encode()
+
+
+def _csv(columns: list[str] | None, rows: list[Any]) -> bytes:
     if columns is None:
         first = rows[0] if rows else None
-        if isinstance(first, Mapping):
-            columns = [str(key) for key in first]
-        elif isinstance(first, list | tuple):
+        if isinstance(first, dict):
+            columns = list(first)
+        elif isinstance(first, list):
             columns = [f"prediction_{index}" for index in range(len(first))]
         else:
             columns = ["prediction"]
+            rows = [[row] if not isinstance(row, list | dict) else row for row in rows]
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(columns)
-    for row in rows:
-        if isinstance(row, Mapping):
-            unknown = [str(key) for key in row if str(key) not in columns]
+    for number, row in enumerate(rows, start=1):
+        cells = row
+        if isinstance(row, dict):
+            unknown = [key for key in row if key not in columns]
             if unknown:
-                raise ValueError(f"a prediction has columns the first has not: {unknown}")
-            named = {str(key): value for key, value in row.items()}
-            writer.writerow([_cell(named.get(column)) for column in columns])
-        elif isinstance(row, list | tuple):
-            writer.writerow([_cell(value) for value in row])
-        else:
-            writer.writerow([_cell(row)])
+                raise ValueError(f"prediction {number} has columns the first has not: {unknown}")
+            cells = [row.get(column) for column in columns]
+        if not isinstance(cells, list) or len(cells) != len(columns):
+            count = len(cells) if isinstance(cells, list) else 1
+            raise ValueError(
+                f"prediction {number} is of another width than the first: {count} values, and "
+                f"{len(columns)} columns"
+            )
+        writer.writerow([_cell(cell) for cell in cells])
     return stream.getvalue().encode()
 
 
-def _rows(prediction: Any) -> tuple[list[Any], list[str] | None]:
-    """Predictions row by row, and names of columns where they have some.
+def _rows(prediction: Any) -> tuple[list[str] | None, list[Any]]:
+    """Names of columns, where there are some, and the rows: lists, dicts by text, or scalars.
 
     Data frames and arrays are known by what they can do, so that neither pandas nor numpy is
     needed here.
     """
-    if hasattr(prediction, "to_dict") and hasattr(prediction, "columns"):
-        columns = [str(column) for column in prediction.columns]
-        return [
-            dict(zip(columns, row, strict=True))
-            for row in prediction.itertuples(index=False, name=None)
-        ], columns
-    if hasattr(prediction, "tolist"):
-        prediction = prediction.tolist()
+    if hasattr(prediction, "itertuples") and hasattr(prediction, "columns"):  # pandas and its kin
+        rows = prediction.itertuples(index=False, name=None)
+        return [str(column) for column in prediction.columns], [list(row) for row in rows]
+    for name in ("to_dicts", "to_pylist"):  # polars, arrow
+        if callable(getattr(prediction, name, None)):
+            return None, [_row(row) for row in getattr(prediction, name)()]
+    prediction = _listed(prediction)
     if isinstance(prediction, Mapping):
         columns = [str(key) for key in prediction]
-        values = [_column(value) for value in prediction.values()]
-        if any(column is None for column in values):
-            return [dict(prediction)], columns
-        lists = [column for column in values if column is not None]
-        return [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)], columns
-    if isinstance(prediction, Iterable) and not isinstance(prediction, str | bytes):
-        return list(prediction), None
-    return [prediction], None
+        values = [_listed(value) for value in prediction.values()]
+        if not values or not all(isinstance(value, list | tuple) for value in values):
+            return columns, [list(prediction.values())]
+        return columns, [list(row) for row in zip(*values, strict=True)]
+    if isinstance(prediction, Iterable) and not isinstance(prediction, str | bytes | bytearray):
+        return None, [_row(row) for row in prediction]
+    return None, [prediction]
 
 
-def _column(value: Any) -> list[Any] | None:
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    return list(value) if isinstance(value, list | tuple) else None
+def _row(row: Any) -> Any:
+    row = _listed(row)
+    if isinstance(row, Mapping):
+        return {str(_listed(key)): value for key, value in row.items()}
+    return list(row) if isinstance(row, tuple) else row
 
 
-def _scalar(value: Any) -> Any:
-    for name in ("tolist", "isoformat"):
-        convert = getattr(value, name, None)
-        if callable(convert):
-            return convert()
+def _listed(value: Any) -> Any:
+    """An array, a series or a scalar of one as lists and numbers of Python's own."""
+    convert = getattr(value, "tolist", None)
+    return convert() if callable(convert) else value
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it; missing values, as numpy and pandas know them, are null."""
+    value = _listed(value)
+    if _missing(value):
+        return None
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        if math.isinf(value):
+            raise ValueError(f"JSON has no number for {value}; CSV can hold it")
+        return value
+    if isinstance(value, Mapping):
+        return {str(_listed(key)): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if callable(getattr(value, "isoformat", None)):
+        return value.isoformat()
     raise TypeError(f"a prediction of type {type(value).__name__} cannot be written as JSON")
 
 
+def _missing(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isnan(value)
+    return type(value).__name__ in ("NAType", "NaTType")
+
+
 def _cell(value: Any) -> Any:
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    return json.dumps(value, default=_scalar) if isinstance(value, list | dict) else value
+    value = _listed(value)
+    if isinstance(value, list | tuple | Mapping):
+        return json.dumps(_plain(value), ensure_ascii=False)
+    if isinstance(value, bytes | bytearray):
+        raise TypeError("bytes cannot be written as CSV; predict text or numbers")
+    return None if not isinstance(value, float) and _missing(value) else value

@@ -1,19 +1,41 @@
-"""What happens at start-up, told once: read, scan, judge, arrange, load, commit."""
+"""What happens at start-up, told once: read, scan, judge, arrange, load, commit.
+
+`initialize`, `refresh` and the first call of a deferred plugin take the same path; `plan` takes it
+up to the imports.
+"""
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
-from aimm_plugins._config import Config, read
-from aimm_plugins._discovery import Scan, locate, scan
+from aimm_plugins._config import Config, operator_layers, read
+from aimm_plugins._declarations import modules_being_imported
+from aimm_plugins._discovery import Published, Scan, scan
+from aimm_plugins._distribution import Distribution
+from aimm_plugins._freeze import freeze_text, read_lock
 from aimm_plugins._loading import as_member, load
-from aimm_plugins._plan import arrange
-from aimm_plugins._policy import policy
-from aimm_plugins._registry import Resolution, named
-from aimm_plugins._report import Finding, PluginRecord, Report
+from aimm_plugins._location import locate
+from aimm_plugins._plan import Plan, arrange
+from aimm_plugins._policy import Policy, policy
+from aimm_plugins._providers import Deferred, Preferences, named
+from aimm_plugins._record import record_digest, verify_record
+from aimm_plugins._registry import not_loaded
+from aimm_plugins._report import (
+    Finding,
+    Identity,
+    PluginRecord,
+    Report,
+    described,
+    printable,
+    safe_text,
+)
+from aimm_plugins._resolution import Resolution
 from aimm_plugins._runtime import Runtime
 from aimm_plugins.errors import PluginLoadError
 
@@ -25,37 +47,297 @@ Conf = Mapping[str, object] | str | os.PathLike[str] | None
 def initialize(runtime: Runtime, conf: Conf) -> Report:
     """Load and register the plugins of a conf; see `aimm_plugins.initialize`."""
     config = read(conf)
-    installed = scan()
-    rules = policy(config, runtime.manager.is_blocked)
-    plan = arrange(config, rules, installed, locate)
-    records, loaded = load(plan, runtime.book, runtime.manager)
-    findings = [*installed.findings, *rules.unmatched(installed.has)]
-    with runtime.lock:
-        resolution = runtime.registry.resolve(records, loaded, config.prefer)
-        findings += _idle_preferences(config, installed, resolution)
-        report = Report(tuple(resolution.records), tuple(findings))
-        if config.on_error == "strict" and report.failures:
-            raise _load_error(report)
-        _commit(runtime, resolution, findings)
-    report = Report(tuple(resolution.records), tuple(findings))
-    _log(report)
-    if config.on_error == "strict" and report.failures:
-        raise _load_error(report)
+    report = _carry_out(runtime, _prepare(runtime, [config]))
+    if config not in runtime.confs:
+        runtime.confs.append(config)
     return report
 
 
 def plan(runtime: Runtime, conf: Conf) -> Report:
     """What `initialize` would do, as far as metadata tells; see `aimm_plugins.plan`."""
-    config = read(conf)
+    todo = _prepare(runtime, [read(conf)])
+    records = _foreseen(runtime, todo)
+    if todo.probe_seconds is not None:
+        records = [
+            replace(record, reason=record.reason or "its probe in a child process is pending")
+            if record.state == "planned"
+            else record
+            for record in records
+        ]
+    records += todo.policy.missing(records, todo.installed.find)
+    return Report(tuple(records), tuple(todo.findings))
+
+
+def refresh(runtime: Runtime) -> Report:
+    """Catch up with what pip did since; see `aimm_plugins.refresh`."""
+    if not runtime.confs:
+        return Report()
+    importlib.invalidate_caches()
+    todo = _prepare(runtime, list(runtime.confs))
+    before = dict(runtime.registry.snapshot.records)
+    planned = {record.identity for record in todo.plan.records}
+    removed = {
+        identity: replace(
+            record,
+            state="removed",
+            provides=(),
+            error=None,
+            reason=f"{record.distribution} is not installed any more"
+            if record.distribution and not todo.installed.has(record.distribution)
+            else "its entry point is not there any more",
+        )
+        for identity, record in before.items()
+        if identity not in planned and record.source == "entry_point"
+    }
+    report = _carry_out(runtime, todo, removed)
+    return Report(
+        tuple(
+            record
+            for record in report.plugins
+            if record.identity not in before or _differs(record, before[record.identity])
+        ),
+        report.findings,
+    )
+
+
+def freeze(runtime: Runtime, conf: Conf) -> tuple[str, tuple[Finding, ...]]:
+    """The freeze file of what a conf would load, and what could not be frozen."""
+    todo = _prepare(runtime, [read(conf)])
+    frozen: list[tuple[Distribution, str]] = []
+    findings = []
+    names = {
+        record.distribution
+        for record in todo.plan.records
+        if record.state != "denied" and record.distribution is not None
+    }
+    for name in sorted(names):
+        distribution = todo.installed.find(name)
+        digest = None if distribution is None else record_digest(distribution)
+        if distribution is None or distribution.version is None or digest is None:
+            findings.append(
+                Finding(
+                    code="not-frozen",
+                    subject=name,
+                    message="it has no version or no RECORD, so that nothing can be compared",
+                    remedy="Install it as a wheel.",
+                )
+            )
+        else:
+            frozen.append((distribution, digest))
+    return freeze_text(frozen), tuple(findings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Todo:
+    """What is to be done, all decided: the plan and what it was made from."""
+
+    plan: Plan
+    policy: Policy
+    installed: Scan
+    findings: tuple[Finding, ...]
+    prefer: Preferences
+    probe_seconds: float | None
+    strict: bool
+
+
+def _prepare(runtime: Runtime, configs: Sequence[Config]) -> _Todo:
+    """Read, scan, judge and arrange; no plugin code runs, and nothing changes."""
+    operator = operator_layers()
+    locks = {
+        path: read_lock(path)
+        for config in (*operator, *configs)
+        if config.locked is not None and (path := config.beside(config.locked))
+    }
     installed = scan()
-    rules = policy(config, runtime.manager.is_blocked)
-    findings = [*installed.findings, *rules.unmatched(installed.has)]
-    return Report(arrange(config, rules, installed, locate), tuple(findings))
+    findings = dict.fromkeys(installed.findings)
+    records: dict[Identity, PluginRecord] = {}
+    published: dict[Identity, tuple[Published, ...]] = {}
+    policies = []
+    for config in configs:
+        rules = policy(
+            config,
+            operator,
+            locks,
+            blocked=runtime.manager.is_blocked,
+            unverified=lambda distribution, module: verify_record(
+                distribution, module, locate(module)
+            ),
+            digest=record_digest,
+        )
+        policies.append(rules)
+        part = arrange(config, rules, installed, locate, sys.modules.__contains__)
+        for record in part.records:
+            known = records.setdefault(record.identity, record)
+            if known.state == "denied":  # by another conf alone
+                records[record.identity] = record
+        published.update(part.published)
+        findings.update(dict.fromkeys(rules.unmatched(installed.has)))
+    everything = replace(
+        policies[0],
+        layers=(
+            *policies[0].layers[: len(operator)],
+            *(each.layers[-1] for each in policies),
+        ),
+    )
+    return _Todo(
+        plan=Plan(tuple(records.values()), published),
+        policy=everything,
+        installed=installed,
+        findings=tuple(findings),
+        prefer=[layer.prefer for layer in everything.layers if layer.prefer],
+        probe_seconds=next(
+            (each.probe for each in (*operator, *configs) if each.probe is not None), None
+        ),
+        strict=any(config.on_error == "strict" for config in configs),
+    )
+
+
+def _carry_out(
+    runtime: Runtime, todo: _Todo, removed: Mapping[Identity, PluginRecord] | None = None
+) -> Report:
+    """Import, work out who provides what, and publish it: the only part that changes anything."""
+    if runtime.attempted:
+        # A plugin that was repaired since may have new files in folders that were listed before.
+        importlib.invalidate_caches()
+    runtime.attempted = True
+    outcome = load(
+        todo.plan,
+        runtime.book,
+        runtime.manager,
+        runtime.versions,
+        probe_seconds=todo.probe_seconds,
+    )
+    gone = removed or {}
+    with runtime.lock:
+        resolution = runtime.registry.resolve(
+            outcome.records,
+            outcome.loaded,
+            todo.prefer,
+            deferred=_deferrals(runtime, todo, outcome.records),
+            removed=gone.keys(),
+        )
+        resolution.add_missing(
+            todo.policy.missing(resolution.snapshot.records.values(), todo.installed.find)
+        )
+        findings = (
+            *todo.findings,
+            *outcome.findings,
+            *resolution.findings,
+            *_idle_preferences(todo.prefer, todo.installed, resolution),
+        )
+        report = Report((*resolution.records, *gone.values()), findings)
+        failed = todo.strict and bool(report.failures)
+        if not failed:
+            _commit(runtime, resolution, findings)
+    if failed:
+        raise _load_error(report)
+    _log(report)
+    return report
+
+
+def _deferrals(
+    runtime: Runtime, todo: _Todo, records: Iterable[PluginRecord]
+) -> tuple[Deferred, ...]:
+    return tuple(
+        Deferred(
+            record,
+            todo.plan.published.get(record.identity, ()),
+            partial(_load_deferred, runtime, record.identity, todo.prefer, todo.probe_seconds),
+        )
+        for record in records
+        if record.state == "deferred"
+    )
+
+
+def _load_deferred(
+    runtime: Runtime, identity: Identity, prefer: Preferences, probe_seconds: float | None
+) -> None:
+    """Import and register a deferred plugin, for the call that needs it.
+
+    Raises:
+        PluginLoadError: It failed; calls do not try it again.
+    """
+    registry = runtime.registry
+    waiting = registry.snapshot.deferred.get(identity)
+    if waiting is None:
+        return
+    module = waiting.record.module
+    if module in modules_being_imported():
+        error = ImportError(f"{module} is called in the middle of its own import", name=module)
+        raise not_loaded(replace(waiting.record, state="failed", error=error))
+    with runtime.turn(module):
+        standing = registry.snapshot.deferred
+        if identity not in standing:  # another thread did it, or it was unloaded
+            return
+        outcome = load(
+            Plan(
+                tuple(entry.record for entry in standing.values()),
+                {each: entry.published for each, entry in standing.items()},
+                frozenset(i for i, entry in standing.items() if entry.record.module == module),
+            ),
+            runtime.book,
+            runtime.manager,
+            runtime.versions,
+            probe_seconds=probe_seconds,
+        )
+        with runtime.lock:
+            if identity not in registry.snapshot.deferred:
+                return
+            resolution = registry.resolve(
+                [record for record in outcome.records if record.state != "deferred"],
+                outcome.loaded,
+                prefer,
+                demanded=True,
+            )
+            findings = (*outcome.findings, *resolution.findings)
+            _commit(runtime, resolution, findings)
+        report = Report(tuple(resolution.records), findings)
+        _log(report)
+        for record in report.plugins:
+            if record.identity == identity and record.state == "failed":
+                raise not_loaded(record)
+
+
+def _foreseen(runtime: Runtime, todo: _Todo) -> list[PluginRecord]:
+    """The plan's records with the conflicts and shadows that published keys foretell."""
+    told = [
+        Deferred(
+            replace(record, state="deferred", file=record.file or locate(record.module)),
+            todo.plan.published[record.identity],
+            lambda: None,
+        )
+        for record in todo.plan.records
+        if record.state in ("planned", "deferred") and record.identity in todo.plan.published
+    ]
+    with runtime.lock:
+        resolution = runtime.registry.resolve(
+            [entry.record for entry in told], [], todo.prefer, deferred=told
+        )
+    foreseen = {record.identity: record for record in resolution.records}
+    records = []
+    for record in todo.plan.records:
+        known = foreseen.get(record.identity)
+        if known is None:
+            known = replace(record, file=record.file or locate(record.module))
+        elif known.state == "deferred":
+            known = replace(known, state=record.state, reason=record.reason)
+        records.append(known)
+    return records
+
+
+def _differs(record: PluginRecord, before: PluginRecord) -> bool:
+    """Whether an operator would call it a change."""
+    errors = [None if each.error is None else safe_text(each.error) for each in (record, before)]
+    return errors[0] != errors[1] or any(
+        getattr(record, name) != getattr(before, name)
+        for name in ("state", "version", "origin", "provides", "reason")
+    )
 
 
 def unload_all(runtime: Runtime) -> None:
     """Empty the registry; see `aimm_plugins.unload_all`."""
     with runtime.lock:
+        runtime.confs.clear()
         modules = [record.module for record in runtime.registry.snapshot.records.values()]
         modules += [provider.plugin for provider in runtime.registry.providers().values()]
         runtime.registry.clear()
@@ -98,12 +380,15 @@ def _commit(runtime: Runtime, resolution: Resolution, findings: Iterable[Finding
     except BaseException:
         runtime.remove_modules(added)
         raise
+    runtime.remove_modules(resolution.dropped)
 
 
-def _idle_preferences(config: Config, installed: Scan, resolution: Resolution) -> list[Finding]:
+def _idle_preferences(
+    prefer: Preferences, installed: Scan, resolution: Resolution
+) -> list[Finding]:
     """`prefer` rules that name nobody who provides the key: mostly typos."""
     findings = []
-    for rule, wanted in config.prefer.items():
+    for rule, (wanted, place) in (item for layer in prefer for item in layer.items()):
         action, colon, key = rule.partition(":")
         candidates = [
             provider
@@ -122,7 +407,7 @@ def _idle_preferences(config: Config, installed: Scan, resolution: Resolution) -
                 code="rule-matches-nothing",
                 subject=f"prefer {rule}: {wanted}",
                 message=f"{wanted} does not provide {rule}",
-                place=config.where("prefer", rule),
+                place=place,
                 remedy="Correct the key or the name, or remove the rule."
                 if installed.has(wanted)
                 else "No distribution of this name is installed; correct it, or remove the rule.",
@@ -135,7 +420,7 @@ def _load_error(report: Report) -> PluginLoadError:
     """The error of a strict call: nothing of it stays registered."""
     records = tuple(
         record
-        if record.state == "denied"
+        if record.state in ("denied", "missing")
         else replace(record, state="failed", provides=())
         if record.error is not None
         else replace(
@@ -161,21 +446,28 @@ def _load_error(report: Report) -> PluginLoadError:
 
 
 def _line(record: PluginRecord) -> str:
-    from aimm_plugins._report import safe_text
-
-    text = safe_text(record.error) if record.error is not None else ""
-    kind = type(record.error).__name__
-    return f"  {record.provenance}\n    {kind}: " + text.replace("\n", "\n    ")
+    text = described(record.error) if record.error is not None else str(record.reason)
+    return printable(f"  {record.provenance}\n    " + text.replace("\n", "\n    "))
 
 
 def _log(report: Report) -> None:
-    """One line a plugin, in the report's words."""
-    for record in report.plugins:
-        if record.error is not None:
-            _LOG.error("plugin %s: %s", record.state, _line(record).strip(), exc_info=record.error)
-        elif record.state == "loaded":
-            _LOG.info("plugin loaded: %s", record.provenance)
-        else:
-            _LOG.info("plugin %s: %s: %s", record.state, record.provenance, record.reason)
-    for finding in report.findings:
-        _LOG.warning("%s", finding)
+    """One line a plugin, in the report's words.
+
+    Where logging itself fails, by a plugin's handler or a closed stream, there is nobody to tell,
+    and the report still has it all.
+    """
+    try:
+        for record in report.plugins:
+            if record.error is not None:
+                line = f"plugin {record.state}: {_line(record).strip()}"
+                _LOG.error("%s", line, exc_info=record.error)
+            elif record.state == "loaded":
+                _LOG.info("plugin loaded: %s", record.provenance)
+            else:
+                _LOG.info("plugin %s: %s: %s", record.state, record.provenance, record.reason)
+        for finding in report.findings:
+            _LOG.warning("%s", finding)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        return

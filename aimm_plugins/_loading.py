@@ -13,75 +13,192 @@ import io
 import logging
 import pickle
 import sys
-import time
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import MutableMapping
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from time import perf_counter
 from types import FunctionType
 from typing import Any
 
 from aimm_plugins._declarations import Book, importing
 from aimm_plugins._hooks import PluginManager
+from aimm_plugins._plan import Plan
 from aimm_plugins._provenance import Provenance
-from aimm_plugins._registry import Loaded
-from aimm_plugins._report import PluginRecord, safe_text
+from aimm_plugins._report import Finding, PluginRecord, described, type_name
+from aimm_plugins._resolution import Loaded
+from aimm_plugins._side_effects import changes, observe
 from aimm_plugins.errors import DeclarationError, PluginImportError
 
 _LOG = logging.getLogger("aimm_plugins")
 
+Versions = MutableMapping[str, tuple[str | None, str | None]]
+"""By plugin module: the distribution and version that were installed when it was imported."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a plan's imports.
+
+    Attributes:
+        records: The accounts, in order: `failed` where the import or the object was no good.
+        loaded: The plugins whose modules are imported and sound.
+        findings: What failed imports changed of the process.
+    """
+
+    records: list[PluginRecord] = field(default_factory=list)
+    loaded: list[Loaded] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
 
 def load(
-    records: Iterable[PluginRecord], book: Book, manager: PluginManager
-) -> tuple[list[PluginRecord], list[Loaded]]:
+    plan: Plan,
+    book: Book,
+    manager: PluginManager,
+    versions: Versions,
+    *,
+    probe_seconds: float | None = None,
+) -> Outcome:
     """Import what is planned; every plugin is tried, whatever the others do.
 
+    A deferred plugin whose module another one has imported meanwhile is loaded too, since nothing
+    is left to wait for.
+
     Args:
-        records: The plan, in order.
+        plan: What is to be done, in order.
         book: Where the modules declare.
         manager: Judges their hookimpls.
-
-    Returns:
-        The records, `failed` where the import or the object was no good, and what was loaded.
+        versions: What was installed when a module was imported; kept up to date here.
+        probe_seconds: Time for importing each module in a child process first; `None` for none.
 
     Raises:
         KeyboardInterrupt: Passed through; nothing was registered.
     """
-    accounts: list[PluginRecord] = []
-    loaded: list[Loaded] = []
-    for record in records:
-        if record.state != "planned":
-            accounts.append(record)
-            continue
-        present = record.module in sys.modules
-        begin = time.perf_counter()
-        try:
-            with importing(record.module):
-                module = importlib.import_module(record.module)
-            seconds = None if present else time.perf_counter() - begin
-            manager.check(module)
-            target = _target(module, record, book)
-        except KeyboardInterrupt:
-            book.sweep()
-            raise
-        except BaseException as error:  # sys.exit(), CancelledError and the like end no host
-            book.sweep()
-            seconds = None if present else time.perf_counter() - begin
-            failed = replace(
-                record,
-                state="failed",
-                error=as_member(error, record.provenance),
-                import_seconds=seconds,
+    outcome = Outcome()
+    for wait in (False, True):
+        for record in plan.records:
+            now = record.state == "planned" or record.identity in plan.demanded
+            if now is wait:
+                continue
+            if now or (record.state == "deferred" and _is_imported(record.module)):
+                _load(record, plan, book, manager, versions, probe_seconds, outcome)
+            else:
+                outcome.records.append(record)
+    places = {record.identity: place for place, record in enumerate(plan.records)}
+    outcome.records.sort(key=lambda record: places[record.identity])
+    outcome.loaded.sort(key=lambda entry: places[entry.record.identity])
+    return outcome
+
+
+def _is_imported(module: str) -> bool:
+    """Whether a module is imported to its end."""
+    found = sys.modules.get(module)
+    if found is None:
+        return False
+    try:
+        return not getattr(getattr(found, "__spec__", None), "_initializing", False)
+    except Exception:  # an object of a stranger's in place of a module
+        return True
+
+
+def _load(
+    record: PluginRecord,
+    plan: Plan,
+    book: Book,
+    manager: PluginManager,
+    versions: Versions,
+    probe_seconds: float | None,
+    outcome: Outcome,
+) -> None:
+    present = record.module in sys.modules
+    was_deferred = record.state == "deferred"
+    before = observe()
+    count = len(sys.modules)
+    begin = perf_counter()
+    try:
+        if probe_seconds is not None and not present:
+            from aimm_plugins._probe import probe
+
+            probe(record.module, probe_seconds)
+            begin = perf_counter()
+        with importing(record.module):
+            module = importlib.import_module(record.module)
+        if not _is_imported(record.module):
+            raise ImportError(
+                f"{record.module} is still being imported: it is loaded by its own import",
+                name=record.module,
             )
-            accounts.append(failed)
-            continue
+        record = _timed(record, present, begin, count)
+        book.settle()
+        manager.check(module)
+        target = _target(module, record, book)
         file = getattr(module, "__file__", None)
-        record = replace(
-            record,
-            import_seconds=seconds,
-            file=file if isinstance(file, str) else record.file,
+    except KeyboardInterrupt:
+        book.sweep()
+        raise
+    except BaseException as error:  # sys.exit(), CancelledError and the like end no host
+        book.sweep()
+        outcome.records.append(
+            replace(
+                record if record.import_seconds else _timed(record, present, begin, count),
+                state="failed",
+                provides=(),
+                reason=None,
+                error=as_member(error, record.provenance),
+            )
         )
-        accounts.append(record)
-        loaded.append(Loaded(record, target))
-    return accounts, loaded
+        side_effects = changes(before)
+        if side_effects:
+            outcome.findings.append(
+                Finding(
+                    code="side-effects",
+                    subject=str(record.provenance),
+                    message="its failed import left behind: " + "; ".join(side_effects),
+                    place=record.file,
+                    remedy="Nothing of it was undone, since others may have come to need it.",
+                )
+            )
+        return
+    record = replace(
+        record,
+        state="planned",
+        reason=None if was_deferred else record.reason,
+        file=file if isinstance(file, str) else record.file,
+    )
+    record = _running_version(record, present, versions)
+    outcome.records.append(record)
+    outcome.loaded.append(
+        Loaded(record, target, plan.published.get(record.identity, ()), lazily=was_deferred)
+    )
+
+
+def _timed(record: PluginRecord, present: bool, begin: float, count: int) -> PluginRecord:
+    """The record with the account of an import that has just ended."""
+    if present:
+        return record
+    seconds = perf_counter() - begin
+    imports: dict[str, int] = {}
+    # `sys.modules` keeps the order of insertion, so the new ones stand at its end. Copied first:
+    # another thread may be importing.
+    new = max(len(sys.modules) - count, 0)
+    for name in reversed(list(islice(reversed(sys.modules.copy()), new))):
+        top = name.partition(".")[0]
+        imports[top] = imports.get(top, 0) + 1
+    return replace(record, import_seconds=seconds, imports=tuple(imports.items()))
+
+
+def _running_version(record: PluginRecord, present: bool, versions: Versions) -> PluginRecord:
+    """The record with the version that was installed when its module was imported."""
+    now = (record.distribution, record.version)
+    then = versions.get(record.module, now) if present else now
+    if then[0] != now[0] or then[1] == now[1]:
+        versions[record.module] = now
+        return record
+    return replace(
+        record,
+        version=then[1],
+        reason=f"{record.distribution} {record.version} is installed by now, and {then[1]} was "
+        "imported: a restart is needed",
+    )
 
 
 def _target(module: object, record: PluginRecord, book: Book) -> object | None:
@@ -116,11 +233,13 @@ def as_member(error: BaseException, provenance: Provenance) -> Exception:
         try:
             if text not in getattr(error, "__notes__", ()):
                 error.add_note(text)
-        except Exception:  # a stranger's exception may forbid it
-            _LOG.debug("no note could be added to %s", type(error).__name__)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # a stranger's exception may forbid it, in any way
+            _LOG.debug("no note could be added to %s", type_name(error))
         return error
     carrier = PluginImportError(
-        f"{provenance} failed at import: {type(error).__name__}: {safe_text(error)}",
+        f"{provenance} failed at import: {described(error)}",
         name=provenance.module,
         path=provenance.file,
     )

@@ -112,7 +112,7 @@ def _declare_model(
                 method=action if action in ("fit", "predict", "serialize") else None,
                 module=site.module,
                 body=site.body,
-                importer=current_importer(),
+                importer=current_importer(site.body),
                 file=site.file,
                 line=site.line,
                 state_cb_arg_name=state_cb_arg_name if action in takers else None,

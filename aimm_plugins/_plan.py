@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from aimm_plugins._config import Config
-from aimm_plugins._discovery import Candidate, Distribution, Scan
+from aimm_plugins._discovery import Candidate, Published, Scan
+from aimm_plugins._distribution import Distribution
 from aimm_plugins._policy import Policy
-from aimm_plugins._report import PluginRecord
+from aimm_plugins._report import Identity, PluginRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The steps of a call.
+
+    Attributes:
+        records: A record for each plugin, `planned`, `deferred` or `denied`, in order.
+        published: The keys that a plugin's metadata tells, where it tells any.
+        demanded: Deferred plugins that a call needs now.
+    """
+
+    records: tuple[PluginRecord, ...] = ()
+    published: Mapping[Identity, tuple[Published, ...]] = field(default_factory=dict)
+    demanded: frozenset[Identity] = frozenset()
 
 
 def arrange(
-    config: Config, policy: Policy, scan: Scan, locate: Callable[[str], str | None]
-) -> tuple[PluginRecord, ...]:
+    config: Config,
+    policy: Policy,
+    scan: Scan,
+    locate: Callable[[str], str | None],
+    imported: Callable[[str], bool],
+) -> Plan:
     """A record for each plugin: config names in their order, then entry points.
 
     A name that stands twice is one plugin. Entry points come sorted by distribution and name, so
@@ -21,49 +41,56 @@ def arrange(
 
     Args:
         config: A conf that was read.
-        policy: Its rules.
+        policy: Its rules and the operator's.
         scan: What is installed.
         locate: Finds a module's file without importing anything.
-
-    Returns:
-        Records in state `planned` or `denied`.
+        imported: Tells whether a module is imported already; such a one is never deferred.
     """
-    records = []
+    steps: list[tuple[PluginRecord, Distribution | None, tuple[Published, ...]]] = []
     for index, name in enumerate(config.names):
         if name in config.names[:index]:
             continue
         file = locate(name)
-        records.append(
-            _judged(
-                policy,
-                PluginRecord(
-                    name=name,
-                    source="config",
-                    module=name,
-                    config_place=config.where("names", index),
-                    file=file,
-                ),
-                scan.owner(name, file),
-            )
+        record = PluginRecord(
+            name=name,
+            source="config",
+            module=name,
+            config_place=config.where("names", index),
+            file=file,
         )
-    if config.entry_points.enabled:
-        records += [_of_candidate(policy, candidate) for candidate in scan.candidates]
-    return tuple(records)
+        owner = scan.owner(name, file)
+        steps.append((record, owner, scan.keys_of((owner.name, name)) if owner else ()))
+    if policy.disabled_place is None:
+        steps += [
+            (_of_candidate(each), each.distribution, scan.keys_of(each)) for each in scan.candidates
+        ]
+
+    records: list[PluginRecord] = []
+    published: dict[Identity, tuple[Published, ...]] = {}
+    for record, distribution, keys in steps:
+        owners = () if policy.idle else scan.owners(record.module, locate)
+        record = _judged(policy, record, distribution, owners)
+        if keys and record.state != "denied":
+            published[record.identity] = keys
+        records.append(_timed(config, record, keys, imported))
+    return Plan(tuple(records), published)
 
 
-def _of_candidate(policy: Policy, candidate: Candidate) -> PluginRecord:
-    record = PluginRecord(
+def _of_candidate(candidate: Candidate) -> PluginRecord:
+    return PluginRecord(
         name=candidate.name,
         source="entry_point",
         module=candidate.module,
         attribute=candidate.attribute,
         entry_point=f"{candidate.name} = {candidate.value}",
     )
-    return _judged(policy, record, candidate.distribution)
 
 
 def _judged(
-    policy: Policy, record: PluginRecord, distribution: Distribution | None
+    policy: Policy,
+    record: PluginRecord,
+    distribution: Distribution | None,
+    owners: tuple[Distribution, ...],
 ) -> PluginRecord:
     if distribution is not None:
         record = replace(
@@ -72,5 +99,30 @@ def _judged(
             version=distribution.version,
             origin=distribution.origin,
         )
-    reason = policy.denial(record.module, distribution)
+    reason = policy.denial(record.module, distribution, owners)
     return record if reason is None else replace(record, state="denied", reason=reason)
+
+
+def _timed(
+    config: Config,
+    record: PluginRecord,
+    keys: tuple[Published, ...],
+    imported: Callable[[str], bool],
+) -> PluginRecord:
+    """When the plugin is imported: at once, or by the first call that needs it."""
+    if record.state == "denied":
+        return record
+    record = replace(record, provides=tuple(sorted((each.action, each.key) for each in keys)))
+    if config.load != "lazy" or imported(record.module):
+        return record
+    if not keys:
+        return replace(
+            record,
+            reason=f"load: lazy ({config.where('load')}), but it publishes no keys, and so is "
+            "imported at once",
+        )
+    return replace(
+        record,
+        state="deferred",
+        reason=f"load: lazy ({config.where('load')}): imported by the first call that needs it",
+    )

@@ -9,6 +9,9 @@ from typing import Any, Literal
 from aimm_plugins._actions import Action
 from aimm_plugins._provenance import Provenance
 
+Identity = tuple[str, str, str, str | None, str | None]
+"""What makes two records one plugin's: source, name, module, attribute, distribution."""
+
 Source = Literal["config", "entry_point"]
 Origin = Literal["index", "local", "url", "vcs", "editable", "unknown"]
 State = Literal[
@@ -44,7 +47,7 @@ class Finding:
 
     def __str__(self) -> str:
         place = f" ({self.place})" if self.place else ""
-        remedy = f" {self.remedy}" if self.remedy else ""
+        remedy = f". {self.remedy}" if self.remedy else ""
         return f"{self.code}: {self.subject}: {self.message}{place}{remedy}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -74,7 +77,10 @@ class PluginRecord:
         provides: The (action, key) pairs that calls reach it by, sorted.
         error: What went wrong. A `loaded` plugin may have one: it lost a key to a conflict.
         reason: The rule, with its place, behind a state other than `loaded`.
-        import_seconds: Wall time of its import in seconds; `None` where nothing was imported.
+        import_seconds: Wall time of its import in seconds, with all that it imported; `None` where
+            nothing was imported.
+        imports: How many modules its import brought into the process, by top-level name, in the
+            order of the import. What an earlier plugin imported counts there alone.
         entry_point: The metadata line, `name = value`.
         config_place: Where a conf names it.
         file: Source file, where known.
@@ -92,6 +98,7 @@ class PluginRecord:
     error: BaseException | None = field(default=None, compare=False)
     reason: str | None = None
     import_seconds: float | None = field(default=None, compare=False)
+    imports: tuple[tuple[str, int], ...] = field(default=(), compare=False)
     entry_point: str | None = None
     config_place: str | None = None
     file: str | None = None
@@ -109,15 +116,15 @@ class PluginRecord:
         )
 
     @property
-    def identity(self) -> tuple[str, str, str, str | None]:
+    def identity(self) -> Identity:
         """What makes two records the account of one plugin."""
-        return (self.source, self.name, self.module, self.attribute)
+        return (self.source, self.name, self.module, self.attribute, self.distribution)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-serializable, as in `schemas/report.yaml`."""
         error = None
         if self.error is not None:
-            error = {"type": type(self.error).__name__, "message": safe_text(self.error)}
+            error = {"type": type_name(self.error), "message": safe_text(self.error)}
         return {
             "name": self.name,
             "source": self.source,
@@ -130,7 +137,9 @@ class PluginRecord:
             "error": error,
             "reason": self.reason,
             "import_seconds": self.import_seconds,
+            "imports": dict(self.imports),
             "entry_point": self.entry_point,
+            "config_place": self.config_place,
             "file": self.file,
         }
 
@@ -162,11 +171,14 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-serializable; `schemas/report.yaml` describes it."""
-        return {
-            "ok": self.ok,
-            "plugins": [record.to_dict() for record in self.plugins],
-            "findings": [finding.to_dict() for finding in self.findings],
-        }
+        told: dict[str, Any] = _printable(
+            {
+                "ok": self.ok,
+                "plugins": [record.to_dict() for record in self.plugins],
+                "findings": [finding.to_dict() for finding in self.findings],
+            }
+        )
+        return told
 
     def __str__(self) -> str:
         if not self.plugins and not self.findings:
@@ -183,20 +195,45 @@ class Report:
             if record.reason:
                 lines.append(f"    reason: {record.reason}")
             if record.error is not None:
-                text = f"{type(record.error).__name__}: {safe_text(record.error)}"
-                lines.append("    error: " + text.replace("\n", "\n    "))
+                lines.append("    error: " + described(record.error).replace("\n", "\n    "))
         lines += [f"finding  {finding}" for finding in self.findings]
-        return "\n".join(lines)
+        return printable("\n".join(lines))
 
 
 def safe_text(error: BaseException) -> str:
-    """`str(error)`, or the name of its class where its own `__str__` raises."""
+    """`str(error)`, or the name of its class where its own `__str__` raises; can be encoded."""
     try:
-        return str(error)
+        return printable(str(error))
     except KeyboardInterrupt:
         raise
     except BaseException:  # whatever a stranger's __str__ does, the report must be written
-        return f"<unprintable {type(error).__name__}>"
+        return f"<unprintable {type_name(error)}>"
+
+
+def type_name(value: object) -> str:
+    """Name of a value's class, also where the class's own metaclass does not want to tell."""
+    name = type.__dict__["__name__"].__get__(type(value))
+    return printable(str.__str__(name))
+
+
+def described(error: BaseException) -> str:
+    """`ValueError: its text`."""
+    return f"{type_name(error)}: {safe_text(error)}"
+
+
+def printable(text: str) -> str:
+    """The text with what UTF-8 cannot hold written as escapes; it has to get out of here."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {_printable(key): _printable(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_printable(each) for each in value]
+    return value
 
 
 def _aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:

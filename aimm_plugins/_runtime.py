@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from aimm_plugins._declarations import BOOK, Book
+from aimm_plugins._declarations import BOOK, Book, modules_being_imported
 from aimm_plugins._dispatch import Dispatcher
 from aimm_plugins._hooks import PluginManager
 from aimm_plugins._registry import Registry
+
+if TYPE_CHECKING:
+    from aimm_plugins._config import Config
 
 
 class Runtime:
@@ -16,9 +24,18 @@ class Runtime:
     Args:
         book: Where decorators write. Only one runtime at a time can be told at once of what is
             declared by hand: the one made last for a book.
+
+    Attributes:
+        confs: What was initialized so far and not unloaded, for `refresh`.
+        versions: By plugin module, the distribution and version that it was imported from.
+        attempted: Whether anything was ever loaded, so that finders may have stale listings.
     """
 
     def __init__(self, book: Book) -> None:
+        self.confs: list[Config] = []
+        self.versions: dict[str, tuple[str | None, str | None]] = {}
+        self.attempted = False
+        self._turns: dict[str, threading.RLock] = {}
         self.book = book
         self.lock = book.lock
         self.registry = Registry(book)
@@ -27,6 +44,24 @@ class Runtime:
         self._quiet = False
         self.manager.observe(self.dispatcher.invalidate, self._registered, self._unregistered)
         book.connect(self.registry.declared)
+
+    @contextmanager
+    def turn(self, module: str) -> Generator[None]:
+        """Hold the right to load a deferred plugin; other threads wait for its outcome.
+
+        A thread in the middle of an import does not wait: the modules that it has locked may be
+        what the first thread waits for. Python finds such a circle among its own locks, and could
+        not with one of ours in it.
+        """
+        if modules_being_imported():
+            yield
+            return
+        with self._turns.setdefault(module, threading.RLock()):
+            yield
+
+    def after_fork(self) -> None:
+        """Forget the turns of threads that do not exist in a forked child."""
+        self._turns = {}
 
     def set_modules(self, modules: list[str]) -> list[str]:
         """Register plugin modules with the plugin manager, without their declarations.
@@ -82,3 +117,6 @@ class Runtime:
 
 RUNTIME = Runtime(BOOK)
 """The process's runtime, which the public functions use."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=RUNTIME.after_fork)

@@ -78,3 +78,8 @@ def install(site: Path) -> Callable[..., Path]:
 def names(*modules: str, **more: object) -> dict[str, object]:
     """A conf that names modules and leaves installed entry points alone."""
     return {"names": list(modules), "entry_points": {"enabled": False}, **more}
+
+
+def record_of(report: aimm_plugins.Report, name: str) -> aimm_plugins.PluginRecord:
+    """The record of a plugin by its name."""
+    return next(record for record in report.plugins if record.name == name)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.machinery
+import importlib.util
 import os
 import sys
 import zipfile
 from importlib.abc import MetaPathFinder
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -269,6 +272,7 @@ def test_owner_by_editable_folder(site, install, tmp_path, monkeypatch):
     source.mkdir()
     (source / "mod_ed.py").write_text("")
     monkeypatch.syspath_prepend(source)
+    (site / "_ed_dist.pth").write_text(str(source))
     install("ed-dist", direct_url={"url": source.as_uri(), "dir_info": {"editable": True}})
     assert owner_of("mod_ed", site, source) == "ed-dist"
 
@@ -306,3 +310,253 @@ def test_locate_survives_a_finder_that_raises(monkeypatch, site):
     (site / "mod_f.py").write_text("")
     monkeypatch.setattr(sys, "meta_path", [Finder(list), *sys.meta_path])
     assert locate("mod_f") == str(site / "mod_f.py")
+
+
+def test_file_names_without_a_version_are_names(tmp_path):
+    for name in ("bare.dist-info", "flat.egg-info", "x.egg-1.0.dist-info"):
+        (tmp_path / name).mkdir()
+    assert {each.key for each in scan([str(tmp_path)]).distributions()} == {"bare", "flat", "x-egg"}
+
+
+def test_odd_case_goes_by_the_stated_name(tmp_path):
+    info = tmp_path / "Odd-1.0.Dist-Info"
+    info.mkdir()
+    (info / "METADATA").write_text("Name: Stated\nVersion: 1.0\n")
+    assert [each.name for each in scan([str(tmp_path)]).distributions()] == ["Stated"]
+
+
+def test_metadata_without_a_metadata_file_hides_nothing(tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    (write_dist_info(one, "dist", entry_points={"a": "stale"}) / "METADATA").unlink()
+    write_dist_info(two, "dist", "2.0", entry_points={"b": "fresh"})
+    assert found(one, two) == [("dist", "b", "fresh")]
+    assert codes(one, two) == ["hidden-distribution"]
+
+
+def test_double_in_one_folder_is_said_and_one_counts(folder):
+    write_dist_info(folder, "dist", "1.0", entry_points={"a": "m"})
+    write_dist_info(folder, "Dist", "2.0", entry_points={"a": "m"})
+    assert [name for _, name, _ in found(folder)] == ["a"]
+    assert codes(folder) == ["double-distribution"]
+
+
+def test_empty_shell_in_the_same_folder_does_not_count(folder):
+    (write_dist_info(folder, "dist", "1.0", entry_points={"a": "stale"}) / "METADATA").unlink()
+    write_dist_info(folder, "dist", "2.0", entry_points={"b": "fresh"})
+    assert found(folder) == [("dist", "b", "fresh")]
+
+
+def test_leftover_of_an_uninstall_is_passed_over(folder):
+    write_dist_info(folder, "~ist", entry_points={"a": "m"})
+    assert found(folder) == []
+    assert codes(folder) == ["stale-metadata"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_named_pipe_does_not_block(folder):
+    os.mkfifo(write_dist_info(folder, "pipe") / "entry_points.txt")
+    write_dist_info(folder, "good", entry_points={"a": "m"})
+    assert found(folder) == [("good", "a", "m")]
+    assert codes(folder) == ["broken-metadata"]
+
+
+def test_path_object_on_the_path_is_a_finding(folder):
+    assert [each.code for each in scan([folder, None]).findings] == ["odd-path-item"]
+
+
+def test_folder_that_is_a_loop_is_a_finding(tmp_path):
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    assert codes(loop) == ["unreadable-folder"]
+
+
+def test_zip_first_on_the_path_hides_a_folder(tmp_path, folder):
+    path = tmp_path / "wheel.zip"
+    with zipfile.ZipFile(path, "w") as stream:
+        stream.writestr("dist-1.0.dist-info/METADATA", "Name: dist\nVersion: 1.0\n")
+        stream.writestr("dist-1.0.dist-info/entry_points.txt", "[aimm.plugins]\na = m\n")
+    write_dist_info(folder, "dist", "2.0", entry_points={"b": "n"})
+    assert found(path, folder) == [("dist", "a", "m")]
+    assert found(folder, path) == [("dist", "b", "n")]
+
+
+class Exiting:
+    def __getattr__(self, name):
+        raise SystemExit(f"no {name}")
+
+
+def test_finder_that_exits_ends_nobody(monkeypatch):
+    def distributions():
+        yield Exiting()
+        raise SystemExit("bye")
+
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Finder(distributions), Exiting()])
+    broken = [each.message for each in scan().findings if each.code == "broken-finder"]
+    assert broken == ["cannot list its distributions: SystemExit: bye"]
+
+
+def test_editable_install_seen_through_its_egg_info_is_editable(tmp_path, folder):
+    source = tmp_path / "source"
+    info = source / "dist.egg-info"
+    info.mkdir(parents=True)
+    (info / "PKG-INFO").write_text("Name: dist\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[aimm.plugins]\na = m\n")
+    write_dist_info(
+        folder, "dist", direct_url={"url": source.as_uri(), "dir_info": {"editable": True}}
+    )
+    (candidate,) = scan([str(source), str(folder)]).candidates
+    assert candidate.distribution.origin == "editable"
+
+
+PUBLISHED = "[aimm.plugins]\nx = pkg\n[aimm.plugins.fit]\n"
+
+
+def keys(folder: Path, text: str) -> list[tuple[str, str, str, str]]:
+    write_dist_info(folder, "dist", entry_points=text)
+    return [
+        (each.action, each.key, each.module, each.attribute)
+        for each in scan([str(folder)]).published
+    ]
+
+
+def test_published_keys_are_read(folder):
+    text = (
+        PUBLISHED
+        + "my model = pkg.a:f [extra]\na:b=pkg:C.run\n[aimm.plugins.predict]\niris.svc = pkg:p\n"
+    )
+    assert keys(folder, text) == [
+        ("fit", "a:b", "pkg", "C.run"),
+        ("fit", "my model", "pkg.a", "f"),
+        ("predict", "iris.svc", "pkg", "p"),
+    ]
+    place = scan([str(folder)]).published[0].place
+    assert place == str(folder / "dist-1.0.dist-info" / "entry_points.txt:5")
+
+
+def test_published_key_without_a_function_is_a_finding(folder):
+    assert keys(folder, PUBLISHED + "k = pkg\nok = pkg:f\n") == [("fit", "ok", "pkg", "f")]
+    assert codes(folder) == ["broken-entry-point"]
+
+
+def test_group_of_no_action_is_a_finding_with_the_nearest(folder):
+    assert keys(folder, "[aimm.plugins]\nx = pkg\n[aimm.plugins.predic]\nk = pkg:f\n") == []
+    (finding,) = scan([str(folder)]).findings
+    assert finding.code == "unknown-action-group"
+    assert finding.remedy == "Did you mean [aimm.plugins.predict]?"
+
+
+def keys_by_plugin(folder: Path, text: str) -> dict[str, list[str]]:
+    write_dist_info(folder, "dist", entry_points=text)
+    installed = scan([str(folder)])
+    return {
+        each.name: [key.key for key in installed.keys_of(each)] for each in installed.candidates
+    }
+
+
+def test_keys_belong_to_the_nearest_plugin_module(folder):
+    text = "[aimm.plugins]\nx = pkg\ny = pkg.sub\n[aimm.plugins.fit]\na = pkg:f\nb = pkg.sub.m:f\nc = pkg.subs:f\n"
+    assert keys_by_plugin(folder, text) == {"x": ["a", "c"], "y": ["b"]}
+    assert codes(folder) == []
+
+
+def test_only_plugin_of_a_distribution_has_all_its_keys(folder):
+    assert keys_by_plugin(folder, PUBLISHED + "a = elsewhere:f\n") == {"x": ["a"]}
+    assert codes(folder) == []
+
+
+def test_plugin_of_one_object_has_the_keys_of_that_object(folder):
+    text = "[aimm.plugins]\nx = pkg:C\ny = pkg:D\n[aimm.plugins.fit]\na = pkg:C\nb = pkg:C.f\nc = pkg:D\nd = pkg:Cx\n"
+    assert keys_by_plugin(folder, text) == {"x": ["a", "b"], "y": ["c"]}
+    assert codes(folder) == ["published-keys-without-plugin"]
+
+
+def test_keys_that_could_be_anyones_are_a_finding(folder):
+    text = "[aimm.plugins]\nx = pkg\ny = other\n[aimm.plugins.fit]\na = third:f\n"
+    assert keys_by_plugin(folder, text) == {"x": [], "y": []}
+    assert codes(folder) == ["published-keys-without-plugin"]
+
+
+def test_keys_of_a_module_that_a_conf_names(folder):
+    keys(folder, "[aimm.plugins.fit]\na = pkg.m:f\n")
+    installed = scan([str(folder)])
+    assert [each.key for each in installed.keys_of(("Dist", "pkg"))] == ["a"]
+    assert installed.keys_of(("other", "pkg")) == ()
+
+
+def test_owner_that_is_named_otherwise_is_found_by_an_index(site, install):
+    (site / "ns").mkdir()
+    for name in ("one", "two"):
+        (site / "ns" / f"{name}.py").write_text("")
+        install(f"dist-{name}", files=[f"ns/{name}.py"])
+    assert owner_of("ns.two", site) == "dist-two"
+
+
+def test_innermost_editable_folder_owns(site, install, tmp_path, monkeypatch):
+    inner = tmp_path / "repo" / "inner"
+    inner.mkdir(parents=True)
+    (inner / "mod_in.py").write_text("")
+    monkeypatch.syspath_prepend(inner)
+    (site / "a.pth").write_text(str(inner))
+    for name, root in (("a-outer", inner.parent), ("b-inner", inner)):
+        install(name, direct_url={"url": root.as_uri(), "dir_info": {"editable": True}})
+    assert owner_of("mod_in", site) == "b-inner"
+
+
+def test_owners_are_those_of_the_parents_too(site, install):
+    for name in ("par/__init__.py", "par/sub/__init__.py", "par/sub/mod.py"):
+        (site / name).parent.mkdir(exist_ok=True)
+        (site / name).write_text("raise SystemExit")
+    install("base", files=["par/__init__.py", "par/sub/__init__.py"])
+    install("addon", files=["par/sub/mod.py"])
+    owners = scan([str(site)]).owners("par.sub.mod", locate)
+    assert [each.name for each in owners] == ["addon", "base"]
+    assert "par" not in sys.modules
+
+
+def test_locate_does_not_run_a_lazily_loaded_module(site, monkeypatch):
+    (site / "mod_lazy.py").write_text("")
+    spec = importlib.util.find_spec("mod_lazy")
+    spec.loader = importlib.util.LazyLoader(spec.loader)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "mod_lazy", module)
+    spec.loader.exec_module(module)
+    assert locate("mod_lazy") == str(site / "mod_lazy.py")
+    # It becomes a plain module when it is run.
+    assert type(module) is not ModuleType
+
+
+def test_locate_goes_by_the_path_of_a_loaded_parent(site, tmp_path, monkeypatch):
+    (tmp_path / "moved").mkdir()
+    (tmp_path / "moved" / "mod.py").write_text("")
+    parent = ModuleType("parent_p")
+    parent.__path__ = [str(tmp_path / "moved")]
+    monkeypatch.setitem(sys.modules, "parent_p", parent)
+    assert locate("parent_p.mod") == str(tmp_path / "moved" / "mod.py")
+
+
+def test_locate_in_a_zip(tmp_path, monkeypatch):
+    path = tmp_path / "code.zip"
+    with zipfile.ZipFile(path, "w") as stream:
+        stream.writestr("zpkg/__init__.py", "raise SystemExit")
+        stream.writestr("zpkg/mod.py", "")
+    monkeypatch.syspath_prepend(path)
+    assert locate("zpkg.mod") == str(path / "zpkg" / "mod.py")
+
+
+def test_locate_an_extension_module(site):
+    file = site / f"mod_ext{importlib.machinery.EXTENSION_SUFFIXES[0]}"
+    file.write_bytes(b"")
+    assert locate("mod_ext") == str(file)
+
+
+@pytest.mark.parametrize("odd", [lambda: None, lambda: 5, Exiting], ids=["None", "5", "exits"])
+def test_locate_survives_odd_modules(monkeypatch, odd):
+    monkeypatch.setitem(sys.modules, "odd_m", odd())
+    assert locate("odd_m") is None
+    assert locate("odd_m.sub") is None
+
+
+def test_locate_survives_a_finder_that_exits(monkeypatch, site):
+    (site / "mod_x.py").write_text("")
+    monkeypatch.setattr(sys, "meta_path", [Exiting(), *sys.meta_path])
+    assert locate("mod_x") == str(site / "mod_x.py")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import io
+import os
 import sys
 import traceback
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import click
@@ -13,6 +16,8 @@ from aimm_plugins.errors import AimmPluginsError, ConfigError
 
 _VERBS = {
     "run": "Run a job: access data, make or load a model, fit, predict, save.",
+    "plan": "Show what initialize would do, and why, without importing any plugin.",
+    "freeze": "Print the freeze file of what a conf would load, for its key `locked`.",
     "list": "List installed plugins without importing them.",
     "schema": "Show a schema of the files that this package reads and writes.",
 }
@@ -75,34 +80,83 @@ def group(debug: bool) -> None:
 
 
 def main() -> NoReturn:
-    """Run the command line and exit: 0 done, 1 the answer is no, 2 wrong use or configuration."""
-    debug = "--debug" in sys.argv[1:]
-    sys.exit(_status(debug))
+    """Run the command line and exit: 0 done, 1 the answer is no, 2 wrong use or configuration.
+
+    130 where it is interrupted. The process is taken to be ours: its standard streams are made
+    safe to write to, whatever stands in for them.
+    """
+    _open_streams()
+    status = run(sys.argv[1:])
+    _end_stdout()
+    sys.exit(status)
 
 
-def _status(debug: bool) -> int:
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line in this process.
+
+    Args:
+        arguments: Without the program's name.
+
+    Returns:
+        The exit status. A message stands on stderr where it is not 0.
+    """
+    debug = "--debug" in arguments
     try:
-        status: Any = group.main(standalone_mode=False)
+        status: Any = group.main(list(arguments), prog_name="aimm-plugins", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return 2
     except click.Abort:
         return 130
+    except SystemExit as error:  # click's answer to a reader that went away
+        return error.code if isinstance(error.code, int) else 1
     except ConfigError as error:
-        return _say(error, 2, debug)
-    except AimmPluginsError as error:
-        return _say(error, 1, debug)
-    except BrokenPipeError:
-        # Whoever read our output has seen enough.
-        sys.stderr.close()
+        return _say(error, "Wrong configuration", 2, debug)
+    except (AimmPluginsError, OSError) as error:
+        return _say(error, "Error", 1, debug)
+    except Exception as error:
+        _say(error, f"Error: unexpected {type(error).__name__}", 1, debug)
+        if not debug:
+            click.echo("aimm-plugins --debug ... shows where it comes from.", err=True)
         return 1
-    except OSError as error:
-        return _say(error, 1, debug)
     return status if isinstance(status, int) else 0
 
 
-def _say(error: BaseException, status: int, debug: bool) -> int:
+def _say(error: Exception, what: str, status: int, debug: bool) -> int:
     if debug:
         click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
-    click.echo(f"{'Error' if status == 1 else 'Wrong configuration'}: {error}", err=True)
+    click.echo(f"{what}: {error}", err=True)
     return status
+
+
+def _open_streams() -> None:
+    """Make stdout and stderr take any text; a closed one swallows it.
+
+    A closed descriptor would be given to the next file that is opened, which would then receive
+    what somebody prints. What a stream's encoding does not know is shown by its number.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+        if getattr(sys, name) is None:
+            opened = open(number, "r" if number == 0 else "w", closefd=False)  # noqa: SIM115  # for good
+            setattr(sys, name, opened)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _end_stdout() -> None:
+    """Nothing may follow the answer: what plugins print while Python ends goes to stderr.
+
+    What could not be written is dropped: Python would try again while it ends, and exit with 120.
+    """
+    rest = 2
+    try:
+        if sys.__stdout__ is not None:
+            sys.__stdout__.flush()
+    except (OSError, ValueError):
+        rest = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(rest, 1)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
+import numbers
+import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout, suppress
 from typing import Any
 
 import click
@@ -30,7 +34,37 @@ conf_option = click.option(
 
 def print_json(data: Any) -> None:
     """JSON on stdout, never wrapped or coloured: somebody parses it."""
-    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+    text = json.dumps(data, indent=2, ensure_ascii=False)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        # Escapes of the stream would be no JSON.
+        text = json.dumps(data, indent=2)
+    click.echo(text)
+
+
+@contextmanager
+def stdout_kept() -> Generator[None]:
+    """Keep stdout for the answer: while open, what anybody prints goes to stderr.
+
+    Holds for the file descriptor too, by which extensions written in C and child processes print.
+    """
+    stdout, saved = sys.stdout, None
+    with suppress(OSError, ValueError, AttributeError):
+        stdout.flush()
+        if stdout.fileno() == 1:
+            saved = os.dup(1)
+            os.dup2(2, 1)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        if saved is not None:
+            # What was written to the stream itself, by whoever got hold of it before.
+            with suppress(OSError, ValueError):
+                stdout.flush()
+            os.dup2(saved, 1)
+            os.close(saved)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -39,6 +73,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         try:
             from rich.console import Console
             from rich.table import Table
+            from rich.text import Text
         except ImportError:
             pass
         else:
@@ -46,7 +81,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
             for column in columns:
                 table.add_column(column, overflow="fold")
             for row in rows:
-                table.add_row(*(_escaped(cell) for cell in row))
+                table.add_row(*map(Text, row))  # no markup in what others named
             Console().print(table)
             return
     table_rows = [tuple(columns), *(tuple(row) for row in rows)]
@@ -54,12 +89,6 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in table_rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         click.echo("  ".join(cells).rstrip())
-
-
-def _escaped(cell: str) -> str:
-    from rich.markup import escape
-
-    return escape(cell)
 
 
 Callback = Callable[[dict[str, Any]], None]
@@ -70,7 +99,8 @@ def progress() -> Generator[Callable[[str], Callback]]:
     """Show state events on stderr: bars by rich on a terminal, lines elsewhere.
 
     Gives a function that makes a state callback for a step. Events may be anything: what is not
-    understood is shown as it is.
+    understood is shown as it is, and a callback never raises, whatever becomes of stderr: it would
+    end the plugin's work.
     """
     if sys.stderr.isatty():
         try:
@@ -80,17 +110,19 @@ def progress() -> Generator[Callable[[str], Callback]]:
             pass
         else:
             with Progress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
-                TextColumn("{task.fields[note]}"),
+                TextColumn("{task.fields[note]}", markup=False),
                 TimeElapsedColumn(),
                 console=Console(stderr=True),
             ) as bars:
                 yield lambda step: _bar(bars, step)
             return
     lines = _Lines()
-    yield lines.callback
-    lines.flush()
+    try:
+        yield lines.callback
+    finally:
+        lines.flush()
 
 
 def _bar(bars: Any, step: str) -> Callback:
@@ -98,7 +130,7 @@ def _bar(bars: Any, step: str) -> Callback:
 
     def show(state: dict[str, Any]) -> None:
         done, total, note = _understood(state)
-        bars.update(task, completed=done, total=total, note=_escaped(note))
+        bars.update(task, completed=done, total=total, note=note)
 
     return show
 
@@ -110,6 +142,7 @@ class _Lines:
         self._held: str | None = None
         self._step: str | None = None
         self._next = 0.0
+        self._lock = threading.Lock()
 
     def callback(self, step: str) -> Callback:
         self.flush()
@@ -118,42 +151,62 @@ class _Lines:
             done, total, note = _understood(state)
             count = "" if done is None else f" {done:g}" + (f"/{total:g}" if total else "")
             line = f"{step}:{count} {note}".rstrip()
-            if step != self._step:
-                self.flush()
-                self._step = step
-            elif time.monotonic() < self._next:
-                self._held = line
-                return
-            self._held = None
-            self._next = time.monotonic() + 0.2
-            click.echo(line, err=True)
+            with self._lock:
+                if step != self._step:
+                    self._flush()
+                    self._step = step
+                elif time.monotonic() < self._next:
+                    self._held = line
+                    return
+                self._held = None
+                self._next = time.monotonic() + 0.2
+                self._print(line)
 
         return show
 
     def flush(self) -> None:
+        with self._lock:
+            self._flush()
+
+    def _flush(self) -> None:
         if self._held is not None:
-            click.echo(self._held, err=True)
+            self._print(self._held)
         self._held = None
         self._step = None
+
+    def _print(self, line: str) -> None:
+        with suppress(OSError, ValueError):  # nobody reads it any more
+            click.echo(line, err=True)
 
 
 def _understood(state: Any) -> tuple[float | None, float | None, str]:
     """Step, total and the rest as text, of any event that a plugin may have sent."""
     if not isinstance(state, dict):
-        return None, None, str(state)
+        return None, None, _short(state)
     done, total = (_number(state.get(name)) for name in ("step", "total"))
-    parts = [str(state[name]) for name in ("phase", "message") if state.get(name)]
+    parts = [_short(state[name]) for name in ("phase", "message") if state.get(name) is not None]
     metrics = state.get("metrics")
     if isinstance(metrics, dict):
-        parts += [f"{name}={_short(value)}" for name, value in metrics.items()]
+        parts += [f"{_short(name)}={_short(value)}" for name, value in metrics.items()]
     known = {"phase", "step", "total", "message", "metrics", "unit"}
-    parts += [f"{name}={_short(value)}" for name, value in state.items() if name not in known]
-    return done, total, " ".join(parts)
+    parts += [f"{_short(name)}={_short(state[name])}" for name in state if name not in known]
+    return done, total, " ".join(part for part in parts if part)
 
 
 def _number(value: Any) -> float | None:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    """A value on one line, without what a terminal would obey."""
+    try:
+        text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    except Exception:  # a stranger's __str__; showing progress must not end the work
+        text = f"<unprintable {type(value).__name__}>"
+    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))

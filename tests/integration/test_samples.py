@@ -4,76 +4,202 @@ from __future__ import annotations
 
 import csv
 import json
-import os
+import re
 import subprocess
-import venv
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-SAMPLES = sorted(path for path in (ROOT / "sample_plugins").iterdir() if path.is_dir())
+from tests.docs.pages import Page
+from tests.support.installing import ROOT, SAMPLES, build_wheels, environment, make_environment, pip
+
+WINE = ROOT / "sample_plugins" / "wine.yaml"
+ONLINE = ROOT / "sample_plugins" / "wine-online.yaml"
 
 pytestmark = pytest.mark.integration
 
 
+@pytest.fixture(scope="module")
+def python(tmp_path_factory) -> Path:
+    return make_environment(tmp_path_factory.mktemp("venv"))
+
+
 @pytest.fixture(scope="module", params=["wheel", "editable"])
-def command(request, tmp_path_factory) -> Path:
-    """A venv with this package and the samples, and the command in it."""
-    folder = tmp_path_factory.mktemp(request.param)
-    venv.create(folder, with_pip=True, symlinks=True)
-    python = folder / "bin" / "python"
-    packages: list[str] = []
-    for path in (ROOT, *SAMPLES):
-        packages += ["-e", str(path)] if request.param == "editable" else [str(path)]
-    pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    subprocess.run([*pip, *packages], check=True, cwd=folder, env=environment())
-    return folder / "bin" / "aimm-plugins"
+def mode(request, python, tmp_path_factory) -> str:
+    """How this package and the samples are installed; the later one replaces the earlier."""
+    if request.param == "wheel":
+        sources = build_wheels([ROOT, *SAMPLES], tmp_path_factory.mktemp("wheels"))
+    else:
+        sources = [argument for path in (ROOT, *SAMPLES) for argument in ("-e", path)]
+    pip(python, "install", "--no-deps", "--force-reinstall", *sources)
+    return request.param
 
 
-def environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+@pytest.fixture
+def run(mode, python, tmp_path):
+    """Runs the command in an empty folder."""
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [python.parent / "aimm-plugins", *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            env=environment(),
+            check=False,
+        )
+
+    return run
 
 
-def run(command: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [command, *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        env=environment(),
-        check=False,
-    )
+@pytest.fixture(scope="module")
+def truth() -> list[str]:
+    """Cultivars of the wines that the jobs do not learn from: every fourth of the file."""
+    path = ROOT / "sample_plugins" / "aimm-sample-data" / "aimm_sample_data" / "wine.csv"
+    with path.open(newline="") as stream:
+        return [row["cultivar"] for row in csv.DictReader(stream)][3::4]
 
 
-def test_main_job_predicts_the_wines(command, tmp_path):
-    done = run(
-        command, "run", str(ROOT / "sample_plugins" / "wine.yaml"), "--format", "json", cwd=tmp_path
-    )
+def share(predicted, truth) -> float:
+    return sum(a == b for a, b in zip(predicted, truth, strict=True)) / len(truth)
+
+
+def predictions(path: Path) -> list[str]:
+    with path.open(newline="") as stream:
+        return [row["prediction"] for row in csv.DictReader(stream)]
+
+
+def test_main_job_recognizes_the_wines_and_a_second_job_goes_on_with_the_model(
+    run, tmp_path, truth
+):
+    done = run("run", WINE, "--format", "json")
     assert done.returncode == 0, done.stderr
     steps = json.loads(done.stdout)["steps"]
-    assert [step["step"] for step in steps] == [
-        "data train",
-        "data test",
-        "model",
-        "fit",
-        "predict",
-        "save",
+    assert [(step["step"], step["distribution"], step["version"]) for step in steps] == [
+        ("data train", "aimm-sample-data", "0.1.0"),
+        ("data test", "aimm-sample-data", "0.1.0"),
+        ("model", "aimm-sample-sklearn", "0.1.0"),
+        ("fit", "aimm-sample-sklearn", "0.1.0"),
+        ("predict", "aimm-sample-sklearn", "0.1.0"),
+        ("save", "aimm-sample-sklearn", "0.1.0"),
     ]
-    assert steps[3]["distribution"] == "aimm-sample-sklearn"
     assert "fit: 20/20" in done.stderr
-    with (tmp_path / "wine-predictions.csv").open() as stream:
-        assert len(list(csv.DictReader(stream))) == 44
+    predicted = predictions(tmp_path / "wine-predictions.csv")
+    assert share(predicted, truth) > 0.95
     assert (tmp_path / "wine-model.skops").stat().st_size > 0
 
-
-def test_every_sample_is_listed_without_being_imported(command, tmp_path):
-    done = run(command, "list", "--format", "json", cwd=tmp_path)
+    (tmp_path / "again.yaml").write_text(
+        "data: {test: {access: wine, kwargs: {split: test, target: false}}}\n"
+        "model: {type: wine.classifier, load: wine-model.skops}\n"
+        "predict: {data: test, output: again.csv}\n"
+    )
+    done = run("run", "again.yaml", "--format", "json")
     assert done.returncode == 0, done.stderr
-    listed = {record["distribution"] for record in json.loads(done.stdout)["plugins"]}
-    assert listed == {"aimm-sample-data", "aimm-sample-river", "aimm-sample-sklearn"}
+    assert [step["step"] for step in json.loads(done.stdout)["steps"]] == [
+        "data test",
+        "load",
+        "predict",
+    ]
+    assert predictions(tmp_path / "again.csv") == predicted
 
 
-def test_schemas_are_found(command, tmp_path):
-    done = run(command, "schema", "plugins", cwd=tmp_path)
-    assert "aimm://plugins.yaml" in done.stdout
+def test_readme_shows_what_the_first_command_prints(run):
+    """But for figures, and for progress lines in between, which depend on the machine."""
+    shown = [
+        line
+        for block in Page(ROOT / "README.md").blocks("text")
+        for line in block.code.splitlines()
+    ]
+    done = run("run", WINE)
+    table = done.stdout.splitlines()
+    assert [figureless(line) for line in table] == [
+        figureless(line) for line in shown if line in shown[shown.index(HEADER) :][: len(table)]
+    ]
+    progress = [figureless(line) for line in done.stderr.splitlines()]
+    fit = [figureless(line) for line in shown if line.startswith("fit: ")]
+    assert fit == [progress[0], progress[-1]]
+
+
+HEADER = (
+    "step        provides                     plugin               distribution         "
+    "version  seconds  output"
+)
+
+
+def figureless(line: str) -> str:
+    return re.sub(r"=[0-9.]+|\b[0-9]\.[0-9]{3}\b", "#", line)
+
+
+def test_online_job_recognizes_the_wines_and_the_model_learns_on(run, tmp_path, truth):
+    done = run("run", ONLINE, "--format", "json")
+    assert done.returncode == 0, done.stderr
+    lines = (tmp_path / "wine-online-predictions.jsonl").read_text().splitlines()
+    assert share([str(json.loads(line)) for line in lines], truth) > 0.9
+
+    (tmp_path / "on.yaml").write_text(
+        "data: {test: {access: wine, kwargs: {split: test, names: [x, learn_from]}}}\n"
+        "model: {type: wine.online, load: wine-online-model.json}\n"
+        "predict: {data: test, output: on.jsonl}\n"
+        "save: on.json\n"
+    )
+    done = run("run", "on.yaml")
+    assert done.returncode == 0, done.stderr
+    before, after = (
+        json.loads((tmp_path / name).read_text()) for name in ("wine-online-model.json", "on.json")
+    )
+    assert before["classes"] != after["classes"]
+    assert len((tmp_path / "on.jsonl").read_text().splitlines()) == len(truth)
+
+
+def test_failing_step_exits_1_and_keeps_what_was_written(run, tmp_path):
+    text = WINE.read_text().replace("save: wine-model", "save: no-such-folder/wine-model")
+    (tmp_path / "job.yaml").write_text(text)
+    done = run("run", "job.yaml")
+    assert done.returncode == 1
+    assert "step save failed in output no-such-folder/wine-model.skops" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(predictions(tmp_path / "wine-predictions.csv")) == 44
+
+
+def test_step_that_a_plugin_fails_names_it_with_its_version(run, tmp_path):
+    (tmp_path / "job.yaml").write_text(
+        "data: {wines: {access: wine, kwargs: {split: none}}}\nmodel: {type: wine.classifier}\n"
+    )
+    done = run("run", "job.yaml")
+    assert done.returncode == 1
+    assert "step data wines failed in data_access:wine  aimm-sample-data 0.1.0" in done.stderr
+    assert "split is all, train or test, not 'none'" in done.stderr
+
+
+def test_wrong_job_exits_2_with_file_and_line(run, tmp_path):
+    (tmp_path / "job.yaml").write_text("model: {type: wine.classifier}\nfitt: {}\n")
+    done = run("run", "job.yaml")
+    assert done.returncode == 2
+    assert "job.yaml:2:1: at fitt: unknown key 'fitt'; did you mean 'fit'?" in done.stderr
+
+
+def test_every_sample_is_listed_without_being_imported(run):
+    done = run("list", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    listed = {
+        record["distribution"]: record["state"] for record in json.loads(done.stdout)["plugins"]
+    }
+    names = ("aimm-sample-data", "aimm-sample-river", "aimm-sample-sklearn")
+    assert listed == dict.fromkeys(names, "planned")
+
+
+def test_schemas_are_those_of_the_installed_package(run, mode, python):
+    code = "import aimm_plugins; print(aimm_plugins.__file__)"
+    done = subprocess.run(
+        [python, "-c", code],
+        cwd=python.parent,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    installed = Path(done.stdout.strip()).resolve()
+    assert installed.is_relative_to(ROOT) == (mode == "editable")
+    assert sorted(run("schema").stdout.split()) == ["job", "plugins", "report"]
+    for name in ("job", "plugins", "report"):
+        assert run("schema", name).stdout == (ROOT / "schemas" / f"{name}.yaml").read_text()

@@ -1,0 +1,109 @@
+"""Which distribution installed a module."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from functools import cached_property
+
+from aimm_plugins._distribution import Distribution, is_beneath, normalized
+from aimm_plugins._record import declared_top_levels, listed, top_levels
+
+
+class Owners:
+    """Answers who owns a module, reading each distribution's files at most once.
+
+    Args:
+        folders: Normalized name to metadata file of what each folder on the path holds.
+        distribution: Gives the distribution of a normalized name.
+        named: Who has an entry point that names a module.
+    """
+
+    def __init__(
+        self,
+        folders: Mapping[str, Mapping[str, str]],
+        distribution: Callable[[str], Distribution],
+        named: Mapping[str, Distribution],
+    ) -> None:
+        self._folders = folders
+        self._distribution = distribution
+        self._named = named
+        self._lists: dict[str, frozenset[str] | None] = {}
+        self._indexes: dict[str, dict[str, list[str]]] = {}
+
+    def find(self, module: str, file: str | None) -> Distribution | None:
+        """The owner by RECORD, else by an editable folder, else by an entry point.
+
+        Args:
+            module: Dotted name.
+            file: Its source file.
+        """
+        if file is not None:
+            owner = self._by_record(module, file)
+            if owner is None:
+                # A path item may be a link to the folder that another item names.
+                real = os.path.realpath(file)
+                owner = self._by_record(module, real) if real != file else None
+                owner = owner or self._by_editable_folder(file, real)
+            if owner is not None:
+                return owner
+        return self._named.get(module)
+
+    def _by_record(self, module: str, file: str) -> Distribution | None:
+        top = module.partition(".")[0]
+        for folder, keys in self._folders.items():
+            if not is_beneath(file, folder):
+                continue
+            relative = os.path.relpath(file, folder).replace(os.sep, "/")
+            guesses = [normalized(top)]
+            if module in self._named:
+                guesses.append(self._named[module].key)
+            for key in guesses:
+                if key in keys and self._lists_file(key, relative):
+                    return self._distribution(key)
+            for key in self._index(folder).get(relative.partition("/")[0].partition(".")[0], ()):
+                if self._lists_file(key, relative):
+                    return self._distribution(key)
+        return None
+
+    def _lists_file(self, key: str, relative: str) -> bool:
+        if key not in self._lists:
+            self._lists[key] = listed(self._distribution(key))
+        files = self._lists[key]
+        if files is not None:
+            return relative in files
+        first = relative.partition("/")[0].removesuffix(".py")
+        return first in declared_top_levels(self._distribution(key))
+
+    def _index(self, folder: str) -> dict[str, list[str]]:
+        """Who brings a top-level name into a folder: one look into every RECORD there."""
+        if folder not in self._indexes:
+            index: dict[str, list[str]] = {}
+            for key in sorted(self._folders[folder]):
+                for name in top_levels(self._distribution(key)):
+                    index.setdefault(name, []).append(key)
+            self._indexes[folder] = index
+        return self._indexes[folder]
+
+    def _by_editable_folder(self, *files: str) -> Distribution | None:
+        for root, distribution in self._editable_roots:
+            if any(is_beneath(file, root) for file in files):
+                return distribution
+        return None
+
+    @cached_property
+    def _editable_roots(self) -> list[tuple[str, Distribution]]:
+        """Source folders of editable installs, the innermost first."""
+        roots: list[tuple[str, Distribution]] = []
+        # All are asked, 3 ms for 1,000: that a folder has no `.pth` file proves nothing, since the
+        # host may have put the source folder on the path itself, and a deny rule hangs on this.
+        keys = {key for keys in self._folders.values() for key in keys}
+        keys.update(each.key for each in self._named.values())
+        for key in sorted(keys):
+            distribution = self._distribution(key)
+            root = distribution.editable_root
+            if root is not None:
+                root = os.path.normpath(root)
+                spellings = {root, os.path.realpath(root)}
+                roots += [(spelling, distribution) for spelling in spellings]
+        return sorted(roots, key=lambda each: (-len(each[0]), each[0], each[1].key))

@@ -1,0 +1,345 @@
+"""Runs programs written for `aimm.plugins` on this package.
+
+    python -m aimm_plugins.compat MODULE[:FUNCTION] ARGS...
+
+works as `python -m MODULE ARGS...` does, or as a console script of `MODULE:FUNCTION`, with the
+name `aimm.plugins` served by this package, whether the distribution `aimm` is installed or not. Its
+other modules (`aimm.server`, `aimm.client`, ...) are left as they are. `install()` does the same
+for a process that starts otherwise.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any, NamedTuple, NoReturn
+
+import aimm_plugins
+from aimm_plugins import Action, AimmPluginsError, UnknownPluginError
+
+_NAME = "aimm.plugins"
+_USAGE = "usage: python -m aimm_plugins.compat MODULE[:FUNCTION] ARGS...\n"
+_HELP = f"""{_USAGE}
+Run a program that was written for aimm.plugins, with that name served by aimm_plugins.
+
+  MODULE           run as `python -m MODULE ARGS...` would
+  MODULE:FUNCTION  call the function and exit with what it returns, as a console script would
+
+Exit status: the program's own; 2 for wrong use or a program that cannot be found.
+"""
+
+
+def install() -> None:
+    """Serve `aimm.plugins` from this package, in this process and what multiprocessing starts.
+
+    Child processes of `multiprocessing` and `concurrent.futures` have it too, whatever their start
+    method. Other interpreters that the process starts do not; they have to be started by
+    `python -m aimm_plugins.compat`. A second call changes nothing.
+
+    Raises:
+        AimmPluginsError: `aimm.plugins` was imported from elsewhere before; nothing changed.
+    """
+    standing = sys.modules.get(_NAME)
+    if standing is not None and not isinstance(getattr(standing, "__loader__", None), _Loader):
+        raise AimmPluginsError(
+            f"{_NAME} was imported already, from {getattr(standing, '__file__', None)}; call "
+            "aimm_plugins.compat.install() before anything imports it"
+        )
+    if any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        return
+    sys.meta_path.insert(0, _Finder(tuple(_CONTENTS)))
+    # Behind all others, so that it is asked only where the original is not installed.
+    sys.meta_path.append(_Finder(("aimm",)))
+    _install_in_children()
+
+
+class _Finder(MetaPathFinder):
+    """Finds the modules that are served here."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._names = names
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname not in self._names:
+            return None
+        return ModuleSpec(
+            fullname,
+            _Loader(),
+            origin=__name__,
+            is_package=fullname in ("aimm", _NAME),
+        )
+
+
+class _Loader(Loader):
+    """Fills a module with the very objects of this package."""
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        if module.__name__ == "aimm":
+            return
+        vars(module).update(_CONTENTS[module.__name__]())
+        module.__doc__ = f"The original's `{module.__name__}`, served by aimm_plugins."
+        if module.__name__ == _NAME:
+            module.__all__ = list(_NAMES)  # type: ignore[attr-defined]  # a module's own
+            for name in _CONTENTS:
+                if name != _NAME:
+                    importlib.import_module(name)
+
+
+class _InstalledInChild:
+    """Is unpickled as a call of `install`."""
+
+    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
+        return install, ()
+
+
+def _install_in_children() -> None:
+    """Have spawned children call `install` before they import the program's main module.
+
+    A child of the start methods spawn and forkserver first unpickles its preparation data and then
+    acts on it. An object in it that installs when it is unpickled comes before all else, needs no
+    environment variable, and leaves children alone that are no Python or not ours.
+    """
+    from multiprocessing import spawn
+
+    original: Callable[[str], dict[str, Any]] = spawn.get_preparation_data
+
+    @functools.wraps(original)
+    def get_preparation_data(name: str) -> dict[str, Any]:
+        return {__name__: _InstalledInChild(), **original(name)}
+
+    spawn.get_preparation_data = get_preparation_data
+
+
+# What the original has beyond this package
+
+
+class DataAccessPlugin(NamedTuple):
+    """A data access as `aimm.plugins.decorators.get_data_access` tells of it."""
+
+    name: str
+    function: Callable[..., Any]
+    state_cb_arg_name: str | None = None
+
+
+class InstantiatePlugin(NamedTuple):
+    """An instantiation as `get_instantiate` tells of it."""
+
+    function: Callable[..., Any]
+    state_cb_arg_name: str | None = None
+
+
+class FitPlugin(NamedTuple):
+    """A fit as `get_fit` tells of it."""
+
+    function: Callable[..., Any]
+    state_cb_arg_name: str | None = None
+    instance_arg_name: str | None = None
+
+
+class PredictPlugin(NamedTuple):
+    """A prediction as `get_predict` tells of it."""
+
+    function: Callable[..., Any]
+    state_cb_arg_name: str | None = None
+    instance_arg_name: str | None = None
+
+
+class SerializePlugin(NamedTuple):
+    """A serialization as `get_serialize` tells of it."""
+
+    function: Callable[..., Any]
+
+
+class DeserializePlugin(NamedTuple):
+    """A deserialization as `get_deserialize` tells of it."""
+
+    function: Callable[..., Any]
+
+
+def get_data_access(name: str) -> DataAccessPlugin:
+    """The data access plugin of a name; raises `UnknownPluginError`, a `ValueError`."""
+    declared = _declaration("data_access", name)
+    return DataAccessPlugin(name, declared.function, declared.state_cb_arg_name)
+
+
+def get_instantiate(model_type: str) -> InstantiatePlugin:
+    """The instantiation of a model type; raises `UnknownPluginError`, a `ValueError`."""
+    declared = _declaration("instantiate", model_type)
+    return InstantiatePlugin(declared.function, declared.state_cb_arg_name)
+
+
+def get_fit(model_type: str) -> FitPlugin:
+    """The fit of a model type; raises `UnknownPluginError`, a `ValueError`."""
+    declared = _declaration("fit", model_type)
+    return FitPlugin(declared.function, declared.state_cb_arg_name, declared.instance_arg_name)
+
+
+def get_predict(model_type: str) -> PredictPlugin:
+    """The prediction of a model type; raises `UnknownPluginError`, a `ValueError`."""
+    declared = _declaration("predict", model_type)
+    return PredictPlugin(declared.function, declared.state_cb_arg_name, declared.instance_arg_name)
+
+
+def get_serialize(model_type: str) -> SerializePlugin:
+    """The serialization of a model type; raises `UnknownPluginError`, a `ValueError`."""
+    return SerializePlugin(_declaration("serialize", model_type).function)
+
+
+def get_deserialize(model_type: str) -> DeserializePlugin:
+    """The deserialization of a model type; raises `UnknownPluginError`, a `ValueError`."""
+    return DeserializePlugin(_declaration("deserialize", model_type).function)
+
+
+def _declaration(action: Action, key: str) -> Any:
+    """What was declared; a deferred plugin is loaded for it, as by a call."""
+    provider = aimm_plugins.providers(action, key).get((action, key))
+    if provider is not None and provider.load is not None:
+        provider.load()
+        provider = aimm_plugins.providers(action, key).get((action, key))
+    if provider is None:
+        raise UnknownPluginError(f"no plugin provides {action}:{key}", action=action, key=key)
+    return provider.declaration
+
+
+_DECORATORS = (
+    "data_access",
+    "instantiate",
+    "fit",
+    "predict",
+    "serialize",
+    "deserialize",
+    "model",
+    "unload_all",
+)
+_EXECUTE = (
+    "exec_data_access",
+    "exec_instantiate",
+    "exec_fit",
+    "exec_predict",
+    "exec_serialize",
+    "exec_deserialize",
+)
+_NAMES = ("Model", "initialize", "StateCallback", *_EXECUTE, *_DECORATORS)
+
+
+def _ours(*names: str) -> dict[str, Any]:
+    return {name: getattr(aimm_plugins, name) for name in names}
+
+
+def _bridged(*objects: Any) -> dict[str, Any]:
+    return {each.__name__: each for each in objects}
+
+
+# The original's modules and what hosts find in them. Plain objects, not wrappers: a decorator notes
+# its caller's place, and a function that is pickled is found again by a process without all this.
+_CONTENTS: dict[str, Callable[[], dict[str, Any]]] = {
+    _NAME: lambda: _ours(*_NAMES),
+    f"{_NAME}.common": lambda: {
+        **_ours("Model", "initialize", "StateCallback"),
+        **_bridged(
+            DataAccessPlugin,
+            InstantiatePlugin,
+            FitPlugin,
+            PredictPlugin,
+            SerializePlugin,
+            DeserializePlugin,
+        ),
+    },
+    f"{_NAME}.decorators": lambda: {
+        **_ours(*_DECORATORS),
+        **_bridged(
+            get_data_access,
+            get_instantiate,
+            get_fit,
+            get_predict,
+            get_serialize,
+            get_deserialize,
+        ),
+    },
+    f"{_NAME}.execute": lambda: _ours(*_EXECUTE),
+}
+
+
+# Running a program
+
+
+def main() -> NoReturn:
+    """Run the program that the command line names; exits as the program does, or with 2."""
+    argv = sys.argv[1:]
+    if argv and argv[0] in ("-h", "--help"):
+        sys.stdout.write(_HELP)
+        sys.exit(0)
+    if not argv:
+        _refuse("MODULE is missing")
+    if argv[0].startswith("-"):
+        _refuse(f"no option {argv[0]}; options of the program stand behind its MODULE")
+    install()
+    module, colon, function = argv[0].partition(":")
+    _check_runnable(module, as_program=not colon)
+    sys.argv = argv
+    if colon:
+        sys.exit(_function(module, function)())
+    import runpy
+
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    sys.exit(0)
+
+
+def _check_runnable(module: str, *, as_program: bool) -> None:
+    """Refuse what cannot be found, before any of it runs but parent packages."""
+    if module.endswith(".py") or not all(part.isidentifier() for part in module.split(".")):
+        near = module.removesuffix(".py")
+        hint = f"; did you mean {near}?" if near.isidentifier() and near != module else ""
+        _refuse(f"{module!r} is no module name{hint}")
+    try:
+        spec = importlib.util.find_spec(module)
+        if spec is None:
+            _refuse_missing(module)
+        package = spec.submodule_search_locations is not None
+        if as_program and package and not importlib.util.find_spec(f"{module}.__main__"):
+            _refuse(f"{module} is a package without __main__, and cannot be run")
+    except ModuleNotFoundError as error:
+        # A package on the way that is there and misses something else is the program's failure.
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise
+        _refuse_missing(module)
+
+
+def _function(module: str, path: str) -> Callable[[], Any]:
+    target: Any = importlib.import_module(module)
+    for name in path.split("."):
+        target = getattr(target, name, None)
+    if not callable(target):
+        _refuse(f"{module} has no function {path!r}")
+    return target  # type: ignore[no-any-return]  # somebody else's
+
+
+def _refuse_missing(module: str) -> NoReturn:
+    message = f"No module named {module!r}"
+    original = sys.modules.get("aimm")
+    if module.startswith("aimm.") and isinstance(getattr(original, "__loader__", None), _Loader):
+        message += f"; the distribution aimm is not installed, and only {_NAME} is served without"
+    _refuse(message)
+
+
+def _refuse(message: str) -> NoReturn:
+    sys.stderr.write(f"{_USAGE}aimm_plugins.compat: {message}\n")
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    # Under this name the module is a second one; finders and children need the importable one.
+    from aimm_plugins.compat import main as run
+
+    run()

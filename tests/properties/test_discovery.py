@@ -1,0 +1,73 @@
+"""Laws of reading metadata."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import importlib_metadata
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aimm_plugins._discovery import Distribution, normalized, scan, verify_record
+from tests.properties.strategies import files, folders, write
+from tests.support.metadata import write_record
+
+
+def by_importlib_metadata(path: list[str]) -> list[tuple[str, str]]:
+    """Name and value of each entry point of the group that names an object."""
+    found = []
+    seen = set()
+    for distribution in importlib_metadata.distributions(path=path):
+        if distribution._normalized_name in seen:
+            continue
+        seen.add(distribution._normalized_name)
+        for point in distribution.entry_points.select(group="aimm.plugins"):
+            match = point.pattern.match(point.value)
+            parts = f"{match['module']}.{match['attr'] or 'x'}".split(".") if match else [""]
+            if all(part.isidentifier() for part in parts):
+                found.append((point.name, point.value))
+    return sorted(found)
+
+
+@settings(max_examples=80, deadline=None)
+@given(folders())
+def test_answer_is_that_of_importlib_metadata(content):
+    with tempfile.TemporaryDirectory() as root:
+        path = write(Path(root), content)
+        try:
+            expected = by_importlib_metadata(path)
+        except ValueError:  # versions 8.7 to 9 stop at the first broken value
+            return
+        assert sorted((each.name, each.value) for each in scan(path).candidates) == expected
+
+
+@settings(max_examples=30, deadline=None)
+@given(folders(), st.binary(max_size=200))
+def test_no_bytes_stop_a_scan(content, garbage):
+    with tempfile.TemporaryDirectory() as root:
+        path = write(Path(root), content)
+        place = Path(path[0]) / "garbage-1.0.dist-info"
+        place.mkdir()
+        (place / "entry_points.txt").write_bytes(b"[aimm.plugins]\n" + garbage)
+        for each in scan(path).distributions():
+            assert normalized(each.name) == each.key
+
+
+@settings(max_examples=30, deadline=None)
+@given(files(), st.data())
+def test_one_changed_byte_is_always_found(content, data):
+    with tempfile.TemporaryDirectory() as root:
+        site = Path(root)
+        for name, body in content.items():
+            file = site / "pkg" / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(body)
+        write_record(site, "dist", [f"pkg/{name}" for name in content])
+        (dist,) = scan([root]).distributions()
+        name = data.draw(st.sampled_from(sorted(content)))
+        target = site / "pkg" / name
+        assert isinstance(dist, Distribution)
+        assert verify_record(dist, "pkg", str(target)) is None
+        target.write_bytes(target.read_bytes() + b"x")
+        assert str(target) in (verify_record(dist, "pkg", str(target)) or "")

@@ -1,0 +1,345 @@
+"""Lazy loading: keys known by metadata, modules imported by the first call that needs them."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import threading
+
+import pytest
+
+import aimm_plugins
+from aimm_plugins import PluginLoadError, UnknownPluginError, initialize
+
+OURS = [
+    f"{name}-dist"
+    for name in ["lazy", "rival", "other", "plain", "object", "caller", "user", "p", "q"]
+]
+
+
+def lazy(**more: object) -> dict[str, object]:
+    """A conf that loads lazily, and leaves what else is installed alone."""
+    return {"names": [], "load": "lazy", "entry_points": {"allow": OURS}, **more}
+
+
+def record(report, name="ep"):
+    return next(each for each in report.plugins if each.name == name)
+
+
+@pytest.fixture
+def dist(write, install):
+    """Installs a plugin `p` that publishes fit:k and predict:k."""
+
+    def dist(source=None, name="lazy-dist", module="p", published=None, **more):
+        if source is None:
+            source = "@fit(['k'])\ndef f(m): return 'fitted'\n@predict(['k'])\ndef g(m): return 5\n"
+        write(**{module: source})
+        install(
+            name,
+            entry_points={"ep": module},
+            published={"fit:k": f"{module}:f", "predict:k": f"{module}:g"}
+            if published is None
+            else published,
+            **more,
+        )
+
+    return dist
+
+
+def test_published_plugin_is_deferred_with_its_keys_and_not_imported(dist):
+    dist()
+    mine = record(initialize(lazy()))
+    assert mine.state == "deferred"
+    assert mine.provides == (("fit", "k"), ("predict", "k"))
+    assert "imported by the first call" in mine.reason
+    assert "p" not in sys.modules
+
+
+def test_providers_tell_a_deferred_key(dist):
+    dist()
+    initialize(lazy())
+    provider = aimm_plugins.providers("fit")["fit", "k"]
+    assert provider.deferred
+    assert (provider.module, provider.qualname) == ("p", "f")
+    assert provider.function is None
+
+
+def test_first_call_imports_and_registers_the_whole_plugin(dist):
+    dist()
+    initialize(lazy())
+    assert aimm_plugins.exec_fit("k", None) == "fitted"
+    assert record(aimm_plugins.current_report()).state == "loaded"
+    assert aimm_plugins.exec_predict("k", 1) == (1, 5)
+    assert not aimm_plugins.providers()["predict", "k"].deferred
+
+
+def test_only_the_needed_plugin_is_imported(dist):
+    dist()
+    dist(
+        "@fit(['other'])\ndef f(m): ...\n",
+        name="other-dist",
+        module="q",
+        published={"fit:other": "q:f"},
+    )
+    initialize(lazy())
+    aimm_plugins.exec_fit("k", None)
+    assert "q" not in sys.modules
+
+
+def test_plugin_without_published_keys_is_imported_at_once_and_says_so(write, install):
+    write(p="@fit(['k'])\ndef f(m): ...\n")
+    install("plain-dist", entry_points={"ep": "p"})
+    mine = record(initialize(lazy()))
+    assert mine.state == "loaded"
+    assert "publishes no keys" in mine.reason
+
+
+def test_config_name_of_a_distribution_that_publishes_is_deferred(dist):
+    dist(files=["p.py"])
+    mine = record(initialize(lazy(names=["p"])), "p")
+    assert (mine.state, mine.distribution) == ("deferred", "lazy-dist")
+    assert aimm_plugins.exec_fit("k", None) == "fitted"
+
+
+def test_module_that_is_imported_already_is_loaded_at_once(dist):
+    dist()
+    importlib.import_module("p")
+    assert record(initialize(lazy())).state == "loaded"
+
+
+def test_conflict_of_deferred_plugins_is_found_without_importing(dist):
+    dist()
+    dist(name="rival-dist", module="q", published={"fit:k": "q:f"})
+    with pytest.raises(PluginLoadError, match=r"(?s)lazy-dist 1\.0.*rival-dist 1\.0"):
+        initialize(lazy())
+    assert not {"p", "q"} & set(sys.modules)
+
+
+def test_key_that_was_lost_to_a_conflict_stays_lost_after_loading(dist):
+    dist()
+    dist(
+        "@fit(['k', 'own'])\ndef f(m): ...\n",
+        name="rival-dist",
+        module="q",
+        published={"fit:k": "q:f", "fit:own": "q:f"},
+    )
+    initialize(lazy(on_error="isolate"))
+    aimm_plugins.exec_fit("own", None)
+    aimm_plugins.exec_predict("k", None)
+    with pytest.raises(UnknownPluginError):
+        aimm_plugins.exec_fit("k", None)
+
+
+def test_preferred_plugin_answers_and_the_shadowed_one_is_never_imported(dist):
+    dist()
+    dist("1/0\n", name="rival-dist", module="q", published={"fit:k": "q:f"})
+    report = initialize(lazy(prefer={"k": "lazy-dist"}))
+    assert [each.state for each in report.plugins if each.module in "pq"] == [
+        "deferred",
+        "shadowed",
+    ]
+    assert aimm_plugins.exec_fit("k", None) == "fitted"
+
+
+def test_failing_import_raises_load_error_and_is_not_tried_again_by_calls(dist):
+    dist("aimm_plugins.tries.append(1)\n1/0\n")
+    aimm_plugins.tries = []
+    initialize(lazy())
+    for action in (aimm_plugins.exec_fit, aimm_plugins.exec_predict, aimm_plugins.exec_fit):
+        with pytest.raises(PluginLoadError, match=r"lazy-dist 1\.0.*ep = p") as caught:
+            action("k", None)
+        assert isinstance(caught.value.exceptions[0], ZeroDivisionError)
+    assert aimm_plugins.tries == [1]
+    assert record(aimm_plugins.current_report()).state == "failed"
+    del aimm_plugins.tries
+
+
+def test_repaired_deferred_plugin_loads_after_the_next_initialize(dist, site):
+    dist("1/0\n")
+    initialize(lazy())
+    with pytest.raises(PluginLoadError):
+        aimm_plugins.exec_fit("k", None)
+    (site / "p.py").write_text(
+        "from aimm_plugins import *\n@fit(['k'])\ndef f(m): return 7\n"
+        "@predict(['k'])\ndef g(m): ...\n"
+    )
+    assert record(initialize(lazy())).state == "deferred"
+    assert aimm_plugins.exec_fit("k", None) == 7
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("@fit(['k'])\ndef f(m): ...\n", r"does not declare predict:k"),
+        (
+            "@fit(['k', 'z'])\ndef f(m): ...\n@predict(['k'])\ndef g(m): ...\n",
+            r"declares fit:z beyond that",
+        ),
+    ],
+)
+def test_other_keys_than_published_are_an_error_naming_both(dist, source, message):
+    dist(source)
+    initialize(lazy())
+    with pytest.raises(PluginLoadError, match=rf"publishes fit:k, predict:k, and p .*{message}"):
+        aimm_plugins.exec_fit("k", None)
+    assert not {("fit", "k"), ("fit", "z")} & set(aimm_plugins.providers())
+
+
+def test_other_keys_than_published_are_a_finding_when_eager(dist):
+    dist("@fit(['k'])\ndef f(m): ...\n")
+    report = initialize()
+    assert record(report).state == "loaded"
+    assert "published-keys-differ" in {finding.code for finding in report.findings}
+
+
+def test_denied_plugin_is_not_deferred(dist):
+    dist("1/0\n")
+    report = initialize(lazy(entry_points={"deny": ["lazy-dist"]}))
+    assert record(report).state == "denied"
+    with pytest.raises(UnknownPluginError, match="denied by 'lazy-dist'"):
+        aimm_plugins.exec_fit("k", None)
+
+
+def test_many_threads_import_once_and_all_get_their_answer(dist):
+    dist(
+        "aimm_plugins.tries.append(1)\naimm_plugins.gate.wait(10)\n"
+        "@fit(['k'])\ndef f(m): return m\n@predict(['k'])\ndef g(m): ...\n"
+    )
+    aimm_plugins.tries, aimm_plugins.gate = [], threading.Event()
+    initialize(lazy())
+    answers = []
+    threads = [
+        threading.Thread(target=lambda i=i: answers.append(aimm_plugins.exec_fit("k", i)))
+        for i in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    aimm_plugins.gate.set()
+    for thread in threads:
+        thread.join(20)
+    assert sorted(answers) == list(range(8))
+    assert aimm_plugins.tries == [1]
+    del aimm_plugins.tries, aimm_plugins.gate
+
+
+def test_many_threads_share_one_failing_import(dist):
+    dist("aimm_plugins.tries.append(1)\naimm_plugins.gate.wait(10)\n1/0\n")
+    aimm_plugins.tries, aimm_plugins.gate = [], threading.Event()
+    initialize(lazy())
+    errors = []
+
+    def call():
+        try:
+            aimm_plugins.exec_fit("k", None)
+        except PluginLoadError as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=call) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    aimm_plugins.gate.set()
+    for thread in threads:
+        thread.join(20)
+    assert len(errors) == 8
+    assert aimm_plugins.tries == [1]
+    del aimm_plugins.tries, aimm_plugins.gate
+
+
+def test_plugins_that_need_each_other_in_two_threads_do_not_deadlock(dist):
+    for one, other in (("p", "q"), ("q", "p")):
+        dist(
+            f"aimm_plugins.barrier.wait(10)\nimport {other}\n@fit(['{one}'])\ndef f(m): return m\n",
+            name=f"{one}-dist",
+            module=one,
+            published={f"fit:{one}": f"{one}:f"},
+        )
+    aimm_plugins.barrier = threading.Barrier(2)
+    initialize(lazy())
+    answers = []
+    threads = [
+        threading.Thread(target=lambda key=key: answers.append(aimm_plugins.exec_fit(key, key)))
+        for key in "pq"
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert sorted(answers) == ["p", "q"]
+    del aimm_plugins.barrier
+
+
+def test_call_of_its_own_key_during_its_import_is_the_plugins_failure(dist):
+    dist("aimm_plugins.exec_fit('k', None)\n")
+    initialize(lazy())
+    with pytest.raises(PluginLoadError, match="in the middle of its own import"):
+        aimm_plugins.exec_fit("k", None)
+
+
+def test_plugin_may_call_another_deferred_one_during_its_import(dist):
+    dist()
+    dist(
+        "VALUE = aimm_plugins.exec_fit('k', None)\n@fit(['q'])\ndef f(m): return VALUE\n",
+        name="caller-dist",
+        module="q",
+        published={"fit:q": "q:f"},
+    )
+    initialize(lazy())
+    assert aimm_plugins.exec_fit("q", None) == "fitted"
+
+
+def test_deferred_plugin_that_another_one_imports_is_loaded_with_it(dist):
+    dist()
+    dist(
+        "import p\n@fit(['q'])\ndef f(m): ...\n",
+        name="user-dist",
+        module="q",
+        published={"fit:q": "q:f"},
+    )
+    initialize(lazy())
+    aimm_plugins.exec_fit("q", None)
+    states = {each.module: each.state for each in aimm_plugins.current_report().plugins}
+    assert (states["p"], states["q"]) == ("loaded", "loaded")
+
+
+def test_hookimpls_of_a_deferred_plugin_wrap_its_very_first_call(dist):
+    dist(
+        "@fit(['k'])\ndef f(m): return 1\n@predict(['k'])\ndef g(m): ...\n"
+        "@hookimpl(wrapper=True)\ndef aimm_fit():\n"
+        "    result = yield\n    return Result(result.value + 1)\n"
+    )
+    initialize(lazy())
+    assert aimm_plugins.exec_fit("k", None) == 2
+
+
+def test_executor_may_answer_without_importing(dist):
+    dist()
+    initialize(lazy())
+
+    class Executor:
+        @aimm_plugins.hookimpl
+        def aimm_fit(self):
+            return aimm_plugins.Result("elsewhere")
+
+    aimm_plugins.get_plugin_manager().register(Executor())
+    assert aimm_plugins.exec_fit("k", None) == "elsewhere"
+    assert "p" not in sys.modules
+
+
+def test_unload_all_forgets_deferred_plugins(dist):
+    dist()
+    initialize(lazy())
+    aimm_plugins.unload_all()
+    with pytest.raises(UnknownPluginError):
+        aimm_plugins.exec_fit("k", None)
+
+
+def test_deferred_object_entry_point_brings_that_object_alone(write, install):
+    write(p="@fit(['k'])\ndef f(m): return 1\n@fit(['other'])\ndef g(m): ...\n")
+    install(
+        "object-dist",
+        entry_points={"ep": "p:f"},
+        published={"fit:k": "p:f", "fit:other": "p:g"},
+    )
+    assert record(initialize(lazy())).provides == (("fit", "k"),)
+    assert aimm_plugins.exec_fit("k", None) == 1
+    assert ("fit", "other") not in aimm_plugins.providers()
