@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +26,10 @@ _CHUNK = 65536
 
 def normalized(name: str) -> str:
     """A distribution's name as comparisons need it (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+    plain = name.replace("_", "-").replace(".", "-").lower()
+    while "--" in plain:
+        plain = plain.replace("--", "-")
+    return plain
 
 
 def read_file(path: str, limit: int = LIMIT) -> bytes | None:

@@ -9,19 +9,21 @@ file, `sys` or plugin code.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._config import Config
 from aimm_plugins._distribution import Distribution, normalized
-from aimm_plugins._freeze import Lock
 from aimm_plugins._report import Finding, PluginRecord
 from aimm_plugins.errors import PluginImportError
+
+if TYPE_CHECKING:
+    from aimm_plugins._freeze import Lock
 
 _NAME_END = "<>=!~;[ (@\t"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class Rule(NamedTuple):
     """One requirement of a layer, `name` or `name>=1,<2`, and where it stands.
 
     Attributes:
@@ -74,8 +76,7 @@ class Rule:
         return f"{self.text!r} ({self.place})"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layer:
+class Layer(NamedTuple):
     """The rules of one conf, policy file or environment variable.
 
     Attributes:
@@ -93,16 +94,15 @@ class Layer:
     allow: tuple[Rule, ...] | None = None
     allow_place: str = ""
     deny: tuple[Rule, ...] = ()
-    deny_origins: Mapping[str, str] = field(default_factory=dict)
+    deny_origins: Mapping[str, str] = MappingProxyType({})
     required: tuple[Rule, ...] = ()
-    prefer: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    prefer: Mapping[str, tuple[str, str]] = MappingProxyType({})
     locked: tuple[Lock, str] | None = None
     verify_place: str | None = None
     disabled_place: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(NamedTuple):
     """All rules of one call.
 
     Attributes:

@@ -16,8 +16,8 @@ import posixpath
 import re
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from importlib.machinery import all_suffixes
+from typing import NamedTuple
 
 from aimm_plugins._distribution import OPEN_FLAGS, Distribution
 
@@ -35,8 +35,7 @@ _OF_THE_INSTALLATION = frozenset(
 _TOP_LEVEL = rb'(?m)^"?([^/\\,"\r\n]+)'
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(NamedTuple):
     path: str
     hash: str
 
