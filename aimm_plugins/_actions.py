@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
+
+from aimm_plugins._values import Value
 
 Action = Literal["data_access", "instantiate", "fit", "predict", "serialize", "deserialize"]
 
 
-class ActionSpec(NamedTuple):
+class ActionSpec(Value):
     """What the framework has to know of one action.
 
     Attributes:

@@ -12,8 +12,9 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from aimm_plugins._values import Value
 from aimm_plugins.errors import ConfigError, spell_path
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ _BARE = r"[ \t]*[A-Za-z0-9._-]+[ \t]*"
 _MAX_SECONDS = 86_400
 
 
-class EntryPointRules(NamedTuple):
+class EntryPointRules(Value):
     """The conf's rules about installed entry points.
 
     Attributes:
@@ -50,7 +51,7 @@ class EntryPointRules(NamedTuple):
     deny_origins: tuple[str, ...] = ()
 
 
-class Config(NamedTuple):
+class Config(Value):
     """A conf, or another layer of rules, that was read and is sound.
 
     Attributes:

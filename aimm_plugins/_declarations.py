@@ -14,14 +14,15 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any
 
 from aimm_plugins._actions import Action
 from aimm_plugins._provenance import short_file
+from aimm_plugins._values import Value
 from aimm_plugins.errors import DeclarationError
 
 
-class Declaration(NamedTuple):
+class Declaration(Value):
     """One decorated function, or one method of a model class, for one action and one key.
 
     Attributes:
@@ -79,7 +80,7 @@ class Declaration(NamedTuple):
         return f"{short_file(self.file, self.module)}:{self.line}"
 
 
-class CallSite(NamedTuple):
+class CallSite(Value):
     """Where a decorator was called, as the stack tells."""
 
     module: str

@@ -26,7 +26,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from importlib.machinery import PathFinder
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from aimm_plugins._actions import ACTIONS, Action
 from aimm_plugins._distribution import (
@@ -42,21 +42,8 @@ from aimm_plugins._distribution import (
 )
 from aimm_plugins._location import locate
 from aimm_plugins._provenance import Provenance
-from aimm_plugins._record import record_digest, verify_record
 from aimm_plugins._report import Finding, safe_text
-
-__all__ = [
-    "GROUP",
-    "Candidate",
-    "Distribution",
-    "Published",
-    "Scan",
-    "locate",
-    "normalized",
-    "record_digest",
-    "scan",
-    "verify_record",
-]
+from aimm_plugins._values import Value
 
 if TYPE_CHECKING:
     from aimm_plugins._ownership import Owners
@@ -72,7 +59,7 @@ _RELATIVE = os.open in os.supports_dir_fd and os.listdir in os.supports_fd
 """Files are opened relative to their folder where that can be: a twentieth of the time saved."""
 
 
-class Candidate(NamedTuple):
+class Candidate(Value):
     """One entry point of the group, of one installed distribution.
 
     Attributes:
@@ -100,7 +87,7 @@ class Candidate(NamedTuple):
         )
 
 
-class Published(NamedTuple):
+class Published(Value):
     """A key that metadata tells of, before any import.
 
     Attributes:

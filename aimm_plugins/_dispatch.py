@@ -96,14 +96,17 @@ class Dispatcher:
             # Before the hook is called, since the plugin may bring wrappers of its own.
             self._provider(action, key)
         mine = self.plans.of(action)
-        plan: Plan
         if self._manager.bare(hook):
-            plan, kept = self._made(action, key)
-        else:
-            plan = HookPlan(self, self._manager, action, key)
-            # An executor may answer for keys of its own; those could be any number.
-            kept = self._registry.find(action, key) is not None
-        if kept:
+            direct, kept = self._made(action, key)
+            # A module comes with its wrappers before its functions and goes in the other order: if
+            # nothing wraps the action after the function was found either, nothing ever did.
+            if self._manager.bare(hook) and self.plans.of(action) is mine:
+                if kept:
+                    mine[key] = direct
+                return direct
+        plan = HookPlan(self, self._manager, action, key)
+        # An executor may answer for keys of its own; those could be any number.
+        if self._registry.find(action, key) is not None:
             mine[key] = plan
         return plan
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
 
 from aimm_plugins._distribution import Distribution, normalized
+from aimm_plugins._values import Value
 from aimm_plugins.errors import ConfigError
 
 _LINE = re.compile(
@@ -21,7 +21,7 @@ _LINE = re.compile(
 _MAX_BYTES = 8 * 1024 * 1024
 
 
-class LockEntry(NamedTuple):
+class LockEntry(Value):
     """One distribution of a freeze file.
 
     Attributes:
@@ -37,7 +37,7 @@ class LockEntry(NamedTuple):
     line: int
 
 
-class Lock(NamedTuple):
+class Lock(Value):
     """A freeze file that was read.
 
     Attributes:

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from aimm_plugins._config import Config, operator_layers, read
 from aimm_plugins._declarations import modules_being_imported
@@ -35,6 +35,7 @@ from aimm_plugins._report import (
 )
 from aimm_plugins._resolution import Resolution
 from aimm_plugins._runtime import Runtime
+from aimm_plugins._values import Value
 from aimm_plugins.errors import PluginLoadError
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def freeze(runtime: Runtime, conf: Conf) -> tuple[str, tuple[Finding, ...]]:
     return freeze_text(frozen), tuple(findings)
 
 
-class _Todo(NamedTuple):
+class _Todo(Value):
     """What is to be done, all decided: the plan and what it was made from."""
 
     plan: Plan
@@ -492,8 +493,11 @@ def _log(report: Report) -> None:
     """One line a plugin, in the report's words.
 
     Where logging itself fails, by a plugin's handler or a closed stream, there is nobody to tell,
-    and the report still has it all.
+    and the report still has it all. Where nothing is wrong and logging is not even loaded, nobody
+    can be listening.
     """
+    if "logging" not in sys.modules and not report.failures and not report.findings:
+        return
     try:
         for record in report.plugins:
             if record.error is not None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
 
 from aimm_plugins._config import Config
 from aimm_plugins._discovery import Candidate, Published, Scan
 from aimm_plugins._distribution import Distribution
 from aimm_plugins._policy import Policy
 from aimm_plugins._report import Identity, PluginRecord
+from aimm_plugins._values import Value
 
 
-class Plan(NamedTuple):
+class Plan(Value):
     """The steps of a call.
 
     Attributes:
@@ -65,7 +65,7 @@ def arrange(
             (_of_candidate(each), each.distribution, scan.keys_of(each)) for each in scan.candidates
         ]
 
-    suspects = policy.suspects(scan.distributions())
+    suspects = policy.suspects(scan.find, scan.distributions)
     records: list[PluginRecord] = []
     published: dict[Identity, tuple[Published, ...]] = {}
     for record, distribution, keys in steps:

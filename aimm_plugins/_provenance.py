@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+
+from aimm_plugins._values import Value
 
 
-class Provenance(NamedTuple):
+class Provenance(Value):
     """Who made something, and where.
 
     Attributes:

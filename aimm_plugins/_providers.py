@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from aimm_plugins._actions import ACTIONS, Action
 from aimm_plugins._declarations import Declaration
 from aimm_plugins._provenance import Provenance
 from aimm_plugins._report import Finding, Identity, PluginRecord
+from aimm_plugins._values import Value
 from aimm_plugins.errors import PluginConflictError
 
 if TYPE_CHECKING:  # reading metadata is not part of `import aimm_plugins`
@@ -17,7 +18,7 @@ if TYPE_CHECKING:  # reading metadata is not part of `import aimm_plugins`
 Slot = tuple[Action, str]
 
 
-class Provider(NamedTuple):
+class Provider(Value):
     """The plugin that answers one action and key.
 
     Attributes:
@@ -93,7 +94,7 @@ class Provider(NamedTuple):
         return f"{self.action}:{self.key}  {self.provenance}"
 
 
-class Deferred(NamedTuple):
+class Deferred(Value):
     """A plugin that is imported by the first call of one of its keys.
 
     Attributes:

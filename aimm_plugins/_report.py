@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from aimm_plugins._actions import Action
 from aimm_plugins._provenance import Provenance
+from aimm_plugins._values import Value
 
 Identity = tuple[str, str, str, str | None, str | None]
 """What makes two records one plugin's: source, name, module, attribute, distribution."""
@@ -26,7 +27,7 @@ State = Literal[
 ]
 
 
-class Finding(NamedTuple):
+class Finding(Value):
     """Something an operator should know that is no plugin's failure.
 
     Attributes:
@@ -59,7 +60,7 @@ class Finding(NamedTuple):
         }
 
 
-class PluginRecord(NamedTuple):
+class PluginRecord(Value):
     """What became of one plugin.
 
     Attributes:
@@ -141,7 +142,7 @@ class PluginRecord(NamedTuple):
         }
 
 
-class Report(NamedTuple):
+class Report(Value):
     """The account of one call, or of what is registered now.
 
     Attributes:

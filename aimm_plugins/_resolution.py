@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from aimm_plugins._actions import Action
 from aimm_plugins._declarations import Declaration
@@ -20,13 +20,14 @@ from aimm_plugins._providers import (
     same_provider,
 )
 from aimm_plugins._report import Finding, Identity, PluginRecord, State
+from aimm_plugins._values import Value
 from aimm_plugins.errors import DeclarationError, PluginConflictError
 
 if TYPE_CHECKING:  # reading metadata is not part of `import aimm_plugins`
     from aimm_plugins._discovery import Published
 
 
-class Loaded(NamedTuple):
+class Loaded(Value):
     """A plugin whose module is imported, with the object that its entry point names.
 
     Attributes:

@@ -9,9 +9,10 @@ import os
 import sys
 import warnings
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 from aimm_plugins._report import type_name
+from aimm_plugins._values import Value
 
 try:
     # The C half of signal, which itself wraps each answer in an enum: 150 us a plugin.
@@ -25,7 +26,7 @@ _WARNING = 30
 _SIGNALS = tuple(sorted(_signal.valid_signals()))
 
 
-class Surroundings(NamedTuple):
+class Surroundings(Value):
     """The process at one moment, as far as imports are apt to change it."""
 
     environ: dict[Any, Any]
