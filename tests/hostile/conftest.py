@@ -230,7 +230,7 @@ def check_failed(got: Mapping[str, Any], error: str | Sequence[str] | None = Non
     assert "bad-dist 6.6.6" in strict["text"]
     found = record(got["isolate"])
     assert (found["distribution"], found["version"], found["module"]) == ("bad-dist", "6.6.6", "bad")
-    assert found["error"]["message"]
+    assert found["error"]["type"]
     if error is not None:
         text = f"{found['error']['type']}: {found['error']['message']}"
         for part in [error] if isinstance(error, str) else error:

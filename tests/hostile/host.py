@@ -82,12 +82,8 @@ def attempt(function: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
             text = str(error)
         except BaseException:
             text = "<unprintable>"
-        return {
-            "error": type(error).__name__,
-            "text": text,
-            "kinds": [kind.__name__ for kind in type(error).__mro__],
-            "notes": [str(note) for note in getattr(error, "__notes__", ())],
-        }
+        kinds = [kind.__name__ for kind in type(error).__mro__]
+        return {"error": type(error).__name__, "text": text, "kinds": kinds}
     return {"value": value if isinstance(value, int | str | float | None) else repr(value)}
 
 

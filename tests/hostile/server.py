@@ -96,9 +96,10 @@ def _child(request: dict[str, object], tools: dict[str, object]) -> None:
         code = 0
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
+        os.write(2, traceback.format_exc().encode(errors="backslashreplace"))
     except BaseException:
-        traceback.print_exc()
         code = 1
+        os.write(2, traceback.format_exc().encode(errors="backslashreplace"))
     finally:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(BaseException):  # a plugin may have replaced or closed it

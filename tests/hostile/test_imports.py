@@ -113,9 +113,9 @@ FAILURES: dict[str, tuple[str, str]] = {
     "hookimpl_with_wrong_arguments": ("@hookimpl\ndef aimm_fit(epochs): ...", "epochs"),
     "hookimpl_wrapper_without_yield": ("@hookimpl(wrapper=True)\ndef aimm_fit(instance): return 1", "aimm_fit"),
     "hookimpl_both_wrappers": ("@hookimpl(wrapper=True, hookwrapper=True)\ndef aimm_fit(instance): yield", ""),
-    "hookimpl_unknown_specname": ("@hookimpl(specname='nothing')\ndef aimm_fit(instance): ...", "nothing"),
+    "hookimpl_unknown_specname": ("@hookimpl(specname='nothing')\ndef aimm_fit(instance): ...", "matches no hook"),
     "hookimpl_async": ("@hookimpl\nasync def aimm_fti(): ...", "aimm_f"),
-    "forged_hookimpl_marker": ("def aimm_fti(): ...\naimm_fti.aimm_plugins_impl = {'specname': 'nothing'}", "nothing"),
+    "forged_hookimpl_marker": ("def aimm_fti(): ...\naimm_fti.aimm_plugins_impl = {'specname': 'nothing'}", "matches no hook"),
     "imports_itself_by_name": ("from bad import later\nlater = 1", "ImportError"),
     "removes_itself": ("import sys\ndel sys.modules[__name__]", "bad"),
     "partial_star": ("__all__ = ['x']\nfrom bad import *", "AttributeError"),
@@ -241,7 +241,7 @@ FILES = [
 def test_module_that_cannot_be_read_fails_alone(case: Case, make) -> None:
     make(case)
     case.bad(None)
-    check_failed(case.gauntlet(), "bad")
+    check_failed(case.gauntlet())
 
 
 def test_keyboard_interrupt_passes_after_undoing(case: Case) -> None:
@@ -431,8 +431,8 @@ def test_odd_object_in_a_sound_module_is_not_touched(case: Case, kind: str) -> N
 # What a plugin does to the process is not undone, so what was loaded before it must stand it.
 
 SABOTAGE = {
-    "import_function_raises": "import builtins\ndef no(*a, **k): raise ImportError('no')\nbuiltins.__import__ = no",
-    "import_function_exits": "import builtins\ndef no(*a, **k): raise SystemExit\nbuiltins.__import__ = no",
+    "import_function_raises": "import builtins\ndef no(*a, **k): raise ImportError('no')\nbuiltins.__import__ = no\n1 / 0",
+    "import_function_exits": "import builtins\ndef no(*a, **k): raise SystemExit\nbuiltins.__import__ = no\n1 / 0",
     "import_function_passes_on": "import builtins\nold = builtins.__import__\nbuiltins.__import__ = lambda *a, **k: old(*a, **k)\n1 / 0",
     "meta_path_is_emptied": "import sys\nsys.meta_path.clear()\n1 / 0",
     "finder_raises": "import sys\nclass F:\n    def find_spec(s, *a): raise RuntimeError\n    def find_distributions(s, *a): raise RuntimeError\nsys.meta_path.insert(0, F())\n1 / 0",
@@ -454,12 +454,12 @@ SABOTAGE = {
     "warnings_are_errors": "import warnings\nwarnings.simplefilter('error')\n1 / 0",
     "getcwd_fails": "import os, tempfile\nd = tempfile.mkdtemp()\nos.chdir(d)\nos.rmdir(d)\n1 / 0",
     "environ_is_cleared": "import os\nos.environ.clear()\n1 / 0",
-    "descriptors_are_exhausted": "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))\n1 / 0",
+    "descriptors_are_exhausted": "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (3, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))\n1 / 0",
     "pickle_is_replaced": "import pickle\npickle.loads = pickle.dumps = pickle.Pickler = None\n1 / 0",
     "context_is_changed": "import contextvars\nfor v in list(contextvars.copy_context()): v.set('junk')\n1 / 0",
     "book_listener_is_called_in_a_thread": "import threading\nt = threading.Thread(target=lambda: fit(['bad2'])(lambda m: m))\nt.start()\nt.join()\n1 / 0",
     "unregisters_the_healthy_one": "import aimm_plugins as a\nm = a.get_plugin_manager()\n[m.unregister(name=n) for n in ('good',) if m.has_plugin(n)]\n1 / 0",
-    "unregisters_the_router": "import aimm_plugins as a\na.get_plugin_manager().unregister(name='nobody')",
+    "unregisters_all": "import aimm_plugins as a\nm = a.get_plugin_manager()\nfor n, p in m.list_name_plugin():\n    m.unregister(name=n)\n1 / 0",
 }
 
 
@@ -468,11 +468,16 @@ def test_sabotage_leaves_what_was_loaded_before_it(case: Case, kind: str) -> Non
     case.bad(SABOTAGE[kind])
     got = case.run(
         """
-        report = initialize({"names": ["good"], "entry_points": {"allow": ["bad-dist"]}, "on_error": "isolate"})
-        out["states"] = {each.name: each.state for each in report.plugins if each.state != "denied"}
+        import builtins, pickle, resource, time
+        kept = builtins.__import__, builtins.open, os.getcwd()
+        report = initialize({"names": ["good", "bad"], "entry_points": {"enabled": False}, "on_error": "isolate"})
+        out["states"] = {each.name: each.state for each in report.plugins}
         out["good"] = attempt(exec_data_access, "good")
         out["keys"] = keys()
         out["text"] = str(report)
+        builtins.__import__ = kept[0]
+        os.chdir(kept[2])
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
         """
     )
     assert got["good"] == {"value": 42}
