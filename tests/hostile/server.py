@@ -8,6 +8,7 @@ case is over or overdue.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import select
@@ -26,6 +27,7 @@ def main() -> None:
     import host
 
     sys.path.remove(here)
+    gc.freeze()  # a collection in a child would copy every page
     ready, wake = os.pipe()
     os.set_blocking(ready, False)
     os.set_blocking(wake, False)

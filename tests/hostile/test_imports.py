@@ -95,7 +95,7 @@ FAILURES: dict[str, tuple[str, str]] = {
         "e = ValueError('told')\nfor i in range(2000):\n    n = ValueError('told')\n    n.__cause__ = e\n    e = n\nraise e",
         "told",
     ),
-    "huge_text": ("raise ValueError('told ' * 1_000_000)", "told"),
+    "huge_text": ("raise ValueError('told ' * 100_000)", "told"),
     "surrogates": ("raise ValueError('told \\udcff')", "told"),
     "control_characters": ("raise ValueError('told \\x00\\x1b[2J\\r\\n\\n  loaded')", "told"),
     "braces_and_percent": ("raise ValueError('{told} %s %(x)d {0}')", "{told}"),
@@ -669,14 +669,14 @@ def test_config_name_that_stands_twice_is_one_plugin(case: Case) -> None:
     assert [each["name"] for each in got["isolate"]["plugins"]] == ["good"]
 
 
-def test_hundred_broken_plugins_beside_the_healthy_one(case: Case) -> None:
-    for number in range(100):
+def test_forty_broken_plugins_beside_the_healthy_one(case: Case) -> None:
+    for number in range(40):
         case.module(f"broken_{number}", f"@fit(['b{number}'])\ndef f(m): ...\nraise SystemExit({number})\n")
-    names = [f"broken_{number}" for number in range(100)]
+    names = [f"broken_{number}" for number in range(40)]
     got = case.gauntlet({"names": names})
     check_healthy(got)
     assert all(got["isolate"]["states"][name] == "failed" for name in names)
-    assert len(got["strict"]["members"]) == 100
+    assert len(got["strict"]["members"]) == 40
 
 
 def test_good_source_is_sound() -> None:

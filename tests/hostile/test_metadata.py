@@ -40,7 +40,7 @@ STRANGERS = {
     "section_twice": b"[a]\nx = a:b\n[a]\nx = a:b\n",
     "binary": bytes(range(256)) * 300,
     "huge_line": b"[console_scripts]\nx = " + b"a" * 3_000_000,
-    "huge_file": b"[console_scripts]\n" + b"x = a:b\n" * 1_500_000,
+    "huge_file": b"[console_scripts]\n" + b"x = a:b\n" * 300_000,
     "mentions_our_group": b"[console_scripts]\nx = aimm.plugins:main\n# [aimm.plugins]\n\xff\n",
     "configparser_interpolation": b"[console_scripts]\nx = %(no)s\n",
 }
@@ -166,14 +166,25 @@ def _socket(path: Path) -> None:
 
 
 def _nine_megabytes(path: Path) -> None:
-    path.write_bytes(GROUP + b"# filler\n" * 1_000_000)
+    path.write_bytes(GROUP + b"# filler of a line\n" * 450_000)
 
 
-ODD_FILES = [_folder, _loop, _dangling, _fifo, _endless, _random, _null, _socket, _nine_megabytes]
+ODD_FILES = [_folder, _loop, _dangling, _fifo, _null, _socket]
+ODD_PLACES = [
+    ("entry_points.txt", _endless),
+    ("entry_points.txt", _random),
+    ("entry_points.txt", _nine_megabytes),
+    ("METADATA", _endless),
+    ("RECORD", _random),
+    ("direct_url.json", _endless),
+    *((name, make) for name in ("entry_points.txt", "METADATA", "RECORD") for make in ODD_FILES),
+    *((name, make) for name in ("direct_url.json", "INSTALLER") for make in (_folder, _fifo, _loop)),
+]
 
 
-@pytest.mark.parametrize("make", ODD_FILES, ids=lambda make: make.__name__.strip("_"))
-@pytest.mark.parametrize("name", ["entry_points.txt", "METADATA", "RECORD", "direct_url.json", "INSTALLER"])
+@pytest.mark.parametrize(
+    ("name", "make"), ODD_PLACES, ids=lambda each: getattr(each, "__name__", each).strip("_")
+)
 def test_odd_file_in_a_dist_info_stops_nobody(case: Case, name: str, make) -> None:
     case.module("bad", BAD)
     folder = case.dist("bad-dist", "6.6.6", entry_points={"bad": "bad"}, direct_url={"url": "file:///x"})
@@ -192,7 +203,7 @@ METADATA = {
     "empty": b"",
     "binary": bytes(range(256)) * 30,
     "not_utf8": b"Name: bad-dist\nVersion: 6.6.6\nAuthor: \xff\xfe\n",
-    "huge": b"Name: bad-dist\nVersion: 6.6.6\n" + b"Classifier: x\n" * 500_000,
+    "huge": b"Name: bad-dist\nVersion: 6.6.6\n" + b"Classifier: x\n" * 60_000,
     "no_colon": b"Name bad-dist\nVersion 6.6.6\n",
     "no_name": b"Version: 6.6.6\n",
     "no_version": b"Name: bad-dist\n",
@@ -288,7 +299,7 @@ RECORDS = {
     "absolute": b"/bad.py,,\n",
     "climbs": b"../../../../bad.py,,\n",
     "claims_the_healthy_file": b"good.py,,\nbad.py,,\n",
-    "huge": b"x/y.py,,\n" * 800_000,
+    "huge": b"x/y.py,,\n" * 100_000,
     "carriage_returns": b"bad.py,,\rgood.py,,\r",
 }
 
@@ -333,7 +344,7 @@ def test_oddly_named_metadata_folder_stops_nobody(case: Case, kind: str, content
 
 
 @pytest.mark.parametrize("make", ODD_FILES, ids=lambda make: make.__name__.strip("_"))
-@pytest.mark.parametrize("name", ["bad_dist-1.0.dist-info", "bad_dist.egg-info", "bad.egg-link", "bad.pth"])
+@pytest.mark.parametrize("name", ["bad_dist-1.0.dist-info", "bad_dist.egg-info"])
 def test_odd_thing_called_like_metadata_stops_nobody(case: Case, name: str, make) -> None:
     make(case.site / name)
     check_sound(case.gauntlet())
@@ -552,14 +563,14 @@ def test_entry_point_that_names_nothing_sound_fails_alone(case: Case, kind: str)
     assert "bad-dist 6.6.6" in got["strict"]["text"]
 
 
-def test_thousand_strangers_with_broken_metadata_stop_nobody(case: Case) -> None:
-    for number in range(1000):
+def test_hundreds_of_strangers_with_broken_metadata_stop_nobody(case: Case) -> None:
+    for number in range(400):
         folder = case.site / f"stranger_{number}-1.0.dist-info"
         folder.mkdir()
         (folder / "entry_points.txt").write_bytes(b"[aimm.plugins]\nbroken\n" if number % 2 else b"\xff")
     got = case.gauntlet()
     check_sound(got)
-    assert len(got["isolate"]["findings"]) == 500
+    assert len(got["isolate"]["findings"]) == 200
 
 
 def test_metadata_that_vanishes_while_plugins_load_stops_nobody(case: Case) -> None:

@@ -98,7 +98,7 @@ initialize()
 stop = threading.Event()
 seen = set()
 def changes():
-    for _ in range(10):
+    for _ in range(4):
         initialize()
         aimm_plugins.refresh()
         unload_all()
@@ -255,7 +255,7 @@ def initializes():
         initialize()
 def forks():
     try:
-        for _ in range(15):
+        for _ in range(8):
             pid = os.fork()
             if pid == 0:
                 os._exit(0 if exec_data_access("good") == 42 and exec_fit("many_1", None) == "many_1" else 1)
@@ -267,7 +267,7 @@ out.update(done=done, errors=errors)
 """,
         timeout=60,
     )
-    assert got == {"done": [0] * 15, "errors": []}
+    assert got == {"done": [0] * 8, "errors": []}
 
 
 def test_forked_child_can_initialize_anew(case: Case) -> None:
