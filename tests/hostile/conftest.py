@@ -101,7 +101,9 @@ class Case:
         self.path: list[str] = [str(self.site)]
         self.env: dict[str, str] = {}
 
-    def module(self, name: str, source: str, *, header: str = HEADER, site: Path | None = None) -> Path:
+    def module(
+        self, name: str, source: str, *, header: str = HEADER, site: Path | None = None
+    ) -> Path:
         """Write a plugin module, which has the decorators; dots make packages."""
         path = (site or self.site).joinpath(*name.split("."))
         path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
@@ -162,7 +164,9 @@ class Case:
         """What the last host wrote."""
         return (self.folder / "output.txt").read_text(errors="replace")[-4000:]
 
-    def gauntlet(self, conf: Mapping[str, Any] | None = None, *, timeout: float = 20) -> dict[str, Any]:
+    def gauntlet(
+        self, conf: Mapping[str, Any] | None = None, *, timeout: float = 20
+    ) -> dict[str, Any]:
         """Put a host through `host.gauntlet`."""
         (self.folder / "conf.json").write_text(json.dumps(conf))
         return self.run("out.update(gauntlet(json.load(open('conf.json'))))", timeout=timeout)
@@ -214,7 +218,9 @@ def check_healthy(got: Mapping[str, Any], alone: bool = True) -> None:
     assert got["unloaded"] == []
 
 
-def check_failed(got: Mapping[str, Any], error: str | Sequence[str] | None = None) -> dict[str, Any]:
+def check_failed(
+    got: Mapping[str, Any], error: str | Sequence[str] | None = None
+) -> dict[str, Any]:
     """The hostile plugin is the only failure, named in full; nothing of it is registered."""
     check_healthy(got)
     for stage in ("isolate", "current", "repeat", "again"):
@@ -229,7 +235,11 @@ def check_failed(got: Mapping[str, Any], error: str | Sequence[str] | None = Non
     assert strict["keys"] == strict["plugged"] == []
     assert "bad-dist 6.6.6" in strict["text"]
     found = record(got["isolate"])
-    assert (found["distribution"], found["version"], found["module"]) == ("bad-dist", "6.6.6", "bad")
+    assert (found["distribution"], found["version"], found["module"]) == (
+        "bad-dist",
+        "6.6.6",
+        "bad",
+    )
     assert found["error"]["type"]
     if error is not None:
         text = f"{found['error']['type']}: {found['error']['message']}"

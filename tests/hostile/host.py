@@ -1,5 +1,7 @@
 """What a host does with hostile plugins, and what it sees: the names that a case's script has."""
 
+# ruff: noqa: F401  (what looks unused here is for the scripts of the cases)
+
 from __future__ import annotations
 
 import importlib

@@ -38,7 +38,8 @@ def main() -> None:
         pid = os.fork()
         if pid == 0:
             _child(request, vars(host))
-        print(json.dumps(_await(pid, request["timeout"], ready)), flush=True)
+        sys.stdout.write(json.dumps(_await(pid, request["timeout"], ready)) + "\n")
+        sys.stdout.flush()
 
 
 def _holds_metadata(folder: str) -> bool:

@@ -117,7 +117,10 @@ def test_prefer_two_modules_of_one_distribution_settles_by_module_alone(case: Ca
 
 
 def test_newcomer_does_not_take_a_key_from_an_earlier_call(case: Case) -> None:
-    case.module("late", "@data_access('good')\ndef f(): return 'stolen'\n@fit(['late'])\ndef g(m): return 'late'\n")
+    case.module(
+        "late",
+        "@data_access('good')\ndef f(): return 'stolen'\n@fit(['late'])\ndef g(m): return 'late'\n",
+    )
     got = case.run(
         """
         initialize()

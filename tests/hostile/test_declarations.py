@@ -75,17 +75,26 @@ SOUND = {
     "control_characters": ("@fit(['bad', 'b\\x00\\x1b[2J\\n'])\ndef bad(m): return 'bad'", None),
     "surrogate_key": ("@fit(['bad', 'b\\udcff'])\ndef bad(m): return 'bad'", None),
     "braces_and_colon": ("@fit(['bad', 'fit:bad', '{0} %s'])\ndef bad(m): return 'bad'", None),
-    "many_keys": ("@fit(['bad', *(f'bad{i}' for i in range(500))])\ndef bad(m): return 'bad'", None),
+    "many_keys": (
+        "@fit(['bad', *(f'bad{i}' for i in range(500))])\ndef bad(m): return 'bad'",
+        None,
+    ),
     "tuple_set_dict_generator": (
         "@fit(('bad',))\n@predict({'bad'})\n@serialize({'bad': 1})\n@deserialize(x for x in ['bad'])\n"
         "def bad(m): return 'bad'",
         None,
     ),
     "lambda": ("bad = fit(['bad'])(lambda m: 'bad')", None),
-    "partial": ("import functools\nbad = fit(['bad'])(functools.partial(lambda a, m: a, 'bad'))", None),
+    "partial": (
+        "import functools\nbad = fit(['bad'])(functools.partial(lambda a, m: a, 'bad'))",
+        None,
+    ),
     "builtin": ("bad = fit(['bad'])(repr)", "None"),
     "bound_method": ("class C:\n    def f(s, m): return 'bad'\nbad = fit(['bad'])(C().f)", None),
-    "callable_object": ("class C:\n    def __call__(s, m): return 'bad'\nbad = fit(['bad'])(C())", None),
+    "callable_object": (
+        "class C:\n    def __call__(s, m): return 'bad'\nbad = fit(['bad'])(C())",
+        None,
+    ),
     "callable_whose_getattr_raises": (
         "class C:\n    def __call__(s, m): return 'bad'\n    def __getattr__(s, n): raise RuntimeError\nbad = fit(['bad'])(C())",
         None,
@@ -98,13 +107,27 @@ SOUND = {
         "class C:\n    def __call__(s, m): return 'bad'\n    def __eq__(s, o): raise RuntimeError\n    __hash__ = None\nbad = fit(['bad'])(C())",
         None,
     ),
-    "function_without_a_name": ("def bad(m): return 'bad'\nbad.__qualname__ = bad.__name__ = 'x\\n\\udcff'\nfit(['bad'])(bad)", None),
-    "keyword_named_argument": ("@fit(['bad'], state_cb_arg_name='class')\ndef bad(m, **k): return 'bad'", None),
-    "own_str": (STR.format("def __repr__(s): raise RuntimeError") + "@fit([S('bad')])\ndef bad(m): return 'bad'", None),
-    "made_in_a_function": ("def make():\n    @fit(['bad'])\n    def f(m): return 'bad'\n    return f\nbad = make()", None),
+    "function_without_a_name": (
+        "def bad(m): return 'bad'\nbad.__qualname__ = bad.__name__ = 'x\\n\\udcff'\nfit(['bad'])(bad)",
+        None,
+    ),
+    "keyword_named_argument": (
+        "@fit(['bad'], state_cb_arg_name='class')\ndef bad(m, **k): return 'bad'",
+        None,
+    ),
+    "own_str": (
+        STR.format("def __repr__(s): raise RuntimeError")
+        + "@fit([S('bad')])\ndef bad(m): return 'bad'",
+        None,
+    ),
+    "made_in_a_function": (
+        "def make():\n    @fit(['bad'])\n    def f(m): return 'bad'\n    return f\nbad = make()",
+        None,
+    ),
     "made_by_exec": ("exec(\"@fit(['bad'])\\ndef bad(m): return 'bad'\")", None),
     "made_by_compile_without_a_name": (
-        "exec(compile(\"@fit(['bad'])\\ndef bad(m): return 'bad'\", '\\udcff', 'exec'), {'fit': fit})", None
+        "exec(compile(\"@fit(['bad'])\\ndef bad(m): return 'bad'\", '\\udcff', 'exec'), {'fit': fit})",
+        None,
     ),
     "decorator_wrapped": (
         "import functools\ndef twice(f):\n    @functools.wraps(f)\n    def g(*a): return f(*a)\n    return g\n"
@@ -156,10 +179,22 @@ CALLED = {
     "stop_iteration": ("raise StopIteration", "StopIteration"),
     "type_error": ("raise TypeError('told')", "TypeError"),
     "attribute_error": ("return model.nothing", "AttributeError"),
-    "unprintable": ("class U(Exception):\n        def __str__(s): raise RuntimeError\n    raise U", "U"),
-    "add_note_raises": ("class U(Exception):\n        def add_note(s, n): raise RuntimeError\n    raise U", "U"),
-    "add_note_exits": ("class U(Exception):\n        def add_note(s, n): raise SystemExit\n    raise U", "U"),
-    "getattribute_exits": ("class U(Exception):\n        def __getattribute__(s, n): raise SystemExit\n    raise U", "U"),
+    "unprintable": (
+        "class U(Exception):\n        def __str__(s): raise RuntimeError\n    raise U",
+        "U",
+    ),
+    "add_note_raises": (
+        "class U(Exception):\n        def add_note(s, n): raise RuntimeError\n    raise U",
+        "U",
+    ),
+    "add_note_exits": (
+        "class U(Exception):\n        def add_note(s, n): raise SystemExit\n    raise U",
+        "U",
+    ),
+    "getattribute_exits": (
+        "class U(Exception):\n        def __getattribute__(s, n): raise SystemExit\n    raise U",
+        "U",
+    ),
     "notes_is_no_list": ("class U(Exception):\n        __notes__ = 5\n    raise U", "U"),
 }
 
@@ -233,7 +268,18 @@ def test_state_callback_that_cannot_be_called_is_a_type_error(case: Case, value:
     assert "state_cb" in got["text"]
 
 
-KEYS = ["None", "5", "b'bad'", "['bad']", "object()", "''", "'x' * 1_000_000", "'\\x00'", "'\\udcff'", "type('S', (str,), {'__hash__': None})('bad')"]
+KEYS = [
+    "None",
+    "5",
+    "b'bad'",
+    "['bad']",
+    "object()",
+    "''",
+    "'x' * 1_000_000",
+    "'\\x00'",
+    "'\\udcff'",
+    "type('S', (str,), {'__hash__': None})('bad')",
+]
 
 
 @pytest.mark.parametrize("key", KEYS, ids=range(len(KEYS)))
@@ -251,12 +297,27 @@ def test_call_with_a_key_that_is_none_leaves_the_host_running(case: Case, key: s
 
 
 WRAPPERS = {
-    "wrapper_raises": ("@hookimpl(wrapper=True)\ndef aimm_fit(instance):\n    yield\n    raise RuntimeError('told')", "RuntimeError"),
-    "wrapper_returns_no_result": ("@hookimpl(wrapper=True)\ndef aimm_fit(instance):\n    yield\n    return 5", "TypeError"),
-    "wrapper_yields_twice": ("@hookimpl(wrapper=True)\ndef aimm_fit(instance):\n    r = yield\n    yield\n    return r", "RuntimeError"),
-    "wrapper_exits": ("@hookimpl(wrapper=True)\ndef aimm_fit(instance):\n    raise SystemExit\n    yield", "SystemExit"),
+    "wrapper_raises": (
+        "@hookimpl(wrapper=True)\ndef aimm_fit(instance):\n    yield\n    raise RuntimeError('told')",
+        "RuntimeError",
+    ),
+    "wrapper_returns_no_result": (
+        "@hookimpl(wrapper=True)\ndef aimm_fit(instance):\n    yield\n    return 5",
+        "TypeError",
+    ),
+    "wrapper_yields_twice": (
+        "@hookimpl(wrapper=True)\ndef aimm_fit(instance):\n    r = yield\n    yield\n    return r",
+        "RuntimeError",
+    ),
+    "wrapper_exits": (
+        "@hookimpl(wrapper=True)\ndef aimm_fit(instance):\n    raise SystemExit\n    yield",
+        "SystemExit",
+    ),
     "executor_returns_no_result": ("@hookimpl\ndef aimm_fit(instance): return 5", "TypeError"),
-    "executor_raises": ("@hookimpl\ndef aimm_fit(instance): raise RuntimeError('told')", "RuntimeError"),
+    "executor_raises": (
+        "@hookimpl\ndef aimm_fit(instance): raise RuntimeError('told')",
+        "RuntimeError",
+    ),
 }
 
 

@@ -7,7 +7,9 @@ import pytest
 from tests.hostile.conftest import BAD, HEADER, Case, record
 
 
-def publish(case: Case, source: str, keys: str = "[aimm.plugins.fit]\nbad = bad:bad\n", plugin: bool = True) -> None:
+def publish(
+    case: Case, source: str, keys: str = "[aimm.plugins.fit]\nbad = bad:bad\n", plugin: bool = True
+) -> None:
     """The hostile plugin, with keys in its metadata."""
     case.module("bad", case.trap() + source)
     plugin_line = "[aimm.plugins]\nbad = bad\n" if plugin else ""
@@ -68,7 +70,9 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("kind", FAILURES)
-def test_deferred_plugin_that_fails_raises_from_the_call_and_stays_failed(case: Case, kind: str) -> None:
+def test_deferred_plugin_that_fails_raises_from_the_call_and_stays_failed(
+    case: Case, kind: str
+) -> None:
     source, told = FAILURES[kind]
     publish(case, BAD + source)
     got = lazily(
@@ -100,10 +104,18 @@ def test_keyboard_interrupt_passes_through_the_first_call(case: Case) -> None:
 
 
 LIES = {
-    "other_key": ("@fit(['other'])\ndef bad(m): ...\n", "[aimm.plugins.fit]\nbad = bad:bad\n", "other"),
+    "other_key": (
+        "@fit(['other'])\ndef bad(m): ...\n",
+        "[aimm.plugins.fit]\nbad = bad:bad\n",
+        "other",
+    ),
     "no_key": ("def bad(m): ...\n", "[aimm.plugins.fit]\nbad = bad:bad\n", "bad"),
     "one_more_in_metadata": (BAD, "[aimm.plugins.fit]\nbad = bad:bad\nmore = bad:bad\n", "more"),
-    "other_action": ("@predict(['bad'])\ndef bad(m): ...\n", "[aimm.plugins.fit]\nbad = bad:bad\n", "predict"),
+    "other_action": (
+        "@predict(['bad'])\ndef bad(m): ...\n",
+        "[aimm.plugins.fit]\nbad = bad:bad\n",
+        "predict",
+    ),
 }
 
 
@@ -142,7 +154,10 @@ def test_broken_published_key_is_a_finding_and_the_others_work(case: Case, kind:
 def test_published_keys_of_two_plugins_conflict_before_any_import(case: Case) -> None:
     publish(case, BAD)
     case.module("twin", case.trap() + BAD)
-    case.dist("twin-dist", entry_points="[aimm.plugins]\ntwin = twin\n[aimm.plugins.fit]\nbad = twin:bad\n")
+    case.dist(
+        "twin-dist",
+        entry_points="[aimm.plugins]\ntwin = twin\n[aimm.plugins.fit]\nbad = twin:bad\n",
+    )
     got = lazily(case)
     assert "fit:bad" not in got["start"]["keys"]
     assert got["bad"]["error"] == "UnknownPluginError"
@@ -164,7 +179,10 @@ def test_published_key_that_an_imported_plugin_declares_is_a_conflict(case: Case
 def test_prefer_holds_for_what_is_deferred(case: Case) -> None:
     publish(case, BAD)
     case.module("twin", case.trap() + "@fit(['bad'])\ndef bad(m): return 'twin'\n")
-    case.dist("twin-dist", entry_points="[aimm.plugins]\ntwin = twin\n[aimm.plugins.fit]\nbad = twin:bad\n")
+    case.dist(
+        "twin-dist",
+        entry_points="[aimm.plugins]\ntwin = twin\n[aimm.plugins.fit]\nbad = twin:bad\n",
+    )
     got = lazily(case, prefer={"fit:bad": "bad-dist"})
     assert not got["ran_early"]
     assert got["bad"] == {"value": "bad"}
@@ -208,11 +226,16 @@ def test_deferred_plugin_that_fails_fails_for_all_threads(case: Case) -> None:
     assert got["good"] == {"value": 42}
 
 
-def test_two_deferred_plugins_that_import_each_other_from_two_threads_do_not_lock(case: Case) -> None:
+def test_two_deferred_plugins_that_import_each_other_from_two_threads_do_not_lock(
+    case: Case,
+) -> None:
     for mine, other in (("ring_a", "ring_b"), ("ring_b", "ring_a")):
-        case.module(mine, f"import time\nimport {other}\n@fit(['{mine}'])\ndef f(m): return '{mine}'\n")
+        case.module(
+            mine, f"import time\nimport {other}\n@fit(['{mine}'])\ndef f(m): return '{mine}'\n"
+        )
         case.dist(
-            f"{mine}-dist", entry_points=f"[aimm.plugins]\n{mine} = {mine}\n[aimm.plugins.fit]\n{mine} = {mine}:f\n"
+            f"{mine}-dist",
+            entry_points=f"[aimm.plugins]\n{mine} = {mine}\n[aimm.plugins.fit]\n{mine} = {mine}:f\n",
         )
     got = case.run(
         """

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.hostile.conftest import BAD, HEADER, Case, check_healthy, record
+from tests.hostile.conftest import BAD, Case, check_healthy, record
 
 
 def trapped(case: Case, value: str = "bad") -> None:
@@ -74,7 +74,9 @@ def test_plan_runs_no_parent_package(case: Case) -> None:
 
 def test_denied_distributions_keys_published_for_laziness_are_not_known(case: Case) -> None:
     case.module("bad", case.trap() + BAD)
-    case.dist("bad-dist", "6.6.6", entry_points="[aimm.plugins.fit]\nbad = bad:bad\n", files=["bad.py"])
+    case.dist(
+        "bad-dist", "6.6.6", entry_points="[aimm.plugins.fit]\nbad = bad:bad\n", files=["bad.py"]
+    )
     for load in ("lazy", "eager"):
         got = case.gauntlet({"entry_points": {"deny": ["bad-dist"]}, "load": load})
         check_healthy(got)
@@ -86,7 +88,9 @@ def test_denied_distributions_module_is_not_run_by_a_config_name(case: Case) -> 
     trapped(case)
     got = case.gauntlet({"names": ["bad"], "entry_points": {"deny": ["bad-dist"]}})
     check_healthy(got)
-    assert [each["state"] for each in got["isolate"]["plugins"] if each["name"] == "bad"] == ["denied"] * 2
+    assert [each["state"] for each in got["isolate"]["plugins"] if each["name"] == "bad"] == [
+        "denied"
+    ] * 2
     assert not case.marker.exists()
 
 
@@ -102,13 +106,17 @@ def test_denied_distributions_package_is_not_run_for_a_strangers_submodule(case:
     case.package("bad", case.trap())
     case.module("bad.extension", BAD)
     case.dist("bad-dist", "6.6.6", files=["bad/__init__.py"])
-    case.dist("extension-dist", entry_points={"extension": "bad.extension"}, files=["bad/extension.py"])
+    case.dist(
+        "extension-dist", entry_points={"extension": "bad.extension"}, files=["bad/extension.py"]
+    )
     got = case.gauntlet({"entry_points": {"deny": ["bad-dist"]}})
     check_denied(case, got, "bad-dist", "extension")
 
 
 @pytest.mark.parametrize("value", ["bad", "bad:bad"])
-def test_denied_distributions_module_is_not_run_by_anothers_entry_point(case: Case, value: str) -> None:
+def test_denied_distributions_module_is_not_run_by_anothers_entry_point(
+    case: Case, value: str
+) -> None:
     case.module("bad", case.trap() + BAD)
     case.dist("bad-dist", "6.6.6", files=["bad.py"])
     case.dist("front-dist", entry_points={"front": value})
@@ -145,7 +153,9 @@ def test_denied_editable_install_in_a_folder_with_odd_letters_is_found(case: Cas
     project = case.folder / "my project ü%20#"
     case.module("bad", case.trap() + BAD, site=project)
     case.path.append(str(project))
-    case.dist("bad-dist", "6.6.6", direct_url={"url": project.as_uri(), "dir_info": {"editable": True}})
+    case.dist(
+        "bad-dist", "6.6.6", direct_url={"url": project.as_uri(), "dir_info": {"editable": True}}
+    )
     got = case.gauntlet({"names": ["bad"], "entry_points": {"deny": ["bad-dist"]}})
     check_denied(case, got, "bad-dist")
 
@@ -155,7 +165,9 @@ def test_denied_file_behind_a_link_is_found(case: Case) -> None:
     case.module("bad", case.trap() + BAD, site=real)
     (case.folder / "linked").symlink_to(real)
     case.path.append(str(case.folder / "linked"))
-    case.dist("bad-dist", "6.6.6", direct_url={"url": real.as_uri(), "dir_info": {"editable": True}})
+    case.dist(
+        "bad-dist", "6.6.6", direct_url={"url": real.as_uri(), "dir_info": {"editable": True}}
+    )
     got = case.gauntlet({"names": ["bad"], "entry_points": {"deny": ["bad-dist"]}})
     check_denied(case, got, "bad-dist")
 
@@ -185,10 +197,16 @@ ORIGINS = {
 def test_denied_origin_never_runs(case: Case, origin: str) -> None:
     case.module("bad", case.trap() + BAD)
     case.dist(
-        "bad-dist", "6.6.6", entry_points={"bad": "bad"}, files=["bad.py"], direct_url=ORIGINS[origin]
+        "bad-dist",
+        "6.6.6",
+        entry_points={"bad": "bad"},
+        files=["bad.py"],
+        direct_url=ORIGINS[origin],
     )
     if origin == "index":
-        (next(case.site.glob("good_dist*")) / "direct_url.json").write_text(json.dumps(ORIGINS["url"]))
+        (next(case.site.glob("good_dist*")) / "direct_url.json").write_text(
+            json.dumps(ORIGINS["url"])
+        )
     got = case.gauntlet({"entry_points": {"deny_origins": [origin]}})
     found = check_denied(case, got, "deny_origins[0]")
     assert found["origin"] == origin
@@ -214,7 +232,14 @@ def test_blocked_in_pluggy_never_runs(case: Case) -> None:
 
 @pytest.mark.parametrize("field", ["allow", "deny"])
 def test_rule_that_matches_nothing_is_a_finding(case: Case, field: str) -> None:
-    got = case.gauntlet({"entry_points": {"allow": ["good-dist"], field: ["good-dist"][: field == "allow"] + ["gud-dist"]}})
+    got = case.gauntlet(
+        {
+            "entry_points": {
+                "allow": ["good-dist"],
+                field: ["gud-dist", *(["good-dist"] if field == "allow" else [])],
+            }
+        }
+    )
     check_healthy(got)
     (finding,) = got["isolate"]["findings"]
     assert "gud-dist" in finding["subject"]
@@ -300,7 +325,9 @@ def test_empty_denial_in_the_environment_denies_nothing(case: Case, text: str) -
     check_healthy(case.gauntlet())
 
 
-@pytest.mark.parametrize("text", ["bad dist", "bad-dist<", "*", "bad-dist;x", "bad-dist<>1", "ba\tdist"])
+@pytest.mark.parametrize(
+    "text", ["bad dist", "bad-dist<", "*", "bad-dist;x", "bad-dist<>1", "ba\tdist"]
+)
 def test_unreadable_denial_in_the_environment_is_an_error(case: Case, text: str) -> None:
     trapped(case)
     case.env["AIMM_PLUGINS_DENY"] = text
@@ -414,7 +441,12 @@ def sound_package(case: Case) -> Path:
     return recorded(case, "bad/__init__.py", "bad/data.bin")
 
 
-VERIFY = {"names": [], "entry_points": {"allow": ["bad-dist"]}, "verify": "record", "on_error": "isolate"}
+VERIFY = {
+    "names": [],
+    "entry_points": {"allow": ["bad-dist"]},
+    "verify": "record",
+    "on_error": "isolate",
+}
 
 
 def verified(case: Case) -> dict[str, Any]:
@@ -526,7 +558,9 @@ def _package_is_shadowed(case: Case) -> None:
 
 
 def _editable(case: Case) -> None:
-    (next(case.site.glob("bad_dist*")) / "direct_url.json").write_text(json.dumps(ORIGINS["editable"]))
+    (next(case.site.glob("bad_dist*")) / "direct_url.json").write_text(
+        json.dumps(ORIGINS["editable"])
+    )
     _no_hashes(case)
 
 
@@ -595,20 +629,46 @@ def locked(case: Case, text: str | bytes) -> dict[str, Any]:
     )
 
 
-def lock_line(case: Case, name: str) -> str:
-    """The line of one distribution, by what `locked` promises: name, version, digest of RECORD."""
-    folder = next(case.site.glob(name.replace("-", "_") + "-*.dist-info"))
-    version = folder.name.removesuffix(".dist-info").partition("-")[2]
-    digest = hashlib.sha256((folder / "RECORD").read_bytes()).hexdigest()
-    return f"{name}=={version}  # record sha256:{digest}\n"
+def lock_lines(case: Case) -> dict[str, str]:
+    """The lines of a freeze file of both distributions, as the package writes them."""
+    for folder in case.site.glob("*.dist-info"):
+        name = folder.name.partition("_")[0] + ".py"
+        digest = base64.urlsafe_b64encode(hashlib.sha256((case.site / name).read_bytes()).digest())
+        (folder / "RECORD").write_text(f"{name},sha256={digest.rstrip(b'=').decode()},\n")
+    got = case.run(
+        """
+        out["text"] = aimm_plugins._lifecycle.freeze(aimm_plugins._runtime.RUNTIME, None)[0]
+        """
+    )
+    return {line.partition("==")[0]: line for line in got["text"].splitlines(keepends=True)}
 
 
 def test_locked_distribution_loads_and_another_never_runs(case: Case) -> None:
     trapped(case)
-    got = locked(case, lock_line(case, "good-dist"))
+    got = locked(case, lock_lines(case)["good-dist"])
     assert got["states"] == {"bad": "denied", "good": "loaded"}, got["text"]
     assert "freeze.txt" in record(got)["reason"]
     assert not case.marker.exists()
+
+
+def test_distribution_whose_record_changed_since_its_lock_never_runs(case: Case) -> None:
+    trapped(case)
+    lines = lock_lines(case)
+    (next(case.site.glob("bad_dist*")) / "RECORD").write_text("bad.py,sha256=AAAA,\n")
+    got = locked(case, "".join(lines.values()))
+    assert got["states"] == {"bad": "denied", "good": "loaded"}, got["text"]
+    assert not case.marker.exists()
+
+
+def test_distribution_without_hashes_is_not_frozen(case: Case) -> None:
+    got = case.run(
+        """
+        text, findings = aimm_plugins._lifecycle.freeze(aimm_plugins._runtime.RUNTIME, None)
+        out.update(text=text, findings=[str(finding) for finding in findings])
+        """
+    )
+    assert "good-dist" not in got["text"]
+    assert "good-dist" in got["findings"][0]
 
 
 UNLOCKED = {
@@ -621,7 +681,8 @@ UNLOCKED = {
 @pytest.mark.parametrize("kind", UNLOCKED)
 def test_distribution_that_differs_from_its_lock_never_runs(case: Case, kind: str) -> None:
     trapped(case)
-    got = locked(case, lock_line(case, "good-dist") + UNLOCKED[kind](lock_line(case, "bad-dist")))
+    lines = lock_lines(case)
+    got = locked(case, lines["good-dist"] + UNLOCKED[kind](lines["bad-dist"]))
     assert got["states"] == {"bad": "denied", "good": "loaded"}, got["text"]
     assert not case.marker.exists()
 
@@ -632,7 +693,11 @@ LOCKS = {
     "range": "good-dist>=1\n",
     "no_digest": "good-dist==1.0\n",
     "short_digest": "good-dist==1.0  # record sha256:00\n",
-    "twice": "good-dist==1.0  # record sha256:" + "0" * 64 + "\nGood_Dist==1.0  # record sha256:" + "1" * 64 + "\n",
+    "twice": "good-dist==1.0  # record sha256:"
+    + "0" * 64
+    + "\nGood_Dist==1.0  # record sha256:"
+    + "1" * 64
+    + "\n",
 }
 
 
@@ -648,7 +713,3 @@ def test_unreadable_lock_is_an_error_and_nothing_runs(case: Case, kind: str) -> 
 def test_missing_lock_is_an_error(case: Case) -> None:
     got = case.run("out.update(attempt(initialize, {'names': [], 'locked': 'no/such/file'}))")
     assert got["error"] == "ConfigError"
-
-
-def test_header_is_what_plugins_need() -> None:
-    assert HEADER.startswith("from aimm_plugins import *")

@@ -18,7 +18,10 @@ CRASHES = {
     "exec_of_another_program": ("import os\nos.execv('/bin/true', ['/bin/true'])", ""),
     "forks_and_leaves": ("import os\nif os.fork(): os._exit(0)\nimport time\ntime.sleep(60)", ""),
     "closes_all_descriptors": ("import os\nos.closerange(0, 256)\nos._exit(1)", "1"),
-    "writes_a_flood": ("import os, sys\nfor _ in range(200): os.write(1, b'x' * 10_000), os.write(2, b'y' * 10_000)\nos._exit(3)", "3"),
+    "writes_a_flood": (
+        "import os, sys\nfor _ in range(200): os.write(1, b'x' * 10_000), os.write(2, b'y' * 10_000)\nos._exit(3)",
+        "3",
+    ),
     "unprintable": ("class U(Exception):\n    def __str__(s): raise SystemExit\nraise U", "U"),
     "text_with_surrogates": ("raise ValueError('told \\udcff')", "told"),
     "missing_module": ("import no_such_module", "no_such_module"),
@@ -143,7 +146,9 @@ def test_no_verdict_is_kept(case: Case) -> None:
 
 
 def test_plugin_that_behaves_in_a_child_alone_fails_as_any_other(case: Case) -> None:
-    case.bad(BAD + "import os\nif os.environ.get('HOST') == str(os.getpid()): raise SystemExit(3)\n")
+    case.bad(
+        BAD + "import os\nif os.environ.get('HOST') == str(os.getpid()): raise SystemExit(3)\n"
+    )
     got = case.run(
         """
         os.environ["HOST"] = str(os.getpid())
@@ -157,7 +162,9 @@ def test_plugin_that_behaves_in_a_child_alone_fails_as_any_other(case: Case) -> 
 def test_deferred_plugin_is_probed_by_its_first_call(case: Case) -> None:
     case.module("bad", "import os\nos._exit(9)\n")
     case.dist(
-        "bad-dist", "6.6.6", entry_points="[aimm.plugins]\nbad = bad\n[aimm.plugins.fit]\nbad = bad:bad\n"
+        "bad-dist",
+        "6.6.6",
+        entry_points="[aimm.plugins]\nbad = bad\n[aimm.plugins.fit]\nbad = bad:bad\n",
     )
     got = case.run(
         """

@@ -57,7 +57,9 @@ out.update(done=done, errors=errors, keys=keys(), plugged=plugged(), report=acco
     assert got["report"]["states"]["bad"] == ("failed" if broken else "loaded")
 
 
-def test_eight_threads_that_initialize_strictly_with_a_broken_plugin_all_hear_of_it(case: Case) -> None:
+def test_eight_threads_that_initialize_strictly_with_a_broken_plugin_all_hear_of_it(
+    case: Case,
+) -> None:
     many(case)
     case.bad("1 / 0\n")
     got = hosted(
@@ -203,7 +205,11 @@ initialize()
 out.update(errors=errors, keys=keys(), plugged=plugged())
 """,
     )
-    assert got == {"errors": [], "keys": ["data_access:good", "fit:bad"], "plugged": ["bad", "good"]}
+    assert got == {
+        "errors": [],
+        "keys": ["data_access:good", "fit:bad"],
+        "plugged": ["bad", "good"],
+    }
 
 
 def test_child_forked_during_a_slow_import_can_call(case: Case) -> None:
@@ -307,7 +313,9 @@ def test_spawned_child_begins_empty_and_is_told_so(case: Case) -> None:
 
 
 def test_errors_of_a_pool_reach_the_parent_with_their_message(case: Case) -> None:
-    case.bad("class Odd(Exception):\n    def __init__(s, a, b): super().__init__('told')\nraise Odd(1, 2)\n")
+    case.bad(
+        "class Odd(Exception):\n    def __init__(s, a, b): super().__init__('told')\nraise Odd(1, 2)\n"
+    )
     case.module("work", "def work(n):\n    aimm_plugins.initialize()\n")
     got = case.run(
         """
@@ -383,7 +391,9 @@ def test_plugin_that_initializes_in_a_thread_and_waits_for_it_does_not_lock(case
         thread.join()
         """
     )
-    got = case.run("out.update(account(initialize()))\nout['good'] = attempt(exec_data_access, 'good')\n")
+    got = case.run(
+        "out.update(account(initialize()))\nout['good'] = attempt(exec_data_access, 'good')\n"
+    )
     assert got["good"] == {"value": 42}
     assert got["states"] == {"bad": "loaded", "good": "loaded"}
 

@@ -308,13 +308,45 @@ def places(schema: dict[str, Any], path: tuple[Any, ...] = ()) -> Iterator[tuple
 
 
 VALUES: list[Any] = [
-    None, True, False, 0, 1, -1, 1.5, 1e300, "", " ", "x", "good", "good-dist", "\n", "a b", "é", "a" * 300,
-    [], [[]], [None], ["x"], ["x", 5], [""], [{}], {}, {"x": "y"}, {"x": None}, {"": "y"}, {"x-a": 1}, {"names": []},
+    None,
+    True,
+    False,
+    0,
+    1,
+    -1,
+    1.5,
+    1e300,
+    "",
+    " ",
+    "x",
+    "good",
+    "good-dist",
+    "\n",
+    "a b",
+    "é",
+    "a" * 300,
+    [],
+    [[]],
+    [None],
+    ["x"],
+    ["x", 5],
+    [""],
+    [{}],
+    {},
+    {"x": "y"},
+    {"x": None},
+    {"": "y"},
+    {"x-a": 1},
+    {"names": []},
 ]
 
 
-@pytest.mark.parametrize("path", list(places(SCHEMA)), ids=lambda path: ".".join(map(str, path)) or "root")
-def test_every_type_at_every_place_is_accepted_as_the_schema_does(case: Case, path: tuple[Any, ...]) -> None:
+@pytest.mark.parametrize(
+    "path", list(places(SCHEMA)), ids=lambda path: ".".join(map(str, path)) or "root"
+)
+def test_every_type_at_every_place_is_accepted_as_the_schema_does(
+    case: Case, path: tuple[Any, ...]
+) -> None:
     confs = []
     for value in VALUES:
         made = value
