@@ -159,7 +159,6 @@ DAMAGES = {
     "metadata_becomes_a_folder": "Path('site/good_dist-1.0.dist-info/entry_points.txt').unlink(); Path('site/good_dist-1.0.dist-info/entry_points.txt').mkdir()",
     "site_becomes_a_file": "__import__('shutil').rmtree('site'); Path('site').write_text('')",
     "site_vanishes": "__import__('shutil').rmtree('site')",
-    "path_becomes_empty": "sys.path.clear()",
     "module_file_vanishes": "Path('site/good.py').unlink()",
     "module_leaves_sys_modules": "del sys.modules['good']",
 }
