@@ -19,6 +19,12 @@ _VERBS = {
     "plan": "Show what initialize would do, and why, without importing any plugin.",
     "freeze": "Print the freeze file of what a conf would load, for its key `locked`.",
     "list": "List installed plugins without importing them.",
+    "show": "Show who provides a key: place, signature, docstring, and who else could.",
+    "explain": "Explain why a key, distribution or module is there or not, and what to change.",
+    "doctor": "Look for what is wrong with the installed plugins, with a remedy for each.",
+    "diff": "Compare two reports or freezes, or one of them with this environment.",
+    "profile": "Measure what importing each plugin costs: seconds, modules, memory.",
+    "report": "Give the whole account, as text, JSON or one static page.",
     "schema": "Show a schema of the files that this package reads and writes.",
 }
 
