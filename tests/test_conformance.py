@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-import aimm_plugins
-from aimm_plugins.testing import Conformance, arguments, check_plugin, checks
+from aimm_plugins.testing import check_plugin, checks
 from aimm_plugins.testing._distributions import forget_modules, write_distribution
 from tests.seeded.variants import DATA, MODEL, SOURCE, VARIANTS
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 import click
 
@@ -38,7 +39,9 @@ def command(
     from aimm_plugins.testing._checks import checks
 
     if listing:
-        rows = [(each.name, " ".join(each.kinds), each.claim or "-", each.summary) for each in checks()]
+        rows = [
+            (each.name, " ".join(each.kinds), each.claim or "-", each.summary) for each in checks()
+        ]
         if form == "json":
             names = ("check", "kinds", "claim", "summary")
             print_json([dict(zip(names, row, strict=True)) for row in rows])
@@ -61,9 +64,7 @@ def command(
                 least = read_receipt(path)["counts"]["run"]
         if least is None and not only:
             least = found.shipped
-        verdict = run(
-            todo, least=least, told=lambda result: click.echo(str(result), err=True)
-        )
+        verdict = run(todo, least=least, told=lambda result: click.echo(str(result), err=True))
         if receipt is not None and verdict.ok:
             write_receipt(receipt, make_receipt(verdict, found.modules, found.distribution))
     counts = verdict.counts
@@ -81,7 +82,12 @@ def command(
         print_table(
             ["about", "check", "status", "reason"],
             [
-                (each.about, each.check, each.status, _one_line(each.reason or "; ".join(each.notes)))
+                (
+                    each.about,
+                    each.check,
+                    each.status,
+                    _one_line(each.reason, each.notes),
+                )
                 for each in verdict.results
             ],
         )
@@ -93,5 +99,5 @@ def command(
     return 0 if verdict.ok else 1
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split()) or "-"
+def _one_line(reason: str, notes: Sequence[str]) -> str:
+    return " ".join((reason or "; ".join(notes)).split()) or "-"

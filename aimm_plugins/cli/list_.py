@@ -6,6 +6,7 @@ import click
 
 from aimm_plugins._api import plan
 from aimm_plugins.cli._output import conf_option, format_option, print_json, print_table
+from aimm_plugins.testing._receipt import with_receipts
 
 
 @click.command("list")
@@ -16,12 +17,13 @@ def command(form: str, conf: str | None) -> None:
 
     Findings, such as broken metadata, go to stderr.
     """
-    report = plan(conf)
+    report, receipts = with_receipts(plan(conf))
     if form == "json":
         print_json(report.to_dict())
         return
+    heading = ["receipt"] if receipts else []
     print_table(
-        ["name", "distribution", "version", "origin", "module", "state", "reason"],
+        ["name", "distribution", "version", "origin", "module", "state", "reason", *heading],
         [
             (
                 record.name,
@@ -31,8 +33,9 @@ def command(form: str, conf: str | None) -> None:
                 record.module + (f":{record.attribute}" if record.attribute else ""),
                 "installed" if record.state == "planned" else record.state,
                 record.reason or "-",
+                *(receipts.get(number, "-") for _ in heading),
             )
-            for record in report.plugins
+            for number, record in enumerate(report.plugins)
         ],
     )
     for finding in report.findings:

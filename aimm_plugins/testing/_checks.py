@@ -315,9 +315,7 @@ def _untyped(provider: Provider) -> list[str]:
     if declaration.method is not None:
         parameters = parameters[1:]
     bare = [each.name for each in parameters if each.annotation is each.empty]
-    if signature.return_annotation is signature.empty and not inspect.isclass(
-        declaration.function
-    ):
+    if signature.return_annotation is signature.empty and not inspect.isclass(declaration.function):
         bare.append("its result")
     return bare
 
@@ -488,7 +486,7 @@ def deterministic_fit(subject: Subject) -> None:
             found.append(copied(subject.predict(subject.fitted())[1]))
     finally:
         _set_random_states(kept)
-    subject.same(*found, "two fits with equal arguments led to different predictions")
+    subject.same(found[0], found[1], "two fits with equal arguments led to different predictions")
 
 
 @_check("model", needs=_WORK, claim="deterministic")
@@ -554,7 +552,8 @@ def threads_do_not_mix(subject: Subject) -> None:
     finally:
         sys.setswitchinterval(interval)
     if failures:
-        raise next((e for e in failures if not isinstance(e, threading.BrokenBarrierError)), failures[0])
+        own = [each for each in failures if not isinstance(each, threading.BrokenBarrierError)]
+        raise (own or failures)[0]
     if any(worker.is_alive() for worker in workers):
         raise AssertionError("threads that fit and predict at the same time hang")
     if not subject.claims("deterministic"):
@@ -570,7 +569,9 @@ def threads_do_not_mix(subject: Subject) -> None:
 
 def _events_are(subject: Subject, judge: Callable[[Sequence[Any]], list[str]]) -> None:
     faults = [
-        f"{action}: {fault}" for action, events in subject.events().items() for fault in judge(events)
+        f"{action}: {fault}"
+        for action, events in subject.events().items()
+        for fault in judge(events)
     ]
     if faults:
         raise AssertionError("\n".join(faults[:10]))
@@ -677,8 +678,7 @@ def interrupts_reach_the_caller(subject: Subject) -> None:
 
 @_check("model", needs=_WORK)
 def callback_errors_leave_a_usable_instance(subject: Subject) -> None:
-    """After a fit that the callback ended the instance predicts or says why not, and can be fitted.
-    """
+    """An instance whose fit the callback ended predicts or says why not, and can be fitted."""
     events = subject.events().get("fit")
     if events is None:
         raise Inapplicable("fit sends no state event")
@@ -716,7 +716,7 @@ def callback_changes_nothing(subject: Subject) -> None:
         for state_cb in (None, _events.StateEvents()):
             instance = subject.fit(subject.instantiate(state_cb), 0, state_cb)
             results.append(copied(subject.predict(instance, 0, state_cb)[1]))
-    subject.same(*results, "the result depends on whether there is a state callback")
+    subject.same(results[0], results[1], "the result depends on whether there is a state callback")
 
 
 # Serialization
@@ -750,7 +750,9 @@ def round_trip_then_fit(subject: Subject) -> None:
     for each in (instance, again):
         results.append(copied(subject.predict(subject.fit(each, 1), 1)[1]))
     if subject.claims("deterministic"):
-        subject.same(*results, "fitted on, the deserialized instance predicts something else")
+        subject.same(
+            results[0], results[1], "fitted on, the deserialized instance predicts something else"
+        )
 
 
 @_check("model", needs=_ROUND_TRIP, child=True)
@@ -941,6 +943,7 @@ def results_are_separate(subject: Subject) -> None:
 
 
 _KEPT: list[Any] = []
+_UNCHANGEABLE = (str, bytes, int, float, complex, type(None), tuple, frozenset)
 
 
 def _parts(value: Any) -> set[int]:
@@ -951,5 +954,4 @@ def _parts(value: Any) -> set[int]:
         members += value
     elif isinstance(value, dict):
         members += value.values()
-    plain = str | bytes | int | float | complex | bool | type(None) | tuple | frozenset
-    return {id(each) for each in members if not isinstance(each, plain)}
+    return {id(each) for each in members if not isinstance(each, _UNCHANGEABLE)}

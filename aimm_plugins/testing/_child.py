@@ -276,7 +276,7 @@ def _text(error: BaseException) -> str:
 
 
 def _load(job: dict[str, Any], tell: Tell) -> bool:
-    """Initialize the plugin; tells `("absent", reason, is_unknown)` where it does not bring the key."""
+    """Initialize the plugin; tells `("absent", reason, is_unknown)` where the key is not there."""
     import aimm_plugins
 
     for name in ("AIMM_PLUGINS_POLICY", "AIMM_PLUGINS_DENY"):

@@ -46,7 +46,7 @@ def _equal(one: Any, other: Any, tolerance: float, depth: int) -> bool:
         return _equal_arrays(one, other, tolerance)
     if callable(getattr(one, "equals", None)):  # frames of pandas, polars and pyarrow
         return bool(one.equals(other))
-    if type(one).__eq__ is not object.__eq__:
+    if getattr(type(one), "__eq__", None) is not object.__eq__:
         try:
             return bool(one == other)
         except Exception:  # an equality without a truth, of whatever library

@@ -61,7 +61,9 @@ def write_distribution(
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
     metadata += "".join(f"Requires-Dist: {each}\n" for each in requires)
     _write(folder, f"{info}/METADATA", metadata.encode(), written)
-    wheel = b"Wheel-Version: 1.0\nGenerator: aimm-plugins\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    wheel = (
+        b"Wheel-Version: 1.0\nGenerator: aimm-plugins\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    )
     _write(folder, f"{info}/WHEEL", wheel, written)
     text = _entry_points(entry_points or {}, published or {})
     if text:

@@ -126,7 +126,9 @@ def parametrize_conformance(
         for each in ([given] if isinstance(given, Conformance) else given)
     ]
     todo = trials(flat)
-    parameters = [pytest.param(_Case(trial), id=f"{trial.about}:{trial.check.name}") for trial in todo]
+    parameters = [
+        pytest.param(_Case(trial), id=f"{trial.about}:{trial.check.name}") for trial in todo
+    ]
     return pytest.mark.parametrize("check", parameters)
 
 

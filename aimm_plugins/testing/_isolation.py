@@ -43,9 +43,7 @@ class Isolated:
             ConfigError: The conf is wrong.
             PluginLoadError: A plugin failed.
         """
-        return _api.initialize(
-            {"names": list(modules), "entry_points": {"enabled": False}, **conf}
-        )
+        return _api.initialize({"names": list(modules), "entry_points": {"enabled": False}, **conf})
 
     def providers(self) -> dict[Slot, Provider]:
         """Who answers what now, by (action, key)."""
@@ -131,11 +129,8 @@ def _put_back(kept: _Kept) -> None:
     with RUNTIME.lock:
         BOOK.sweep()
         BOOK._pages = _pages(kept)
-        BOOK._open = {
-            name: page
-            for name, page in (kept.opened | BOOK._open).items()
-            if BOOK._pages.get(name) is page
-        }
+        opened = {**kept.opened, **BOOK._open}
+        BOOK._open = {n: page for n, page in opened.items() if BOOK._pages.get(n) is page}
         BOOK.ever_used = kept.ever_used
         RUNTIME.registry.snapshot = kept.snapshot
         RUNTIME.registry.ever_initialized = kept.ever_initialized
@@ -170,6 +165,4 @@ def _pages(kept: _Kept) -> dict[str, Any]:
 
 def _is_of_import(name: str, page: Any) -> bool:
     """Whether a page is of the module that stands imported under a name."""
-    return (
-        page.spec is not None and getattr(sys.modules.get(name), "__spec__", None) is page.spec
-    )
+    return page.spec is not None and getattr(sys.modules.get(name), "__spec__", None) is page.spec

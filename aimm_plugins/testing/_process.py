@@ -1,5 +1,4 @@
-"""Other processes: a fresh interpreter that answers piece by piece, and can be ended when it hangs.
-"""
+"""Fresh interpreters that answer piece by piece, and are ended when they hang."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from aimm_plugins._config import validate
 from aimm_plugins._discovery import Distribution, Scan, locate, normalized, scan
@@ -21,7 +21,9 @@ from aimm_plugins._distribution import read_file
 from aimm_plugins._record import listed
 from aimm_plugins._report import Finding, PluginRecord, Report
 from aimm_plugins.errors import ConfigError
-from aimm_plugins.testing._verdict import Verdict
+
+if TYPE_CHECKING:  # listing plugins needs no checks
+    from aimm_plugins.testing._verdict import Verdict
 
 FILE = "aimm-receipt.json"
 """Name of the file in the plugin's package or in the distribution's dist-info."""
@@ -109,21 +111,27 @@ def hashes(module: str) -> dict[str, str]:
     file = locate(module)
     if file is None:
         return {}
-    top = module.partition(".")[0]
     root = Path(file)
-    if not (root.name.startswith("__init__.") or "." in module):
-        return {root.name: _hash(root)}
-    depth = module.count(".") + (1 if root.name.startswith("__init__.") else 0)
-    folder = root.parents[depth - 1] if depth else root.parent
+    site = _site(module, root)
+    if not (root.parent / "__init__.py").exists() or root.parent == site:
+        return {root.relative_to(site).as_posix(): _hash(root)}
+    folder = root.parent
+    # Not up to a namespace package, where others have files too.
+    while folder.parent != site and (folder.parent / "__init__.py").exists():
+        folder = folder.parent
     found = {}
     for path in sorted(folder.rglob("*")):
-        relative = path.relative_to(folder)
-        parts = relative.parts
+        parts = path.relative_to(folder).parts
         hidden = any(part.startswith(".") or part == "__pycache__" for part in parts)
         if hidden or path.suffix == ".pyc" or path.name == FILE or not path.is_file():
             continue
-        found["/".join((top, *parts))] = _hash(path)
+        found[path.relative_to(site).as_posix()] = _hash(path)
     return found
+
+
+def _site(module: str, file: Path) -> Path:
+    """The folder that a module's top level is in."""
+    return file.parents[module.count(".") + file.name.startswith("__init__.")]
 
 
 def _hash(path: Path) -> str:
@@ -151,10 +159,10 @@ def receipt_of(record: PluginRecord, installed: Scan) -> ReceiptState | None:
 
     No plugin code runs.
     """
-    found = _shipped(record, installed)
-    if found is None:
+    shipped = shipped_receipt(record, installed)
+    if shipped is None:
         return None
-    content, place = found
+    content, place = shipped
     try:
         receipt = _parsed(content, place)
     except ConfigError as error:
@@ -164,28 +172,25 @@ def receipt_of(record: PluginRecord, installed: Scan) -> ReceiptState | None:
             "differs", f"is of version {receipt['version']}, not {record.version}", place
         )
     there = hashes(record.module)
-    top = record.module.partition(".")[0]
-    told = {
-        path: digest
-        for path, digest in receipt["files"].items()
-        if path.partition("/")[0] in (top, f"{top}.py") or path in there
-    }
+    file = locate(record.module)
+    told = receipt["files"]
     for path in sorted(told.keys() | there.keys()):
-        if told.get(path) != there.get(path):
-            what = (
-                f"{path} is missing"
-                if path not in there
-                else f"{path} is not in it"
-                if path not in told
-                else f"{path} is another"
-            )
-            return ReceiptState("differs", what, place)
+        found = there.get(path)
+        if found is None and file is not None:  # of another plugin that the receipt is about
+            other = _site(record.module, Path(file)) / path
+            found = _hash(other) if other.is_file() else None
+        if found is None:
+            return ReceiptState("differs", f"{path} is missing", place)
+        if path not in told:
+            return ReceiptState("differs", f"{path} is not in it", place)
+        if found != told[path]:
+            return ReceiptState("differs", f"{path} is not the one that was checked", place)
     counts = receipt["counts"]
     text = ", ".join(f"{counts[name]} {name}" for name in ("run", "passed") if name in counts)
     return ReceiptState("fits", text, place)
 
 
-def _shipped(record: PluginRecord, installed: Scan) -> tuple[bytes, str] | None:
+def shipped_receipt(record: PluginRecord, installed: Scan) -> tuple[bytes, str] | None:
     """A plugin's receipt: beside its code, else where RECORD lists it."""
     file = locate(record.module)
     places = []

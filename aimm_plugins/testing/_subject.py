@@ -20,7 +20,7 @@ from aimm_plugins.testing._events import StateEvents
 from aimm_plugins.testing._process import Answers, ask
 
 
-class Inapplicable(unittest.SkipTest):  # noqa: N818  # not an error; hypothesis lets a SkipTest pass
+class Inapplicable(unittest.SkipTest):  # not an error; hypothesis lets a SkipTest pass
     """A check does not apply; the reason is its text."""
 
 
@@ -94,9 +94,7 @@ class Subject:
 
     def providers(self) -> list[Provider]:
         """All that the plugin provides."""
-        return [
-            each for each in aimm_plugins.providers().values() if each.plugin == self.plugin
-        ]
+        return [each for each in aimm_plugins.providers().values() if each.plugin == self.plugin]
 
     def need(self, *actions: Action) -> None:
         """Refuse where an action is not provided.
@@ -132,9 +130,7 @@ class Subject:
     def arguments(self, action: str, variant: int = 0) -> Arguments:
         """Arguments that nobody else holds."""
         drawn = self.drawn.get(action)
-        return given(
-            self.told.sources[action], variant, None if drawn is None else drawn[variant]
-        )
+        return given(self.told.sources[action], variant, None if drawn is None else drawn[variant])
 
     def varies(self) -> bool:
         """Whether the two variants of the data differ."""
@@ -159,9 +155,7 @@ class Subject:
     ) -> tuple[Any, Any]:
         """The instance to go on with, and the prediction."""
         made = self.arguments("predict", variant)
-        return aimm_plugins.exec_predict(
-            self.key, instance, state_cb, *made.args, **made.kwargs
-        )
+        return aimm_plugins.exec_predict(self.key, instance, state_cb, *made.args, **made.kwargs)
 
     def access(self, state_cb: StateCallback | None = None) -> Any:
         """The data."""

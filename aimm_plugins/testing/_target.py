@@ -13,7 +13,7 @@ from aimm_plugins._report import PluginRecord
 from aimm_plugins.testing._checks import CONFORMANCE_GROUP
 from aimm_plugins.testing._conformance import Conformance
 from aimm_plugins.testing._isolation import isolated
-from aimm_plugins.testing._receipt import _shipped, read_receipt
+from aimm_plugins.testing._receipt import read_receipt, shipped_receipt
 from aimm_plugins.testing._verdict import Verdict
 
 
@@ -63,7 +63,9 @@ def find_target(target: str | None) -> Target:
     if target is None:
         parts = [
             _of_distribution(installed, each)
-            for each in {each.distribution.key: each.distribution for each in installed.candidates}.values()
+            for each in {
+                each.distribution.key: each.distribution for each in installed.candidates
+            }.values()
         ]
         if not parts:
             raise LookupError("no plugin is installed; name a module")
@@ -104,7 +106,9 @@ def _is_there(module: str) -> bool:
 def _of_distribution(installed: Scan, distribution: Distribution) -> Target:
     plugins = tuple(
         dict.fromkeys(
-            each.module for each in installed.candidates if each.distribution.key == distribution.key
+            each.module
+            for each in installed.candidates
+            if each.distribution.key == distribution.key
         )
     )
     conformances: list[Conformance] = []
@@ -112,7 +116,7 @@ def _of_distribution(installed: Scan, distribution: Distribution) -> Target:
         conformances += _conformances(module, attribute, place)
     shipped = None
     for module in plugins:
-        found = _shipped(
+        found = shipped_receipt(
             PluginRecord(
                 name=module, source="entry_point", module=module, distribution=distribution.name
             ),

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Any, Literal
 
 import aimm_plugins
+from aimm_plugins._report import described, safe_text
 from aimm_plugins.testing._checks import Check, Kind, checks
 from aimm_plugins.testing._conformance import Conformance
 from aimm_plugins.testing._isolation import isolated
@@ -74,7 +75,8 @@ class Verdict:
     @property
     def counts(self) -> dict[str, int]:
         """How many checks were run, passed, failed, were expected to fail, and were skipped."""
-        found = dict.fromkeys(("run", "passed", "failed", "expected", "skipped"), 0)
+        names = ("run", "passed", "failed", "expected", "skipped")
+        found: dict[str, int] = dict.fromkeys(names, 0)
         for each in self.results:
             found["failed" if each.status == "unexpected" else each.status] += 1
         found["run"] = found["passed"] + found["failed"] + found["expected"]
@@ -144,15 +146,15 @@ class Trial:
             except BaseException as raised:  # a plugin may raise SystemExit and worse
                 error = raised
         expected = {} if self.conformance is None else self.conformance.expected_failures
-        reason = expected.get(self.check.name)
+        declared = expected.get(self.check.name)
         if error is None:
-            if reason is None:
+            if declared is None:
                 return self._result("passed", "", place, notes)
-            text = f"it passed, and was declared to fail: {reason}. Remove it from expected_failures"
+            text = f"it passed, and was declared to fail: {declared}. Remove that declaration."
             return self._result("unexpected", text, place, notes)
-        if reason is not None:
-            return self._result("expected", reason, place, notes)
-        text = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
+        if declared is not None:
+            return self._result("expected", declared, place, notes)
+        text = safe_text(error) if isinstance(error, AssertionError) else described(error)
         return self._result("failed", text, place, notes, error)
 
     def _result(
@@ -214,7 +216,7 @@ def _examined(check: Check, subject: Subject) -> None:
         deadline=None,
         database=None,
         derandomize=True,
-        suppress_health_check=list(hypothesis.HealthCheck),
+        suppress_health_check=tuple(hypothesis.HealthCheck),
     )
     @hypothesis.given(
         st.fixed_dictionaries({action: st.tuples(s, s) for action, s in strategies.items()})

@@ -82,9 +82,7 @@ POINTS = "    return {name: [float(each) for each in range(count)] for name in c
 
 def guarded(error: str) -> str:
     """The event, with what the callback raises swallowed."""
-    return (
-        f"        try:\n    {FIT_EVENT}        except {error}:\n            pass\n"
-    )
+    return f"        try:\n    {FIT_EVENT}        except {error}:\n            pass\n"
 
 
 VARIANTS = (
@@ -118,7 +116,9 @@ VARIANTS = (
         "silences warnings",
         end="import warnings\nwarnings.filterwarnings('ignore')",
     ),
-    Variant("import-leaves-path", "adds to sys.path", end="import sys\nsys.path.append('/nowhere')"),
+    Variant(
+        "import-leaves-path", "adds to sys.path", end="import sys\nsys.path.append('/nowhere')"
+    ),
     Variant("import-leaves-globals", "seeds the random generator", end="random.seed(0)"),
     Variant(
         "import-leaves-globals",
@@ -156,17 +156,31 @@ VARIANTS = (
         {'@deserialize(["line"])\n': ""},
     ),
     Variant(
-        "signatures-are-typed", "a parameter has no annotation", {"instance_bytes: bytes": "instance_bytes"}
+        "signatures-are-typed",
+        "a parameter has no annotation",
+        {"instance_bytes: bytes": "instance_bytes"},
     ),
-    Variant("docstrings-are-there", "a function has no docstring", {'    """The line as JSON."""\n': ""}),
+    Variant(
+        "docstrings-are-there", "a function has no docstring", {'    """The line as JSON."""\n': ""}
+    ),
     # Fit and predict
-    Variant("fit-gives-a-predictor", "fit returns nothing", {FIT_END: FIT_END.replace("return line", "return None")}),
+    Variant(
+        "fit-gives-a-predictor",
+        "fit returns nothing",
+        {FIT_END: FIT_END.replace("return line", "return None")},
+    ),
     Variant(
         "fit-again-gives-a-predictor",
         "a fitted instance cannot be fitted again",
-        {"    order = list": "    if line.slope is not None:\n        raise ValueError('fitted')\n    order = list"},
+        {
+            "    order = list": "    if line.slope is not None:\n        raise ValueError('fitted')\n    order = list"
+        },
     ),
-    Variant("fit-keeps-arguments", "fit sorts its data in place", {"    order = list": "    y.reverse()\n    order = list"}),
+    Variant(
+        "fit-keeps-arguments",
+        "fit sorts its data in place",
+        {"    order = list": "    y.reverse()\n    order = list"},
+    ),
     Variant(
         "predict-keeps-arguments",
         "predict scales its data in place",
@@ -206,20 +220,26 @@ VARIANTS = (
     Variant(
         "instances-do-not-mix",
         "what was learned is kept in the class",
-        {"    line.slope, line.offset = slope, offset\n": "    Line.offset_of_all = offset\n    line.slope, line.offset = slope, offset\n",
-         VALUES: "    values = [line.slope * each + Line.offset_of_all for each in x]\n"},
+        {
+            "    line.slope, line.offset = slope, offset\n": "    Line.offset_of_all = offset\n    line.slope, line.offset = slope, offset\n",
+            VALUES: "    values = [line.slope * each + Line.offset_of_all for each in x]\n",
+        },
     ),
     Variant(
         "instances-do-not-mix",
         "predictions are cached under their data alone",
-        {VALUES: "    if tuple(x) not in _CACHE:\n        _CACHE[tuple(x)] = [line.slope * each + line.offset for each in x]\n    values = list(_CACHE[tuple(x)])\n    _CACHE.update({key: [v + 1 for v in _CACHE[key]] for key in _CACHE if key != tuple(x)})\n"},
+        {
+            VALUES: "    if tuple(x) not in _CACHE:\n        _CACHE[tuple(x)] = [line.slope * each + line.offset for each in x]\n    values = list(_CACHE[tuple(x)])\n    _CACHE.update({key: [v + 1 for v in _CACHE[key]] for key in _CACHE if key != tuple(x)})\n"
+        },
         end="_CACHE: dict = {}",
     ),
     # Randomness
     Variant(
         "random-state-is-left-alone",
         "fit seeds the process's generator",
-        {"    generator = random.Random(line.seed)\n": "    random.seed(line.seed)\n    generator = random\n"},
+        {
+            "    generator = random.Random(line.seed)\n": "    random.seed(line.seed)\n    generator = random\n"
+        },
     ),
     Variant(
         "deterministic-fit",
@@ -239,32 +259,60 @@ VARIANTS = (
     Variant(
         "deterministic-in-other-processes",
         "the order of a set of texts decides",
-        {VALUES: VALUES + "    values = [each + {n: i for i, n in enumerate({*map(str, range(50))})}['7'] for each in values]\n"},
+        {
+            VALUES: VALUES
+            + "    values = [each + {n: i for i, n in enumerate({*map(str, range(50))})}['7'] for each in values]\n"
+        },
     ),
     Variant(
         "works-in-a-spawned-process",
         "needs what the main program has set up",
-        {"    order = list": "    if not sys.modules.get('pytest'):\n        raise RuntimeError('not set up')\n    order = list", "import random\n": "import random\nimport sys\n"},
+        {
+            "    order = list": "    if not sys.modules.get('pytest'):\n        raise RuntimeError('not set up')\n    order = list",
+            "import random\n": "import random\nimport sys\n",
+        },
     ),
     Variant(
         "threads-do-not-mix",
         "the instance at work stands in a global",
         {
-            VALUES: "    global _AT_WORK\n    _AT_WORK = line\n    time.sleep(0.002)\n" + VALUES.replace("line.", "_AT_WORK."),
+            VALUES: "    global _AT_WORK\n    _AT_WORK = line\n    time.sleep(0.002)\n"
+            + VALUES.replace("line.", "_AT_WORK."),
             "import random\n": "import random\nimport time\n",
         },
     ),
     # State events
-    Variant("events-are-valid", "sends a number that is no JSON", {'"unit": "epoch"}': '"unit": "epoch", "metrics": {"loss": float("nan")}}'}),
-    Variant("events-are-valid", "sends a text in place of a dict", {FIT_EVENT: "        state_cb(f'epoch {epoch}')\n"}),
-    Variant("events-are-valid", "sends an object of its own", {'"unit": "epoch"}': '"unit": "epoch", "line": line}'}),
-    Variant("events-go-forward", "progress goes back", {'"step": epoch,': '"step": epochs - epoch,'}),
-    Variant("events-go-forward", "the step is beyond the total", {'"step": epoch,': '"step": epoch + 1,'}),
+    Variant(
+        "events-are-valid",
+        "sends a number that is no JSON",
+        {'"unit": "epoch"}': '"unit": "epoch", "metrics": {"loss": float("nan")}}'},
+    ),
+    Variant(
+        "events-are-valid",
+        "sends a text in place of a dict",
+        {FIT_EVENT: "        state_cb(f'epoch {epoch}')\n"},
+    ),
+    Variant(
+        "events-are-valid",
+        "sends an object of its own",
+        {'"unit": "epoch"}': '"unit": "epoch", "line": line}'},
+    ),
+    Variant(
+        "events-go-forward", "progress goes back", {'"step": epoch,': '"step": epochs - epoch,'}
+    ),
+    Variant(
+        "events-go-forward",
+        "the step is beyond the total",
+        {'"step": epoch,': '"step": epoch + 1,'},
+    ),
     Variant("events-arrive", "the last step never comes", {'"step": epoch,': '"step": epoch - 1,'}),
     Variant(
         "events-are-separate",
         "one dict is sent again and again",
-        {FIT_EVENT: '        state["step"] = epoch\n        state_cb(state)\n', "    slope = offset = 0.0\n": '    slope = offset = 0.0\n    state = {"total": epochs}\n'},
+        {
+            FIT_EVENT: '        state["step"] = epoch\n        state_cb(state)\n',
+            "    slope = offset = 0.0\n": '    slope = offset = 0.0\n    state = {"total": epochs}\n',
+        },
     ),
     Variant(
         "events-end-with-the-call",
@@ -275,27 +323,48 @@ VARIANTS = (
         },
     ),
     # Callbacks
-    Variant("callback-errors-reach-the-caller", "swallows what the callback raises", {FIT_EVENT: guarded("Exception")}),
+    Variant(
+        "callback-errors-reach-the-caller",
+        "swallows what the callback raises",
+        {FIT_EVENT: guarded("Exception")},
+    ),
     Variant(
         "callback-errors-reach-the-caller",
         "wraps what the callback raises",
-        {FIT_EVENT: guarded("Exception as error").replace("pass", "raise RuntimeError('fit failed') from error")},
+        {
+            FIT_EVENT: guarded("Exception as error").replace(
+                "pass", "raise RuntimeError('fit failed') from error"
+            )
+        },
     ),
     Variant(
         "callback-errors-reach-the-caller",
         "swallows it at the last event alone",
-        {FIT_EVENT: guarded("Exception").replace("pass", "\n                if epoch < epochs:\n                    raise")},
+        {
+            FIT_EVENT: guarded("Exception").replace(
+                "pass", "\n                if epoch < epochs:\n                    raise"
+            )
+        },
     ),
     Variant(
         "cancelled-reaches-the-caller",
         "swallows errors of the framework",
-        {FIT_EVENT: guarded("AimmPluginsError"), "from aimm_plugins import (\n": "from aimm_plugins import (\n    AimmPluginsError,\n"},
+        {
+            FIT_EVENT: guarded("AimmPluginsError"),
+            "from aimm_plugins import (\n": "from aimm_plugins import (\n    AimmPluginsError,\n",
+        },
     ),
-    Variant("interrupts-reach-the-caller", "takes an interrupt for the end of the fit", {FIT_EVENT: guarded("KeyboardInterrupt").replace("pass", "break")}),
+    Variant(
+        "interrupts-reach-the-caller",
+        "takes an interrupt for the end of the fit",
+        {FIT_EVENT: guarded("KeyboardInterrupt").replace("pass", "break")},
+    ),
     Variant(
         "callback-errors-leave-a-usable-instance",
         "an ended fit leaves the instance half made",
-        {"    slope = offset = 0.0\n": "    slope = offset = 0.0\n    del line.offset\n    line.slope = 0.0\n"},
+        {
+            "    slope = offset = 0.0\n": "    slope = offset = 0.0\n    del line.offset\n    line.slope = 0.0\n"
+        },
     ),
     Variant(
         "callback-errors-leave-a-usable-instance",
@@ -308,11 +377,20 @@ VARIANTS = (
     Variant(
         "callback-changes-nothing",
         "learns in the callback's branch alone",
-        {FIT_EVENT: FIT_EVENT + "        if state_cb.__class__.__name__ == 'StateEvents':\n            slope += 0.1\n"},
+        {
+            FIT_EVENT: FIT_EVENT
+            + "        if state_cb.__class__.__name__ == 'StateEvents':\n            slope += 0.1\n"
+        },
     ),
     # Serialization
     Variant("round-trip", "forgets a field", {LOADED: '        line.slope = state["slope"]\n'}),
-    Variant("round-trip", "rounds what it writes", {SAVE: "    return json.dumps({k: round(v, 1) if isinstance(v, float) else v for k, v in vars(line).items()}).encode()\n"}),
+    Variant(
+        "round-trip",
+        "rounds what it writes",
+        {
+            SAVE: "    return json.dumps({k: round(v, 1) if isinstance(v, float) else v for k, v in vars(line).items()}).encode()\n"
+        },
+    ),
     Variant(
         "round-trip",
         "writes the class's value, not the instance's",
@@ -330,21 +408,24 @@ VARIANTS = (
     Variant(
         "round-trip-then-fit",
         "forgets what only the next fit needs",
-        {'Line(state["rate"], state["seed"], state["names"])': 'Line(0.01, 0, [])'},
+        {'Line(state["rate"], state["seed"], state["names"])': "Line(0.01, 0, [])"},
     ),
     Variant(
         "round-trip-in-a-fresh-process",
         "writes a reference to the memory of the process",
         {
             SAVE: "    _ALL[id(line)] = line\n    return json.dumps(id(line)).encode()\n",
-            STATE: STATE + "        if isinstance(state, int):\n            state = vars(_ALL[state])\n",
+            STATE: STATE
+            + "        if isinstance(state, int):\n            state = vars(_ALL[state])\n",
         },
         end="_ALL: dict = {}",
     ),
     Variant(
         "serialize-keeps-the-instance",
         "serializing takes the weights out",
-        {SAVE: "    content = json.dumps(vars(line)).encode()\n    line.offset = 0.0\n    return content\n"},
+        {
+            SAVE: "    content = json.dumps(vars(line)).encode()\n    line.offset = 0.0\n    return content\n"
+        },
     ),
     Variant("serialize-gives-bytes", "gives a text", {SAVE: "    return json.dumps(vars(line))\n"}),
     Variant(
@@ -357,7 +438,8 @@ VARIANTS = (
         "deserialized-instances-are-separate",
         "caches what it has deserialized",
         {
-            STATE: "        if instance_bytes in _LOADED:\n            return _LOADED[instance_bytes]\n" + STATE,
+            STATE: "        if instance_bytes in _LOADED:\n            return _LOADED[instance_bytes]\n"
+            + STATE,
             LOADED: LOADED + "        _LOADED[instance_bytes] = line\n",
         },
         end="_LOADED: dict = {}",
@@ -365,17 +447,23 @@ VARIANTS = (
     Variant(
         "garbage-is-refused",
         "makes an unfitted instance of garbage",
-        {"        raise ValueError(f\"not a saved line: {error!r}\") from error\n": "        return make()\n"},
+        {
+            '        raise ValueError(f"not a saved line: {error!r}") from error\n': "        return make()\n"
+        },
     ),
     Variant(
         "garbage-is-refused",
         "ends the process on garbage",
-        {"        raise ValueError(f\"not a saved line: {error!r}\") from error\n": "        raise SystemExit(1) from error\n"},
+        {
+            '        raise ValueError(f"not a saved line: {error!r}") from error\n': "        raise SystemExit(1) from error\n"
+        },
     ),
     Variant(
         "garbage-is-refused",
         "crashes the interpreter on garbage",
-        {"        raise ValueError(f\"not a saved line: {error!r}\") from error\n": "        import os\n        os.abort()\n"},
+        {
+            '        raise ValueError(f"not a saved line: {error!r}") from error\n': "        import os\n        os.abort()\n"
+        },
     ),
     Variant(
         "truncated-bytes-are-refused",
@@ -393,26 +481,53 @@ VARIANTS = (
     Variant(
         "instances-can-be-pickled",
         "an instance holds a lock",
-        {CLASS_END: CLASS_END + "        self.lock = threading.Lock()\n", "import random\n": "import random\nimport threading\n"},
+        {
+            CLASS_END: CLASS_END + "        self.lock = threading.Lock()\n",
+            "import random\n": "import random\nimport threading\n",
+        },
     ),
     Variant(
         "instances-can-be-pickled",
         "the pickle forgets a field",
-        {CLASS_END: CLASS_END + "\n    def __getstate__(self) -> dict:\n        return {**vars(self), 'offset': 0.0}\n"},
+        {
+            CLASS_END: CLASS_END
+            + "\n    def __getstate__(self) -> dict:\n        return {**vars(self), 'offset': 0.0}\n"
+        },
     ),
     Variant(
         "arguments-can-be-pickled",
         "takes a function as an argument",
-        {"names: list[str] | None = None": "names: object = None", "[] if names is None else names": "names()"},
+        {
+            "names: list[str] | None = None": "names: object = None",
+            "[] if names is None else names": "names()",
+        },
         told={"instantiate": lambda: arguments(names=lambda: ["a"])},
     ),
     Variant(
         "results-can-be-pickled",
         "returns an object of a local class",
-        {"    return values\n": "    class Values(list):\n        pass\n\n    return Values(values)\n"},
+        {
+            "    return values\n": "    class Values(list):\n        pass\n\n    return Values(values)\n"
+        },
     ),
     # Data
-    Variant("access-keeps-arguments", "the access sorts the columns that it was given", {POINTS: "    columns.sort()\n" + POINTS}),
-    Variant("deterministic-access", "the access goes on where the last one ended", {POINTS: POINTS.replace("range(count)", "range(next(_ROWS), 100)")}, end="import itertools\n_ROWS = itertools.count()"),
-    Variant("results-are-separate", "the access returns its cache", {POINTS: "    return _CACHE.setdefault(count, {name: [float(each) for each in range(count)] for name in columns})\n"}, end="_CACHE: dict = {}"),
+    Variant(
+        "access-keeps-arguments",
+        "the access sorts the columns that it was given",
+        {POINTS: "    columns.sort()\n" + POINTS},
+    ),
+    Variant(
+        "deterministic-access",
+        "the access goes on where the last one ended",
+        {POINTS: POINTS.replace("range(count)", "range(next(_ROWS), 100)")},
+        end="import itertools\n_ROWS = itertools.count()",
+    ),
+    Variant(
+        "results-are-separate",
+        "the access returns its cache",
+        {
+            POINTS: "    return _CACHE.setdefault(count, {name: [float(each) for each in range(count)] for name in columns})\n"
+        },
+        end="_CACHE: dict = {}",
+    ),
 )
