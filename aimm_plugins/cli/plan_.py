@@ -25,17 +25,7 @@ def command(file: str | None, form: str, conf: str | None) -> int:
         print_json(report.to_dict())
     else:
         heading = ["receipt"] if receipts else []
-        columns = [
-            "#",
-            "state",
-            "name",
-            "distribution",
-            "version",
-            "origin",
-            "module",
-            "keys",
-            "reason",
-        ]
+        columns = ["#", "state", "name", "distribution", "version", "origin", "module", "keys"]
         print_table(
             [*columns, "reason", *heading],
             [

@@ -130,7 +130,7 @@ def _put_back(kept: _Kept) -> None:
         BOOK.sweep()
         BOOK._pages = _pages(kept)
         opened = {**kept.opened, **BOOK._open}
-        BOOK._open = {n: page for n, page in opened.items() if BOOK._pages.get(n) is page}
+        BOOK._open = {name: opened[name] for name in opened if _stands(name, opened[name])}
         BOOK.ever_used = kept.ever_used
         RUNTIME.registry.snapshot = kept.snapshot
         RUNTIME.registry.ever_initialized = kept.ever_initialized
@@ -161,6 +161,10 @@ def _pages(kept: _Kept) -> dict[str, Any]:
         if name not in pages and _is_of_import(name, page):
             pages[name] = page
     return pages
+
+
+def _stands(name: str, page: object) -> bool:
+    return BOOK._pages.get(name) is page
 
 
 def _is_of_import(name: str, page: Any) -> bool:

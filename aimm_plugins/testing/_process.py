@@ -51,14 +51,15 @@ def ask(
     seconds: float,
     environment: Mapping[str, str | None] | None = None,
     folder: str | None = None,
+    start_seconds: float = _START_SECONDS,
 ) -> Answers:
     """Run a task of `_child` in a fresh interpreter, with this process's `sys.path`.
 
     Args:
         task: Name of the task.
         job: What it is given; has to pickle.
-        seconds: Time between two answers after which it counts as hanging; the first may take
-            two minutes more, for what has to be imported.
+        seconds: Time between two answers after which it counts as hanging.
+        start_seconds: What the first answer may take more, for starting and importing.
         environment: Variables beyond this process's; `None` for one that it is not to have.
         folder: Its working directory.
 
@@ -83,7 +84,7 @@ def ask(
                 start_new_session=True,
             )
             try:
-                ended = _wait(child, content, answers, seconds)
+                ended = _wait(child, content, answers, seconds, start_seconds)
             finally:
                 end_with_children(child)
             stream.seek(0)
@@ -93,7 +94,13 @@ def ask(
     return Answers(told=told, ended=None if finished else ended, output=text)
 
 
-def _wait(child: subprocess.Popen[bytes], content: bytes, answers: str, seconds: float) -> str:
+def _wait(
+    child: subprocess.Popen[bytes],
+    content: bytes,
+    answers: str,
+    seconds: float,
+    start_seconds: float,
+) -> str:
     """Feed the child and wait for its end; how it ended, for when it did not finish."""
     assert child.stdin is not None
     try:
@@ -101,8 +108,8 @@ def _wait(child: subprocess.Popen[bytes], content: bytes, answers: str, seconds:
         child.stdin.close()
     except OSError:  # it ended before it had read all
         pass
-    size = 0
-    deadline = time.monotonic() + _START_SECONDS + seconds
+    size, allowed = 0, start_seconds + seconds
+    deadline = time.monotonic() + allowed
     while True:
         try:
             # Polling: a child that hangs must be noticed, and one that crashes must not be awaited.
@@ -113,9 +120,10 @@ def _wait(child: subprocess.Popen[bytes], content: bytes, answers: str, seconds:
             return _how(status)
         now = os.path.getsize(answers)
         if now != size:
-            size, deadline = now, time.monotonic() + seconds
+            size, allowed = now, seconds
+            deadline = time.monotonic() + allowed
         elif time.monotonic() > deadline:
-            return f"gave no answer for {seconds:g} seconds"
+            return f"gave no answer for {allowed:g} seconds"
 
 
 def _how(status: int) -> str:

@@ -210,13 +210,14 @@ def _examined(check: Check, subject: Subject) -> None:
 
     # A process an example would take minutes.
     count = 1 if check.child else subject.told.examples
+    every: Any = list(hypothesis.HealthCheck)
 
     @hypothesis.settings(
         max_examples=count,
         deadline=None,
         database=None,
         derandomize=True,
-        suppress_health_check=tuple(hypothesis.HealthCheck),
+        suppress_health_check=every,
     )
     @hypothesis.given(
         st.fixed_dictionaries({action: st.tuples(s, s) for action, s in strategies.items()})
