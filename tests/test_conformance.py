@@ -400,3 +400,18 @@ def test_page_has_the_tables_of_checks_and_bugs():
         PAGE.write_text(head + begin + tables() + end + tail, encoding="utf-8")
     else:
         assert shown == tables()
+
+
+# What is whose
+
+
+def test_what_a_dependency_does_at_import_is_not_the_plugins(write):
+    write(
+        noisy="import os, warnings\nos.environ['NOISY'] = '1'\nwarnings.simplefilter('ignore')",
+        quiet="import importlib, noisy\n@data_access('quiet')\ndef f(): return 1",
+        loud="import noisy\nimport warnings\nwarnings.simplefilter('always')",
+    )
+    only = ["import-leaves-environment", "import-leaves-warnings"]
+    assert check_plugin("quiet", only=only).counts["passed"] == 2
+    verdict = check_plugin("loud", only=only, on_fail="report")
+    assert [each.check for each in verdict.failures] == ["import-leaves-warnings"]

@@ -13,7 +13,8 @@ import pytest
 import aimm_plugins
 from aimm_plugins import exec_data_access, hookimpl
 from aimm_plugins.testing import isolated
-from tests.support.installing import environment
+from tests.docs.pages import Page
+from tests.support.installing import ROOT, environment
 
 
 @pytest.fixture
@@ -85,6 +86,14 @@ def test_report_of_before_is_the_same_afterwards(write):
     assert exec_data_access("kept") == 1
 
 
+def test_refresh_inside_knows_nothing_of_what_was_initialized_before(write):
+    write(kept="@data_access('kept')\ndef f(): return 1")
+    aimm_plugins.initialize({"names": ["kept"], "entry_points": {"enabled": False}})
+    with isolated() as state:
+        assert aimm_plugins.refresh() == aimm_plugins.Report()
+        assert state.providers() == {}
+
+
 def test_module_that_was_imported_before_can_be_loaded_inside(write):
     write(kept="@data_access('kept')\ndef f(): return 1")
     aimm_plugins.initialize({"names": ["kept"], "entry_points": {"enabled": False}})
@@ -152,6 +161,11 @@ def test_state_events_are_recorded_as_they_were_sent(state_events):
     event["step"] = 1
     assert state_events == [{"step": 0, "total": 1}]
     assert state_events.steps == [0]
+
+
+def test_empty_state_events_are_a_callback_all_the_same(state_events):
+    assert list(aimm_plugins.progress(state_events, "ab")) == ["a", "b"]
+    assert state_events.steps == [0, 1, 2]
 
 
 def test_state_events_in_order_pass_the_check(state_events):
@@ -409,3 +423,19 @@ def test_unexpected_pass_is_a_failure():
     )
     assert "FAILED test_it.py::test_conformance[mean:fit-gives-a-predictor]" in output
     assert "it passed, and was declared to fail: it did not once" in output
+
+
+def test_examples_of_the_page_are_true(tmp_path):
+    page = Page(ROOT / "docs" / "conformance.md")
+    for name, text in page.files().items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:asyncio", "-p", "no:cacheprovider", "-q"],
+        cwd=tmp_path,
+        env=environment(PYTHONPATH=str(tmp_path)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "1 xfailed" in done.stdout

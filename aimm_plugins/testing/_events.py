@@ -12,6 +12,8 @@ from typing import Any
 class StateEvents(list[Any]):
     """A list of state events that is a state callback too: each event is copied as it is sent.
 
+    It is true also while it is empty, since plugins ask `if state_cb:`.
+
     Attributes:
         sent: The very objects that were sent.
     """
@@ -24,6 +26,9 @@ class StateEvents(list[Any]):
         """Record an event."""
         self.sent.append(event)
         self.append(copy.deepcopy(event))
+
+    def __bool__(self) -> bool:
+        return True
 
     @property
     def steps(self) -> list[Any]:

@@ -221,7 +221,7 @@ class Subject:
         for action, call in self.called().items():
             events = StateEvents()
             call(events)
-            if events:
+            if len(events):
                 sent[action] = events
         if not sent:
             raise Inapplicable("no state event was sent")
