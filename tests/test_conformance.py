@@ -289,6 +289,11 @@ def test_broken_receipt_is_a_finding_and_no_failure(shipped, capsys):
     assert "its receipt cannot be read" in told_of("table", capsys).err
 
 
+def test_receipt_is_never_followed_out_of_the_folder(shipped, capsys):
+    shipped(files={"../secret.txt": "sha256:0"})
+    assert "leads out of the folder" in told_of("table", capsys).err
+
+
 def test_plan_shows_a_receipt_and_does_not_go_by_it(shipped, capsys):
     (shipped().folder / "modelling" / "line.py").write_text(SOURCE + "\n")
     run(["plan"])
@@ -403,6 +408,15 @@ def test_page_has_the_tables_of_checks_and_bugs():
 
 
 # What is whose
+
+
+def test_what_an_import_here_left_in_the_environment_is_seen_all_the_same(write, monkeypatch):
+    monkeypatch.setenv("NOISY", "0")
+    write(noisy="import os\nos.environ['NOISY'] = '1'\n@data_access('n')\ndef f(): return 1")
+    check_plugin("noisy", only=["actions-come-in-pairs"])
+    assert os.environ["NOISY"] == "1"
+    with pytest.raises(AssertionError, match="changed NOISY"):
+        check_plugin("noisy", only=["import-leaves-environment"])
 
 
 def test_what_a_dependency_does_at_import_is_not_the_plugins(write):

@@ -11,7 +11,7 @@ import json
 import os
 import platform
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -164,9 +164,12 @@ def receipt_of(record: PluginRecord, installed: Scan) -> ReceiptState | None:
         return None
     content, place = shipped
     try:
-        receipt = _parsed(content, place)
-    except ConfigError as error:
+        return _compared(_parsed(content, place), place, record)
+    except (ConfigError, OSError, ValueError, IndexError) as error:
         return ReceiptState("unreadable", str(error), place)
+
+
+def _compared(receipt: Mapping[str, Any], place: str, record: PluginRecord) -> ReceiptState:
     if record.version is not None and receipt["version"] not in (None, record.version):
         return ReceiptState(
             "differs", f"is of version {receipt['version']}, not {record.version}", place
@@ -175,6 +178,8 @@ def receipt_of(record: PluginRecord, installed: Scan) -> ReceiptState | None:
     file = locate(record.module)
     told = receipt["files"]
     for path in sorted(told.keys() | there.keys()):
+        if Path(path).is_absolute() or ".." in Path(path).parts:
+            raise ValueError(f"{path!r} leads out of the folder")
         found = there.get(path)
         if found is None and file is not None:  # of another plugin that the receipt is about
             other = _site(record.module, Path(file)) / path
@@ -251,4 +256,4 @@ def with_receipts(report: Report) -> tuple[Report, dict[int, str]]:
                     remedy="A receipt is information; nothing depends on it.",
                 )
             )
-    return replace(report, findings=(*report.findings, *dict.fromkeys(findings))), shown
+    return Report(report.plugins, (*report.findings, *dict.fromkeys(findings))), shown

@@ -8,6 +8,8 @@ from difflib import get_close_matches
 from typing import Any, Literal
 
 import aimm_plugins
+from aimm_plugins._location import locate
+from aimm_plugins._provenance import Provenance
 from aimm_plugins._report import described, safe_text
 from aimm_plugins.testing._checks import Check, Kind, checks
 from aimm_plugins.testing._conformance import Conformance
@@ -131,8 +133,11 @@ class Trial:
         """
         plugin = self.plugin or _plugin_of(self.conformance)
         with isolated() as state:
-            with seeing_environment(plugin):
-                state.load(plugin)
+            # What only its import in another process tells needs none here, which would leave in
+            # this process what the check is about.
+            if not self.check.child or "plugin" not in self.check.kinds:
+                with seeing_environment(plugin):
+                    state.load(plugin)
             subject = Subject(plugin=plugin, conformance=self.conformance, shared=self.shared)
             place = _place(subject)
             notes: list[str] = subject.notes
@@ -196,7 +201,9 @@ def _place(subject: Subject) -> str | None:
     if subject.conformance is not None:
         wanted = [each for each in providers if each.key == subject.key]
         providers = [each for each in wanted if each.action == "fit"] or wanted or providers
-    return str(providers[0].provenance) if providers else None
+    if not providers:
+        return str(Provenance(module=subject.plugin, file=locate(subject.plugin)))
+    return str(providers[0].provenance)
 
 
 def _examined(check: Check, subject: Subject) -> None:
