@@ -25,6 +25,7 @@ _VERBS = {
     "diff": "Compare two reports or freezes, or one of them with this environment.",
     "profile": "Measure what importing each plugin costs: seconds, modules, memory.",
     "report": "Give the whole account, as text, JSON or one static page.",
+    "check": "Run the conformance checks of plugins.",
     "schema": "Show a schema of the files that this package reads and writes.",
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from aimm_plugins._actions import ACTIONS
-from aimm_plugins._report import described
+from aimm_plugins._report import Report, described
 from aimm_plugins._survey import Surveyed, survey
 from aimm_plugins.cli._output import (
     conf_option,
@@ -16,6 +16,9 @@ from aimm_plugins.cli._output import (
     print_table,
     stdout_kept,
 )
+from aimm_plugins.testing._receipt import with_receipts
+
+_HEADING = ("name", "distribution", "version", "origin", "module", "state", "keys", "reason")
 
 
 @click.command("list")
@@ -36,20 +39,41 @@ def command(wanted: str | None, load: bool, form: str, conf: str | None) -> None
     """
     with stdout_kept():
         seen = survey(conf, load=load)
-    plugins = [each for each in seen.plugins if wanted is None or _declares(each, wanted)]
+    everything = Report(tuple(each.record for each in seen.plugins), tuple(seen.findings))
+    report, receipts = with_receipts(everything)
+    chosen = [
+        number
+        for number, each in enumerate(seen.plugins)
+        if wanted is None or _declares(each, wanted)
+    ]
+    plugins = [seen.plugins[number] for number in chosen]
     if form == "json":
         print_json(
             {
                 "plugins": [each.to_dict() for each in plugins],
-                "findings": [finding.to_dict() for finding in seen.findings],
+                "findings": [finding.to_dict() for finding in report.findings],
             }
         )
         return
+    heading = ["receipt"] if receipts else []
     print_table(
-        ["name", "distribution", "version", "origin", "module", "state", "keys", "reason"],
-        [_row(each) for each in plugins],
+        [
+            "name",
+            "distribution",
+            "version",
+            "origin",
+            "module",
+            "state",
+            "keys",
+            "reason",
+            *heading,
+        ],
+        [
+            (*_row(each), *(receipts.get(number, "-") for _ in heading))
+            for number, each in zip(chosen, plugins, strict=True)
+        ],
     )
-    print_findings(seen.findings)
+    print_findings(report.findings)
 
 
 def _declares(plugin: Surveyed, wanted: str) -> bool:

@@ -6,6 +6,7 @@ import click
 
 from aimm_plugins._api import plan
 from aimm_plugins.cli._output import conf_option, format_option, print_json, print_table
+from aimm_plugins.testing._receipt import with_receipts
 
 
 @click.command("plan")
@@ -19,12 +20,14 @@ def command(file: str | None, form: str, conf: str | None) -> int:
     far as plugins publish their keys. Findings go to stderr; the exit status is 1 if a plugin would
     fail or is missing.
     """
-    report = plan(file if file is not None else conf)
+    report, receipts = with_receipts(plan(file if file is not None else conf))
     if form == "json":
         print_json(report.to_dict())
     else:
+        heading = ["receipt"] if receipts else []
+        columns = ["#", "state", "name", "distribution", "version", "origin", "module", "keys"]
         print_table(
-            ["#", "state", "name", "distribution", "version", "origin", "module", "keys", "reason"],
+            [*columns, "reason", *heading],
             [
                 (
                     str(number),
@@ -37,6 +40,7 @@ def command(file: str | None, form: str, conf: str | None) -> int:
                     " ".join(f"{action}:{key}" for action, key in record.provides)
                     or ("?" if record.state == "planned" else "-"),
                     record.reason or "-",
+                    *(receipts.get(number - 1, "-") for _ in heading),
                 )
                 for number, record in enumerate(report.plugins, start=1)
             ],

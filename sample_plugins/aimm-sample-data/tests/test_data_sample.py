@@ -3,8 +3,10 @@
 import pandas as pd
 import pytest
 import sqlalchemy
+from aimm_sample_data.conformance import CONFORMANCE
 
 import aimm_plugins
+from aimm_plugins.testing import parametrize_conformance
 
 
 @pytest.fixture(autouse=True)
@@ -180,3 +182,8 @@ def test_entry_point_brings_every_key():
     (record,) = [record for record in report.plugins if record.state == "loaded"]
     assert record.distribution == "aimm-sample-data"
     assert set(record.provides) == {("data_access", key) for key in ("csv", "sql", "wine")}
+
+
+@parametrize_conformance(CONFORMANCE)
+def test_conformance(check):
+    check()

@@ -4,8 +4,10 @@ import json
 
 import pandas as pd
 import pytest
+from aimm_sample_river.conformance import CONFORMANCE
 
 import aimm_plugins
+from aimm_plugins.testing import parametrize_conformance
 
 KEY = "wine.online"
 X = [{"a": float(i % 7), "b": float((i * 3) % 5)} for i in range(60)]
@@ -176,3 +178,8 @@ def test_entry_point_brings_every_key():
     assert set(record.provides) == {
         (action, KEY) for action in ("instantiate", "fit", "predict", "serialize", "deserialize")
     }
+
+
+@parametrize_conformance(CONFORMANCE)
+def test_conformance(check):
+    check()

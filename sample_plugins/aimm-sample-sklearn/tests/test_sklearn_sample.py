@@ -5,12 +5,14 @@ import json
 import numpy as np
 import pytest
 from aimm_sample_sklearn.callbacks import watched
+from aimm_sample_sklearn.conformance import CONFORMANCE
 from sklearn.datasets import load_wine
 from sklearn.feature_selection import SelectKBest
 from sklearn.linear_model import LogisticRegression
 from skops import io as skops_io
 
 import aimm_plugins
+from aimm_plugins.testing import parametrize_conformance
 
 KEY = "wine.classifier"
 
@@ -206,3 +208,8 @@ def test_fit_without_iterations_is_refused(data):
     instance = aimm_plugins.exec_instantiate(LOGISTIC)
     with pytest.raises(ValueError, match="epochs"):
         aimm_plugins.exec_fit(LOGISTIC, instance, None, *data, epochs=0)
+
+
+@parametrize_conformance(CONFORMANCE)
+def test_conformance(check):
+    check()

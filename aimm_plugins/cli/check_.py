@@ -1,0 +1,103 @@
+"""`aimm-plugins check`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import click
+
+from aimm_plugins.cli._output import format_option, print_json, print_table, stdout_kept
+
+
+@click.command("check")
+@click.argument("target", metavar="[DIST|MODULE|MODULE:OBJECT]", required=False)
+@click.option("--only", multiple=True, metavar="CHECK", help="Run this check; may be repeated.")
+@click.option(
+    "--receipt",
+    metavar="FILE",
+    help="Write a receipt; where FILE is there, no fewer checks may run than it says.",
+)
+@click.option("--last", metavar="FILE", help="Receipt of the last release to count by.")
+@click.option("--checks", "listing", is_flag=True, help="List the checks and leave.")
+@format_option
+def command(
+    target: str | None,
+    only: tuple[str, ...],
+    receipt: str | None,
+    last: str | None,
+    listing: bool,
+    form: str,
+) -> int:
+    """Check plugins: those of a distribution, a module, what MODULE:OBJECT says, or all installed.
+
+    Plugin code runs. Arguments to call it with come from a Conformance that the distribution's
+    entry points of the group `aimm_plugins.conformance` name; without one only what needs no
+    arguments is checked. The exit status is 1 if a check failed, or fewer were run than for the
+    receipt of the last release.
+    """
+    from aimm_plugins.testing._checks import checks
+
+    if listing:
+        rows = [
+            (each.name, " ".join(each.kinds), each.claim or "-", each.summary) for each in checks()
+        ]
+        if form == "json":
+            names = ("check", "kinds", "claim", "summary")
+            print_json([dict(zip(names, row, strict=True)) for row in rows])
+        else:
+            print_table(["check", "of", "claim", "what holds"], rows)
+        return 0
+    from aimm_plugins.testing._receipt import make_receipt, read_receipt, write_receipt
+    from aimm_plugins.testing._target import find_target
+    from aimm_plugins.testing._verdict import run, trials
+
+    with stdout_kept():
+        try:
+            found = find_target(target)
+            todo = trials(found.conformances, found.plugins, only)
+        except (LookupError, ValueError, TypeError) as error:
+            raise click.UsageError(str(error)) from error
+        least = None
+        for path in (last, receipt):
+            if least is None and path is not None and (path is last or os.path.exists(path)):
+                least = read_receipt(path)["counts"]["run"]
+        if least is None and not only:
+            least = found.shipped
+        verdict = run(todo, least=least, told=lambda result: click.echo(str(result), err=True))
+        if receipt is not None and verdict.ok:
+            write_receipt(receipt, make_receipt(verdict, found.modules, found.distribution))
+    counts = verdict.counts
+    if form == "json":
+        print_json(
+            {
+                "ok": verdict.ok,
+                "counts": counts,
+                "fewer": verdict.fewer,
+                "uncovered": list(found.uncovered(verdict)),
+                "results": [each.to_dict() for each in verdict.results],
+            }
+        )
+    else:
+        print_table(
+            ["about", "check", "status", "reason"],
+            [
+                (
+                    each.about,
+                    each.check,
+                    each.status,
+                    _one_line(each.reason, each.notes),
+                )
+                for each in verdict.results
+            ],
+        )
+        click.echo(", ".join(f"{count} {name}" for name, count in counts.items()))
+        for key in found.uncovered(verdict):
+            click.echo(f"finding  no Conformance names {key}, so it was not called", err=True)
+        if verdict.fewer:
+            click.echo(verdict.fewer, err=True)
+    return 0 if verdict.ok else 1
+
+
+def _one_line(reason: str, notes: Sequence[str]) -> str:
+    return " ".join((reason or "; ".join(notes)).split()) or "-"

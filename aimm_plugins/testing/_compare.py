@@ -1,0 +1,77 @@
+"""Equality of whatever plugins return and are given."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import sys
+from collections.abc import Mapping, Set
+from typing import Any
+
+
+def equal(one: Any, other: Any, tolerance: float = 0.0) -> bool:
+    """Whether two values are equal in type and content; NaN equals NaN.
+
+    Arrays and frames are compared by content and dtype, containers item by item, objects without
+    an equality of their own by their attributes.
+
+    Args:
+        one: Any value.
+        other: Any value.
+        tolerance: Relative difference that numbers may have.
+    """
+    return _equal(one, other, tolerance, 0)
+
+
+def _equal(one: Any, other: Any, tolerance: float, depth: int) -> bool:
+    if one is other:
+        return True
+    if type(one) is not type(other) or depth > 100:
+        return False
+    if isinstance(one, str | bytes | bytearray | bool | int):
+        return bool(one == other)
+    if isinstance(one, numbers.Number):
+        return _equal_numbers(one, other, tolerance)
+    if isinstance(one, Mapping):
+        return one.keys() == other.keys() and all(
+            _equal(one[key], other[key], tolerance, depth + 1) for key in one
+        )
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(
+            _equal(a, b, tolerance, depth + 1) for a, b in zip(one, other, strict=True)
+        )
+    if isinstance(one, Set):
+        return bool(one == other)
+    if hasattr(one, "dtype") and hasattr(one, "shape"):
+        return _equal_arrays(one, other, tolerance)
+    if callable(getattr(one, "equals", None)):  # frames of pandas, polars and pyarrow
+        return bool(one.equals(other))
+    if getattr(type(one), "__eq__", None) is not object.__eq__:
+        try:
+            return bool(one == other)
+        except Exception:  # an equality without a truth, of whatever library
+            return False
+    attributes = [getattr(each, "__dict__", None) for each in (one, other)]
+    if isinstance(attributes[0], dict):
+        return _equal(attributes[0], attributes[1], tolerance, depth + 1)
+    return False
+
+
+def _equal_numbers(one: Any, other: Any, tolerance: float) -> bool:
+    if one == other or (one != one and other != other):
+        return True
+    if isinstance(one, numbers.Real):
+        return math.isclose(one, other, rel_tol=tolerance)
+    return False
+
+
+def _equal_arrays(one: Any, other: Any, tolerance: float) -> bool:
+    if one.dtype != other.dtype or tuple(one.shape) != tuple(other.shape):
+        return False
+    numpy = sys.modules.get("numpy")
+    if numpy is None or not hasattr(one, "__array__"):
+        return bool((one == other).all())
+    a, b = numpy.asarray(one), numpy.asarray(other)
+    if a.dtype.kind in "fc":
+        return bool(numpy.allclose(a, b, rtol=tolerance, atol=0.0, equal_nan=True))
+    return bool((a == b).all())

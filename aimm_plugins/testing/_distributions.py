@@ -1,0 +1,132 @@
+"""Throw-away installed distributions: real metadata in a temporary folder."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import importlib
+import json
+import sys
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from aimm_plugins._discovery import GROUP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstalledDistribution:
+    """What `make_distribution` installed.
+
+    Attributes:
+        name: As its metadata spells it.
+        version: Its version.
+        folder: The folder on `sys.path`.
+        dist_info: Its metadata folder in there.
+        modules: Names of its modules.
+    """
+
+    name: str
+    version: str
+    folder: Path
+    dist_info: Path
+    modules: tuple[str, ...]
+
+
+def write_distribution(
+    folder: Path,
+    name: str,
+    version: str = "1.0",
+    *,
+    modules: Mapping[str, str] | None = None,
+    entry_points: Mapping[str, str] | Mapping[str, Mapping[str, str]] | None = None,
+    published: Mapping[str, str] | None = None,
+    files: Mapping[str, str | bytes] | None = None,
+    requires: tuple[str, ...] = (),
+    direct_url: Mapping[str, object] | None = None,
+) -> InstalledDistribution:
+    """Write what an installer leaves of a distribution; see the fixture `make_distribution`."""
+    sources = dict(modules or {})
+    written: list[str] = []
+    for module, source in sources.items():
+        is_package = any(other.startswith(f"{module}.") for other in sources)
+        path = module.replace(".", "/") + ("/__init__.py" if is_package else ".py")
+        _write(folder, path, textwrap.dedent(source).encode(), written)
+    for path, content in (files or {}).items():
+        raw = content if isinstance(content, bytes) else textwrap.dedent(content).encode()
+        _write(folder, path, raw, written)
+    info = f"{name.replace('-', '_')}-{version}.dist-info"
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    metadata += "".join(f"Requires-Dist: {each}\n" for each in requires)
+    _write(folder, f"{info}/METADATA", metadata.encode(), written)
+    wheel = (
+        b"Wheel-Version: 1.0\nGenerator: aimm-plugins\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    )
+    _write(folder, f"{info}/WHEEL", wheel, written)
+    text = _entry_points(entry_points or {}, published or {})
+    if text:
+        _write(folder, f"{info}/entry_points.txt", text.encode(), written)
+    rows = [_row(folder, path) for path in written]
+    # What installers write has no hash in RECORD.
+    extra = {"INSTALLER": "pip\n"}
+    if direct_url is not None:
+        extra["direct_url.json"] = json.dumps(direct_url)
+    for file, content in extra.items():
+        (folder / info / file).write_text(content, encoding="utf-8")
+        rows.append((f"{info}/{file}", "", ""))
+    rows.append((f"{info}/RECORD", "", ""))
+    with (folder / info / "RECORD").open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream, lineterminator="\n").writerows(rows)
+    importlib.invalidate_caches()
+    return InstalledDistribution(
+        name=name,
+        version=version,
+        folder=folder,
+        dist_info=folder / info,
+        modules=tuple(sources),
+    )
+
+
+def _write(folder: Path, path: str, content: bytes, written: list[str]) -> None:
+    place = folder / path
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(content)
+    written.append(path)
+
+
+def _row(folder: Path, path: str) -> tuple[str, str, str]:
+    content = (folder / path).read_bytes()
+    digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+    return path, f"sha256={digest}", str(len(content))
+
+
+def _entry_points(
+    entry_points: Mapping[str, str] | Mapping[str, Mapping[str, str]],
+    published: Mapping[str, str],
+) -> str:
+    groups: dict[str, dict[str, str]] = {}
+    for name, value in entry_points.items():
+        if isinstance(value, str):
+            groups.setdefault(GROUP, {})[name] = value
+        else:
+            groups.setdefault(name, {}).update(value)
+    for slot, value in published.items():
+        action, _, key = slot.partition(":")
+        groups.setdefault(f"{GROUP}.{action}", {})[key] = value
+    return "\n".join(
+        f"[{group}]\n" + "".join(f"{name} = {value}\n" for name, value in lines.items())
+        for group, lines in groups.items()
+    )
+
+
+def forget_modules(folder: Path) -> None:
+    """Take the modules out of `sys.modules` whose files are in a folder."""
+    inside = str(folder)
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        path = list(getattr(module, "__path__", ())) if file is None else [file]
+        if any(isinstance(each, str) and each.startswith(inside) for each in path):
+            del sys.modules[name]
+    importlib.invalidate_caches()

@@ -1,0 +1,160 @@
+"""The pytest plugin: fixtures, what failing reports show, and conformance as parametrized tests."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Generator, Iterable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from aimm_plugins.testing._conformance import Conformance
+    from aimm_plugins.testing._distributions import InstalledDistribution
+    from aimm_plugins.testing._events import StateEvents
+    from aimm_plugins.testing._isolation import Isolated
+    from aimm_plugins.testing._process import FreshProcess
+
+# The imports stand in the functions: pytest loads this in every run of everybody who has the
+# package installed, and most of those tests have nothing to do with it.
+
+MOST_LINES = 40
+
+
+@pytest.fixture
+def aimm() -> Generator[Isolated]:
+    """An empty registry and plugin manager for the test; what was registered comes back afterwards.
+
+    All functions of `aimm_plugins` use it while the test runs.
+    """
+    from aimm_plugins.testing._isolation import isolated
+
+    with isolated() as state:
+        yield state
+
+
+@pytest.fixture
+def state_events() -> StateEvents:
+    """A state callback that is the list of the events it was sent; `check()` judges them."""
+    from aimm_plugins.testing._events import StateEvents
+
+    return StateEvents()
+
+
+@pytest.fixture
+def make_distribution(
+    aimm: Isolated, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[Callable[..., InstalledDistribution]]:
+    """Installs throw-away distributions: `make_distribution(name, version="1.0", ...)`.
+
+    Each is in a folder of its own, first on `sys.path`, with dist-info and RECORD. Keywords:
+    `modules`, a dict of names and sources; `entry_points`, a dict of names and values of the group
+    `aimm.plugins`, or of groups and such dicts; `published`, a dict of `action:key` to
+    `module:function`; `files`, a dict of paths and contents; `requires`, a tuple of requirements;
+    `direct_url`, the content of that file. After the test its modules are forgotten.
+    """
+    from aimm_plugins.testing._distributions import forget_modules, write_distribution
+
+    folders = []
+
+    def make(name: str, version: str = "1.0", **options: Any) -> InstalledDistribution:
+        folder = tmp_path_factory.mktemp("installed")
+        made = write_distribution(folder, name, version, **options)
+        folders.append(folder)
+        sys.path.insert(0, str(folder))
+        return made
+
+    try:
+        yield make
+    finally:
+        for folder in folders:
+            if str(folder) in sys.path:
+                sys.path.remove(str(folder))
+            forget_modules(folder)
+
+
+@pytest.fixture
+def fresh_process() -> FreshProcess:
+    """Runs code in a fresh interpreter: `fresh_process("result = 1 + x", x=1)` is 2."""
+    from aimm_plugins.testing._process import FreshProcess
+
+    return FreshProcess()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show with a failed test who provided what, and where that stands."""
+    report = yield
+    if report.failed and "aimm" in getattr(item, "fixturenames", ()):
+        from aimm_plugins import providers
+
+        lines = [str(each) for each in providers().values()]
+        if len(lines) > MOST_LINES:
+            lines[MOST_LINES:] = [f"... and {len(lines) - MOST_LINES} more"]
+        if lines:
+            report.sections.append(("aimm_plugins: registered providers", "\n".join(lines)))
+    return report
+
+
+def parametrize_conformance(
+    *conformances: Conformance | Iterable[Conformance],
+) -> pytest.MarkDecorator:
+    """Make a test of each check: the test takes `check` and calls it.
+
+    A check that does not apply is skipped with its reason, an expected failure is an xfail, strict.
+
+    Args:
+        *conformances: One or more, or lists of them.
+
+    Raises:
+        ValueError: One names an unknown check.
+
+    Example:
+        >>> from aimm_plugins.testing import Conformance, parametrize_conformance
+        >>> @parametrize_conformance(Conformance(model_type="mean"))
+        ... def test_conformance(check):
+        ...     check()
+    """
+    from aimm_plugins.testing._conformance import Conformance
+    from aimm_plugins.testing._verdict import trials
+
+    flat = [
+        each
+        for given in conformances
+        for each in ([given] if isinstance(given, Conformance) else given)
+    ]
+    todo = trials(flat)
+    parameters = [
+        pytest.param(_Case(trial), id=f"{trial.about}:{trial.check.name}") for trial in todo
+    ]
+    return pytest.mark.parametrize("check", parameters)
+
+
+class _Case:
+    """One check as a test calls it."""
+
+    def __init__(self, trial: Any) -> None:
+        self.trial = trial
+
+    def __call__(self) -> None:
+        __tracebackhide__ = True
+        result = self.trial.run()
+        if result.status == "skipped":
+            pytest.skip(result.reason)
+        if result.status == "expected":
+            pytest.xfail(result.reason)
+        if result.status != "passed":
+            error = result.error
+            pytest.fail(str(result), pytrace=False) if error is None else _raise(error, result)
+
+    def __repr__(self) -> str:
+        return f"<check {self.trial.check.name} of {self.trial.about}>"
+
+
+def _raise(error: BaseException, result: Any) -> None:
+    __tracebackhide__ = True
+    if result.place:
+        error.add_note(f"check {result.check} of {result.about}: {result.place}")
+    raise error
