@@ -41,8 +41,10 @@ from aimm_plugins._report import Finding, PluginRecord, Report
 from aimm_plugins._state import StateCallback
 from aimm_plugins.errors import (
     AimmPluginsError,
+    ArtifactError,
     ConfigError,
     DeclarationError,
+    ParityError,
     PluginConflictError,
     PluginImportError,
     PluginLoadError,
@@ -50,15 +52,25 @@ from aimm_plugins.errors import (
 )
 
 if TYPE_CHECKING:
+    from aimm_plugins import workers as workers
+    from aimm_plugins._artifacts import ArtifactInfo, pack, unpack
+    from aimm_plugins._artifacts import inspect as inspect
+    from aimm_plugins._fingerprint import Fingerprint, fingerprint
+    from aimm_plugins._fingerprint import compare as compare
+
     __version__: str
 
 __all__ = [
     "Action",
     "AimmPluginsError",
+    "ArtifactError",
+    "ArtifactInfo",
     "ConfigError",
     "DeclarationError",
     "Finding",
+    "Fingerprint",
     "Model",
+    "ParityError",
     "PluginConflictError",
     "PluginImportError",
     "PluginLoadError",
@@ -78,6 +90,7 @@ __all__ = [
     "exec_instantiate",
     "exec_predict",
     "exec_serialize",
+    "fingerprint",
     "fit",
     "freeze",
     "get_plugin_manager",
@@ -85,13 +98,27 @@ __all__ = [
     "initialize",
     "instantiate",
     "model",
+    "pack",
     "plan",
     "predict",
     "providers",
     "refresh",
     "serialize",
     "unload_all",
+    "unpack",
 ]
+
+# What a host that only calls does not need. `inspect` and `compare` are not in `__all__`: a star
+# import would put them over modules and functions of everybody's.
+_LATER = {
+    "ArtifactInfo": "_artifacts",
+    "Fingerprint": "_fingerprint",
+    "compare": "_fingerprint",
+    "fingerprint": "_fingerprint",
+    "inspect": "_artifacts",
+    "pack": "_artifacts",
+    "unpack": "_artifacts",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -103,4 +130,9 @@ def __getattr__(name: str) -> Any:
             return version("aimm-plugins")
         except PackageNotFoundError:  # run from a checkout that was not installed
             return "0+unknown"
+    if name in _LATER or name == "workers":
+        from importlib import import_module
+
+        module = import_module(f"aimm_plugins.{_LATER.get(name, name)}")
+        return module if name == "workers" else getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
