@@ -385,7 +385,7 @@ def unpack_as(data: Data, model_type: str | None) -> tuple[Any, ArtifactInfo]:
     provider = _provider("deserialize", info.model_type)
     if provider is not None:
         here = _Maker(provider.distribution, provider.version, provider.plugin)
-        info = _fitting(info, here, rules)
+        info = _fitting(info, here, rules, _api.current_report().plugins)
     elif not _has_executor("aimm_deserialize"):
         raise _unreadable(info)
     for finding in info.findings:
@@ -422,7 +422,9 @@ def verify(
     if not readers:
         raise _error("provider", _who_is_missing(info, report.plugins), info)
     here = readers[0]
-    return _fitting(info, _Maker(here.distribution, here.version, here.module), rules)
+    return _fitting(
+        info, _Maker(here.distribution, here.version, here.module), rules, report.plugins
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -870,7 +872,9 @@ def _has_executor(hook: str) -> bool:
     )
 
 
-def _fitting(info: ArtifactInfo, here: _Maker, rules: _Rules) -> ArtifactInfo:
+def _fitting(
+    info: ArtifactInfo, here: _Maker, rules: _Rules, records: Sequence[PluginRecord]
+) -> ArtifactInfo:
     """The info, with a finding where another version, or another provider, is let pass.
 
     Raises:
@@ -901,7 +905,7 @@ def _fitting(info: ArtifactInfo, here: _Maker, rules: _Rules) -> ArtifactInfo:
         raise _error(
             "provider" if what == "another provider" else "version",
             f"{message}: {what}, which {said} refuses.\n"
-            f"To load it, have {info.provider} provide it: {_install(info)}\n"
+            f"To load it, {_have_it_read(info, here, records)}\n"
             f"If {here} is known to read it, add to the conf: artifacts: {{on_version: warn}}",
             info,
         )
@@ -922,6 +926,23 @@ def _differ_in_major(one: str | None, other: str | None) -> bool:
     except InvalidVersion:
         return True
     return (first.epoch, first.release[0]) != (second.epoch, second.release[0])
+
+
+def _have_it_read(info: ArtifactInfo, here: _Maker, records: Sequence[PluginRecord]) -> str:
+    """How to have the one that made it read it, where another does now."""
+    for record in records:
+        maker = _Maker(record.distribution, record.version, record.module)
+        if maker.module == here.module or not _is_maker(record, info):
+            continue
+        if record.state == "denied":
+            return f"do not deny {maker}: {record.reason}"
+        why = f" ({record.state}: {record.reason})" if record.reason else ""
+        owner = maker.distribution or maker.module
+        return (
+            f"prefer {maker}, which is here too{why}; in the conf: "
+            f'prefer: {{"{info.model_type}": {owner}}}'
+        )
+    return f"have {info.provider} provide it: {_install(info)}"
 
 
 def _install(info: ArtifactInfo) -> str:

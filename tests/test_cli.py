@@ -425,7 +425,7 @@ def test_schema_prints_and_lists(run):
     assert "aimm://job.yaml" in run("schema", "job").stdout
     assert json.loads(run("schema", "job", "--format", "json").stdout)["$id"]
     assert run("schema").stdout.split() == ["artifact", "job", "plugins", "policy", "report"]
-    assert json.loads(run("schema", "--format", "json").stdout)[0] == "job"
+    assert json.loads(run("schema", "--format", "json").stdout)[0] == "artifact"
 
 
 @pytest.mark.parametrize(

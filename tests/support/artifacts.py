@@ -31,10 +31,12 @@ def joined(
     return head + hashlib.sha256(head + info + signature).digest() + info + signature + payload
 
 
-def repacked(artifact: bytes, *, payload: bytes | None = None, **changes: Any) -> bytes:
+def repacked(artifact: bytes, *, payload: Any = None, **changes: Any) -> bytes:
     """The artifact with other keys in its info; `...` takes one out."""
     info, signature, content = parts(artifact)
-    if payload is not None:
+    if payload is not None and not isinstance(payload, bytes):
+        changes["payload"] = payload
+    elif payload is not None:
         content = payload
         changes["payload"] = {
             "size": len(payload),
