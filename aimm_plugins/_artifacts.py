@@ -644,16 +644,18 @@ def _rules(confs: Sequence[Config]) -> _Rules:
     """
     operator = operator_layers()
     layers = (*operator, *confs)
-    said = [
-        (layer.artifacts.on_version, layer.where("artifacts", "on_version"))
+    said: list[tuple[OnVersion, str]] = [
+        (rule, layer.where("artifacts", "on_version"))
         for layer in layers
-        if layer.artifacts.on_version is not None
+        if (rule := layer.artifacts.on_version) is not None
     ]
-    strictest = max(said, key=lambda rule: _STRICTNESS.index(rule[0]), default=None)
+    if not said:
+        said.append(("compatible", "the default"))
+    strictest = max(said, key=lambda rule: _STRICTNESS.index(rule[0]))
     named = _keys(operator) or _keys(confs)
     return _Rules(
-        on_version="compatible" if strictest is None else strictest[0],
-        on_version_place="the default" if strictest is None else strictest[1],
+        on_version=strictest[0],
+        on_version_place=strictest[1],
         signed_place=next(
             (each.where("artifacts", "signed") for each in layers if each.artifacts.signed), None
         ),

@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from aimm_plugins._actions import Action
@@ -82,6 +84,7 @@ class FingerprintRow:
 
 
 _FIELDS = tuple(field.name for field in fields(FingerprintRow))
+_cells = attrgetter(*_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,9 +214,8 @@ def of_rows(rows: Iterable[FingerprintRow]) -> Fingerprint:
     import hashlib
     import json
 
-    table = tuple(sorted(rows, key=lambda row: (row.action, row.key)))
-    cells = [[getattr(row, name) for name in _FIELDS] for row in table]
-    text = json.dumps([_FORMAT, _FIELDS, cells], separators=(",", ":"))
+    table = tuple(sorted(rows, key=attrgetter("action", "key")))
+    text = json.dumps([_FORMAT, _FIELDS, list(map(_cells, table))], separators=(",", ":"))
     return Fingerprint(table, hashlib.sha256(text.encode()).hexdigest())
 
 
@@ -222,20 +224,24 @@ class _Sources:
 
     def __init__(self) -> None:
         self._of_modules: dict[tuple[str, str], str | None] = {}
+        self._names: dict[str | None, str | None] = {None: None}
         self._digests: dict[tuple[str, str], str | None] = {}
         self._files: dict[str, str | None] = {}
 
     def row(self, provider: Provider) -> FingerprintRow:
         module, qualname = self._declared(provider)
-        name = provider.distribution
         modules = (provider.plugin, module)
         if modules not in self._of_modules:
             self._of_modules[modules] = self._digest(dict.fromkeys(modules))
+        who = provider.provenance
+        name = who.distribution
+        if name not in self._names:
+            self._names[name] = re.sub(r"[-_.]+", "-", cast(str, name)).lower()
         return FingerprintRow(
             action=provider.action,
             key=provider.key,
-            distribution=None if name is None else re.sub(r"[-_.]+", "-", name).lower(),
-            version=provider.version,
+            distribution=self._names[name],
+            version=who.version,
             # What multiprocessing calls the main module in a process that it has spawned.
             module="__main__" if module == "__mp_main__" else module,
             qualname=qualname,
@@ -289,7 +295,7 @@ class _Sources:
 
 
 def _is_package(file: str) -> bool:
-    return os.path.basename(file).startswith("__init__.")
+    return file.replace(os.sep, "/").rpartition("/")[2].startswith("__init__.")
 
 
 def _root(module: str, file: str | None) -> tuple[str, str] | None:
@@ -302,9 +308,10 @@ def _root(module: str, file: str | None) -> tuple[str, str] | None:
     base, found, _ = path.rpartition("/" + inner)
     if not found:  # `__main__`, or a loader that has its own ways
         return os.path.dirname(file), os.path.basename(file)
-    for depth in range(1, len(parts) + (1 if _is_package(file) else 0)):
+    own = len(parts) if _is_package(file) else 0
+    for depth in range(1, len(parts) + (1 if own else 0)):
         folder = "/".join(parts[:depth])
-        if _exists(f"{base}/{folder}/__init__.py"):
+        if depth == own or _exists(f"{base}/{folder}/__init__.py"):
             return base, folder
     return base, path[len(base) + 1 :]
 
@@ -329,30 +336,32 @@ def _hashed(base: str, inner: str) -> str | None:
 def _sources(base: str, inner: str) -> Iterator[tuple[str, bytes]]:
     """Paths and contents of the Python sources, in an order that no file system has a say in."""
     place = f"{base}/{inner}"
-    if not os.path.exists(place):
-        yield from _zipped(place, inner)
-    elif not os.path.isdir(place):
-        content = _read(place) if inner.endswith(".py") else None
-        if content is not None:
-            yield inner, content
-    else:
-        for path in sorted(_listed(place, inner)):
-            content = _read(f"{base}/{path}")
-            if content is not None:
-                yield path, content
-
-
-def _listed(folder: str, inner: str) -> Iterator[str]:
     try:
-        entries = list(os.scandir(folder))
-    except OSError:
-        return
-    for entry in entries:
-        if entry.name.endswith(".py"):
-            yield f"{inner}/{entry.name}"
-        # What is linked from elsewhere may lead in a circle, and no installer makes such a link.
-        elif entry.is_dir(follow_symlinks=False) and entry.name != "__pycache__":
-            yield from _listed(entry.path, f"{inner}/{entry.name}")
+        paths = [inner] if inner.endswith(".py") else sorted(_listed(place, inner))
+    except OSError:  # in a zip; or bytecode, or an extension
+        paths = []
+    contents = [
+        (path, content) for path in paths if (content := _read(f"{base}/{path}")) is not None
+    ]
+    yield from contents or _zipped(place, inner)
+
+
+def _listed(folder: str, inner: str) -> list[str]:
+    """The sources in a folder.
+
+    Raises:
+        OSError: It cannot be listed; what lies in it and cannot is passed over.
+    """
+    found = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith(".py"):
+                found.append(f"{inner}/{entry.name}")
+            # What is linked from elsewhere may lead in a circle, and no installer makes such links.
+            elif entry.name != "__pycache__" and entry.is_dir(follow_symlinks=False):
+                with suppress(OSError):
+                    found += _listed(entry.path, f"{inner}/{entry.name}")
+    return found
 
 
 def _zipped(place: str, inner: str) -> Iterator[tuple[str, bytes]]:
@@ -441,7 +450,8 @@ def compare(first: Fingerprint, second: Fingerprint) -> Differences:
         return Differences()
     mine, theirs = ({(row.action, row.key): row for row in each.rows} for each in (first, second))
     found: dict[tuple[Kind, str | None, str | None, str], list[Slot]] = {}
-    for slot in sorted(mine.keys() | theirs.keys()):
+    slots = cast(list[Slot], sorted(mine.keys() | theirs.keys()))
+    for slot in slots:
         one, other = mine.get(slot), theirs.get(slot)
         kind = _kind(one, other)
         if kind is None:
@@ -451,8 +461,8 @@ def compare(first: Fingerprint, second: Fingerprint) -> Differences:
         found.setdefault(group, []).append(slot)
     return Differences(
         tuple(
-            Difference(kind=kind, provides=tuple(slots), first=one, second=other, remedy=remedy)
-            for (kind, one, other, remedy), slots in found.items()
+            Difference(kind=kind, provides=tuple(same), first=one, second=other, remedy=remedy)
+            for (kind, one, other, remedy), same in found.items()
         )
     )
 

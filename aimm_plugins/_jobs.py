@@ -265,12 +265,12 @@ class _Runner:
         call: Callable[..., Any] | None = None,
         place: str | None = None,
     ) -> Any:
-        call = call or getattr(_api, f"exec_{action}")
+        function: Callable[..., Any] = call or getattr(_api, f"exec_{action}")
         callback = () if action in ("serialize", "deserialize") else (self._progress(step),)
         provider = _api.providers(action).get((action, key))
         begin = time.perf_counter()
         try:
-            result = call(key, *given, *callback, *args, **kwargs)
+            result = function(key, *given, *callback, *args, **kwargs)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # also what ends a host: a plugin's sys.exit()

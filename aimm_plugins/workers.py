@@ -244,7 +244,8 @@ def _ask(pool: Any, count: int, args: tuple[str, int, float]) -> list[WorkerStat
         results = [pool.apply_async(_meet, args) for _ in range(count)]
         return [result.get() for result in results]
     if callable(pool) and hasattr(pool, "n_jobs"):
-        return list(pool([(_meet, args, {})] * count))
+        run: Callable[..., Any] = pool
+        return list(run([(_meet, args, {})] * count))
     raise TypeError(f"a pool has submit or apply_async, and was given {type(pool).__name__}")
 
 
