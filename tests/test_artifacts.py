@@ -248,6 +248,22 @@ def test_info_that_is_no_sound_json_is_refused(text):
 
 
 @pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ('"python": "3"', "a key stands there twice"),
+        ('"x": {"a": 1, "a": 2}', "a key stands there twice"),
+        ('"x": -Infinity', "-Infinity is no number"),
+        ('"x": 1e999', "info.x is inf"),
+        ('"x": "\\ud800"', "info.x holds half a surrogate pair"),
+    ],
+)
+def test_sound_info_with_one_thing_that_is_no_strict_json_is_refused(artifact, more, message):
+    info, _, payload = parts(artifact)
+    text = json.dumps(info).removesuffix("}") + f", {more}}}"
+    refused(joined(text.encode(), b"", payload), "format", message)
+
+
+@pytest.mark.parametrize(
     "changes",
     [
         {"model_type": 5},
