@@ -71,7 +71,7 @@ def test_deferred_plugin_has_the_row_that_it_has_when_loaded(dist):
     "import_",
     [
         "from .svc import f, g",
-        "from q.svc import (f,\n    h as g)",
+        "from reexported.svc import (f,\n    h as g)",
         "from .again import *\nfrom .again import f, g",
     ],
 )
@@ -79,16 +79,20 @@ def test_published_name_that_is_imported_from_elsewhere_has_the_row_of_its_defin
     write, install, import_
 ):
     write(
-        q____init__=import_ + "\n",
-        q__again="from .svc import f, g\n",
-        q__svc=SVC + "h = g\n" if "h as" not in import_ else SVC.replace("def g", "def h"),
+        reexported____init__=import_ + "\n",
+        reexported__again="from .svc import f, g\n",
+        reexported__svc=SVC + "h = g\n" if "h as" not in import_ else SVC.replace("def g", "def h"),
     )
-    install("q-dist", entry_points={"ep": "q"}, published={"fit:k": "q:f", "predict:k": "q:g"})
+    install(
+        "q-dist",
+        entry_points={"ep": "reexported"},
+        published={"fit:k": "reexported:f", "predict:k": "reexported:g"},
+    )
     initialize({"names": [], "load": "lazy"})
     deferred = fingerprint()
     aimm_plugins.exec_fit("k", None)
     assert fingerprint() == deferred
-    assert rows(deferred)["fit:k"].module == "q.svc"
+    assert rows(deferred)["fit:k"].module == "reexported.svc"
 
 
 def test_model_class_has_its_own_name_in_every_row_deferred_or_loaded(write, install):
@@ -161,33 +165,38 @@ def test_bytecode_and_other_files_do_not_count(write, site):
 
 
 def test_neighbours_in_a_namespace_do_not_count(write, site):
-    write(ns__p=SVC)
-    initialize(names("ns.p"))
+    write(nspace__p=SVC)
+    initialize(names("nspace.p"))
     before = fingerprint()
-    write(ns__stranger="")
+    write(nspace__stranger="")
     aimm_plugins.unload_all()
-    initialize(names("ns.p"))
+    initialize(names("nspace.p"))
     assert fingerprint() == before
     assert before.rows[0].sources is not None
 
 
 def test_outermost_package_counts_for_a_plugin_deep_within(write, site):
-    write(pkg____init__="", pkg__plugins____init__="", pkg__plugins__p=SVC, pkg__shared="X = 1\n")
-    initialize(names("pkg.plugins.p"))
+    write(
+        outermost____init__="",
+        outermost__plugins____init__="",
+        outermost__plugins__p=SVC,
+        outermost__shared="X = 1\n",
+    )
+    initialize(names("outermost.plugins.p"))
     before = fingerprint()
-    (site / "pkg" / "shared.py").write_text("X = 2\n")
+    (site / "outermost" / "shared.py").write_text("X = 2\n")
     aimm_plugins.unload_all()
-    initialize(names("pkg.plugins.p"))
+    initialize(names("outermost.plugins.p"))
     assert fingerprint() != before
 
 
 def test_declaring_module_outside_the_plugin_counts_too(write, site):
-    write(outer="import loose\n", loose=SVC)
-    initialize(names("outer"))
+    write(borrowing="import loose\n", loose=SVC)
+    initialize(names("borrowing"))
     before = fingerprint()
     (site / "loose.py").write_text((site / "loose.py").read_text() + "# changed\n")
     aimm_plugins.unload_all()
-    initialize(names("outer"))
+    initialize(names("borrowing"))
     assert fingerprint() != before
     assert len(before.rows) == 2
 
