@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from aimm_plugins._actions import Action
@@ -13,7 +13,8 @@ from aimm_plugins.errors import DeclarationError
 # A bound type variable, not ParamSpec: it is the decorated object itself that comes back, and a
 # type checker then keeps `type[M]` of a class and the overloads of a function.
 F = TypeVar("F", bound=Callable[..., object])
-S = TypeVar("S", bound=Callable[[Any], bytes | bytearray | memoryview])
+Bytes = bytes | bytearray | memoryview
+S = TypeVar("S", bound=Callable[[Any], Bytes | Awaitable[Bytes]])
 D = TypeVar("D", bound=Callable[[Any], object])
 
 

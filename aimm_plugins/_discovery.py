@@ -70,7 +70,7 @@ _VALUE = re.compile(rf"({_DOTTED})\s*(?::\s*({_DOTTED})\s*)?(?:\[.*\]\s*)?")
 _FIRST_READ = 8192
 """Bytes that nearly every `entry_points.txt` fits in; a longer one is read on."""
 _RELATIVE = os.open in os.supports_dir_fd and os.listdir in os.supports_fd
-"""Files are opened relative to their folder where that can be: a tenth of the time saved."""
+"""Files are opened relative to their folder where that can be: a twentieth of the time saved."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,19 +241,21 @@ class Scan:
             file: Its source file, as `locate` found it.
         """
         if module not in self._found_owners:
-            if self._asked_for_owners is None:
-                self._asked_for_owners = self._owners()
-            self._found_owners[module] = self._asked_for_owners.find(module, file)
+            self._found_owners[module] = self._owners.find(module, file)
         return self._found_owners[module]
 
     def owners(
-        self, module: str, locate: Callable[[str], str | None] = locate
+        self,
+        module: str,
+        locate: Callable[[str], str | None] = locate,
+        among: Sequence[Distribution] | None = None,
     ) -> tuple[Distribution, ...]:
         """The distributions whose code an import of a module runs: its owner and its parents'.
 
         Args:
             module: Dotted name.
             locate: Finds a module's file without importing anything.
+            among: Only these are of interest, which spares a look at all others.
 
         Returns:
             The module's own owner first, then those of its parent packages, each once.
@@ -261,13 +263,23 @@ class Scan:
         found: dict[str, Distribution] = {}
         name = module
         while name:
-            owner = self.owner(name, locate(name))
-            if owner is not None:
-                found.setdefault(owner.key, owner)
+            file = locate(name)
+            if among is None:
+                owners = [owner] if (owner := self.owner(name, file)) else []
+            else:
+                owners = [each for each in among if self._owners.brings(each, name, file)]
+            for each in owners:
+                found.setdefault(each.key, each)
             name = name.rpartition(".")[0]
         return tuple(found.values())
 
+    @property
     def _owners(self) -> Owners:
+        if self._asked_for_owners is None:
+            self._asked_for_owners = self._make_owners()
+        return self._asked_for_owners
+
+    def _make_owners(self) -> Owners:
         folders = {each.folder: each.files for each in self._sources if each.folder is not None}
         named: dict[str, Distribution] = {}
         for candidate in self.candidates:
@@ -361,6 +373,7 @@ def _on_path(path: Iterable[object], findings: list[Finding]) -> Iterator[_Sourc
                     )
                 )
             continue
+        item = str.__str__(item)  # a subclass may have a hash and an equality that raise
         if item in seen:
             continue
         seen.add(item)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from types import FunctionType, ModuleType
+from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any
 
 import pluggy
@@ -20,12 +21,15 @@ import pluggy
 PROJECT = "aimm_plugins"
 ROUTER = "aimm_plugins.router"
 
+Monitor = tuple[Callable[..., None], Callable[..., None]]
+"""What pluggy calls before and after each hook call."""
+
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 """Marks an implementation of one of the hooks in a plugin module."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Result:
     """What a call returned, boxed: every value is legal, `None` too.
 
@@ -34,6 +38,13 @@ class Result:
     """
 
     value: Any
+
+    def __init__(self, value: Any) -> None:
+        _set_value(self, value)
+
+
+# One is made for each hook call; what dataclasses generate for a frozen class takes twice as long.
+_set_value = vars(Result)["value"].__set__
 
 
 class HookSpecs:
@@ -115,6 +126,28 @@ class HookSpecs:
 HOOKS = tuple(name for name in vars(HookSpecs) if name.startswith("aimm_"))
 
 
+class HookCaller(pluggy.HookCaller):
+    """One of our hooks: holds executors to their word, and keeps the router behind them.
+
+    Done while an implementation is added, in one step, so that a call from another thread meets it
+    either not at all or as it stays.
+    """
+
+    __slots__ = ()
+
+    def _add_hookimpl(self, hookimpl: pluggy.HookImpl) -> None:
+        if hookimpl.plugin_name == ROUTER or hookimpl.wrapper or hookimpl.hookwrapper:
+            super()._add_hookimpl(hookimpl)
+            return
+        hookimpl.function = _answering(hookimpl.function, hookimpl.plugin_name)  # type: ignore[misc]  # pluggy offers no other way to see what one implementation returns
+        if hookimpl.trylast and self._hookimpls and self._hookimpls[0].plugin_name == ROUTER:
+            # The first of the list is called last; pluggy would put this one before the router,
+            # where it never runs.
+            self._hookimpls.insert(1, hookimpl)
+        else:
+            super()._add_hookimpl(hookimpl)
+
+
 class PluginManager(pluggy.PluginManager):
     """A `pluggy.PluginManager` that tells its owner of every change and keeps the router last.
 
@@ -122,6 +155,10 @@ class PluginManager(pluggy.PluginManager):
     implementation that returns anything but a `Result` or `None` is a `TypeError` naming it;
     monitors may be undone in any order; registering does not touch objects in a module that are
     not functions.
+
+    Attributes:
+        monitors: The monitors that see calls, the one added last at the end; never changed in
+            place.
     """
 
     def __init__(self) -> None:
@@ -129,9 +166,11 @@ class PluginManager(pluggy.PluginManager):
         self._observers: list[Callable[[], None]] = []
         self._unregistered: list[Callable[[str], None]] = []
         self._registered: list[Callable[[object], None]] = []
-        self._monitors: list[tuple[Callable[..., None], Callable[..., None]]] = []
-        self._stop_monitoring: Callable[[], None] | None = None
-        self._router: object | None = None
+        self._lock = threading.RLock()
+        self.monitors: tuple[Monitor, ...] = ()
+        self.router: object | None = None
+        for name in HOOKS:
+            setattr(self.hook, name, HookCaller(name, self._hookexec))
         self.add_hookspecs(HookSpecs)
 
     def observe(
@@ -154,22 +193,20 @@ class PluginManager(pluggy.PluginManager):
 
     def set_router(self, router: object) -> None:
         """Register the implementation that answers when no executor did."""
-        self._router = router
+        self.router = router
         super().register(router, ROUTER)
-
-    @property
-    def monitored(self) -> bool:
-        """Whether a monitor or the tracing sees calls."""
-        return bool(self._monitors)
 
     def bare(self, hook: str) -> bool:
         """Whether calls of a hook reach the router alone, unseen by anybody else."""
-        return not self._monitors and len(getattr(self.hook, hook).get_hookimpls()) == 1
+        if self.monitors:
+            return False
+        impls = getattr(self.hook, hook).get_hookimpls()
+        return len(impls) == 1 and impls[0].plugin is self.router
 
     def has_executor(self, hook: str) -> bool:
         """Whether somebody may answer calls of a hook before the router."""
         return any(
-            impl.plugin is not self._router and not (impl.wrapper or impl.hookwrapper)
+            impl.plugin is not self.router and not (impl.wrapper or impl.hookwrapper)
             for impl in getattr(self.hook, hook).get_hookimpls()
         )
 
@@ -179,10 +216,13 @@ class PluginManager(pluggy.PluginManager):
         Raises:
             pluggy.PluginValidationError: One fits no hook, or takes what its hook does not pass.
         """
-        for name, function in list(vars(module).items()):
+        implementations = {}
+        # As pluggy goes about it, so that what it would stumble over is the module's fault here.
+        for name in dir(module):
             options = self.parse_hookimpl_opts(module, name)
             if options is None:
                 continue
+            function = implementations[name] = vars(module)[name]
             hook = options.get("specname") or name
             where = f"{module.__name__}: hookimpl {name!r}"
             if hook not in HOOKS:
@@ -197,12 +237,17 @@ class PluginManager(pluggy.PluginManager):
                     f"{where} takes {', '.join(odd)}, which {hook} does not pass; it passes "
                     f"{', '.join(each for each in offered if each != 'self')}",
                 )
+        if implementations:
+            trial = pluggy.PluginManager(PROJECT)
+            trial.add_hookspecs(HookSpecs)
+            trial.register(SimpleNamespace(**implementations), module.__name__)
 
     # pluggy's own methods
 
     def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
         """As pluggy's, but in a module only functions are looked at."""
-        if isinstance(plugin, ModuleType) and not isinstance(vars(plugin).get(name), FunctionType):
+        # By `type`: `isinstance` asks the object for its `__class__`, a stranger's code.
+        if isinstance(plugin, ModuleType) and type(vars(plugin).get(name)) is not FunctionType:
             return None
         return super().parse_hookimpl_opts(plugin, name)
 
@@ -230,11 +275,6 @@ class PluginManager(pluggy.PluginManager):
             if registered is None:
                 return None
             self._check_spelling(plugin, registered)
-            for registered_hook in self.get_hookcallers(plugin) or ():
-                for impl in registered_hook.get_hookimpls():
-                    if impl.plugin is plugin and not (impl.wrapper or impl.hookwrapper):
-                        impl.function = _answering(impl.function, registered)  # type: ignore[misc]  # pluggy offers no other way to see what one implementation returns
-            self._keep_router_last()
             for tell in self._registered:
                 tell(plugin)
         except BaseException:
@@ -247,14 +287,30 @@ class PluginManager(pluggy.PluginManager):
         return registered
 
     def unregister(self, plugin: object = None, name: str | None = None) -> Any:
-        """Take a plugin out, and its declarations with it; as pluggy's otherwise."""
+        """Take a plugin out, and its declarations with it; as pluggy's otherwise.
+
+        Raises:
+            ValueError: It is the router, without which no call would be answered.
+        """
         name = self.get_name(plugin) if name is None and plugin is not None else name
-        removed = super().unregister(plugin, name)
-        if name is not None:
+        if name == ROUTER:
+            raise ValueError(f"{ROUTER} answers every call, and is no plugin to be taken out")
+        if name is not None and (plugin is None or self.get_plugin(name) is plugin):
+            # Before its wrappers go: nobody is to call a module's function without them.
             for tell in self._unregistered:
                 tell(name)
-        self._tell()
-        return removed
+        try:
+            return super().unregister(plugin, name)
+        finally:
+            self._tell()
+
+    def list_name_plugin(self) -> list[tuple[str, Any]]:
+        """Names and plugins, `None` for a blocked name; without the router, which is no plugin."""
+        return [pair for pair in super().list_name_plugin() if pair[0] != ROUTER]
+
+    def get_plugins(self) -> set[Any]:
+        """All plugins, without the router."""
+        return {each for each in super().get_plugins() if each is not self.router}
 
     def set_blocked(self, name: str) -> None:
         """Block a name: such a plugin is denied by `initialize`; one that is there is taken out."""
@@ -274,33 +330,27 @@ class PluginManager(pluggy.PluginManager):
     ) -> Callable[[], None]:
         """See every call; returns what ends that. Several may be ended in any order.
 
-        pluggy chains monitors: ending the first of two leaves it active and drops the second.
-        Here it is given one monitor that asks all of ours.
+        pluggy chains monitors in such a way that ending the first of two leaves it active and
+        drops the second; here the chain is made anew from those that are left.
         """
         monitor = (before, after)
-        self._monitors = [*self._monitors, monitor]
-        if self._stop_monitoring is None:
-            self._stop_monitoring = super().add_hookcall_monitoring(
-                self._before_call, self._after_call
-            )
-        self._tell()
+        with self._lock:
+            self._monitor((*self.monitors, monitor))
 
         def undo() -> None:
-            self._monitors = [each for each in self._monitors if each is not monitor]
-            if not self._monitors and self._stop_monitoring is not None:
-                self._stop_monitoring()
-                self._stop_monitoring = None
-            self._tell()
+            with self._lock:
+                self._monitor(tuple(each for each in self.monitors if each is not monitor))
 
         return undo
 
-    def _before_call(self, hook_name: str, impls: Sequence[Any], kwargs: Any) -> None:
-        for before, _ in self._monitors:
-            before(hook_name, impls, kwargs)
-
-    def _after_call(self, outcome: Any, hook_name: str, impls: Sequence[Any], kwargs: Any) -> None:
-        for _, after in reversed(self._monitors):
-            after(outcome, hook_name, impls, kwargs)
+    def _monitor(self, monitors: tuple[Monitor, ...]) -> None:
+        # pluggy links the chain, but in a manager of no other use: ours changes in one step.
+        spare = pluggy.PluginManager(PROJECT)
+        for before, after in monitors:
+            spare.add_hookcall_monitoring(before, after)
+        self.monitors = monitors
+        self._inner_hookexec = spare._inner_hookexec
+        self._tell()
 
     def _check_spelling(self, plugin: object, name: str) -> None:
         for hook in self.get_hookcallers(plugin) or ():
@@ -311,21 +361,6 @@ class PluginManager(pluggy.PluginManager):
                     raise pluggy.PluginValidationError(
                         plugin, f"{name}: hookimpl {hook.name!r} {_no_such_hook(hook.name)}"
                     )
-
-    def _keep_router_last(self) -> None:
-        """A `trylast` executor registered later would stand behind the router, and never run."""
-        if self._router is None:
-            return
-        for name in HOOKS:
-            plain = [
-                impl
-                for impl in getattr(self.hook, name).get_hookimpls()
-                if not (impl.wrapper or impl.hookwrapper)
-            ]
-            if plain and plain[0].plugin is not self._router:
-                super().unregister(self._router)
-                super().register(self._router, ROUTER)
-                return
 
     def _tell(self) -> None:
         for tell in self._observers:
@@ -341,8 +376,8 @@ def _answering(function: Callable[..., object], plugin: str) -> Callable[..., ob
     """Hold a plain implementation to its word: a `Result`, or `None` to pass."""
 
     @functools.wraps(function)
-    def answer(*args: object) -> object:
-        answered = function(*args)
+    def answer(*args: object, **kwargs: object) -> object:
+        answered = function(*args, **kwargs)
         if answered is None or isinstance(answered, Result):
             return answered
         raise TypeError(

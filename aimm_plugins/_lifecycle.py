@@ -70,10 +70,11 @@ def plan(runtime: Runtime, conf: Conf) -> Report:
 
 def refresh(runtime: Runtime) -> Report:
     """Catch up with what pip did since; see `aimm_plugins.refresh`."""
-    if not runtime.confs:
+    confs = list(runtime.confs)  # another thread may unload meanwhile
+    if not confs:
         return Report()
-    importlib.invalidate_caches()
-    todo = _prepare(runtime, list(runtime.confs))
+    _forget_listings()
+    todo = _prepare(runtime, confs)
     before = dict(runtime.registry.snapshot.records)
     planned = {record.identity for record in todo.plan.records}
     removed = {
@@ -118,8 +119,8 @@ def freeze(runtime: Runtime, conf: Conf) -> tuple[str, tuple[Finding, ...]]:
                 Finding(
                     code="not-frozen",
                     subject=name,
-                    message="it has no version or no RECORD, so that nothing can be compared",
-                    remedy="Install it as a wheel.",
+                    message="it has no version, or no RECORD with hashes of what it would run",
+                    remedy="Install it from a wheel; an editable install cannot be locked.",
                 )
             )
         else:
@@ -198,7 +199,7 @@ def _carry_out(
     """Import, work out who provides what, and publish it: the only part that changes anything."""
     if runtime.attempted:
         # A plugin that was repaired since may have new files in folders that were listed before.
-        importlib.invalidate_caches()
+        _forget_listings()
     runtime.attempted = True
     outcome = load(
         todo.plan,
@@ -233,6 +234,20 @@ def _carry_out(
         raise _load_error(report)
     _log(report)
     return report
+
+
+def _forget_listings() -> None:
+    """Have the path finders list their folders anew.
+
+    Of two threads that do so at once Python fails one with a KeyError for an entry that the other
+    took out; what was asked for is done by then, or by the next try.
+    """
+    for _ in range(5):
+        try:
+            importlib.invalidate_caches()
+        except KeyError:
+            continue
+        return
 
 
 def _deferrals(
@@ -369,10 +384,16 @@ def current_report(runtime: Runtime) -> Report:
 
 def _commit(runtime: Runtime, resolution: Resolution, findings: Iterable[Finding]) -> None:
     """Hookimpls first, since pluggy may refuse them; then everything becomes callable at once."""
-    by_hand = [provider.plugin for provider in runtime.registry.providers().values()]
+    planned = {record.module for record in resolution.snapshot.records.values()}
+    by_hand = {
+        provider.plugin: None
+        for keys in resolution.snapshot.providers.values()
+        for provider in keys.values()
+        if provider.plugin not in planned
+    }
     added = runtime.set_modules(resolution.modules)
     try:
-        runtime.set_modules(by_hand)
+        runtime.set_modules(list(by_hand))
     except Exception as error:  # nobody asked for these; the call must not fail by them
         _LOG.warning("hookimpls of a module imported by hand are not registered: %s", error)
     try:

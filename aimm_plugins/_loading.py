@@ -162,7 +162,7 @@ def _load(
         record,
         state="planned",
         reason=None if was_deferred else record.reason,
-        file=file if isinstance(file, str) else record.file,
+        file=file if type(file) is str else record.file,
     )
     record = _running_version(record, present, versions)
     outcome.records.append(record)

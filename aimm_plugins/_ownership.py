@@ -49,6 +49,31 @@ class Owners:
                 return owner
         return self._named.get(module)
 
+    def brings(self, distribution: Distribution, module: str, file: str | None) -> bool:
+        """Whether one distribution is the owner by RECORD, or by its editable folder.
+
+        Args:
+            distribution: Who is asked about.
+            module: Dotted name.
+            file: Its source file.
+        """
+        if file is None:
+            return False
+        files = {file, os.path.realpath(file)}
+        root = distribution.editable_root
+        roots = set() if root is None else {os.path.normpath(root), os.path.realpath(root)}
+        if any(is_beneath(each, root) for each in files for root in roots):
+            return True
+        return any(
+            distribution.key in keys
+            and is_beneath(each, folder)
+            and self._lists_file(
+                distribution.key, os.path.relpath(each, folder).replace(os.sep, "/")
+            )
+            for each in files
+            for folder, keys in self._folders.items()
+        )
+
     def _by_record(self, module: str, file: str) -> Distribution | None:
         top = module.partition(".")[0]
         for folder, keys in self._folders.items():

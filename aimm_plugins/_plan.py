@@ -65,10 +65,11 @@ def arrange(
             (_of_candidate(each), each.distribution, scan.keys_of(each)) for each in scan.candidates
         ]
 
+    suspects = policy.suspects(scan.distributions())
     records: list[PluginRecord] = []
     published: dict[Identity, tuple[Published, ...]] = {}
     for record, distribution, keys in steps:
-        owners = () if policy.idle else scan.owners(record.module, locate)
+        owners = scan.owners(record.module, locate, suspects) if suspects else ()
         record = _judged(policy, record, distribution, owners)
         if keys and record.state != "denied":
             published[record.identity] = keys
@@ -113,7 +114,7 @@ def _timed(
     if record.state == "denied":
         return record
     record = replace(record, provides=tuple(sorted((each.action, each.key) for each in keys)))
-    if config.load != "lazy" or imported(record.module):
+    if config.load != "lazy":
         return record
     if not keys:
         return replace(
@@ -121,6 +122,8 @@ def _timed(
             reason=f"load: lazy ({config.where('load')}), but it publishes no keys, and so is "
             "imported at once",
         )
+    if imported(record.module):
+        return record
     return replace(
         record,
         state="deferred",

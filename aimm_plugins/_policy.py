@@ -100,17 +100,6 @@ class Layer:
     verify_place: str | None = None
     disabled_place: str | None = None
 
-    @property
-    def idle(self) -> bool:
-        """Whether nothing in it can keep an entry point out."""
-        return (
-            self.allow is None
-            and not self.deny
-            and not self.deny_origins
-            and self.locked is None
-            and self.verify_place is None
-        )
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
@@ -128,10 +117,17 @@ class Policy:
     unverified: Callable[[Distribution, str], str | None]
     digest: Callable[[Distribution], str | None]
 
-    @property
-    def idle(self) -> bool:
-        """Whether no rule can keep an entry point out."""
-        return all(layer.idle for layer in self.layers)
+    def suspects(self, distributions: Iterable[Distribution]) -> list[Distribution]:
+        """The distributions that some rule denies, so that whoever else runs them matters."""
+        names = {rule.name for layer in self.layers for rule in layer.deny}
+        origins = {origin for layer in self.layers for origin in layer.deny_origins}
+        if not names and not origins:
+            return []
+        return [
+            each
+            for each in distributions
+            if each.key in names or (origins and each.origin in origins)
+        ]
 
     @property
     def disabled_place(self) -> str | None:
@@ -188,7 +184,7 @@ class Policy:
             return f"{who} is locked at {entry.version} ({where})"
         digest = self.digest(distribution)
         if digest is None:
-            return f"{who} has no RECORD to compare with its lock ({where})"
+            return f"{who} has no RECORD with hashes to compare with its lock ({where})"
         if digest != entry.digest:
             return f"{who}: its RECORD is not the one that was locked ({where})"
         return None

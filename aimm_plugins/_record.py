@@ -3,13 +3,13 @@
 References:
     https://packaging.python.org/specifications/recording-installed-packages/ for the format;
     https://peps.python.org/pep-0427/ for the hashes.
+
+csv, hashlib and base64 are imported where they are used: a start that verifies nothing does
+without them, and hashlib loads OpenSSL.
 """
 
 from __future__ import annotations
 
-import base64
-import csv
-import hashlib
 import io
 import os
 import posixpath
@@ -32,7 +32,7 @@ _OF_THE_INSTALLATION = frozenset(
 )
 """Metadata that installers write: it differs between machines that have the same wheel."""
 
-_TOP_LEVEL = re.compile(rb'^"?([^/\\,"\r\n]+)', re.MULTILINE)
+_TOP_LEVEL = rb'(?m)^"?([^/\\,"\r\n]+)'
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,8 @@ def top_levels(distribution: Distribution) -> frozenset[str]:
     """
     content = distribution.read("RECORD", _LIMIT)
     if content is not None:
-        # csv would take fifteen times as long, and who is named here is asked more closely.
-        found = {name.partition(b".")[0] for name in _TOP_LEVEL.findall(content)}
+        # Not by csv: all RECORDs of a folder are read here, and who is named is asked closely.
+        found = {name.partition(b".")[0] for name in re.findall(_TOP_LEVEL, content)}
         return frozenset(name.decode(errors="replace") for name in found if name)
     return declared_top_levels(distribution)
 
@@ -73,8 +73,13 @@ def record_digest(distribution: Distribution) -> str | None:
     `INSTALLER`, `direct_url.json` and such) is left out. The files themselves are not read.
 
     Returns:
-        `sha256:` and the hex digest, or `None` where there is no RECORD.
+        `sha256:` and the hex digest, or `None` where no RECORD has a hash of what would run: there
+        is none, it has no hashes, or the install is editable.
     """
+    if distribution.origin == "editable":
+        return None
+    import hashlib
+
     content = distribution.read("RECORD", _LIMIT)
     if content is None:
         return None
@@ -83,6 +88,8 @@ def record_digest(distribution: Distribution) -> str | None:
         for line in _lines(content)
         if line.hash and not _is_of_the_installation(line.path)
     }
+    if not lines:
+        return None
     digest = hashlib.sha256()
     for text in sorted(lines):
         digest.update(text.encode("utf-8", "surrogateescape"))
@@ -134,6 +141,8 @@ def verify_record(distribution: Distribution, module: str, file: str | None) -> 
 
 def _lines(content: bytes) -> Iterator[_Line]:
     """The rows of RECORD that have a path. A row that is broken matches no file."""
+    import csv
+
     text = content.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
     try:
         for row in csv.reader(io.StringIO(text, newline="")):
@@ -172,6 +181,8 @@ def _fault_of_place(
 
 
 def _fault_of_files(lines: Iterable[_Line], folder: str) -> str | None:
+    import hashlib
+
     for line in lines:
         path, place = line.path, os.path.join(folder, line.path)
         if posixpath.normpath(path) != path:
@@ -196,6 +207,9 @@ def _fault_of_files(lines: Iterable[_Line], folder: str) -> str | None:
 
 def _digest(place: str, algorithm: str) -> str:
     """A file's hash, spelled as in RECORD."""
+    import base64
+    import hashlib
+
     with open(os.open(place, OPEN_FLAGS), "rb", buffering=0) as stream:
         if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
             raise OSError("not a regular file")

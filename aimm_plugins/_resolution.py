@@ -231,6 +231,7 @@ class _Resolver:
 
     def settle(self, slot: Slot, rivals: list[Provider]) -> None:
         """Give a slot to one of those who want it, or to none."""
+        rivals = _without_twins(rivals)
         if not rivals:
             return
         action, key = slot
@@ -293,6 +294,7 @@ class _Resolver:
             for i, record in self.kept.items()
             if record.state != "missing" or record.distribution not in there
         }
+        accounts = {i: self.account_of_another_call(record) for i, record in accounts.items()}
         accounts.update({record.identity: record for record in done})
         deferred = dict(self.standing.deferred)
         deferred.update({entry.record.identity: entry for entry in self.deferred})
@@ -308,6 +310,23 @@ class _Resolver:
                 if identity in accounts and accounts[identity].state == "deferred"
             },
             broken=self.broken(done),
+        )
+
+    def account_of_another_call(self, record: PluginRecord) -> PluginRecord:
+        """The account of an earlier plugin, from which this call may have taken keys."""
+        provides = tuple(
+            (action, key)
+            for action, key in record.provides
+            if (provider := self.providers[action].get(key)) and provider.plugin == record.module
+        )
+        if provides == record.provides:
+            return record
+        lost = [why for (plugin, _), why in self.shadowed.items() if plugin == record.module]
+        return replace(
+            record,
+            provides=provides,
+            state=record.state if provides or not lost else "shadowed",
+            reason="; ".join([*([record.reason] if record.reason else ()), *lost]) or None,
         )
 
     def broken(self, done: Sequence[PluginRecord]) -> dict[Slot, PluginRecord]:
@@ -328,6 +347,15 @@ class _Resolver:
             for (action, key), record in broken.items()
             if key not in self.providers[action]
         }
+
+
+def _without_twins(rivals: Iterable[Provider]) -> list[Provider]:
+    """One function that several plugins declare is one provider: that of the first."""
+    found: list[Provider] = []
+    for rival in rivals:
+        if not any(same_provider(rival, each) for each in found):
+            found.append(rival)
+    return found
 
 
 E = TypeVar("E", Loaded, Deferred)

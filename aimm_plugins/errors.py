@@ -8,7 +8,8 @@
     ├── PluginConflictError    (also ValueError)       two plugins provide one action and key
     ├── UnknownPluginError     (also LookupError, ValueError)   nobody provides the action and key
     ├── ArtifactError          (also ValueError)       a saved model that cannot be read here
-    └── ParityError            (also RuntimeError)     a worker has other plugins than its host
+    ├── ParityError            (also RuntimeError)     a worker has other plugins than its host
+    └── Cancelled                                      a caller's cancel, on its way out of a plugin
 
 Each holds its whole message as its one `str` argument and its data as attributes with defaults:
 that is what survives pickling in both directions, so that errors can cross process borders.
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AimmPluginsError",
     "ArtifactError",
+    "Cancelled",
     "ConfigError",
     "DeclarationError",
     "ParityError",
@@ -161,6 +163,22 @@ class UnknownPluginError(AimmPluginsError, LookupError, ValueError):
     ) -> None:
         super().__init__(message)
         self.action, self.key, self.nearest = action, key, tuple(nearest)
+
+
+class Cancelled(AimmPluginsError):  # noqa: N818  # like asyncio's CancelledError, a signal to unwind
+    """The caller no longer wants the result; raised in the plugin by its next state event.
+
+    A plugin lets it pass, after putting in order what must not stay half done.
+
+    Attributes:
+        reason: Why, in the words of whoever cancelled; `None` where nothing was said.
+    """
+
+    reason: str | None = None
+
+    def __init__(self, message: str = "cancelled by the caller", *, reason: str | None = None):
+        super().__init__(f"{message}: {reason}" if reason else message)
+        self.reason = reason
 
 
 class PluginLoadError(AimmPluginsError, ExceptionGroup[Exception]):

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+# Last, so that the package under test is the installed one and not the folder beside the tests.
+sys.path.append(str(Path(__file__).parents[1]))
+
 import aimm_plugins
 
 

@@ -424,8 +424,9 @@ def test_list_shows_findings_on_stderr(run, site, install):
 def test_schema_prints_and_lists(run):
     assert "aimm://job.yaml" in run("schema", "job").stdout
     assert json.loads(run("schema", "job", "--format", "json").stdout)["$id"]
-    assert run("schema").stdout.split() == ["artifact", "job", "plugins", "policy", "report"]
-    assert json.loads(run("schema", "--format", "json").stdout)[0] == "artifact"
+    names = ["artifact", "job", "plugins", "policy", "report", "state-event"]
+    assert run("schema").stdout.split() == names
+    assert json.loads(run("schema", "--format", "json").stdout) == names
 
 
 @pytest.mark.parametrize(

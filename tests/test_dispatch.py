@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import doctest
+import functools
+import inspect
+import operator
 import pickle
+import sys
 
 import pluggy
 import pytest
@@ -14,6 +19,12 @@ from aimm_plugins import Result, UnknownPluginError, hookimpl
 @pytest.fixture
 def manager():
     return aimm_plugins.get_plugin_manager()
+
+
+def test_examples_of_the_docstrings_run():
+    done = doctest.testmod(aimm_plugins._api)
+    assert done.attempted
+    assert done.failed == 0
 
 
 def test_none_is_a_result():
@@ -53,6 +64,25 @@ def test_data_in_place_of_the_callback_is_explained():
     aimm_plugins.fit(["m"])(lambda m, x: m)
     with pytest.raises(TypeError, match="comes before the arguments"):
         aimm_plugins.exec_fit("m", 1, [1, 2])
+
+
+def test_data_in_place_of_the_callback_is_explained_before_a_wrapper_sees_it(manager):
+    log = []
+
+    class Both(Wrapper):
+        @hookimpl(wrapper=True)
+        def aimm_data_access(self):
+            log.append("data access")
+            return (yield)
+
+    manager.register(Both(log))
+    aimm_plugins.predict(["m"])(lambda m, x: x)
+    aimm_plugins.data_access("d")(lambda x: x)
+    with pytest.raises(TypeError, match="comes before the arguments"):
+        aimm_plugins.exec_predict("m", 1, [1, 2])
+    with pytest.raises(TypeError, match="comes before the arguments"):
+        aimm_plugins.exec_data_access("d", [1, 2])
+    assert log == []
 
 
 @pytest.mark.parametrize(("keyword", "role"), [("cb", "state callback"), ("model", "instance")])
@@ -104,6 +134,137 @@ def test_wrong_instance_of_a_model_class_is_explained():
         aimm_plugins.exec_predict("m", 5)
 
 
+class Refusing:
+    """Fails inside `__init__`, after taking the arguments."""
+
+    def __init__(self, x):
+        int(x)
+
+
+def plus_one(function):
+    @functools.wraps(function)
+    def decorated(model, x):
+        return function(model, x + 1)
+
+    return decorated
+
+
+@plus_one
+def scale(model, x, factor=2):
+    return x * factor
+
+
+def shielding(function):
+    @functools.wraps(function)
+    def decorated(*args, **kwargs):
+        return function(*args, **kwargs)
+
+    return decorated
+
+
+def claiming(*args, **kwargs):
+    raise TypeError("own")
+
+
+# As some decorators leave it: not what the function takes.
+claiming.__signature__ = inspect.Signature()
+
+
+@pytest.mark.parametrize(
+    ("function", "args", "kwargs"),
+    [
+        (claiming, (1,), {"x": 1}),
+        (lambda m, x: len(x), (5,), {}),
+        (lambda m, x: x(1, 2), (lambda: None,), {}),
+        (lambda m, x: m.absent, (1,), {}),
+        (lambda m, x: aimm_plugins.exec_fit("absent", m, [1]), (1,), {}),
+        (scale, ("text",), {}),
+        (shielding(lambda m, x: x), (1, 2), {}),
+        (shielding(lambda m, x: x), (), {"y": 2}),
+        (functools.partial(operator.add), (1,), {}),
+        (operator.add, ([],), {}),
+    ],
+)
+def test_error_of_code_that_was_entered_is_never_rewritten(function, args, kwargs):
+    aimm_plugins.fit(["m"])(function)
+    with pytest.raises(Exception) as plain:
+        function("text", *args, **kwargs)
+    with pytest.raises(type(plain.value)) as caught:
+        aimm_plugins.exec_fit("m", "text", None, *args, **kwargs)
+    assert str(caught.value) == str(plain.value)
+    assert "in fit:m" in caught.value.__notes__[0]
+
+
+def test_error_inside_a_constructor_is_left_alone_and_its_misfit_explained():
+    aimm_plugins.instantiate("m")(Refusing)
+    with pytest.raises(TypeError, match=r"int\(\) argument"):
+        aimm_plugins.exec_instantiate("m", None, [])
+    with pytest.raises(TypeError, match=r"'y'.*\n  Refusing\(x\)\n.*test_dispatch\.py:"):
+        aimm_plugins.exec_instantiate("m", None, y=1)
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "message"),
+    [
+        ((), {}, "missing a required argument: 'x'"),
+        ((1, 2, 3), {}, "4 given, with the instance, and it takes 3"),
+        ((), {"y": 2}, "argument: 'x'; there is no argument 'y'"),
+        ((1,), {"model": 2}, "multiple values for argument 'model'"),
+        ((1,), {"facto": 2}, r"'facto' \(did you mean 'factor'\?\)"),
+    ],
+)
+def test_misfit_names_the_argument_and_shows_the_signature(args, kwargs, message):
+    def learn(model, x, factor=2): ...
+
+    aimm_plugins.fit(["m"])(learn)
+    with pytest.raises(TypeError, match=message) as caught:
+        aimm_plugins.exec_fit("m", 1, None, *args, **kwargs)
+    assert "\n  test_misfit_names_the_argument_and_shows_the_signature.<locals>.learn(model" in str(
+        caught.value
+    )
+    assert "fit:m cannot be called like this" in str(caught.value)
+
+
+def test_misfit_counts_what_the_caller_may_give():
+    aimm_plugins.data_access("d", "cb")(lambda x, *, cb: x)
+    with pytest.raises(TypeError, match=r"arguments: 2 given and it takes 1\n"):
+        aimm_plugins.exec_data_access("d", None, 1, 2)
+
+
+def test_misfit_of_a_decorated_function_shows_what_refused():
+    """The decorator's function takes less than the one that it wraps."""
+    aimm_plugins.fit(["m"])(scale)
+    with pytest.raises(TypeError, match=r"(?s)'factor'.*scale\(model, x\)"):
+        aimm_plugins.exec_fit("m", 1, None, 2, factor=3)
+
+
+def test_misfit_never_suggests_what_the_caller_may_not_give():
+    aimm_plugins.fit(["m"], "report")(lambda model, x, *, report: x)
+    with pytest.raises(TypeError) as caught:
+        aimm_plugins.exec_fit("m", 1, None, 2, reports=3)
+    assert "did you mean" not in str(caught.value)
+
+
+def test_misfit_of_a_method_is_explained():
+    @aimm_plugins.model(model_type="m")
+    class M:
+        def fit(self, x): ...
+        def predict(self): ...
+        def serialize(self): ...
+        @staticmethod
+        def deserialize(data): ...
+
+    with pytest.raises(TypeError, match=r"missing a required argument: 'x'\n.*fit\(x\)"):
+        aimm_plugins.exec_fit("m", M())
+
+
+def test_misfit_behind_a_wrapper_is_explained_too(manager):
+    aimm_plugins.predict(["m"])(lambda model, x: x)
+    manager.register(Wrapper([]))
+    with pytest.raises(TypeError, match="missing a required argument: 'x'"):
+        aimm_plugins.exec_predict("m", 1)
+
+
 def test_exception_arrives_as_it_is_with_a_note_and_its_cause():
     error = KeyError("own")
 
@@ -141,10 +302,23 @@ def test_unknown_key_names_the_nearest_and_other_actions():
         aimm_plugins.exec_fit("iris.knn", 1)
 
 
-@pytest.mark.parametrize("key", [5, None])
-def test_key_that_is_no_text_is_unknown(key):
+@pytest.mark.parametrize("key", [5, None, []])
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_key_that_is_no_text_is_unknown(manager, key, wrapped):
+    if wrapped:
+        manager.register(Wrapper([]))
     with pytest.raises(UnknownPluginError, match="a key is a str"):
-        aimm_plugins.exec_fit(key, 1)
+        aimm_plugins.exec_predict(key, 1)
+    with pytest.raises(UnknownPluginError, match="a key is a str"):
+        manager.hook.aimm_predict(model_type=key, instance=1, state_cb=None, args=(), kwargs={})
+
+
+def test_unknown_key_is_told_without_the_lookup_that_failed(manager):
+    for _ in range(2):
+        with pytest.raises(UnknownPluginError) as caught:
+            aimm_plugins.exec_predict("nobody", 1)
+        assert caught.value.__context__ is None
+        manager.register(Wrapper([]))
 
 
 def test_unknown_error_is_a_lookup_and_a_value_error():
@@ -252,7 +426,8 @@ def test_monitors_see_every_call_and_end_in_any_order(manager):
     second()
     aimm_plugins.exec_data_access("d")
     hook = "aimm_data_access"
-    assert seen == [("first", hook), ("second", hook), ("second", hook)]
+    # As pluggy has it, the monitor that was added last is outermost.
+    assert seen == [("second", hook), ("first", hook), ("second", hook)]
 
 
 def test_tracing_of_pluggy_sees_calls(manager):
@@ -291,3 +466,106 @@ def test_cancelling_exception_of_the_callback_passes_through():
     aimm_plugins.fit(["m"], "cb")(lambda m, cb: cb({}))
     with pytest.raises(Stop):
         aimm_plugins.exec_fit("m", 1, stop)
+
+
+def test_call_extra_asks_its_methods_before_the_declared_function(manager):
+    aimm_plugins.data_access("d")(lambda: 1)
+    arguments = {"name": "d", "state_cb": None, "args": (), "kwargs": {}}
+    call = manager.hook.aimm_data_access.call_extra
+    assert call([lambda name: Result("extra")], arguments) == Result("extra")
+    assert call([lambda name: None], arguments) == Result(1)
+    assert aimm_plugins.exec_data_access("d") == 1
+
+
+def test_subset_hook_caller_leaves_plugins_out(manager):
+    aimm_plugins.predict(["m"])(lambda m, x: x)
+    wrapper = Wrapper([])
+    manager.register(wrapper)
+    arguments = {"model_type": "m", "instance": 1, "state_cb": None, "args": (2,), "kwargs": {}}
+    subset = manager.subset_hook_caller("aimm_predict", [wrapper])
+    assert subset(**arguments) == Result((1, 2))
+    assert manager.hook.aimm_predict(**arguments) == Result((1, "wrapped"))
+
+
+def test_hooks_of_ones_own_stand_beside(manager):
+    class Specs:
+        @pluggy.HookspecMarker("aimm_plugins")
+        def own_hook(self, x): ...
+
+        @pluggy.HookspecMarker("aimm_plugins")(historic=True)
+        def own_history(self, x): ...
+
+    class Plugin:
+        @hookimpl
+        def own_hook(self, x):
+            return x + 1
+
+        @hookimpl
+        def own_history(self, x):
+            seen.append(x)
+
+    seen = []
+    if not hasattr(manager.hook, "own_hook"):
+        manager.add_hookspecs(Specs)
+    manager.hook.own_history.call_historic(kwargs={"x": 1})
+    manager.register(Plugin())
+    assert manager.hook.own_hook(x=1) == [2]
+    assert seen == [1]
+
+
+def test_order_follows_tryfirst_and_trylast(manager):
+    aimm_plugins.data_access("d")(lambda: order.append("declared"))
+    order = []
+
+    def executor(name, **options):
+        class Executor:
+            @hookimpl(**options)
+            def aimm_data_access(self):
+                order.append(name)
+
+        manager.register(Executor())
+
+    for name in ("last 1", "last 2"):
+        executor(name, trylast=True)
+    for name in ("first 1", "first 2"):
+        executor(name, tryfirst=True)
+    executor("middle")
+    aimm_plugins.exec_data_access("d")
+    assert order == ["first 2", "first 1", "middle", "last 1", "last 2", "declared"]
+
+
+def test_executor_may_have_parameters_with_defaults(manager):
+    class Executor:
+        @hookimpl
+        def aimm_data_access(self, name, args=("default",)):
+            return Result((name, args))
+
+    manager.register(Executor())
+    name, args = aimm_plugins.exec_data_access("d", None, 1)
+    assert name == "d"
+    assert args in ((1,), ("default",))  # pluggy passes it or not, by version
+
+
+def test_unregistered_module_takes_its_declarations_along(manager):
+    aimm_plugins.data_access("d")(lambda: 1)
+    manager.register(sys.modules[__name__])
+    assert aimm_plugins.exec_data_access("d") == 1
+    manager.unregister(sys.modules[__name__])
+    with pytest.raises(UnknownPluginError):
+        aimm_plugins.exec_data_access("d")
+
+
+def test_declaration_of_an_import_that_fails_later_is_not_called(write):
+    write(failing='data_access("d")(lambda: 1)\nassert exec_data_access("d") == 1\nimport absent_x')
+    with pytest.raises(ImportError):
+        __import__("failing")
+    with pytest.raises(UnknownPluginError):
+        aimm_plugins.exec_data_access("d")
+
+
+def test_result_is_a_value():
+    assert Result(1) == Result(1) != Result(2)
+    assert hash(Result(1)) == hash(Result(1))
+    assert pickle.loads(pickle.dumps(Result("x"))) == Result("x")
+    with pytest.raises(AttributeError):
+        Result(1).value = 2

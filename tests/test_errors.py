@@ -11,6 +11,7 @@ import aimm_plugins
 from aimm_plugins import (
     AimmPluginsError,
     ArtifactError,
+    Cancelled,
     ConfigError,
     DeclarationError,
     ParityError,
@@ -36,6 +37,7 @@ EXAMPLES = [
     ),
     ConfigError("is wrong"),
     DeclarationError("is wrong", file="/x/m.py", line=3),
+    Cancelled(reason="the window was closed"),
     PluginImportError("m failed", name="m", path="/x/m.py"),
     PluginConflictError("two", action="fit", key="k", providers=[WHO, WHO]),
     UnknownPluginError("nobody", action="fit", key="k", nearest=["kk"]),

@@ -326,6 +326,15 @@ def test_module_of_a_denied_plugin_is_not_registered_by_another(write, install):
     assert keys() == {"fit:a"}
 
 
+def test_function_that_a_second_plugin_declares_again_is_one_provider(write):
+    write(
+        first="@fit(['k'])\ndef f(m): return 1\n",
+        second="import first\nfit(['k'])(first.f)\n",
+    )
+    assert initialize(names("first", "second")).ok
+    assert aimm_plugins.providers()["fit", "k"].plugin == "first"
+
+
 def test_library_that_declares_belongs_to_the_plugin_that_ran_it(write):
     write(
         lib="def make(key):\n    @fit([key])\n    def f(m): return key\n",

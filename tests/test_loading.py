@@ -194,3 +194,39 @@ def test_plan_shows_a_probe_as_pending(write):
         "planned",
         "its probe in a child process is pending",
     )
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "@hookimpl(wrapper=True)\ndef aimm_fit(instance): return 1\n",
+        "@hookimpl(wrapper=True, hookwrapper=True)\ndef aimm_fit(instance): yield\n",
+        "@hookimpl\ndef aimm_fti(instance): ...\n",
+        "@hookimpl\ndef aimm_fit(instance, odd): ...\n",
+        "def __dir__(): raise SystemExit\n",
+    ],
+)
+def test_what_pluggy_refuses_is_that_plugins_failure_alone(write, source):
+    write(bad=source, good="@fit(['k'])\ndef f(m): return 1\n")
+    report = initialize(names("bad", "good", on_error="isolate"))
+    assert record_of(report, "bad").state == "failed"
+    assert aimm_plugins.exec_fit("k", None) == 1
+
+
+def test_objects_of_a_module_are_not_touched(write):
+    write(
+        odd="class Odd:\n    def __getattribute__(self, name): raise SystemExit\n"
+        "aimm_fit = thing = Odd()\n@fit(['k'])\ndef f(m): return 1\n"
+    )
+    assert initialize(names("odd")).ok
+    assert aimm_plugins.exec_fit("k", None) == 1
+
+
+def test_router_is_no_plugin_to_be_taken_out():
+    manager = aimm_plugins.get_plugin_manager()
+    for name, _ in manager.list_name_plugin():
+        manager.unregister(name=name)
+    with pytest.raises(ValueError, match="answers every call"):
+        manager.unregister(name="aimm_plugins.router")
+    aimm_plugins.data_access("d")(lambda: 1)
+    assert aimm_plugins.exec_data_access("d") == 1

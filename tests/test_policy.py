@@ -273,6 +273,15 @@ def test_locked_with_other_files_is_refused(frozen, tmp_path, site):
     assert "is not the one that was locked" in refused(tmp_path / "plugins.yaml", frozen)
 
 
+def test_editable_install_cannot_be_frozen(marked, site):
+    marked(direct_url={"url": site.as_uri(), "dir_info": {"editable": True}})
+    text, findings = aimm_plugins.freeze({"names": [], "entry_points": {"allow": ["mark-dist"]}})
+    assert text == ""
+    assert [(finding.code, finding.subject) for finding in findings] == [
+        ("not-frozen", "mark-dist")
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -161,6 +161,12 @@ def test_plugin_of_a_second_conf_is_not_removed_by_the_first(put):
     assert aimm_plugins.exec_fit("a", None) == "a 1.0"
 
 
+def test_plugin_that_publishes_no_keys_is_no_change_under_lazy(put):
+    put("a")
+    initialize(only("a-dist", load="lazy"))
+    assert refresh().plugins == ()
+
+
 def test_removed_deferred_plugin_is_gone(put):
     info = put("a", published={"fit:a": "a:f"})
     initialize(only("a-dist", load="lazy"))

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import math
-import numbers
 import os
 import sys
-import threading
-import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from typing import Any
 
 import click
+
+from aimm_plugins import StateCallback, reporting
+from aimm_plugins.reporters import rich_reporter, summary
 
 format_option = click.option(
     "--format",
@@ -91,12 +90,9 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         click.echo("  ".join(cells).rstrip())
 
 
-Callback = Callable[[dict[str, Any]], None]
-
-
 @contextmanager
-def progress() -> Generator[Callable[[str], Callback]]:
-    """Show state events on stderr: bars by rich on a terminal, lines elsewhere.
+def progress() -> Generator[Callable[[str], StateCallback]]:
+    """Show state events on stderr: bars by rich on a terminal, else lines, at most five a second.
 
     Gives a function that makes a state callback for a step. Events may be anything: what is not
     understood is shown as it is, and a callback never raises, whatever becomes of stderr: it would
@@ -110,103 +106,26 @@ def progress() -> Generator[Callable[[str], Callback]]:
             pass
         else:
             with Progress(
-                TextColumn("{task.description}", markup=False),
                 BarColumn(),
-                TextColumn("{task.fields[note]}", markup=False),
                 TimeElapsedColumn(),
+                TextColumn("{task.description}"),
                 console=Console(stderr=True),
             ) as bars:
-                yield lambda step: _bar(bars, step)
+                yield lambda step: rich_reporter(bars, step)
             return
-    lines = _Lines()
-    try:
-        yield lines.callback
-    finally:
-        lines.flush()
+    with ExitStack() as current:
+
+        def lines(step: str) -> StateCallback:
+            current.close()  # the step before is over: its last event is shown
+            return current.enter_context(
+                reporting(lambda state: _print_line(step, state), max_per_second=5)
+            )
+
+        yield lines
 
 
-def _bar(bars: Any, step: str) -> Callback:
-    task = bars.add_task(step, total=None, note="")
-
-    def show(state: dict[str, Any]) -> None:
-        done, total, note = _understood(state)
-        bars.update(task, completed=done, total=total, note=note)
-
-    return show
-
-
-class _Lines:
-    """Plain lines, at most five a second, the last of each step always."""
-
-    def __init__(self) -> None:
-        self._held: str | None = None
-        self._step: str | None = None
-        self._next = 0.0
-        self._lock = threading.Lock()
-
-    def callback(self, step: str) -> Callback:
-        self.flush()
-
-        def show(state: dict[str, Any]) -> None:
-            done, total, note = _understood(state)
-            count = "" if done is None else f" {done:g}" + (f"/{total:g}" if total else "")
-            line = f"{step}:{count} {note}".rstrip()
-            with self._lock:
-                if step != self._step:
-                    self._flush()
-                    self._step = step
-                elif time.monotonic() < self._next:
-                    self._held = line
-                    return
-                self._held = None
-                self._next = time.monotonic() + 0.2
-                self._print(line)
-
-        return show
-
-    def flush(self) -> None:
-        with self._lock:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self._held is not None:
-            self._print(self._held)
-        self._held = None
-        self._step = None
-
-    def _print(self, line: str) -> None:
-        with suppress(OSError, ValueError):  # nobody reads it any more
-            click.echo(line, err=True)
-
-
-def _understood(state: Any) -> tuple[float | None, float | None, str]:
-    """Step, total and the rest as text, of any event that a plugin may have sent."""
-    if not isinstance(state, dict):
-        return None, None, _short(state)
-    done, total = (_number(state.get(name)) for name in ("step", "total"))
-    parts = [_short(state[name]) for name in ("phase", "message") if state.get(name) is not None]
-    metrics = state.get("metrics")
-    if isinstance(metrics, dict):
-        parts += [f"{_short(name)}={_short(value)}" for name, value in metrics.items()]
-    known = {"phase", "step", "total", "message", "metrics", "unit"}
-    parts += [f"{_short(name)}={_short(state[name])}" for name in state if name not in known]
-    return done, total, " ".join(part for part in parts if part)
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _short(value: Any) -> str:
-    """A value on one line, without what a terminal would obey."""
-    try:
-        text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    except Exception:  # a stranger's __str__; showing progress must not end the work
-        text = f"<unprintable {type(value).__name__}>"
-    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+def _print_line(step: str, state: dict[str, Any]) -> None:
+    event = summary(state)
+    words = " ".join(filter(None, (event.count, event.phase, event.text)))
+    with suppress(OSError, ValueError):  # nobody reads it any more
+        click.echo(f"{step}: {words}".rstrip(), err=True)

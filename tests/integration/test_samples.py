@@ -19,13 +19,16 @@ ONLINE = ROOT / "sample_plugins" / "wine-online.yaml"
 
 pytestmark = pytest.mark.integration
 
+by_wheel = pytest.mark.parametrize("mode", ["wheel"], indirect=True, scope="module")
+by_both = pytest.mark.parametrize("mode", ["wheel", "editable"], indirect=True, scope="module")
+
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory) -> Path:
     return make_environment(tmp_path_factory.mktemp("venv"))
 
 
-@pytest.fixture(scope="module", params=["wheel", "editable"])
+@pytest.fixture(scope="module")
 def mode(request, python, tmp_path_factory) -> str:
     """How this package and the samples are installed; the later one replaces the earlier."""
     if request.param == "wheel":
@@ -75,6 +78,7 @@ def predictions(path: Path) -> list[str]:
         return [row["prediction"] for row in csv.DictReader(stream)]
 
 
+@by_both
 def test_main_job_recognizes_the_wines_and_a_second_job_goes_on_with_the_model(
     run, tmp_path, truth
 ):
@@ -109,6 +113,7 @@ def test_main_job_recognizes_the_wines_and_a_second_job_goes_on_with_the_model(
     assert predictions(tmp_path / "again.csv") == predicted
 
 
+@by_wheel
 def test_readme_shows_what_the_first_command_prints(run):
     """But for figures, and for progress lines in between, which depend on the machine."""
     shown = [
@@ -136,6 +141,7 @@ def figureless(line: str) -> str:
     return re.sub(r"=[0-9.]+|\b[0-9]\.[0-9]{3}\b", "#", line)
 
 
+@by_wheel
 def test_online_job_recognizes_the_wines_and_the_model_learns_on(run, tmp_path, truth):
     done = run("run", ONLINE, "--format", "json")
     assert done.returncode == 0, done.stderr
@@ -157,6 +163,7 @@ def test_online_job_recognizes_the_wines_and_the_model_learns_on(run, tmp_path, 
     assert len((tmp_path / "on.jsonl").read_text().splitlines()) == len(truth)
 
 
+@by_wheel
 def test_failing_step_exits_1_and_keeps_what_was_written(run, tmp_path):
     text = WINE.read_text().replace("save: wine-model", "save: no-such-folder/wine-model")
     (tmp_path / "job.yaml").write_text(text)
@@ -167,6 +174,7 @@ def test_failing_step_exits_1_and_keeps_what_was_written(run, tmp_path):
     assert len(predictions(tmp_path / "wine-predictions.csv")) == 44
 
 
+@by_wheel
 def test_step_that_a_plugin_fails_names_it_with_its_version(run, tmp_path):
     (tmp_path / "job.yaml").write_text(
         "data: {wines: {access: wine, kwargs: {split: none}}}\nmodel: {type: wine.classifier}\n"
@@ -177,6 +185,7 @@ def test_step_that_a_plugin_fails_names_it_with_its_version(run, tmp_path):
     assert "split is all, train or test, not 'none'" in done.stderr
 
 
+@by_wheel
 def test_wrong_job_exits_2_with_file_and_line(run, tmp_path):
     (tmp_path / "job.yaml").write_text("model: {type: wine.classifier}\nfitt: {}\n")
     done = run("run", "job.yaml")
@@ -184,6 +193,7 @@ def test_wrong_job_exits_2_with_file_and_line(run, tmp_path):
     assert "job.yaml:2:1: at fitt: unknown key 'fitt'; did you mean 'fit'?" in done.stderr
 
 
+@by_both
 def test_every_sample_is_listed_without_being_imported(run):
     done = run("list", "--format", "json")
     assert done.returncode == 0, done.stderr
@@ -194,6 +204,7 @@ def test_every_sample_is_listed_without_being_imported(run):
     assert listed == dict.fromkeys(names, "planned")
 
 
+@by_both
 def test_schemas_are_those_of_the_installed_package(run, mode, python):
     code = "import aimm_plugins; print(aimm_plugins.__file__)"
     done = subprocess.run(
@@ -206,6 +217,8 @@ def test_schemas_are_those_of_the_installed_package(run, mode, python):
     )
     installed = Path(done.stdout.strip()).resolve()
     assert installed.is_relative_to(ROOT) == (mode == "editable")
-    assert sorted(run("schema").stdout.split()) == ["job", "plugins", "report"]
-    for name in ("job", "plugins", "report"):
+    names = sorted(path.stem for path in (ROOT / "schemas").iterdir())
+    assert {"job", "plugins", "report"} <= set(names)
+    assert run("schema").stdout.split() == names
+    for name in names:
         assert run("schema", name).stdout == (ROOT / "schemas" / f"{name}.yaml").read_text()

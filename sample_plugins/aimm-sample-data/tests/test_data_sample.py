@@ -172,3 +172,11 @@ def test_names_are_as_many_as_the_results():
 def test_unknown_split_names_those_there_are():
     with pytest.raises(ValueError, match="all, train or test, not 'dev'"):
         aimm_plugins.exec_data_access("wine", None, split="dev")
+
+
+def test_entry_point_brings_every_key():
+    aimm_plugins.unload_all()
+    report = aimm_plugins.initialize({"names": [], "entry_points": {"allow": ["aimm-sample-data"]}})
+    (record,) = [record for record in report.plugins if record.state == "loaded"]
+    assert record.distribution == "aimm-sample-data"
+    assert set(record.provides) == {("data_access", key) for key in ("csv", "sql", "wine")}

@@ -1,17 +1,18 @@
-"""A scikit-learn pipeline as a model class."""
+"""scikit-learn pipelines as model classes."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.linear_model import SGDClassifier
+from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_array, check_X_y
 from skops import io as skops_io
 
 from aimm_plugins import Model, StateCallback, model
+from aimm_sample_sklearn.callbacks import watched
 
 TRUSTED: tuple[str, ...] = ()
 """Full names of the types, beyond skops' own safe list, that a saved model may hold: none.
@@ -42,6 +43,8 @@ class WineClassifier(Model):
     Raises:
         ValueError: `seed` is negative, or `alpha` is not a number more than 0.
     """
+
+    KEY: ClassVar[str] = "wine.classifier"
 
     def __init__(self, *, seed: int = 0, alpha: float = 1e-3) -> None:
         if seed < 0:
@@ -146,7 +149,7 @@ class WineClassifier(Model):
         return content
 
     @classmethod
-    def deserialize(cls, instance_bytes: bytes) -> WineClassifier:
+    def deserialize(cls, instance_bytes: bytes) -> Self:
         """The model that `serialize` made the bytes of.
 
         Raises:
@@ -161,5 +164,55 @@ class WineClassifier(Model):
             if not isinstance(loaded.pipeline, Pipeline | None):
                 raise ValueError(f"a {type(loaded.pipeline).__name__} in place of the pipeline")
         except Exception as error:  # zip, JSON and skops each raise their own for a broken file
-            raise ValueError(f"not a saved wine.classifier: {error}") from error
+            raise ValueError(f"not a saved {cls.KEY}: {error}") from error
         return loaded
+
+
+@model(model_type="wine.logistic", state_cb_arg_name="state_cb")
+class WineLogistic(WineClassifier):
+    """The same model, fitted to convergence by scikit-learn's own solver.
+
+    Progress comes from scikit-learn's callbacks then, where it has them: see `callbacks`.
+
+    Args:
+        seed: Not used; the solver needs no chance.
+        alpha: Strength of the L2 penalty, more than 0, without unit.
+    """
+
+    KEY: ClassVar[str] = "wine.logistic"
+
+    def fit(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        epochs: int = 100,
+        state_cb: StateCallback,
+    ) -> WineLogistic:
+        """Fit anew, from scratch, and return this instance.
+
+        The instance changes only when the fit is done: what the callback raises leaves it as it
+        was.
+
+        Args:
+            x: As for `WineClassifier.fit`.
+            y: As for `WineClassifier.fit`.
+            epochs: The most iterations of the solver, at least 1; each passes over all data.
+            state_cb: Called for each step of the pipeline and, with scikit-learn 1.9 or newer,
+                each iteration of the solver.
+
+        Raises:
+            ValueError: `epochs` is less than 1, or scikit-learn refuses the data.
+        """
+        if epochs < 1:
+            raise ValueError(f"epochs is at least 1, not {epochs}")
+        values, labels = check_X_y(x, y, dtype="float64")
+        pipeline = make_pipeline(
+            StandardScaler(),
+            LogisticRegression(C=1 / (self.alpha * len(labels)), max_iter=epochs),
+        )
+        with watched(pipeline, state_cb):
+            pipeline.fit(values, labels)
+        self.pipeline = pipeline
+        self.features = [str(name) for name in x.columns] if hasattr(x, "columns") else None
+        return self

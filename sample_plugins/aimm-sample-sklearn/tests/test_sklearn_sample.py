@@ -4,8 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from aimm_sample_sklearn.callbacks import watched
 from sklearn.datasets import load_wine
 from sklearn.feature_selection import SelectKBest
+from sklearn.linear_model import LogisticRegression
 from skops import io as skops_io
 
 import aimm_plugins
@@ -137,3 +139,70 @@ def test_missing_values_are_refused(data):
 def test_arguments_out_of_range_are_refused(arguments):
     with pytest.raises(ValueError, match=next(iter(arguments))):
         aimm_plugins.exec_instantiate(KEY, None, **arguments)
+
+
+def test_entry_point_brings_every_key():
+    aimm_plugins.unload_all()
+    report = aimm_plugins.initialize(
+        {"names": [], "entry_points": {"allow": ["aimm-sample-sklearn"]}}
+    )
+    (record,) = [record for record in report.plugins if record.state == "loaded"]
+    assert record.distribution == "aimm-sample-sklearn"
+    assert set(record.provides) == {
+        (action, key)
+        for action in ("instantiate", "fit", "predict", "serialize", "deserialize")
+        for key in (KEY, LOGISTIC)
+    }
+
+
+LOGISTIC = "wine.logistic"
+
+
+def test_logistic_model_recognizes_wines_and_survives_the_round_trip(data):
+    events = []
+    instance = aimm_plugins.exec_instantiate(LOGISTIC)
+    instance = aimm_plugins.exec_fit(LOGISTIC, instance, events.append, *data)
+    again = aimm_plugins.exec_deserialize(LOGISTIC, aimm_plugins.exec_serialize(LOGISTIC, instance))
+    _, labels = aimm_plugins.exec_predict(LOGISTIC, again, None, data[0])
+    assert (labels == data[1]).mean() > 0.95
+    assert type(again) is type(instance)
+
+
+@pytest.mark.skipif(
+    not hasattr(LogisticRegression, "set_callbacks"), reason="callbacks came with scikit-learn 1.9"
+)
+def test_callbacks_of_sklearn_become_state_events(data):
+    events = []
+    instance = aimm_plugins.exec_instantiate(LOGISTIC)
+    aimm_plugins.exec_fit(LOGISTIC, instance, events.append, *data)
+    assert json.loads(json.dumps(events)) == events
+    assert events[0]["phase"] == "StandardScaler"
+    steps = [event["step"] for event in events if event.get("unit") == "lbfgs-iter"]
+    assert steps == list(range(1, len(steps) + 1))
+    assert len(steps) > 3
+
+
+def test_callback_that_raises_ends_the_solver(data):
+    class StopError(Exception):
+        pass
+
+    def stop(state):
+        raise StopError
+
+    if not hasattr(LogisticRegression, "set_callbacks"):
+        pytest.skip("callbacks came with scikit-learn 1.9")
+    instance = aimm_plugins.exec_instantiate(LOGISTIC)
+    with pytest.raises(StopError):
+        aimm_plugins.exec_fit(LOGISTIC, instance, stop, *data)
+    assert instance.pipeline is None
+
+
+def test_estimator_without_callbacks_is_fitted_without_events(data):
+    with watched(object(), print):
+        pass
+
+
+def test_fit_without_iterations_is_refused(data):
+    instance = aimm_plugins.exec_instantiate(LOGISTIC)
+    with pytest.raises(ValueError, match="epochs"):
+        aimm_plugins.exec_fit(LOGISTIC, instance, None, *data, epochs=0)

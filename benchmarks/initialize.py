@@ -1,0 +1,91 @@
+"""What starting a host with many plugins costs."""
+
+from __future__ import annotations
+
+from benchmarks import targets
+from benchmarks.environments import PROBES, Site
+from benchmarks.measuring import Figure, Fresh, Section, Series
+
+_SCRIPT = str(PROBES / "start.py")
+
+
+def _probe(way: str, name: str, site: Site, *, count: int | None = None) -> Fresh:
+    isolated = way in ("ours_isolated", "broken_by_hand")
+    return Fresh(
+        name=name,
+        arguments=(_SCRIPT, way, str(site.plugins if count is None else count)),
+        site=site,
+        whole=way.endswith("_whole"),
+        best_of=5 if isolated else 3 if site.plugins < 1000 else 1,
+    )
+
+
+def section(quick: bool) -> Section:
+    """Figures about `initialize`."""
+    plugins, distributions, rounds = (3, 20, 1) if quick else (100, 1000, 15)
+    among = Site(distributions=distributions, plugins=plugins)
+    alone = Site(distributions=plugins, plugins=plugins)
+    tenfold = Site(distributions=10 * plugins, plugins=10 * plugins)
+    healthy = Site(distributions=plugins - 1, plugins=plugins - 1)
+    broken = Site(distributions=plugins - 1, plugins=plugins - 1, broken=True)
+    twice = Site(distributions=2 * plugins - 1, plugins=2 * plugins - 1)
+    with_healthy = _probe("ours_isolated", f"{plugins - 1} plugins", healthy)
+    with_twice = _probe("ours_isolated", f"{2 * plugins - 1} plugins", twice)
+    return Section(
+        name="initialize",
+        title="Start",
+        text="Plugins are empty modules, so that what is measured is the framework. By hand means: "
+        "the floor of the discovery, and importing the same modules by name. `initialize` is its "
+        "first call in a process that has imported the package; the whole process counts from its "
+        "start to its end and imports pluggy by hand. What a broken plugin costs is what the call "
+        "takes with it, less the call without it and its own import; what a healthy one costs, the "
+        f"mean of what {plugins} more add; both in a process that has called `initialize` before, "
+        "for no plugin at all.",
+        series=(
+            Series(
+                (
+                    Figure(
+                        name=f"`initialize`, {plugins} plugins among {distributions:,} "
+                        "distributions",
+                        subject=_probe("ours", "initialize", among),
+                        reference=_probe("by_hand", "by hand", among),
+                        target=targets.INITIALIZE,
+                    ),
+                    Figure(
+                        name=f"whole process, {plugins} plugins",
+                        subject=_probe("ours_whole", "whole process", alone),
+                        reference=_probe("by_hand_whole", "whole process by hand", alone),
+                        target=targets.WHOLE_START,
+                    ),
+                ),
+                rounds,
+            ),
+            Series(
+                (
+                    Figure(
+                        name=f"{10 * plugins:,} plugins by {plugins}",
+                        subject=_probe("ours", "initialize tenfold", tenfold),
+                        reference=_probe("ours", "initialize alone", alone),
+                        target=targets.LOADING_GROWTH,
+                    ),
+                ),
+                rounds,
+            ),
+            Series(
+                (
+                    Figure(
+                        name=f"a broken plugin among {plugins}, beyond its own import, by a "
+                        "healthy one",
+                        subject=_probe(
+                            "ours_isolated", "one of them broken", broken, count=plugins - 1
+                        )
+                        - with_healthy
+                        - _probe("broken_by_hand", "the broken import", broken, count=plugins - 1),
+                        reference=1 / plugins * (with_twice - with_healthy),
+                        target=targets.BROKEN_PLUGIN,
+                    ),
+                ),
+                rounds if quick else 25,
+            ),
+        ),
+    )

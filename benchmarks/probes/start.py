@@ -1,0 +1,111 @@
+"""Starts a host, by this package or by hand; prints nanoseconds of CPU time.
+
+Run as a script with the name of the way and a number of plugin modules.
+"""
+
+import os
+import sys
+from time import process_time_ns
+
+# No typing, no dataclasses: whatever this script imports, the measured code gets for nothing.
+
+
+def floor() -> None:
+    """Lists each folder, opens and reads each `entry_points.txt`, parses nothing."""
+    for folder in sys.path:
+        try:
+            names = os.listdir(folder)
+        except OSError:
+            continue
+        for name in names:
+            if name.endswith((".dist-info", ".egg-info")):
+                try:
+                    handle = os.open(f"{folder}/{name}/entry_points.txt", os.O_RDONLY)
+                except OSError:
+                    continue
+                os.read(handle, 65536)
+                os.close(handle)
+
+
+def import_modules(count: int) -> None:
+    """Imports the plugin modules one after the other."""
+    for number in range(count):
+        __import__(f"bench_plugin_{number:05}")
+
+
+def check(report: object, count: int) -> None:
+    """Ends the process if not all of the sound modules were loaded."""
+    loaded = sum(
+        record.state == "loaded" and record.module.startswith("bench_plugin_")
+        for record in report.plugins  # type: ignore[attr-defined]  # no import for its sake
+    )
+    if loaded != count:
+        sys.exit(f"{loaded} plugins loaded of {count}")
+
+
+def ours(count: int) -> int:
+    """`initialize` alone, in a process that has imported this package."""
+    import aimm_plugins
+
+    begin = process_time_ns()
+    report = aimm_plugins.initialize({"names": []})
+    took = process_time_ns() - begin
+    check(report, count)
+    return took
+
+
+def by_hand(count: int) -> int:
+    """Reading the metadata and importing the modules, without any framework."""
+    begin = process_time_ns()
+    floor()
+    import_modules(count)
+    return process_time_ns() - begin
+
+
+def ours_isolated(count: int) -> int:
+    """`initialize` alone, where plugins may fail, in a process that has used it for nothing.
+
+    What the first call of a process costs whatever is installed would drown what one plugin does.
+    """
+    import aimm_plugins
+
+    aimm_plugins.initialize({"names": [], "entry_points": {"enabled": False}})
+    begin = process_time_ns()
+    report = aimm_plugins.initialize({"names": [], "on_error": "isolate"})
+    took = process_time_ns() - begin
+    check(report, count)
+    return took
+
+
+def broken_by_hand(count: int) -> int:
+    """Importing one broken module, in a process that has imported this package."""
+    import aimm_plugins  # noqa: F401  # as the process that it is compared with
+
+    import_modules(count)
+    begin = process_time_ns()
+    try:
+        import bench_broken  # noqa: F401
+    except RuntimeError:
+        return process_time_ns() - begin
+    sys.exit("the broken module is sound")
+
+
+def ours_whole(count: int) -> int:
+    """All that a host does with this package; to be measured from outside."""
+    import aimm_plugins
+
+    aimm_plugins.initialize({"names": []})
+    return 0
+
+
+def by_hand_whole(count: int) -> int:
+    """The same without it; to be measured from outside."""
+    import pluggy  # noqa: F401
+
+    floor()
+    import_modules(count)
+    return 0
+
+
+if __name__ == "__main__":
+    print(globals()[sys.argv[1]](int(sys.argv[2])))

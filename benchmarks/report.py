@@ -1,0 +1,227 @@
+"""Results as a table for the terminal, as JSON, and as the page with its charts."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.environments import Interpreter
+from benchmarks.measuring import Outcome, Section, Unit
+
+HERE = Path(__file__).parent
+
+Results = Sequence[tuple[Section, Sequence[Outcome]]]
+
+_INTRODUCTION = """\
+# Benchmarks
+
+This package beside its peers, as ratios measured in turn in one run. From the project's root:
+
+```
+python -m benchmarks
+```
+
+sets up the peers in `.venv-benchmarks` (once), measures everything in a few minutes and prints the
+tables. `--section NAME` measures one part, `--list` tells the parts, figures and targets, `--quick`
+shows within seconds that all works, and `--write` writes this page, `results.json` and the charts.
+`tox -e benchmarks` does the same.
+
+## How it is measured
+
+- A figure is a ratio of two costs. Both sides are measured in turn, round after round, every other
+  round in the opposite order, and the ratio is formed within each round: a machine that slows down
+  for a while slows down both sides. Given are the median of those ratios and, in brackets, their
+  quartiles. A target is met if the median keeps to it.
+- Costs are CPU time, user and system, of the measured process: on a machine with other work, wall
+  time would tell more of that work. The page cache is warm; a round that is not counted goes first.
+- Where start-up is measured, each sample is the cheapest of up to five fresh processes, since
+  disturbance only ever adds. "Whole process" counts from the start to the end of a process.
+- Calls are repeated for some milliseconds in a process that has only what the figure is about; a
+  sample is the cheapest of three such blocks, less the loop itself. The processes are replaced
+  every six rounds, so that no process's luck with its memory layout decides a figure. The garbage
+  collector is off there, and on everywhere else.
+- This package is installed as a wheel, as its users have it. Generated distributions have METADATA,
+  RECORD and INSTALLER; a tenth of them are plugins, a third of the others have a console script.
+- A cost that is a difference is formed within each round too; its spread is accordingly wider.
+"""
+
+
+def amount(value: float, unit: Unit) -> str:
+    """A cost in a fitting unit."""
+    if unit == "bytes":
+        return f"{value:,.0f} B"
+    for scale, name in ((1e9, "s"), (1e6, "ms"), (1e3, "µs")):
+        if abs(value) >= scale:
+            return f"{value / scale:.3g} {name}"
+    return f"{value:.3g} ns"
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.3f}" if value < 1 else f"{value:.2f}"
+
+
+def _row(outcome: Outcome) -> tuple[str, ...]:
+    figure, ratio = outcome.figure, outcome.ratio
+    limit = f"≤ {figure.target.limit:g} ({figure.target.source})"
+    if ratio is None:
+        return figure.name, "", "", absence(outcome), limit, "not measured"
+    unit = figure.probes()[0].unit
+    return (
+        figure.name,
+        amount(outcome.subject, unit),
+        amount(outcome.reference, unit),
+        f"{_ratio(ratio.median)} [{_ratio(ratio.lower)} to {_ratio(ratio.upper)}]",
+        limit,
+        "met" if outcome.met else "missed",
+    )
+
+
+def absence(outcome: Outcome) -> str:
+    """Why a figure was not measured."""
+    features = [name for name in outcome.missing if ":" in name]
+    peers = [name for name in outcome.missing if ":" not in name]
+    reasons = []
+    if features:
+        names = ", ".join(name.partition(":")[2] for name in features)
+        reasons.append(f"not available in this version: {names}")
+    if peers:
+        reasons.append(f"not installed: {', '.join(peers)}")
+    return "; ".join(reasons)
+
+
+_HEAD = ("what", "cost", "reference", "ratio", "target", "")
+
+
+def text_table(outcomes: Iterable[Outcome]) -> str:
+    """Aligned columns for a terminal."""
+    rows = [_HEAD, *map(_row, outcomes)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  "
+        + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+def markdown_table(outcomes: Iterable[Outcome]) -> str:
+    """The same as a table of the page."""
+    lines = [f"| {' | '.join(_HEAD)} |", f"|{' --- |' * len(_HEAD)}"]
+    lines += [f"| {' | '.join(_row(outcome))} |" for outcome in outcomes]
+    return "\n".join(lines)
+
+
+def verdict(results: Results) -> str:
+    """How many targets are met."""
+    outcomes = [outcome for _, each in results for outcome in each]
+    measured = [outcome for outcome in outcomes if outcome.met is not None]
+    met = sum(outcome.met is True for outcome in measured)
+    text = f"{met} of {len(measured)} targets met."
+    if len(measured) < len(outcomes):
+        text += f" {len(outcomes) - len(measured)} figures were not measured."
+    return text
+
+
+def machine(interpreter: Interpreter) -> str:
+    """What the figures were measured with."""
+    peers = ", ".join(f"{name} {version}" for name, version in interpreter.peers.items())
+    return (
+        f"{platform.python_implementation()} {interpreter.version}, {platform.system()} "
+        f"{platform.machine()}, {os.cpu_count()} processors; {peers or 'no peers'}."
+    )
+
+
+def document(results: Results, interpreter: Interpreter) -> dict[str, Any]:
+    """The results for machines; costs in nanoseconds of CPU time or in bytes."""
+    return {
+        "python": interpreter.version,
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "processors": os.cpu_count(),
+        "peers": dict(interpreter.peers),
+        "sections": [
+            {
+                "name": section.name,
+                "title": section.title,
+                "figures": [_figure(outcome) for outcome in outcomes],
+            }
+            for section, outcomes in results
+        ],
+    }
+
+
+def _figure(outcome: Outcome) -> dict[str, Any]:
+    figure, ratio = outcome.figure, outcome.ratio
+    told: dict[str, Any] = {
+        "name": figure.name,
+        "subject": str(figure.subject.cost),
+        "reference": str(figure.reference.cost),
+        "target": figure.target.limit,
+        "source": figure.target.source,
+    }
+    if ratio is None:
+        return {**told, "not_measured": absence(outcome)}
+    return {
+        **told,
+        "met": outcome.met,
+        "ratio": {
+            "median": _significant(ratio.median),
+            "lower_quartile": _significant(ratio.lower),
+            "upper_quartile": _significant(ratio.upper),
+        },
+        "rounds": outcome.rounds,
+        "unit": figure.probes()[0].unit,
+        "subject_cost": _significant(outcome.subject),
+        "reference_cost": _significant(outcome.reference),
+    }
+
+
+def _significant(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+def write_json(told: dict[str, Any], file: Path) -> None:
+    """Write the results for machines."""
+    file.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def page(results: Results, interpreter: Interpreter) -> str:
+    """The text of README.md."""
+    parts = [_INTRODUCTION, "## Last run\n", f"{machine(interpreter)}\n", f"{verdict(results)}\n"]
+    for section, outcomes in results:
+        parts.append(f"### {section.title}\n\n{section.text}\n\n{markdown_table(outcomes)}\n")
+        if any(outcome.ratio is not None for outcome in outcomes):
+            caption = f"{section.title}: ratios as shares of their targets"
+            parts.append(f"![{caption}](charts/{section.name}.svg)\n")
+    return "\n".join(parts)
+
+
+def write(
+    results: Results, told: dict[str, Any], interpreter: Interpreter, folder: Path = HERE
+) -> None:
+    """Write README.md, results.json and a chart a section.
+
+    Args:
+        results: Of all sections.
+        told: The same for machines.
+        interpreter: The Python that was measured; it has matplotlib.
+        folder: Where to.
+    """
+    write_json(told, folder / "results.json")
+    charts = folder / "charts"
+    charts.mkdir(exist_ok=True)
+    subprocess.run(
+        [
+            interpreter.python,
+            "-P",
+            str(HERE / "charts.py"),
+            str(folder / "results.json"),
+            str(charts),
+        ],
+        check=True,
+    )
+    (folder / "README.md").write_text(page(results, interpreter), encoding="utf-8")

@@ -1,0 +1,37 @@
+"""The ratios that the figures must not exceed, with where each is stated."""
+
+from __future__ import annotations
+
+from benchmarks.measuring import Target
+
+_CORE, _LOADING, _DISPATCH = "issue 3", "issue 4", "issue 5"
+
+IMPORT = Target(1.3, _CORE)
+IMPORT_BEYOND_EMPTY = Target(1.5, "our own")
+DECLARING_GROWTH = Target(12, _CORE)
+MANY_KEYS = Target(1.1, f"{_CORE}, {_DISPATCH}")
+
+DISCOVERY = Target(1.3, _LOADING)
+DISCOVERY_BY_ENTRY_POINTS = Target(0.25, _LOADING)
+DISCOVERY_BY_STEVEDORE = Target(0.67, _LOADING)
+DISCOVERY_BY_OTHERS = Target(1, "our own")
+INITIALIZE = Target(1.5, _LOADING)
+WHOLE_START = Target(1.3, _LOADING)
+LOADING_GROWTH = Target(12, _LOADING)
+BROKEN_PLUGIN = Target(3, _LOADING)
+LAZY = Target(1.5, _LOADING)
+LAZY_BY_EAGER = Target(0.075, f"{_LOADING}: 1.5 of 20")
+
+PREDICT_BY_ORIGINAL = Target(0.5, _DISPATCH)
+PREDICT_BY_HOOK = Target(0.11, _DISPATCH)
+PREDICT_BY_DIRECT = Target(8, "our own")
+KEYWORD_BY_ORIGINAL = Target(0.85, _DISPATCH)
+KEYWORD_BY_HOOK = Target(0.22, _DISPATCH)
+WRAPPED = Target(1.3, _DISPATCH)
+WRAPPED_THRICE = Target(1.3, "our own, as for one")
+MONITORED = Target(1.3, f"{_DISPATCH}: as pluggy; read as for a wrapper")
+STATE_BY_ORIGINAL = Target(1, "our own")
+HELD_BACK = Target(15, _DISPATCH)
+ASYNC = Target(2, _DISPATCH)
+MEMORY = Target(1, _DISPATCH)
+MEMORY_CALLED = Target(2, "our own")
