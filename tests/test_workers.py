@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 import pickle
@@ -91,6 +92,13 @@ def test_differing_worker_refuses_every_action_with_the_table(other, action):
         getattr(aimm_plugins, f"exec_{action}")(*CALLS[action])
     assert str(compare(other, fingerprint())) in str(caught.value)
     assert {each.kind for each in caught.value.differences} == {"files differ"}
+
+
+@pytest.mark.parametrize("action", CALLS)
+def test_differing_worker_refuses_every_awaited_action(other, action):
+    as_worker(CONF, other)
+    with pytest.raises(ParityError, match="files differ"):
+        asyncio.run(getattr(aimm_plugins, f"exec_{action}_async")(*CALLS[action]))
 
 
 def test_refusal_survives_pickling_with_its_table(other):

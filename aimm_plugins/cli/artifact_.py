@@ -21,7 +21,7 @@ def command() -> None:
     """Look at saved models without loading them."""
 
 
-@command.command("inspect")
+@command.command("inspect", short_help="Show what an artifact says of itself.")
 @_file
 @format_option
 def inspect_(file: Path, form: str) -> None:
@@ -36,7 +36,7 @@ def inspect_(file: Path, form: str) -> None:
         print_table(["artifact", str(file)], _rows(info))
 
 
-@command.command("verify")
+@command.command("verify", short_help="Tell whether a host could load it, without loading it.")
 @_file
 @format_option
 @conf_option
