@@ -54,9 +54,11 @@ from aimm_plugins._state import (
 )
 from aimm_plugins.errors import (
     AimmPluginsError,
+    ArtifactError,
     Cancelled,
     ConfigError,
     DeclarationError,
+    ParityError,
     PluginConflictError,
     PluginImportError,
     PluginLoadError,
@@ -64,17 +66,27 @@ from aimm_plugins.errors import (
 )
 
 if TYPE_CHECKING:
+    from aimm_plugins import workers as workers
+    from aimm_plugins._artifacts import ArtifactInfo, pack, unpack
+    from aimm_plugins._artifacts import inspect as inspect
+    from aimm_plugins._fingerprint import Fingerprint, fingerprint
+    from aimm_plugins._fingerprint import compare as compare
+
     __version__: str
 
 __all__ = [
     "Action",
     "AimmPluginsError",
+    "ArtifactError",
+    "ArtifactInfo",
     "CancelToken",
     "Cancelled",
     "ConfigError",
     "DeclarationError",
     "Finding",
+    "Fingerprint",
     "Model",
+    "ParityError",
     "PluginConflictError",
     "PluginImportError",
     "PluginLoadError",
@@ -101,6 +113,7 @@ __all__ = [
     "exec_predict_async",
     "exec_serialize",
     "exec_serialize_async",
+    "fingerprint",
     "fit",
     "freeze",
     "get_plugin_manager",
@@ -108,6 +121,7 @@ __all__ = [
     "initialize",
     "instantiate",
     "model",
+    "pack",
     "plan",
     "predict",
     "progress",
@@ -117,7 +131,20 @@ __all__ = [
     "serialize",
     "state_event",
     "unload_all",
+    "unpack",
 ]
+
+# What a host that only calls does not need. `inspect` and `compare` are not in `__all__`: a star
+# import would put them over modules and functions of everybody's.
+_LATER = {
+    "ArtifactInfo": "_artifacts",
+    "Fingerprint": "_fingerprint",
+    "compare": "_fingerprint",
+    "fingerprint": "_fingerprint",
+    "inspect": "_artifacts",
+    "pack": "_artifacts",
+    "unpack": "_artifacts",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -129,4 +156,9 @@ def __getattr__(name: str) -> Any:
             return version("aimm-plugins")
         except PackageNotFoundError:  # run from a checkout that was not installed
             return "0+unknown"
+    if name in _LATER or name == "workers":
+        from importlib import import_module
+
+        module = import_module(f"aimm_plugins.{_LATER.get(name, name)}")
+        return module if name == "workers" else getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

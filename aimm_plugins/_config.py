@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 OnError = Literal["strict", "isolate"]
 Load = Literal["eager", "lazy"]
 Verify = Literal["none", "record"]
+OnVersion = Literal["compatible", "error", "warn", "ignore"]
+KeyKind = Literal["hmac", "ed25519"]
 
 # The same pattern as `#/$defs/requirement` of the schema.
 _CLAUSE = r"(===?|~=|!=|<=?|>=?)[ \t]*[A-Za-z0-9._*+!-]+[ \t]*"
@@ -51,6 +53,34 @@ class EntryPointRules(Value):
     deny_origins: tuple[str, ...] = ()
 
 
+class KeyFile(Value):
+    """A key, by the file that holds it.
+
+    Attributes:
+        kind: Of what kind it is.
+        path: The file, as the conf names it.
+    """
+
+    kind: KeyKind
+    path: str
+
+
+class ArtifactRules(Value):
+    """The conf's rules about saved models.
+
+    Attributes:
+        on_version: What another version of the provider leads to; `None` where nothing is said.
+        signed: Whether a signature by one of the keys is required.
+        keys: The keys that signatures are held against, by the names that messages call them.
+        sign_with: The key that new artifacts are signed with.
+    """
+
+    on_version: OnVersion | None = None
+    signed: bool = False
+    keys: Mapping[str, KeyFile] = MappingProxyType({})
+    sign_with: KeyFile | None = None
+
+
 class Config(Value):
     """A conf, or another layer of rules, that was read and is sound.
 
@@ -65,6 +95,7 @@ class Config(Value):
         probe: Seconds that a plugin has to be imported in a child process first; `None` for no
             probe.
         locked: File of the distributions that may be loaded.
+        artifacts: Rules about saved models.
         document: Where the layer stands, if it was read from a file.
         prefix: Where in `document`.
         place: What messages call every place in a layer that is neither a mapping nor a file.
@@ -79,6 +110,7 @@ class Config(Value):
     verify: Verify = "none"
     probe: float | None = None
     locked: str | None = None
+    artifacts: ArtifactRules = ArtifactRules()
     document: Document | None = None
     prefix: tuple[str | int, ...] = ()
     place: str | None = None
@@ -107,7 +139,7 @@ PROBE_SECONDS = 60.0
 """What `probe: true` allows one import: a large library on a cold disk takes tens of seconds."""
 
 _POLICY_KEYS = frozenset(
-    {"names", "entry_points", "required", "prefer", "verify", "probe", "locked"}
+    {"names", "entry_points", "required", "prefer", "verify", "probe", "locked", "artifacts"}
 )
 _CONF_KEYS = _POLICY_KEYS | {"on_error", "load"}
 ORIGINS = ("index", "local", "url", "vcs", "editable", "unknown")
@@ -249,7 +281,30 @@ def _parse(data: object, schema_name: Literal["plugins", "policy"], bare: Config
         verify=_one_of(top.get("verify", "none"), get_args(Verify)),
         probe=_seconds(top.get("probe", False)),
         locked=_path(top["locked"]) if "locked" in top else None,
+        artifacts=_artifacts(top.get("artifacts", {})),
     )
+
+
+def _artifacts(value: object) -> ArtifactRules:
+    rules = _mapping(value, frozenset({"on_version", "signed", "keys", "sign_with"}))
+    keys = rules.get("keys", {})
+    if not isinstance(keys, Mapping) or not all(isinstance(name, str) and name for name in keys):
+        raise _UnsoundError
+    return ArtifactRules(
+        on_version=_one_of(rules["on_version"], get_args(OnVersion))
+        if "on_version" in rules
+        else None,
+        signed=_one_of(rules.get("signed", "optional"), ("optional", "required")) == "required",
+        keys={name: _key_file(key) for name, key in keys.items()},
+        sign_with=_key_file(rules["sign_with"]) if "sign_with" in rules else None,
+    )
+
+
+def _key_file(value: object) -> KeyFile:
+    if not isinstance(value, Mapping) or len(value) != 1:
+        raise _UnsoundError
+    ((kind, path),) = value.items()
+    return KeyFile(kind=_one_of(kind, get_args(KeyKind)), path=_path(path))
 
 
 def _one_of(value: object, known: tuple[Any, ...]) -> Any:

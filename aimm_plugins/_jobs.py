@@ -16,10 +16,11 @@ from typing import Any
 
 from aimm_plugins import _api
 from aimm_plugins._actions import Action
+from aimm_plugins._artifacts import pack, unpack_as
 from aimm_plugins._config import Config, parse, read, validate
 from aimm_plugins._report import safe_text
 from aimm_plugins._yaml import Document, load_file
-from aimm_plugins.errors import AimmPluginsError, ConfigError
+from aimm_plugins.errors import AimmPluginsError, ArtifactError, ConfigError
 
 StateCallback = Callable[[dict[str, Any]], None]
 
@@ -215,7 +216,16 @@ def run_job(
     }
     if job.load is not None:
         content = runner.read(job.load, job.model_type)
-        model = runner.step("load", "deserialize", job.model_type, (content,), (), {})
+        model, _ = runner.step(
+            "load",
+            "deserialize",
+            job.model_type,
+            (content,),
+            (),
+            {},
+            call=lambda key, data: unpack_as(data, key),
+            place=job.load,
+        )
     else:
         model = runner.step(
             "model", "instantiate", job.model_type, (), job.model.args, dict(job.model.kwargs)
@@ -231,16 +241,9 @@ def run_job(
         if job.output is not None:
             runner.write(job.output, lambda: _table(prediction, str(job.output)))
     if job.save is not None:
-        content = runner.step("save", "serialize", job.model_type, (model,), (), {})
-        runner.write(job.save, lambda: _bytes(content))
+        artifact = runner.step("save", "serialize", job.model_type, (model,), (), {}, call=pack)
+        runner.write(job.save, lambda: artifact)
     return tuple(runner.done)
-
-
-def _bytes(content: object) -> bytes:
-    # `bytes` of a number would be that many zeros.
-    if not isinstance(content, bytes | bytearray | memoryview):
-        raise TypeError(f"serialize returns bytes, and returned {type(content).__name__}")
-    return bytes(content)
 
 
 class _Runner:
@@ -258,17 +261,23 @@ class _Runner:
         given: tuple[Any, ...],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
+        *,
+        call: Callable[..., Any] | None = None,
+        place: str | None = None,
     ) -> Any:
-        call = getattr(_api, f"exec_{action}")
+        function: Callable[..., Any] = call or getattr(_api, f"exec_{action}")
         callback = () if action in ("serialize", "deserialize") else (self._progress(step),)
         provider = _api.providers(action).get((action, key))
         begin = time.perf_counter()
         try:
-            result = call(key, *given, *callback, *args, **kwargs)
+            result = function(key, *given, *callback, *args, **kwargs)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # also what ends a host: a plugin's sys.exit()
-            raise self._failed(step, error, str(provider) if provider else None) from error
+            who = str(provider) if provider else None
+            if isinstance(error, ArtifactError):  # its own fault, and not the plugin's
+                who = place or who
+            raise self._failed(step, error, who) from error
         self.done.append(
             StepRecord(
                 step=step,

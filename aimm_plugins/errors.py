@@ -7,6 +7,8 @@
     ├── PluginImportError      (also ImportError)      carries what cannot be a member of that group
     ├── PluginConflictError    (also ValueError)       two plugins provide one action and key
     ├── UnknownPluginError     (also LookupError, ValueError)   nobody provides the action and key
+    ├── ArtifactError          (also ValueError)       a saved model that cannot be read here
+    ├── ParityError            (also RuntimeError)     a worker has other plugins than its host
     └── Cancelled                                      a caller's cancel, on its way out of a plugin
 
 Each holds its whole message as its one `str` argument and its data as attributes with defaults:
@@ -19,14 +21,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
+    from aimm_plugins._fingerprint import Difference
     from aimm_plugins._provenance import Provenance
     from aimm_plugins._report import Report
 
 __all__ = [
     "AimmPluginsError",
+    "ArtifactError",
     "Cancelled",
     "ConfigError",
     "DeclarationError",
+    "ParityError",
     "PluginConflictError",
     "PluginImportError",
     "PluginLoadError",
@@ -208,3 +213,46 @@ class PluginLoadError(AimmPluginsError, ExceptionGroup[Exception]):
     def __str__(self) -> str:
         # The plain `str` of a group counts its members and says nothing of them.
         return self.message
+
+
+class ArtifactError(AimmPluginsError, ValueError):
+    """A saved model that is damaged, not trusted, or has no provider here that may read it.
+
+    Attributes:
+        reason: `damaged`, `format`, `signature`, `provider` or `version`.
+        model_type: The model type, where the artifact could be read that far.
+        distribution: The distribution that made it, likewise.
+        version: Its version.
+    """
+
+    reason: str | None = None
+    model_type: str | None = None
+    distribution: str | None = None
+    version: str | None = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str | None = None,
+        model_type: str | None = None,
+        distribution: str | None = None,
+        version: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.reason, self.model_type = reason, model_type
+        self.distribution, self.version = distribution, version
+
+
+class ParityError(AimmPluginsError, RuntimeError):
+    """A worker has other plugins than its host, or could not be initialized; it runs none of them.
+
+    Attributes:
+        differences: What differs, host first; empty where the worker could not be initialized.
+    """
+
+    differences: tuple[Difference, ...] = ()
+
+    def __init__(self, message: str, *, differences: Sequence[Difference] = ()) -> None:
+        super().__init__(message)
+        self.differences = tuple(differences)

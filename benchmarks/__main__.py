@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks import (
+    artifacts,
     async_,
     discovery,
     dispatch,
@@ -36,6 +37,7 @@ SECTIONS: tuple[Callable[[bool], Section], ...] = tuple(
         state,
         async_,
         memory,
+        artifacts,
     )
 )
 

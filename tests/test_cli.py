@@ -17,6 +17,7 @@ import aimm_plugins
 from aimm_plugins import cli
 from aimm_plugins._config import validate
 from aimm_plugins.cli._output import print_json, progress
+from tests.support.artifacts import repacked
 
 MODELS = """
 import datetime
@@ -187,7 +188,9 @@ def test_run_writes_predictions_and_model_and_tells_of_every_step(folder, run_jo
     assert {step["module"] for step in steps} == {"job_models"}
     assert [step["output"] for step in steps][-2:] == ["out.csv", "model.txt"]
     assert (folder / "out.csv").read_text() == "prediction\n1.5\n1.5\n1.5\n1.5\n"
-    assert (folder / "model.txt").read_bytes() == b"1.5"
+    artifact = (folder / "model.txt").read_bytes()
+    assert aimm_plugins.inspect(artifact).model_type == "mean"
+    assert artifact.endswith(b"}1.5")
     assert files(folder) == {"job.yaml", "model.txt", "out.csv"}
 
 
@@ -213,10 +216,28 @@ def test_table_has_a_row_for_each_step(run_job):
 
 
 def test_saved_model_is_loaded(folder, run_job):
-    (folder / "old.txt").write_text("7.0")
-    text = job(model=", load: old.txt").replace("fit: {data: few}\n", "")
+    assert run_job(job(output="first.csv")).returncode == 0
+    text = job(model=", load: model.txt").replace("fit: {data: few}\n", "")
     assert run_job(text).returncode == 0
-    assert (folder / "out.csv").read_text().splitlines()[1] == "7.0"
+    assert (folder / "out.csv").read_text().splitlines()[1] == "1.5"
+
+
+def test_file_that_is_no_artifact_is_not_loaded(folder, run_job):
+    (folder / "old.txt").write_text("7.0")
+    done = run_job(job(model=", load: old.txt"))
+    assert done.returncode == 1
+    assert (
+        "step load failed in old.txt\n  ArtifactError: these bytes are no artifact" in done.stderr
+    )
+
+
+def test_artifact_of_another_model_type_is_not_loaded(folder, run_job):
+    assert run_job(job()).returncode == 0
+    artifact = folder / "model.txt"
+    artifact.write_bytes(repacked(artifact.read_bytes(), model_type="other"))
+    done = run_job(job(model=", load: model.txt"))
+    assert done.returncode == 1
+    assert "ArtifactError: the artifact is of other, and a mean is wanted" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -479,7 +500,8 @@ def test_serializer_that_returns_no_bytes_fails(folder, run_job):
     text = job().replace("fit: {data: few}\n", "").replace("mean}", "mean, args: [-1.0]}")
     done = run_job(text)
     assert done.returncode == 1
-    assert "step save failed in output model.txt\n  TypeError: serialize returns" in done.stderr
+    assert "step save failed in serialize:mean" in done.stderr
+    assert "\n  TypeError: serialize returns bytes, and returned int" in done.stderr
     assert files(folder) == {"job.yaml", "out.csv"}
 
 

@@ -10,9 +10,11 @@ import pytest
 import aimm_plugins
 from aimm_plugins import (
     AimmPluginsError,
+    ArtifactError,
     Cancelled,
     ConfigError,
     DeclarationError,
+    ParityError,
     PluginConflictError,
     PluginImportError,
     PluginLoadError,
@@ -21,6 +23,7 @@ from aimm_plugins import (
     Report,
     UnknownPluginError,
 )
+from aimm_plugins._fingerprint import Difference
 from aimm_plugins._jobs import JobError, StepRecord
 from aimm_plugins.errors import spell_path
 
@@ -39,6 +42,15 @@ EXAMPLES = [
     PluginConflictError("two", action="fit", key="k", providers=[WHO, WHO]),
     UnknownPluginError("nobody", action="fit", key="k", nearest=["kk"]),
     PluginLoadError("two failed\n  m", [ValueError("a"), ConfigError("b", line=1)], REPORT),
+    ArtifactError("cut off", reason="damaged", model_type="k", distribution="d", version="1"),
+    ParityError(
+        "others",
+        differences=[
+            Difference(
+                kind="missing", provides=(("fit", "k"),), first="d 1", second=None, remedy="install"
+            )
+        ],
+    ),
     JobError(
         "step fit failed",
         step="fit",
@@ -143,6 +155,8 @@ def test_load_error_is_an_aimm_plugins_error_and_a_group():
         (UnknownPluginError, ValueError),
         (PluginImportError, ImportError),
         (PluginLoadError, ExceptionGroup),
+        (ArtifactError, ValueError),
+        (ParityError, RuntimeError),
     ],
 )
 def test_error_is_the_builtin_that_callers_would_catch(error, builtin):

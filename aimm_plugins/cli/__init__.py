@@ -26,6 +26,7 @@ _VERBS = {
     "profile": "Measure what importing each plugin costs: seconds, modules, memory.",
     "report": "Give the whole account, as text, JSON or one static page.",
     "check": "Run the conformance checks of plugins.",
+    "artifact": "Look at saved models without loading them.",
     "schema": "Show a schema of the files that this package reads and writes.",
 }
 

@@ -265,7 +265,8 @@ def entry_points_resolve(subject: Subject) -> None:
 
 def distribution_of(module: str) -> str | None:
     """Name of the distribution that owns a module."""
-    from aimm_plugins._discovery import locate, scan
+    from aimm_plugins._discovery import scan
+    from aimm_plugins._location import locate
 
     found = scan()
     for candidate in found.candidates:

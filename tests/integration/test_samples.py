@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import aimm_plugins
 from tests.docs.pages import Page
 from tests.support.installing import ROOT, SAMPLES, build_wheels, environment, make_environment, pip
 
@@ -67,6 +68,11 @@ def share(predicted, truth) -> float:
     return sum(a == b for a, b in zip(predicted, truth, strict=True)) / len(truth)
 
 
+def payload(artifact: Path) -> bytes:
+    data = artifact.read_bytes()
+    return data[-aimm_plugins.inspect(data).size :]
+
+
 def predictions(path: Path) -> list[str]:
     with path.open(newline="") as stream:
         return [row["prediction"] for row in csv.DictReader(stream)]
@@ -90,11 +96,11 @@ def test_main_job_recognizes_the_wines_and_a_second_job_goes_on_with_the_model(
     assert "fit: 20/20" in done.stderr
     predicted = predictions(tmp_path / "wine-predictions.csv")
     assert share(predicted, truth) > 0.95
-    assert (tmp_path / "wine-model.skops").stat().st_size > 0
+    assert (tmp_path / "wine-model.aimm").stat().st_size > 0
 
     (tmp_path / "again.yaml").write_text(
         "data: {test: {access: wine, kwargs: {split: test, target: false}}}\n"
-        "model: {type: wine.classifier, load: wine-model.skops}\n"
+        "model: {type: wine.classifier, load: wine-model.aimm}\n"
         "predict: {data: test, output: again.csv}\n"
     )
     done = run("run", "again.yaml", "--format", "json")
@@ -144,14 +150,14 @@ def test_online_job_recognizes_the_wines_and_the_model_learns_on(run, tmp_path, 
 
     (tmp_path / "on.yaml").write_text(
         "data: {test: {access: wine, kwargs: {split: test, names: [x, learn_from]}}}\n"
-        "model: {type: wine.online, load: wine-online-model.json}\n"
+        "model: {type: wine.online, load: wine-online-model.aimm}\n"
         "predict: {data: test, output: on.jsonl}\n"
-        "save: on.json\n"
+        "save: on.aimm\n"
     )
     done = run("run", "on.yaml")
     assert done.returncode == 0, done.stderr
     before, after = (
-        json.loads((tmp_path / name).read_text()) for name in ("wine-online-model.json", "on.json")
+        json.loads(payload(tmp_path / name)) for name in ("wine-online-model.aimm", "on.aimm")
     )
     assert before["classes"] != after["classes"]
     assert len((tmp_path / "on.jsonl").read_text().splitlines()) == len(truth)
@@ -163,7 +169,7 @@ def test_failing_step_exits_1_and_keeps_what_was_written(run, tmp_path):
     (tmp_path / "job.yaml").write_text(text)
     done = run("run", "job.yaml")
     assert done.returncode == 1
-    assert "step save failed in output no-such-folder/wine-model.skops" in done.stderr
+    assert "step save failed in output no-such-folder/wine-model.aimm" in done.stderr
     assert "Traceback" not in done.stderr
     assert len(predictions(tmp_path / "wine-predictions.csv")) == 44
 

@@ -1,0 +1,97 @@
+"""`aimm-plugins artifact`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from aimm_plugins._artifacts import ArtifactInfo, inspect, verify
+from aimm_plugins.cli._output import conf_option, format_option, print_json, print_table
+from aimm_plugins.errors import ArtifactError
+
+_file = click.argument(
+    "file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+
+
+@click.group("artifact")
+def command() -> None:
+    """Look at saved models without loading them."""
+
+
+@command.command("inspect", short_help="Show what an artifact says of itself.")
+@_file
+@format_option
+def inspect_(file: Path, form: str) -> None:
+    """Show what an artifact says of itself: who made it, with what, when, and its metadata.
+
+    Nothing is loaded. The exit status is 1 for a file that is no artifact, or is damaged.
+    """
+    info = inspect(file.read_bytes())
+    if form == "json":
+        print_json(info.to_dict())
+    else:
+        print_table(["artifact", str(file)], _rows(info))
+
+
+@command.command("verify", short_help="Tell whether a host could load it, without loading it.")
+@_file
+@format_option
+@conf_option
+def verify_(file: Path, form: str, conf: str | None) -> int:
+    """Tell whether a host with a conf could load an artifact, without loading it.
+
+    It could if the artifact is whole, signed as the conf wants, and its provider is installed, not
+    denied, and of a version that fits. Otherwise the exit status is 1.
+    """
+    try:
+        info = verify(file.read_bytes(), conf)
+    except ArtifactError as error:
+        if form != "json":
+            raise
+        print_json({"ok": False, "artifact": None, "error": _failure(error)})
+        return 1
+    if form == "json":
+        print_json({"ok": True, "artifact": info.to_dict(), "error": None})
+    else:
+        print_table(
+            ["artifact", str(file)],
+            [
+                ("model type", info.model_type),
+                ("provider", info.provider),
+                ("signed by", info.signed_by or "-"),
+                ("verdict", "can be loaded"),
+            ],
+        )
+        for finding in info.findings:
+            click.echo(f"finding  {finding}", err=True)
+    return 0
+
+
+def _failure(error: ArtifactError) -> dict[str, Any]:
+    return {
+        "reason": error.reason,
+        "message": str(error),
+        "model_type": error.model_type,
+        "distribution": error.distribution,
+        "version": error.version,
+    }
+
+
+def _rows(info: ArtifactInfo) -> list[tuple[str, str]]:
+    signature = info.signature
+    return [
+        ("format", ".".join(map(str, info.format))),
+        ("model type", info.model_type),
+        ("provider", info.provider),
+        ("module", info.module or "-"),
+        ("requirements", " ".join(info.requirements) or "-"),
+        ("python", info.python),
+        ("created", info.created.strftime("%Y-%m-%d %H:%M:%S UTC")),
+        ("size", f"{info.size} bytes"),
+        ("sha256", info.sha256),
+        ("signature", f"{signature.algorithm} key {signature.key}" if signature else "-"),
+        *((f"metadata {key}", repr(value)) for key, value in sorted(info.metadata.items())),
+    ]

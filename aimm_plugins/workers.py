@@ -1,0 +1,262 @@
+"""The same plugins in the workers of a pool as in the process that uses it.
+
+    executor = ProcessPoolExecutor(
+        initializer=aimm_plugins.workers.initializer,
+        initargs=(conf, aimm_plugins.fingerprint()),
+    )
+    aimm_plugins.workers.check(executor)
+
+The same for `multiprocessing.Pool` and for joblib. In a worker whose plugins differ every `exec_*`
+raises `ParityError` with the differences before any code of a plugin is run.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NoReturn, Protocol
+
+from aimm_plugins import _api, _fingerprint
+from aimm_plugins._fingerprint import Difference, Differences, Fingerprint, compare
+from aimm_plugins._hooks import HOOKS, hookimpl
+from aimm_plugins._report import Report, described, printable
+from aimm_plugins.errors import ParityError
+
+__all__ = ["WorkerStatus", "check", "initializer", "status"]
+
+_LOG = logging.getLogger("aimm_plugins")
+
+_NAME = "aimm_plugins.workers"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerStatus:
+    """Whether a process has the plugins that its host has.
+
+    Attributes:
+        pid: The process.
+        digest: Digest of its fingerprint; `None` where it was never initialized as a worker, or
+            could not be.
+        problem: What is wrong, as text; `None` if nothing is.
+        differences: What differs, host first.
+    """
+
+    pid: int
+    digest: str | None = None
+    problem: str | None = None
+    differences: tuple[Difference, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether it may run plugins."""
+        return self.problem is None
+
+
+_status: WorkerStatus | None = None
+
+
+def initializer(
+    conf: Mapping[str, object] | str | os.PathLike[str] | None = None,
+    fingerprint: Fingerprint | None = None,
+) -> None:
+    """Initialize a worker as its host was, and hold its plugins against the host's.
+
+    To be handed to a pool as its `initializer`, with `(conf, fingerprint)` as `initargs`. Never
+    raises: a pool whose initializer does breaks without a cause, or starts workers for ever. What
+    is wrong is raised by every later `exec_*` of this process instead, as `ParityError`; calling
+    the initializer again tries again.
+
+    Args:
+        conf: As for `aimm_plugins.initialize`; the host's. A path has to lead to the same file in
+            the worker.
+        fingerprint: The host's `aimm_plugins.fingerprint()`; `None` compares nothing.
+    """
+    global _status
+    found = _attempt(conf, fingerprint)
+    manager = _api.get_plugin_manager()
+    before = manager.get_plugin(_NAME)
+    if before is not None:
+        manager.unregister(before)
+    if found.problem is not None:
+        manager.register(_Refusal(found.problem, found.differences), _NAME)
+        _LOG.error("%s", found.problem)
+    _status = found
+
+
+def status() -> WorkerStatus:
+    """How this process fared as a worker; a fork of an initialized one counts as that one."""
+    if _status is None:
+        return WorkerStatus(
+            pid=os.getpid(),
+            problem="it was never initialized as a worker: give the pool "
+            "initializer=aimm_plugins.workers.initializer, "
+            "initargs=(conf, aimm_plugins.fingerprint())",
+        )
+    return _status
+
+
+def _attempt(conf: Any, expected: Fingerprint | None) -> WorkerStatus:
+    """Initialize, and compare."""
+    me = os.getpid()
+    try:
+        report = _api.initialize(conf)
+        here = _fingerprint.fingerprint()
+        found = Differences() if expected is None else compare(expected, here)
+    except BaseException as error:  # SystemExit would end the worker, and a pool start the next
+        problem = (
+            f"this worker (process {me}) could not be initialized, and runs no plugin\n"
+            f"{described(error)}"
+        )
+        return WorkerStatus(pid=me, problem=printable(problem))
+    if not found:
+        return WorkerStatus(pid=me, digest=here.digest)
+    problem = (
+        f"this worker (process {me}) has other plugins than its host, and runs none of them; "
+        f"first: the host, second: this worker\n{found}{_failures(report)}"
+    )
+    return WorkerStatus(
+        pid=me, digest=here.digest, problem=printable(problem), differences=tuple(found)
+    )
+
+
+def _failures(report: Report) -> str:
+    """What `on_error: isolate` let pass, which mostly is the reason."""
+    lines = [
+        f"\n  {record.provenance}\n    " + described(record.error).replace("\n", "\n    ")
+        for record in report.failures
+        if record.error is not None
+    ]
+    return "\nFailed in this worker:" + "".join(lines) if lines else ""
+
+
+class _Refusal:
+    """Refuses every call.
+
+    The wrappers come before those of plugins. The plain implementations are never reached: where
+    there is one that may answer, a deferred plugin is not imported before the hook is called.
+    """
+
+    def __init__(self, problem: str, differences: tuple[Difference, ...]) -> None:
+        self._problem = problem
+        self._differences = differences
+
+    def refuse(self) -> NoReturn:
+        """Raise what is wrong, made anew: an exception that is raised twice grows notes."""
+        raise ParityError(self._problem, differences=self._differences)
+
+
+def _refuse(hook: str) -> None:
+    @hookimpl(wrapper=True, tryfirst=True, specname=hook)
+    def before_wrappers(self: _Refusal) -> Generator[None, Any, Any]:
+        self.refuse()
+        return (yield)
+
+    @hookimpl(tryfirst=True, specname=hook)
+    def before_router(self: _Refusal) -> None:
+        self.refuse()
+
+    setattr(_Refusal, f"wrap_{hook}", before_wrappers)
+    setattr(_Refusal, hook, before_router)
+
+
+for _hook in HOOKS:
+    _refuse(_hook)
+
+
+# Asking a pool
+
+
+class _MultiprocessingPool(Protocol):
+    def apply_async(self, func: Callable[..., Any], args: Any = ..., kwds: Any = ...) -> Any: ...
+
+
+def check(
+    pool: Executor | _MultiprocessingPool | Any,
+    *,
+    workers: int | None = None,
+    timeout: float = 60.0,
+) -> tuple[WorkerStatus, ...]:
+    """Ask every worker of a pool, before there is work, whether it has the host's plugins.
+
+    One question for each worker is submitted, and each waits until all have arrived, so that none
+    of them answers twice; this starts workers that a pool starts when they are needed. Meanwhile
+    the pool does nothing else: ask when it is idle. Its workers share a file system with this
+    process.
+
+    Args:
+        pool: A `concurrent.futures` executor (loky's too), a `multiprocessing.Pool`, or a
+            `joblib.Parallel`.
+        workers: How many workers it has; by default as many as the pool was made with.
+        timeout: Seconds that workers wait for each other.
+
+    Returns:
+        The account of each worker that answered, by process.
+
+    Raises:
+        ParityError: A worker has other plugins, or was not initialized; with the account of each.
+        TimeoutError: Fewer than `workers` answered in time; those that did are in order.
+        TypeError: It is no pool, or does not tell how many workers it has.
+    """
+    count = _size(pool) if workers is None else workers
+    with TemporaryDirectory(prefix="aimm-plugins-") as folder:
+        answers = _ask(pool, count, (folder, count, timeout))
+    found = tuple({answer.pid: answer for answer in sorted(answers, key=lambda a: a.pid)}.values())
+    wrong = [answer for answer in found if not answer.ok]
+    if wrong:
+        texts = dict.fromkeys(f"worker {answer.pid}: {answer.problem}" for answer in wrong)
+        raise ParityError(
+            f"{len(wrong)} of {len(found)} workers run no plugin\n" + "\n".join(texts),
+            differences=[each for answer in wrong[:1] for each in answer.differences],
+        )
+    if len(found) < count:
+        raise TimeoutError(
+            f"{len(found)} of {count} workers answered within {timeout} s; the pool is busy, or "
+            "has fewer"
+        )
+    return found
+
+
+def _size(pool: Any) -> int:
+    # No pool tells it in public; these have been there since Python 3.2, and in loky.
+    for name in ("_max_workers", "_processes"):
+        count = getattr(pool, name, None)
+        if isinstance(count, int):
+            return count
+    count = getattr(pool, "n_jobs", None)
+    joblib: Any = sys.modules.get("joblib")
+    if isinstance(count, int) and joblib is not None:
+        return int(joblib.effective_n_jobs(count))
+    raise TypeError(f"a {type(pool).__name__} does not tell how many workers it has; give workers=")
+
+
+def _ask(pool: Any, count: int, args: tuple[str, int, float]) -> list[WorkerStatus]:
+    if isinstance(pool, Executor) or hasattr(pool, "submit"):
+        futures: list[Future[WorkerStatus]] = [pool.submit(_meet, *args) for _ in range(count)]
+        return [future.result() for future in futures]
+    if hasattr(pool, "apply_async"):
+        results = [pool.apply_async(_meet, args) for _ in range(count)]
+        return [result.get() for result in results]
+    if callable(pool) and hasattr(pool, "n_jobs"):
+        run: Callable[..., Any] = pool
+        return list(run([(_meet, args, {})] * count))
+    raise TypeError(f"a pool has submit or apply_async, and was given {type(pool).__name__}")
+
+
+def _meet(folder: str, count: int, timeout: float) -> WorkerStatus:
+    """This worker's account, given when all have arrived or the time is over."""
+    arrived = Path(folder)
+    deadline = time.monotonic() + timeout
+    try:
+        (arrived / f"{os.getpid()}").touch()
+        while len(os.listdir(arrived)) < count and time.monotonic() < deadline:
+            time.sleep(0.002)
+    except OSError:  # the others have waited long enough, and the folder is gone
+        pass
+    return status()

@@ -1,0 +1,87 @@
+"""The pages on artifacts and on workers are true: what they show runs, and prints what they show.
+
+`UPDATE_DOCS=1 pytest tests/docs` writes what is printed into the pages.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from aimm_plugins import compare
+from aimm_plugins._fingerprint import FingerprintRow, of_rows
+from tests.docs.pages import Page
+from tests.support.installing import ROOT, environment
+
+PAGES = {name: Page(ROOT / "docs" / f"{name}.md") for name in ("artifacts", "workers")}
+
+
+@pytest.fixture
+def folder(site, monkeypatch):
+    """The current folder, first on the path; what is imported from it is forgotten afterwards."""
+    monkeypatch.chdir(site)
+    return site
+
+
+def printed(command: str, folder) -> str:
+    """What a command of a page prints."""
+    program, *arguments = command.split()
+    program = {"python": [], "aimm-plugins": ["-m", "aimm_plugins"]}[program]
+    done = subprocess.run(
+        [sys.executable, *program, *arguments],
+        cwd=folder,
+        env=environment(PYTHONPATH=str(folder)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_runs_and_prints_what_it_shows(folder, name):
+    page = PAGES[name]
+    page.run(folder)
+    assert page.outputs()
+    for command, shown, block in page.outputs():
+        output = printed(command, folder)
+        if os.environ.get("UPDATE_DOCS"):
+            page.shown(block, output)
+        else:
+            assert output == shown
+
+
+def test_differences_look_as_the_page_shows():
+    def row(**more):
+        return FingerprintRow(
+            **{
+                "action": "fit",
+                "key": "iris.svc",
+                "distribution": "aimm-svc",
+                "version": "1.2",
+                "module": "aimm_svc",
+                "qualname": "fit_svc",
+                "sources": "3f9a51c07d2e" * 5 + "3f9a",
+                **more,
+            }
+        )
+
+    trees = row(key="trees", distribution="aimm-trees", version="2.0", module="trees", sources=None)
+    host = of_rows([row(), row(action="predict", qualname="predict_svc"), trees])
+    old = {"version": "1.1", "sources": "b7" * 32}
+    worker = of_rows([row(**old), row(action="predict", qualname="predict_svc", **old)])
+    page = PAGES["workers"]
+    (shown,) = page.blocks("text")
+    output = f"{compare(host, worker)}\n"
+    if os.environ.get("UPDATE_DOCS"):
+        text = page.path.read_text(encoding="utf-8")
+        page.path.write_text(
+            text.replace(f"```text\n{shown.code.lstrip()}```", f"```text\n{output}```")
+        )
+    else:
+        assert output == shown.code
