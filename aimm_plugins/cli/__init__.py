@@ -19,6 +19,7 @@ _VERBS = {
     "plan": "Show what initialize would do, and why, without importing any plugin.",
     "freeze": "Print the freeze file of what a conf would load, for its key `locked`.",
     "list": "List installed plugins without importing them.",
+    "entry-points": "Print, write or check the entry points that decorators ask for.",
     "schema": "Show a schema of the files that this package reads and writes.",
 }
 
@@ -32,7 +33,7 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _VERBS:
             return None
-        module = importlib.import_module(f"aimm_plugins.cli.{cmd_name}_")
+        module = importlib.import_module(f"aimm_plugins.cli.{cmd_name.replace('-', '_')}_")
         command: click.Command = module.command
         return command
 
