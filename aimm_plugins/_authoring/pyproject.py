@@ -103,7 +103,7 @@ def _set(document: dict[str, Any], tables: Tables) -> None:
 def _inserted(text: str, block: str) -> str:
     """The text with new tables after the last one of `[project]`, where readers look for them."""
     lines = text.splitlines(keepends=True)
-    headers = [n for n, line in enumerate(lines) if _is_header(lines, n)]
+    headers = [n for n in range(len(lines)) if _is_header(lines, n)]
     last = [n for n in headers if _is_project(lines[n])]
     after = [n for n in headers if last and n > last[-1]]
     end = after[0] if after else len(lines)
