@@ -43,7 +43,7 @@ class _Parameter:
     optional: bool = False
 
     def __str__(self) -> str:
-        stars = {_ARGS: "*", _KWARGS: "**"}.get(self.kind, "")
+        stars = "*" if self.kind is _ARGS else "**" if self.kind is _KWARGS else ""
         return f"{stars}{self.name}: {self.annotation}{' = ...' if self.optional else ''}"
 
 
@@ -123,10 +123,10 @@ def stale(folder: Path, contents: Mapping[str, str]) -> list[str]:
 
 
 def _action(function: str) -> Action | None:
-    name = function.removeprefix("exec_").removesuffix("_async")
-    if not function.startswith("exec_") or name not in ACTIONS:
+    if not function.startswith("exec_"):
         return None
-    return ACTIONS[name].name  # type: ignore[index]  # it is an action
+    name = function.removeprefix("exec_").removesuffix("_async")
+    return next((action for action in ACTIONS if action == name), None)
 
 
 def _forms(provider: Provider, annotations: Annotations) -> list[str]:
