@@ -19,6 +19,7 @@ _VERBS = {
     "plan": "Show what initialize would do, and why, without importing any plugin.",
     "freeze": "Print the freeze file of what a conf would load, for its key `locked`.",
     "list": "List installed plugins without importing them.",
+    "new": "Start a new plugin package from a template.",
     "entry-points": "Print, write or check the entry points that decorators ask for.",
     "stubs": "Write type stubs for the plugins installed here.",
     "schema": "Show a schema of the files that this package reads and writes.",
