@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, get_args
+
+from aimm_plugins._values import Value
 
 Action = Literal["data_access", "instantiate", "fit", "predict", "serialize", "deserialize"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActionSpec:
+class ActionSpec(Value):
     """What the framework has to know of one action.
 
     Attributes:

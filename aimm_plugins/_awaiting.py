@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import functools
 import inspect
-import logging
-import threading
 import warnings
+from _thread import allocate_lock  # that of threading, which takes a millisecond to load
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import pluggy
 
 from aimm_plugins._hooks import Monitor
+from aimm_plugins._log import logger
 from aimm_plugins._state import CancelToken, StateCallback
 from aimm_plugins.errors import Cancelled
-
-_LOG = logging.getLogger("aimm_plugins")
 
 T = TypeVar("T")
 
@@ -71,7 +69,7 @@ class _Work:
     def __init__(self, call: Callable[[StateCallback], Any], state_cb: StateCallback | None):
         self._call = call
         self._state_cb = state_cb
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._abandoned = False
         self._token = CancelToken()
         self.value: Any = None
@@ -106,7 +104,7 @@ class _Work:
 
     def _log(self) -> None:
         if not isinstance(self.error, Cancelled):
-            _LOG.error(
+            logger().error(
                 "plugin code failed after the task that awaited it was cancelled",
                 exc_info=self.error,
             )

@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from aimm_plugins._values import Value
 from aimm_plugins.errors import ConfigError, spell_path
 
 if TYPE_CHECKING:
@@ -27,16 +27,16 @@ Verify = Literal["none", "record"]
 # The same pattern as `#/$defs/requirement` of the schema.
 _CLAUSE = r"(===?|~=|!=|<=?|>=?)[ \t]*[A-Za-z0-9._*+!-]+[ \t]*"
 _CLAUSES = rf"{_CLAUSE}(,[ \t]*{_CLAUSE})*"
-_REQUIREMENT = re.compile(
+# Compiled by `re` at their first use: a conf without rules does without them.
+_REQUIREMENT = (
     r"^[ \t]*[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?[ \t]*"
     rf"({_CLAUSES}|\([ \t]*{_CLAUSES}\)[ \t]*)?$(?!\n)"
 )
+_BARE = r"[ \t]*[A-Za-z0-9._-]+[ \t]*"
 _MAX_SECONDS = 86_400
-_BARE = re.compile(r"[ \t]*[A-Za-z0-9._-]+[ \t]*")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EntryPointRules:
+class EntryPointRules(Value):
     """The conf's rules about installed entry points.
 
     Attributes:
@@ -51,8 +51,7 @@ class EntryPointRules:
     deny_origins: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
+class Config(Value):
     """A conf, or another layer of rules, that was read and is sound.
 
     Attributes:
@@ -72,9 +71,9 @@ class Config:
     """
 
     names: tuple[str, ...] = ()
-    entry_points: EntryPointRules = field(default_factory=EntryPointRules)
+    entry_points: EntryPointRules = EntryPointRules()
     required: tuple[str, ...] = ()
-    prefer: Mapping[str, str] = field(default_factory=dict)
+    prefer: Mapping[str, str] = MappingProxyType({})
     on_error: OnError = "strict"
     load: Load = "eager"
     verify: Verify = "none"
@@ -180,9 +179,9 @@ def operator_layers() -> tuple[Config, ...]:
         rules = _split_requirements(denied)
         bare = Config(place="AIMM_PLUGINS_DENY")
         try:
-            layer = replace(bare, entry_points=EntryPointRules(deny=_requirements(rules)))
+            layer = bare._replace(entry_points=EntryPointRules(deny=_requirements(rules)))
         except _UnsoundError:
-            wrong = next(rule for rule in rules if not _REQUIREMENT.search(rule))
+            wrong = next(rule for rule in rules if not re.search(_REQUIREMENT, rule))
             raise ConfigError(
                 f"AIMM_PLUGINS_DENY: {wrong!r} cannot be read",
                 expected="distributions, such as aimm-x,aimm-old<2",
@@ -233,8 +232,7 @@ def _parse(data: object, schema_name: Literal["plugins", "policy"], bare: Config
         for key, value in preferences.items()
     ):
         raise _UnsoundError
-    return replace(
-        bare,
+    return bare._replace(
         names=_texts(names),
         entry_points=EntryPointRules(
             enabled=enabled,
@@ -291,7 +289,7 @@ def _texts(value: object) -> tuple[str, ...]:
 
 def _requirements(value: object) -> tuple[str, ...]:
     texts = _texts(value)
-    if not all(_REQUIREMENT.search(text) for text in texts):
+    if not all(re.search(_REQUIREMENT, text) for text in texts):
         raise _UnsoundError
     return texts
 
@@ -305,7 +303,7 @@ def _check_values(config: Config) -> None:
         (("required",), config.required),
     ):
         for index, text in enumerate(texts):
-            if _BARE.fullmatch(text):
+            if re.fullmatch(_BARE, text):
                 continue
             from packaging.requirements import InvalidRequirement, Requirement
 
@@ -437,6 +435,8 @@ def _explain(fault: Any, path: tuple[str | int, ...]) -> tuple[str, str | None, 
     if fault.validator == "additionalProperties":
         known = list(fault.schema.get("properties", {}))
         unknown = next(key for key in value if key not in known and not str(key).startswith("x-"))
+        from difflib import get_close_matches
+
         near = get_close_matches(str(unknown), known, n=1, cutoff=0.5)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         return f"unknown key {unknown!r}{hint}", "one of " + ", ".join(sorted(known)), str(unknown)

@@ -9,22 +9,20 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
+from _thread import RLock  # all that is needed of threading, which costs a millisecond
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
 from aimm_plugins._actions import Action
 from aimm_plugins._provenance import short_file
+from aimm_plugins._values import Value
 from aimm_plugins.errors import DeclarationError
 
 
-# Compared by identity: two declarations are the same only if they are one event.
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Declaration:
+class Declaration(Value):
     """One decorated function, or one method of a model class, for one action and one key.
 
     Attributes:
@@ -47,15 +45,23 @@ class Declaration:
     key: str
     target: Callable[..., Any]
     function: Callable[..., Any]
-    method: str | None = None
     module: str
     body: str | None
     importer: str | None
     file: str
     line: int
+    method: str | None = None
     state_cb_arg_name: str | None = None
     instance_arg_name: str | None = None
     returns_instance: bool = False
+
+    # Two declarations are the same only if they are one event; and the hash of a target is a
+    # stranger's code.
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
 
     @property
     def home(self) -> str:
@@ -74,8 +80,7 @@ class Declaration:
         return f"{short_file(self.file, self.module)}:{self.line}"
 
 
-@dataclass(frozen=True, slots=True)
-class CallSite:
+class CallSite(Value):
     """Where a decorator was called, as the stack tells."""
 
     module: str
@@ -85,13 +90,15 @@ class CallSite:
     spec: object | None
 
 
-@dataclass(slots=True)
 class _Page:
     """What one execution of a module declared."""
 
-    spec: object | None
-    importing: bool
-    declared: dict[tuple[Action, str], Declaration] = field(default_factory=dict)
+    __slots__ = ("declared", "importing", "spec")
+
+    def __init__(self, spec: object | None, importing: bool) -> None:
+        self.spec = spec
+        self.importing = importing
+        self.declared: dict[tuple[Action, str], Declaration] = {}
 
 
 _importer: ContextVar[str | None] = ContextVar("aimm_plugins_importer", default=None)
@@ -158,7 +165,7 @@ class Book:
     """
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
+        self.lock = RLock()
         self._pages: dict[str, _Page] = {}
         self._open: dict[str, _Page] = {}
         self._listener: Listener | None = None

@@ -20,15 +20,13 @@ References:
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib.machinery import PathFinder
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aimm_plugins._actions import ACTIONS, Action
 from aimm_plugins._distribution import (
@@ -43,38 +41,25 @@ from aimm_plugins._distribution import (
     read_handle,
 )
 from aimm_plugins._location import locate
-from aimm_plugins._ownership import Owners
 from aimm_plugins._provenance import Provenance
-from aimm_plugins._record import record_digest, verify_record
 from aimm_plugins._report import Finding, safe_text
+from aimm_plugins._values import Value
 
-__all__ = [
-    "GROUP",
-    "Candidate",
-    "Distribution",
-    "Published",
-    "Scan",
-    "locate",
-    "normalized",
-    "record_digest",
-    "scan",
-    "verify_record",
-]
+if TYPE_CHECKING:
+    from aimm_plugins._ownership import Owners
 
 GROUP = "aimm.plugins"
 _GROUP_BYTES = GROUP.encode()
-_LOG = logging.getLogger("aimm_plugins")
 _SUFFIXES = (".dist-info", ".egg-info")
 _DOTTED = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
-_VALUE = re.compile(rf"({_DOTTED})\s*(?::\s*({_DOTTED})\s*)?(?:\[.*\]\s*)?")
+_VALUE = rf"({_DOTTED})\s*(?::\s*({_DOTTED})\s*)?(?:\[.*\]\s*)?"
 _FIRST_READ = 8192
 """Bytes that nearly every `entry_points.txt` fits in; a longer one is read on."""
 _RELATIVE = os.open in os.supports_dir_fd and os.listdir in os.supports_fd
 """Files are opened relative to their folder where that can be: a twentieth of the time saved."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class Candidate(Value):
     """One entry point of the group, of one installed distribution.
 
     Attributes:
@@ -102,8 +87,7 @@ class Candidate:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Published:
+class Published(Value):
     """A key that metadata tells of, before any import.
 
     Attributes:
@@ -123,7 +107,6 @@ class Published:
     place: str
 
 
-@dataclass(slots=True)
 class _Source:
     """What one folder, zip or finder on the path holds, by normalized name.
 
@@ -134,10 +117,13 @@ class _Source:
         contents: Those `entry_points.txt` that speak of our group.
     """
 
-    folder: str | None = None
-    files: dict[str, str] = field(default_factory=dict)
-    foreign: dict[str, FromFinder] = field(default_factory=dict)
-    contents: dict[str, bytes] = field(default_factory=dict)
+    __slots__ = ("contents", "files", "folder", "foreign")
+
+    def __init__(self, folder: str | None = None, files: dict[str, str] | None = None) -> None:
+        self.folder = folder
+        self.files: dict[str, str] = {} if files is None else files
+        self.foreign: dict[str, FromFinder] = {}
+        self.contents: dict[str, bytes] = {}
 
     @property
     def keys(self) -> Collection[str]:
@@ -163,7 +149,6 @@ class _Source:
         self.contents.pop(key, None)
 
 
-@dataclass(slots=True)
 class Scan:
     """What one look at the path found.
 
@@ -173,15 +158,18 @@ class Scan:
         published: The keys that metadata tells of, sorted by distribution, action and key.
     """
 
-    candidates: tuple[Candidate, ...] = ()
-    findings: tuple[Finding, ...] = ()
-    published: tuple[Published, ...] = ()
-    _sources: tuple[_Source, ...] = ()
-    _hidden: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    _known: dict[str, Distribution] = field(default_factory=dict)
-    _found_owners: dict[str, Distribution | None] = field(default_factory=dict)
-    _asked_for_owners: Owners | None = None
-    _publishers: dict[str, tuple[list[Published], set[str]]] | None = None
+    def __init__(
+        self, sources: Sequence[_Source] = (), hidden: Mapping[str, tuple[str, ...]] | None = None
+    ) -> None:
+        self.candidates: tuple[Candidate, ...] = ()
+        self.findings: tuple[Finding, ...] = ()
+        self.published: tuple[Published, ...] = ()
+        self._sources = tuple(sources)
+        self._hidden = hidden or {}
+        self._known: dict[str, Distribution] = {}
+        self._found_owners: dict[str, Distribution | None] = {}
+        self._asked_for_owners: Owners | None = None
+        self._publishers: dict[str, tuple[list[Published], set[str]]] | None = None
 
     def distributions(self) -> tuple[Distribution, ...]:
         """All that is installed, the first of each name; their files are read when asked for."""
@@ -280,6 +268,8 @@ class Scan:
         return self._asked_for_owners
 
     def _make_owners(self) -> Owners:
+        from aimm_plugins._ownership import Owners
+
         folders = {each.folder: each.files for each in self._sources if each.folder is not None}
         named: dict[str, Distribution] = {}
         for candidate in self.candidates:
@@ -324,7 +314,7 @@ def scan(path: Sequence[str] | None = None) -> Scan:
     findings: list[Finding] = []
     sources = _sources(path, findings)
     hidden = _settle(sources, findings)
-    found = Scan(_sources=tuple(sources), _hidden=hidden)
+    found = Scan(sources, hidden)
     candidates: list[Candidate] = []
     published: list[Published] = []
     for source in sources:
@@ -340,8 +330,6 @@ def scan(path: Sequence[str] | None = None) -> Scan:
     )
     found.candidates, found.published = tuple(candidates), tuple(published)
     findings += _without_plugin(found)
-    for finding in findings:
-        _LOG.debug("%s", finding)
     found.findings = tuple(findings)
     return found
 
@@ -641,7 +629,7 @@ def _read_entry_points(
             continue
         name, separator, value = line.partition("=")
         name, value = name.rstrip(), value.lstrip()
-        match = _VALUE.fullmatch(value)
+        match = re.fullmatch(_VALUE, value)
         fault = None
         if not line.isascii() and not _is_utf8(line):
             fault = "is not UTF-8"

@@ -10,9 +10,7 @@ No lock is taken and nothing imported on the way: a process forked in the middle
 from __future__ import annotations
 
 import inspect
-import logging
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from types import CoroutineType
 from typing import Any, Generic, TypeVar, get_args
 
@@ -20,12 +18,11 @@ from aimm_plugins import _awaiting
 from aimm_plugins._actions import ACTIONS, Action
 from aimm_plugins._declarations import Declaration
 from aimm_plugins._hooks import PluginManager, Result, hookimpl
+from aimm_plugins._log import logger
 from aimm_plugins._providers import Provider
 from aimm_plugins._registry import Registry
 from aimm_plugins._report import type_name
 from aimm_plugins._state import StateCallback, ignore_state
-
-_LOG = logging.getLogger("aimm_plugins")
 
 _Call = Callable[[Any, Any, Any, Any], Any]
 
@@ -99,14 +96,17 @@ class Dispatcher:
             # Before the hook is called, since the plugin may bring wrappers of its own.
             self._provider(action, key)
         mine = self.plans.of(action)
-        plan: Plan
         if self._manager.bare(hook):
-            plan, kept = self._made(action, key)
-        else:
-            plan = HookPlan(self, self._manager, action, key)
-            # An executor may answer for keys of its own; those could be any number.
-            kept = self._registry.find(action, key) is not None
-        if kept:
+            direct, kept = self._made(action, key)
+            # A module comes with its wrappers before its functions and goes in the other order: if
+            # nothing wraps the action after the function was found either, nothing ever did.
+            if self._manager.bare(hook) and self.plans.of(action) is mine:
+                if kept:
+                    mine[key] = direct
+                return direct
+        plan = HookPlan(self, self._manager, action, key)
+        # An executor may answer for keys of its own; those could be any number.
+        if self._registry.find(action, key) is not None:
             mine[key] = plan
         return plan
 
@@ -591,7 +591,7 @@ def annotate(error: BaseException, provider: Provider) -> None:
     except KeyboardInterrupt:
         raise
     except BaseException:  # a stranger's exception may forbid it, and matters more than its note
-        _LOG.debug("no note could be added to %s", type_name(error))
+        logger().debug("no note could be added to %s", type_name(error))
 
 
 def _misfit(
@@ -667,6 +667,8 @@ def _refusal(
         return f"{said}: {given} and it takes {takes}"
     if any(each.kind is each.VAR_KEYWORD for each in signature.parameters.values()):
         return said
+    from difflib import get_close_matches
+
     free = [name for name in signature.parameters if name not in keywords]
     for name in kwargs:
         if name in signature.parameters:

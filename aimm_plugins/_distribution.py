@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +26,10 @@ _CHUNK = 65536
 
 def normalized(name: str) -> str:
     """A distribution's name as comparisons need it (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+    plain = name.replace("_", "-").replace(".", "-").lower()
+    while "--" in plain:
+        plain = plain.replace("--", "-")
+    return plain
 
 
 def read_file(path: str, limit: int = LIMIT) -> bytes | None:
@@ -61,17 +63,21 @@ def read_handle(handle: int, limit: int = LIMIT, content: bytes = b"") -> bytes:
     Raises:
         OSError: It cannot be read, is no regular file, or is longer than `limit`.
     """
-    kind = os.fstat(handle).st_mode
+    status = os.fstat(handle)
+    kind = status.st_mode
     if not stat.S_ISREG(kind):
         code = errno.EISDIR if stat.S_ISDIR(kind) else errno.EINVAL
         raise OSError(code, "not a regular file")
     parts = [content]
     size = len(content)
-    while more := os.read(handle, _CHUNK):
+    # One read of the right size does for a file that nobody is writing.
+    while more := os.read(handle, min(max(status.st_size - size, 0) + 1, _CHUNK)):
         parts.append(more)
         size += len(more)
         if size > limit:
             raise OSError(errno.EFBIG, f"longer than {limit} bytes")
+        if size == status.st_size:
+            break
     return b"".join(parts)
 
 
@@ -191,7 +197,11 @@ class _Unread(Distribution):
         direct = self._direct()
         if direct is not None:
             return _origin_of_url(direct)
-        return "index" if self.read("INSTALLER") is not None else "unknown"
+        return "index" if self.has("INSTALLER") else "unknown"
+
+    def has(self, file: str) -> bool:
+        """Whether a file is among its metadata."""
+        return self.read(file) is not None
 
     def _version_of_place(self) -> str | None:
         return None
@@ -246,6 +256,9 @@ class InFolder(_Unread):
     @property
     def folder(self) -> str:
         return self._folder
+
+    def has(self, file: str) -> bool:
+        return os.path.exists(f"{self.place}{os.sep}{file}")
 
     def read(self, file: str, limit: int = LIMIT) -> bytes | None:
         try:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from aimm_plugins._distribution import Distribution, normalized
+from aimm_plugins._values import Value
 from aimm_plugins.errors import ConfigError
 
 _LINE = re.compile(
@@ -20,8 +21,7 @@ _LINE = re.compile(
 _MAX_BYTES = 8 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LockEntry:
+class LockEntry(Value):
     """One distribution of a freeze file.
 
     Attributes:
@@ -37,8 +37,7 @@ class LockEntry:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class Lock:
+class Lock(Value):
     """A freeze file that was read.
 
     Attributes:
@@ -47,7 +46,7 @@ class Lock:
     """
 
     file: str
-    entries: Mapping[str, LockEntry] = field(default_factory=dict)
+    entries: Mapping[str, LockEntry] = MappingProxyType({})
 
 
 def read_lock(path: str) -> Lock:

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-import threading
+from _thread import RLock  # that of threading, which takes a millisecond to load
 from collections.abc import Callable
-from dataclasses import dataclass
-from difflib import get_close_matches
 from types import FunctionType, ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import pluggy
 
@@ -29,7 +27,6 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 """Marks an implementation of one of the hooks in a plugin module."""
 
 
-@dataclass(frozen=True, slots=True, init=False)
 class Result:
     """What a call returned, boxed: every value is legal, `None` too.
 
@@ -37,13 +34,31 @@ class Result:
         value: The returned value; for predict `(instance, prediction)`.
     """
 
+    __slots__ = ("value",)
+    __match_args__ = ("value",)
+
     value: Any
 
     def __init__(self, value: Any) -> None:
         _set_value(self, value)
 
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError("a Result does not change; return another one")
 
-# One is made for each hook call; what dataclasses generate for a frozen class takes twice as long.
+    def __reduce__(self) -> tuple[type[Result], tuple[Any]]:
+        return (Result, (self.value,))
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self.value == other.value) if isinstance(other, Result) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((Result, self.value))
+
+    def __repr__(self) -> str:
+        return f"Result(value={self.value!r})"
+
+
+# One is made for each hook call; `object.__setattr__` would take twice as long.
 _set_value = vars(Result)["value"].__set__
 
 
@@ -166,7 +181,7 @@ class PluginManager(pluggy.PluginManager):
         self._observers: list[Callable[[], None]] = []
         self._unregistered: list[Callable[[str], None]] = []
         self._registered: list[Callable[[object], None]] = []
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self.monitors: tuple[Monitor, ...] = ()
         self.router: object | None = None
         for name in HOOKS:
@@ -368,6 +383,8 @@ class PluginManager(pluggy.PluginManager):
 
 
 def _no_such_hook(name: str) -> str:
+    from difflib import get_close_matches
+
     near = get_close_matches(name, HOOKS, n=1)
     return "matches no hook" + (f"; did you mean {near[0]}?" if near else "")
 

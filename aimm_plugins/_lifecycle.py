@@ -7,24 +7,22 @@ up to the imports.
 from __future__ import annotations
 
 import importlib
-import logging
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from aimm_plugins._config import Config, operator_layers, read
 from aimm_plugins._declarations import modules_being_imported
 from aimm_plugins._discovery import Published, Scan, scan
 from aimm_plugins._distribution import Distribution
-from aimm_plugins._freeze import freeze_text, read_lock
-from aimm_plugins._loading import as_member, load
+from aimm_plugins._loading import load
 from aimm_plugins._location import locate
+from aimm_plugins._log import logger
 from aimm_plugins._plan import Plan, arrange
 from aimm_plugins._policy import Policy, policy
 from aimm_plugins._providers import Deferred, Preferences, named
-from aimm_plugins._record import record_digest, verify_record
 from aimm_plugins._registry import not_loaded
 from aimm_plugins._report import (
     Finding,
@@ -37,9 +35,12 @@ from aimm_plugins._report import (
 )
 from aimm_plugins._resolution import Resolution
 from aimm_plugins._runtime import Runtime
+from aimm_plugins._values import Value
 from aimm_plugins.errors import PluginLoadError
 
-_LOG = logging.getLogger("aimm_plugins")
+if TYPE_CHECKING:
+    from aimm_plugins._freeze import Lock
+
 
 Conf = Mapping[str, object] | str | os.PathLike[str] | None
 
@@ -59,7 +60,7 @@ def plan(runtime: Runtime, conf: Conf) -> Report:
     records = _foreseen(runtime, todo)
     if todo.probe_seconds is not None:
         records = [
-            replace(record, reason=record.reason or "its probe in a child process is pending")
+            record._replace(reason=record.reason or "its probe in a child process is pending")
             if record.state == "planned"
             else record
             for record in records
@@ -78,8 +79,7 @@ def refresh(runtime: Runtime) -> Report:
     before = dict(runtime.registry.snapshot.records)
     planned = {record.identity for record in todo.plan.records}
     removed = {
-        identity: replace(
-            record,
+        identity: record._replace(
             state="removed",
             provides=(),
             error=None,
@@ -103,6 +103,8 @@ def refresh(runtime: Runtime) -> Report:
 
 def freeze(runtime: Runtime, conf: Conf) -> tuple[str, tuple[Finding, ...]]:
     """The freeze file of what a conf would load, and what could not be frozen."""
+    from aimm_plugins._freeze import freeze_text
+
     todo = _prepare(runtime, [read(conf)])
     frozen: list[tuple[Distribution, str]] = []
     findings = []
@@ -113,7 +115,7 @@ def freeze(runtime: Runtime, conf: Conf) -> tuple[str, tuple[Finding, ...]]:
     }
     for name in sorted(names):
         distribution = todo.installed.find(name)
-        digest = None if distribution is None else record_digest(distribution)
+        digest = None if distribution is None else _digest(distribution)
         if distribution is None or distribution.version is None or digest is None:
             findings.append(
                 Finding(
@@ -128,8 +130,7 @@ def freeze(runtime: Runtime, conf: Conf) -> tuple[str, tuple[Finding, ...]]:
     return freeze_text(frozen), tuple(findings)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Todo:
+class _Todo(Value):
     """What is to be done, all decided: the plan and what it was made from."""
 
     plan: Plan
@@ -144,11 +145,7 @@ class _Todo:
 def _prepare(runtime: Runtime, configs: Sequence[Config]) -> _Todo:
     """Read, scan, judge and arrange; no plugin code runs, and nothing changes."""
     operator = operator_layers()
-    locks = {
-        path: read_lock(path)
-        for config in (*operator, *configs)
-        if config.locked is not None and (path := config.beside(config.locked))
-    }
+    locks = _read_locks((*operator, *configs))
     installed = scan()
     findings = dict.fromkeys(installed.findings)
     records: dict[Identity, PluginRecord] = {}
@@ -160,10 +157,8 @@ def _prepare(runtime: Runtime, configs: Sequence[Config]) -> _Todo:
             operator,
             locks,
             blocked=runtime.manager.is_blocked,
-            unverified=lambda distribution, module: verify_record(
-                distribution, module, locate(module)
-            ),
-            digest=record_digest,
+            unverified=_unverified,
+            digest=_digest,
         )
         policies.append(rules)
         part = arrange(config, rules, installed, locate, sys.modules.__contains__)
@@ -173,8 +168,7 @@ def _prepare(runtime: Runtime, configs: Sequence[Config]) -> _Todo:
                 records[record.identity] = record
         published.update(part.published)
         findings.update(dict.fromkeys(rules.unmatched(installed.has)))
-    everything = replace(
-        policies[0],
+    everything = policies[0]._replace(
         layers=(
             *policies[0].layers[: len(operator)],
             *(each.layers[-1] for each in policies),
@@ -191,6 +185,29 @@ def _prepare(runtime: Runtime, configs: Sequence[Config]) -> _Todo:
         ),
         strict=any(config.on_error == "strict" for config in configs),
     )
+
+
+def _read_locks(layers: Iterable[Config]) -> dict[str, Lock]:
+    locks = {}
+    for layer in layers:
+        if layer.locked is not None:
+            from aimm_plugins._freeze import read_lock
+
+            path = layer.beside(layer.locked)
+            locks[path] = read_lock(path)
+    return locks
+
+
+def _unverified(distribution: Distribution, module: str) -> str | None:
+    from aimm_plugins._record import verify_record
+
+    return verify_record(distribution, module, locate(module))
+
+
+def _digest(distribution: Distribution) -> str | None:
+    from aimm_plugins._record import record_digest
+
+    return record_digest(distribution)
 
 
 def _carry_out(
@@ -279,7 +296,7 @@ def _load_deferred(
     module = waiting.record.module
     if module in modules_being_imported():
         error = ImportError(f"{module} is called in the middle of its own import", name=module)
-        raise not_loaded(replace(waiting.record, state="failed", error=error))
+        raise not_loaded(waiting.record._replace(state="failed", error=error))
     with runtime.turn(module):
         standing = registry.snapshot.deferred
         if identity not in standing:  # another thread did it, or it was unloaded
@@ -317,7 +334,7 @@ def _foreseen(runtime: Runtime, todo: _Todo) -> list[PluginRecord]:
     """The plan's records with the conflicts and shadows that published keys foretell."""
     told = [
         Deferred(
-            replace(record, state="deferred", file=record.file or locate(record.module)),
+            record._replace(state="deferred", file=record.file or locate(record.module)),
             todo.plan.published[record.identity],
             lambda: None,
         )
@@ -333,9 +350,9 @@ def _foreseen(runtime: Runtime, todo: _Todo) -> list[PluginRecord]:
     for record in todo.plan.records:
         known = foreseen.get(record.identity)
         if known is None:
-            known = replace(record, file=record.file or locate(record.module))
+            known = record._replace(file=record.file or locate(record.module))
         elif known.state == "deferred":
-            known = replace(known, state=record.state, reason=record.reason)
+            known = known._replace(state=record.state, reason=record.reason)
         records.append(known)
     return records
 
@@ -395,7 +412,7 @@ def _commit(runtime: Runtime, resolution: Resolution, findings: Iterable[Finding
     try:
         runtime.set_modules(list(by_hand))
     except Exception as error:  # nobody asked for these; the call must not fail by them
-        _LOG.warning("hookimpls of a module imported by hand are not registered: %s", error)
+        logger().warning("hookimpls of a module imported by hand are not registered: %s", error)
     try:
         runtime.registry.publish(resolution, findings)
     except BaseException:
@@ -442,16 +459,17 @@ def _load_error(report: Report) -> PluginLoadError:
     records = tuple(
         record
         if record.state in ("denied", "missing")
-        else replace(record, state="failed", provides=())
+        else record._replace(state="failed", provides=())
         if record.error is not None
-        else replace(
-            record,
+        else record._replace(
             state="undone",
             provides=(),
             reason="another plugin failed, and on_error is strict",
         )
         for record in report.plugins
     )
+    from aimm_plugins._carriers import as_member
+
     undone = Report(records, report.findings)
     members = [
         as_member(record.error, record.provenance)
@@ -475,19 +493,22 @@ def _log(report: Report) -> None:
     """One line a plugin, in the report's words.
 
     Where logging itself fails, by a plugin's handler or a closed stream, there is nobody to tell,
-    and the report still has it all.
+    and the report still has it all. Where nothing is wrong and logging is not even loaded, nobody
+    can be listening.
     """
+    if "logging" not in sys.modules and not report.failures and not report.findings:
+        return
     try:
         for record in report.plugins:
             if record.error is not None:
                 line = f"plugin {record.state}: {_line(record).strip()}"
-                _LOG.error("%s", line, exc_info=record.error)
+                logger().error("%s", line, exc_info=record.error)
             elif record.state == "loaded":
-                _LOG.info("plugin loaded: %s", record.provenance)
+                logger().info("plugin loaded: %s", record.provenance)
             else:
-                _LOG.info("plugin %s: %s: %s", record.state, record.provenance, record.reason)
+                logger().info("plugin %s: %s: %s", record.state, record.provenance, record.reason)
         for finding in report.findings:
-            _LOG.warning("%s", finding)
+            logger().warning("%s", finding)
     except KeyboardInterrupt:
         raise
     except BaseException:

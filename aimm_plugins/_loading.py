@@ -9,33 +9,23 @@ threads go on.
 from __future__ import annotations
 
 import importlib
-import io
-import logging
-import pickle
 import sys
 from collections.abc import MutableMapping
-from dataclasses import dataclass, field, replace
 from itertools import islice
 from time import perf_counter
-from types import FunctionType
-from typing import Any
 
 from aimm_plugins._declarations import Book, importing
 from aimm_plugins._hooks import PluginManager
 from aimm_plugins._plan import Plan
-from aimm_plugins._provenance import Provenance
-from aimm_plugins._report import Finding, PluginRecord, described, type_name
+from aimm_plugins._report import Finding, PluginRecord
 from aimm_plugins._resolution import Loaded
 from aimm_plugins._side_effects import changes, observe
-from aimm_plugins.errors import DeclarationError, PluginImportError
-
-_LOG = logging.getLogger("aimm_plugins")
+from aimm_plugins.errors import DeclarationError
 
 Versions = MutableMapping[str, tuple[str | None, str | None]]
 """By plugin module: the distribution and version that were installed when it was imported."""
 
 
-@dataclass(slots=True)
 class Outcome:
     """What became of a plan's imports.
 
@@ -45,9 +35,12 @@ class Outcome:
         findings: What failed imports changed of the process.
     """
 
-    records: list[PluginRecord] = field(default_factory=list)
-    loaded: list[Loaded] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    __slots__ = ("findings", "loaded", "records")
+
+    def __init__(self) -> None:
+        self.records: list[PluginRecord] = []
+        self.loaded: list[Loaded] = []
+        self.findings: list[Finding] = []
 
 
 def load(
@@ -136,10 +129,11 @@ def _load(
         book.sweep()
         raise
     except BaseException as error:  # sys.exit(), CancelledError and the like end no host
+        from aimm_plugins._carriers import as_member
+
         book.sweep()
         outcome.records.append(
-            replace(
-                record if record.import_seconds else _timed(record, present, begin, count),
+            (record if record.import_seconds else _timed(record, present, begin, count))._replace(
                 state="failed",
                 provides=(),
                 reason=None,
@@ -158,8 +152,7 @@ def _load(
                 )
             )
         return
-    record = replace(
-        record,
+    record = record._replace(
         state="planned",
         reason=None if was_deferred else record.reason,
         file=file if type(file) is str else record.file,
@@ -183,7 +176,7 @@ def _timed(record: PluginRecord, present: bool, begin: float, count: int) -> Plu
     for name in reversed(list(islice(reversed(sys.modules.copy()), new))):
         top = name.partition(".")[0]
         imports[top] = imports.get(top, 0) + 1
-    return replace(record, import_seconds=seconds, imports=tuple(imports.items()))
+    return record._replace(import_seconds=seconds, imports=tuple(imports.items()))
 
 
 def _running_version(record: PluginRecord, present: bool, versions: Versions) -> PluginRecord:
@@ -193,8 +186,7 @@ def _running_version(record: PluginRecord, present: bool, versions: Versions) ->
     if then[0] != now[0] or then[1] == now[1]:
         versions[record.module] = now
         return record
-    return replace(
-        record,
+    return record._replace(
         version=then[1],
         reason=f"{record.distribution} {record.version} is installed by now, and {then[1]} was "
         "imported: a restart is needed",
@@ -220,50 +212,3 @@ def _target(module: object, record: PluginRecord, book: Book) -> object | None:
             "declares nothing; decorate it, or name the module alone"
         )
     return found
-
-
-def as_member(error: BaseException, provenance: Provenance) -> Exception:
-    """The exception itself, with a note that names the plugin; or a carrier of it.
-
-    An exception group takes no `SystemExit`, and a group that cannot be pickled is lost on its way
-    out of a worker.
-    """
-    text = f"while loading {provenance}"
-    if isinstance(error, Exception) and _survives_pickling(error):
-        try:
-            if text not in getattr(error, "__notes__", ()):
-                error.add_note(text)
-        except KeyboardInterrupt:
-            raise
-        except BaseException:  # a stranger's exception may forbid it, in any way
-            _LOG.debug("no note could be added to %s", type_name(error))
-        return error
-    carrier = PluginImportError(
-        f"{provenance} failed at import: {described(error)}",
-        name=provenance.module,
-        path=provenance.file,
-    )
-    carrier.__cause__ = error
-    carrier.add_note(text)
-    return carrier
-
-
-class _Pickler(pickle.Pickler):
-    """Imports nothing: pickling a class of a module that failed would run that module again."""
-
-    def reducer_override(self, obj: Any) -> Any:
-        if isinstance(obj, type | FunctionType) and obj.__module__ not in sys.modules:
-            raise pickle.PicklingError(f"{obj.__module__} is not imported")
-        return NotImplemented
-
-
-def _survives_pickling(error: Exception) -> bool:
-    try:
-        stream = io.BytesIO()
-        _Pickler(stream).dump(error)
-        again = pickle.loads(stream.getvalue())
-        return type(again) is type(error) and str(again) == str(error)
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # a stranger's __reduce__ and __str__ may raise anything
-        return False

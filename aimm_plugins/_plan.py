@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from aimm_plugins._config import Config
 from aimm_plugins._discovery import Candidate, Published, Scan
 from aimm_plugins._distribution import Distribution
 from aimm_plugins._policy import Policy
 from aimm_plugins._report import Identity, PluginRecord
+from aimm_plugins._values import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Value):
     """The steps of a call.
 
     Attributes:
@@ -23,7 +23,7 @@ class Plan:
     """
 
     records: tuple[PluginRecord, ...] = ()
-    published: Mapping[Identity, tuple[Published, ...]] = field(default_factory=dict)
+    published: Mapping[Identity, tuple[Published, ...]] = MappingProxyType({})
     demanded: frozenset[Identity] = frozenset()
 
 
@@ -65,7 +65,7 @@ def arrange(
             (_of_candidate(each), each.distribution, scan.keys_of(each)) for each in scan.candidates
         ]
 
-    suspects = policy.suspects(scan.distributions())
+    suspects = policy.suspects(scan.find, scan.distributions)
     records: list[PluginRecord] = []
     published: dict[Identity, tuple[Published, ...]] = {}
     for record, distribution, keys in steps:
@@ -94,14 +94,13 @@ def _judged(
     owners: tuple[Distribution, ...],
 ) -> PluginRecord:
     if distribution is not None:
-        record = replace(
-            record,
+        record = record._replace(
             distribution=distribution.name,
             version=distribution.version,
             origin=distribution.origin,
         )
     reason = policy.denial(record.module, distribution, owners)
-    return record if reason is None else replace(record, state="denied", reason=reason)
+    return record if reason is None else record._replace(state="denied", reason=reason)
 
 
 def _timed(
@@ -113,19 +112,17 @@ def _timed(
     """When the plugin is imported: at once, or by the first call that needs it."""
     if record.state == "denied":
         return record
-    record = replace(record, provides=tuple(sorted((each.action, each.key) for each in keys)))
+    record = record._replace(provides=tuple(sorted((each.action, each.key) for each in keys)))
     if config.load != "lazy":
         return record
     if not keys:
-        return replace(
-            record,
+        return record._replace(
             reason=f"load: lazy ({config.where('load')}), but it publishes no keys, and so is "
             "imported at once",
         )
     if imported(record.module):
         return record
-    return replace(
-        record,
+    return record._replace(
         state="deferred",
         reason=f"load: lazy ({config.where('load')}): imported by the first call that needs it",
     )

@@ -9,19 +9,22 @@ file, `sys` or plugin code.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from aimm_plugins._config import Config
 from aimm_plugins._distribution import Distribution, normalized
-from aimm_plugins._freeze import Lock
 from aimm_plugins._report import Finding, PluginRecord
+from aimm_plugins._values import Value
 from aimm_plugins.errors import PluginImportError
+
+if TYPE_CHECKING:
+    from aimm_plugins._freeze import Lock
 
 _NAME_END = "<>=!~;[ (@\t"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class Rule(Value):
     """One requirement of a layer, `name` or `name>=1,<2`, and where it stands.
 
     Attributes:
@@ -74,8 +77,7 @@ class Rule:
         return f"{self.text!r} ({self.place})"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layer:
+class Layer(Value):
     """The rules of one conf, policy file or environment variable.
 
     Attributes:
@@ -93,16 +95,15 @@ class Layer:
     allow: tuple[Rule, ...] | None = None
     allow_place: str = ""
     deny: tuple[Rule, ...] = ()
-    deny_origins: Mapping[str, str] = field(default_factory=dict)
+    deny_origins: Mapping[str, str] = MappingProxyType({})
     required: tuple[Rule, ...] = ()
-    prefer: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    prefer: Mapping[str, tuple[str, str]] = MappingProxyType({})
     locked: tuple[Lock, str] | None = None
     verify_place: str | None = None
     disabled_place: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(Value):
     """All rules of one call.
 
     Attributes:
@@ -117,17 +118,23 @@ class Policy:
     unverified: Callable[[Distribution, str], str | None]
     digest: Callable[[Distribution], str | None]
 
-    def suspects(self, distributions: Iterable[Distribution]) -> list[Distribution]:
-        """The distributions that some rule denies, so that whoever else runs them matters."""
-        names = {rule.name for layer in self.layers for rule in layer.deny}
+    def suspects(
+        self,
+        find: Callable[[str], Distribution | None],
+        distributions: Callable[[], Iterable[Distribution]],
+    ) -> list[Distribution]:
+        """The distributions that some rule denies, so that whoever else runs them matters.
+
+        Args:
+            find: Finds an installed distribution by name.
+            distributions: Gives all; asked only where an origin is denied.
+        """
+        names = dict.fromkeys(rule.name for layer in self.layers for rule in layer.deny)
+        found = [each for name in names if (each := find(name)) is not None]
         origins = {origin for layer in self.layers for origin in layer.deny_origins}
-        if not names and not origins:
-            return []
-        return [
-            each
-            for each in distributions
-            if each.key in names or (origins and each.origin in origins)
-        ]
+        if origins:
+            found += [each for each in distributions() if each.origin in origins]
+        return found
 
     @property
     def disabled_place(self) -> str | None:

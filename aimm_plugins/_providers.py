@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from aimm_plugins._actions import Action
+from aimm_plugins._actions import ACTIONS, Action
 from aimm_plugins._declarations import Declaration
 from aimm_plugins._provenance import Provenance
 from aimm_plugins._report import Finding, Identity, PluginRecord
+from aimm_plugins._values import Value
 from aimm_plugins.errors import PluginConflictError
 
 if TYPE_CHECKING:  # reading metadata is not part of `import aimm_plugins`
@@ -18,8 +18,7 @@ if TYPE_CHECKING:  # reading metadata is not part of `import aimm_plugins`
 Slot = tuple[Action, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Provider:
+class Provider(Value):
     """The plugin that answers one action and key.
 
     Attributes:
@@ -40,6 +39,12 @@ class Provider:
     declaration: Declaration | None = None
     published: Published | None = None
     load: Callable[[], None] | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
 
     @property
     def deferred(self) -> bool:
@@ -89,8 +94,7 @@ class Provider:
         return f"{self.action}:{self.key}  {self.provenance}"
 
 
-@dataclass(frozen=True, slots=True)
-class Deferred:
+class Deferred(Value):
     """A plugin that is imported by the first call of one of its keys.
 
     Attributes:
@@ -104,7 +108,6 @@ class Deferred:
     load: Callable[[], None]
 
 
-@dataclass(frozen=True, slots=True)
 class Snapshot:
     """What is registered.
 
@@ -121,15 +124,34 @@ class Snapshot:
         broken: Keys that a deferred plugin promised before it failed to load.
     """
 
-    providers: dict[Action, dict[str, Provider]] = field(
-        default_factory=lambda: {action: {} for action in get_args(Action)}
+    __slots__ = (
+        "broken",
+        "contested",
+        "deferred",
+        "findings",
+        "providers",
+        "records",
+        "shadowed",
     )
-    records: dict[Identity, PluginRecord] = field(default_factory=dict)
-    findings: dict[tuple[str, str, str | None], Finding] = field(default_factory=dict)
-    shadowed: dict[tuple[str, Slot], str] = field(default_factory=dict)
-    contested: dict[tuple[str, Slot], PluginConflictError] = field(default_factory=dict)
-    deferred: dict[Identity, Deferred] = field(default_factory=dict)
-    broken: dict[Slot, PluginRecord] = field(default_factory=dict)
+
+    def __init__(
+        self,
+        *,
+        providers: dict[Action, dict[str, Provider]] | None = None,
+        records: dict[Identity, PluginRecord] | None = None,
+        findings: dict[tuple[str, str, str | None], Finding] | None = None,
+        shadowed: dict[tuple[str, Slot], str] | None = None,
+        contested: dict[tuple[str, Slot], PluginConflictError] | None = None,
+        deferred: dict[Identity, Deferred] | None = None,
+        broken: dict[Slot, PluginRecord] | None = None,
+    ) -> None:
+        self.providers = {action: {} for action in ACTIONS} if providers is None else providers
+        self.records = {} if records is None else records
+        self.findings = {} if findings is None else findings
+        self.shadowed = {} if shadowed is None else shadowed
+        self.contested = {} if contested is None else contested
+        self.deferred = {} if deferred is None else deferred
+        self.broken = {} if broken is None else broken
 
 
 Preferences = Sequence[Mapping[str, tuple[str, str]]]
@@ -176,8 +198,7 @@ def provider_of(declaration: Declaration, plugin: str, record: PluginRecord | No
         action=declaration.action,
         key=declaration.key,
         plugin=plugin,
-        provenance=replace(
-            who,
+        provenance=who._replace(
             file=declaration.file,
             line=declaration.line,
             file_module=declaration.module,

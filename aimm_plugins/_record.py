@@ -16,10 +16,10 @@ import posixpath
 import re
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from importlib.machinery import all_suffixes
 
 from aimm_plugins._distribution import OPEN_FLAGS, Distribution
+from aimm_plugins._values import Value
 
 _LIMIT = 128 * 1024 * 1024
 """Bytes of the longest RECORD that is read; the largest wheels have some 50,000 files."""
@@ -35,8 +35,7 @@ _OF_THE_INSTALLATION = frozenset(
 _TOP_LEVEL = rb'(?m)^"?([^/\\,"\r\n]+)'
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(Value):
     path: str
     hash: str
 

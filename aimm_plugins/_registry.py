@@ -7,15 +7,13 @@ they found.
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Callable, Iterable, Sequence, Set
-from dataclasses import replace
-from difflib import get_close_matches
 from typing import get_args
 
 from aimm_plugins._actions import Action
 from aimm_plugins._declarations import Book, Declaration
+from aimm_plugins._log import logger
 from aimm_plugins._providers import (
     Deferred,
     Owners,
@@ -35,8 +33,6 @@ from aimm_plugins.errors import (
     PluginLoadError,
     UnknownPluginError,
 )
-
-_LOG = logging.getLogger("aimm_plugins")
 
 
 class Registry:
@@ -93,6 +89,8 @@ class Registry:
         if not isinstance(key, str):
             return UnknownPluginError(f"a key is a str, and was given {key!r}", action=action)
         known = list(snapshot.providers[action])
+        from difflib import get_close_matches
+
         nearest = get_close_matches(key, known, n=3, cutoff=0.6)
         lines = [f"no plugin provides {action}:{key}"]
         if nearest:
@@ -125,7 +123,7 @@ class Registry:
                     why = record.reason or (described(record.error) if record.error else "")
                     shadow = self.snapshot.shadowed.get((record.module, (action, key)))
                     state = "shadowed" if shadow else record.state
-                    who = replace(record.provenance, file=each.file, line=each.line)
+                    who = record.provenance._replace(file=each.file, line=each.line)
                     lines.append(f"{state}: {who}: {shadow or why}".rstrip(": "))
         failed = [record for record in records if record.state == "failed"]
         lines += [
@@ -155,7 +153,7 @@ class Registry:
                 record.state == "denied"
                 or (record.state == "failed" and each.module not in sys.modules)
             ):
-                _LOG.warning(
+                logger().warning(
                     "%s:%s is not registered: %s is %s",
                     each.action,
                     each.key,
@@ -172,7 +170,9 @@ class Registry:
             ):
                 raise conflict(each.action, each.key, [standing, provider], keeps=standing)
             updates.append(provider)
-        replaced = self._withdraw(gone)
+        # What is replaced is not taken away first: a call in between would find nobody.
+        slots = {(provider.action, provider.key) for provider in updates}
+        replaced = self._withdraw(each for each in gone if (each.action, each.key) not in slots)
         for provider in updates:
             keys = snapshot.providers[provider.action]
             replaced = replaced or provider.key in keys

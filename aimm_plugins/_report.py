@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from aimm_plugins._actions import Action
 from aimm_plugins._provenance import Provenance
+from aimm_plugins._values import Value
 
 Identity = tuple[str, str, str, str | None, str | None]
 """What makes two records one plugin's: source, name, module, attribute, distribution."""
@@ -27,8 +27,7 @@ State = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(Value):
     """Something an operator should know that is no plugin's failure.
 
     Attributes:
@@ -61,8 +60,7 @@ class Finding:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PluginRecord:
+class PluginRecord(Value):
     """What became of one plugin.
 
     Attributes:
@@ -95,10 +93,10 @@ class PluginRecord:
     origin: Origin | None = None
     state: State = "planned"
     provides: tuple[tuple[Action, str], ...] = ()
-    error: BaseException | None = field(default=None, compare=False)
+    error: BaseException | None = None
     reason: str | None = None
-    import_seconds: float | None = field(default=None, compare=False)
-    imports: tuple[tuple[str, int], ...] = field(default=(), compare=False)
+    import_seconds: float | None = None
+    imports: tuple[tuple[str, int], ...] = ()
     entry_point: str | None = None
     config_place: str | None = None
     file: str | None = None
@@ -144,8 +142,7 @@ class PluginRecord:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Value):
     """The account of one call, or of what is registered now.
 
     Attributes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from aimm_plugins._actions import Action
@@ -21,14 +20,14 @@ from aimm_plugins._providers import (
     same_provider,
 )
 from aimm_plugins._report import Finding, Identity, PluginRecord, State
+from aimm_plugins._values import Value
 from aimm_plugins.errors import DeclarationError, PluginConflictError
 
 if TYPE_CHECKING:  # reading metadata is not part of `import aimm_plugins`
     from aimm_plugins._discovery import Published
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(Value):
     """A plugin whose module is imported, with the object that its entry point names.
 
     Attributes:
@@ -44,7 +43,6 @@ class Loaded:
     lazily: bool = False
 
 
-@dataclass(slots=True)
 class Resolution:
     """What a commit would do.
 
@@ -56,11 +54,22 @@ class Resolution:
         findings: Published keys that differ from the declared ones.
     """
 
-    records: list[PluginRecord]
-    snapshot: Snapshot
-    modules: list[str]
-    dropped: list[str] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    __slots__ = ("dropped", "findings", "modules", "records", "snapshot")
+
+    def __init__(
+        self,
+        *,
+        records: list[PluginRecord],
+        snapshot: Snapshot,
+        modules: list[str],
+        dropped: list[str],
+        findings: list[Finding],
+    ) -> None:
+        self.records = records
+        self.snapshot = snapshot
+        self.modules = modules
+        self.dropped = dropped
+        self.findings = findings
 
     def add_missing(self, missing: Iterable[PluginRecord]) -> None:
         """Account for what is required and not there."""
@@ -322,8 +331,7 @@ class _Resolver:
         if provides == record.provides:
             return record
         lost = [why for (plugin, _), why in self.shadowed.items() if plugin == record.module]
-        return replace(
-            record,
+        return record._replace(
             provides=provides,
             state=record.state if provides or not lost else "shadowed",
             reason="; ".join([*([record.reason] if record.reason else ()), *lost]) or None,
@@ -451,8 +459,7 @@ def _account(
 ) -> PluginRecord:
     """What became of one plugin, given all that its module provides, lost and broke."""
     if record.state == "denied" and before is not None and before.state == "loaded":
-        return replace(
-            before,
+        return before._replace(
             reason=f"loaded by an earlier initialize, and now {record.reason}; to be rid of it, "
             "unload_all() and initialize again",
         )
@@ -473,15 +480,15 @@ def _account(
     )
     error = _joined(errors)
     if record.import_seconds is None and before is not None:
-        record = replace(record, import_seconds=before.import_seconds, imports=before.imports)
+        record = record._replace(import_seconds=before.import_seconds, imports=before.imports)
     if error is not None and not provides:
-        return replace(record, state="failed", provides=(), error=error)
+        return record._replace(state="failed", provides=(), error=error)
     state: State = "deferred" if record.state == "deferred" else "loaded"
     if lost and not provides:
         state = "shadowed"
     reasons = [*([record.reason] if record.reason and state != "shadowed" else ()), *lost]
-    return replace(
-        record, state=state, provides=provides, error=error, reason="; ".join(reasons) or None
+    return record._replace(
+        state=state, provides=provides, error=error, reason="; ".join(reasons) or None
     )
 
 

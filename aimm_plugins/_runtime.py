@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
+from _thread import RLock  # that of threading, which takes a millisecond to load
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -35,7 +35,7 @@ class Runtime:
         self.confs: list[Config] = []
         self.versions: dict[str, tuple[str | None, str | None]] = {}
         self.attempted = False
-        self._turns: dict[str, threading.RLock] = {}
+        self._turns: dict[str, RLock] = {}
         self.book = book
         self.lock = book.lock
         self.registry = Registry(book)
@@ -56,7 +56,7 @@ class Runtime:
         if modules_being_imported():
             yield
             return
-        with self._turns.setdefault(module, threading.RLock()):
+        with self._turns.setdefault(module, RLock()):
             yield
 
     def after_fork(self) -> None:

@@ -5,47 +5,56 @@ Only told of, never undone: another thread may have made the same change meanwhi
 
 from __future__ import annotations
 
-import logging
 import os
-import signal
 import sys
-import threading
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from aimm_plugins._report import type_name
+from aimm_plugins._values import Value
 
-_SIGNALS = tuple(sorted(signal.valid_signals()))
+try:
+    # The C half of signal, which itself wraps each answer in an enum: 150 us a plugin.
+    import _signal  # type: ignore[import-not-found]  # CPython's and PyPy's own  # pyright: ignore[reportMissingImports]
+except ImportError:
+    import signal as _signal
+
+_WARNING = 30
+"""The root logger's level before anybody has set it."""
+
+_SIGNALS = tuple(sorted(_signal.valid_signals()))
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Value):
     """The process at one moment, as far as imports are apt to change it."""
 
-    environ: dict[str, str]
+    environ: dict[Any, Any]
     path: tuple[object, ...]
     folder: str | None
     filters: tuple[object, ...]
     handlers: tuple[Any, ...]
     log_handlers: tuple[object, ...]
     log_level: int
-    threads: frozenset[threading.Thread]
+    threads: frozenset[Any]
 
 
 def observe() -> Surroundings:
     """The process now. Takes some ten microseconds."""
-    root = logging.getLogger()
+    # What is not loaded has nothing that could change; loading it here takes longer than all else.
+    logging, threading = sys.modules.get("logging"), sys.modules.get("threading")
+    root = None if logging is None else logging.getLogger()
     return Surroundings(
-        environ=dict(os.environ),
+        environ=_environ(),
         path=_items(sys.path),
         folder=_folder(),
         filters=_items(warnings.filters),
-        handlers=tuple(map(signal.getsignal, _SIGNALS)),
-        log_handlers=_items(root.handlers),
-        log_level=root.level,
-        threads=frozenset(threading.enumerate()),
+        handlers=tuple(map(_signal.getsignal, _SIGNALS)),
+        log_handlers=() if root is None else _items(root.handlers),
+        log_level=_WARNING if root is None else root.level,
+        threads=frozenset()
+        if threading is None
+        else frozenset(threading.enumerate()) - {threading.main_thread()},
     )
 
 
@@ -62,12 +71,13 @@ def changes(before: Surroundings) -> list[str]:
 def _changes(before: Surroundings, now: Surroundings) -> list[str]:
     found = []
     for name in sorted(before.environ.keys() | now.environ.keys()):
+        shown = os.fsdecode(name)
         if name not in before.environ:
-            found.append(f"os.environ: set {name}")
+            found.append(f"os.environ: set {shown}")
         elif name not in now.environ:
-            found.append(f"os.environ: removed {name}")
+            found.append(f"os.environ: removed {shown}")
         elif before.environ[name] != now.environ[name]:
-            found.append(f"os.environ: changed {name}")
+            found.append(f"os.environ: changed {shown}")
     if before.path != now.path:
         added = [each for each in now.path if each not in before.path]
         gone = [each for each in before.path if each not in now.path]
@@ -94,6 +104,11 @@ def _changes(before: Surroundings, now: Surroundings) -> list[str]:
     return found
 
 
+def _environ() -> dict[Any, Any]:
+    # As the mapping keeps it where it can be had: decoding all of it takes longer than the rest.
+    return dict(getattr(os.environ, "_data", os.environ))
+
+
 def _items(value: Iterable[object] | object) -> tuple[object, ...]:
     """As a tuple, whatever an earlier plugin has put in place of a list."""
     return tuple(value) if isinstance(value, Iterable) else (value,)
@@ -107,6 +122,8 @@ def _folder() -> str | None:
 
 
 def _signal_name(number: int) -> str:
+    import signal
+
     try:
         return signal.Signals(number).name
     except ValueError:

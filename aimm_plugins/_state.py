@@ -7,18 +7,15 @@ plugin and their callback by `reporting`; without it the plugin is given the cal
 
 from __future__ import annotations
 
-import contextvars
-import logging
-import math
-import threading
 import time
+from _thread import allocate_lock  # that of threading, which takes a millisecond to load
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sized
 from contextlib import contextmanager
+from math import inf, isfinite
 from typing import Any, Literal, Protocol, TypedDict, TypeVar
 
+from aimm_plugins._log import logger
 from aimm_plugins.errors import Cancelled
-
-_LOG = logging.getLogger("aimm_plugins")
 
 T = TypeVar("T")
 
@@ -119,14 +116,14 @@ def _count(name: str, value: Any) -> int | float:
     number = _pythonic(value)
     if isinstance(number, bool) or not isinstance(number, int | float):
         raise TypeError(f"{name} of a state event is a number, and was given {value!r}")
-    if not (number >= 0 and math.isfinite(number)):
+    if not (number >= 0 and isfinite(number)):
         raise ValueError(f"{name} of a state event is 0 or more, and was given {value!r}")
     return number
 
 
 def _metric(name: str, value: Any) -> int | float | str | bool | None:
     plain = _pythonic(value)
-    if isinstance(plain, float) and not math.isfinite(plain):
+    if isinstance(plain, float) and not isfinite(plain):
         return None
     if plain is None or isinstance(plain, int | float | str):
         return plain
@@ -305,7 +302,7 @@ def reporting(
     if on_error not in ("raise", "log"):
         raise ValueError(f"on_error is 'raise' or 'log', and was given {on_error!r}")
     for name, value in (("max_per_second", max_per_second), ("stall_after", stall_after)):
-        if value is not None and not (value > 0 and math.isfinite(value)):
+        if value is not None and not (value > 0 and isfinite(value)):
             raise ValueError(f"{name} is more than 0 and finite, and was given {value!r}")
     if state_cb is not None and not callable(state_cb):
         raise TypeError(f"state_cb is a callable or None, and was given {state_cb!r}")
@@ -352,8 +349,8 @@ class _Reporter:
         # Closures: most events of a busy plugin end here, and attributes cost twice as much.
         interval = 0.0 if max_per_second is None else 1 / max_per_second
         cancelled = None if cancel is None else cancel.is_set
-        monotonic, lock = time.monotonic, threading.Lock()
-        free_at = -math.inf
+        monotonic, lock = time.monotonic, allocate_lock()
+        free_at = -inf
         held: Any = _NOTHING
 
         def callback(state: dict[str, Any]) -> None:
@@ -408,7 +405,7 @@ class _Reporter:
     def _log(self, error: BaseException) -> None:
         if not self._logged:
             self._logged = True
-            _LOG.error("state callback %r failed", self._state_cb, exc_info=error)
+            logger().error("state callback %r failed", self._state_cb, exc_info=error)
 
     def finish(self, *, failed: bool) -> None:
         """Deliver what is held back, as far as that cannot hide why the block was left."""
@@ -434,8 +431,11 @@ class _Watchdog:
     def __init__(self, reporter: _Reporter, stall_after: float) -> None:
         self._reporter = reporter
         self._stall_after = stall_after
+        import threading
+        from contextvars import copy_context
+
         self._stopped = threading.Event()
-        context = contextvars.copy_context()
+        context = copy_context()
         self._thread = threading.Thread(
             target=context.run, args=(self._watch,), name="aimm_plugins-watchdog", daemon=True
         )
@@ -449,7 +449,7 @@ class _Watchdog:
         self._thread.join(timeout=1.0)
 
     def _watch(self) -> None:
-        warned_of = -math.inf
+        warned_of = -inf
         wait = self._stall_after
         while not self._stopped.wait(wait):
             since = self._reporter.latest_time

@@ -132,7 +132,7 @@ def test_schema_is_sound_and_describes_every_key(name):
 
 
 def test_unknown_schema_is_a_lookup_error():
-    with pytest.raises(LookupError, match="there are job, plugins, policy, report"):
+    with pytest.raises(LookupError, match=r"there are .*job, .*plugins, policy, .*report"):
         schema_text("nobody")
 
 

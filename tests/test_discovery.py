@@ -13,7 +13,8 @@ from types import ModuleType
 
 import pytest
 
-from aimm_plugins._discovery import locate, scan
+from aimm_plugins._discovery import scan
+from aimm_plugins._location import locate
 from tests.support.metadata import write_dist_info
 
 

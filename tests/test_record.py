@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from aimm_plugins._discovery import record_digest, scan, verify_record
+from aimm_plugins._discovery import scan
+from aimm_plugins._record import record_digest, verify_record
 from tests.support.metadata import write_dist_info, write_record
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from aimm_plugins import StateCallback, reporting
-from aimm_plugins.reporters import rich_reporter, summary
+
+if TYPE_CHECKING:
+    from aimm_plugins._report import Finding
 
 format_option = click.option(
     "--format",
@@ -29,6 +31,52 @@ conf_option = click.option(
     metavar="FILE",
     help="A plugins conf; else AIMM_PLUGINS_CONF, else none.",
 )
+
+
+load_option = click.option(
+    "--load",
+    is_flag=True,
+    help="Import the plugins, and show what they turn out to be.",
+)
+
+
+def print_findings(findings: Iterable[Finding]) -> None:
+    """Findings on stderr, beside an answer about something else."""
+    for finding in findings:
+        click.echo(f"finding  {finding}", err=True)
+
+
+def print_pairs(pairs: Sequence[tuple[str, str | None]]) -> None:
+    """Labels and their text on stdout, indented; on a terminal in its width. `None` is left out."""
+    told = [(label, text) for label, text in pairs if text is not None]
+    indent = max(len(label) for label, _ in told) + 4
+    width = None
+    if sys.stdout.isatty():
+        import shutil
+
+        width = max(shutil.get_terminal_size().columns - indent, 20)
+    from textwrap import wrap
+
+    for label, text in told:
+        lines = []
+        for line in text.splitlines() or [""]:
+            line = _printable(line)
+            lines += [line] if width is None else wrap(line, width) or [""]
+        click.echo(f"  {label}".ljust(indent) + lines[0])
+        for line in lines[1:]:
+            click.echo(f"{' ' * indent}{line}".rstrip())
+
+
+def _printable(text: str) -> str:
+    """The text on one line, without what a terminal would obey."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in text)
+
+
+def write_file(path: str, text: str) -> None:
+    """Write a file whole or not at all."""
+    from aimm_plugins._jobs import write_atomically
+
+    write_atomically(path, text.encode("utf-8", "backslashreplace"))
 
 
 def print_json(data: Any) -> None:
@@ -68,6 +116,7 @@ def stdout_kept() -> Generator[None]:
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table on stdout: by rich on a terminal, plain elsewhere; no cell is ever cut."""
+    rows = [tuple(map(_printable, row)) for row in rows]
     if sys.stdout.isatty():
         try:
             from rich.console import Console
@@ -111,6 +160,8 @@ def progress() -> Generator[Callable[[str], StateCallback]]:
                 TextColumn("{task.description}"),
                 console=Console(stderr=True),
             ) as bars:
+                from aimm_plugins.reporters import rich_reporter
+
                 yield lambda step: rich_reporter(bars, step)
             return
     with ExitStack() as current:
@@ -125,6 +176,8 @@ def progress() -> Generator[Callable[[str], StateCallback]]:
 
 
 def _print_line(step: str, state: dict[str, Any]) -> None:
+    from aimm_plugins.reporters import summary
+
     event = summary(state)
     words = " ".join(filter(None, (event.count, event.phase, event.text)))
     with suppress(OSError, ValueError):  # nobody reads it any more

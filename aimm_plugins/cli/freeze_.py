@@ -21,10 +21,7 @@ def command(form: str, conf: str | None) -> int:
     if form == "json":
         print_json(
             {
-                "frozen": [
-                    {"name": name, "version": version, "record": digest}
-                    for name, version, digest in map(_split, text.splitlines())
-                ],
+                "frozen": frozen_entries(text),
                 "findings": [finding.to_dict() for finding in findings],
             }
         )
@@ -35,7 +32,11 @@ def command(form: str, conf: str | None) -> int:
     return 1 if findings else 0
 
 
-def _split(line: str) -> tuple[str, str, str]:
-    name, _, rest = line.partition("==")
-    version, _, digest = rest.partition("  # record ")
-    return name, version, digest
+def frozen_entries(text: str) -> list[dict[str, str]]:
+    """The lines of a freeze file, as in `schemas/freeze.yaml`."""
+    entries = []
+    for line in text.splitlines():
+        name, _, rest = line.partition("==")
+        version, _, digest = rest.partition("  # record ")
+        entries.append({"name": name, "version": version, "record": digest})
+    return entries

@@ -7,11 +7,12 @@ from difflib import get_close_matches
 import click
 
 from aimm_plugins._config import schema, schema_names, schema_text
+from aimm_plugins.cli._completion import complete_schemas
 from aimm_plugins.cli._output import format_option, print_json
 
 
 @click.command("schema")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete_schemas)
 @format_option
 def command(name: str | None, form: str) -> None:
     """Show a schema (JSON Schema 2020-12), or list their names."""

@@ -1,0 +1,64 @@
+"""Making a plugin's own exception a member of `PluginLoadError`, or carrying it there.
+
+Loaded when the first plugin fails: a sound start needs no pickle.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import sys
+from types import FunctionType
+from typing import Any
+
+from aimm_plugins._log import logger
+from aimm_plugins._provenance import Provenance
+from aimm_plugins._report import described, type_name
+from aimm_plugins.errors import PluginImportError
+
+
+def as_member(error: BaseException, provenance: Provenance) -> Exception:
+    """The exception itself, with a note that names the plugin; or a carrier of it.
+
+    An exception group takes no `SystemExit`, and a group that cannot be pickled is lost on its way
+    out of a worker.
+    """
+    text = f"while loading {provenance}"
+    if isinstance(error, Exception) and _survives_pickling(error):
+        try:
+            if text not in getattr(error, "__notes__", ()):
+                error.add_note(text)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # a stranger's exception may forbid it, in any way
+            logger().debug("no note could be added to %s", type_name(error))
+        return error
+    carrier = PluginImportError(
+        f"{provenance} failed at import: {described(error)}",
+        name=provenance.module,
+        path=provenance.file,
+    )
+    carrier.__cause__ = error
+    carrier.add_note(text)
+    return carrier
+
+
+class _Pickler(pickle.Pickler):
+    """Imports nothing: pickling a class of a module that failed would run that module again."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, type | FunctionType) and obj.__module__ not in sys.modules:
+            raise pickle.PicklingError(f"{obj.__module__} is not imported")
+        return NotImplemented
+
+
+def _survives_pickling(error: Exception) -> bool:
+    try:
+        stream = io.BytesIO()
+        _Pickler(stream).dump(error)
+        again = pickle.loads(stream.getvalue())
+        return type(again) is type(error) and str(again) == str(error)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # a stranger's __reduce__ and __str__ may raise anything
+        return False

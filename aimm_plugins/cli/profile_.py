@@ -1,0 +1,87 @@
+"""`aimm-plugins profile`."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from aimm_plugins._profile import Cost, profile, trace
+from aimm_plugins._report import PluginRecord
+from aimm_plugins._survey import survey
+from aimm_plugins.cli._output import (
+    conf_option,
+    format_option,
+    print_findings,
+    print_json,
+    print_table,
+    stdout_kept,
+    write_file,
+)
+
+
+@click.command("profile")
+@click.option(
+    "--runs",
+    type=click.IntRange(1, 1000),
+    default=3,
+    show_default=True,
+    help="Imports of each plugin; the median counts.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="What one import may take.",
+)
+@click.option(
+    "--trace",
+    "trace_file",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Write the nested imports in Chrome's trace format, for Perfetto.",
+)
+@format_option
+@conf_option
+def command(runs: int, timeout: float, trace_file: str | None, form: str, conf: str | None) -> int:
+    """Import each plugin in fresh child processes and show what that costs.
+
+    Seconds are the median; modules and peak memory are what the import adds to a process that has
+    imported aimm_plugins. `costliest` is the dependency whose own modules take most. Denied plugins
+    are left out. The exit status is 1 if a plugin cannot be imported.
+    """
+    with stdout_kept():
+        seen = survey(conf)
+        costs = profile(
+            (plugin.record for plugin in seen.plugins), runs=runs, timeout=timeout, tell=_tell
+        )
+    if trace_file is not None:
+        write_file(trace_file, json.dumps(trace(costs)))
+    if form == "json":
+        print_json({"plugins": [cost.to_dict() for cost in costs]})
+    else:
+        print_table(
+            ["name", "distribution", "seconds", "modules", "memory", "costliest", "error"],
+            [_row(cost) for cost in sorted(costs, key=lambda cost: -(cost.seconds or 0))],
+        )
+        print_findings(seen.findings)
+    return 1 if any(cost.error for cost in costs) else 0
+
+
+def _tell(record: PluginRecord) -> None:
+    click.echo(f"importing {record.module}", err=True)
+
+
+def _row(cost: Cost) -> tuple[str, ...]:
+    costliest = cost.costliest
+    return (
+        cost.record.name,
+        cost.record.distribution or "-",
+        "-" if cost.seconds is None else f"{cost.seconds:.4f}",
+        "-" if cost.seconds is None else str(cost.modules),
+        "-" if cost.memory_bytes is None else f"{cost.memory_bytes / 2**20:.1f} MiB",
+        "-" if costliest is None else f"{costliest.name} {costliest.seconds:.4f}",
+        cost.error or "-",
+    )

@@ -1,0 +1,173 @@
+"""The page in a real browser: it filters, sorts, and keeps to its policy; axe finds no fault.
+
+Not among the tests that run by default: `tox -e browser` needs chromium and chromedriver, and the
+file `axe.min.js` of npm's axe-core, by `AXE_CORE`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from aimm_plugins._page import Bar, page
+from aimm_plugins._report import Finding
+from aimm_plugins._survey import survey
+from tests.support.metadata import write_dist_info
+
+webdriver = pytest.importorskip("selenium.webdriver")
+
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+
+pytestmark = pytest.mark.browser
+
+EVIL = "<img src=x onerror=document.title='broken'>"
+
+
+@pytest.fixture(scope="module", params=["light", "dark"])
+def browser(request, tmp_path_factory):
+    options = webdriver.ChromeOptions()
+    options.binary_location = os.environ.get("CHROMIUM") or shutil.which("chromium") or ""
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",  # the tests may run as root
+        "--disable-dev-shm-usage",
+        "--window-size=1200,900",
+        f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
+    ):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    path = os.environ.get("CHROMEDRIVER") or shutil.which("chromedriver")
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(path))
+    driver.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia",
+        {"features": [{"name": "prefers-color-scheme", "value": request.param}]},
+    )
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def html(tmp_path_factory) -> Path:
+    """The page of 500 plugins, some of which are denied, missing, or in conflict."""
+    site = tmp_path_factory.mktemp("site")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(site)
+        for number in range(500):
+            module = f"browsed_{number}"
+            (site / f"{module}.py").write_text(
+                "from aimm_plugins import fit\n"
+                f"@fit(['iris.{number % 499}', \"{EVIL}{number}\"])\ndef f(m): ...\n"
+            )
+            write_dist_info(
+                site,
+                f"browsed-{number}",
+                entry_points={f"ep{number}": module},
+                files=[f"{module}.py"],
+            )
+        seen = survey(
+            {
+                "names": [],
+                "entry_points": {"deny": ["browsed-7", "browsed-8"]},
+                "required": ["nobody"],
+            }
+        )
+    seen = replace(seen, findings=(*seen.findings, Finding(code="odd", subject=EVIL, message="m")))
+    bars = [
+        Bar(name=f"ep{n}", distribution=f"browsed-{n}", seconds=n / 100, note=EVIL)
+        for n in range(20)
+    ]
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    path.write_text(page(seen, bars), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def opened(browser, html):
+    browser.get_log("browser")
+    browser.get(html.as_uri())
+    yield browser
+    told = [
+        entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")
+    ]
+    assert told == []
+
+
+def shown(browser) -> list[str]:
+    """Names of the plugins whose rows are to be seen."""
+    return browser.execute_script(
+        "return Array.from(document.querySelectorAll('#plugins tbody tr'))"
+        ".filter((row) => row.offsetParent !== null).map((row) => row.cells[1].textContent)"
+    )
+
+
+def test_filter_narrows_the_rows_and_says_how_many(opened):
+    assert len(shown(opened)) == 501
+    field = opened.find_element(By.ID, "text")
+    field.send_keys("browsed_42 Ep421")
+    assert shown(opened) == ["ep421"]
+    assert opened.find_element(By.ID, "count").text == "1 of 501 plugins"
+    field.send_keys(Keys.ENTER)  # leads nowhere
+    assert shown(opened) == ["ep421"]
+    field.clear()
+    field.send_keys(" ", Keys.BACKSPACE)
+    opened.find_element(By.CSS_SELECTOR, "#state option:nth-child(2)").click()
+    assert shown(opened) == ["ep7", "ep8"]
+
+
+def test_columns_sort_by_keyboard_both_ways(opened):
+    button = opened.find_element(By.CSS_SELECTOR, "#plugins th:nth-child(2) button")
+    button.send_keys(Keys.ENTER)
+    header = opened.find_element(By.CSS_SELECTOR, "#plugins th:nth-child(2)")
+    assert header.get_attribute("aria-sort") == "ascending"
+    assert shown(opened)[:3] == ["ep0", "ep1", "ep2"]
+    button.send_keys(Keys.SPACE)
+    assert header.get_attribute("aria-sort") == "descending"
+    assert shown(opened)[-2:] == ["ep1", "ep0"]
+
+
+def test_numbers_sort_as_numbers(opened):
+    opened.find_element(By.CSS_SELECTOR, "#startup th:nth-child(3) button").click()
+    opened.find_element(By.CSS_SELECTOR, "#startup th:nth-child(3) button").click()
+    first = opened.find_element(By.CSS_SELECTOR, "#startup tbody td")
+    assert first.text == "ep19"
+
+
+def test_everything_is_reached_by_the_tab_key(opened):
+    opened.execute_script("document.activeElement.blur()")
+    seen = set()
+    for _ in range(60):
+        opened.switch_to.active_element.send_keys(Keys.TAB)
+        seen.add(
+            opened.execute_script(
+                "const e = document.activeElement; return e.id || e.textContent.trim()"
+            )
+        )
+    assert {"Skip to the plugins", "text", "state", "Name", "Answers", "Seconds"} <= seen
+
+
+def test_what_plugins_are_called_runs_nowhere(opened):
+    assert opened.title == "Plugins"
+    assert opened.find_elements(By.TAG_NAME, "img") == []
+
+
+def test_axe_finds_nothing_serious(opened):
+    opened.execute_script(Path(os.environ["AXE_CORE"]).read_text(encoding="utf-8"))
+    opened.execute_script(
+        # All rows are alike; axe looks at each, and needs minutes for thousands.
+        "for (const row of document.querySelectorAll('tbody tr:nth-child(n+12)')) row.remove()"
+    )
+    found = opened.execute_async_script(
+        "const done = arguments[0];"
+        "axe.run().then((r) => done(r.violations), (e) => done([{id: String(e), impact: 'serious'}]))"
+    )
+    serious = [
+        (each["id"], [node["html"] for node in each.get("nodes", [])])
+        for each in found
+        if each["impact"] in ("serious", "critical")
+    ]
+    assert serious == []

@@ -1,0 +1,126 @@
+"""The page of the commands is true: each verb is there, and prints what the page shows.
+
+`UPDATE_DOCS=1 pytest tests/docs` writes what they print into the page.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from aimm_plugins._discovery import scan
+from aimm_plugins.cli import _VERBS
+from tests.docs.pages import Page
+from tests.docs.test_operators import printed
+from tests.support.installing import ROOT, environment
+from tests.support.metadata import write_dist_info
+
+PAGE = Page(ROOT / "docs" / "commands.md")
+SVC = '''import statistics
+
+from aimm_plugins import fit
+
+
+@fit(["iris.svc"], state_cb_arg_name="progress")
+def fit_svc(model, x, y, *, epochs: int = 20, progress):
+    """Fit a linear SVC in place.
+
+    Args:
+        model: As made by `instantiate`.
+        x: Sizes in cm, shape (n, 4).
+        y: Species code, shape (n,).
+        epochs: Passes over `x`.
+    """
+    return model
+'''
+LEGACY = """from aimm_plugins import fit
+
+
+@fit(["iris.svc", "iris.old"])
+def fit_any(model, x, y):
+    return model
+"""
+
+pytestmark = pytest.mark.skipif(
+    bool(scan().candidates), reason="the page shows an environment without other plugins"
+)
+
+
+@pytest.fixture
+def server(site, monkeypatch):
+    """The four distributions of the page, and its files in the current folder."""
+    (site / "aimm_svc.py").write_text(SVC)
+    (site / "aimm_legacy.py").write_text(LEGACY)
+    (site / "aimm_trees.py").write_text(
+        "import no_such_library\n" + SVC.replace("iris.svc", "iris.trees")
+    )
+    (site / "aimm_dev.py").write_text(SVC.replace("iris.svc", "iris.dev"))
+    for name, version, published in (
+        ("aimm-svc", "1.2", {"fit:iris.svc": "aimm_svc:fit_svc"}),
+        ("aimm-legacy", "0.9", None),
+        ("aimm-trees", "2.0", None),
+        ("aimm-dev", "0.1", None),
+    ):
+        module = name.replace("-", "_")
+        write_dist_info(
+            site,
+            name,
+            version,
+            entry_points={name.removeprefix("aimm-"): module},
+            published=published,
+            files=[f"{module}.py"],
+            direct_url={"url": "https://git.example/dev", "vcs_info": {"vcs": "git"}}
+            if name == "aimm-dev"
+            else None,
+        )
+    folder = site.parent / "server"
+    folder.mkdir()
+    for name, text in PAGE.files().items():
+        if name.endswith(".json"):
+            text = text.partition("\n")[2]  # the name is no JSON
+        (folder / name).write_text(text)
+    monkeypatch.chdir(folder)
+    return site
+
+
+def figureless(text: str) -> str:
+    """Without figures, and the widths that they lead to: those depend on the machine."""
+    return re.sub(r" +", " ", re.sub(r"\d+(\.\d+)?", "0", text))
+
+
+@pytest.mark.parametrize("number", range(len(PAGE.outputs())))
+def test_command_prints_what_the_page_shows(server, number):
+    command, shown, block = PAGE.outputs()[number]
+    output = printed(command, server)
+    if os.environ.get("UPDATE_DOCS"):
+        if "profile" not in command or figureless(output) != figureless(shown):
+            PAGE.shown(block, output)
+    elif "profile" in command:
+        assert figureless(output) == figureless(shown)
+    else:
+        assert output == shown
+
+
+def test_every_verb_is_on_the_page():
+    text = PAGE.path.read_text(encoding="utf-8")
+    assert [verb for verb in _VERBS if not re.search(rf"^\| `{verb}\b", text, re.MULTILINE)] == []
+    shown = {shlex.split(command)[1] for command in PAGE.commands}
+    assert set(_VERBS) - shown <= {"run"}  # which the README shows
+
+
+def test_completion_is_set_up_as_the_page_says():
+    (block,) = PAGE.blocks("shell")
+    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
+    done = subprocess.run(
+        ["bash", "-c", block.code + "complete -p aimm-plugins\n"],
+        env=environment(PATH=path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "_aimm_plugins_completion" in done.stdout, done.stderr

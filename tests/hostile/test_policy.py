@@ -1,0 +1,715 @@
+"""What an operator forbids is never run, by whatever way a plugin comes in."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.hostile.conftest import BAD, Case, check_healthy, record
+
+
+def trapped(case: Case, value: str = "bad") -> None:
+    """A plugin that writes the marker when it is run."""
+    case.bad(case.trap() + BAD, value)
+
+
+def check_denied(case: Case, got: dict[str, Any], told: str, name: str = "bad") -> dict[str, Any]:
+    """Nothing of the plugin ran, in plan, isolate, strict and repetition; the report says why."""
+    check_healthy(got)
+    assert not case.marker.exists()
+    for stage in ("plan", "isolate", "current", "repeat", "again"):
+        assert got[stage]["states"][name] == "denied"
+        assert told in record(got[stage], name)["reason"]
+    assert got["strict"]["error"] is None
+    assert got["isolate"]["ok"]
+    assert got["bad"]["error"] == "UnknownPluginError"
+    return record(got["isolate"], name)
+
+
+DENIALS: dict[str, tuple[dict[str, Any], str]] = {
+    "name": ({"deny": ["bad-dist"]}, "entry_points.deny[0]"),
+    "name_spelled_otherwise": ({"deny": ["BAD__.Dist"]}, "BAD__.Dist"),
+    "blanks_around": ({"deny": ["  bad-dist  "]}, "bad-dist"),
+    "version": ({"deny": ["bad-dist<7"]}, "bad-dist<7"),
+    "exact_version": ({"deny": ["bad-dist==6.6.6"]}, "bad-dist==6.6.6"),
+    "version_in_brackets": ({"deny": ["bad-dist (>=6,<7)"]}, "bad-dist (>=6,<7)"),
+    "wildcard_version": ({"deny": ["bad-dist==6.*"]}, "bad-dist==6.*"),
+    "second_rule": ({"deny": ["bad-dist>7", "bad-dist"]}, "deny[1]"),
+    "deny_beats_allow": ({"allow": ["bad-dist", "good-dist"], "deny": ["bad-dist"]}, "deny[0]"),
+    "not_allowed": ({"allow": ["good-dist"]}, "entry_points.allow"),
+    "not_allowed_in_this_version": ({"allow": ["good-dist", "bad-dist<6"]}, "bad-dist<6"),
+}
+
+
+@pytest.mark.parametrize("kind", DENIALS)
+@pytest.mark.parametrize("load", ["eager", "lazy"])
+def test_denied_plugin_never_runs(case: Case, kind: str, load: str) -> None:
+    rules, told = DENIALS[kind]
+    trapped(case)
+    check_denied(case, case.gauntlet({"entry_points": rules, "load": load}), told)
+
+
+def test_denied_plugins_parent_packages_never_run(case: Case) -> None:
+    case.package("top", case.trap())
+    case.package("top.middle", case.trap())
+    case.module("top.middle.bad", case.trap() + BAD)
+    case.bad(None, "top.middle.bad:bad")
+    check_denied(case, case.gauntlet({"entry_points": {"deny": ["bad-dist"]}}), "deny[0]")
+
+
+def test_plan_runs_no_parent_package(case: Case) -> None:
+    case.package("top", case.trap())
+    case.module("top.bad", case.trap() + BAD)
+    case.bad(None, "top.bad")
+    got = case.run("out.update(account(plan({'names': ['top.bad', 'top.no.such']})))")
+    assert got["states"]["bad"] == got["states"]["top.bad"] == "planned"
+    assert not case.marker.exists()
+
+
+def test_denied_distributions_keys_published_for_laziness_are_not_known(case: Case) -> None:
+    case.module("bad", case.trap() + BAD)
+    case.dist(
+        "bad-dist", "6.6.6", entry_points="[aimm.plugins.fit]\nbad = bad:bad\n", files=["bad.py"]
+    )
+    for load in ("lazy", "eager"):
+        got = case.gauntlet({"entry_points": {"deny": ["bad-dist"]}, "load": load})
+        check_healthy(got)
+        assert got["bad"]["error"] == "UnknownPluginError"
+    assert not case.marker.exists()
+
+
+def test_denied_distributions_module_is_not_run_by_a_config_name(case: Case) -> None:
+    trapped(case)
+    got = case.gauntlet({"names": ["bad"], "entry_points": {"deny": ["bad-dist"]}})
+    check_healthy(got)
+    assert [each["state"] for each in got["isolate"]["plugins"] if each["name"] == "bad"] == [
+        "denied"
+    ] * 2
+    assert not case.marker.exists()
+
+
+def test_denied_distributions_submodule_is_not_run_by_a_config_name(case: Case) -> None:
+    case.package("bad", case.trap())
+    case.module("bad.sub", case.trap())
+    case.dist("bad-dist", "6.6.6", files=["bad/__init__.py", "bad/sub.py"])
+    got = case.gauntlet({"names": ["bad.sub"], "entry_points": {"deny": ["bad-dist"]}})
+    check_denied(case, got, "bad-dist", "bad.sub")
+
+
+def test_denied_distributions_package_is_not_run_for_a_strangers_submodule(case: Case) -> None:
+    case.package("bad", case.trap())
+    case.module("bad.extension", BAD)
+    case.dist("bad-dist", "6.6.6", files=["bad/__init__.py"])
+    case.dist(
+        "extension-dist", entry_points={"extension": "bad.extension"}, files=["bad/extension.py"]
+    )
+    got = case.gauntlet({"entry_points": {"deny": ["bad-dist"]}})
+    check_denied(case, got, "bad-dist", "extension")
+
+
+@pytest.mark.parametrize("value", ["bad", "bad:bad"])
+def test_denied_distributions_module_is_not_run_by_anothers_entry_point(
+    case: Case, value: str
+) -> None:
+    case.module("bad", case.trap() + BAD)
+    case.dist("bad-dist", "6.6.6", files=["bad.py"])
+    case.dist("front-dist", entry_points={"front": value})
+    got = case.gauntlet({"entry_points": {"deny": ["bad-dist"]}})
+    check_denied(case, got, "bad-dist", "front")
+
+
+def test_denied_distributions_module_is_not_run_by_anothers_published_key(case: Case) -> None:
+    case.module("bad", case.trap() + BAD)
+    case.dist("bad-dist", "6.6.6", files=["bad.py"])
+    case.dist("front-dist", entry_points="[aimm.plugins.fit]\nbad = bad:bad\n")
+    for load in ("lazy", "eager"):
+        got = case.gauntlet({"entry_points": {"deny": ["bad-dist"]}, "load": load})
+        check_healthy(got)
+        assert got["bad"]["error"] == "UnknownPluginError"
+    assert not case.marker.exists()
+
+
+def test_denied_editable_install_is_found_by_its_folder(case: Case) -> None:
+    project = case.folder / "project" / "src"
+    case.module("bad", case.trap() + BAD, site=project)
+    case.path.append(str(project))
+    case.dist(
+        "bad-dist",
+        "6.6.6",
+        direct_url={"url": (case.folder / "project").as_uri(), "dir_info": {"editable": True}},
+    )
+    got = case.gauntlet({"names": ["bad"], "entry_points": {"deny": ["bad-dist"]}})
+    found = check_denied(case, got, "bad-dist")
+    assert (found["distribution"], found["origin"]) == ("bad-dist", "editable")
+
+
+def test_denied_editable_install_in_a_folder_with_odd_letters_is_found(case: Case) -> None:
+    project = case.folder / "my project ü%20#"
+    case.module("bad", case.trap() + BAD, site=project)
+    case.path.append(str(project))
+    case.dist(
+        "bad-dist", "6.6.6", direct_url={"url": project.as_uri(), "dir_info": {"editable": True}}
+    )
+    got = case.gauntlet({"names": ["bad"], "entry_points": {"deny": ["bad-dist"]}})
+    check_denied(case, got, "bad-dist")
+
+
+def test_denied_file_behind_a_link_is_found(case: Case) -> None:
+    real = case.folder / "real"
+    case.module("bad", case.trap() + BAD, site=real)
+    (case.folder / "linked").symlink_to(real)
+    case.path.append(str(case.folder / "linked"))
+    case.dist(
+        "bad-dist", "6.6.6", direct_url={"url": real.as_uri(), "dir_info": {"editable": True}}
+    )
+    got = case.gauntlet({"names": ["bad"], "entry_points": {"deny": ["bad-dist"]}})
+    check_denied(case, got, "bad-dist")
+
+
+def test_module_that_a_healthy_plugin_imports_registers_nothing_if_denied(case: Case) -> None:
+    case.bad(BAD)
+    case.module("user", "import bad\n@fit(['user'])\ndef f(m): return 'user'\n")
+    case.dist("user-dist", entry_points={"user": "user"})
+    got = case.gauntlet({"entry_points": {"deny": ["bad-dist"]}})
+    check_healthy(got, alone=False)
+    assert got["isolate"]["keys"] == ["data_access:good", "fit:user"]
+    assert "bad" not in got["isolate"]["plugged"]
+    assert record(got["isolate"])["state"] == "denied"
+
+
+ORIGINS = {
+    "editable": {"url": "file:///nowhere", "dir_info": {"editable": True}},
+    "local": {"url": "file:///nowhere", "dir_info": {}},
+    "vcs": {"url": "https://example.org/x.git", "vcs_info": {"vcs": "git", "commit_id": "0"}},
+    "url": {"url": "https://example.org/x.whl", "archive_info": {}},
+    "index": None,
+    "unknown": {},
+}
+
+
+@pytest.mark.parametrize("origin", ORIGINS)
+def test_denied_origin_never_runs(case: Case, origin: str) -> None:
+    case.module("bad", case.trap() + BAD)
+    case.dist(
+        "bad-dist",
+        "6.6.6",
+        entry_points={"bad": "bad"},
+        files=["bad.py"],
+        direct_url=ORIGINS[origin],
+    )
+    if origin == "index":
+        (next(case.site.glob("good_dist*")) / "direct_url.json").write_text(
+            json.dumps(ORIGINS["url"])
+        )
+    got = case.gauntlet({"entry_points": {"deny_origins": [origin]}})
+    found = check_denied(case, got, "deny_origins[0]")
+    assert found["origin"] == origin
+
+
+def test_origin_that_cannot_be_read_counts_as_unknown(case: Case) -> None:
+    trapped(case)
+    (next(case.site.glob("bad_dist*")) / "direct_url.json").write_text("{")
+    got = case.gauntlet({"entry_points": {"deny_origins": ["unknown"]}})
+    check_denied(case, got, "unknown")
+
+
+def test_blocked_in_pluggy_never_runs(case: Case) -> None:
+    trapped(case)
+    got = case.run(
+        """
+        get_plugin_manager().set_blocked("bad")
+        out.update(gauntlet({}))
+        """
+    )
+    check_denied(case, got, "set_blocked")
+
+
+@pytest.mark.parametrize("field", ["allow", "deny"])
+def test_rule_that_matches_nothing_is_a_finding(case: Case, field: str) -> None:
+    got = case.gauntlet(
+        {
+            "entry_points": {
+                "allow": ["good-dist"],
+                field: ["gud-dist", *(["good-dist"] if field == "allow" else [])],
+            }
+        }
+    )
+    check_healthy(got)
+    (finding,) = got["isolate"]["findings"]
+    assert "gud-dist" in finding["subject"]
+    assert f"entry_points.{field}" in finding["place"]
+
+
+def test_disabled_entry_points_never_run(case: Case) -> None:
+    trapped(case)
+    got = case.gauntlet({"names": ["good"], "entry_points": {"enabled": False}})
+    check_healthy(got)
+    assert not case.marker.exists()
+
+
+# required
+
+ABSENT = {
+    "not_installed": (["no-such-dist"], {}),
+    "too_old": (["good-dist>=2"], {}),
+    "denied": (["bad-dist"], {"deny": ["bad-dist"]}),
+    "not_allowed": (["bad-dist"], {"allow": ["good-dist"]}),
+    "disabled": (["good-dist"], {"enabled": False}),
+}
+
+
+@pytest.mark.parametrize("kind", ABSENT)
+def test_required_that_is_not_loaded_is_missing_and_fails(case: Case, kind: str) -> None:
+    required, rules = ABSENT[kind]
+    trapped(case)
+    got = case.run(
+        f"""
+        conf = {{"names": [], "required": {required!r}, "entry_points": {rules!r}}}
+        out["plan"] = account(plan(conf))
+        out["isolate"] = account(initialize({{**conf, "on_error": "isolate"}}))
+        unload_all()
+        out["strict"] = strictly(conf)
+        """
+    )
+    for stage in ("plan", "isolate"):
+        assert not got[stage]["ok"]
+        assert "missing" in got[stage]["states"].values()
+    assert got["strict"]["error"] == "PluginLoadError"
+    assert required[0].partition(">")[0] in got["strict"]["text"]
+    assert got["strict"]["keys"] == []
+
+
+def test_required_plugin_that_fails_is_a_failure(case: Case) -> None:
+    case.bad("1 / 0\n")
+    got = case.gauntlet({"required": ["bad-dist"]})
+    check_healthy(got)
+    assert not got["isolate"]["ok"]
+    assert got["strict"]["error"] == "PluginLoadError"
+
+
+def test_required_plugin_that_is_loaded_is_well(case: Case) -> None:
+    got = case.gauntlet({"required": ["Good_Dist>=1"]})
+    check_healthy(got)
+    assert got["isolate"]["ok"]
+    assert got["strict"]["error"] is None
+
+
+# The environment's layers
+
+DENY = {
+    "one": "bad-dist",
+    "spelled_otherwise": "Bad_Dist",
+    "among_others": "x-dist, bad-dist ,y-dist",
+    "trailing_comma": "bad-dist,",
+    "version": "bad-dist<7",
+}
+
+
+@pytest.mark.parametrize("kind", DENY)
+def test_denied_by_the_environment_never_runs(case: Case, kind: str) -> None:
+    trapped(case)
+    case.env["AIMM_PLUGINS_DENY"] = DENY[kind]
+    got = case.gauntlet({"entry_points": {"allow": ["bad-dist", "good-dist"]}})
+    check_denied(case, got, "AIMM_PLUGINS_DENY")
+
+
+@pytest.mark.parametrize("text", ["", " ", ",", " , ,"])
+def test_empty_denial_in_the_environment_denies_nothing(case: Case, text: str) -> None:
+    case.env["AIMM_PLUGINS_DENY"] = text
+    check_healthy(case.gauntlet())
+
+
+@pytest.mark.parametrize(
+    "text", ["bad dist", "bad-dist<", "*", "bad-dist;x", "bad-dist<>1", "ba\tdist"]
+)
+def test_unreadable_denial_in_the_environment_is_an_error(case: Case, text: str) -> None:
+    trapped(case)
+    case.env["AIMM_PLUGINS_DENY"] = text
+    got = case.run("out.update(attempt(initialize))\nout['keys'] = keys()\n")
+    assert got["error"] == "ConfigError"
+    assert "AIMM_PLUGINS_DENY" in got["text"]
+    assert got["keys"] == []
+    assert not case.marker.exists()
+
+
+def policy(case: Case, text: str | bytes) -> None:
+    """Write the operator's file."""
+    file = case.folder / "policy.yaml"
+    file.write_bytes(text.encode() if isinstance(text, str) else text)
+    case.env["AIMM_PLUGINS_POLICY"] = str(file)
+
+
+POLICIES = {
+    "deny": ("entry_points:\n  deny: [bad-dist]\n", "policy.yaml:2"),
+    "allow": ("entry_points:\n  allow: [good-dist]\n", "policy.yaml:2"),
+    "deny_by_version": ("entry_points:\n  deny:\n  - bad-dist>1\n", "policy.yaml:3"),
+    "deny_origins": ("entry_points: {deny_origins: [vcs]}\n", "policy.yaml:1"),
+}
+
+
+@pytest.mark.parametrize("kind", POLICIES)
+def test_conf_cannot_widen_the_operators_policy(case: Case, kind: str) -> None:
+    text, place = POLICIES[kind]
+    trapped(case)
+    (next(case.site.glob("bad_dist*")) / "direct_url.json").write_text(json.dumps(ORIGINS["vcs"]))
+    policy(case, text)
+    got = case.gauntlet(
+        {"entry_points": {"allow": ["bad-dist", "good-dist"], "deny": [], "deny_origins": []}}
+    )
+    check_denied(case, got, place)
+
+
+def test_conf_can_narrow_the_operators_policy(case: Case) -> None:
+    trapped(case)
+    policy(case, "entry_points: {allow: [bad-dist, good-dist]}\n")
+    check_denied(case, case.gauntlet({"entry_points": {"deny": ["bad-dist"]}}), "deny[0]")
+
+
+def test_policy_holds_for_a_host_without_a_conf(case: Case) -> None:
+    trapped(case)
+    policy(case, "entry_points: {deny: [bad-dist]}\n")
+    got = case.run("out.update(account(initialize()))")
+    assert got["states"] == {"bad": "denied", "good": "loaded"}, got["text"]
+    assert not case.marker.exists()
+
+
+BROKEN_POLICIES = {
+    "missing_file": None,
+    "not_yaml": "entry_points: {deny: [\n",
+    "list": "- deny\n",
+    "unknown_key": "entry_points: {denny: [bad-dist]}\n",
+    "unknown_top_key": "deny: [bad-dist]\n",
+    "unreadable_rule": "entry_points: {deny: ['bad dist']}\n",
+    "bare_text": "entry_points: {deny: bad-dist}\n",
+    "unknown_origin": "entry_points: {deny_origins: [internet]}\n",
+    "key_twice": "entry_points: {deny: [bad-dist]}\nentry_points: {}\n",
+    "tab": "entry_points:\n\tdeny: [bad-dist]\n",
+    "tag": "entry_points: {deny: !!python/object:os.system [x]}\n",
+    "not_utf8": b"entry_points: {deny: [\xff]}\n",
+    "null_bytes": b"\x00\x00",
+    "null_rules": "entry_points:\n",
+    "deep": "[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN_POLICIES)
+def test_unreadable_policy_is_an_error_and_nothing_runs(case: Case, kind: str) -> None:
+    trapped(case)
+    text = BROKEN_POLICIES[kind]
+    policy(case, text or "")
+    if text is None:
+        (case.folder / "policy.yaml").unlink()
+    got = case.run(
+        """
+        out.update(attempt(initialize, {"names": [], "on_error": "isolate"}))
+        out["plan"] = attempt(plan)
+        out["keys"] = keys()
+        """
+    )
+    assert got["error"] == got["plan"]["error"] == "ConfigError"
+    assert "policy.yaml" in got["text"]
+    assert got["keys"] == []
+    assert not case.marker.exists()
+
+
+# verify: record
+
+
+def recorded(case: Case, *files: str, lines: str = "", algorithm: str = "sha256") -> Path:
+    """Write a RECORD with the true hashes of files."""
+    folder = next(case.site.glob("bad_dist*"))
+    rows = []
+    for name in files:
+        content = (case.site / name).read_bytes()
+        digest = base64.urlsafe_b64encode(hashlib.new(algorithm, content).digest()).rstrip(b"=")
+        rows.append(f"{name},{algorithm}={digest.decode()},{len(content)}\n")
+    (folder / "RECORD").write_text("".join(rows) + lines + f"{folder.name}/RECORD,,\n")
+    return folder
+
+
+def sound_package(case: Case) -> Path:
+    """A package whose files all have their hash."""
+    case.package("bad", BAD)
+    case.file("bad/data.bin", b"\x00\x01")
+    case.bad(None)
+    return recorded(case, "bad/__init__.py", "bad/data.bin")
+
+
+VERIFY = {
+    "names": [],
+    "entry_points": {"allow": ["bad-dist"]},
+    "verify": "record",
+    "on_error": "isolate",
+}
+
+
+def verified(case: Case) -> dict[str, Any]:
+    """What the host makes of the plugin under `verify: record`."""
+    got = case.run(
+        f"""
+        out["plan"] = account(plan({VERIFY!r}))
+        out["done"] = account(initialize({VERIFY!r}))
+        out["bad"] = attempt(exec_fit, "bad", None)
+        """
+    )
+    assert got["plan"]["states"]["bad"] in ("planned", "denied", "failed")
+    return got
+
+
+def test_untouched_files_verify_and_load(case: Case) -> None:
+    sound_package(case)
+    got = verified(case)
+    assert got["done"]["states"]["bad"] == "loaded"
+    assert got["bad"] == {"value": "bad"}
+
+
+def test_sha512_verifies_too(case: Case) -> None:
+    sound_package(case)
+    recorded(case, "bad/__init__.py", "bad/data.bin", algorithm="sha512")
+    done = verified(case)["done"]
+    assert done["states"]["bad"] == "loaded", done["text"]
+
+
+def _changed(case: Case) -> None:
+    case.package("bad", case.trap() + BAD)
+
+
+def _same_size(case: Case) -> None:
+    file = case.site / "bad" / "__init__.py"
+    file.write_text(file.read_text().replace("return 'bad'", "return 'BAD'"))
+
+
+def _data_changed(case: Case) -> None:
+    case.file("bad/data.bin", b"\x00\x02")
+
+
+def _removed(case: Case) -> None:
+    (case.site / "bad" / "data.bin").unlink()
+
+
+def _added(case: Case) -> None:
+    case.file("bad/extra.py", case.trap())
+
+
+def _added_in_a_new_folder(case: Case) -> None:
+    case.file("bad/sub/__init__.py", case.trap())
+
+
+def _added_extension(case: Case) -> None:
+    case.file("bad/fast.so", b"\x7fELF")
+
+
+def _no_record(case: Case) -> None:
+    (next(case.site.glob("bad_dist*")) / "RECORD").unlink()
+
+
+def _empty_record(case: Case) -> None:
+    (next(case.site.glob("bad_dist*")) / "RECORD").write_text("")
+
+
+def _binary_record(case: Case) -> None:
+    (next(case.site.glob("bad_dist*")) / "RECORD").write_bytes(bytes(range(256)))
+
+
+def _no_hashes(case: Case) -> None:
+    (next(case.site.glob("bad_dist*")) / "RECORD").write_text("bad/__init__.py,,\nbad/data.bin,,\n")
+
+
+def _unknown_algorithm(case: Case) -> None:
+    (next(case.site.glob("bad_dist*")) / "RECORD").write_text(
+        "bad/__init__.py,sha0=AAAA,1\nbad/data.bin,shake_128=AAAA,1\n"
+    )
+
+
+def _weak_algorithm(case: Case) -> None:
+    recorded(case, "bad/__init__.py", "bad/data.bin", algorithm="md5")
+
+
+def _file_is_a_folder(case: Case) -> None:
+    (case.site / "bad" / "data.bin").unlink()
+    (case.site / "bad" / "data.bin").mkdir()
+
+
+def _file_is_a_fifo(case: Case) -> None:
+    (case.site / "bad" / "data.bin").unlink()
+    os.mkfifo(case.site / "bad" / "data.bin")
+
+
+def _file_is_a_loop(case: Case) -> None:
+    (case.site / "bad" / "data.bin").unlink()
+    (case.site / "bad" / "data.bin").symlink_to("data.bin")
+
+
+def _file_is_endless(case: Case) -> None:
+    (case.site / "bad" / "data.bin").unlink()
+    (case.site / "bad" / "data.bin").symlink_to("/dev/zero")
+
+
+def _package_is_shadowed(case: Case) -> None:
+    other = case.folder / "first"
+    case.module("bad", case.trap() + BAD, site=other)
+    case.path.insert(0, str(other))
+
+
+def _editable(case: Case) -> None:
+    (next(case.site.glob("bad_dist*")) / "direct_url.json").write_text(
+        json.dumps(ORIGINS["editable"])
+    )
+    _no_hashes(case)
+
+
+TAMPERED = [
+    _changed,
+    _same_size,
+    _data_changed,
+    _removed,
+    _added,
+    _added_in_a_new_folder,
+    _added_extension,
+    _no_record,
+    _empty_record,
+    _binary_record,
+    _no_hashes,
+    _unknown_algorithm,
+    _weak_algorithm,
+    _file_is_a_folder,
+    _file_is_a_fifo,
+    _file_is_a_loop,
+    _file_is_endless,
+    _package_is_shadowed,
+    _editable,
+]
+
+
+@pytest.mark.parametrize("tamper", TAMPERED, ids=lambda make: make.__name__.strip("_"))
+def test_files_that_are_not_those_of_record_never_run(case: Case, tamper) -> None:
+    sound_package(case)
+    tamper(case)
+    got = verified(case)
+    found = record(got["done"])
+    assert found["state"] in ("denied", "failed")
+    assert got["bad"]["error"] == "UnknownPluginError"
+    assert not case.marker.exists()
+    told = found["reason"] or found["error"]["message"]
+    assert "verify" in told or "RECORD" in told
+    if tamper is _editable:
+        assert "editable" in told
+
+
+def test_bytecode_of_verified_files_is_no_tampering(case: Case) -> None:
+    sound_package(case)
+    case.file("bad/__pycache__/__init__.cpython-311.pyc", b"junk that Python makes anew")
+    done = verified(case)["done"]
+    assert done["states"]["bad"] == "loaded", done["text"]
+
+
+# locked
+
+
+def locked(case: Case, text: str | bytes) -> dict[str, Any]:
+    """What the host makes of a freeze file, relative to the conf's own folder."""
+    conf = case.folder / "conf"
+    conf.mkdir()
+    (conf / "freeze.txt").write_bytes(text.encode() if isinstance(text, str) else text)
+    (conf / "plugins.yaml").write_text("names: []\non_error: isolate\nlocked: freeze.txt\n")
+    return case.run(
+        """
+        try:
+            out.update(account(initialize("conf/plugins.yaml")))
+        except ConfigError as error:
+            out["refused"] = str(error)
+        out["good"] = attempt(exec_data_access, "good")
+        """
+    )
+
+
+def lock_lines(case: Case) -> dict[str, str]:
+    """The lines of a freeze file of both distributions, as the package writes them."""
+    for folder in case.site.glob("*.dist-info"):
+        name = folder.name.partition("_")[0] + ".py"
+        digest = base64.urlsafe_b64encode(hashlib.sha256((case.site / name).read_bytes()).digest())
+        (folder / "RECORD").write_text(f"{name},sha256={digest.rstrip(b'=').decode()},\n")
+    got = case.run(
+        """
+        out["text"] = aimm_plugins._lifecycle.freeze(aimm_plugins._runtime.RUNTIME, None)[0]
+        """
+    )
+    return {line.partition("==")[0]: line for line in got["text"].splitlines(keepends=True)}
+
+
+def test_locked_distribution_loads_and_another_never_runs(case: Case) -> None:
+    trapped(case)
+    got = locked(case, lock_lines(case)["good-dist"])
+    assert got["states"] == {"bad": "denied", "good": "loaded"}, got["text"]
+    assert "freeze.txt" in record(got)["reason"]
+    assert not case.marker.exists()
+
+
+def test_distribution_whose_record_changed_since_its_lock_never_runs(case: Case) -> None:
+    trapped(case)
+    lines = lock_lines(case)
+    (next(case.site.glob("bad_dist*")) / "RECORD").write_text("bad.py,sha256=AAAA,\n")
+    got = locked(case, "".join(lines.values()))
+    assert got["states"] == {"bad": "denied", "good": "loaded"}, got["text"]
+    assert not case.marker.exists()
+
+
+def test_distribution_without_hashes_is_not_frozen(case: Case) -> None:
+    got = case.run(
+        """
+        text, findings = aimm_plugins._lifecycle.freeze(aimm_plugins._runtime.RUNTIME, None)
+        out.update(text=text, findings=[str(finding) for finding in findings])
+        """
+    )
+    assert "good-dist" not in got["text"]
+    assert "good-dist" in got["findings"][0]
+
+
+UNLOCKED = {
+    "other_version": lambda line: line.replace("6.6.6", "6.6.5"),
+    "other_digest": lambda line: line[:-65] + "0" * 64 + "\n",
+    "absent": lambda line: "",
+}
+
+
+@pytest.mark.parametrize("kind", UNLOCKED)
+def test_distribution_that_differs_from_its_lock_never_runs(case: Case, kind: str) -> None:
+    trapped(case)
+    lines = lock_lines(case)
+    got = locked(case, lines["good-dist"] + UNLOCKED[kind](lines["bad-dist"]))
+    assert got["states"] == {"bad": "denied", "good": "loaded"}, got["text"]
+    assert not case.marker.exists()
+
+
+LOCKS = {
+    "binary": bytes(range(256)),
+    "no_version": "good-dist\n",
+    "range": "good-dist>=1\n",
+    "no_digest": "good-dist==1.0\n",
+    "short_digest": "good-dist==1.0  # record sha256:00\n",
+    "twice": "good-dist==1.0  # record sha256:"
+    + "0" * 64
+    + "\nGood_Dist==1.0  # record sha256:"
+    + "1" * 64
+    + "\n",
+}
+
+
+@pytest.mark.parametrize("kind", LOCKS)
+def test_unreadable_lock_is_an_error_and_nothing_runs(case: Case, kind: str) -> None:
+    trapped(case)
+    got = locked(case, LOCKS[kind])
+    assert "freeze.txt" in got["refused"]
+    assert got["good"]["error"] == "UnknownPluginError"
+    assert not case.marker.exists()
+
+
+def test_missing_lock_is_an_error(case: Case) -> None:
+    got = case.run("out.update(attempt(initialize, {'names': [], 'locked': 'no/such/file'}))")
+    assert got["error"] == "ConfigError"
