@@ -27,6 +27,9 @@ _VERBS = {
     "report": "Give the whole account, as text, JSON or one static page.",
     "check": "Run the conformance checks of plugins.",
     "artifact": "Look at saved models without loading them.",
+    "new": "Start a new plugin package from a template.",
+    "entry-points": "Print, write or check the entry points that decorators ask for.",
+    "stubs": "Write type stubs for the plugins installed here.",
     "schema": "Show a schema of the files that this package reads and writes.",
 }
 
@@ -40,7 +43,7 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _VERBS:
             return None
-        module = importlib.import_module(f"aimm_plugins.cli.{cmd_name}_")
+        module = importlib.import_module(f"aimm_plugins.cli.{cmd_name.replace('-', '_')}_")
         command: click.Command = module.command
         return command
 

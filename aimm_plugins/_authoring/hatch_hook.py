@@ -1,0 +1,63 @@
+"""A metadata hook of hatchling: entry points made from the code whenever the project is built.
+
+    [build-system]
+    requires = ["hatchling", "aimm-plugins"]
+    build-backend = "hatchling.build"
+
+    [project]
+    dynamic = ["entry-points"]
+
+    [tool.hatch.metadata.hooks.aimm-plugins]
+
+Entry points of other groups stand in `[tool.hatch.metadata.hooks.aimm-plugins.entry-points]`, since
+a field is either static or dynamic as a whole; `import = true` reads the keys by running the code.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hatchling.metadata.plugin.interface import MetadataHookInterface
+from hatchling.plugin import hookimpl
+
+from aimm_plugins import ConfigError, DeclarationError
+from aimm_plugins._authoring.project import find_project
+from aimm_plugins._authoring.running import run_declarations
+from aimm_plugins._authoring.source import read_declarations
+from aimm_plugins._authoring.tables import GROUP, entry_points
+
+
+class EntryPointsHook(MetadataHookInterface):
+    """Sets the field `entry-points`."""
+
+    PLUGIN_NAME = "aimm-plugins"
+
+    def update(self, metadata: dict[str, Any]) -> None:
+        """Put the tables into the metadata.
+
+        Raises:
+            ConfigError: The hook is configured wrongly.
+            DeclarationError: The code declares nothing, or what cannot be read or published.
+        """
+        config: dict[str, Any] = self.config
+        place = "[tool.hatch.metadata.hooks.aimm-plugins]"
+        for name in config:
+            if name not in ("entry-points", "import"):
+                raise ConfigError(f"{place}: unknown key {name!r}", expected="entry-points, import")
+        others: dict[str, dict[str, str]] = dict(config.get("entry-points", {}))
+        for group in others:
+            if group == GROUP or group.startswith(f"{GROUP}."):
+                raise ConfigError(f"{place}: the group {group!r} is made from the code")
+        project = find_project(Path(self.root))
+        run = config.get("import", False)
+        declared = run_declarations(project) if run else read_declarations(project)
+        if not declared:
+            raise DeclarationError(f"no module of {self.root} declares anything")
+        metadata["entry-points"] = {**others, **entry_points(project, declared)}
+
+
+@hookimpl
+def hatch_register_metadata_hook() -> type[MetadataHookInterface]:
+    """What hatchling asks plugins for."""
+    return EntryPointsHook

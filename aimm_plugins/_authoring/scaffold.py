@@ -1,0 +1,64 @@
+"""New plugin packages, made from the template that this package ships."""
+
+from __future__ import annotations
+
+import keyword
+import os
+import re
+import sys
+import tempfile
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+from aimm_plugins._authoring.pyproject import MissingExtraError
+from aimm_plugins.errors import ConfigError
+
+
+def make_package(name: str, folder: Path, answers: dict[str, Any], *, ask: bool) -> None:
+    """Make a plugin package that passes its own tests.
+
+    Args:
+        name: The distribution's name.
+        folder: Where it goes; must not exist, or be empty.
+        answers: To the template's questions, as far as they are given.
+        ask: Whether to ask for the others on the terminal; else they have their defaults.
+
+    Raises:
+        ConfigError: The name or the folder will not do, or copier is missing; nothing is made.
+    """
+    check_name(name)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f"{folder} exists and is no empty folder; name another with --into")
+    try:
+        from copier import run_copy
+    except ImportError as error:
+        raise MissingExtraError("copier", "new") from error
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Made beside its place and moved there as a whole.
+    with tempfile.TemporaryDirectory(prefix=".aimm-new-", dir=folder.parent) as scratch:
+        made = Path(scratch) / "package"
+        with as_file(files("aimm_plugins._authoring") / "template") as template:
+            run_copy(
+                str(template),
+                made,
+                data={"project": name, **answers},
+                defaults=not ask,
+                quiet=True,
+            )
+        os.replace(made, folder)
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that no distribution, or no module, can have.
+
+    Raises:
+        ConfigError: It is one.
+    """
+    module = name.lower().replace("-", "_").replace(".", "_")
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name):
+        raise ConfigError(f"{name!r} is no name of a distribution", expected="such as my-models")
+    if not module.isidentifier() or keyword.iskeyword(module):
+        raise ConfigError(f"{name!r} makes no module: {module!r} is no identifier")
+    if module in sys.stdlib_module_names or module in ("aimm_plugins", "tests"):
+        raise ConfigError(f"{name!r} would hide the module {module!r}; choose another name")

@@ -1,0 +1,59 @@
+"""The page for authors is true: what it types is run, and prints what it shows."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from tests.docs.pages import Page
+from tests.support.installing import ROOT, environment, pip
+
+PAGE = Page(ROOT / "docs" / "authors.md")
+
+
+def run(folder, *command: str, **variables: str) -> str:
+    """What a command of the page prints, on stdout and stderr."""
+    done = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=folder,
+        env=environment(**variables),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return done.stdout.replace(str(folder.parent) + os.sep, "/work/")
+
+
+def shown(verb: str) -> tuple[list[str], str]:
+    """The arguments of the command of the page that begins so, and what it prints there."""
+    ((command, output, _),) = [each for each in PAGE.outputs() if each[0].startswith(verb)]
+    return ["aimm_plugins", *shlex.split(command)[1:]], output
+
+
+def test_tutorial_makes_a_plugin_that_does_what_the_page_shows(tmp_path):
+    for package in ("copier", "tomlkit", "hatchling"):
+        pytest.importorskip(package)
+    (new,) = [line for line in PAGE.commands if line.startswith("aimm-plugins new")]
+    run(tmp_path, "aimm_plugins", *shlex.split(new)[1:])
+    folder, site = tmp_path / "my-models", tmp_path / "site"
+    for row in ("my_models/__init__.py", "my_models/py.typed", "tests/test_my_models.py"):
+        assert (folder / row).is_file()
+    (folder / "my_models" / "samples.py").write_text(PAGE.files()["my_models/samples.py"])
+
+    for verb in ("aimm-plugins entry-points --check", "aimm-plugins entry-points --write"):
+        command, output = shown(verb)
+        assert run(folder, *command) == output
+    assert run(folder, "aimm_plugins", "entry-points", "--check") == ""
+
+    pip(sys.executable, "install", "--no-build-isolation", "--no-deps", "--target", site, folder)
+    assert "11 passed" in run(folder, "pytest", "-q", PYTHONPATH=str(site))
+    (folder / "conf.yaml").write_text("names: []\nentry_points: {allow: [my-models]}\n")
+    command, output = shown("aimm-plugins stubs")
+    assert run(folder, *command, PYTHONPATH=str(site), AIMM_PLUGINS_CONF="conf.yaml") == output
+    made = (folder / "typings" / "aimm_plugins" / "_api.pyi").read_text()
+    assert "(name: Literal['my-models.steps'], state_cb: StateCallback | None, count: int)" in made

@@ -1,0 +1,83 @@
+"""What `aimm-plugins new` makes passes its own tests and checks unchanged, whatever was answered."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+
+from aimm_plugins._authoring.scaffold import check_name
+from aimm_plugins.cli import run
+from aimm_plugins.errors import ConfigError
+from tests.support.installing import environment, pip
+
+pytestmark = pytest.mark.integration
+
+COMBINATIONS = [
+    (style, data) for style in ("class", "function") for data in ("data-access", "no-data-access")
+]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """A folder with a package of each combination."""
+    pytest.importorskip("copier")
+    folder = tmp_path_factory.mktemp("made")
+    for style, data in COMBINATIONS:
+        name = f"My-{style}.{data}"
+        options = ["--style", style, f"--{data}", "--into", str(folder / f"{style}-{data}")]
+        assert run(["new", name, *options]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def python(made, tmp_path_factory) -> Path:
+    """A venv that sees this one's packages, with all made packages installed as wheels."""
+    pytest.importorskip("hatchling")
+    folder = tmp_path_factory.mktemp("venv")
+    venv.create(folder, symlinks=True, with_pip=False)
+    python = folder / "bin" / "python"
+    target = next((folder / "lib").iterdir()) / "site-packages"
+    # Through `site`, so that editable installs of this environment count too.
+    outer = sysconfig.get_path("purelib")
+    (target / "outer.pth").write_text(f"import site; site.addsitedir({outer!r})\n")
+    sources = sorted(made.iterdir())
+    pip(
+        sys.executable, "install", "--no-build-isolation", "--no-deps", "--target", target, *sources
+    )
+    return python
+
+
+def done(command: list[str | Path], folder: Path) -> None:
+    finished = subprocess.run(
+        command, cwd=folder, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert finished.returncode == 0, f"{command}\n{finished.stdout}\n{finished.stderr}"
+
+
+@pytest.mark.parametrize(("style", "data"), COMBINATIONS)
+def test_made_package_passes_its_tests_and_checks_unchanged(python, made, style, data):
+    folder = made / f"{style}-{data}"
+    done([python, "-m", "pytest", "-q", "-p", "no:cacheprovider"], folder)
+    done([python, "-m", "aimm_plugins", "entry-points", "--check"], folder)
+    for tool, *arguments in (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]):
+        if shutil.which(tool, path=str(Path(sys.executable).parent)) is not None:
+            done([python, "-m", tool, *arguments], folder)
+
+
+def test_folder_that_holds_something_is_left_alone(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert run(["new", "my-models", "--defaults", "--into", str(tmp_path)]) == 2
+    assert "no empty folder" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("name", ["", "-x", "a b", "1st", "class", "json", "aimm-plugins", "a/b"])
+def test_name_that_no_package_can_have_is_refused(name):
+    with pytest.raises(ConfigError):
+        check_name(name)
