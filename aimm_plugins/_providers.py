@@ -145,13 +145,19 @@ class Snapshot:
         deferred: dict[Identity, Deferred] | None = None,
         broken: dict[Slot, PluginRecord] | None = None,
     ) -> None:
-        self.providers = {action: {} for action in ACTIONS} if providers is None else providers
-        self.records = {} if records is None else records
-        self.findings = {} if findings is None else findings
-        self.shadowed = {} if shadowed is None else shadowed
-        self.contested = {} if contested is None else contested
-        self.deferred = {} if deferred is None else deferred
-        self.broken = {} if broken is None else broken
+        self.providers: dict[Action, dict[str, Provider]] = (
+            {action: {} for action in ACTIONS} if providers is None else providers
+        )
+        self.records: dict[Identity, PluginRecord] = {} if records is None else records
+        self.findings: dict[tuple[str, str, str | None], Finding] = (
+            {} if findings is None else findings
+        )
+        self.shadowed: dict[tuple[str, Slot], str] = {} if shadowed is None else shadowed
+        self.contested: dict[tuple[str, Slot], PluginConflictError] = (
+            {} if contested is None else contested
+        )
+        self.deferred: dict[Identity, Deferred] = {} if deferred is None else deferred
+        self.broken: dict[Slot, PluginRecord] = {} if broken is None else broken
 
 
 Preferences = Sequence[Mapping[str, tuple[str, str]]]

@@ -28,5 +28,5 @@ class Value(metaclass=_ValueType):
 
     if TYPE_CHECKING:
 
-        def _replace(self, **changes: Any) -> Self:
-            """The same value with other contents of some fields."""
+        def _replace(self, **changes: Any) -> Self:  # the same value with other contents
+            ...
