@@ -11,6 +11,7 @@ against the host's fingerprint; one that differs runs no plugin. Needs
 from __future__ import annotations
 
 import copy
+import io
 import operator
 import os
 import traceback
@@ -19,6 +20,7 @@ from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
+from pickle import Pickler as PlainPickler
 from queue import Empty, SimpleQueue
 from typing import Any, get_args
 
@@ -170,7 +172,7 @@ class _Raised(Exception):  # noqa: N818  # a carrier
         super().__init__(shown, pickled, notes)
 
     def __str__(self) -> str:
-        return str(self.args[0])
+        return str(self.args[0])[:1000]  # Dask would put its own exception in place of a long one
 
     @classmethod
     def carrying(cls, error: BaseException, worker: str) -> _Raised:
@@ -179,12 +181,8 @@ class _Raised(Exception):  # noqa: N818  # a carrier
             *(note for note in getattr(error, "__notes__", ()) if isinstance(note, str)),
             printable(f"on worker {worker}:\n{text}"),
         )
-        try:
-            pickled = pickle.dumps(error)
-        except Exception:
-            pickled = None
         shown = printable(f"{type_name(error)}: {safe_text(error)}")
-        return cls(shown, pickled, notes)
+        return cls(shown, _pickled(error), notes)
 
     def carried(self) -> BaseException:
         """The plugin's exception, or one of ours that tells of it if it cannot travel."""
@@ -198,6 +196,26 @@ class _Raised(Exception):  # noqa: N818  # a carrier
                 with suppress(Exception):  # a stranger's exception may forbid it
                     error.add_note(note)
         return error
+
+
+def _pickled(error: BaseException) -> bytes | None:
+    """An exception as bytes that give the same one again, if there are any."""
+    for dumps in (_as_it_says, pickle.dumps):
+        with suppress(Exception):
+            data: bytes = dumps(error)
+            again = pickle.loads(data)
+            if type(again) is type(error) and safe_text(again) == safe_text(error):
+                return data
+    return None
+
+
+def _as_it_says(error: BaseException) -> bytes:
+    # Dask has exceptions pickled by tblib, which forgets the code of a SystemExit and the like.
+    stream = io.BytesIO()
+    pickler = PlainPickler(stream, protocol=5)
+    pickler.dispatch_table = {}
+    pickler.dump(error)
+    return stream.getvalue()
 
 
 class _Sender:
@@ -330,7 +348,8 @@ class DaskExecutor:
             self._client.register_plugin(
                 _Setup(self.name, self._conf, fingerprint()), name=self.name
             )
-            accounts: dict[str, workers.WorkerStatus] = self._client.run(_account, self.name)
+            answers: Any = self._client.run(_account, self.name)
+            accounts: dict[str, workers.WorkerStatus | None] = answers
             wrong = {
                 address: account
                 for address, account in sorted(accounts.items())
@@ -419,13 +438,14 @@ class DaskExecutor:
                     state_cb(
                         state_event(phase="predict", step=count, total=len(futures), unit="chunk")
                     )
-            results: list[Any] = client.gather(futures)
+            gathered: Any = client.gather(futures)
         except _Raised as raised:
             client.cancel(futures)
             raise raised.carried() from None
         except BaseException:
             client.cancel(futures)
             raise
+        results: list[Any] = gathered
         return results
 
     # The hookimpls
@@ -514,8 +534,8 @@ class DaskExecutor:
     def _held(self, instance: Any) -> tuple[Future[Any]]:
         """An instance on all workers, so that it outlives any of them."""
         # In a list, whose items are what is scattered.
-        (future,) = self._client.scatter([instance], broadcast=True, hash=False)
-        return (future,)
+        scattered: Any = self._client.scatter([instance], broadcast=True, hash=False)
+        return (scattered[0],)
 
     def _run(
         self,
@@ -678,7 +698,7 @@ def cluster_client(address: str) -> Generator[Client]:
                 threads_per_worker=1,
                 processes=True,
                 memory_limit=None,
-                dashboard_address=None,
+                dashboard_address=":0",
             ) as cluster,
             Client(cluster, set_as_default=False) as client,
         ):
