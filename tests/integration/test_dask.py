@@ -27,7 +27,8 @@ from aimm_plugins import (
     initialize,
 )
 from tests.conftest import names
-from tests.support.installing import environment
+from tests.docs.pages import Page
+from tests.support.installing import ROOT, environment
 from tests.support.metadata import write_dist_info
 
 distributed = pytest.importorskip("distributed")
@@ -495,6 +496,30 @@ def test_worker_of_another_version_runs_no_plugin(tmp_path, monkeypatch):
                         pass
     assert [(tmp_path / name).exists() for name in "ab"] == [True, False]
     monkeypatch.delitem(sys.modules, "versioned", raising=False)
+
+
+# The page
+
+
+def test_page_runs_and_prints_what_it_shows(tmp_path):
+    page = Page(ROOT / "docs" / "dask.md")
+    for name, text in page.files().items():
+        (tmp_path / name).write_text(text)
+    ((command, shown, block),) = page.outputs()
+    assert command == "python main.py"
+    done = subprocess.run(
+        [sys.executable, "main.py"],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    if os.environ.get("UPDATE_DOCS"):
+        page.shown(block, done.stdout)
+    else:
+        assert done.stdout == shown
 
 
 # Wrong use
