@@ -62,6 +62,9 @@ _GRACE = 10.0
 _accounts: dict[str, workers.WorkerStatus] = {}
 """How this process fared as a worker, by executor."""
 
+_PROCESS = uuid.uuid4().hex
+"""Tells this process from others; a fork of it has another id."""
+
 _running: dict[str, CancelToken] = {}
 """The calls that run in this process."""
 
@@ -76,9 +79,15 @@ class _Setup(WorkerPlugin):
         self.name = executor
         self._conf = conf
         self._expected = expected
+        self._host = (os.getpid(), _PROCESS)
 
     def setup(self, worker: object) -> None:
         """Called when a worker starts, and in those that run already."""
+        if self._host == (os.getpid(), _PROCESS):
+            # With `processes=False`; what refuses in a worker would refuse the host's calls.
+            digest = self._expected.digest
+            _accounts[self.name] = workers.WorkerStatus(pid=os.getpid(), digest=digest)
+            return
         workers.initializer(self._conf, self._expected)
         _accounts[self.name] = workers.status()
 

@@ -422,7 +422,7 @@ def test_worker_in_the_process_of_the_host_runs_what_it_is_sent(folder):
             n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0"
         ) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
-        dask_executor(client, conf=CONF),
+        dask_executor(client),  # the host is initialized, by whatever conf
     ):
         assert exec_data_access("pid") == os.getpid()
         model = {"fits": 0}
