@@ -170,10 +170,13 @@ def _timed(record: PluginRecord, present: bool, begin: float, count: int) -> Plu
         return record
     seconds = perf_counter() - begin
     imports: dict[str, int] = {}
-    # `sys.modules` keeps the order of insertion, so the new ones stand at its end. Copied first:
-    # another thread may be importing.
+    # `sys.modules` keeps the order of insertion, so the new ones stand at its end.
     new = max(len(sys.modules) - count, 0)
-    for name in reversed(list(islice(reversed(sys.modules.copy()), new))):
+    try:
+        names = list(islice(reversed(sys.modules), new))
+    except RuntimeError:  # another thread is importing
+        names = list(islice(reversed(sys.modules.copy()), new))
+    for name in reversed(names):
         top = name.partition(".")[0]
         imports[top] = imports.get(top, 0) + 1
     return record._replace(import_seconds=seconds, imports=tuple(imports.items()))
