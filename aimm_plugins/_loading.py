@@ -14,6 +14,7 @@ from collections.abc import MutableMapping
 from itertools import islice
 from time import perf_counter
 
+from aimm_plugins._carriers import as_member
 from aimm_plugins._declarations import Book, importing
 from aimm_plugins._hooks import PluginManager
 from aimm_plugins._plan import Plan
@@ -129,8 +130,6 @@ def _load(
         book.sweep()
         raise
     except BaseException as error:  # sys.exit(), CancelledError and the like end no host
-        from aimm_plugins._carriers import as_member
-
         book.sweep()
         outcome.records.append(
             (record if record.import_seconds else _timed(record, present, begin, count))._replace(
