@@ -1,19 +1,17 @@
 """Making a plugin's own exception a member of `PluginLoadError`, or carrying it there.
 
-Loaded when the first plugin fails: a sound start needs no pickle.
+pickle and logging are loaded when the first plugin fails, since a sound start needs neither. That
+plugin may have broken imports for everybody, and then this does without them.
 """
 
 from __future__ import annotations
 
-import io
-import pickle
 import sys
 from types import FunctionType
 from typing import Any
 
-from aimm_plugins._log import logger
 from aimm_plugins._provenance import Provenance
-from aimm_plugins._report import described, type_name
+from aimm_plugins._report import described
 from aimm_plugins.errors import PluginImportError
 
 
@@ -30,8 +28,8 @@ def as_member(error: BaseException, provenance: Provenance) -> Exception:
                 error.add_note(text)
         except KeyboardInterrupt:
             raise
-        except BaseException:  # a stranger's exception may forbid it, in any way
-            logger().debug("no note could be added to %s", type_name(error))
+        except BaseException:  # a stranger's exception may forbid it, in any way; it counts without
+            return error
         return error
     carrier = PluginImportError(
         f"{provenance} failed at import: {described(error)}",
@@ -43,19 +41,21 @@ def as_member(error: BaseException, provenance: Provenance) -> Exception:
     return carrier
 
 
-class _Pickler(pickle.Pickler):
-    """Imports nothing: pickling a class of a module that failed would run that module again."""
-
-    def reducer_override(self, obj: Any) -> Any:
-        if isinstance(obj, type | FunctionType) and obj.__module__ not in sys.modules:
-            raise pickle.PicklingError(f"{obj.__module__} is not imported")
-        return NotImplemented
-
-
 def _survives_pickling(error: Exception) -> bool:
     try:
+        import io
+        import pickle
+
+        class Pickler(pickle.Pickler):
+            """Imports nothing: a class of a module that failed would have that module run again."""
+
+            def reducer_override(self, obj: Any) -> Any:
+                if isinstance(obj, type | FunctionType) and obj.__module__ not in sys.modules:
+                    raise pickle.PicklingError(f"{obj.__module__} is not imported")
+                return NotImplemented
+
         stream = io.BytesIO()
-        _Pickler(stream).dump(error)
+        Pickler(stream).dump(error)
         again = pickle.loads(stream.getvalue())
         return type(again) is type(error) and str(again) == str(error)
     except KeyboardInterrupt:

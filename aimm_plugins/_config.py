@@ -489,7 +489,12 @@ def _explain(fault: Any, path: tuple[str | int, ...]) -> tuple[str, str | None, 
         return f"key {missing[0]!r} is missing", None, None
     if fault.validator == "additionalProperties":
         known = list(fault.schema.get("properties", {}))
-        unknown = next(key for key in value if key not in known and not str(key).startswith("x-"))
+        own = tuple(fault.schema.get("patternProperties", ()))
+        unknown = next(
+            key
+            for key in value
+            if key not in known and not any(re.search(each, str(key)) for each in own)
+        )
         from difflib import get_close_matches
 
         near = get_close_matches(str(unknown), known, n=1, cutoff=0.5)

@@ -51,8 +51,6 @@ if TYPE_CHECKING:
 GROUP = "aimm.plugins"
 _GROUP_BYTES = GROUP.encode()
 _SUFFIXES = (".dist-info", ".egg-info")
-_DOTTED = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
-_VALUE = rf"({_DOTTED})\s*(?::\s*({_DOTTED})\s*)?(?:\[.*\]\s*)?"
 _FIRST_READ = 8192
 """Bytes that nearly every `entry_points.txt` fits in; a longer one is read on."""
 _RELATIVE = os.open in os.supports_dir_fd and os.listdir in os.supports_fd
@@ -629,25 +627,25 @@ def _read_entry_points(
             continue
         name, separator, value = line.partition("=")
         name, value = name.rstrip(), value.lstrip()
-        match = re.fullmatch(_VALUE, value)
+        target = _target(value)
         fault = None
         if not line.isascii() and not _is_utf8(line):
             fault = "is not UTF-8"
         elif not separator or not name:
             fault = "is not `name = value`"
-        elif match is None or not (value.isascii() or _are_identifiers(match)):
+        elif target is None:
             fault = "names neither `module` nor `module:object`"
-        elif action and match[2] is None:
+        elif action and target[1] is None:
             fault = "does not name `module:function`"
-        if fault is not None or match is None:
+        if fault is not None or target is None:
             findings.append(_bad_line(line, f"{fault}, passed over", distribution, number))
         elif action:
             published.append(
                 Published(
                     action=ACTIONS[action].name,  # type: ignore[index]  # checked at the section
                     key=name,
-                    module=match[1],
-                    attribute=match[2],
+                    module=target[0],
+                    attribute=target[1] or "",
                     distribution=distribution,
                     place=_place(distribution, number),
                 )
@@ -657,8 +655,8 @@ def _read_entry_points(
                 Candidate(
                     name=name,
                     value=value,
-                    module=match[1],
-                    attribute=match[2],
+                    module=target[0],
+                    attribute=target[1],
                     distribution=distribution,
                 )
             )
@@ -679,9 +677,21 @@ def _is_utf8(text: str) -> bool:
     return True
 
 
-def _are_identifiers(match: re.Match[str]) -> bool:
-    r"""Whether all parts are; `\w` takes letters that Python does not."""
-    return all(part.isidentifier() for part in f"{match[1]}.{match[2] or 'x'}".split("."))
+def _target(value: str) -> tuple[str, str | None] | None:
+    """Module and object of `module`, `module:object` or `module:object [extras]`.
+
+    Written out: to compile a pattern for it takes as long as to look at 100 distributions.
+    """
+    if value.endswith("]"):
+        value = value.partition("[")[0]
+    module, colon, attribute = value.partition(":")
+    module, attribute = module.strip(), attribute.strip()
+    if all(part.isidentifier() for part in module.split(".")):
+        if not colon:
+            return module, None
+        if all(part.isidentifier() for part in attribute.split(".")):
+            return module, attribute
+    return None
 
 
 def _place(distribution: Distribution, line: int) -> str:

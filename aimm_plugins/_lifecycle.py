@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from aimm_plugins._carriers import as_member
 from aimm_plugins._config import Config, operator_layers, read
 from aimm_plugins._declarations import modules_being_imported
 from aimm_plugins._discovery import Published, Scan, scan
@@ -468,8 +469,6 @@ def _load_error(report: Report) -> PluginLoadError:
         )
         for record in report.plugins
     )
-    from aimm_plugins._carriers import as_member
-
     undone = Report(records, report.findings)
     members = [
         as_member(record.error, record.provenance)

@@ -14,6 +14,7 @@ from collections.abc import MutableMapping
 from itertools import islice
 from time import perf_counter
 
+from aimm_plugins._carriers import as_member
 from aimm_plugins._declarations import Book, importing
 from aimm_plugins._hooks import PluginManager
 from aimm_plugins._plan import Plan
@@ -129,8 +130,6 @@ def _load(
         book.sweep()
         raise
     except BaseException as error:  # sys.exit(), CancelledError and the like end no host
-        from aimm_plugins._carriers import as_member
-
         book.sweep()
         outcome.records.append(
             (record if record.import_seconds else _timed(record, present, begin, count))._replace(
@@ -170,10 +169,13 @@ def _timed(record: PluginRecord, present: bool, begin: float, count: int) -> Plu
         return record
     seconds = perf_counter() - begin
     imports: dict[str, int] = {}
-    # `sys.modules` keeps the order of insertion, so the new ones stand at its end. Copied first:
-    # another thread may be importing.
+    # `sys.modules` keeps the order of insertion, so the new ones stand at its end.
     new = max(len(sys.modules) - count, 0)
-    for name in reversed(list(islice(reversed(sys.modules.copy()), new))):
+    try:
+        names = list(islice(reversed(sys.modules), new))
+    except RuntimeError:  # another thread is importing
+        names = list(islice(reversed(sys.modules.copy()), new))
+    for name in reversed(names):
         top = name.partition(".")[0]
         imports[top] = imports.get(top, 0) + 1
     return record._replace(import_seconds=seconds, imports=tuple(imports.items()))

@@ -87,7 +87,9 @@ def record_digest(distribution: Distribution) -> str | None:
         for line in _lines(content)
         if line.hash and not _is_of_the_installation(line.path)
     }
-    if not lines:
+    if not lines or any(
+        not line.hash and not _is_of_the_installation(line.path) for line in _lines(content)
+    ):
         return None
     digest = hashlib.sha256()
     for text in sorted(lines):

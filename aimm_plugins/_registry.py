@@ -89,9 +89,7 @@ class Registry:
         if not isinstance(key, str):
             return UnknownPluginError(f"a key is a str, and was given {key!r}", action=action)
         known = list(snapshot.providers[action])
-        from difflib import get_close_matches
-
-        nearest = get_close_matches(key, known, n=3, cutoff=0.6)
+        nearest = _nearest(key, known)
         lines = [f"no plugin provides {action}:{key}"]
         if nearest:
             lines.append("  nearest: " + ", ".join(f"{action}:{each}" for each in nearest))
@@ -262,6 +260,14 @@ class Registry:
         with self.lock:
             self.snapshot = Snapshot()
             self.changed()
+
+
+def _nearest(key: str, known: list[str]) -> list[str]:
+    try:
+        from difflib import get_close_matches
+    except Exception:  # a plugin has broken imports for everybody; the error counts without
+        return []
+    return get_close_matches(key, known, n=3, cutoff=0.6)
 
 
 def not_loaded(record: PluginRecord) -> PluginLoadError:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import re
+from collections.abc import Iterator
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,15 +87,40 @@ class Page:
         """
         names: dict[str, Any] = {"__name__": "__page__"}
         for block in self._blocks:
-            if block.file is not None:
-                path = folder / block.file
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(block.code, encoding="utf-8")
-            elif block.language == "python":
-                code = "\n" * (block.line - 1) + block.code
-                # The page speaks of its own files, and is run where they are.
-                exec(compile(code, str(self.path), "exec"), names)
+            self._run(block, folder, names)
         return names
+
+    def printing(self, folder: Path) -> Iterator[tuple[Block, str, Block | None]]:
+        """As `run`, with what each block of Python prints.
+
+        Args:
+            folder: As for `run`.
+
+        Yields:
+            A block that was executed, what it printed, and the block of text that follows it in
+            the page, where its output is shown.
+        """
+        names: dict[str, Any] = {"__name__": "__page__"}
+        for block, following in zip(self._blocks, [*self._blocks[1:], None], strict=True):
+            with redirect_stdout(io.StringIO()) as printed:
+                executed = self._run(block, folder, names)
+            if executed:
+                shown = following if following and following.language == "text" else None
+                yield block, printed.getvalue(), shown
+
+    def _run(self, block: Block, folder: Path, names: dict[str, Any]) -> bool:
+        """Write a block's file or execute its Python; returns whether it did the latter."""
+        if block.file is not None:
+            path = folder / block.file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block.code, encoding="utf-8")
+            return False
+        if block.language != "python":
+            return False
+        code = "\n" * (block.line - 1) + block.code
+        # The page speaks of its own files, and is run where they are.
+        exec(compile(code, str(self.path), "exec"), names)
+        return True
 
 
 def _blocks(text: str) -> list[Block]:

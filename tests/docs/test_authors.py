@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from tests.docs.pages import Page
-from tests.support.installing import ROOT, environment, pip
+from tests.support.installing import AS_AUTHORS_HAVE_IT, ROOT, environment, pip
 
 PAGE = Page(ROOT / "docs" / "authors.md")
 
@@ -21,7 +21,7 @@ def run(folder, *command: str, **variables: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", *command],
         cwd=folder,
-        env=environment(**variables),
+        env=environment(**AS_AUTHORS_HAVE_IT, **variables),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

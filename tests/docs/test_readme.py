@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import subprocess
 import sys
 
@@ -66,3 +67,8 @@ def test_files_that_it_names_are_there():
         if word.startswith(("./", "sample_plugins/")) and not (ROOT / word).exists()
     ]
     assert missing == []
+
+
+def test_every_page_of_the_documentation_is_linked():
+    links = re.findall(r"\]\((docs/[\w.-]+)\)", README.path.read_text(encoding="utf-8"))
+    assert sorted(links) == sorted(f"docs/{page.name}" for page in ROOT.glob("docs/*.md"))

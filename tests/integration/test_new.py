@@ -14,7 +14,7 @@ import pytest
 from aimm_plugins._authoring.scaffold import check_name
 from aimm_plugins.cli import run
 from aimm_plugins.errors import ConfigError
-from tests.support.installing import environment, pip
+from tests.support.installing import AS_AUTHORS_HAVE_IT, environment, pip
 
 pytestmark = pytest.mark.integration
 
@@ -55,7 +55,12 @@ def python(made, tmp_path_factory) -> Path:
 
 def done(command: list[str | Path], folder: Path) -> None:
     finished = subprocess.run(
-        command, cwd=folder, env=environment(), capture_output=True, text=True, check=False
+        command,
+        cwd=folder,
+        env=environment(**AS_AUTHORS_HAVE_IT),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert finished.returncode == 0, f"{command}\n{finished.stdout}\n{finished.stderr}"
 

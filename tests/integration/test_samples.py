@@ -15,6 +15,7 @@ from tests.docs.pages import Page
 from tests.support.installing import ROOT, SAMPLES, build_wheels, environment, make_environment, pip
 
 WINE = ROOT / "sample_plugins" / "wine.yaml"
+BOOSTING = ROOT / "sample_plugins" / "wine-boosting.yaml"
 ONLINE = ROOT / "sample_plugins" / "wine-online.yaml"
 
 pytestmark = pytest.mark.integration
@@ -180,6 +181,15 @@ def test_online_job_recognizes_the_wines_and_the_model_learns_on(run, tmp_path, 
 
 
 @by_wheel
+def test_boosting_job_recognizes_the_wines_and_tells_of_each_round(run, tmp_path, truth):
+    done = run("run", BOOSTING)
+    assert done.returncode == 0, done.stderr
+    assert share(predictions(tmp_path / "wine-boosting-predictions.csv"), truth) > 0.9
+    assert "fit: 50/50" in done.stderr
+    assert "LightGBM" not in done.stdout + done.stderr
+
+
+@by_wheel
 def test_failing_step_exits_1_and_keeps_what_was_written(run, tmp_path):
     text = WINE.read_text().replace("save: wine-model", "save: no-such-folder/wine-model")
     (tmp_path / "job.yaml").write_text(text)
@@ -216,7 +226,12 @@ def test_every_sample_is_listed_without_being_imported(run):
     listed = {
         record["distribution"]: record["state"] for record in json.loads(done.stdout)["plugins"]
     }
-    names = ("aimm-sample-data", "aimm-sample-river", "aimm-sample-sklearn")
+    names = (
+        "aimm-sample-boosting",
+        "aimm-sample-data",
+        "aimm-sample-river",
+        "aimm-sample-sklearn",
+    )
     assert listed == dict.fromkeys(names, "planned")
 
 

@@ -20,9 +20,11 @@ SAMPLES = sorted(path for path in (ROOT / "sample_plugins").iterdir() if path.is
 def environment(**more: str) -> dict[str, str]:
     """This process's variables without those that belong to its tests."""
     strange = ("COVERAGE", "PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "AIMM_PLUGINS_CONF")
-    # pytest-asyncio warns unless it is configured, which a made package has no reason to do.
-    quiet = {"PYTEST_ADDOPTS": "-p no:asyncio"}
-    return {k: v for k, v in os.environ.items() if not k.startswith(strange)} | quiet | more
+    return {k: v for k, v in os.environ.items() if not k.startswith(strange)} | more
+
+
+AS_AUTHORS_HAVE_IT = {"PYTEST_ADDOPTS": "-p no:asyncio"}
+"""pytest-asyncio warns unless it is configured, which a made package has no reason to do."""
 
 
 def pip(python: str | Path, *arguments: str | Path) -> None:
