@@ -135,9 +135,9 @@ def _metric(name: str, value: Any) -> int | float | str | bool | None:
 
 def _pythonic(value: Any) -> Any:
     """The Python number in a number of numpy or a tensor of one element."""
-    if value is None or isinstance(value, int | float | str):
-        # A subclass such as numpy.float64 is a float, and json knows it as one.
+    if value is None or type(value) in (bool, int, float, str):
         return value
+    # Also of a subclass such as numpy.float64, which prints as what it is.
     item = getattr(value, "item", None)
     return item() if callable(item) and getattr(value, "ndim", 0) == 0 else value
 

@@ -526,3 +526,13 @@ def test_tqdm_bar_shows_events_and_starts_anew():
         assert (bar.n, bar.total) == (1, 2)
     assert "fit" in stream.getvalue()
     assert "loss=0.25" in stream.getvalue()
+
+
+def test_numpys_own_float_becomes_pythons():
+    class Float64(float):
+        def item(self):
+            return float(self)
+
+    event = aimm_plugins.state_event(step=Float64(1), metrics={"loss": Float64(0.5)})
+    assert type(event["step"]) is float
+    assert type(event["metrics"]["loss"]) is float

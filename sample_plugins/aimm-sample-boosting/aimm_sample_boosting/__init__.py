@@ -292,8 +292,8 @@ def _codes(labels: list[Label], classes: list[Label]) -> list[int]:
 def _read_in_one_thread() -> None:
     """Have LightGBM read models in this thread.
 
-    Its reader takes no parameters: it starts a thread for each processor, unless the last
-    parameters that LightGBM was given said otherwise. A process that is forked afterwards would hang.
+    Its reader takes no parameters: it starts a thread for each processor, unless the last ones
+    that LightGBM was given said otherwise. A process that is forked afterwards would hang.
     """
     params = {"num_threads": 1, "verbosity": -1}
     lightgbm.Dataset(np.zeros((1, 1)), params=params).construct()

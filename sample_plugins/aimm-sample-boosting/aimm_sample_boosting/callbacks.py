@@ -19,16 +19,17 @@ class RoundReporter:
 
     Attributes:
         done: Boosting rounds that are done.
+        order: LightGBM calls callbacks in this order.
+        before_iteration: Not before a round, but after it.
     """
-
-    order = 20
-    """LightGBM sorts by it: before its own early stopping (30), so that each round is told."""
-
-    before_iteration = False
 
     def __init__(self, state_cb: StateCallback) -> None:
         self._state_cb = state_cb
         self.done = 0
+        # Before LightGBM's early stopping (30), so that each round is told; of the instance, since
+        # LightGBM gives an order of its own to those that have none in their __dict__.
+        self.order = 20
+        self.before_iteration = False
 
     def __call__(self, env: CallbackEnv) -> None:
         """Tell of the round that `env` is about."""
@@ -39,7 +40,7 @@ class RoundReporter:
             total=env.end_iteration - env.begin_iteration,
             unit="round",
             metrics={
-                f"{data}_{metric}": round(value, 6)
+                f"{data}_{metric}": round(float(value), 6)
                 for data, metric, value, *_ in env.evaluation_result_list or ()
             },
         )
