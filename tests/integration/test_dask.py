@@ -235,6 +235,8 @@ def test_actions_and_keys_say_what_runs_there(host):
         assert exec_data_access("pid") != os.getpid()
         model = exec_instantiate("plain")
         assert exec_fit("plain", model, None, 0) is model
+    with host(keys=["echo"]):
+        assert exec_data_access("pid") == os.getpid()
 
 
 def test_arguments_arrive_as_they_are(host, client):
