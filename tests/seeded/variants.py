@@ -100,7 +100,7 @@ VARIANTS = (
     Variant(
         "import-leaves-environment",
         "sets a variable of the environment",
-        end="import os\nos.environ['OMP_NUM_THREADS'] = '1'",
+        end="import os\nos.environ['SEEDED_BUG'] = '1'",
     ),
     Variant("import-leaves-working-directory", "changes directory", end="import os\nos.chdir('/')"),
     Variant(
