@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import threading
+import traceback
 from collections.abc import Callable
 
 import pytest
@@ -24,6 +25,7 @@ def together(*works: Callable[[], object], seconds: float = 60) -> list[BaseExce
             barrier.wait(seconds)
             work()
         except BaseException as error:
+            traceback.print_exception(error)  # pytest shows it if the test fails by it
             errors.append(error)
 
     threads = [threading.Thread(target=run, args=(work,), daemon=True) for work in works]
