@@ -5,16 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-HEAVY = {
-    "yaml",
-    "jsonschema",
-    "click",
-    "importlib_metadata",
-    "packaging",
-    "rich",
-    "asyncio",
-    "distributed",
-}
+HEAVY = {"yaml", "jsonschema", "click", "importlib_metadata", "packaging", "rich", "asyncio"}
 
 
 def loaded_by(code: str) -> set[str]:
