@@ -235,7 +235,7 @@ class Book:
             for name, page in list(self._open.items()):
                 if getattr(page.spec, "_initializing", False):
                     continue
-                del self._open[name]
+                self._open.pop(name, None)
                 if name in sys.modules:
                     page.importing = False
                 elif self._pages.get(name) is page:
@@ -253,7 +253,7 @@ class Book:
             for name, page in list(self._open.items()):
                 if not getattr(page.spec, "_initializing", False) and name in sys.modules:
                     page.importing = False
-                    del self._open[name]
+                    self._open.pop(name, None)
 
     def unfinished(self, module: str) -> bool:
         """Whether a module's import was not seen to end yet. Takes no lock."""

@@ -115,7 +115,14 @@ def _load(
             probe(record.module, probe_seconds)
             begin = perf_counter()
         with importing(record.module):
-            module = importlib.import_module(record.module)
+            try:
+                module = importlib.import_module(record.module)
+            except KeyError as error:
+                # Seen on 3.11 with many threads that import one module: importlib takes it out of
+                # `sys.modules` and puts it back at the end of its import, and one of two misses it.
+                if error.args != (record.module,):
+                    raise
+                module = importlib.import_module(record.module)
         if not _is_imported(record.module):
             raise ImportError(
                 f"{record.module} is still being imported: it is loaded by its own import",
