@@ -10,6 +10,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -192,13 +193,17 @@ def _check_names(
 
 
 def run_job(
-    job: Job, progress: Callable[[str], StateCallback] | None = None
+    job: Job,
+    progress: Callable[[str], StateCallback] | None = None,
+    within: Callable[[Job], AbstractContextManager[object]] | None = None,
 ) -> tuple[StepRecord, ...]:
     """Initialize the plugins and run the steps.
 
     Args:
         job: The job.
         progress: Given a step's name, makes the state callback for it.
+        within: Given the job, makes what is entered after the plugins are initialized and left
+            after the last step, such as an executor.
 
     Returns:
         The account of each step.
@@ -209,7 +214,12 @@ def run_job(
             are kept, and no output file is ever half written.
     """
     _api.initialize(job.conf)
-    runner = _Runner(progress or (lambda step: lambda state: None))
+    with nullcontext() if within is None else within(job):
+        return _run_steps(job, progress or (lambda step: lambda state: None))
+
+
+def _run_steps(job: Job, progress: Callable[[str], StateCallback]) -> tuple[StepRecord, ...]:
+    runner = _Runner(progress)
     results = {
         name: runner.step(f"data {name}", "data_access", key, (), call.args, dict(call.kwargs))
         for name, (key, call) in job.data.items()
