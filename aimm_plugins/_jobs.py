@@ -1,4 +1,4 @@
-"""A job: access data, make or load a model, fit, predict, save. Uses only the public functions."""
+"""A job: access data, make or load a model, fit, predict, save."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from aimm_plugins import _api
+from aimm_plugins import _api, _executor, _lifecycle
 from aimm_plugins._actions import Action
 from aimm_plugins._artifacts import pack, unpack_as
 from aimm_plugins._config import Config, parse, read, validate
 from aimm_plugins._report import safe_text
+from aimm_plugins._runtime import RUNTIME
 from aimm_plugins._yaml import Document, load_file
 from aimm_plugins.errors import AimmPluginsError, ArtifactError, ConfigError
 
@@ -203,7 +204,8 @@ def run_job(
         job: The job.
         progress: Given a step's name, makes the state callback for it.
         within: Given the job, makes what is entered after the plugins are initialized and left
-            after the last step, such as an executor.
+            after the last step, such as an executor; it takes the place of one that the conf
+            asks for.
 
     Returns:
         The account of each step.
@@ -213,9 +215,12 @@ def run_job(
         JobError: A step failed; its cause is the plugin's own exception. Outputs of earlier steps
             are kept, and no output file is ever half written.
     """
-    _api.initialize(job.conf)
-    with nullcontext() if within is None else within(job):
-        return _run_steps(job, progress or (lambda step: lambda state: None))
+    _lifecycle.initialize(RUNTIME, job.conf, connect=within is None)
+    try:
+        with nullcontext() if within is None else within(job):
+            return _run_steps(job, progress or (lambda step: lambda state: None))
+    finally:
+        _executor.close(RUNTIME)
 
 
 def _run_steps(job: Job, progress: Callable[[str], StateCallback]) -> tuple[StepRecord, ...]:

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 import aimm_plugins
+import aimm_plugins.cli
+import aimm_plugins.workers
 from aimm_plugins import (
     ParityError,
     exec_data_access,
@@ -143,9 +145,28 @@ def fit_endless(model, ended, *, state_cb):
 
 @predict(["plain"])
 def predict_plain(model, x, factor=1):
-    if x == "fail":
+    if isinstance(x, str) and x == "fail":
         raise Odd(code=8)
     return model["fits"], x * factor
+
+
+@predict(["told"], state_cb_arg_name="state_cb")
+def predict_told(model, steps, *, state_cb):
+    for step in range(steps):
+        state_cb({"step": step})
+    return steps
+
+
+@predict(["endless"], state_cb_arg_name="state_cb")
+def predict_endless(model, ended, *, state_cb):
+    if ended == "fail":
+        raise Odd(code=9)
+    return fit_endless(model, ended, state_cb=state_cb)
+
+
+@predict(["gated"], state_cb_arg_name="state_cb")
+def predict_gated(model, gate, *, state_cb):
+    return fit_gated(os.getpid(), gate, state_cb=state_cb)
 
 
 @serialize(["plain"])
@@ -376,6 +397,113 @@ def test_map_tells_how_many_are_done_and_passes_arguments(host):
     assert [(event["step"], event["total"]) for event in events] == [(1, 3), (2, 3), (3, 3)]
 
 
+def test_map_tells_what_plugins_report_with_the_chunk_and_in_its_order(host):
+    events = []
+    chunks = [40, 0, 7, 23, 15]
+    with host() as executor:
+        assert executor.map("told", None, chunks, events.append) == chunks
+    reported = [event for event in events if "chunk" in event]
+    for index, steps in enumerate(chunks):
+        steps_told = [event["step"] for event in reported if event["chunk"] == index]
+        assert steps_told == list(range(steps))
+    counted = [event["step"] for event in events if "chunk" not in event]
+    assert counted == [1, 2, 3, 4, 5]
+    # All that a chunk has reported is told before it counts as done.
+    assert events[-1] == {"phase": "predict", "step": 5, "total": 5, "unit": "chunk"}
+
+
+def test_what_the_callback_of_a_map_raises_ends_all_chunks(host, tmp_path):
+    """Those under way by their next event; those that have not begun never begin."""
+    files = [tmp_path / str(number) for number in range(10)]
+    begun = set()
+
+    def stop_when_two_have_begun(event):
+        begun.add(event["chunk"])
+        if len(begun) == 2:
+            raise Stop
+
+    with host() as executor:
+        with pytest.raises(Stop):
+            executor.map("endless", None, [str(file) for file in files], stop_when_two_have_begun)
+        for index in begun:
+            await_file(files[index])
+        # Both workers are free again, and nothing else has run before this.
+        assert executor.map("told", None, [0, 0]) == [0, 0]
+    ended = {file.name: file.read_text() for file in files if file.exists()}
+    assert ended == {str(index): "Cancelled" for index in begun}
+
+
+def test_error_in_one_chunk_ends_the_others(host, tmp_path):
+    ended = tmp_path / "ended"
+    with host() as executor:
+        with pytest.raises(Exception) as caught:
+            executor.map("endless", None, [str(ended), "fail"])
+        await_file(ended)
+    assert (caught.value.code, ended.read_text()) == (9, "Cancelled")
+    assert "in chunk 1" in caught.value.__notes__
+
+
+def test_killed_worker_is_told_of_with_the_chunk_that_begins_again(host, tmp_path):
+    gate = tmp_path / "gate"
+    events = []
+
+    def kill_first(event):
+        events.append(event)
+        if len(events) == 1:
+            os.kill(event["pid"], signal.SIGKILL)
+        elif "pid" in event:
+            gate.touch()
+
+    with host() as executor:
+        (pid,) = executor.map("gated", None, [str(gate)], kill_first)
+    first, told, second, count = events
+    assert (first["pid"] != pid, second) == (True, {"pid": pid, "chunk": 0})
+    assert (told["warning"], told["chunk"], count["step"]) == ("restarted", 0, 1)
+
+
+def test_bag_is_predicted_for_by_its_partitions(host):
+    bag = importlib.import_module("dask.bag").from_sequence(range(7), npartitions=3)
+    with host() as executor:
+        done = executor.map("plain", {"fits": 1}, bag.map(lambda x: x + 1))
+    assert [x for _, part in done for x in part] == [1, 2, 3, 4, 5, 6, 7]
+    assert len(done) == 3
+
+
+def test_lazy_chunks_and_futures_may_stand_among_others(host, client):
+    dask = importlib.import_module("dask")
+    (future,) = client.scatter([5], hash=False)
+    with host() as executor:
+        chunks = [dask.delayed(sum)([1, 2]), 4, future]
+        assert executor.map("plain", {"fits": 1}, chunks) == [(1, 3), (1, 4), (1, 5)]
+        assert executor.map("plain", {"fits": 1}, chunks[0]) == [(1, 3)]
+
+
+def test_array_is_predicted_for_by_its_rows(host):
+    numpy = pytest.importorskip("numpy")
+    array = importlib.import_module("dask.array")
+    x = numpy.arange(12.0).reshape(6, 2)
+    with host() as executor:
+        done = executor.map("plain", {"fits": 1}, array.from_array(x, chunks=(4, 2)), factor=2)
+        with pytest.raises(ValueError, match=r"rechunk\(\{1: -1\}\)"):
+            executor.map("plain", {"fits": 1}, array.from_array(x, chunks=(4, 1)))
+    assert [part.shape for _, part in done] == [(4, 2), (2, 2)]
+    assert (numpy.concatenate([part for _, part in done]) == 2 * x).all()
+
+
+def test_dataframe_is_predicted_for_by_its_partitions(host):
+    pandas = pytest.importorskip("pandas")
+    dataframe = pytest.importorskip("dask.dataframe", exc_type=ImportError)
+    frame = pandas.DataFrame({"x": range(5)})
+    with host() as executor:
+        done = executor.map("plain", {"fits": 1}, dataframe.from_pandas(frame, npartitions=2))
+    assert pandas.concat([part for _, part in done]).equals(frame)
+
+
+def test_no_chunks_give_no_predictions(host):
+    with host() as executor:
+        assert executor.map("plain", {"fits": 1}, []) == []
+
+
 def test_map_is_refused_where_predict_returns_the_instance(host):
     with host() as executor, pytest.raises(TypeError, match="returns another instance"):
         executor.map("online", None, [1])
@@ -430,6 +558,154 @@ def test_worker_in_the_process_of_the_host_runs_what_it_is_sent(folder):
         model = {"fits": 0}
         assert exec_fit("plain", model, None, 0) == {"fits": 1}
         assert model == {"fits": 0}
+
+
+# Switched on by the conf
+
+
+@pytest.fixture
+def conf(client):
+    """Makes a conf that has the plugin's calls run on the cluster."""
+
+    def conf(**options):
+        return {**CONF, "dask": {"address": client.scheduler.address, **options}}
+
+    return conf
+
+
+def clients(client):
+    """Who is connected to the scheduler."""
+    return set(client.run_on_scheduler(lambda dask_scheduler: set(dask_scheduler.clients)))
+
+
+def test_initialize_connects_and_unload_all_disconnects(conf, client):
+    before = clients(client)
+    initialize(conf(keys=["pid", "plain"], keep_on_cluster=True))
+    assert exec_data_access("pid") != os.getpid()
+    made = exec_instantiate("plain")
+    assert aimm_dask.current_executor().map("plain", made, [1]) == [(0, 1)]
+    assert len(clients(client) - before) == 1
+    aimm_plugins.unload_all()
+    assert clients(client) == before
+    initialize(CONF)
+    assert exec_data_access("pid") == os.getpid()
+
+
+def test_second_initialize_reaches_the_workers_too(conf, client, folder):
+    (folder / "second_plugin.py").write_text(
+        "import os\nimport aimm_plugins\n\n"
+        '@aimm_plugins.data_access("second")\ndef pid():\n    return os.getpid()\n'
+    )
+    before = clients(client)
+    initialize(conf())
+    initialize(conf())
+    initialize(names("second_plugin"))
+    assert exec_data_access("second") in client.run(os.getpid).values()
+    assert exec_data_access("pid") in client.run(os.getpid).values()
+    assert len(clients(client) - before) == 1
+
+
+def test_workers_that_miss_a_second_conf_leave_the_first_as_it_was(conf, client, tmp_path):
+    initialize(conf())
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "only_here.py").write_text(
+        "from aimm_plugins import data_access\n\n"
+        '@data_access("only.here")\ndef none():\n    return None\n'
+    )
+    sys.path.insert(0, str(here))
+    try:
+        with pytest.raises(ParityError, match="only_here"):
+            initialize(names("only_here"))
+    finally:
+        sys.path.remove(str(here))
+    with pytest.raises(aimm_plugins.UnknownPluginError):
+        exec_data_access("only.here")
+    assert exec_data_access("pid") in client.run(os.getpid).values()
+
+
+def test_one_cluster_at_a_time(conf):
+    initialize(conf())
+    with pytest.raises(aimm_plugins.ConfigError, match=r"at dask: calls run on tcp://.* already"):
+        initialize({**CONF, "dask": {"address": "tcp://127.0.0.1:1"}})
+    assert exec_data_access("pid") != os.getpid()
+
+
+def test_strict_failure_leaves_no_connection(conf, client):
+    before = clients(client)
+    with pytest.raises(aimm_plugins.PluginLoadError):
+        initialize({**conf(), "names": ["cluster_plugin", "no_such_module"]})
+    assert clients(client) == before
+
+
+def test_cluster_that_does_not_answer_fails_before_any_import(folder, tmp_path):
+    (folder / "never_imported.py").write_text("")
+    path = tmp_path / "plugins.yaml"
+    path.write_text("names: [never_imported]\ndask:\n  address: tcp://127.0.0.1:1\n")
+    dask = importlib.import_module("dask")
+    with dask.config.set({"distributed.comm.timeouts.connect": "200ms"}):
+        with pytest.raises(OSError, match=r"127\.0\.0\.1:1") as caught:
+            initialize(path)
+    assert caught.value.__notes__ == [f"address of dask: {path}:3"]
+    assert "never_imported" not in sys.modules
+
+
+def test_plan_does_not_connect():
+    plan = aimm_plugins.plan({**CONF, "dask": {"address": "tcp://127.0.0.1:1"}})
+    assert [record.state for record in plan.plugins] == ["planned"]
+
+
+def test_worker_of_a_pool_answers_its_calls_itself(folder):
+    aimm_plugins.workers.initializer({**CONF, "dask": {"address": "tcp://127.0.0.1:1"}})
+    assert aimm_plugins.workers.status().ok
+    assert exec_data_access("pid") == os.getpid()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_fork_answers_its_calls_itself(conf):
+    initialize(conf())
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(writing, b"here" if exec_data_access("pid") == os.getpid() else b"elsewhere")
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as answer:
+        assert answer.read() == b"here"
+    os.waitpid(child, 0)
+    assert exec_data_access("pid") != os.getpid()
+
+
+def test_executor_of_the_conf_is_told_to_be_missing_where_there_is_none():
+    with pytest.raises(LookupError, match="no conf has switched on an executor"):
+        aimm_dask.current_executor()
+
+
+JOB = """
+plugins: {{names: [cluster_plugin], entry_points: {{enabled: false}}, dask: {{address: "{}"}}}}
+data: {{who: {{access: pid}}}}
+model: {{type: plain}}
+predict: {{data: who, output: out.jsonl}}
+"""
+
+
+def test_job_runs_where_its_conf_says_and_disconnects(client, folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = clients(client)
+    Path("job.yaml").write_text(JOB.format(client.scheduler.address))
+    assert aimm_plugins.cli.run(["run", "job.yaml"]) == 0
+    assert int(Path("out.jsonl").read_text().split()[1]) in client.run(os.getpid).values()
+    assert clients(client) == before
+
+
+def test_option_takes_the_place_of_what_the_conf_says(client, folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("job.yaml").write_text(JOB.format("tcp://127.0.0.1:1"))
+    assert aimm_plugins.cli.run(["run", "job.yaml", "--dask", client.scheduler.address]) == 0
+    assert int(Path("out.jsonl").read_text().split()[1]) in client.run(os.getpid).values()
 
 
 # Workers that differ
@@ -496,6 +772,12 @@ def test_worker_of_another_version_runs_no_plugin(tmp_path, monkeypatch):
                 with pytest.raises(ParityError, match=r"1 of 1 workers run no plugin"):
                     with dask_executor(client, conf=conf):
                         pass
+                aimm_plugins.unload_all()
+                connected = clients(client)
+                with pytest.raises(ParityError, match=r"1 of 1 workers run no plugin"):
+                    initialize({**conf, "dask": {"address": cluster.scheduler_address}})
+                assert clients(client) == connected
+                assert aimm_plugins.providers() == {}
     assert [(tmp_path / name).exists() for name in "ab"] == [True, False]
     monkeypatch.delitem(sys.modules, "versioned", raising=False)
 
