@@ -16,7 +16,6 @@ import pytest
 
 import aimm_plugins
 import aimm_plugins.cli
-import aimm_plugins.workers
 from aimm_plugins import (
     ParityError,
     exec_data_access,
@@ -650,17 +649,6 @@ def test_cluster_that_does_not_answer_fails_before_any_import(folder, tmp_path):
     assert "never_imported" not in sys.modules
 
 
-def test_plan_does_not_connect():
-    plan = aimm_plugins.plan({**CONF, "dask": {"address": "tcp://127.0.0.1:1"}})
-    assert [record.state for record in plan.plugins] == ["planned"]
-
-
-def test_worker_of_a_pool_answers_its_calls_itself(folder):
-    aimm_plugins.workers.initializer({**CONF, "dask": {"address": "tcp://127.0.0.1:1"}})
-    assert aimm_plugins.workers.status().ok
-    assert exec_data_access("pid") == os.getpid()
-
-
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_fork_answers_its_calls_itself(conf):
@@ -786,24 +774,61 @@ def test_worker_of_another_version_runs_no_plugin(tmp_path, monkeypatch):
 
 
 def test_page_runs_and_prints_what_it_shows(tmp_path):
+    """Both examples at once, for they wait for processes most of the time."""
     page = Page(ROOT / "docs" / "dask.md")
     for name, text in page.files().items():
         (tmp_path / name).write_text(text)
-    ((command, shown, block),) = page.outputs()
-    assert command == "python main.py"
+    outputs = page.outputs()
+    assert [command for command, _, _ in outputs] == ["python main.py", "python block.py"]
+    running = [
+        subprocess.Popen(
+            [sys.executable, command.split()[1]],
+            cwd=tmp_path,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for command, _, _ in outputs
+    ]
+    for process, (_, shown, block) in zip(running, outputs, strict=True):
+        printed, said = process.communicate()
+        assert process.returncode == 0, said
+        if os.environ.get("UPDATE_DOCS"):
+            page.shown(block, printed)
+        else:
+            assert printed == shown
+
+
+UNCLOSED = """
+import os
+import aimm_plugins
+
+if __name__ == "__main__":
+    aimm_plugins.initialize(
+        {
+            "names": ["cluster_plugin"],
+            "entry_points": {"enabled": False},
+            "dask": {"address": "local"},
+        }
+    )
+    print(aimm_plugins.exec_data_access("pid"))
+"""
+
+
+def test_process_that_ends_connected_leaves_no_worker(folder, tmp_path):
+    (tmp_path / "main.py").write_text(UNCLOSED)
     done = subprocess.run(
         [sys.executable, "main.py"],
         cwd=tmp_path,
-        env=environment(),
+        env=environment(PYTHONPATH=str(folder)),
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    if os.environ.get("UPDATE_DOCS"):
-        page.shown(block, done.stdout)
-    else:
-        assert done.stdout == shown
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(done.stdout), 0)
 
 
 # Wrong use
