@@ -12,6 +12,7 @@ from pathlib import Path
 from benchmarks import (
     artifacts,
     async_,
+    dask,
     discovery,
     dispatch,
     environments,
@@ -38,6 +39,7 @@ SECTIONS: tuple[Callable[[bool], Section], ...] = tuple(
         async_,
         memory,
         artifacts,
+        dask,
     )
 )
 

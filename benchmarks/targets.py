@@ -38,3 +38,8 @@ MEMORY_CALLED = Target(2, "our own")
 
 PACK = Target(1.2, _BEYOND)
 FINGERPRINT = Target(1.5, _BEYOND)
+
+PARITY_CHECK = Target(0.05, _BEYOND)
+PREDICT_BY_SUBMIT = Target(1.3, _BEYOND)
+MAP_BY_MAP = Target(1.2, _BEYOND)
+TWO_WORKERS = Target(0.588, f"{_BEYOND}: 1.7 times as fast")
