@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from aimm_plugins import _api, _lifecycle, workers
 from aimm_plugins._actions import Action
 from aimm_plugins._config import DaskRules
-from aimm_plugins._fingerprint import Fingerprint, fingerprint, of_snapshot
+from aimm_plugins._fingerprint import Fingerprint, compare, fingerprint, of_snapshot
 from aimm_plugins._hooks import Result, hookimpl
 from aimm_plugins._log import logger
 from aimm_plugins._report import printable, safe_text, type_name
@@ -113,16 +113,36 @@ class _Setup(WorkerPlugin):
             # With `processes=False`: what is registered here is the host's.
             account = workers.WorkerStatus(pid=os.getpid(), digest=self._expected.digest)
         else:
-            with suppress(Exception):  # what is wrong is found below, and told
-                if self._anew or not _accounts:
-                    _lifecycle.unload_all(RUNTIME)  # what hosts of before have had loaded
-                else:
-                    _lifecycle.refresh(RUNTIME)
-            # Not the initializer of `workers`: that would refuse the calls of other hosts too.
-            account = workers.attempt(self._confs, self._expected)
+            account = self._among_others() or self._set_up()
             if account.problem is not None:
                 logger().error("%s", account.problem)
         _accounts[self._executor] = (self.name, account)
+
+    def _among_others(self) -> workers.WorkerStatus | None:
+        """The refusal, if other plugins are loaded here for another host, which are to stay."""
+        others = {
+            account.digest
+            for executor, (_, account) in _accounts.items()
+            if executor != self._executor and account.ok
+        }
+        if others <= {self._expected.digest}:
+            return None
+        differences = compare(self._expected, fingerprint())
+        return workers.WorkerStatus(
+            pid=os.getpid(),
+            problem=f"this worker (process {os.getpid()}) serves a host with other plugins, and "
+            f"this one when that has left; first: this host, second: this worker\n{differences}",
+            differences=tuple(differences),
+        )
+
+    def _set_up(self) -> workers.WorkerStatus:
+        with suppress(Exception):  # what is wrong is found below, and told
+            if self._anew or not any(account.ok for _, account in _accounts.values()):
+                _lifecycle.unload_all(RUNTIME)  # what hosts of before have had loaded
+            else:
+                _lifecycle.refresh(RUNTIME)
+        # Not the initializer of `workers`: that would refuse the calls of other hosts too.
+        return workers.attempt(self._confs, self._expected)
 
     def teardown(self, worker: object) -> None:
         """Called when the executor is switched off, or the worker ends."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -544,6 +545,44 @@ def test_restarted_workers_have_the_plugins_again(host, client):
         assert exec_data_access("pid") not in before
 
 
+SECOND = """
+import os
+import aimm_plugins
+
+
+@aimm_plugins.data_access("second")
+def pid():
+    return os.getpid()
+"""
+
+
+def test_host_with_other_plugins_is_refused_and_disturbs_nobody(host, client, folder):
+    (folder / "second_plugin.py").write_text(SECOND)
+    with host():
+        initialize(names("second_plugin"))  # makes this process another host
+        with pytest.raises(ParityError, match=r"serves a host with other plugins(.|\n)*second"):
+            with host():
+                pass
+        assert exec_data_access("pid") != os.getpid()
+    aimm_plugins.unload_all()
+    initialize(names("second_plugin"))
+    with dask_executor(client, conf=names("second_plugin")):
+        assert exec_data_access("second") != os.getpid()
+
+
+def test_host_that_ended_without_a_word_does_not_stand_in_the_way(client, folder):
+    (folder / "second_plugin.py").write_text(SECOND)
+    initialize(CONF)
+    with distributed.Client(client.scheduler.address, set_as_default=False) as gone:
+        lost = aimm_dask.DaskExecutor(gone, None, None, False)
+        lost.start()
+        lost.set_up([CONF], aimm_plugins.fingerprint())
+    aimm_plugins.unload_all()
+    initialize(names("second_plugin"))
+    with dask_executor(client, conf=names("second_plugin")):
+        assert exec_data_access("second") != os.getpid()
+
+
 def test_worker_in_the_process_of_the_host_runs_what_it_is_sent(folder):
     initialize(CONF)
     with (
@@ -591,10 +630,7 @@ def test_initialize_connects_and_unload_all_disconnects(conf, client):
 
 
 def test_second_initialize_reaches_the_workers_too(conf, client, folder):
-    (folder / "second_plugin.py").write_text(
-        "import os\nimport aimm_plugins\n\n"
-        '@aimm_plugins.data_access("second")\ndef pid():\n    return os.getpid()\n'
-    )
+    (folder / "second_plugin.py").write_text(SECOND)
     before = clients(client)
     initialize(conf())
     initialize(conf())
@@ -602,6 +638,21 @@ def test_second_initialize_reaches_the_workers_too(conf, client, folder):
     assert exec_data_access("second") in client.run(os.getpid).values()
     assert exec_data_access("pid") in client.run(os.getpid).values()
     assert len(clients(client) - before) == 1
+
+
+def test_refresh_reaches_the_workers_too(conf, client, folder):
+    initialize({**conf(), "entry_points": {"allow": ["aimm-late"]}})
+    (folder / "late_plugin.py").write_text(SECOND.replace("second", "late"))
+    late = write_dist_info(folder, "aimm-late", "1.0", entry_points={"late": "late_plugin"})
+    try:
+        aimm_plugins.refresh()
+        assert exec_data_access("late") in client.run(os.getpid).values()
+    finally:
+        shutil.rmtree(late)
+    aimm_plugins.refresh()
+    with pytest.raises(aimm_plugins.UnknownPluginError):
+        exec_data_access("late")
+    assert exec_data_access("pid") in client.run(os.getpid).values()
 
 
 def test_workers_that_miss_a_second_conf_leave_the_first_as_it_was(conf, client, tmp_path):
@@ -656,6 +707,7 @@ def test_fork_answers_its_calls_itself(conf):
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
+        signal.alarm(30)  # a call that went to the cluster would wait for ever
         try:
             os.write(writing, b"here" if exec_data_access("pid") == os.getpid() else b"elsewhere")
         finally:
