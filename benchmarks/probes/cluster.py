@@ -80,6 +80,10 @@ def _cluster(stack: ExitStack, workers: int) -> dict[str, Any]:
 
         list(pool.map(fit, range(2)))
 
+    def submit_two(steps: int) -> None:
+        models = [{"weight": 1.0}, {"weight": 1.0}]
+        client.gather(client.map(plugin.fit_linear, models, steps=steps, pure=False))
+
     return {
         "check": dask._check,
         "chunks": lambda count: [[float(number)] * 100 for number in range(count)],
@@ -91,6 +95,7 @@ def _cluster(stack: ExitStack, workers: int) -> dict[str, Any]:
         "kept": kept,
         "key": "linear",
         "nothing": plugin.nothing,
+        "submit_two": submit_two,
         "x": [1.0] * 100,
     }
 
