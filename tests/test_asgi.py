@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import json
 import logging
 import os
@@ -85,12 +86,14 @@ class Server:
 
     def __init__(self, app) -> None:
         self.told: list[dict] = []
+        self.provided: dict[str, bool] = {}
         self._app = app
         self._messages: asyncio.Queue[dict] = asyncio.Queue()
         self._answers: asyncio.Queue[dict] = asyncio.Queue()
 
     async def _send(self, message):
         self.told.append(message)
+        self.provided[message["type"]] = bool(aimm_plugins.providers())
         await self._answers.put(message)
 
     async def _main(self):
@@ -545,8 +548,14 @@ def test_application_starts_after_plugins_and_stops_before_them(write):
     inner = Recorder()
 
     async def main():
-        async with Server(StartupMiddleware(inner, Startup(names("good"), wait=True, unload=True))):
+        startup = Startup(names("good"), wait=True, unload=True)
+        async with Server(StartupMiddleware(inner, startup)) as server:
             pass
+        # A server may end the process as soon as it is told.
+        assert server.provided == {
+            "lifespan.startup.complete": True,
+            "lifespan.shutdown.complete": False,
+        }
 
     asyncio.run(main())
     assert inner.seen == [("startup", True), ("shutdown", True)]
@@ -606,6 +615,32 @@ def test_plugins_stay_unless_they_are_to_be_unloaded(write, serve):
     assert aimm_plugins.exec_fit("k", 1) == 1
 
 
+def test_what_others_loaded_stays_where_the_load_failed(write):
+    write(good=GOOD, bad="raise ValueError")
+    aimm_plugins.initialize(names("good"))
+
+    async def main():
+        async with Startup(names("bad"), wait=True, unload=True).lifespan():
+            pass
+
+    asyncio.run(main())
+    assert aimm_plugins.exec_fit("k", 1) == 1
+
+
+def test_plugins_see_the_servers_context_variables(write):
+    write(
+        seer="import contextvars\n@fit(['k'])\ndef f(m): ...\nseen = {v.name for v in contextvars.copy_context()}\n"
+    )
+    variable = contextvars.ContextVar("of_the_server")
+
+    async def main():
+        variable.set(1)
+        async with Startup(names("seer"), wait=True).lifespan():
+            assert "of_the_server" in sys.modules["seer"].seen
+
+    asyncio.run(main())
+
+
 def test_two_applications_of_a_process_load_once_and_the_last_one_unloads(write):
     write(good="import builtins\nbuiltins.loads = getattr(builtins, 'loads', 0) + 1\n" + GOOD)
     startup = Startup(names("good"), wait=True, unload=True)
@@ -629,7 +664,7 @@ def test_server_that_starts_again_loads_again(write):
 
         async def main():
             async with startup.lifespan():
-                assert startup.ready
+                assert aimm_plugins.exec_fit("k", 1) == 1
             assert startup.readiness()["reason"] == "stopped"
 
         asyncio.run(main())

@@ -1,1 +1,1 @@
-"""Ready-made plugins for what stands around a host; each needs the extra of its name."""
+"""Ready-made plugins for what stands around a host; one that needs an extra has its name."""

@@ -101,9 +101,9 @@ class _Load:
             if not self._quiet:
                 logger().error("plugins are not loaded: %s", safe_text(error), exc_info=error)
         with self._lock:
-            self.future.set_result(outcome)
             if self._unload_after and outcome.error is None:
                 aimm_plugins.unload_all()
+            self.future.set_result(outcome)
         if isinstance(outcome.error, KeyboardInterrupt):
             # It is meant for the host, which a thread's exception does not reach.
             _thread.interrupt_main()
