@@ -1,1 +1,1 @@
-"""Ready-made plugins for what stands around a host; one that needs an extra has its name."""
+"""What connects a host with its surroundings; a module that needs an extra has its name."""
