@@ -22,6 +22,8 @@ OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY"
 """Without O_NONBLOCK a named pipe in the place of a file would hold the host for ever."""
 
 _CHUNK = 65536
+_HEAD = 4096
+"""Bytes that the headers of nearly every METADATA fit in, whatever its description takes."""
 
 
 def normalized(name: str) -> str:
@@ -231,7 +233,7 @@ class _Unread(Distribution):
 
     def _direct(self) -> dict[str, Any] | None:
         if isinstance(self._direct_url, bool):
-            content = self.read("direct_url.json")
+            content = self.read("direct_url.json") if self.has("direct_url.json") else None
             self._direct_url = None if content is None else _json_object(content)
         return self._direct_url
 
@@ -258,7 +260,10 @@ class InFolder(_Unread):
         return self._folder
 
     def has(self, file: str) -> bool:
-        return os.path.exists(f"{self.place}{os.sep}{file}")
+        try:
+            return os.access(f"{self.place}{os.sep}{file}", os.F_OK)  # no exception where it is not
+        except ValueError:
+            return False
 
     def read(self, file: str, limit: int = LIMIT) -> bytes | None:
         try:
@@ -355,7 +360,9 @@ def is_beneath(path: str, folder: str) -> bool:
 def headers(content: bytes) -> dict[str, str]:
     """Name and Version of METADATA or PKG-INFO, the first of each."""
     found: dict[str, str] = {}
-    for raw in content.removeprefix(b"\xef\xbb\xbf").splitlines():
+    content = content.removeprefix(b"\xef\xbb\xbf")
+    head = content[: content.find(b"\n\n", 0, _HEAD) + 1] or content
+    for raw in head.splitlines():
         if not raw.strip():
             break
         header, _, value = raw.partition(b":")

@@ -231,6 +231,8 @@ class PluginManager(pluggy.PluginManager):
         Raises:
             pluggy.PluginValidationError: One fits no hook, or takes what its hook does not pass.
         """
+        if not any(type(value) is FunctionType for value in vars(module).values()):
+            return
         implementations = {}
         # As pluggy goes about it, so that what it would stumble over is the module's fault here.
         for name in dir(module):
@@ -259,11 +261,19 @@ class PluginManager(pluggy.PluginManager):
 
     # pluggy's own methods
 
+    def parse_hookspec_opts(self, module_or_class: Any, name: str) -> Any:
+        """As pluggy's, in less time for our own class, which every start goes through."""
+        if module_or_class is HookSpecs:
+            return getattr(vars(HookSpecs).get(name), f"{PROJECT}_spec", None)
+        return super().parse_hookspec_opts(module_or_class, name)
+
     def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
         """As pluggy's, but in a module only functions are looked at."""
         # By `type`: `isinstance` asks the object for its `__class__`, a stranger's code.
         if isinstance(plugin, ModuleType) and type(vars(plugin).get(name)) is not FunctionType:
             return None
+        if plugin is self.router:
+            return getattr(vars(type(plugin)).get(name), f"{PROJECT}_impl", None)
         return super().parse_hookimpl_opts(plugin, name)
 
     def register(self, plugin: object, name: str | None = None) -> str | None:

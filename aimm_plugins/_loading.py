@@ -13,6 +13,7 @@ import sys
 from collections.abc import MutableMapping
 from itertools import islice
 from time import perf_counter
+from typing import Any
 
 from aimm_plugins._carriers import as_member
 from aimm_plugins._declarations import Book, importing
@@ -68,15 +69,19 @@ def load(
         KeyboardInterrupt: Passed through; nothing was registered.
     """
     outcome = Outcome()
-    for wait in (False, True):
-        for record in plan.records:
-            now = record.state == "planned" or record.identity in plan.demanded
-            if now is wait:
-                continue
-            if now or (record.state == "deferred" and _is_imported(record.module)):
-                _load(record, plan, book, manager, versions, probe_seconds, outcome)
-            else:
-                outcome.records.append(record)
+    waiting = []
+    for record in plan.records:
+        if record.state == "planned" or record.identity in plan.demanded:
+            _load(record, plan, book, manager, versions, probe_seconds, outcome)
+        else:
+            waiting.append(record)
+    if not waiting:
+        return outcome
+    for record in waiting:
+        if record.state == "deferred" and _is_imported(record.module):
+            _load(record, plan, book, manager, versions, probe_seconds, outcome)
+        else:
+            outcome.records.append(record)
     places = {record.identity: place for place, record in enumerate(plan.records)}
     outcome.records.sort(key=lambda record: places[record.identity])
     outcome.loaded.sort(key=lambda entry: places[entry.record.identity])
@@ -108,6 +113,7 @@ def _load(
     before = observe()
     count = len(sys.modules)
     begin = perf_counter()
+    account: dict[str, Any] | None = None
     try:
         if probe_seconds is not None and not present:
             from aimm_plugins._probe import probe
@@ -128,7 +134,7 @@ def _load(
                 f"{record.module} is still being imported: it is loaded by its own import",
                 name=record.module,
             )
-        record = _timed(record, present, begin, count)
+        account = {} if present else _import_account(begin, count)
         book.settle()
         manager.check(module)
         target = _target(module, record, book)
@@ -138,12 +144,15 @@ def _load(
         raise
     except BaseException as error:  # sys.exit(), CancelledError and the like end no host
         book.sweep()
+        if account is None:
+            account = {} if present else _import_account(begin, count)
         outcome.records.append(
-            (record if record.import_seconds else _timed(record, present, begin, count))._replace(
+            record._replace(
                 state="failed",
                 provides=(),
                 reason=None,
                 error=as_member(error, record.provenance),
+                **account,
             )
         )
         side_effects = changes(before)
@@ -162,18 +171,22 @@ def _load(
         state="planned",
         reason=None if was_deferred else record.reason,
         file=file if type(file) is str else record.file,
+        **account,
     )
     record = _running_version(record, present, versions)
     outcome.records.append(record)
     outcome.loaded.append(
-        Loaded(record, target, plan.published.get(record.identity, ()), lazily=was_deferred)
+        Loaded(
+            record,
+            target,
+            plan.published.get(record.identity, ()) if plan.published else (),
+            lazily=was_deferred,
+        )
     )
 
 
-def _timed(record: PluginRecord, present: bool, begin: float, count: int) -> PluginRecord:
-    """The record with the account of an import that has just ended."""
-    if present:
-        return record
+def _import_account(begin: float, count: int) -> dict[str, Any]:
+    """What a record tells of an import that has just ended."""
     seconds = perf_counter() - begin
     imports: dict[str, int] = {}
     # `sys.modules` keeps the order of insertion, so the new ones stand at its end.
@@ -185,7 +198,7 @@ def _timed(record: PluginRecord, present: bool, begin: float, count: int) -> Plu
     for name in reversed(names):
         top = name.partition(".")[0]
         imports[top] = imports.get(top, 0) + 1
-    return record._replace(import_seconds=seconds, imports=tuple(imports.items()))
+    return {"import_seconds": seconds, "imports": tuple(imports.items())}
 
 
 def _running_version(record: PluginRecord, present: bool, versions: Versions) -> PluginRecord:

@@ -111,6 +111,8 @@ def _environ() -> dict[Any, Any]:
 
 def _items(value: Iterable[object] | object) -> tuple[object, ...]:
     """As a tuple, whatever an earlier plugin has put in place of a list."""
+    if type(value) is list:  # to ask for an abstract class takes longer than the copy
+        return tuple(value)
     return tuple(value) if isinstance(value, Iterable) else (value,)
 
 
