@@ -127,7 +127,7 @@ class Startup:
 
     Entered more than once, by several applications or event loops of a process, it loads once, and
     ends when the last of them is left. A load that is running when the server stops is not waited
-    for: its thread is a daemon.
+    for: its thread is a daemon. `KeyboardInterrupt` from an import interrupts the main thread too.
 
     Args:
         conf: As for `aimm_plugins.initialize`.
