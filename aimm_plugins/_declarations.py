@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import sys
+from _contextvars import ContextVar  # what contextvars hands on
 from _thread import RLock  # all that is needed of threading, which costs a millisecond
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar
 from types import FrameType
 from typing import Any
 

@@ -21,6 +21,9 @@ LIMIT = 8 * 1024 * 1024
 OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 """Without O_NONBLOCK a named pipe in the place of a file would hold the host for ever."""
 
+FIRST_READ = 8192
+"""Bytes that nearly every such file fits in; a longer one is read on."""
+
 _CHUNK = 65536
 _HEAD = 4096
 """Bytes that the headers of nearly every METADATA fit in, whatever its description takes."""
@@ -49,7 +52,10 @@ def read_file(path: str, limit: int = LIMIT) -> bytes | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
-        return read_handle(handle, limit)
+        content = os.read(handle, FIRST_READ)
+        if 0 < len(content) < FIRST_READ:
+            return content
+        return read_handle(handle, limit, content)
     finally:
         os.close(handle)
 
@@ -159,17 +165,22 @@ class _Unread(Distribution):
     def __init__(self, key: str, place: str) -> None:
         self.key = key
         self.place = place
+        self._name = None
         self._origin = None
         self._headers: dict[str, str] | None = None
         self._direct_url: dict[str, Any] | bool | None = False
 
     @property
     def name(self) -> str:
-        return self._header("name") or self.key
+        if self._name is None:
+            stated = self._all_headers().get("name", "")
+            # A name that is not the folder's is no name to make rules about.
+            self._name = stated if stated and normalized(stated) == self.key else self.key
+        return self._name
 
     @property
     def version(self) -> str | None:
-        return self._header("version") or self._version_of_place()
+        return self._all_headers().get("version") or self._version_of_place()
 
     @property
     def origin(self) -> Origin:
@@ -212,13 +223,6 @@ class _Unread(Distribution):
     def stated_name(self) -> str | None:
         """The name in its metadata, whatever its files are called."""
         return self._all_headers().get("name")
-
-    def _header(self, name: str) -> str | None:
-        found = self._all_headers()
-        # A name that is not the folder's is no name to make rules about.
-        if name == "name" and normalized(found.get("name", "")) != self.key:
-            return None
-        return found.get(name)
 
     def _all_headers(self) -> dict[str, str]:
         if self._headers is None:
@@ -267,7 +271,7 @@ class InFolder(_Unread):
 
     def read(self, file: str, limit: int = LIMIT) -> bytes | None:
         try:
-            return read_file(os.path.join(self.place, file) if file else self.place, limit)
+            return read_file(f"{self.place}{os.sep}{file}" if file else self.place, limit)
         except (OSError, ValueError):
             return None
 

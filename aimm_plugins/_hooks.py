@@ -18,6 +18,8 @@ import pluggy
 
 PROJECT = "aimm_plugins"
 ROUTER = "aimm_plugins.router"
+_MARK = f"{PROJECT}_impl"
+"""Where `hookimpl` leaves its options, on the function itself."""
 
 Monitor = tuple[Callable[..., None], Callable[..., None]]
 """What pluggy calls before and after each hook call."""
@@ -231,7 +233,7 @@ class PluginManager(pluggy.PluginManager):
         Raises:
             pluggy.PluginValidationError: One fits no hook, or takes what its hook does not pass.
         """
-        if not any(type(value) is FunctionType for value in vars(module).values()):
+        if FunctionType not in map(type, vars(module).values()):
             return
         implementations = {}
         # As pluggy goes about it, so that what it would stumble over is the module's fault here.
@@ -269,12 +271,17 @@ class PluginManager(pluggy.PluginManager):
 
     def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
         """As pluggy's, but in a module only functions are looked at."""
+        if isinstance(plugin, ModuleType):
+            function = vars(plugin).get(name)
+        elif plugin is self.router:
+            function = vars(type(plugin)).get(name)
+        else:
+            return super().parse_hookimpl_opts(plugin, name)
         # By `type`: `isinstance` asks the object for its `__class__`, a stranger's code.
-        if isinstance(plugin, ModuleType) and type(vars(plugin).get(name)) is not FunctionType:
+        if type(function) is not FunctionType:
             return None
-        if plugin is self.router:
-            return getattr(vars(type(plugin)).get(name), f"{PROJECT}_impl", None)
-        return super().parse_hookimpl_opts(plugin, name)
+        options = getattr(function, _MARK, None)
+        return options if isinstance(options, dict) else None
 
     def register(self, plugin: object, name: str | None = None) -> str | None:
         """Register a plugin; a module's declarations come with it.

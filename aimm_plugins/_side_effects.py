@@ -23,7 +23,12 @@ except ImportError:
 _WARNING = 30
 """The root logger's level before anybody has set it."""
 
-_SIGNALS = tuple(sorted(_signal.valid_signals()))
+_SIGNALS = tuple(
+    number
+    for number in sorted(_signal.valid_signals())
+    # Python gives the real-time ones no meaning, and there are as many of them as of the others.
+    if number < getattr(_signal, "SIGRTMIN", _signal.NSIG)
+)
 
 
 class Surroundings(Value):
@@ -70,7 +75,8 @@ def changes(before: Surroundings) -> list[str]:
 
 def _changes(before: Surroundings, now: Surroundings) -> list[str]:
     found = []
-    for name in sorted(before.environ.keys() | now.environ.keys()):
+    same = before.environ == now.environ
+    for name in () if same else sorted(before.environ.keys() | now.environ.keys()):
         shown = os.fsdecode(name)
         if name not in before.environ:
             found.append(f"os.environ: set {shown}")
