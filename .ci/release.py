@@ -20,6 +20,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import Distribution, PathDistribution, version
 from pathlib import Path
 from zipfile import Path as ZipPath
@@ -88,6 +89,7 @@ def main(folder: Path) -> None:
 OTHERWISE = {"LC_ALL": "C", "TZ": "Pacific/Kiritimati", "PYTHONHASHSEED": "1"}
 
 
+@cache
 def in_git() -> bool:
     """Whether git is there and takes this folder for a checkout, without which no hook runs."""
     try:
