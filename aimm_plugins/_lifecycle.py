@@ -502,10 +502,10 @@ def _log(report: Report) -> None:
             if record.error is not None:
                 line = f"plugin {record.state}: {_line(record).strip()}"
                 logger().error("%s", line, exc_info=record.error)
-            elif record.state == "loaded":
-                logger().info("plugin loaded: %s", record.provenance)
             else:
-                logger().info("plugin %s: %s: %s", record.state, record.provenance, record.reason)
+                why = f": {record.reason}" if record.reason else ""
+                line = f"plugin {record.state}: {record.provenance}{why}"
+                logger().info("%s", printable(line))
         for finding in report.findings:
             logger().warning("%s", finding)
     except KeyboardInterrupt:
