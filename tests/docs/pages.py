@@ -11,6 +11,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -155,7 +156,8 @@ class Page:
         lines = self.path.read_text(encoding="utf-8").splitlines()
         for block, printed in reversed(outputs):
             begin = block.line - 1
-            lines[begin : begin + len(block.code.splitlines())] = printed.splitlines()
+            end = begin + lines[begin:].index("```")
+            lines[begin:end] = printed.splitlines()
         self.path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def _run(self, block: Block, folder: Path, names: dict[str, Any]) -> bool:
@@ -198,10 +200,30 @@ def run(command: str, site: Path, folder: Path | None = None) -> str:
 
 
 def shortened(text: str, *folders: Path) -> str:
-    """A text with paths as seen from folders that a reader does not have."""
+    """A text with paths as seen from folders that a reader does not have, and one process."""
     for folder in folders:
         text = text.replace(f"{folder}{os.sep}", "")
-    return text
+    # A page's Python is a reader's main program.
+    return re.sub(r"\(process \d+\)", "(process 4711)", text.replace("__page__", "__main__"))
+
+
+def install_projects(page: Page, site: Path) -> None:
+    """Install what a page shows as projects: `NAME/pyproject.toml` with modules beside it."""
+    files = {path.partition("/")[::2]: text for path, text in page.files().items() if "/" in path}
+    for (_, file), text in files.items():
+        if file.endswith(".py"):
+            (site / file).write_text(text, encoding="utf-8")
+    for (name, file), text in files.items():
+        if file == "pyproject.toml":
+            project = tomllib.loads(text)["project"]
+            lines = "".join(
+                f"[{group}]\n" + "".join(f"{key} = {value}\n" for key, value in each.items())
+                for group, each in project["entry-points"].items()
+            )
+            modules = [other for (owner, other) in files if owner == name and other.endswith(".py")]
+            write_dist_info(
+                site, name, project.get("version", "1.0"), entry_points=lines, files=modules
+            )
 
 
 def serve(page: Page, site: Path, sources: Mapping[str, str], published: Mapping[str, str]) -> Path:
