@@ -66,3 +66,4 @@ html_title = "aimm_plugins"
 html_static_path: list[str] = []
 html_show_sourcelink = False
 html_copy_source = False
+html_show_copyright = False

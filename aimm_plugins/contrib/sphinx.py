@@ -23,7 +23,7 @@ one of the subtypes `distribution` (not installed, or it has no plugins), `plugi
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -71,7 +71,9 @@ class PluginsDirective(SphinxDirective):
 
     required_arguments = 1
     final_argument_whitespace = False
-    option_spec: ClassVar[dict[str, Any]] = {"plugins": directives.unchanged_required}
+    option_spec: ClassVar[dict[str, Callable[[str], Any]] | None] = {
+        "plugins": directives.unchanged_required
+    }
 
     def run(self) -> list[nodes.Node]:
         """The nodes of all plugins, in the order in which `initialize` would load them."""

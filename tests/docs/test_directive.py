@@ -65,7 +65,12 @@ def build(tmp_path, site, install):
                 tmp_path / "out",
                 tmp_path / "trees",
                 builder,
-                confoverrides={"extensions": extensions, "nitpicky": True, **conf},
+                confoverrides={
+                    "extensions": extensions,
+                    "nitpicky": True,
+                    "show_warning_types": True,
+                    **conf,
+                },
                 status=None,
                 warning=stream,
                 freshenv=True,
