@@ -1,4 +1,4 @@
-"""The directive `aimm-schema`: a schema that ships with the package, as a table of its keys.
+"""The directive `aimm-schemas`: the schemas that ship with the package, as lists of their keys.
 
 sphinx-jsonschema knows draft 4, and json-schema-for-humans makes pages of its own with their own
 style and scripts; the schemas here are flat and described, so that a list of keys says it all.
@@ -32,16 +32,22 @@ _LIMITS = {
 }
 
 
-class SchemaDirective(SphinxDirective):
-    """Its argument is the name of a schema, as `aimm-plugins schema` lists them."""
+# What people write comes first.
+_WRITTEN = ("plugins", "policy", "job")
 
-    required_arguments = 1
+
+class SchemasDirective(SphinxDirective):
+    """A section for each schema that the package ships."""
 
     def run(self) -> list[nodes.Node]:
-        """The schema's description and a list of its keys."""
-        name = self.arguments[0]
-        if name not in schema_names():
-            raise self.error(f"no schema {name!r}; there are {', '.join(schema_names())}")
+        """The sections, with each schema's description and a list of its keys."""
+        names = schema_names()
+        first = [name for name in _WRITTEN if name in names]
+        return [
+            self._section(name) for name in [*first, *(each for each in names if each not in first)]
+        ]
+
+    def _section(self, name: str) -> nodes.section:
         root = schema(name)
         keys = nodes.definition_list(classes=["aimm-schema"])
         for path, each, required in _keys(root, root):
@@ -50,7 +56,9 @@ class SchemaDirective(SphinxDirective):
             if each.get("properties"):
                 for path, inner, required in _keys(each, root, f"({title})"):
                     keys += self._item(name, path, inner, required, root)
-        return [_described(root), keys]
+        made = nodes.section("", nodes.title("", name), _described(root), keys, names=[name])
+        self.state.document.note_implicit_target(made, made)
+        return made
 
     def _item(
         self, name: str, path: str, each: Schema, required: bool, root: Schema
@@ -147,5 +155,5 @@ def _spelled(value: object) -> str:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Add the directive; sphinx calls this."""
-    app.add_directive("aimm-schema", SchemaDirective)
+    app.add_directive("aimm-schemas", SchemasDirective)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -65,12 +65,7 @@ def build(tmp_path, site, install):
                 tmp_path / "out",
                 tmp_path / "trees",
                 builder,
-                confoverrides={
-                    "extensions": extensions,
-                    "nitpicky": True,
-                    "show_warning_types": True,
-                    **conf,
-                },
+                confoverrides={"extensions": extensions, "nitpicky": True, **conf},
                 status=None,
                 warning=stream,
                 freshenv=True,
