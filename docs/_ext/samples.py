@@ -21,11 +21,12 @@ SAMPLES = Path(__file__).parents[2] / "sample_plugins"
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Put the samples on the path; sphinx calls this."""
-    site = tempfile.mkdtemp(prefix="samples-", dir=app.doctreedir)
+    site = tempfile.TemporaryDirectory(prefix="samples-")
+    app.connect("build-finished", lambda app, error: site.cleanup())
     for sample in sorted(SAMPLES.glob("*/pyproject.toml")):
         with contextlib.chdir(sample.parent):
-            wheel = build_wheel(site)
-        zipfile.ZipFile(Path(site, wheel)).extractall(site)
+            wheel = build_wheel(site.name)
+        zipfile.ZipFile(Path(site.name, wheel)).extractall(site.name)
     # Last, so that a plugin which is really installed is the one that is shown.
-    sys.path.append(site)
+    sys.path.append(site.name)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
