@@ -316,11 +316,9 @@ def test_table_is_what_happens(tmp_path):
     made = table(tmp_path) + "\n"
     if UPDATE:
         known = [f"{name} {version(name)}" for name in LIBRARIES.values() if name]
-        begin, end = "<!-- versions -->", "<!-- end of versions -->"
-        head, _, tail = after.partition(begin)
-        tail = tail.partition(end)[2]
         python = ".".join(map(str, sys.version_info[:3]))
-        after = f"{head}{begin}CPython {python}, {', '.join(known[:-1])}{end}{tail}"
+        versions = f"With CPython {python}, {', '.join(known[:-1])}."
+        after = re.sub(r"^With CPython .*\.$", versions, after, flags=re.MULTILINE)
         PAGE.path.write_text(
             f"{before}<!-- table -->\n{made}<!-- end of table -->{after}", encoding="utf-8"
         )
