@@ -412,10 +412,7 @@ def _broken_promises(
         remedy = "Publish what the module declares, in the entry points of its distribution."
         if any(entry.lazily for entry in entries):
             errors.setdefault(plugin, []).append(
-                DeclarationError(
-                    f"{record.provenance}: {message} (metadata: {place}). {remedy}",
-                    file=record.file,
-                )
+                DeclarationError(f"{record.provenance}: {message} (metadata: {place}). {remedy}")
             )
         else:
             findings.append(
