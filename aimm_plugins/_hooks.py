@@ -301,7 +301,8 @@ class PluginManager(pluggy.PluginManager):
         """
         if name is None and isinstance(plugin, ModuleType):
             name = plugin.__name__
-        already = name is not None and self.has_plugin(name)
+        wanted = name or self.get_canonical_name(plugin)
+        already = self.has_plugin(wanted)
         try:
             registered = super().register(plugin, name)
             if registered is None:
@@ -312,8 +313,9 @@ class PluginManager(pluggy.PluginManager):
                 tell(plugin)
         except BaseException:
             # pluggy 1.6 leaves what it had registered before the hookimpl that it refuses.
-            if not already and self.is_registered(plugin):
-                super().unregister(plugin)
+            # By name: under another one it was registered before, and stays.
+            if not already and self.get_plugin(wanted) is plugin:
+                super().unregister(name=wanted)
             self._tell()
             raise
         self._tell()
