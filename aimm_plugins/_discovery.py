@@ -685,12 +685,16 @@ def _target(value: str) -> tuple[str, str | None] | None:
         value = value.partition("[")[0]
     module, colon, attribute = value.partition(":")
     module, attribute = module.strip(), attribute.strip()
-    if all(part.isidentifier() for part in module.split(".")):
+    if _is_dotted(module):
         if not colon:
             return module, None
-        if all(part.isidentifier() for part in attribute.split(".")):
+        if _is_dotted(attribute):
             return module, attribute
     return None
+
+
+def _is_dotted(name: str) -> bool:
+    return name.isidentifier() or all(part.isidentifier() for part in name.split("."))
 
 
 def _place(distribution: Distribution, line: int) -> str:
