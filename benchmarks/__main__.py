@@ -18,6 +18,7 @@ from benchmarks import (
     import_,
     initialize,
     lazy,
+    listing,
     memory,
     registration,
     report,
@@ -38,6 +39,7 @@ SECTIONS: tuple[Callable[[bool], Section], ...] = tuple(
         async_,
         memory,
         artifacts,
+        listing,
     )
 )
 

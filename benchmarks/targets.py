@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks.measuring import Target
 
 _CORE, _LOADING, _DISPATCH, _BEYOND = "issue 3", "issue 4", "issue 5", "issue 7"
+_TOOLS = "issue 8"
 
 IMPORT = Target(1.3, _CORE)
 IMPORT_BEYOND_EMPTY = Target(1.5, "our own")
@@ -38,3 +39,5 @@ MEMORY_CALLED = Target(2, "our own")
 
 PACK = Target(1.2, _BEYOND)
 FINGERPRINT = Target(1.5, _BEYOND)
+
+LISTING = Target(1.5, _TOOLS)
