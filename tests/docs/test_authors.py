@@ -53,7 +53,7 @@ def test_tutorial_makes_a_plugin_that_does_what_the_page_shows(tmp_path):
 
     pip(sys.executable, "install", "--no-build-isolation", "--no-deps", "--target", site, folder)
     assert re.search(
-        r"^\d+ passed in", run(folder, "pytest", "-q", PYTHONPATH=str(site)), re.MULTILINE
+        r"^\d+ passed\b.* in ", run(folder, "pytest", "-q", PYTHONPATH=str(site)), re.MULTILINE
     )
     (folder / "conf.yaml").write_text("names: []\nentry_points: {allow: [my-models]}\n")
     command, output = shown("aimm-plugins stubs")
