@@ -164,7 +164,12 @@ class KnownOption(Value):
         }
 
     def __str__(self) -> str:
-        text = f"{self.name}: {self.type}"
+        return f"{self.name}: {self.told}"
+
+    @property
+    def told(self) -> str:
+        """All but its name, on one line."""
+        text = self.type
         text += ", required" if self.required else ""
         text += f", default {self.default}" if self.default is not None else ""
         return f"{text}. {' '.join(self.description.split())}" if self.description else text
