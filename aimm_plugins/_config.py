@@ -96,6 +96,7 @@ class Config(Value):
             probe.
         locked: File of the distributions that may be loaded.
         artifacts: Rules about saved models.
+        options: By distribution or plugin, what its plugins are given; secrets are not yet read.
         document: Where the layer stands, if it was read from a file.
         prefix: Where in `document`.
         place: What messages call every place in a layer that is neither a mapping nor a file.
@@ -111,6 +112,7 @@ class Config(Value):
     probe: float | None = None
     locked: str | None = None
     artifacts: ArtifactRules = ArtifactRules()
+    options: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
     document: Document | None = None
     prefix: tuple[str | int, ...] = ()
     place: str | None = None
@@ -141,7 +143,7 @@ PROBE_SECONDS = 60.0
 _POLICY_KEYS = frozenset(
     {"names", "entry_points", "required", "prefer", "verify", "probe", "locked", "artifacts"}
 )
-_CONF_KEYS = _POLICY_KEYS | {"on_error", "load"}
+_CONF_KEYS = _POLICY_KEYS | {"on_error", "load", "options"}
 ORIGINS = ("index", "local", "url", "vcs", "editable", "unknown")
 
 
@@ -149,17 +151,19 @@ class _UnsoundError(Exception):
     """The conf does not parse; the schema will say why."""
 
 
-def read(conf: Mapping[str, object] | str | os.PathLike[str] | None) -> Config:
+def read(conf: Mapping[str, object] | str | os.PathLike[str] | Config | None) -> Config:
     """Read and check a conf.
 
     Args:
-        conf: A mapping, the path of a YAML file, or `None` for an empty conf.
+        conf: A mapping, the path of a YAML file, `None` for an empty conf, or one that was read.
 
     Raises:
         ConfigError: It is not what `schemas/plugins.yaml` says.
     """
     if conf is None:
         return Config()
+    if isinstance(conf, Config):
+        return conf
     if isinstance(conf, Mapping):
         return parse(conf)
     if isinstance(conf, str | os.PathLike):
@@ -291,7 +295,19 @@ def _parse(data: object, schema_name: Literal["plugins", "policy"], bare: Config
         probe=_seconds(top.get("probe", False)),
         locked=_path(top["locked"]) if "locked" in top else None,
         artifacts=_artifacts(top.get("artifacts", {})),
+        options=_options(top["options"]) if "options" in top else bare.options,
     )
+
+
+def _options(value: object) -> Mapping[str, Mapping[str, Any]]:
+    if not isinstance(value, Mapping) or not all(
+        isinstance(name, str) and name and isinstance(given, Mapping)
+        for name, given in value.items()
+    ):
+        raise _UnsoundError
+    # A copy: what a host does to its mapping later on is not what was checked.
+    copied: Mapping[str, Mapping[str, Any]] = _plain(value, ("options",))
+    return copied
 
 
 def _artifacts(value: object) -> ArtifactRules:
@@ -520,7 +536,9 @@ def _explain(fault: Any, path: tuple[str | int, ...]) -> tuple[str, str | None, 
     if fault.validator == "type":
         wanted = fault.validator_value
         names = wanted if isinstance(wanted, list) else [wanted]
-        return f"{_shown(value)} is of the wrong type", " or ".join(map(_type_name, names)), None
+        # What stands in the wrong place among the options may be a secret all the same.
+        shown = f"a {type(value).__name__}" if path[:1] == ("options",) else _shown(value)
+        return f"{shown} is of the wrong type", " or ".join(map(_type_name, names)), None
     if fault.validator == "enum":
         return (
             f"{_shown(value)} is not known here",

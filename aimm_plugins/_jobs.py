@@ -18,7 +18,9 @@ from aimm_plugins import _api
 from aimm_plugins._actions import Action
 from aimm_plugins._artifacts import pack, unpack_as
 from aimm_plugins._config import Config, parse, read, validate
+from aimm_plugins._lifecycle import initialize
 from aimm_plugins._report import safe_text
+from aimm_plugins._runtime import RUNTIME
 from aimm_plugins._yaml import Document, load_file
 from aimm_plugins.errors import AimmPluginsError, ArtifactError, ConfigError
 
@@ -92,8 +94,7 @@ class Job:
     """A job file that was read and is sound.
 
     Attributes:
-        plugins: The conf of the plugins, checked; `initialize` is given `conf`.
-        conf: The conf as it stands in the job, or its path.
+        plugins: The conf of the plugins, checked.
         data: Name to data access key and arguments, in order.
         model_type: The model type.
         model: Arguments to make it with.
@@ -105,7 +106,6 @@ class Job:
     """
 
     plugins: Config
-    conf: Mapping[str, Any] | str
     data: Mapping[str, tuple[str, Call]]
     model_type: str
     model: Call
@@ -147,7 +147,6 @@ def read_job(path: str | os.PathLike[str]) -> Job:
         )
     return Job(
         plugins=plugins,
-        conf=conf,
         data=data,
         model_type=model["type"],
         model=_call(model),
@@ -208,7 +207,8 @@ def run_job(
         JobError: A step failed; its cause is the plugin's own exception. Outputs of earlier steps
             are kept, and no output file is ever half written.
     """
-    _api.initialize(job.conf)
+    # The conf as it was read, so that messages name its lines in the job.
+    initialize(RUNTIME, job.plugins)
     runner = _Runner(progress or (lambda step: lambda state: None))
     results = {
         name: runner.step(f"data {name}", "data_access", key, (), call.args, dict(call.kwargs))

@@ -82,6 +82,9 @@ class PluginRecord(Value):
         entry_point: The metadata line, `name = value`.
         config_place: Where a conf names it.
         file: Source file, where known.
+        options: The options that a conf sets, without their values; of secrets, where they are
+            read from.
+        options_schema: The file or object that says what options there are.
     """
 
     name: str
@@ -100,6 +103,16 @@ class PluginRecord(Value):
     entry_point: str | None = None
     config_place: str | None = None
     file: str | None = None
+    options: tuple[str, ...] = ()
+    options_schema: str | None = None
+
+    @property
+    def options_told(self) -> str | None:
+        """What is set, and by which schema, on one line; `None` without either."""
+        if not self.options and self.options_schema is None:
+            return None
+        names = ", ".join(self.options) or "none set"
+        return f"{names}; {f'schema {self.options_schema}' if self.options_schema else 'no schema'}"
 
     @property
     def provenance(self) -> Provenance:
@@ -139,6 +152,8 @@ class PluginRecord(Value):
             "entry_point": self.entry_point,
             "config_place": self.config_place,
             "file": self.file,
+            "options": list(self.options),
+            "options_schema": self.options_schema,
         }
 
 
@@ -189,6 +204,8 @@ class Report(Value):
             if record.provides:
                 pairs = ", ".join(f"{action}:{key}" for action, key in record.provides)
                 lines.append(f"    provides {pairs}")
+            if record.options:
+                lines.append(f"    options {record.options_told}")
             if record.reason:
                 lines.append(f"    reason: {record.reason}")
             if record.error is not None:

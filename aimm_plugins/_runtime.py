@@ -16,6 +16,7 @@ from aimm_plugins._registry import Registry
 
 if TYPE_CHECKING:
     from aimm_plugins._config import Config
+    from aimm_plugins._option_values import State
 
 
 class Runtime:
@@ -28,12 +29,14 @@ class Runtime:
     Attributes:
         confs: What was initialized so far and not unloaded, for `refresh`.
         versions: By plugin module, the distribution and version that it was imported from.
+        options: What confs give to plugins; `None` until one does, or a plugin asks.
         attempted: Whether anything was ever loaded, so that finders may have stale listings.
     """
 
     def __init__(self, book: Book) -> None:
         self.confs: list[Config] = []
         self.versions: dict[str, tuple[str | None, str | None]] = {}
+        self.options: State | None = None
         self.attempted = False
         self._turns: dict[str, RLock] = {}
         self.book = book

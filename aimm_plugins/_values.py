@@ -49,6 +49,12 @@ _CONSTRUCTORS: tuple[Any, ...] = (
     lambda cls, a, b, c, d, e, f, g, h, i, j, k, m, n, o, p, q: _new(
         cls, (a, b, c, d, e, f, g, h, i, j, k, m, n, o, p, q)
     ),
+    lambda cls, a, b, c, d, e, f, g, h, i, j, k, m, n, o, p, q, r: _new(
+        cls, (a, b, c, d, e, f, g, h, i, j, k, m, n, o, p, q, r)
+    ),
+    lambda cls, a, b, c, d, e, f, g, h, i, j, k, m, n, o, p, q, r, s: _new(
+        cls, (a, b, c, d, e, f, g, h, i, j, k, m, n, o, p, q, r, s)
+    ),
 )
 # fmt: on
 

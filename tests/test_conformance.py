@@ -64,6 +64,7 @@ def test_plugin_that_is_in_order_passes_all_checks(in_order):
     assert skipped <= {
         "keys-are-as-published",
         "entry-points-resolve",
+        "options-have-a-sound-schema",
     }
 
 

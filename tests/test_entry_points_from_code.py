@@ -277,6 +277,14 @@ def test_write_keeps_comments_and_the_tables_of_others(project, capsys):
     assert run(["entry-points", str(folder), "--check"]) == 0
 
 
+def test_schema_of_options_is_the_authors_own_entry(project):
+    own = '[project.entry-points."aimm.plugins.options"]\nmine = "mine:options.json"\n'
+    folder = project(PYPROJECT + own, mine=FIT)
+    assert run(["entry-points", str(folder), "--write"]) == 0
+    assert own in (folder / "pyproject.toml").read_text()
+    assert run(["entry-points", str(folder), "--check"]) == 0
+
+
 OUT_OF_ORDER = """\
 [project]
 name = "p"
@@ -415,6 +423,8 @@ build-backend = "hatchling.build"
 name = "my-models"
 version = "1.0"
 dynamic = ["entry-points"]
+[tool.hatch.metadata.hooks.aimm-plugins.entry-points."aimm.plugins.options"]
+mine = "mine:options.json"
 [tool.hatch.metadata.hooks.aimm-plugins.entry-points.pytest11]
 mine = "mine"
 """
@@ -429,6 +439,7 @@ def test_hook_of_hatchling_makes_the_entry_points(project):
     assert metadata.core.entry_points == {
         "aimm.plugins": {"mine": "mine"},
         "aimm.plugins.fit": {"mine": "mine:f"},
+        "aimm.plugins.options": {"mine": "mine:options.json"},
         "pytest11": {"mine": "mine"},
     }
 

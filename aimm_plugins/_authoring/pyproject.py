@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aimm_plugins._authoring.project import Project
-from aimm_plugins._authoring.tables import GROUP, Tables, as_toml
+from aimm_plugins._authoring.tables import Tables, as_toml, is_made
 from aimm_plugins.errors import ConfigError
 
 
@@ -55,7 +55,7 @@ def rewritten(text: str, tables: Tables) -> str:
     project: Any = document["project"]
     groups: Any = project.get("entry-points", {})
     for group in list(groups):
-        if not _is_ours(group):
+        if not is_made(group):
             continue
         wanted = tables.get(group)
         if wanted is None:
@@ -88,13 +88,9 @@ def rewritten(text: str, tables: Tables) -> str:
     return new
 
 
-def _is_ours(group: str) -> bool:
-    return group == GROUP or group.startswith(f"{GROUP}.")
-
-
 def _set(document: dict[str, Any], tables: Tables) -> None:
     groups = document["project"].get("entry-points", {})
-    others = {group: entries for group, entries in groups.items() if not _is_ours(group)}
+    others = {group: entries for group, entries in groups.items() if not is_made(group)}
     document["project"].pop("entry-points", None)
     if merged := {**others, **{group: dict(entries) for group, entries in tables.items()}}:
         document["project"]["entry-points"] = merged

@@ -25,9 +25,10 @@ def command(file: str | None, form: str, conf: str | None) -> int:
         print_json(report.to_dict())
     else:
         heading = ["receipt"] if receipts else []
+        with_options = any(record.options for record in report.plugins)
         columns = ["#", "state", "name", "distribution", "version", "origin", "module", "keys"]
         print_table(
-            [*columns, "reason", *heading],
+            [*columns, *(["options"] if with_options else []), "reason", *heading],
             [
                 (
                     str(number),
@@ -39,6 +40,7 @@ def command(file: str | None, form: str, conf: str | None) -> int:
                     record.module + (f":{record.attribute}" if record.attribute else "") or "-",
                     " ".join(f"{action}:{key}" for action, key in record.provides)
                     or ("?" if record.state == "planned" else "-"),
+                    *([record.options_told or "-"] if with_options else []),
                     record.reason or "-",
                     *(receipts.get(number - 1, "-") for _ in heading),
                 )

@@ -8,6 +8,8 @@ import click
 
 from aimm_plugins._explanation import answers, explain, matching, place_of, why_not
 from aimm_plugins._inspection import Sighting
+from aimm_plugins._option_schemas import KnownOption, read_schema
+from aimm_plugins._report import PluginRecord
 from aimm_plugins._survey import Survey, Surveyed, survey
 from aimm_plugins.cli._completion import complete_keys
 from aimm_plugins.cli._output import (
@@ -18,6 +20,7 @@ from aimm_plugins.cli._output import (
     print_pairs,
     stdout_kept,
 )
+from aimm_plugins.errors import DeclarationError
 
 
 @click.command("show")
@@ -68,7 +71,29 @@ def _told(seen: Survey, plugin: Surveyed, sighting: Sighting) -> dict[str, Any]:
         "signature": sighting.signature,
         "docstring": sighting.docstring,
         "known_from": plugin.keys_from,
+        "options": list(record.options),
+        "options_schema": record.options_schema,
+        "options_known": [each.to_dict() for each in _known_options(seen, record)],
     }
+
+
+def _known_options(seen: Survey, record: PluginRecord) -> list[KnownOption]:
+    """The options that a plugin's schema names, where it may be looked at."""
+    published = seen.installed.options_of(record.module, record.distribution)
+    if len(published) != 1 or not (published[0].is_file or seen.loaded):
+        return []
+    try:
+        return read_schema(published[0]).known()
+    except DeclarationError:  # a finding says so
+        return []
+
+
+def _options_told(told: dict[str, Any]) -> str | None:
+    if not told["options"] and told["options_schema"] is None:
+        return None
+    lines = [f"set: {', '.join(told['options']) or 'none'}"]
+    lines.append(f"schema: {told['options_schema'] or 'none'}")
+    return "\n".join([*lines, *(str(KnownOption(**each)) for each in told["options_known"])])
 
 
 def _print(told: dict[str, Any]) -> None:
@@ -97,5 +122,6 @@ def _print(told: dict[str, Any]) -> None:
             ("place", place),
             ("signature", told["signature"] or "unknown"),
             ("docstring", told["docstring"] or "-"),
+            ("options", _options_told(told)),
         ]
     )

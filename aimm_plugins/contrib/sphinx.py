@@ -17,7 +17,8 @@ not be there. Docstrings are reStructuredText, in Google's or NumPy's style wher
 
 What is missing or cannot be told is a warning at the directive's line, of type `aimm_plugins` and
 one of the subtypes `distribution` (not installed, or it has no plugins), `plugin` (no such plugin),
-`key` (keys that only running the code could tell) and `docstring` (there is none).
+`key` (keys that only running the code could tell), `docstring` (there is none) and `options` (their
+schema is broken).
 """
 
 from __future__ import annotations
@@ -28,10 +29,13 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import aimm_plugins
-from aimm_plugins._discovery import Candidate, scan
+from aimm_plugins._discovery import Candidate, Scan, scan
 from aimm_plugins._distribution import Distribution, normalized
 from aimm_plugins._inspection import Inspection, Inspector, Sighting
+from aimm_plugins._location import locate
+from aimm_plugins._option_schemas import KnownOption, read_schema
 from aimm_plugins._survey import _of_metadata
+from aimm_plugins.errors import DeclarationError
 
 try:
     from docutils import nodes
@@ -100,6 +104,7 @@ class PluginsDirective(SphinxDirective):
                 sightings = inspection.sightings
                 self._warn_of_gaps(candidate, inspection)
             made += self._plugin(candidate, inspection, sightings)
+            made += self._options(candidate, installed)
         return made
 
     def _chosen(self, candidates: list[Candidate], distribution: Distribution) -> list[Candidate]:
@@ -145,6 +150,35 @@ class PluginsDirective(SphinxDirective):
                 self.env.note_dependency(file)
         for sighting in sightings:
             yield from self._key(sighting, _who(candidate))
+
+    def _options(self, candidate: Candidate, installed: Scan) -> Iterator[nodes.Node]:
+        """The options that the plugin's schema names; of one that is code, where that is."""
+        known: list[KnownOption] = []
+        for published in installed.options_of(candidate.module, candidate.distribution.name):
+            if not published.is_file:
+                said = nodes.literal("", str(published))
+                yield nodes.paragraph("", "", nodes.Text("Options are those of "), said)
+                continue
+            try:
+                known += read_schema(published).known()
+            except DeclarationError as error:
+                self._warn("options", f"{_who(candidate)}: {error}")
+            file = locate(published.module)
+            if file is not None:
+                self.env.note_dependency(os.path.join(os.path.dirname(file), published.attribute))
+        if known:
+            yield nodes.paragraph("", "Options:", classes=["aimm-options"])
+            yield nodes.definition_list(
+                "",
+                *(
+                    nodes.definition_list_item(
+                        "",
+                        nodes.term("", "", nodes.literal("", option.name)),
+                        nodes.definition("", nodes.paragraph("", option.told)),
+                    )
+                    for option in known
+                ),
+            )
 
     def _key(self, sighting: Sighting, who: str) -> Iterator[nodes.Node]:
         spelled = f"{sighting.action}:{sighting.key}"

@@ -88,6 +88,7 @@ class _Kept:
     ever_initialized: bool
     ever_used: bool
     confs: list[Any]
+    options: Any
     versions: dict[str, tuple[str | None, str | None]]
     attempted: bool
     manager: dict[str, Any]
@@ -103,6 +104,7 @@ def _take() -> _Kept:
             ever_initialized=RUNTIME.registry.ever_initialized,
             ever_used=BOOK.ever_used,
             confs=RUNTIME.confs,
+            options=RUNTIME.options,
             versions=dict(RUNTIME.versions),
             attempted=RUNTIME.attempted,
             manager=dict(vars(RUNTIME.manager)),
@@ -113,6 +115,7 @@ def _take() -> _Kept:
         RUNTIME.registry.ever_initialized = False
         BOOK.ever_used = False
         RUNTIME.confs = []
+        RUNTIME.options = None
         # The object stays the one that callers of `get_plugin_manager` hold. Its parts are new, so
         # that hooks, monitors and blocks of before are neither seen nor touched.
         vars(RUNTIME.manager).clear()
@@ -135,6 +138,7 @@ def _put_back(kept: _Kept) -> None:
         RUNTIME.registry.snapshot = kept.snapshot
         RUNTIME.registry.ever_initialized = kept.ever_initialized
         RUNTIME.confs = kept.confs
+        RUNTIME.options = kept.options
         RUNTIME.versions = {
             name: version
             for name, version in (RUNTIME.versions | kept.versions).items()

@@ -104,6 +104,44 @@ def test_keys_are_listed_with_signature_and_docstring(build, models):
     assert re.search(r"none.* -- There are none", made)
 
 
+OPTIONS = """\
+properties:
+  epochs: {description: Passes over the data., type: integer, default: 20}
+  token: {type: string, writeOnly: true, default: hunter2}
+"""
+
+
+def published(value):
+    """Entry points of a plugin with options."""
+    return f"[aimm.plugins]\nmine = my_options\n[aimm.plugins.options]\nmine = {value}\n"
+
+
+def test_options_are_listed_as_their_schema_names_them(build, models, install):
+    (models / "my_options.py").write_text(MODELS)
+    (models / "options.yaml").write_text(OPTIONS)
+    install("my-options", entry_points=published("my_options:options.yaml"))
+    made, said = build(".. aimm-plugins:: my-options\n")
+    assert said == ""
+    assert '"epochs"\n   a whole number, default 20. Passes over the data.' in made
+    assert '"token"\n   text, default ***' in made
+    assert "options.yaml" in {Path(path).name for path in build.dependencies}
+
+
+def test_schema_of_options_that_is_code_is_named(build, models, install):
+    (models / "my_options.py").write_text(MODELS)
+    install("my-options", entry_points=published("my_options:Settings"))
+    made, said = build(".. aimm-plugins:: my-options\n")
+    assert said == ""
+    assert 'Options are those of "my_options:Settings"' in made
+
+
+def test_broken_schema_of_options_is_a_warning(build, models, install):
+    (models / "my_options.py").write_text(MODELS)
+    install("my-options", entry_points=published("my_options:gone.json"))
+    _, said = build(".. aimm-plugins:: my-options\n")
+    assert "there is no such file" in said
+
+
 def test_no_plugin_is_imported(build, models):
     build(PAGE)
     assert not {"my_models", "no_such_library"} & set(sys.modules)

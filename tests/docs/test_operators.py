@@ -24,6 +24,9 @@ def server(site, monkeypatch):
     sources = {"aimm_svc": SVC, "aimm_legacy": SVC, "aimm_trees": trees, "aimm_dev": ""}
     published = {"aimm_svc": "fit_svc", "aimm_legacy": "fit_svc"}
     monkeypatch.chdir(serve(PAGE, site, sources, published))
+    (site / "svc_options.yaml").write_text(PAGE.files()["svc_options.yaml"])
+    with (site / "aimm_svc-1.2.dist-info" / "entry_points.txt").open("a") as points:
+        points.write("\n[aimm.plugins.options]\nsvc = aimm_svc:svc_options.yaml\n")
     return site
 
 
