@@ -79,7 +79,7 @@ def probe(module: str, seconds: float) -> None:
                 name=module,
             ) from None
         finally:
-            end(child)
+            end_with_children(child)
         told = _read(answer)
     if told is None:
         raise PluginImportError(
@@ -95,7 +95,7 @@ def probe(module: str, seconds: float) -> None:
         raise error
 
 
-def end(child: subprocess.Popen[bytes]) -> None:
+def end_with_children(child: subprocess.Popen[bytes]) -> None:
     """Stop the child and all that it started."""
     try:
         if hasattr(os, "killpg"):

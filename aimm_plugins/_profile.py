@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from aimm_plugins._probe import end
+from aimm_plugins._probe import end_with_children
 from aimm_plugins._report import PluginRecord
 
 _CHILD = """\
@@ -242,7 +242,7 @@ def _run(
             except subprocess.TimeoutExpired:
                 return {"error": f"its import took more than {timeout:g} seconds"}, []
             finally:
-                end(child)
+                end_with_children(child)
         try:
             with open(answer, encoding="utf-8") as stream:
                 told = json.load(stream)

@@ -106,9 +106,9 @@ def _change(table: Any, wanted: Mapping[str, str]) -> None:
             body.clear()
             for key, each in before:
                 if key is None:
-                    table.add(each)
+                    table.append(None, each)
                 elif (name := names[key.key]) is not None:
-                    table.add(key if name == key.key else name, each)
+                    table.append(key if name == key.key else name, each)
     for name, value in wanted.items():
         if name in table and table[name] != value:
             table[name] = value
@@ -116,7 +116,7 @@ def _change(table: Any, wanted: Mapping[str, str]) -> None:
     if not added:
         return
     # tomlkit counts what stands above the next table's header as the end of this one.
-    behind = []
+    behind: list[Any] = []
     if isinstance(table, Table):
         body = table.value.body
         while body and body[-1][0] is None:
