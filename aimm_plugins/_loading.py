@@ -15,7 +15,7 @@ from itertools import islice
 from time import perf_counter
 
 from aimm_plugins._carriers import as_member
-from aimm_plugins._declarations import Book, importing
+from aimm_plugins._declarations import Book, importing, is_initializing
 from aimm_plugins._hooks import PluginManager
 from aimm_plugins._plan import Plan
 from aimm_plugins._report import Finding, PluginRecord
@@ -89,9 +89,12 @@ def _is_imported(module: str) -> bool:
     if found is None:
         return False
     try:
-        return not getattr(getattr(found, "__spec__", None), "_initializing", False)
-    except Exception:  # an object of a stranger's in place of a module
+        spec = getattr(found, "__spec__", None)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # an object of a stranger's in place of a module
         return True
+    return not is_initializing(spec)
 
 
 def _load(
@@ -103,12 +106,13 @@ def _load(
     probe_seconds: float | None,
     outcome: Outcome,
 ) -> None:
-    present = record.module in sys.modules
     was_deferred = record.state == "deferred"
     before = observe()
-    count = len(sys.modules)
+    present, count = False, 0
     begin = perf_counter()
     try:
+        # Within, since an earlier plugin may have put anything in the place of `sys.modules`.
+        present, count = record.module in sys.modules, len(sys.modules)
         if probe_seconds is not None and not present:
             from aimm_plugins._probe import probe
 
@@ -130,14 +134,18 @@ def _load(
             )
         record = _timed(record, present, begin, count)
         book.settle()
+        manager.settle()
         manager.check(module)
+        manager.checked[record.module] = module
         target = _target(module, record, book)
         file = getattr(module, "__file__", None)
     except KeyboardInterrupt:
         book.sweep()
+        manager.settle()
         raise
     except BaseException as error:  # sys.exit(), CancelledError and the like end no host
         book.sweep()
+        manager.settle()
         outcome.records.append(
             (record if record.import_seconds else _timed(record, present, begin, count))._replace(
                 state="failed",
@@ -176,16 +184,27 @@ def _timed(record: PluginRecord, present: bool, begin: float, count: int) -> Plu
         return record
     seconds = perf_counter() - begin
     imports: dict[str, int] = {}
+    try:
+        for name in _newest(count):
+            top = name.partition(".")[0]
+            imports[top] = imports.get(top, 0) + 1
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # the plugin has replaced `sys.modules`, or put into it what is no name
+        imports = {}
+    return record._replace(import_seconds=seconds, imports=tuple(imports.items()))
+
+
+def _newest(count: int) -> list[str]:
+    """The modules that came after so many, in the order of their import."""
     # `sys.modules` keeps the order of insertion, so the new ones stand at its end.
     new = max(len(sys.modules) - count, 0)
     try:
         names = list(islice(reversed(sys.modules), new))
     except RuntimeError:  # another thread is importing
         names = list(islice(reversed(sys.modules.copy()), new))
-    for name in reversed(names):
-        top = name.partition(".")[0]
-        imports[top] = imports.get(top, 0) + 1
-    return record._replace(import_seconds=seconds, imports=tuple(imports.items()))
+    names.reverse()
+    return names
 
 
 def _running_version(record: PluginRecord, present: bool, versions: Versions) -> PluginRecord:
