@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from aimm_plugins.cli._output import format_option, print_json, print_table, stdout_kept
+from aimm_plugins.cli._output import echo, format_option, print_json, print_table, stdout_kept
 
 
 @click.command("check")
@@ -64,7 +64,7 @@ def command(
                 least = read_receipt(path)["counts"]["run"]
         if least is None and not only:
             least = found.shipped
-        verdict = run(todo, least=least, told=lambda result: click.echo(str(result), err=True))
+        verdict = run(todo, least=least, told=lambda result: echo(str(result), err=True))
         if receipt is not None and verdict.ok:
             write_receipt(receipt, make_receipt(verdict, found.modules, found.distribution))
     counts = verdict.counts
@@ -91,11 +91,11 @@ def command(
                 for each in verdict.results
             ],
         )
-        click.echo(", ".join(f"{count} {name}" for name, count in counts.items()))
+        echo(", ".join(f"{count} {name}" for name, count in counts.items()))
         for key in found.uncovered(verdict):
-            click.echo(f"finding  no Conformance names {key}, so it was not called", err=True)
+            echo(f"finding  no Conformance names {key}, so it was not called", err=True)
         if verdict.fewer:
-            click.echo(verdict.fewer, err=True)
+            echo(verdict.fewer, err=True)
     return 0 if verdict.ok else 1
 
 

@@ -9,9 +9,11 @@ import click
 from aimm_plugins._explanation import answers, explain, matching, place_of, why_not
 from aimm_plugins._inspection import Sighting
 from aimm_plugins._survey import Survey, Surveyed, survey
+from aimm_plugins._text import one_line
 from aimm_plugins.cli._completion import complete_keys
 from aimm_plugins.cli._output import (
     conf_option,
+    echo,
     format_option,
     load_option,
     print_json,
@@ -44,7 +46,7 @@ def command(key: str, load: bool, form: str, conf: str | None) -> int:
             _print(each)
     if not found:
         nothing = explain(seen, key).reasons[0]
-        click.echo(f"{key}: {nothing.why}. {nothing.remedy or ''}".rstrip(), err=True)
+        echo(one_line(f"{key}: {nothing.why}. {nothing.remedy or ''}".rstrip()), err=True)
     return 0 if any(each["provides"] for each in told) else 1
 
 
@@ -86,7 +88,7 @@ def _print(told: dict[str, Any]) -> None:
             )
         )
     function = f"{told['module']}:{told['function'] or '?'}"
-    click.echo(f"{told['action']}:{told['key']}")
+    echo(one_line(f"{told['action']}:{told['key']}"))
     print_pairs(
         [
             ("provided by" if told["provides"] else "could be by", f"{told['plugin']}  {who}"),
