@@ -189,6 +189,10 @@ class Owners:
                 return importer
         return self._of_module(declaration.body) if declaration.body is not None else None
 
+    def ran(self, plugin: str, declaration: Declaration) -> bool:
+        """Whether a declaration was made in the plugin's own import, or by hand."""
+        return declaration.body is None or self._of_module(declaration.body) == plugin
+
     def _of_module(self, module: str) -> str | None:
         if module not in self._known:
             name = module

@@ -198,9 +198,14 @@ class _Resolver:
             if twin is None:
                 rivals.append(provider_of(each, plugin, record))
             elif twin.declaration is not None and twin.declaration.target is not each.target:
-                self.errors.setdefault(plugin, []).append(
-                    _declared_twice(plugin, twin.declaration, each)
-                )
+                foreign = [d for d in (twin.declaration, each) if not self.owners.ran(plugin, d)]
+                if len(foreign) != 1:
+                    self.errors.setdefault(plugin, []).append(
+                        _declared_twice(plugin, twin.declaration, each)
+                    )
+                elif foreign[0] is twin.declaration:
+                    # Another plugin's import ran this one's code once more: that changes nothing.
+                    rivals[rivals.index(twin)] = provider_of(each, plugin, record)
 
     def collect_promised(self) -> None:
         """What deferred plugins publish competes as if it were declared."""
