@@ -218,7 +218,10 @@ def operator_layers() -> tuple[Config, ...]:
                 f"AIMM_PLUGINS_DENY: {wrong!r} cannot be read",
                 expected="distributions, such as aimm-x,aimm-old<2",
             ) from None
-        _check_values(layer)
+        try:
+            _check_values(layer)
+        except ConfigError as error:
+            raise ConfigError(f"AIMM_PLUGINS_DENY: {error}") from None
         layers.append(layer)
     return tuple(layers)
 

@@ -31,7 +31,6 @@ from typing import TYPE_CHECKING, Any
 from aimm_plugins._actions import ACTIONS, Action
 from aimm_plugins._distribution import (
     LIMIT,
-    OPEN_FLAGS,
     Distribution,
     FromFinder,
     InFolder,
@@ -40,6 +39,7 @@ from aimm_plugins._distribution import (
     normalized,
     read_handle,
 )
+from aimm_plugins._files import OPEN_FLAGS
 from aimm_plugins._location import locate
 from aimm_plugins._provenance import Provenance
 from aimm_plugins._report import Finding, safe_text
