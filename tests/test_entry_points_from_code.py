@@ -140,9 +140,6 @@ UNCERTAIN = {
     "function": "def g():\n    @fit(['k'])\n    def f(m): ...",
     "call form": "fit(['k'])(print)",
     "unpacked": "@fit(*a)\ndef f(m): ...",
-    "no list": "@fit('k')\ndef f(m): ...",
-    "no str": "@fit([1])\ndef f(m): ...",
-    "empty": "@fit([])\ndef f(m): ...",
     "itself": "K = K\n@fit([K])\ndef f(m): ...",
 }
 
@@ -152,6 +149,26 @@ def test_what_only_the_running_code_knows_is_told_with_its_line(project, case):
     source = f"from aimm_plugins import fit\n{UNCERTAIN[case]}"
     with pytest.raises(DeclarationError, match=r"mine\.py:\d+: .*--import"):
         read_declarations(find_project(project(mine=source)))
+
+
+WRONG = {
+    "no list": ("@fit('k')\ndef f(m): ...", "takes a list of model types"),
+    "no str": ("@fit([1])\ndef f(m): ...", "a key is a str"),
+    "empty": ("@fit([])\ndef f(m): ...", "takes a list of model types"),
+    "empty key": ("@fit([' '])\ndef f(m): ...", "a key is empty"),
+    "no parentheses": ("@fit\ndef f(m): ...", "needs its keys in parentheses"),
+    "model by position": ("@model('k')\nclass M: ...", r"write @model\(model_type=...\)"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_the_decorator_would_refuse_is_not_sent_to_the_running_code(project, case):
+    source, told = WRONG[case]
+    with pytest.raises(DeclarationError, match=rf"mine\.py:2: .*{told}") as caught:
+        read_declarations(
+            find_project(project(mine=f"from aimm_plugins import fit, model\n{source}"))
+        )
+    assert "--import" not in str(caught.value)
 
 
 def test_uncertain_decorator_itself_is_told(project):
@@ -272,8 +289,12 @@ def test_write_keeps_comments_and_the_tables_of_others(project, capsys):
         '[project.entry-points."aimm.plugins"]\nmine = "mine"\n\n'
         '[project.entry-points."aimm.plugins.fit"]\nmine = "mine:f"\n\n# About ruff.',
     )
-    assert '+ mine = "mine:f"' in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert '+ mine = "mine:f"' in told.out
+    assert "pip install -e ." in told.err
     assert run(["entry-points", str(folder), "--check"]) == 0
+    assert run(["entry-points", str(folder), "--write"]) == 0
+    assert capsys.readouterr() == ("", "")
 
 
 OUT_OF_ORDER = """\

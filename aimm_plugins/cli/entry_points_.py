@@ -54,6 +54,12 @@ def command(path: Path, write: bool, check: bool, run: bool, form: str) -> int:
         print_json({"stale": bool(lines), "difference": lines, "tables": tables})
     elif lines:
         echo("\n".join(lines))
+    if write and lines:
+        echo(
+            f"{project.pyproject_file} is written; what is installed knows it once it is installed "
+            "again: pip install -e .",
+            err=True,
+        )
     if check and lines:
         echo(
             f"{project.pyproject_file} and the code differ: aimm-plugins entry-points --write",
