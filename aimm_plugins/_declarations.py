@@ -270,6 +270,10 @@ class Book:
         page = self._pages.get(module)
         return page is not None and page.importing
 
+    def has(self, module: str) -> bool:
+        """Whether a run of a module has declared something."""
+        return module in self._pages
+
     def declarations(self) -> list[Declaration]:
         """All that is declared, in the order in which modules first declared something."""
         with self.lock:

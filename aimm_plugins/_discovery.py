@@ -272,7 +272,7 @@ class Scan:
         named: dict[str, Distribution] = {}
         for candidate in self.candidates:
             named.setdefault(candidate.module, candidate.distribution)
-        return Owners(folders, self._distribution, named)
+        return Owners(folders, self._distribution, named, self._hidden)
 
     def _distribution(self, key: str, source: _Source | None = None) -> Distribution:
         """The one distribution of that name, always the same object."""

@@ -13,12 +13,13 @@ import sys
 from collections.abc import MutableMapping
 from itertools import islice
 from time import perf_counter
+from types import ModuleType
 
 from aimm_plugins._carriers import as_member
 from aimm_plugins._declarations import Book, importing, is_initializing
 from aimm_plugins._hooks import PluginManager
 from aimm_plugins._plan import Plan
-from aimm_plugins._report import Finding, PluginRecord
+from aimm_plugins._report import Finding, PluginRecord, type_name
 from aimm_plugins._resolution import Loaded
 from aimm_plugins._side_effects import changes, observe
 from aimm_plugins.errors import DeclarationError
@@ -83,6 +84,19 @@ def load(
     return outcome
 
 
+def _imported(module: str) -> ModuleType:
+    """What `sys.modules` holds of a module once it is imported, which may be no module at all."""
+    with importing(module):
+        try:
+            return importlib.import_module(module)
+        except KeyError as error:
+            # Seen on 3.11 with many threads that import one module: importlib takes it out of
+            # `sys.modules` and puts it back at the end of its import, and one of two misses it.
+            if error.args != (module,):
+                raise
+            return importlib.import_module(module)
+
+
 def _is_imported(module: str) -> bool:
     """Whether a module is imported to its end."""
     found = sys.modules.get(module)
@@ -118,15 +132,17 @@ def _load(
 
             probe(record.module, probe_seconds)
             begin = perf_counter()
-        with importing(record.module):
-            try:
-                module = importlib.import_module(record.module)
-            except KeyError as error:
-                # Seen on 3.11 with many threads that import one module: importlib takes it out of
-                # `sys.modules` and puts it back at the end of its import, and one of two misses it.
-                if error.args != (record.module,):
-                    raise
-                module = importlib.import_module(record.module)
+        module = manager.checked.get(record.module)
+        # What was imported and found sound is not asked for again: Python looks at its spec then,
+        # and there may be anything in its place.
+        if module is None or sys.modules.get(record.module) is not module:
+            module = _imported(record.module)
+            if present and not isinstance(module, ModuleType) and not book.has(record.module):
+                raise ImportError(
+                    f"sys.modules holds an object of class {type_name(module)} under the name "
+                    f"{record.module}, put there by somebody else: the module was never imported",
+                    name=record.module,
+                )
         if not _is_imported(record.module):
             raise ImportError(
                 f"{record.module} is still being imported: it is loaded by its own import",

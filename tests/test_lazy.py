@@ -195,18 +195,19 @@ def test_other_keys_than_published_are_a_finding_when_eager(dist):
 @pytest.mark.parametrize("load", ["lazy", "eager"])
 def test_keys_of_another_plugin_in_a_submodule_are_not_the_packages(write, install, load):
     write(
-        p____init__="@fit(['k'])\ndef f(m): return 1\n", p__sub="@fit(['z'])\ndef g(m): return 2\n"
+        twofold____init__="@fit(['k'])\ndef f(m): return 1\n",
+        twofold__sub="@fit(['z'])\ndef g(m): return 2\n",
     )
     install(
         "lazy-dist",
-        entry_points={"ep": "p", "sub": "p.sub"},
-        published={"fit:k": "p:f", "fit:z": "p.sub:g"},
-        files=["p/__init__.py", "p/sub.py"],
+        entry_points={"ep": "twofold", "sub": "twofold.sub"},
+        published={"fit:k": "twofold:f", "fit:z": "twofold.sub:g"},
+        files=["twofold/__init__.py", "twofold/sub.py"],
     )
     alone = {"entry_points": {"enabled": False}}
-    initialize({"names": ["p.sub"], **alone})
+    initialize({"names": ["twofold.sub"], **alone})
     aimm_plugins.unload_all()
-    report = initialize({"names": ["p"], "load": load, **alone})
+    report = initialize({"names": ["twofold"], "load": load, **alone})
     assert not report.findings
     assert aimm_plugins.exec_fit("k", None) == 1
     assert not aimm_plugins.current_report().findings

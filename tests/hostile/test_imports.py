@@ -394,6 +394,41 @@ def test_circular_plugins_that_are_broken_both_fail(case: Case) -> None:
     assert got["isolate"]["states"]["ring_a"] == got["isolate"]["states"]["ring_b"] == "failed"
 
 
+PARKED = {
+    "int": "5",
+    "module_lookalike": "type('M', (), {'__getattr__': lambda s, n: s, '__spec__': None})()",
+    "exits": "type('M', (), {'__getattribute__': lambda s, n: exit(3)})()",
+}
+
+
+@pytest.mark.parametrize("kind", PARKED)
+def test_object_that_another_plugin_parks_under_a_name_is_no_plugin(case: Case, kind: str) -> None:
+    case.module("aaa", f"import sys\nsys.modules['bad'] = {PARKED[kind]}\n")
+    case.dist("aaa-dist", entry_points={"aaa": "aaa"})
+    case.bad(BAD)
+    got = case.gauntlet()
+    check_healthy(got, alone=False)
+    assert got["isolate"]["states"] == {"aaa": "loaded", "bad": "failed", "good": "loaded"}
+    assert "bad-dist 6.6.6" in got["isolate"]["text"]
+    assert got["isolate"]["keys"] == ["data_access:good"]
+
+
+def test_module_that_replaces_itself_and_is_imported_by_hand_is_a_plugin(case: Case) -> None:
+    case.bad(BAD + "import sys\nsys.modules[__name__] = type('M', (), {})()\n")
+    got = case.run(
+        """
+        import bad
+        for name in ("first", "second"):
+            out[name] = account(initialize())
+            out[name + "_call"] = attempt(exec_fit, "bad", None)
+            unload_all()
+        """
+    )
+    for name in ("first", "second"):
+        assert got[name]["states"] == {"bad": "loaded", "good": "loaded"}
+        assert got[name + "_call"] == {"value": "bad"}
+
+
 def test_numpy_survives_a_plugin_that_fails_after_importing_it(case: Case) -> None:
     pytest.importorskip("numpy")
     case.bad("import numpy\n1 / 0\n")

@@ -254,6 +254,28 @@ def test_denied_owner_of_a_file_that_two_distributions_list_never_runs(case: Cas
     assert not case.marker.exists()
 
 
+@pytest.mark.parametrize("way", ["config_name", "entry_point"])
+@pytest.mark.parametrize("rule", ["bad-dist", "bad-dist<2"])
+def test_denied_distribution_that_another_of_its_name_hides_never_runs(
+    case: Case, way: str, rule: str
+) -> None:
+    newer = case.folder / "newer"
+    case.module("bad", case.trap())
+    case.module("shown", BAD, site=newer)
+    case.dist("bad-dist", "1.0", entry_points={"bad": "bad"}, files=["bad.py"])
+    case.dist("bad-dist", "2.0", entry_points={"shown": "shown"}, files=["shown.py"], site=newer)
+    case.path.insert(0, str(newer))
+    if way == "entry_point":
+        case.dist("cover-dist", entry_points={"cover": "bad"})
+    names = ["bad"] if way == "config_name" else []
+    got = case.gauntlet({"names": names, "entry_points": {"deny": [rule]}})
+    assert got["good"] == {"value": 42}
+    if (way, rule) == ("entry_point", "bad-dist<2"):
+        return  # what an entry point of another distribution runs is judged by what is shown
+    assert got["isolate"]["states"]["bad" if names else "cover"] == "denied"
+    assert not case.marker.exists()
+
+
 @pytest.mark.parametrize("content", [None, "", "bad.pyc,,\n"], ids=["none", "empty", "sound"])
 def test_denied_bytecode_without_source_never_runs(case: Case, content: str | None) -> None:
     source = case.folder / "source.py"
