@@ -557,4 +557,7 @@ def _plain(value: object, path: tuple[str | int, ...]) -> Any:
         return {key: _plain(each, (*path, key)) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(each, (*path, index)) for index, each in enumerate(value)]
+    if isinstance(value, int) and value.bit_length() > 13_000:
+        # Python refuses to write down what is longer than 4,300 digits, and messages would.
+        raise ConfigError("is a number of thousands of digits", path=path)
     return value

@@ -282,6 +282,8 @@ MAPPINGS = {
     "int_for_a_bool": "c = {'names': [], 'entry_points': {'enabled': 1}}",
     "nan_for_seconds": "c = {'names': [], 'probe': float('nan')}",
     "unknown_key": "c = {'names': [], 'nmaes': []}",
+    "huge_int": "c = {'names': [], 'probe': 10**5000}",
+    "huge_int_in_a_list": "c = {'names': [10**5000]}",
     "huge_value": "c = {'names': [], 'load': 'x' * 10_000_000}",
     "surrogate_key": "c = {'names': [], '\\udcff': 1}",
 }
