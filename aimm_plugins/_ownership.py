@@ -45,19 +45,20 @@ class Owners:
             module: Dotted name.
             file: Its source file.
         """
-        if file is not None:
-            owner = self._by_record(module, file)
-            if owner is None:
-                # A path item may be a link to the folder that another item names.
-                real = os.path.realpath(file)
-                owner = self._by_record(module, real) if real != file else None
-                owner = owner or self._by_editable_folder(file, real)
-            if owner is not None:
-                return owner
-            owner, named = self._by_hidden_record(file, real), self._named.get(module)
-            if owner is not None and (named is None or named.key != owner.key):
-                return owner
-        return self._named.get(module)
+        named = self._named.get(module)
+        if file is None:
+            return named
+        owner = self._by_record(module, file)
+        if owner is not None:
+            return owner
+        # A path item may be a link to the folder that another item names.
+        real = os.path.realpath(file)
+        owner = self._by_record(module, real) if real != file else None
+        owner = owner or self._by_editable_folder(file, real)
+        if owner is not None:
+            return owner
+        hidden = self._by_hidden_record(file, real)
+        return named if hidden is None or (named and named.key == hidden.key) else hidden
 
     def brings(self, distribution: Distribution, module: str, file: str | None) -> bool:
         """Whether one distribution is the owner by RECORD, or by its editable folder.
