@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, cast, get_args
 
+from aimm_plugins import _lifecycle
 from aimm_plugins._actions import Action
+from aimm_plugins._callback import StateCallback
 from aimm_plugins._dispatch import DirectPlan, not_a_callback
 from aimm_plugins._hooks import PluginManager
 from aimm_plugins._providers import Provider
 from aimm_plugins._runtime import RUNTIME
-from aimm_plugins._state import StateCallback
 
 if TYPE_CHECKING:
     from aimm_plugins._report import Finding, Report
@@ -42,8 +43,6 @@ def initialize(conf: Mapping[str, object] | str | os.PathLike[str] | None = None
             call stays registered; what earlier calls registered does.
         KeyboardInterrupt: Raised by an import; nothing of this call stays registered.
     """
-    from aimm_plugins import _lifecycle
-
     return _lifecycle.initialize(RUNTIME, conf)
 
 
@@ -61,8 +60,6 @@ def plan(conf: Mapping[str, object] | str | os.PathLike[str] | None = None) -> R
     Raises:
         ConfigError: The conf is wrong.
     """
-    from aimm_plugins import _lifecycle
-
     return _lifecycle.plan(RUNTIME, conf)
 
 
@@ -82,8 +79,6 @@ def freeze(
     Raises:
         ConfigError: The conf is wrong.
     """
-    from aimm_plugins import _lifecycle
-
     return _lifecycle.freeze(RUNTIME, conf)
 
 
@@ -103,8 +98,6 @@ def refresh() -> Report:
         ConfigError: The operator's policy cannot be read any more; nothing changed.
         PluginLoadError: Under `on_error: strict` any plugin failed; nothing changed.
     """
-    from aimm_plugins import _lifecycle
-
     return _lifecycle.refresh(RUNTIME)
 
 
@@ -115,15 +108,11 @@ def unload_all() -> None:
     them again. What was declared by hand comes back only if a conf names its module. Plugins that
     were registered with the plugin manager directly stay there.
     """
-    from aimm_plugins import _lifecycle
-
     _lifecycle.unload_all(RUNTIME)
 
 
 def current_report() -> Report:
     """The account of what is registered now, over all `initialize` calls so far."""
-    from aimm_plugins import _lifecycle
-
     return _lifecycle.current_report(RUNTIME)
 
 

@@ -190,6 +190,18 @@ def parse(
     return _checked(data, "plugins", Config(document=document, prefix=prefix))
 
 
+def read_policy(path: str) -> Config:
+    """Read and check an operator's policy.
+
+    Raises:
+        ConfigError: It cannot be read, or is not what `schemas/policy.yaml` says.
+    """
+    from aimm_plugins._yaml import load_file
+
+    document = load_file(path)
+    return _checked(document.data, "policy", Config(document=document))
+
+
 def operator_layers() -> tuple[Config, ...]:
     """The rules that the environment sets, which no conf can widen.
 
@@ -202,10 +214,7 @@ def operator_layers() -> tuple[Config, ...]:
     layers = []
     path = os.environ.get("AIMM_PLUGINS_POLICY")
     if path:
-        from aimm_plugins._yaml import load_file
-
-        document = load_file(path)
-        layers.append(_checked(document.data, "policy", Config(document=document)))
+        layers.append(read_policy(path))
     denied = os.environ.get("AIMM_PLUGINS_DENY")
     if denied and denied.strip(" \t,"):
         rules = _split_requirements(denied)

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import os
 import sys
+from _contextvars import ContextVar  # what contextvars hands on
 from _thread import RLock  # all that is needed of threading, which costs a millisecond
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
@@ -106,16 +105,21 @@ _loads: list[str] = []
 """Plugin modules that any thread is loading, once for each load."""
 
 
-@contextmanager
-def importing(module: str) -> Generator[None]:
+class importing:  # noqa: N801  # used as a function; a generator would take twice as long
     """While open, declarations made by this thread are staged for the plugin `module`."""
-    token = _importer.set(module)
-    _loads.append(module)
-    try:
-        yield
-    finally:
-        _loads.remove(module)
-        _importer.reset(token)
+
+    __slots__ = ("_module", "_token")
+
+    def __init__(self, module: str) -> None:
+        self._module = module
+
+    def __enter__(self) -> None:
+        self._token = _importer.set(self._module)
+        _loads.append(self._module)
+
+    def __exit__(self, *raised: object) -> None:
+        _loads.remove(self._module)
+        _importer.reset(self._token)
 
 
 def call_site(depth: int) -> CallSite:
@@ -259,6 +263,8 @@ class Book:
 
         To be called right after, before anything else can take the modules away again.
         """
+        if not self._open:
+            return
         with self.lock:
             for name, page in list(self._open.items()):
                 if not is_initializing(page.spec) and name in sys.modules:

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from aimm_plugins._actions import ACTIONS, Action
 from aimm_plugins._distribution import (
+    FIRST_READ,
     LIMIT,
     Distribution,
     FromFinder,
@@ -51,8 +52,6 @@ if TYPE_CHECKING:
 GROUP = "aimm.plugins"
 _GROUP_BYTES = GROUP.encode()
 _SUFFIXES = (".dist-info", ".egg-info")
-_FIRST_READ = 8192
-"""Bytes that nearly every `entry_points.txt` fits in; a longer one is read on."""
 _RELATIVE = os.open in os.supports_dir_fd and os.listdir in os.supports_fd
 """Files are opened relative to their folder where that can be: a twentieth of the time saved."""
 
@@ -416,8 +415,8 @@ def _read_folder(folder: str, handle: int | None, findings: list[Finding]) -> _S
             findings.append(_unreadable(os.path.join(folder, name + tail), name, error))
             continue
         try:
-            content = read(file, _FIRST_READ)
-            if len(content) == _FIRST_READ or not content:
+            content = read(file, FIRST_READ)
+            if len(content) == FIRST_READ or not content:
                 content = read_handle(file, LIMIT, content)
             if _GROUP_BYTES in content:
                 ours[name] = content

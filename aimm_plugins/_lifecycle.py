@@ -504,11 +504,9 @@ def _log(report: Report) -> None:
         if record.error is not None:
             line = f"plugin {record.state}: {_line(record).strip()}"
             _write("error", "%s", line, error=_traced(record.error))
-        elif record.state == "loaded":
-            _write("info", "plugin loaded: %s", record.provenance)
         else:
-            reason = one_line(str(record.reason))
-            _write("info", "plugin %s: %s: %s", record.state, record.provenance, reason)
+            why = f": {one_line(record.reason)}" if record.reason else ""
+            _write("info", "plugin %s: %s%s", record.state, record.provenance, why)
     for finding in report.findings:
         _write("warning", "%s", finding)
 

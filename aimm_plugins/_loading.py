@@ -14,6 +14,7 @@ from collections.abc import MutableMapping
 from itertools import islice
 from time import perf_counter
 from types import ModuleType
+from typing import Any
 
 from aimm_plugins._carriers import as_member
 from aimm_plugins._declarations import Book, importing, is_initializing
@@ -69,15 +70,19 @@ def load(
         KeyboardInterrupt: Passed through; nothing was registered.
     """
     outcome = Outcome()
-    for wait in (False, True):
-        for record in plan.records:
-            now = record.state == "planned" or record.identity in plan.demanded
-            if now is wait:
-                continue
-            if now or (record.state == "deferred" and _is_imported(record.module)):
-                _load(record, plan, book, manager, versions, probe_seconds, outcome)
-            else:
-                outcome.records.append(record)
+    waiting = []
+    for record in plan.records:
+        if record.state == "planned" or record.identity in plan.demanded:
+            _load(record, plan, book, manager, versions, probe_seconds, outcome)
+        else:
+            waiting.append(record)
+    if not waiting:
+        return outcome
+    for record in waiting:
+        if record.state == "deferred" and _is_imported(record.module):
+            _load(record, plan, book, manager, versions, probe_seconds, outcome)
+        else:
+            outcome.records.append(record)
     places = {record.identity: place for place, record in enumerate(plan.records)}
     outcome.records.sort(key=lambda record: places[record.identity])
     outcome.loaded.sort(key=lambda entry: places[entry.record.identity])
@@ -124,6 +129,7 @@ def _load(
     before = observe()
     present, count = False, 0
     begin = perf_counter()
+    account: dict[str, Any] | None = None
     try:
         # Within, since an earlier plugin may have put anything in the place of `sys.modules`.
         present, count = record.module in sys.modules, len(sys.modules)
@@ -148,7 +154,7 @@ def _load(
                 f"{record.module} is still being imported: it is loaded by its own import",
                 name=record.module,
             )
-        record = _timed(record, present, begin, count)
+        account = {} if present else _import_account(begin, count)
         book.settle()
         manager.settle()
         manager.check(module)
@@ -162,12 +168,15 @@ def _load(
     except BaseException as error:  # sys.exit(), CancelledError and the like end no host
         book.sweep()
         manager.settle()
+        if account is None:
+            account = {} if present else _import_account(begin, count)
         outcome.records.append(
-            (record if record.import_seconds else _timed(record, present, begin, count))._replace(
+            record._replace(
                 state="failed",
                 provides=(),
                 reason=None,
                 error=as_member(error, record.provenance),
+                **account,
             )
         )
         side_effects = changes(before)
@@ -186,18 +195,22 @@ def _load(
         state="planned",
         reason=None if was_deferred else record.reason,
         file=file if type(file) is str else record.file,
+        **account,
     )
     record = _running_version(record, present, versions)
     outcome.records.append(record)
     outcome.loaded.append(
-        Loaded(record, target, plan.published.get(record.identity, ()), lazily=was_deferred)
+        Loaded(
+            record,
+            target,
+            plan.published.get(record.identity, ()) if plan.published else (),
+            lazily=was_deferred,
+        )
     )
 
 
-def _timed(record: PluginRecord, present: bool, begin: float, count: int) -> PluginRecord:
-    """The record with the account of an import that has just ended."""
-    if present:
-        return record
+def _import_account(begin: float, count: int) -> dict[str, Any]:
+    """What a record tells of an import that has just ended."""
     seconds = perf_counter() - begin
     imports: dict[str, int] = {}
     try:
@@ -208,7 +221,7 @@ def _timed(record: PluginRecord, present: bool, begin: float, count: int) -> Plu
         raise
     except BaseException:  # the plugin has replaced `sys.modules`, or put into it what is no name
         imports = {}
-    return record._replace(import_seconds=seconds, imports=tuple(imports.items()))
+    return {"import_seconds": seconds, "imports": tuple(imports.items())}
 
 
 def _newest(count: int) -> list[str]:

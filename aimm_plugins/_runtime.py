@@ -42,7 +42,7 @@ class Runtime:
         self.manager = PluginManager()
         self.dispatcher = Dispatcher(self.registry, self.manager)
         self._quiet = False
-        self.manager.observe(self.dispatcher.invalidate, self._registered, self._unregistered)
+        self.manager.observe(self._changed, self._registered, self._unregistered)
         book.connect(self.registry.declared)
 
     @contextmanager
@@ -82,19 +82,21 @@ class Runtime:
                 module = sys.modules.get(name)
                 if type(module) is not type(sys):  # another plugin may have put it there since
                     module = self.manager.checked.get(name, module)
-                if (
-                    module is None
-                    or self.manager.has_plugin(name)
-                    or (self.manager.is_registered(module))
-                ):
+                if module is None or self.manager.has_plugin(name):
                     continue
-                if self.manager.adopt(module, name) is not None:
-                    added.append(name)
+                try:
+                    if self.manager.adopt(module, name) is not None:
+                        added.append(name)
+                except ValueError:
+                    # Asked afterwards, since pluggy compares with all the others to know.
+                    if not self.manager.is_registered(module):
+                        raise
         except BaseException:
             self.remove_modules(added)
             raise
         finally:
             self._quiet = False
+            self.dispatcher.invalidate()
         return added
 
     def remove_modules(self, modules: list[str]) -> None:
@@ -106,6 +108,11 @@ class Runtime:
                     self.manager.unregister(name=name)
         finally:
             self._quiet = False
+            self.dispatcher.invalidate()
+
+    def _changed(self) -> None:
+        if not self._quiet:
+            self.dispatcher.invalidate()
 
     def _registered(self, plugin: object) -> None:
         if self._quiet or not isinstance(plugin, type(sys)):

@@ -23,7 +23,12 @@ except ImportError:
 _WARNING = 30
 """The root logger's level before anybody has set it."""
 
-_SIGNALS = tuple(sorted(_signal.valid_signals()))
+_SIGNALS = tuple(
+    number
+    for number in sorted(_signal.valid_signals())
+    # Python gives the real-time ones no meaning, and there are as many of them as of the others.
+    if number < getattr(_signal, "SIGRTMIN", _signal.NSIG)
+)
 
 
 class Surroundings(Value):
@@ -84,7 +89,8 @@ def changes(before: Surroundings | None) -> list[str]:
 
 def _changes(before: Surroundings, now: Surroundings) -> list[str]:
     found = []
-    for name in sorted(before.environ.keys() | now.environ.keys()):
+    same = before.environ == now.environ
+    for name in () if same else sorted(before.environ.keys() | now.environ.keys()):
         shown = os.fsdecode(name)
         if name not in before.environ:
             found.append(f"os.environ: set {shown}")
@@ -125,6 +131,8 @@ def _environ() -> dict[Any, Any]:
 
 def _items(value: Iterable[object] | object) -> tuple[object, ...]:
     """As a tuple, whatever an earlier plugin has put in place of a list."""
+    if type(value) is list:  # to ask for an abstract class takes longer than the copy
+        return tuple(value)
     return tuple(value) if isinstance(value, Iterable) else (value,)
 
 

@@ -14,19 +14,13 @@ from contextlib import contextmanager
 from math import inf, isfinite
 from typing import Any, Literal, Protocol, TypedDict, TypeVar
 
+from aimm_plugins._callback import StateCallback, ignore_state
 from aimm_plugins._log import logger
 from aimm_plugins.errors import Cancelled
 
 T = TypeVar("T")
 
 _NOTHING: Any = object()
-
-StateCallback = Callable[[dict[str, Any]], None]
-"""What a plugin calls with a JSON-serializable dict. What it raises ends the plugin's work."""
-
-
-def ignore_state(state: dict[str, Any]) -> None:
-    """Stand in for the callback that a caller did not give."""
 
 
 class StateEvent(TypedDict, total=False):

@@ -31,7 +31,7 @@ _VERBS = {
     "new": "Start a new plugin package from a template.",
     "entry-points": "Print, write or check the entry points that decorators ask for.",
     "stubs": "Write type stubs for the plugins installed here.",
-    "schema": "Show a schema of the files that this package reads and writes.",
+    "schema": "Show a schema of what this package reads and writes, or check files by it.",
 }
 
 

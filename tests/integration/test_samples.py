@@ -219,6 +219,14 @@ def test_every_sample_is_listed_without_being_imported(run):
     assert listed == dict.fromkeys(names, "planned")
 
 
+@by_wheel
+def test_wheel_of_a_sample_passes_the_checks_where_it_is_installed(run):
+    done = run("check", "aimm-sample-river", "--format", "json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    counts = json.loads(done.stdout)["counts"]
+    assert counts["run"] == counts["passed"] > 40  # it publishes arguments to be called with
+
+
 @by_both
 def test_schemas_are_those_of_the_installed_package(run, mode, python):
     code = "import aimm_plugins; print(aimm_plugins.__file__)"
