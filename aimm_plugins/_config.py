@@ -457,7 +457,15 @@ def validate(
     faults = list(Draft202012Validator(loaded).iter_errors(_plain(data, ())))
     if not faults:
         return
-    fault = min(map(_deepest, faults), key=lambda each: (-len(each.absolute_path), str(each.path)))
+    fault = min(
+        map(_deepest, faults),
+        # A key that is missing is most often there, with a typo that another fault names.
+        key=lambda each: (
+            -len(each.absolute_path),
+            each.validator == "required",
+            str(each.path),
+        ),
+    )
     path = tuple(fault.absolute_path)
     message, expected, key = _explain(fault, path)
     raise _error(message, (*path, key) if key else path, document, prefix, expected, bool(key))

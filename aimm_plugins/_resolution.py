@@ -439,10 +439,7 @@ def _broken_promises(
         )
         if any(entry.lazily for entry in entries):
             errors.setdefault(plugin, []).append(
-                DeclarationError(
-                    f"{record.provenance}: {message} (metadata: {place}). {remedy}",
-                    file=record.file,
-                )
+                DeclarationError(f"{record.provenance}: {message} (metadata: {place}). {remedy}")
             )
         else:
             findings.append(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -520,3 +521,11 @@ def test_hook_refuses_to_build_what_cannot_be_meant(project, config, source, mes
 
     with pytest.raises(AimmPluginsError, match=message):
         EntryPointsHook(str(project(HATCH, mine=source)), config).update({})
+
+
+SAMPLES = sorted(Path(__file__).parents[1].glob("sample_plugins/*/pyproject.toml"))
+
+
+@pytest.mark.parametrize("pyproject", SAMPLES, ids=lambda path: path.parent.name)
+def test_samples_publish_what_their_code_declares(pyproject):
+    assert run(["entry-points", str(pyproject.parent), "--check"]) == 0
