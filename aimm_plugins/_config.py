@@ -231,7 +231,10 @@ def operator_layers() -> tuple[Config, ...]:
                 f"AIMM_PLUGINS_DENY: {wrong!r} cannot be read",
                 expected="distributions, such as aimm-x,aimm-old<2",
             ) from None
-        _check_values(layer)
+        try:
+            _check_values(layer)
+        except ConfigError as error:
+            raise ConfigError(f"AIMM_PLUGINS_DENY: {error}") from None
         layers.append(layer)
     return tuple(layers)
 
@@ -589,4 +592,7 @@ def _plain(value: object, path: tuple[str | int, ...]) -> Any:
         return {key: _plain(each, (*path, key)) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(each, (*path, index)) for index, each in enumerate(value)]
+    if isinstance(value, int) and value.bit_length() > 13_000:
+        # Python refuses to write down what is longer than 4,300 digits, and messages would.
+        raise ConfigError("is a number of thousands of digits", path=path)
     return value

@@ -32,7 +32,6 @@ from aimm_plugins._actions import ACTIONS, Action
 from aimm_plugins._distribution import (
     FIRST_READ,
     LIMIT,
-    OPEN_FLAGS,
     Distribution,
     FromFinder,
     InFolder,
@@ -41,6 +40,7 @@ from aimm_plugins._distribution import (
     normalized,
     read_handle,
 )
+from aimm_plugins._files import OPEN_FLAGS
 from aimm_plugins._location import locate
 from aimm_plugins._provenance import Provenance
 from aimm_plugins._report import Finding, safe_text
@@ -324,7 +324,7 @@ class Scan:
         named: dict[str, Distribution] = {}
         for candidate in self.candidates:
             named.setdefault(candidate.module, candidate.distribution)
-        return Owners(folders, self._distribution, named)
+        return Owners(folders, self._distribution, named, self._hidden)
 
     def _distribution(self, key: str, source: _Source | None = None) -> Distribution:
         """The one distribution of that name, always the same object."""

@@ -13,13 +13,11 @@ import stat
 from collections.abc import Callable
 from typing import Any
 
+from aimm_plugins._files import OPEN_FLAGS
 from aimm_plugins._report import Origin
 
 LIMIT = 8 * 1024 * 1024
 """Bytes that are read of one metadata file; what is longer is nobody's entry points."""
-
-OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-"""Without O_NONBLOCK a named pipe in the place of a file would hold the host for ever."""
 
 FIRST_READ = 8192
 """Bytes that nearly every such file fits in; a longer one is read on."""

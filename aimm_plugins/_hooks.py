@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from _thread import RLock  # that of threading, which takes a millisecond to load
 from collections.abc import Callable
 from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any, NoReturn
 
 import pluggy
+
+from aimm_plugins._declarations import call_site, current_importer, is_initializing
 
 PROJECT = "aimm_plugins"
 ROUTER = "aimm_plugins.router"
@@ -176,6 +179,7 @@ class PluginManager(pluggy.PluginManager):
     Attributes:
         monitors: The monitors that see calls, the one added last at the end; never changed in
             place.
+        checked: The plugin modules that `check` found sound, by the name they were loaded by.
     """
 
     def __init__(self) -> None:
@@ -185,6 +189,8 @@ class PluginManager(pluggy.PluginManager):
         self._registered: list[Callable[[object], None]] = []
         self._lock = RLock()
         self.monitors: tuple[Monitor, ...] = ()
+        self.checked: dict[str, ModuleType] = {}
+        self._unsettled: list[tuple[str, object, Callable[[], object]]] = []
         self.router: object | None = None
         for name in HOOKS:
             setattr(self.hook, name, HookCaller(name, self._hookexec))
@@ -261,6 +267,24 @@ class PluginManager(pluggy.PluginManager):
             trial.add_hookspecs(HookSpecs)
             trial.register(SimpleNamespace(**implementations), module.__name__)
 
+    def settle(self) -> None:
+        """Undo what plugins registered here in an import that failed, and keep the rest.
+
+        Python takes a module whose import failed out of `sys.modules`.
+        """
+        entries, self._unsettled = self._unsettled, []
+        for module, spec, undo in entries:
+            if is_initializing(spec):
+                self._unsettled.append((module, spec, undo))
+            elif module not in sys.modules:
+                undo()
+
+    def _made_at_import(self, undo: Callable[[], object]) -> None:
+        """Remember how to undo what the caller's caller does, if it is part of a loading."""
+        site = call_site(2)
+        if site.body is not None and current_importer(site.body) is not None:
+            self._unsettled.append((site.body, site.spec, undo))
+
     # pluggy's own methods
 
     def parse_hookspec_opts(self, module_or_class: Any, name: str) -> Any:
@@ -286,6 +310,8 @@ class PluginManager(pluggy.PluginManager):
     def register(self, plugin: object, name: str | None = None) -> str | None:
         """Register a plugin; a module's declarations come with it.
 
+        What a plugin registers while it is imported is taken out again if its import fails.
+
         Args:
             plugin: A module or any object with hookimpls.
             name: Its name; for a module its import name by default.
@@ -299,6 +325,15 @@ class PluginManager(pluggy.PluginManager):
             PluginConflictError: It declares a key that another plugin provides; nothing is
                 registered.
         """
+        registered = self.adopt(plugin, name)
+        if registered is not None:
+            self._made_at_import(
+                lambda: self.get_plugin(registered) is plugin and self.unregister(plugin)
+            )
+        return registered
+
+    def adopt(self, plugin: object, name: str | None = None) -> str | None:
+        """As `register`, for plugins whose coming and going is the caller's business."""
         if name is None and isinstance(plugin, ModuleType):
             name = plugin.__name__
         wanted = name or self.get_canonical_name(plugin)
@@ -376,6 +411,7 @@ class PluginManager(pluggy.PluginManager):
             with self._lock:
                 self._monitor(tuple(each for each in self.monitors if each is not monitor))
 
+        self._made_at_import(undo)
         return undo
 
     def _monitor(self, monitors: tuple[Monitor, ...]) -> None:

@@ -31,13 +31,13 @@ from aimm_plugins._report import (
     PluginRecord,
     Report,
     described,
-    printable,
     safe_text,
 )
 from aimm_plugins._resolution import Resolution
 from aimm_plugins._runtime import Runtime
+from aimm_plugins._text import indented, one_line, printable
 from aimm_plugins._values import Value
-from aimm_plugins.errors import PluginLoadError
+from aimm_plugins.errors import PluginImportError, PluginLoadError
 
 if TYPE_CHECKING:
     from aimm_plugins._freeze import Lock
@@ -551,7 +551,7 @@ def _load_error(report: Report) -> PluginLoadError:
 
 def _line(record: PluginRecord) -> str:
     text = described(record.error) if record.error is not None else str(record.reason)
-    return printable(f"  {record.provenance}\n    " + text.replace("\n", "\n    "))
+    return printable(f"  {record.provenance}\n    {indented(text)}")
 
 
 def _log(report: Report) -> None:
@@ -561,20 +561,39 @@ def _log(report: Report) -> None:
     and the report still has it all. Where nothing is wrong and logging is not even loaded, nobody
     can be listening.
     """
-    if "logging" not in sys.modules and not report.failures and not report.findings:
-        return
     try:
-        for record in report.plugins:
-            if record.error is not None:
-                line = f"plugin {record.state}: {_line(record).strip()}"
-                logger().error("%s", line, exc_info=record.error)
-            else:
-                why = f": {record.reason}" if record.reason else ""
-                line = f"plugin {record.state}: {record.provenance}{why}"
-                logger().info("%s", printable(line))
-        for finding in report.findings:
-            logger().warning("%s", finding)
+        if "logging" not in sys.modules and not report.failures and not report.findings:
+            return
+    except BaseException:  # an earlier plugin has replaced `sys.modules`
+        pass
+    for record in report.plugins:
+        if record.error is not None:
+            line = f"plugin {record.state}: {_line(record).strip()}"
+            _write("error", "%s", line, error=_traced(record.error))
+        else:
+            why = f": {one_line(record.reason)}" if record.reason else ""
+            _write("info", "plugin %s: %s%s", record.state, record.provenance, why)
+    for finding in report.findings:
+        _write("warning", "%s", finding)
+
+
+def _write(level: str, text: str, *values: object, error: BaseException | None = None) -> None:
+    try:
+        getattr(logger(), level)(text, *values, exc_info=error)
     except KeyboardInterrupt:
         raise
     except BaseException:
         return
+
+
+def _traced(error: BaseException) -> BaseException:
+    """An error whose text every handler can write; with the traceback."""
+    text = safe_text(error)
+    try:
+        if str(error) == text:
+            return error
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # as `safe_text` found
+        pass
+    return PluginImportError(described(error)).with_traceback(error.__traceback__)

@@ -84,7 +84,7 @@ def probe(module: str, seconds: float) -> None:
                 name=module,
             ) from None
         finally:
-            _end(child)
+            end_with_children(child)
         told = _read(answer)
     if told is None:
         raise PluginImportError(
@@ -112,7 +112,7 @@ def _options(module: str) -> dict[str, Any] | None:
     return given
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
+def end_with_children(child: subprocess.Popen[bytes]) -> None:
     """Stop the child and all that it started."""
     try:
         if hasattr(os, "killpg"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from aimm_plugins._text import one_line
 from aimm_plugins._values import Value
 
 
@@ -58,7 +59,8 @@ class Provenance(Value):
             way = f"config name {self.module} ({self.config_place})"
         else:
             way = f"module {self.module}"
-        return (who if self.distribution else "", way, self.place or "")
+        cells = (who if self.distribution else "", way, self.place or "")
+        return one_line(cells[0]), one_line(cells[1]), one_line(cells[2])
 
     def __str__(self) -> str:
         return "  ".join(cell for cell in self.columns() if cell)

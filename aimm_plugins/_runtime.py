@@ -83,10 +83,12 @@ class Runtime:
         try:
             for name in modules:
                 module = sys.modules.get(name)
+                if type(module) is not type(sys):  # another plugin may have put it there since
+                    module = self.manager.checked.get(name, module)
                 if module is None or self.manager.has_plugin(name):
                     continue
                 try:
-                    if self.manager.register(module, name) is not None:
+                    if self.manager.adopt(module, name) is not None:
                         added.append(name)
                 except ValueError:
                     # Asked afterwards, since pluggy compares with all the others to know.
@@ -116,8 +118,10 @@ class Runtime:
             self.dispatcher.invalidate()
 
     def _registered(self, plugin: object) -> None:
+        if self._quiet or not isinstance(plugin, type(sys)):
+            return
         name = getattr(plugin, "__name__", None)
-        if not self._quiet and isinstance(plugin, type(sys)) and isinstance(name, str):
+        if isinstance(name, str):
             self.registry.adopt(name)
 
     def _unregistered(self, name: str) -> None:

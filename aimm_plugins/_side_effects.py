@@ -44,8 +44,20 @@ class Surroundings(Value):
     threads: frozenset[Any]
 
 
-def observe() -> Surroundings:
-    """The process now. Takes some ten microseconds."""
+def observe() -> Surroundings | None:
+    """The process now, or `None` where an earlier plugin left what raises when it is looked at.
+
+    Takes some ten microseconds.
+    """
+    try:
+        return _observed()
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # a function that somebody replaced may raise anything
+        return None
+
+
+def _observed() -> Surroundings:
     # What is not loaded has nothing that could change; loading it here takes longer than all else.
     logging, threading = sys.modules.get("logging"), sys.modules.get("threading")
     root = None if logging is None else logging.getLogger()
@@ -63,10 +75,12 @@ def observe() -> Surroundings:
     )
 
 
-def changes(before: Surroundings) -> list[str]:
+def changes(before: Surroundings | None) -> list[str]:
     """What is different now, a phrase each."""
+    if before is None:
+        return ["what cannot be told: an earlier plugin changed what would have to be looked at"]
     try:
-        return _changes(before, observe())
+        return _changes(before, _observed())
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # what a plugin has put there may raise whatever is asked of it

@@ -174,7 +174,8 @@ def progress(
         total = len(iterable)
     # Checked here and not at the first `next`, which may be far from the mistake.
     fixed = state_event(phase=phase, total=total, unit=unit, message=message, metrics=metrics)
-    return _reported(state_cb or ignore_state, iterable, fixed, metrics)
+    callback = ignore_state if state_cb is None else state_cb
+    return _reported(callback, iterable, fixed, metrics)
 
 
 def _reported(
@@ -302,7 +303,8 @@ def reporting(
         raise TypeError(f"state_cb is a callable or None, and was given {state_cb!r}")
     if cancel is not None and not callable(getattr(cancel, "is_set", None)):
         raise TypeError(f"cancel is a CancelToken or a threading.Event, and was given {cancel!r}")
-    reporter = _Reporter(state_cb or ignore_state, on_error == "log", max_per_second, cancel)
+    callback = ignore_state if state_cb is None else state_cb
+    reporter = _Reporter(callback, on_error == "log", max_per_second, cancel)
     watchdog = None if stall_after is None else _Watchdog(reporter, stall_after)
     if watchdog is not None:
         watchdog.start()

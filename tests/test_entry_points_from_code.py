@@ -141,9 +141,6 @@ UNCERTAIN = {
     "function": "def g():\n    @fit(['k'])\n    def f(m): ...",
     "call form": "fit(['k'])(print)",
     "unpacked": "@fit(*a)\ndef f(m): ...",
-    "no list": "@fit('k')\ndef f(m): ...",
-    "no str": "@fit([1])\ndef f(m): ...",
-    "empty": "@fit([])\ndef f(m): ...",
     "itself": "K = K\n@fit([K])\ndef f(m): ...",
 }
 
@@ -153,6 +150,26 @@ def test_what_only_the_running_code_knows_is_told_with_its_line(project, case):
     source = f"from aimm_plugins import fit\n{UNCERTAIN[case]}"
     with pytest.raises(DeclarationError, match=r"mine\.py:\d+: .*--import"):
         read_declarations(find_project(project(mine=source)))
+
+
+WRONG = {
+    "no list": ("@fit('k')\ndef f(m): ...", "takes a list of model types"),
+    "no str": ("@fit([1])\ndef f(m): ...", "a key is a str"),
+    "empty": ("@fit([])\ndef f(m): ...", "takes a list of model types"),
+    "empty key": ("@fit([' '])\ndef f(m): ...", "a key is empty"),
+    "no parentheses": ("@fit\ndef f(m): ...", "needs its keys in parentheses"),
+    "model by position": ("@model('k')\nclass M: ...", r"write @model\(model_type=...\)"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_the_decorator_would_refuse_is_not_sent_to_the_running_code(project, case):
+    source, told = WRONG[case]
+    with pytest.raises(DeclarationError, match=rf"mine\.py:2: .*{told}") as caught:
+        read_declarations(
+            find_project(project(mine=f"from aimm_plugins import fit, model\n{source}"))
+        )
+    assert "--import" not in str(caught.value)
 
 
 def test_uncertain_decorator_itself_is_told(project):
@@ -273,8 +290,12 @@ def test_write_keeps_comments_and_the_tables_of_others(project, capsys):
         '[project.entry-points."aimm.plugins"]\nmine = "mine"\n\n'
         '[project.entry-points."aimm.plugins.fit"]\nmine = "mine:f"\n\n# About ruff.',
     )
-    assert '+ mine = "mine:f"' in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert '+ mine = "mine:f"' in told.out
+    assert "pip install -e ." in told.err
     assert run(["entry-points", str(folder), "--check"]) == 0
+    assert run(["entry-points", str(folder), "--write"]) == 0
+    assert capsys.readouterr() == ("", "")
 
 
 def test_schema_of_options_is_the_authors_own_entry(project):
@@ -323,6 +344,59 @@ def test_rewriting_changes_no_more_than_our_entries():
     groups = tomllib.loads(text)["project"]["entry-points"]
     assert groups == {**wanted, "pytest11": {"p": "p"}}
     assert rewritten(text, wanted) == text
+
+
+COMMENTED = """\
+[project]
+name = "p"
+
+[project.entry-points."aimm.plugins.fit"]
+# about old
+old = "mine:f"  # behind old
+stays = "mine:s"
+
+# About predict.
+[project.entry-points."aimm.plugins.predict"]
+old = "mine:p"
+
+# About serialize.
+[project.entry-points."aimm.plugins.serialize"]
+old = "mine:s"
+# About conformance.
+[project.entry-points."aimm_plugins.conformance"]
+model = "mine:MODEL"
+"""
+
+
+def test_renamed_key_keeps_its_place_and_all_comments_stay_above_what_they_are_about():
+    wanted = {
+        "aimm.plugins.fit": {"new": "mine:f", "stays": "mine:s"},
+        "aimm.plugins.predict": {"new": "mine:p", "other": "mine:o"},
+        "aimm.plugins.serialize": {"new": "mine:s"},
+    }
+    renamed = COMMENTED.replace("old = ", "new = ")
+    assert rewritten(COMMENTED, wanted) == renamed.replace(
+        'new = "mine:p"\n', 'new = "mine:p"\nother = "mine:o"\n'
+    )
+
+
+def test_comment_above_the_table_behind_a_removed_one_stays():
+    wanted = {
+        "aimm.plugins.fit": {"old": "mine:f", "stays": "mine:s"},
+        "aimm.plugins.predict": {"old": "mine:p"},
+    }
+    gone = '[project.entry-points."aimm.plugins.serialize"]\nold = "mine:s"\n'
+    assert rewritten(COMMENTED, wanted) == COMMENTED.replace(gone, "\n")
+
+
+def test_file_with_carriage_returns_keeps_them(project):
+    folder = project(mine=FIT)
+    file = folder / "pyproject.toml"
+    file.write_bytes(COMMENTED.replace("\n", "\r\n").encode())
+    assert run(["entry-points", str(folder), "--write"]) == 0
+    written = file.read_bytes()
+    assert b'mine = "mine"\r\n' in written
+    assert written.count(b"\n") == written.count(b"\r\n")
 
 
 def test_inline_tables_and_dotted_keys_are_changed_or_refused_but_never_broken():

@@ -432,6 +432,17 @@ def test_two_modules_of_one_plugin_that_declare_the_same_fail(write):
         initialize(names("pkg"))
 
 
+def test_plugin_that_is_registered_stays_when_it_is_registered_again_by_another_name(write):
+    write(p="@fit(['k'])\ndef f(m): return m\n")
+    initialize(names("p"))
+    manager = aimm_plugins.get_plugin_manager()
+    module = manager.get_plugin("p")
+    with pytest.raises(ValueError, match="already registered"):
+        manager.register(module, "other")
+    assert manager.get_plugin("p") is module
+    assert keys() == {"fit:k"}
+
+
 def test_plugin_module_is_a_pluggy_plugin_and_unregistering_takes_its_keys(write):
     write(p="@fit(['k'])\ndef f(m): return m\n")
     initialize(names("p"))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from aimm_plugins._api import plan
-from aimm_plugins.cli._output import conf_option, format_option, print_json, print_table
+from aimm_plugins._text import one_line
+from aimm_plugins.cli._output import conf_option, echo, format_option, print_json, print_table
 from aimm_plugins.testing._receipt import with_receipts
 
 
@@ -48,7 +49,7 @@ def command(file: str | None, form: str, conf: str | None) -> int:
             ],
         )
         for record in report.failures:
-            click.echo(f"error  {record.name}: {record.error}", err=True)
+            echo(f"error  {one_line(record.name)}: {record.error}", err=True)
         for finding in report.findings:
-            click.echo(f"finding  {finding}", err=True)
+            echo(f"finding  {finding}", err=True)
     return 0 if report.ok else 1

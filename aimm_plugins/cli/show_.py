@@ -11,9 +11,11 @@ from aimm_plugins._inspection import Sighting
 from aimm_plugins._option_schemas import KnownOption, read_schema
 from aimm_plugins._report import PluginRecord
 from aimm_plugins._survey import Survey, Surveyed, survey
+from aimm_plugins._text import one_line
 from aimm_plugins.cli._completion import complete_keys
 from aimm_plugins.cli._output import (
     conf_option,
+    echo,
     format_option,
     load_option,
     print_json,
@@ -47,7 +49,7 @@ def command(key: str, load: bool, form: str, conf: str | None) -> int:
             _print(each)
     if not found:
         nothing = explain(seen, key).reasons[0]
-        click.echo(f"{key}: {nothing.why}. {nothing.remedy or ''}".rstrip(), err=True)
+        echo(one_line(f"{key}: {nothing.why}. {nothing.remedy or ''}".rstrip()), err=True)
     return 0 if any(each["provides"] for each in told) else 1
 
 
@@ -111,7 +113,7 @@ def _print(told: dict[str, Any]) -> None:
             )
         )
     function = f"{told['module']}:{told['function'] or '?'}"
-    click.echo(f"{told['action']}:{told['key']}")
+    echo(one_line(f"{told['action']}:{told['key']}"))
     print_pairs(
         [
             ("provided by" if told["provides"] else "could be by", f"{told['plugin']}  {who}"),

@@ -29,11 +29,11 @@ from aimm_plugins._report import (
     PluginRecord,
     Report,
     described,
-    printable,
     safe_text,
     type_name,
 )
 from aimm_plugins._runtime import RUNTIME
+from aimm_plugins._text import encodable
 from aimm_plugins._values import Value
 from aimm_plugins.errors import PluginLoadError
 
@@ -378,7 +378,7 @@ def _readiness(reason: Reason | None, outcome: _Outcome | None, details: bool) -
 
 
 def _who(record: PluginRecord) -> str:
-    return printable(record.distribution or record.name)
+    return encodable(record.distribution or record.name)
 
 
 def _shown(reason: Reason | None, outcome: _Outcome | None, details: bool) -> dict[str, Any]:

@@ -234,10 +234,19 @@ def keys_are_as_published(subject: Subject) -> None:
     if not published:
         raise Inapplicable("its metadata publishes no keys")
     declared = {(each.action, each.key) for each in subject.providers()}
-    faults = [f"published and not declared: {a}:{k}" for a, k in sorted(published - declared)]
-    faults += [f"declared and not published: {a}:{k}" for a, k in sorted(declared - published)]
+    faults = [
+        f"{what}: {', '.join(f'{action}:{key}' for action, key in sorted(slots))}"
+        for what, slots in (
+            ("published and not declared", published - declared),
+            ("declared and not published", declared - published),
+        )
+        if slots
+    ]
     if faults:
-        raise AssertionError("\n".join(faults))
+        raise AssertionError(
+            "; ".join(faults) + ". To publish what is declared: aimm-plugins entry-points --write, "
+            "then install the package again (pip install -e .)"
+        )
 
 
 @_check("plugin")

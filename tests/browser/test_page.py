@@ -20,8 +20,8 @@ from tests.support.metadata import write_dist_info
 
 webdriver = pytest.importorskip("selenium.webdriver")
 
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402  # behind the importorskip
+from selenium.webdriver.common.keys import Keys  # noqa: E402  # likewise
 
 pytestmark = pytest.mark.browser
 

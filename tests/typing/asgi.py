@@ -21,7 +21,7 @@ application.mount("/plugins", startup)
 application.add_middleware(StartupMiddleware, startup=startup)
 StartupMiddleware(application, startup)
 StartupMiddleware(startup, startup)
-Startup(on_failure="ignore")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+Startup(on_failure="ignore")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # wrong on purpose
 
 
 @asynccontextmanager
