@@ -26,11 +26,13 @@ from aimm_plugins._api import (
     freeze,
     get_plugin_manager,
     initialize,
+    options,
     plan,
     providers,
     refresh,
     unload_all,
 )
+from aimm_plugins._callback import StateCallback
 from aimm_plugins._decorators import (
     data_access,
     deserialize,
@@ -44,14 +46,6 @@ from aimm_plugins._model import Model, model
 from aimm_plugins._provenance import Provenance
 from aimm_plugins._providers import Provider
 from aimm_plugins._report import Finding, PluginRecord, Report
-from aimm_plugins._state import (
-    CancelToken,
-    StateCallback,
-    StateEvent,
-    progress,
-    reporting,
-    state_event,
-)
 from aimm_plugins.errors import (
     AimmPluginsError,
     ArtifactError,
@@ -71,6 +65,7 @@ if TYPE_CHECKING:
     from aimm_plugins._artifacts import inspect as inspect
     from aimm_plugins._fingerprint import Fingerprint, fingerprint
     from aimm_plugins._fingerprint import compare as compare
+    from aimm_plugins._state import CancelToken, StateEvent, progress, reporting, state_event
 
     __version__: str
 
@@ -121,6 +116,7 @@ __all__ = [
     "initialize",
     "instantiate",
     "model",
+    "options",
     "pack",
     "plan",
     "predict",
@@ -134,15 +130,20 @@ __all__ = [
     "unpack",
 ]
 
-# What a host that only calls does not need. `inspect` and `compare` are not in `__all__`: a star
+# What a host does not need to start. `inspect` and `compare` are not in `__all__`: a star
 # import would put them over modules and functions of everybody's.
 _LATER = {
     "ArtifactInfo": "_artifacts",
+    "CancelToken": "_state",
     "Fingerprint": "_fingerprint",
+    "StateEvent": "_state",
     "compare": "_fingerprint",
     "fingerprint": "_fingerprint",
     "inspect": "_artifacts",
     "pack": "_artifacts",
+    "progress": "_state",
+    "reporting": "_state",
+    "state_event": "_state",
     "unpack": "_artifacts",
 }
 
@@ -160,5 +161,6 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         module = import_module(f"aimm_plugins.{_LATER.get(name, name)}")
-        return module if name == "workers" else getattr(module, name)
+        value = module if name == "workers" else getattr(module, name)
+        return globals().setdefault(name, value)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, cast, get_args
 
+from aimm_plugins import _lifecycle
 from aimm_plugins._actions import Action
+from aimm_plugins._callback import StateCallback
 from aimm_plugins._dispatch import DirectPlan, not_a_callback
 from aimm_plugins._hooks import PluginManager
 from aimm_plugins._providers import Provider
 from aimm_plugins._runtime import RUNTIME
-from aimm_plugins._state import StateCallback
 
 if TYPE_CHECKING:
     from aimm_plugins._report import Finding, Report
@@ -37,7 +38,8 @@ def initialize(conf: Mapping[str, object] | str | os.PathLike[str] | None = None
         The account of this call: a record for each plugin, and findings.
 
     Raises:
-        ConfigError: The conf is wrong; nothing was imported.
+        ConfigError: The conf is wrong, options do not fit a plugin's schema, or a secret cannot be
+            read; nothing was imported.
         PluginLoadError: Under `on_error: strict`, the default, any plugin failed. Nothing of this
             call stays registered; what earlier calls registered does.
         ParityError: The conf runs calls on a cluster, and one of its workers has other plugins;
@@ -45,8 +47,6 @@ def initialize(conf: Mapping[str, object] | str | os.PathLike[str] | None = None
         OSError: That cluster cannot be reached; nothing was imported.
         KeyboardInterrupt: Raised by an import; nothing of this call stays registered.
     """
-    from aimm_plugins import _lifecycle
-
     return _lifecycle.initialize(RUNTIME, conf, connect=True)
 
 
@@ -64,8 +64,6 @@ def plan(conf: Mapping[str, object] | str | os.PathLike[str] | None = None) -> R
     Raises:
         ConfigError: The conf is wrong.
     """
-    from aimm_plugins import _lifecycle
-
     return _lifecycle.plan(RUNTIME, conf)
 
 
@@ -85,8 +83,6 @@ def freeze(
     Raises:
         ConfigError: The conf is wrong.
     """
-    from aimm_plugins import _lifecycle
-
     return _lifecycle.freeze(RUNTIME, conf)
 
 
@@ -103,11 +99,10 @@ def refresh() -> Report:
         nothing was initialized.
 
     Raises:
-        ConfigError: The operator's policy cannot be read any more; nothing changed.
+        ConfigError: The operator's policy or a secret cannot be read any more, or options do not
+            fit a plugin's new version; nothing changed.
         PluginLoadError: Under `on_error: strict` any plugin failed; nothing changed.
     """
-    from aimm_plugins import _lifecycle
-
     return _lifecycle.refresh(RUNTIME)
 
 
@@ -119,15 +114,38 @@ def unload_all() -> None:
     were registered with the plugin manager directly stay there. A cluster that a conf runs calls on
     is let go of; calls under way there end with an error.
     """
-    from aimm_plugins import _lifecycle
-
     _lifecycle.unload_all(RUNTIME)
+
+
+def options(module: str) -> Mapping[str, Any]:
+    """The options of a plugin, for the plugin itself: `aimm_plugins.options(__name__)`.
+
+    What the conf's `options` give to the plugin, secrets read, with the defaults of the schema that
+    the plugin publishes. Works in the plugin's modules while they are imported and whenever they
+    are called. A later `initialize` with another conf gives other options, so that what is to
+    follow it is asked for when it is needed.
+
+    Args:
+        module: `__name__` of any module of the plugin.
+
+    Returns:
+        A dict of the caller's own, whose `repr` hides secrets. It is empty where nothing is given
+        and no schema has a default. A plugin that is imported without `initialize` has the
+        defaults, and nothing is checked.
+
+    Raises:
+        ConfigError: No conf gives the plugin any options, and its schema requires some; or its
+            schema is code, and what the conf gives does not fit it.
+        DeclarationError: The schema that the plugin publishes is broken.
+        UnknownPluginError: The module is part of no plugin.
+    """
+    from aimm_plugins import _options
+
+    return _options.options(RUNTIME, module)
 
 
 def current_report() -> Report:
     """The account of what is registered now, over all `initialize` calls so far."""
-    from aimm_plugins import _lifecycle
-
     return _lifecycle.current_report(RUNTIME)
 
 

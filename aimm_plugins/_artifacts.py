@@ -32,8 +32,9 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
 from aimm_plugins import _api
 from aimm_plugins._config import Config, KeyFile, KeyKind, OnVersion, operator_layers, read
 from aimm_plugins._fingerprint import FingerprintRow, fingerprint
-from aimm_plugins._report import Finding, PluginRecord, described, printable
+from aimm_plugins._report import Finding, PluginRecord, described
 from aimm_plugins._runtime import RUNTIME
+from aimm_plugins._text import printable
 from aimm_plugins.errors import AimmPluginsError, ArtifactError, ConfigError
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ asyncio is imported where it is first needed: it costs more than all the rest of
 from __future__ import annotations
 
 import functools
-import inspect
 import warnings
 from _thread import allocate_lock  # that of threading, which takes a millisecond to load
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
@@ -14,30 +13,13 @@ from typing import Any, TypeVar
 
 import pluggy
 
+from aimm_plugins._callback import StateCallback
 from aimm_plugins._hooks import Monitor
 from aimm_plugins._log import logger
-from aimm_plugins._state import CancelToken, StateCallback
+from aimm_plugins._state import CancelToken
 from aimm_plugins.errors import Cancelled
 
 T = TypeVar("T")
-
-
-def is_async(function: Callable[..., object]) -> bool:
-    """Whether calling a function certainly gives a coroutine.
-
-    `False` says nothing: a decorated function, for one, shows only by what it returns.
-    """
-    while isinstance(function, functools.partial):
-        function = function.func
-    try:
-        if inspect.iscoroutinefunction(function):
-            return True
-        # A callable object; of a class, `__call__` is what its instances do.
-        return not isinstance(function, type) and inspect.iscoroutinefunction(
-            getattr(type(function), "__call__", None)  # noqa: B004  # looked at, not only asked for
-        )
-    except Exception:  # a stranger's object, whose attributes raise
-        return False
 
 
 def run(coroutine: Coroutine[Any, Any, T], who: str, instead: str) -> T:

@@ -1,18 +1,39 @@
 """Making a plugin's own exception a member of `PluginLoadError`, or carrying it there.
 
-pickle and logging are loaded when the first plugin fails, since a sound start needs neither. That
-plugin may have broken imports for everybody, and then this does without them.
+pickle is loaded when an exception needs a trial, since most starts need none. A plugin may have
+broken imports for everybody by then, and this does without it.
 """
 
 from __future__ import annotations
 
 import sys
-from types import FunctionType
+from types import FunctionType, NoneType
 from typing import Any
 
 from aimm_plugins._provenance import Provenance
 from aimm_plugins._report import described
 from aimm_plugins.errors import PluginImportError
+
+_PLAIN = frozenset(
+    {
+        AssertionError,
+        AttributeError,
+        ImportError,
+        KeyError,
+        ModuleNotFoundError,
+        NameError,
+        NotImplementedError,
+        OSError,
+        FileNotFoundError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    }
+)
+"""Exceptions that most failures are. With contents of `_SIMPLE` they need no trial."""
+
+_EXTRAS = ("name", "path", "filename", "filename2")
+_SIMPLE = frozenset({str, int, float, bool, bytes, NoneType})
 
 
 def as_member(error: BaseException, provenance: Provenance) -> Exception:
@@ -42,6 +63,8 @@ def as_member(error: BaseException, provenance: Provenance) -> Exception:
 
 
 def _survives_pickling(error: Exception) -> bool:
+    if type(error) in _PLAIN and _is_plain(error):
+        return True
     try:
         import io
         import pickle
@@ -62,3 +85,12 @@ def _survives_pickling(error: Exception) -> bool:
         raise
     except BaseException:  # a stranger's __reduce__ and __str__ may raise anything
         return False
+
+
+def _is_plain(error: Exception) -> bool:
+    """Whether all that an exception of Python's own holds is text, numbers and nothing."""
+    held = [*error.args, *(getattr(error, name, None) for name in _EXTRAS)]
+    notes = error.__dict__.get("__notes__", ())
+    if type(notes) not in (tuple, list) or len(error.__dict__) > ("__notes__" in error.__dict__):
+        return False
+    return all(type(each) in _SIMPLE for each in (*held, *notes))

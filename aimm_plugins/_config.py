@@ -114,6 +114,7 @@ class Config(Value):
         locked: File of the distributions that may be loaded.
         artifacts: Rules about saved models.
         dask: The cluster that calls run on; `None` for none.
+        options: By distribution or plugin, what its plugins are given; secrets are not yet read.
         document: Where the layer stands, if it was read from a file.
         prefix: Where in `document`.
         place: What messages call every place in a layer that is neither a mapping nor a file.
@@ -130,6 +131,7 @@ class Config(Value):
     locked: str | None = None
     artifacts: ArtifactRules = ArtifactRules()
     dask: DaskRules | None = None
+    options: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
     document: Document | None = None
     prefix: tuple[str | int, ...] = ()
     place: str | None = None
@@ -160,7 +162,7 @@ PROBE_SECONDS = 60.0
 _POLICY_KEYS = frozenset(
     {"names", "entry_points", "required", "prefer", "verify", "probe", "locked", "artifacts"}
 )
-_CONF_KEYS = _POLICY_KEYS | {"on_error", "load", "dask"}
+_CONF_KEYS = _POLICY_KEYS | {"on_error", "load", "options", "dask"}
 ORIGINS = ("index", "local", "url", "vcs", "editable", "unknown")
 
 
@@ -168,17 +170,19 @@ class _UnsoundError(Exception):
     """The conf does not parse; the schema will say why."""
 
 
-def read(conf: Mapping[str, object] | str | os.PathLike[str] | None) -> Config:
+def read(conf: Mapping[str, object] | str | os.PathLike[str] | Config | None) -> Config:
     """Read and check a conf.
 
     Args:
-        conf: A mapping, the path of a YAML file, or `None` for an empty conf.
+        conf: A mapping, the path of a YAML file, `None` for an empty conf, or one that was read.
 
     Raises:
         ConfigError: It is not what `schemas/plugins.yaml` says.
     """
     if conf is None:
         return Config()
+    if isinstance(conf, Config):
+        return conf
     if isinstance(conf, Mapping):
         return parse(conf)
     if isinstance(conf, str | os.PathLike):
@@ -209,6 +213,18 @@ def parse(
     return _checked(data, "plugins", Config(document=document, prefix=prefix))
 
 
+def read_policy(path: str) -> Config:
+    """Read and check an operator's policy.
+
+    Raises:
+        ConfigError: It cannot be read, or is not what `schemas/policy.yaml` says.
+    """
+    from aimm_plugins._yaml import load_file
+
+    document = load_file(path)
+    return _checked(document.data, "policy", Config(document=document))
+
+
 def operator_layers() -> tuple[Config, ...]:
     """The rules that the environment sets, which no conf can widen.
 
@@ -221,10 +237,7 @@ def operator_layers() -> tuple[Config, ...]:
     layers = []
     path = os.environ.get("AIMM_PLUGINS_POLICY")
     if path:
-        from aimm_plugins._yaml import load_file
-
-        document = load_file(path)
-        layers.append(_checked(document.data, "policy", Config(document=document)))
+        layers.append(read_policy(path))
     denied = os.environ.get("AIMM_PLUGINS_DENY")
     if denied and denied.strip(" \t,"):
         rules = _split_requirements(denied)
@@ -237,7 +250,10 @@ def operator_layers() -> tuple[Config, ...]:
                 f"AIMM_PLUGINS_DENY: {wrong!r} cannot be read",
                 expected="distributions, such as aimm-x,aimm-old<2",
             ) from None
-        _check_values(layer)
+        try:
+            _check_values(layer)
+        except ConfigError as error:
+            raise ConfigError(f"AIMM_PLUGINS_DENY: {error}") from None
         layers.append(layer)
     return tuple(layers)
 
@@ -302,7 +318,19 @@ def _parse(data: object, schema_name: Literal["plugins", "policy"], bare: Config
         locked=_path(top["locked"]) if "locked" in top else None,
         artifacts=_artifacts(top.get("artifacts", {})),
         dask=_dask(top["dask"]) if "dask" in top else None,
+        options=_options(top["options"]) if "options" in top else bare.options,
     )
+
+
+def _options(value: object) -> Mapping[str, Mapping[str, Any]]:
+    if not isinstance(value, Mapping) or not all(
+        isinstance(name, str) and name and isinstance(given, Mapping)
+        for name, given in value.items()
+    ):
+        raise _UnsoundError
+    # A copy: what a host does to its mapping later on is not what was checked.
+    copied: Mapping[str, Mapping[str, Any]] = _plain(value, ("options",))
+    return copied
 
 
 def _artifacts(value: object) -> ArtifactRules:
@@ -480,7 +508,15 @@ def validate(
     faults = list(Draft202012Validator(loaded).iter_errors(_plain(data, ())))
     if not faults:
         return
-    fault = min(map(_deepest, faults), key=lambda each: (-len(each.absolute_path), str(each.path)))
+    fault = min(
+        map(_deepest, faults),
+        # A key that is missing is most often there, with a typo that another fault names.
+        key=lambda each: (
+            -len(each.absolute_path),
+            each.validator == "required",
+            str(each.path),
+        ),
+    )
     path = tuple(fault.absolute_path)
     message, expected, key = _explain(fault, path)
     raise _error(message, (*path, key) if key else path, document, prefix, expected, bool(key))
@@ -538,7 +574,9 @@ def _explain(fault: Any, path: tuple[str | int, ...]) -> tuple[str, str | None, 
     if fault.validator == "type":
         wanted = fault.validator_value
         names = wanted if isinstance(wanted, list) else [wanted]
-        return f"{_shown(value)} is of the wrong type", " or ".join(map(_type_name, names)), None
+        # What stands in the wrong place among the options may be a secret all the same.
+        shown = f"a {type(value).__name__}" if path[:1] == ("options",) else _shown(value)
+        return f"{shown} is of the wrong type", " or ".join(map(_type_name, names)), None
     if fault.validator == "enum":
         return (
             f"{_shown(value)} is not known here",
@@ -589,4 +627,7 @@ def _plain(value: object, path: tuple[str | int, ...]) -> Any:
         return {key: _plain(each, (*path, key)) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(each, (*path, index)) for index, each in enumerate(value)]
+    if isinstance(value, int) and value.bit_length() > 13_000:
+        # Python refuses to write down what is longer than 4,300 digits, and messages would.
+        raise ConfigError("is a number of thousands of digits", path=path)
     return value

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import os
 import sys
+from _contextvars import ContextVar  # what contextvars hands on
 from _thread import RLock  # all that is needed of threading, which costs a millisecond
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
@@ -106,16 +105,21 @@ _loads: list[str] = []
 """Plugin modules that any thread is loading, once for each load."""
 
 
-@contextmanager
-def importing(module: str) -> Generator[None]:
+class importing:  # noqa: N801  # used as a function; a generator would take twice as long
     """While open, declarations made by this thread are staged for the plugin `module`."""
-    token = _importer.set(module)
-    _loads.append(module)
-    try:
-        yield
-    finally:
-        _loads.remove(module)
-        _importer.reset(token)
+
+    __slots__ = ("_module", "_token")
+
+    def __init__(self, module: str) -> None:
+        self._module = module
+
+    def __enter__(self) -> None:
+        self._token = _importer.set(self._module)
+        _loads.append(self._module)
+
+    def __exit__(self, *raised: object) -> None:
+        _loads.remove(self._module)
+        _importer.reset(self._token)
 
 
 def call_site(depth: int) -> CallSite:
@@ -132,7 +136,7 @@ def call_site(depth: int) -> CallSite:
     file, line = frame.f_code.co_filename, frame.f_lineno
     while frame is not None:
         spec = frame.f_globals.get("__spec__")
-        if spec is not None and getattr(spec, "_initializing", False):
+        if spec is not None and is_initializing(spec):
             body = frame.f_globals.get("__name__")
             if isinstance(body, str):
                 return CallSite(module, file, line, body, spec)
@@ -140,12 +144,22 @@ def call_site(depth: int) -> CallSite:
     return CallSite(module, file, line, None, None)
 
 
+def is_initializing(spec: object) -> bool:
+    """Whether Python is running the body of the module that a spec belongs to."""
+    try:
+        return bool(getattr(spec, "_initializing", False))
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # a module may have put anything in the place of its spec
+        return False
+
+
 def modules_being_imported() -> frozenset[str]:
     """The modules whose bodies this thread is running at the moment."""
     found = set()
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        if getattr(frame.f_globals.get("__spec__"), "_initializing", False):
+        if is_initializing(frame.f_globals.get("__spec__")):
             name = frame.f_globals.get("__name__")
             if isinstance(name, str) and frame.f_code.co_name == "<module>":
                 found.add(name)
@@ -233,7 +247,7 @@ class Book:
         gone: list[Declaration] = []
         with self.lock:
             for name, page in list(self._open.items()):
-                if getattr(page.spec, "_initializing", False):
+                if is_initializing(page.spec):
                     continue
                 self._open.pop(name, None)
                 if name in sys.modules:
@@ -249,9 +263,11 @@ class Book:
 
         To be called right after, before anything else can take the modules away again.
         """
+        if not self._open:
+            return
         with self.lock:
             for name, page in list(self._open.items()):
-                if not getattr(page.spec, "_initializing", False) and name in sys.modules:
+                if not is_initializing(page.spec) and name in sys.modules:
                     page.importing = False
                     self._open.pop(name, None)
 
@@ -259,6 +275,10 @@ class Book:
         """Whether a module's import was not seen to end yet. Takes no lock."""
         page = self._pages.get(module)
         return page is not None and page.importing
+
+    def has(self, module: str) -> bool:
+        """Whether a run of a module has declared something."""
+        return module in self._pages
 
     def declarations(self) -> list[Declaration]:
         """All that is declared, in the order in which modules first declared something."""

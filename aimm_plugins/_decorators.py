@@ -221,13 +221,13 @@ def check_keys(action: Action, keys: object, site: CallSite) -> tuple[str, ...]:
     return checked
 
 
-def check_key(action: Action, key: object, site: CallSite) -> str:
+def check_key(decorator: str, key: object, site: CallSite) -> str:
     """One key, which must be a `str` with something in it."""
     if not isinstance(key, str):
-        hint = f'; write @{action}("...") above the function' if inspect.isroutine(key) else ""
-        refuse(site, f"a key of @{action} is a str, and was given {key!r}{hint}")
+        hint = f'; write @{decorator}("...") above the function' if inspect.isroutine(key) else ""
+        refuse(site, f"a key of @{decorator} is a str, and was given {key!r}{hint}")
     if not key.strip():
-        refuse(site, f"a key of @{action} is empty; give it a name")
+        refuse(site, f"a key of @{decorator} is empty; give it a name")
     # A subclass could have an equality and a hash of its own, which decide whose key it is.
     return str.__str__(key)
 

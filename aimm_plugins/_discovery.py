@@ -30,8 +30,8 @@ from typing import TYPE_CHECKING, Any
 
 from aimm_plugins._actions import ACTIONS, Action
 from aimm_plugins._distribution import (
+    FIRST_READ,
     LIMIT,
-    OPEN_FLAGS,
     Distribution,
     FromFinder,
     InFolder,
@@ -40,6 +40,7 @@ from aimm_plugins._distribution import (
     normalized,
     read_handle,
 )
+from aimm_plugins._files import OPEN_FLAGS
 from aimm_plugins._location import locate
 from aimm_plugins._provenance import Provenance
 from aimm_plugins._report import Finding, safe_text
@@ -50,9 +51,9 @@ if TYPE_CHECKING:
 
 GROUP = "aimm.plugins"
 _GROUP_BYTES = GROUP.encode()
+_OPTIONS = "options"
+"""The group `aimm.plugins.options` is no action's: it says where schemas of options are."""
 _SUFFIXES = (".dist-info", ".egg-info")
-_FIRST_READ = 8192
-"""Bytes that nearly every `entry_points.txt` fits in; a longer one is read on."""
 _RELATIVE = os.open in os.supports_dir_fd and os.listdir in os.supports_fd
 """Files are opened relative to their folder where that can be: a twentieth of the time saved."""
 
@@ -105,6 +106,32 @@ class Published(Value):
     place: str
 
 
+class PublishedOptions(Value):
+    """Where metadata says that the schema of a plugin's options is.
+
+    Attributes:
+        name: The plugin, by the name of its entry point or by its module.
+        module: The module of the object, or the package that the file is in.
+        attribute: The object, or the file's name.
+        distribution: Who publishes it.
+        place: `entry_points.txt` with the line.
+    """
+
+    name: str
+    module: str
+    attribute: str
+    distribution: Distribution
+    place: str
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file, which can be read without running any code."""
+        return self.attribute.endswith((".json", ".yaml", ".yml"))
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.attribute}"
+
+
 class _Source:
     """What one folder, zip or finder on the path holds, by normalized name.
 
@@ -154,6 +181,7 @@ class Scan:
         candidates: The entry points of the group, sorted by distribution and name.
         findings: Metadata that could not be read, and distributions that hide others.
         published: The keys that metadata tells of, sorted by distribution, action and key.
+        options: The schemas of options that metadata tells of, sorted by distribution and name.
     """
 
     def __init__(
@@ -162,6 +190,7 @@ class Scan:
         self.candidates: tuple[Candidate, ...] = ()
         self.findings: tuple[Finding, ...] = ()
         self.published: tuple[Published, ...] = ()
+        self.options: tuple[PublishedOptions, ...] = ()
         self._sources = tuple(sources)
         self._hidden = hidden or {}
         self._known: dict[str, Distribution] = {}
@@ -204,6 +233,29 @@ class Scan:
             for each in published
             if _brings(each, module, modules or {module}) and _is_part(each.attribute, attribute)
         )
+
+    def options_of(self, module: str, distribution: str | None) -> tuple[PublishedOptions, ...]:
+        """Where the schema of a plugin's options is; several where its metadata is at odds.
+
+        Args:
+            module: The plugin's module.
+            distribution: Who owns it.
+        """
+        if not self.options or distribution is None:
+            return ()
+        key = normalized(distribution)
+        names = {module}
+        names.update(
+            each.name
+            for each in self.candidates
+            if each.module == module and each.distribution.key == key
+        )
+        found = {
+            (each.module, each.attribute): each
+            for each in reversed(self.options)
+            if each.distribution.key == key and each.name in names
+        }
+        return tuple(found.values())[::-1]
 
     def _published_by(self) -> dict[str, tuple[list[Published], set[str]]]:
         """The published keys and the plugin modules of each distribution that publishes."""
@@ -272,7 +324,7 @@ class Scan:
         named: dict[str, Distribution] = {}
         for candidate in self.candidates:
             named.setdefault(candidate.module, candidate.distribution)
-        return Owners(folders, self._distribution, named)
+        return Owners(folders, self._distribution, named, self._hidden)
 
     def _distribution(self, key: str, source: _Source | None = None) -> Distribution:
         """The one distribution of that name, always the same object."""
@@ -315,10 +367,11 @@ def scan(path: Sequence[str] | None = None) -> Scan:
     found = Scan(sources, hidden)
     candidates: list[Candidate] = []
     published: list[Published] = []
+    options: list[PublishedOptions] = []
     for source in sources:
         for key, content in source.contents.items():
             distribution = found._distribution(key, source)
-            _read_entry_points(content, distribution, candidates, published, findings)
+            _read_entry_points(content, distribution, candidates, published, options, findings)
     candidates.sort(key=lambda each: (each.distribution.key, each.name))
     published.sort(
         key=lambda each: (
@@ -326,8 +379,11 @@ def scan(path: Sequence[str] | None = None) -> Scan:
             *(each.module, each.attribute, each.place),
         )
     )
+    options.sort(key=lambda each: (each.distribution.key, each.name, each.place))
     found.candidates, found.published = tuple(candidates), tuple(published)
+    found.options = tuple(options)
     findings += _without_plugin(found)
+    findings += _options_without_plugin(found)
     found.findings = tuple(findings)
     return found
 
@@ -416,8 +472,8 @@ def _read_folder(folder: str, handle: int | None, findings: list[Finding]) -> _S
             findings.append(_unreadable(os.path.join(folder, name + tail), name, error))
             continue
         try:
-            content = read(file, _FIRST_READ)
-            if len(content) == _FIRST_READ or not content:
+            content = read(file, FIRST_READ)
+            if len(content) == FIRST_READ or not content:
                 content = read_handle(file, LIMIT, content)
             if _GROUP_BYTES in content:
                 ours[name] = content
@@ -606,6 +662,7 @@ def _read_entry_points(
     distribution: Distribution,
     candidates: list[Candidate],
     published: list[Published],
+    options: list[PublishedOptions],
     findings: list[Finding],
 ) -> None:
     """The lines of our groups.
@@ -619,7 +676,7 @@ def _read_entry_points(
             continue
         if line[0] == "[" and line[-1] == "]":
             action = _action(line.strip("[]"))
-            if action and action not in ACTIONS:
+            if action and action not in ACTIONS and action != _OPTIONS:
                 findings.append(_unknown_action(action, distribution, number))
                 action = None
             continue
@@ -636,9 +693,23 @@ def _read_entry_points(
         elif target is None:
             fault = "names neither `module` nor `module:object`"
         elif action and target[1] is None:
-            fault = "does not name `module:function`"
+            fault = (
+                "names neither `module:object` nor `package:file.json`"
+                if action == _OPTIONS
+                else "does not name `module:function`"
+            )
         if fault is not None or target is None:
             findings.append(_bad_line(line, f"{fault}, passed over", distribution, number))
+        elif action == _OPTIONS:
+            options.append(
+                PublishedOptions(
+                    name=name,
+                    module=target[0],
+                    attribute=target[1] or "",
+                    distribution=distribution,
+                    place=_place(distribution, number),
+                )
+            )
         elif action:
             published.append(
                 Published(
@@ -686,12 +757,16 @@ def _target(value: str) -> tuple[str, str | None] | None:
         value = value.partition("[")[0]
     module, colon, attribute = value.partition(":")
     module, attribute = module.strip(), attribute.strip()
-    if all(part.isidentifier() for part in module.split(".")):
+    if _is_dotted(module):
         if not colon:
             return module, None
-        if all(part.isidentifier() for part in attribute.split(".")):
+        if _is_dotted(attribute):
             return module, attribute
     return None
+
+
+def _is_dotted(name: str) -> bool:
+    return name.isidentifier() or all(part.isidentifier() for part in name.split("."))
 
 
 def _place(distribution: Distribution, line: int) -> str:
@@ -751,6 +826,27 @@ def _without_plugin(found: Scan) -> Iterator[Finding]:
             place=each.place,
             remedy=f"Its author should add `{each.module.rpartition('.')[2]} = {each.module}` "
             f"to [{GROUP}]; or name {each.module} in the conf.",
+        )
+
+
+def _options_without_plugin(found: Scan) -> Iterator[Finding]:
+    """Schemas of options that are for nobody: mostly a name that is not the entry point's."""
+    for each in found.options:
+        mine = [c for c in found.candidates if c.distribution.key == each.distribution.key]
+        if any(each.name in (candidate.name, candidate.module) for candidate in mine):
+            continue
+        if f"{each.module}.".startswith(f"{each.name}."):  # a module that confs name
+            continue
+        names = ", ".join(dict.fromkeys(candidate.name for candidate in mine))
+        yield Finding(
+            code="options-without-plugin",
+            subject=f"{each.distribution.name} {each.distribution.version or ''}".strip(),
+            message=f"publishes the schema of the options of {each.name} ({each}), which is no "
+            f"entry point of it in [{GROUP}]",
+            place=each.place,
+            remedy=f"Its author should name it as the plugin is named: {names}."
+            if names
+            else "Its author should name it as the plugin's module.",
         )
 
 

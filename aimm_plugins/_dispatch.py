@@ -9,20 +9,20 @@ No lock is taken and nothing imported on the way: a process forked in the middle
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from types import CoroutineType
 from typing import Any, Generic, TypeVar, get_args
 
-from aimm_plugins import _awaiting
 from aimm_plugins._actions import ACTIONS, Action
+from aimm_plugins._callback import StateCallback, ignore_state
 from aimm_plugins._declarations import Declaration
 from aimm_plugins._hooks import PluginManager, Result, hookimpl
 from aimm_plugins._log import logger
 from aimm_plugins._providers import Provider
 from aimm_plugins._registry import Registry
 from aimm_plugins._report import type_name
-from aimm_plugins._state import StateCallback, ignore_state
 
 _Call = Callable[[Any, Any, Any, Any], Any]
 
@@ -113,7 +113,9 @@ class Dispatcher:
     async def plan_async(self, action: Action, key: str) -> Plan:
         """As `plan`; a deferred plugin is imported in a thread."""
         if self._defers(action, key):
-            return await _awaiting.in_thread(lambda _: self.plan(action, key), None)
+            from aimm_plugins._awaiting import in_thread
+
+            return await in_thread(lambda _: self.plan(action, key), None)
         return self.plan(action, key)
 
     def direct_plan(self, action: Action, key: str) -> DirectPlan:
@@ -133,7 +135,9 @@ class Dispatcher:
     async def direct_plan_async(self, action: Action, key: str) -> DirectPlan:
         """As `direct_plan`; a deferred plugin is imported in a thread."""
         if self._defers(action, key):
-            return await _awaiting.in_thread(lambda _: self.direct_plan(action, key), None)
+            from aimm_plugins._awaiting import in_thread
+
+            return await in_thread(lambda _: self.direct_plan(action, key), None)
         return self.direct_plan(action, key)
 
     def _defers(self, action: Action, key: object) -> bool:
@@ -273,7 +277,7 @@ class DirectPlan:
         self._method = declaration.method
         self._adds_instance = declaration.action == "predict" and not declaration.returns_instance
         self._returns_instance = declaration.returns_instance
-        self._is_async = _awaiting.is_async(declaration.function)
+        self._is_async = _is_async(declaration.function)
         simple = (
             self._passes_first()
             and declaration.state_cb_arg_name is None
@@ -383,9 +387,9 @@ class DirectPlan:
         else:
             if state_cb is not None and not callable(state_cb):
                 raise not_a_callback(self.provider.action, state_cb)
-            result = await _awaiting.in_thread(
-                lambda report: call(instance, report, args, kwargs), state_cb
-            )
+            from aimm_plugins._awaiting import in_thread
+
+            result = await in_thread(lambda report: call(instance, report, args, kwargs), state_cb)
         if type(result) is CoroutineType or inspect.isawaitable(result):
             try:
                 result = await result
@@ -402,7 +406,7 @@ class DirectPlan:
         if self._method is None:
             return self._is_async
         # A subclass may have made of it what it likes; a name that is missing is explained later.
-        return _awaiting.is_async(getattr(instance, self._method, len))
+        return _is_async(getattr(instance, self._method, len))
 
     def settle(self, coroutine: CoroutineType[Any, Any, Any]) -> Any:
         """What an asynchronous function returns, for a caller that is not.
@@ -410,10 +414,10 @@ class DirectPlan:
         Raises:
             RuntimeError: An event loop runs in this thread.
         """
+        from aimm_plugins._awaiting import run
+
         try:
-            return _awaiting.run(
-                coroutine, str(self.provider), f"exec_{self.provider.action}_async"
-            )
+            return run(coroutine, str(self.provider), f"exec_{self.provider.action}_async")
         except BaseException as error:
             annotate(error, self.provider)
             raise
@@ -524,6 +528,8 @@ class HookPlan:
 
     async def call_async(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
         """As `call`; see `_awaiting.call_hook`."""
+        from aimm_plugins._awaiting import call_hook, in_thread
+
         arguments = self._arguments(instance, state_cb, args, kwargs)
 
         async def answer(impl: Any, positional: list[Any], keywords: dict[str, Any]) -> Any:
@@ -541,12 +547,12 @@ class HookPlan:
                     keywords["state_cb"] = report
                 return impl.function(*given, **keywords)
 
-            answered = await _awaiting.in_thread(execute, state_cb)
+            answered = await in_thread(execute, state_cb)
             if answered is not None and inspect.isawaitable(answered.value):
                 answered = Result(await answered.value)
             return answered
 
-        result = await _awaiting.call_hook(
+        result = await call_hook(
             self._hook.name, self._hook.get_hookimpls(), arguments, self._manager.monitors, answer
         )
         self._check(result)
@@ -680,3 +686,21 @@ def _refusal(
         if near:
             said += f" (did you mean {near[0]!r}?)"
     return said
+
+
+def _is_async(function: Callable[..., object]) -> bool:
+    """Whether calling a function certainly gives a coroutine.
+
+    `False` says nothing: a decorated function, for one, shows only by what it returns.
+    """
+    while isinstance(function, functools.partial):
+        function = function.func
+    try:
+        if inspect.iscoroutinefunction(function):
+            return True
+        # A callable object; of a class, `__call__` is what its instances do.
+        return not isinstance(function, type) and inspect.iscoroutinefunction(
+            getattr(type(function), "__call__", None)  # noqa: B004  # looked at, not only asked for
+        )
+    except Exception:  # a stranger's object, whose attributes raise
+        return False

@@ -13,15 +13,18 @@ import stat
 from collections.abc import Callable
 from typing import Any
 
+from aimm_plugins._files import OPEN_FLAGS
 from aimm_plugins._report import Origin
 
 LIMIT = 8 * 1024 * 1024
 """Bytes that are read of one metadata file; what is longer is nobody's entry points."""
 
-OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-"""Without O_NONBLOCK a named pipe in the place of a file would hold the host for ever."""
+FIRST_READ = 8192
+"""Bytes that nearly every such file fits in; a longer one is read on."""
 
 _CHUNK = 65536
+_HEAD = 4096
+"""Bytes that the headers of nearly every METADATA fit in, whatever its description takes."""
 
 
 def normalized(name: str) -> str:
@@ -47,7 +50,10 @@ def read_file(path: str, limit: int = LIMIT) -> bytes | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
-        return read_handle(handle, limit)
+        content = os.read(handle, FIRST_READ)
+        if 0 < len(content) < FIRST_READ:
+            return content
+        return read_handle(handle, limit, content)
     finally:
         os.close(handle)
 
@@ -157,17 +163,22 @@ class _Unread(Distribution):
     def __init__(self, key: str, place: str) -> None:
         self.key = key
         self.place = place
+        self._name = None
         self._origin = None
         self._headers: dict[str, str] | None = None
         self._direct_url: dict[str, Any] | bool | None = False
 
     @property
     def name(self) -> str:
-        return self._header("name") or self.key
+        if self._name is None:
+            stated = self._all_headers().get("name", "")
+            # A name that is not the folder's is no name to make rules about.
+            self._name = stated if stated and normalized(stated) == self.key else self.key
+        return self._name
 
     @property
     def version(self) -> str | None:
-        return self._header("version") or self._version_of_place()
+        return self._all_headers().get("version") or self._version_of_place()
 
     @property
     def origin(self) -> Origin:
@@ -211,13 +222,6 @@ class _Unread(Distribution):
         """The name in its metadata, whatever its files are called."""
         return self._all_headers().get("name")
 
-    def _header(self, name: str) -> str | None:
-        found = self._all_headers()
-        # A name that is not the folder's is no name to make rules about.
-        if name == "name" and normalized(found.get("name", "")) != self.key:
-            return None
-        return found.get(name)
-
     def _all_headers(self) -> dict[str, str]:
         if self._headers is None:
             self._headers = {}
@@ -231,7 +235,7 @@ class _Unread(Distribution):
 
     def _direct(self) -> dict[str, Any] | None:
         if isinstance(self._direct_url, bool):
-            content = self.read("direct_url.json")
+            content = self.read("direct_url.json") if self.has("direct_url.json") else None
             self._direct_url = None if content is None else _json_object(content)
         return self._direct_url
 
@@ -258,11 +262,14 @@ class InFolder(_Unread):
         return self._folder
 
     def has(self, file: str) -> bool:
-        return os.path.exists(f"{self.place}{os.sep}{file}")
+        try:
+            return os.access(f"{self.place}{os.sep}{file}", os.F_OK)  # no exception where it is not
+        except ValueError:
+            return False
 
     def read(self, file: str, limit: int = LIMIT) -> bytes | None:
         try:
-            return read_file(os.path.join(self.place, file) if file else self.place, limit)
+            return read_file(f"{self.place}{os.sep}{file}" if file else self.place, limit)
         except (OSError, ValueError):
             return None
 
@@ -355,7 +362,9 @@ def is_beneath(path: str, folder: str) -> bool:
 def headers(content: bytes) -> dict[str, str]:
     """Name and Version of METADATA or PKG-INFO, the first of each."""
     found: dict[str, str] = {}
-    for raw in content.removeprefix(b"\xef\xbb\xbf").splitlines():
+    content = content.removeprefix(b"\xef\xbb\xbf")
+    head = content[: content.find(b"\n\n", 0, _HEAD) + 1] or content
+    for raw in head.splitlines():
         if not raw.strip():
             break
         header, _, value = raw.partition(b":")

@@ -181,7 +181,8 @@ def _of_published(plugin: Surveyed, inspection: Inspection, who: str) -> Iterato
             subject=who,
             message="; ".join(parts),
             place=_place(plugin),
-            remedy="Tell its author: `aimm-plugins entry-points` writes what the code declares.",
+            remedy="Tell its author: `aimm-plugins entry-points --write` publishes what the code "
+            "declares, once it is installed again.",
         )
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from aimm_plugins._providers import Snapshot
     from aimm_plugins._runtime import Runtime
 
-Conf = Mapping[str, object] | str | os.PathLike[str] | None
+Conf = Mapping[str, object] | str | os.PathLike[str] | Config | None
 
 
 class Executor(Protocol):

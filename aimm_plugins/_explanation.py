@@ -289,6 +289,8 @@ def _of_plugin(survey: Survey, plugin: Surveyed) -> Reason:
         why = (
             f"{record.reason}; {declared}" if record.reason else f"no rule keeps it out; {declared}"
         )
+        if record.options_told is not None:
+            why += f"; its options: {record.options_told}"
     else:
         why = record.reason or (described(record.error) if record.error else record.state)
         if record.reason and record.error is not None and record.state != "missing":

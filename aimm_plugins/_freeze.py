@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from aimm_plugins._distribution import Distribution, normalized
+from aimm_plugins._files import opener
 from aimm_plugins._values import Value
 from aimm_plugins.errors import ConfigError
 
@@ -59,10 +60,13 @@ def read_lock(path: str) -> Lock:
         ConfigError: It cannot be read, or a line of it says no name, version and digest.
     """
     try:
-        with open(path, "rb") as stream:
-            text = stream.read(_MAX_BYTES).decode("utf-8-sig")
+        with open(path, "rb", opener=opener) as stream:
+            content = stream.read(_MAX_BYTES + 1)
+        text = content.decode("utf-8-sig")
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot be read: {error}", file=path) from error
+    if len(content) > _MAX_BYTES:
+        raise ConfigError(f"is longer than {_MAX_BYTES} bytes", file=path)
     entries: dict[str, LockEntry] = {}
     for number, raw in enumerate(text.splitlines(), start=1):
         line = raw.strip()
@@ -71,7 +75,7 @@ def read_lock(path: str) -> Lock:
         match = _LINE.fullmatch(line)
         if match is None:
             raise ConfigError(
-                f"{line!r} locks nothing",
+                f"{line[:100]!r} locks nothing",
                 file=path,
                 line=number,
                 expected="name==version  # record sha256:...; aimm-plugins freeze writes it",

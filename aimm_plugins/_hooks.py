@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from _thread import RLock  # that of threading, which takes a millisecond to load
 from collections.abc import Callable
 from types import FunctionType, ModuleType, SimpleNamespace
@@ -16,8 +17,12 @@ from typing import Any, NoReturn
 
 import pluggy
 
+from aimm_plugins._declarations import call_site, current_importer, is_initializing
+
 PROJECT = "aimm_plugins"
 ROUTER = "aimm_plugins.router"
+_MARK = f"{PROJECT}_impl"
+"""Where `hookimpl` leaves its options, on the function itself."""
 
 Monitor = tuple[Callable[..., None], Callable[..., None]]
 """What pluggy calls before and after each hook call."""
@@ -174,6 +179,7 @@ class PluginManager(pluggy.PluginManager):
     Attributes:
         monitors: The monitors that see calls, the one added last at the end; never changed in
             place.
+        checked: The plugin modules that `check` found sound, by the name they were loaded by.
     """
 
     def __init__(self) -> None:
@@ -183,6 +189,8 @@ class PluginManager(pluggy.PluginManager):
         self._registered: list[Callable[[object], None]] = []
         self._lock = RLock()
         self.monitors: tuple[Monitor, ...] = ()
+        self.checked: dict[str, ModuleType] = {}
+        self._unsettled: list[tuple[str, object, Callable[[], object]]] = []
         self.router: object | None = None
         for name in HOOKS:
             setattr(self.hook, name, HookCaller(name, self._hookexec))
@@ -231,6 +239,8 @@ class PluginManager(pluggy.PluginManager):
         Raises:
             pluggy.PluginValidationError: One fits no hook, or takes what its hook does not pass.
         """
+        if FunctionType not in map(type, vars(module).values()):
+            return
         implementations = {}
         # As pluggy goes about it, so that what it would stumble over is the module's fault here.
         for name in dir(module):
@@ -257,17 +267,50 @@ class PluginManager(pluggy.PluginManager):
             trial.add_hookspecs(HookSpecs)
             trial.register(SimpleNamespace(**implementations), module.__name__)
 
+    def settle(self) -> None:
+        """Undo what plugins registered here in an import that failed, and keep the rest.
+
+        Python takes a module whose import failed out of `sys.modules`.
+        """
+        entries, self._unsettled = self._unsettled, []
+        for module, spec, undo in entries:
+            if is_initializing(spec):
+                self._unsettled.append((module, spec, undo))
+            elif module not in sys.modules:
+                undo()
+
+    def _made_at_import(self, undo: Callable[[], object]) -> None:
+        """Remember how to undo what the caller's caller does, if it is part of a loading."""
+        site = call_site(2)
+        if site.body is not None and current_importer(site.body) is not None:
+            self._unsettled.append((site.body, site.spec, undo))
+
     # pluggy's own methods
+
+    def parse_hookspec_opts(self, module_or_class: Any, name: str) -> Any:
+        """As pluggy's, in less time for our own class, which every start goes through."""
+        if module_or_class is HookSpecs:
+            return getattr(vars(HookSpecs).get(name), f"{PROJECT}_spec", None)
+        return super().parse_hookspec_opts(module_or_class, name)
 
     def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
         """As pluggy's, but in a module only functions are looked at."""
+        if isinstance(plugin, ModuleType):
+            function = vars(plugin).get(name)
+        elif plugin is self.router:
+            function = vars(type(plugin)).get(name)
+        else:
+            return super().parse_hookimpl_opts(plugin, name)
         # By `type`: `isinstance` asks the object for its `__class__`, a stranger's code.
-        if isinstance(plugin, ModuleType) and type(vars(plugin).get(name)) is not FunctionType:
+        if type(function) is not FunctionType:
             return None
-        return super().parse_hookimpl_opts(plugin, name)
+        options = getattr(function, _MARK, None)
+        return options if isinstance(options, dict) else None
 
     def register(self, plugin: object, name: str | None = None) -> str | None:
         """Register a plugin; a module's declarations come with it.
+
+        What a plugin registers while it is imported is taken out again if its import fails.
 
         Args:
             plugin: A module or any object with hookimpls.
@@ -282,9 +325,19 @@ class PluginManager(pluggy.PluginManager):
             PluginConflictError: It declares a key that another plugin provides; nothing is
                 registered.
         """
+        registered = self.adopt(plugin, name)
+        if registered is not None:
+            self._made_at_import(
+                lambda: self.get_plugin(registered) is plugin and self.unregister(plugin)
+            )
+        return registered
+
+    def adopt(self, plugin: object, name: str | None = None) -> str | None:
+        """As `register`, for plugins whose coming and going is the caller's business."""
         if name is None and isinstance(plugin, ModuleType):
             name = plugin.__name__
-        already = name is not None and self.has_plugin(name)
+        wanted = name or self.get_canonical_name(plugin)
+        already = self.has_plugin(wanted)
         try:
             registered = super().register(plugin, name)
             if registered is None:
@@ -295,8 +348,9 @@ class PluginManager(pluggy.PluginManager):
                 tell(plugin)
         except BaseException:
             # pluggy 1.6 leaves what it had registered before the hookimpl that it refuses.
-            if not already and self.is_registered(plugin):
-                super().unregister(plugin)
+            # By name: under another one it was registered before, and stays.
+            if not already and self.get_plugin(wanted) is plugin:
+                super().unregister(name=wanted)
             self._tell()
             raise
         self._tell()
@@ -357,6 +411,7 @@ class PluginManager(pluggy.PluginManager):
             with self._lock:
                 self._monitor(tuple(each for each in self.monitors if each is not monitor))
 
+        self._made_at_import(undo)
         return undo
 
     def _monitor(self, monitors: tuple[Monitor, ...]) -> None:

@@ -12,6 +12,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aimm_plugins._actions import ACTIONS, Action
@@ -483,7 +484,7 @@ class _Source:
                 at,
                 qualname,
                 certain,
-                lambda action=action: self._description_of_method(target, action),  # type: ignore[misc]
+                partial(self._description_of_method, target, action),
             )
 
     def _add(

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from aimm_plugins import _api, _executor, _lifecycle
+from aimm_plugins import _api, _executor
 from aimm_plugins._actions import Action
 from aimm_plugins._artifacts import pack, unpack_as
 from aimm_plugins._config import Config, parse, read, validate
+from aimm_plugins._lifecycle import initialize
 from aimm_plugins._report import safe_text
 from aimm_plugins._runtime import RUNTIME
 from aimm_plugins._yaml import Document, load_file
@@ -94,8 +95,7 @@ class Job:
     """A job file that was read and is sound.
 
     Attributes:
-        plugins: The conf of the plugins, checked; `initialize` is given `conf`.
-        conf: The conf as it stands in the job, or its path.
+        plugins: The conf of the plugins, checked.
         data: Name to data access key and arguments, in order.
         model_type: The model type.
         model: Arguments to make it with.
@@ -107,7 +107,6 @@ class Job:
     """
 
     plugins: Config
-    conf: Mapping[str, Any] | str
     data: Mapping[str, tuple[str, Call]]
     model_type: str
     model: Call
@@ -149,7 +148,6 @@ def read_job(path: str | os.PathLike[str]) -> Job:
         )
     return Job(
         plugins=plugins,
-        conf=conf,
         data=data,
         model_type=model["type"],
         model=_call(model),
@@ -215,7 +213,8 @@ def run_job(
         JobError: A step failed; its cause is the plugin's own exception. Outputs of earlier steps
             are kept, and no output file is ever half written.
     """
-    _lifecycle.initialize(RUNTIME, job.conf, connect=within is None)
+    # The conf as it was read, so that messages name its lines in the job.
+    initialize(RUNTIME, job.plugins, connect=within is None)
     try:
         with nullcontext() if within is None else within(job):
             return _run_steps(job, progress or (lambda step: lambda state: None))

@@ -19,7 +19,7 @@ from aimm_plugins._config import Config, operator_layers, read
 from aimm_plugins._declarations import modules_being_imported
 from aimm_plugins._discovery import Published, Scan, scan
 from aimm_plugins._distribution import Distribution
-from aimm_plugins._loading import load
+from aimm_plugins._loading import Outcome, load
 from aimm_plugins._location import locate
 from aimm_plugins._log import logger
 from aimm_plugins._plan import Plan, arrange
@@ -32,19 +32,20 @@ from aimm_plugins._report import (
     PluginRecord,
     Report,
     described,
-    printable,
     safe_text,
 )
 from aimm_plugins._resolution import Resolution
 from aimm_plugins._runtime import Runtime
+from aimm_plugins._text import indented, one_line, printable
 from aimm_plugins._values import Value
-from aimm_plugins.errors import PluginLoadError
+from aimm_plugins.errors import PluginImportError, PluginLoadError
 
 if TYPE_CHECKING:
     from aimm_plugins._freeze import Lock
+    from aimm_plugins._option_values import State
 
 
-Conf = Mapping[str, object] | str | os.PathLike[str] | None
+Conf = Mapping[str, object] | str | os.PathLike[str] | Config | None
 
 
 def initialize(runtime: Runtime, conf: Conf, *, connect: bool = False) -> Report:
@@ -57,9 +58,8 @@ def initialize(runtime: Runtime, conf: Conf, *, connect: bool = False) -> Report
     """
     config = read(conf)
     with _executor(runtime, config if connect else None):
-        given = [os.path.abspath(conf) if isinstance(conf, str | os.PathLike) else conf]
-        if config in runtime.confs:
-            given = []
+        here = os.path.abspath(conf) if isinstance(conf, str | os.PathLike) else conf
+        given = [] if config in runtime.confs else [here]
         report = _carry_out(runtime, _prepare(runtime, [config]), given=given)
         if given and config not in runtime.confs:
             runtime.confs.append(config)
@@ -77,7 +77,7 @@ def _executor(runtime: Runtime, config: Config | None) -> AbstractContextManager
 
 def plan(runtime: Runtime, conf: Conf) -> Report:
     """What `initialize` would do, as far as metadata tells; see `aimm_plugins.plan`."""
-    todo = _prepare(runtime, [read(conf)])
+    todo = _prepare(runtime, [read(conf)], looking=True)
     records = _foreseen(runtime, todo)
     if todo.probe_seconds is not None:
         records = [
@@ -127,7 +127,7 @@ def freeze(runtime: Runtime, conf: Conf) -> tuple[str, tuple[Finding, ...]]:
     """The freeze file of what a conf would load, and what could not be frozen."""
     from aimm_plugins._freeze import freeze_text
 
-    todo = _prepare(runtime, [read(conf)])
+    todo = _prepare(runtime, [read(conf)], looking=True)
     frozen: list[tuple[Distribution, str]] = []
     findings = []
     names = {
@@ -162,10 +162,17 @@ class _Todo(Value):
     prefer: Preferences
     probe_seconds: float | None
     strict: bool
+    options: State | None = None
 
 
-def _prepare(runtime: Runtime, configs: Sequence[Config]) -> _Todo:
-    """Read, scan, judge and arrange; no plugin code runs, and nothing changes."""
+def _prepare(runtime: Runtime, configs: Sequence[Config], *, looking: bool = False) -> _Todo:
+    """Read, scan, judge and arrange; no plugin code runs, and nothing changes.
+
+    Args:
+        runtime: What is registered, and blocked.
+        configs: The confs.
+        looking: Whether nothing will be loaded, so that no secret is read.
+    """
     operator = operator_layers()
     locks = _read_locks((*operator, *configs))
     installed = scan()
@@ -173,6 +180,7 @@ def _prepare(runtime: Runtime, configs: Sequence[Config]) -> _Todo:
     records: dict[Identity, PluginRecord] = {}
     published: dict[Identity, tuple[Published, ...]] = {}
     policies = []
+    parts = []
     for config in configs:
         rules = policy(
             config,
@@ -184,12 +192,20 @@ def _prepare(runtime: Runtime, configs: Sequence[Config]) -> _Todo:
         )
         policies.append(rules)
         part = arrange(config, rules, installed, locate, sys.modules.__contains__)
+        parts.append((config, part.records))
         for record in part.records:
             known = records.setdefault(record.identity, record)
             if known.state == "denied":  # by another conf alone
                 records[record.identity] = record
         published.update(part.published)
         findings.update(dict.fromkeys(rules.unmatched(installed.has)))
+    options = None
+    if installed.options or any(config.options for config in configs):
+        from aimm_plugins._option_values import prepare
+
+        prepared = prepare(parts, records, installed, looking=looking)
+        records, options = dict(prepared.records), prepared.state
+        findings.update(dict.fromkeys(prepared.findings))
     everything = policies[0]._replace(
         layers=(
             *policies[0].layers[: len(operator)],
@@ -206,6 +222,7 @@ def _prepare(runtime: Runtime, configs: Sequence[Config]) -> _Todo:
             (each.probe for each in (*operator, *configs) if each.probe is not None), None
         ),
         strict=any(config.on_error == "strict" for config in configs),
+        options=options,
     )
 
 
@@ -243,13 +260,7 @@ def _carry_out(
         # A plugin that was repaired since may have new files in folders that were listed before.
         _forget_listings()
     runtime.attempted = True
-    outcome = load(
-        todo.plan,
-        runtime.book,
-        runtime.manager,
-        runtime.versions,
-        probe_seconds=todo.probe_seconds,
-    )
+    outcome = _load(runtime, todo.plan, todo.probe_seconds, todo.options)
     gone = removed or {}
     while True:
         with runtime.lock:
@@ -276,7 +287,14 @@ def _carry_out(
             if ready and not failed:
                 if executor is not None:
                     executor.switch_on()
-                _commit(runtime, resolution, findings)
+                before = runtime.options
+                if before is not None or todo.options is not None:
+                    runtime.options = _options_after(runtime, todo.options, outcome)
+                try:
+                    _commit(runtime, resolution, findings)
+                except BaseException:
+                    runtime.options = before
+                    raise
         if executor is None or ready:
             break
         # Without the lock: workers take their time, and what they send may have to be imported.
@@ -285,6 +303,53 @@ def _carry_out(
         raise _load_error(report)
     _log(report)
     return report
+
+
+def _load(
+    runtime: Runtime, todo: Plan, probe_seconds: float | None, options: State | None
+) -> Outcome:
+    """Import what is planned, with the options of the call.
+
+    A schema that is code can be asked for when the plugin is imported, and nobody has seen by then
+    what the plugin declares.
+    """
+
+    def imported() -> Outcome:
+        return load(
+            todo, runtime.book, runtime.manager, runtime.versions, probe_seconds=probe_seconds
+        )
+
+    if options is None:
+        return imported()
+    from aimm_plugins._option_values import staging
+
+    with staging(options):
+        outcome = imported()
+        unfit: dict[Identity, PluginRecord] = {}
+        for entry in outcome.loaded:
+            record = entry.record
+            if record.module in options.given:
+                try:
+                    options.value(record.module)
+                except Exception as error:
+                    unfit[record.identity] = record._replace(
+                        state="failed",
+                        provides=(),
+                        reason=None,
+                        error=as_member(error, record.provenance),
+                    )
+    outcome.loaded = [each for each in outcome.loaded if each.record.identity not in unfit]
+    outcome.records = [unfit.get(each.identity, each) for each in outcome.records]
+    return outcome
+
+
+def _options_after(runtime: Runtime, staged: State | None, outcome: Outcome) -> State:
+    """The options of all plugins after a call; one that failed keeps those that it had."""
+    from aimm_plugins._option_values import State
+
+    if staged is not None:
+        staged.modules -= {each.module for each in outcome.records if each.state == "failed"}
+    return (runtime.options or State()).merged(staged)
 
 
 def _forget_listings() -> None:
@@ -335,16 +400,15 @@ def _load_deferred(
         standing = registry.snapshot.deferred
         if identity not in standing:  # another thread did it, or it was unloaded
             return
-        outcome = load(
+        outcome = _load(
+            runtime,
             Plan(
                 tuple(entry.record for entry in standing.values()),
                 {each: entry.published for each, entry in standing.items()},
                 frozenset(i for i, entry in standing.items() if entry.record.module == module),
             ),
-            runtime.book,
-            runtime.manager,
-            runtime.versions,
-            probe_seconds=probe_seconds,
+            probe_seconds,
+            runtime.options,
         )
         with runtime.lock:
             if identity not in registry.snapshot.deferred:
@@ -409,6 +473,7 @@ def unload_all(runtime: Runtime) -> None:
     with runtime.lock:
         runtime.confs.clear()
         runtime.given.clear()
+        runtime.options = None
         modules = [record.module for record in runtime.registry.snapshot.records.values()]
         modules += [provider.plugin for provider in runtime.registry.providers().values()]
         runtime.registry.clear()
@@ -523,7 +588,7 @@ def _load_error(report: Report) -> PluginLoadError:
 
 def _line(record: PluginRecord) -> str:
     text = described(record.error) if record.error is not None else str(record.reason)
-    return printable(f"  {record.provenance}\n    " + text.replace("\n", "\n    "))
+    return printable(f"  {record.provenance}\n    {indented(text)}")
 
 
 def _log(report: Report) -> None:
@@ -533,20 +598,39 @@ def _log(report: Report) -> None:
     and the report still has it all. Where nothing is wrong and logging is not even loaded, nobody
     can be listening.
     """
-    if "logging" not in sys.modules and not report.failures and not report.findings:
-        return
     try:
-        for record in report.plugins:
-            if record.error is not None:
-                line = f"plugin {record.state}: {_line(record).strip()}"
-                logger().error("%s", line, exc_info=record.error)
-            elif record.state == "loaded":
-                logger().info("plugin loaded: %s", record.provenance)
-            else:
-                logger().info("plugin %s: %s: %s", record.state, record.provenance, record.reason)
-        for finding in report.findings:
-            logger().warning("%s", finding)
+        if "logging" not in sys.modules and not report.failures and not report.findings:
+            return
+    except BaseException:  # an earlier plugin has replaced `sys.modules`
+        pass
+    for record in report.plugins:
+        if record.error is not None:
+            line = f"plugin {record.state}: {_line(record).strip()}"
+            _write("error", "%s", line, error=_traced(record.error))
+        else:
+            why = f": {one_line(record.reason)}" if record.reason else ""
+            _write("info", "plugin %s: %s%s", record.state, record.provenance, why)
+    for finding in report.findings:
+        _write("warning", "%s", finding)
+
+
+def _write(level: str, text: str, *values: object, error: BaseException | None = None) -> None:
+    try:
+        getattr(logger(), level)(text, *values, exc_info=error)
     except KeyboardInterrupt:
         raise
     except BaseException:
         return
+
+
+def _traced(error: BaseException) -> BaseException:
+    """An error whose text every handler can write; with the traceback."""
+    text = safe_text(error)
+    try:
+        if str(error) == text:
+            return error
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # as `safe_text` found
+        pass
+    return PluginImportError(described(error)).with_traceback(error.__traceback__)

@@ -13,12 +13,14 @@ import sys
 from collections.abc import MutableMapping
 from itertools import islice
 from time import perf_counter
+from types import ModuleType
+from typing import Any
 
 from aimm_plugins._carriers import as_member
-from aimm_plugins._declarations import Book, importing
+from aimm_plugins._declarations import Book, importing, is_initializing
 from aimm_plugins._hooks import PluginManager
 from aimm_plugins._plan import Plan
-from aimm_plugins._report import Finding, PluginRecord
+from aimm_plugins._report import Finding, PluginRecord, type_name
 from aimm_plugins._resolution import Loaded
 from aimm_plugins._side_effects import changes, observe
 from aimm_plugins.errors import DeclarationError
@@ -68,19 +70,36 @@ def load(
         KeyboardInterrupt: Passed through; nothing was registered.
     """
     outcome = Outcome()
-    for wait in (False, True):
-        for record in plan.records:
-            now = record.state == "planned" or record.identity in plan.demanded
-            if now is wait:
-                continue
-            if now or (record.state == "deferred" and _is_imported(record.module)):
-                _load(record, plan, book, manager, versions, probe_seconds, outcome)
-            else:
-                outcome.records.append(record)
+    waiting = []
+    for record in plan.records:
+        if record.state == "planned" or record.identity in plan.demanded:
+            _load(record, plan, book, manager, versions, probe_seconds, outcome)
+        else:
+            waiting.append(record)
+    if not waiting:
+        return outcome
+    for record in waiting:
+        if record.state == "deferred" and _is_imported(record.module):
+            _load(record, plan, book, manager, versions, probe_seconds, outcome)
+        else:
+            outcome.records.append(record)
     places = {record.identity: place for place, record in enumerate(plan.records)}
     outcome.records.sort(key=lambda record: places[record.identity])
     outcome.loaded.sort(key=lambda entry: places[entry.record.identity])
     return outcome
+
+
+def _imported(module: str) -> ModuleType:
+    """What `sys.modules` holds of a module once it is imported, which may be no module at all."""
+    with importing(module):
+        try:
+            return importlib.import_module(module)
+        except KeyError as error:
+            # Seen on 3.11 with many threads that import one module: importlib takes it out of
+            # `sys.modules` and puts it back at the end of its import, and one of two misses it.
+            if error.args != (module,):
+                raise
+            return importlib.import_module(module)
 
 
 def _is_imported(module: str) -> bool:
@@ -89,9 +108,12 @@ def _is_imported(module: str) -> bool:
     if found is None:
         return False
     try:
-        return not getattr(getattr(found, "__spec__", None), "_initializing", False)
-    except Exception:  # an object of a stranger's in place of a module
+        spec = getattr(found, "__spec__", None)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # an object of a stranger's in place of a module
         return True
+    return not is_initializing(spec)
 
 
 def _load(
@@ -103,47 +125,58 @@ def _load(
     probe_seconds: float | None,
     outcome: Outcome,
 ) -> None:
-    present = record.module in sys.modules
     was_deferred = record.state == "deferred"
     before = observe()
-    count = len(sys.modules)
+    present, count = False, 0
     begin = perf_counter()
+    account: dict[str, Any] | None = None
     try:
+        # Within, since an earlier plugin may have put anything in the place of `sys.modules`.
+        present, count = record.module in sys.modules, len(sys.modules)
         if probe_seconds is not None and not present:
             from aimm_plugins._probe import probe
 
             probe(record.module, probe_seconds)
             begin = perf_counter()
-        with importing(record.module):
-            try:
-                module = importlib.import_module(record.module)
-            except KeyError as error:
-                # Seen on 3.11 with many threads that import one module: importlib takes it out of
-                # `sys.modules` and puts it back at the end of its import, and one of two misses it.
-                if error.args != (record.module,):
-                    raise
-                module = importlib.import_module(record.module)
+        module = manager.checked.get(record.module)
+        # What was imported and found sound is not asked for again: Python looks at its spec then,
+        # and there may be anything in its place.
+        if module is None or sys.modules.get(record.module) is not module:
+            module = _imported(record.module)
+            if present and not isinstance(module, ModuleType) and not book.has(record.module):
+                raise ImportError(
+                    f"sys.modules holds an object of class {type_name(module)} under the name "
+                    f"{record.module}, put there by somebody else: the module was never imported",
+                    name=record.module,
+                )
         if not _is_imported(record.module):
             raise ImportError(
                 f"{record.module} is still being imported: it is loaded by its own import",
                 name=record.module,
             )
-        record = _timed(record, present, begin, count)
+        account = {} if present else _import_account(begin, count)
         book.settle()
+        manager.settle()
         manager.check(module)
+        manager.checked[record.module] = module
         target = _target(module, record, book)
         file = getattr(module, "__file__", None)
     except KeyboardInterrupt:
         book.sweep()
+        manager.settle()
         raise
     except BaseException as error:  # sys.exit(), CancelledError and the like end no host
         book.sweep()
+        manager.settle()
+        if account is None:
+            account = {} if present else _import_account(begin, count)
         outcome.records.append(
-            (record if record.import_seconds else _timed(record, present, begin, count))._replace(
+            record._replace(
                 state="failed",
                 provides=(),
                 reason=None,
                 error=as_member(error, record.provenance),
+                **account,
             )
         )
         side_effects = changes(before)
@@ -162,30 +195,45 @@ def _load(
         state="planned",
         reason=None if was_deferred else record.reason,
         file=file if type(file) is str else record.file,
+        **account,
     )
     record = _running_version(record, present, versions)
     outcome.records.append(record)
     outcome.loaded.append(
-        Loaded(record, target, plan.published.get(record.identity, ()), lazily=was_deferred)
+        Loaded(
+            record,
+            target,
+            plan.published.get(record.identity, ()) if plan.published else (),
+            lazily=was_deferred,
+        )
     )
 
 
-def _timed(record: PluginRecord, present: bool, begin: float, count: int) -> PluginRecord:
-    """The record with the account of an import that has just ended."""
-    if present:
-        return record
+def _import_account(begin: float, count: int) -> dict[str, Any]:
+    """What a record tells of an import that has just ended."""
     seconds = perf_counter() - begin
     imports: dict[str, int] = {}
+    try:
+        for name in _newest(count):
+            top = name.partition(".")[0]
+            imports[top] = imports.get(top, 0) + 1
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # the plugin has replaced `sys.modules`, or put into it what is no name
+        imports = {}
+    return {"import_seconds": seconds, "imports": tuple(imports.items())}
+
+
+def _newest(count: int) -> list[str]:
+    """The modules that came after so many, in the order of their import."""
     # `sys.modules` keeps the order of insertion, so the new ones stand at its end.
     new = max(len(sys.modules) - count, 0)
     try:
         names = list(islice(reversed(sys.modules), new))
     except RuntimeError:  # another thread is importing
         names = list(islice(reversed(sys.modules.copy()), new))
-    for name in reversed(names):
-        top = name.partition(".")[0]
-        imports[top] = imports.get(top, 0) + 1
-    return record._replace(import_seconds=seconds, imports=tuple(imports.items()))
+    names.reverse()
+    return names
 
 
 def _running_version(record: PluginRecord, present: bool, versions: Versions) -> PluginRecord:

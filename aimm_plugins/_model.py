@@ -95,7 +95,7 @@ def _declare_model(
     # Not `__qualname__`: a class made in a function has `<locals>` in it, and saved models carry
     # the model type for years.
     key = f"{cls.__module__}.{cls.__name__}" if model_type is None else model_type
-    check_key("instantiate", key, site)
+    check_key("model", key, site)
     _check_interface(cls, site)
     takers = _takers(cls, state_cb_arg_name, site)
     functions: dict[Action, Callable[..., Any]] = {

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
-from aimm_plugins._distribution import Distribution, is_beneath, normalized
+from aimm_plugins._distribution import Distribution, InFolder, is_beneath, normalized
 from aimm_plugins._record import declared_top_levels, listed, top_levels
 
 
@@ -17,6 +17,8 @@ class Owners:
         folders: Normalized name to metadata file of what each folder on the path holds.
         distribution: Gives the distribution of a normalized name.
         named: Who has an entry point that names a module.
+        hidden: Normalized name to metadata that another of the same name hides: what it installed
+            can be imported all the same, and rules about the name hold for it.
     """
 
     def __init__(
@@ -24,10 +26,15 @@ class Owners:
         folders: Mapping[str, Mapping[str, str]],
         distribution: Callable[[str], Distribution],
         named: Mapping[str, Distribution],
+        hidden: Mapping[str, Sequence[str]],
     ) -> None:
         self._folders = folders
         self._distribution = distribution
         self._named = named
+        self._hidden = {
+            key: [InFolder(key, *os.path.split(place)) for place in places]
+            for key, places in hidden.items()
+        }
         self._lists: dict[str, frozenset[str] | None] = {}
         self._indexes: dict[str, dict[str, list[str]]] = {}
 
@@ -38,16 +45,20 @@ class Owners:
             module: Dotted name.
             file: Its source file.
         """
-        if file is not None:
-            owner = self._by_record(module, file)
-            if owner is None:
-                # A path item may be a link to the folder that another item names.
-                real = os.path.realpath(file)
-                owner = self._by_record(module, real) if real != file else None
-                owner = owner or self._by_editable_folder(file, real)
-            if owner is not None:
-                return owner
-        return self._named.get(module)
+        named = self._named.get(module)
+        if file is None:
+            return named
+        owner = self._by_record(module, file)
+        if owner is not None:
+            return owner
+        # A path item may be a link to the folder that another item names.
+        real = os.path.realpath(file)
+        owner = self._by_record(module, real) if real != file else None
+        owner = owner or self._by_editable_folder(file, real)
+        if owner is not None:
+            return owner
+        hidden = self._by_hidden_record(file, real)
+        return named if hidden is None or (named and named.key == hidden.key) else hidden
 
     def brings(self, distribution: Distribution, module: str, file: str | None) -> bool:
         """Whether one distribution is the owner by RECORD, or by its editable folder.
@@ -64,6 +75,8 @@ class Owners:
         roots = set() if root is None else {os.path.normpath(root), os.path.realpath(root)}
         if any(is_beneath(each, root) for each in files for root in roots):
             return True
+        if any(_lists(each, *files) for each in self._hidden.get(distribution.key, ())):
+            return True
         return any(
             distribution.key in keys
             and is_beneath(each, folder)
@@ -73,6 +86,13 @@ class Owners:
             for each in files
             for folder, keys in self._folders.items()
         )
+
+    def _by_hidden_record(self, *files: str) -> Distribution | None:
+        for distributions in self._hidden.values():
+            for each in distributions:
+                if _lists(each, *files):
+                    return each
+        return None
 
     def _by_record(self, module: str, file: str) -> Distribution | None:
         top = module.partition(".")[0]
@@ -132,3 +152,12 @@ class Owners:
                 spellings = {root, os.path.realpath(root)}
                 roots += [(spelling, distribution) for spelling in spellings]
         return sorted(roots, key=lambda each: (-len(each[0]), each[0], each[1].key))
+
+
+def _lists(distribution: InFolder, *files: str) -> bool:
+    """Whether RECORD lists one of these files."""
+    beneath = [each for each in files if is_beneath(each, distribution.folder)]
+    paths = (listed(distribution) if beneath else None) or ()
+    return any(
+        os.path.relpath(each, distribution.folder).replace(os.sep, "/") in paths for each in beneath
+    )

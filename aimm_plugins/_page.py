@@ -17,8 +17,9 @@ from typing import Any
 
 from aimm_plugins._actions import ACTIONS
 from aimm_plugins._explanation import GOOD, answers, place_of, why_not
-from aimm_plugins._report import PluginRecord, described, printable
+from aimm_plugins._report import PluginRecord, described
 from aimm_plugins._survey import Survey, Surveyed
+from aimm_plugins._text import printable
 
 _BAD = frozenset({"failed", "missing", "undone"})
 

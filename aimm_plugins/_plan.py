@@ -51,29 +51,43 @@ def arrange(
         if name in config.names[:index]:
             continue
         file = locate(name)
+        owner = scan.owner(name, file)
         record = PluginRecord(
             name=name,
             source="config",
             module=name,
+            distribution=None if owner is None else owner.name,
+            version=None if owner is None else owner.version,
+            origin=None if owner is None else owner.origin,
             config_place=config.where("names", index),
             file=file,
         )
-        owner = scan.owner(name, file)
         steps.append((record, owner, scan.keys_of((owner.name, name)) if owner else ()))
     if policy.disabled_place is None:
         steps += [
             (_of_candidate(each), each.distribution, scan.keys_of(each)) for each in scan.candidates
         ]
 
+    has_rules = policy.has_rules
     suspects = policy.suspects(scan.find, scan.distributions)
     records: list[PluginRecord] = []
     published: dict[Identity, tuple[Published, ...]] = {}
     for record, distribution, keys in steps:
         owners = scan.owners(record.module, locate, suspects) if suspects else ()
-        record = _judged(policy, record, distribution, owners)
-        if keys and record.state != "denied":
-            published[record.identity] = keys
-        records.append(_timed(config, record, keys, imported))
+        if has_rules or policy.blocked(record.module):
+            reason = policy.denial(record.module, distribution, owners)
+        else:
+            reason = None
+        if reason is not None:
+            record = record._replace(state="denied", reason=reason)
+        else:
+            if keys:
+                published[record.identity] = keys
+                provides = tuple(sorted((each.action, each.key) for each in keys))
+                record = record._replace(provides=provides)
+            if config.load == "lazy":
+                record = _lazily(config, record, imported)
+        records.append(record)
     return Plan(tuple(records), published)
 
 
@@ -83,46 +97,21 @@ def _of_candidate(candidate: Candidate) -> PluginRecord:
         source="entry_point",
         module=candidate.module,
         attribute=candidate.attribute,
+        distribution=candidate.distribution.name,
+        version=candidate.distribution.version,
+        origin=candidate.distribution.origin,
         entry_point=f"{candidate.name} = {candidate.value}",
     )
 
 
-def _judged(
-    policy: Policy,
-    record: PluginRecord,
-    distribution: Distribution | None,
-    owners: tuple[Distribution, ...],
-) -> PluginRecord:
-    if distribution is not None:
-        record = record._replace(
-            distribution=distribution.name,
-            version=distribution.version,
-            origin=distribution.origin,
-        )
-    reason = policy.denial(record.module, distribution, owners)
-    return record if reason is None else record._replace(state="denied", reason=reason)
-
-
-def _timed(
-    config: Config,
-    record: PluginRecord,
-    keys: tuple[Published, ...],
-    imported: Callable[[str], bool],
-) -> PluginRecord:
+def _lazily(config: Config, record: PluginRecord, imported: Callable[[str], bool]) -> PluginRecord:
     """When the plugin is imported: at once, or by the first call that needs it."""
-    if record.state == "denied":
-        return record
-    record = record._replace(provides=tuple(sorted((each.action, each.key) for each in keys)))
-    if config.load != "lazy":
-        return record
-    if not keys:
-        return record._replace(
-            reason=f"load: lazy ({config.where('load')}), but it publishes no keys, and so is "
-            "imported at once",
-        )
+    place = f"load: lazy ({config.where('load')})"
+    if not record.provides:
+        reason = f"{place}, but it publishes no keys, and so is imported at once"
+        return record._replace(reason=reason)
     if imported(record.module):
         return record
     return record._replace(
-        state="deferred",
-        reason=f"load: lazy ({config.where('load')}): imported by the first call that needs it",
+        state="deferred", reason=f"{place}: imported by the first call that needs it"
     )

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from typing import Any
 
 from aimm_plugins.errors import PluginImportError
 
@@ -23,6 +24,9 @@ import importlib, json, os, sys
 job = json.loads(sys.stdin.buffer.read())
 sys.path[:] = job["path"]
 sys.argv[:] = [""]
+if job["options"] is not None:
+    from aimm_plugins import _option_values
+    _option_values.BY_HAND[job["module"]] = job["options"]
 try:
     importlib.import_module(job["module"])
 except BaseException as error:
@@ -63,6 +67,7 @@ def probe(module: str, seconds: float) -> None:
             "module": module,
             "path": [each for each in sys.path if isinstance(each, str)],
             "answer": answer,
+            "options": _options(module),
         }
         child = subprocess.Popen(
             [sys.executable, "-c", _CHILD],
@@ -79,7 +84,7 @@ def probe(module: str, seconds: float) -> None:
                 name=module,
             ) from None
         finally:
-            _end(child)
+            end_with_children(child)
         told = _read(answer)
     if told is None:
         raise PluginImportError(
@@ -95,7 +100,19 @@ def probe(module: str, seconds: float) -> None:
         raise error
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
+def _options(module: str) -> dict[str, Any] | None:
+    """What the plugin is given, where it can be written down; by a pipe, since it has secrets."""
+    from aimm_plugins._option_values import given_to
+
+    given = given_to(module)
+    try:
+        json.dumps(given)
+    except (TypeError, ValueError, RecursionError):  # a host's mapping may hold anything
+        return None
+    return given
+
+
+def end_with_children(child: subprocess.Popen[bytes]) -> None:
     """Stop the child and all that it started."""
     try:
         if hasattr(os, "killpg"):

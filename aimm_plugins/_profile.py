@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
+from aimm_plugins._probe import end_with_children
 from aimm_plugins._report import PluginRecord
 
 _CHILD = """\
@@ -242,7 +242,7 @@ def _run(
             except subprocess.TimeoutExpired:
                 return {"error": f"its import took more than {timeout:g} seconds"}, []
             finally:
-                _end(child)
+                end_with_children(child)
         try:
             with open(answer, encoding="utf-8") as stream:
                 told = json.load(stream)
@@ -253,18 +253,6 @@ def _run(
             with open(log, "rb") as stream:
                 imports = _tree(_between(stream.read(), marks.encode()))
     return told, imports
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """Stop the child and all that it started."""
-    try:
-        if hasattr(os, "killpg"):
-            os.killpg(child.pid, signal.SIGKILL)
-        else:
-            child.kill()
-    except (ProcessLookupError, PermissionError):
-        pass
-    child.wait()
 
 
 def _between(log: bytes, mark: bytes) -> list[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from aimm_plugins._text import one_line
 from aimm_plugins._values import Value
 
 
@@ -46,13 +47,20 @@ class Provenance(Value):
     def columns(self) -> tuple[str, str, str]:
         """Distribution with version, way in, and place: the cells of a table."""
         who = f"{self.distribution} {self.version or '(unknown version)'}"
+        if not self.module:  # required, and not there: no plugin's module is known
+            return (
+                f"{self.distribution} {self.version or ''}".strip(),
+                self.config_place or "",
+                "",
+            )
         if self.entry_point is not None:
             way = f"entry point {self.entry_point}"
         elif self.config_place is not None:
             way = f"config name {self.module} ({self.config_place})"
         else:
             way = f"module {self.module}"
-        return (who if self.distribution else "", way, self.place or "")
+        cells = (who if self.distribution else "", way, self.place or "")
+        return one_line(cells[0]), one_line(cells[1]), one_line(cells[2])
 
     def __str__(self) -> str:
         return "  ".join(cell for cell in self.columns() if cell)

@@ -9,6 +9,7 @@ from aimm_plugins._actions import ACTIONS, Action
 from aimm_plugins._declarations import Declaration
 from aimm_plugins._provenance import Provenance
 from aimm_plugins._report import Finding, Identity, PluginRecord
+from aimm_plugins._text import one_line
 from aimm_plugins._values import Value
 from aimm_plugins.errors import PluginConflictError
 
@@ -188,6 +189,10 @@ class Owners:
                 return importer
         return self._of_module(declaration.body) if declaration.body is not None else None
 
+    def ran(self, plugin: str, declaration: Declaration) -> bool:
+        """Whether a declaration was made in the plugin's own import, or by hand."""
+        return declaration.body is None or self._of_module(declaration.body) == plugin
+
     def _of_module(self, module: str) -> str | None:
         if module not in self._known:
             name = module
@@ -263,9 +268,9 @@ def conflict(
     if sum(each.provenance.owner == choice for each in rivals) > 1:
         choice = rivals[-1].plugin
     return PluginConflictError(
-        f"{_number(len(rivals))} plugins provide {action}:{key}\n{table}\n"
+        f"{_number(len(rivals))} plugins provide {action}:{one_line(key)}\n{table}\n"
         f"{outcome} To choose one, add to the conf:\n"
-        f'  prefer: {{"{action}:{key}": {choice}}}',
+        f'  prefer: {{"{action}:{one_line(key)}": {choice}}}',
         action=action,
         key=key,
         providers=[each.provenance for each in rivals],

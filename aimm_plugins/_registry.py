@@ -27,6 +27,7 @@ from aimm_plugins._providers import (
 )
 from aimm_plugins._report import Finding, Identity, PluginRecord, Report, described
 from aimm_plugins._resolution import Loaded, Resolution, resolve
+from aimm_plugins._text import indented, one_line, printable
 from aimm_plugins.errors import (
     AimmPluginsError,
     PluginImportError,
@@ -90,14 +91,15 @@ class Registry:
             return UnknownPluginError(f"a key is a str, and was given {key!r}", action=action)
         known = list(snapshot.providers[action])
         nearest = _nearest(key, known)
-        lines = [f"no plugin provides {action}:{key}"]
+        shown = one_line(key)
+        lines = [f"no plugin provides {action}:{shown}"]
         if nearest:
-            lines.append("  nearest: " + ", ".join(f"{action}:{each}" for each in nearest))
+            lines.append("  nearest: " + ", ".join(f"{action}:{one_line(k)}" for k in nearest))
         elsewhere = [each for each in get_args(Action) if key in snapshot.providers[each]]
         if elsewhere:
-            found = ", ".join(f"{each}:{key}" for each in elsewhere)
+            found = ", ".join(f"{each}:{shown}" for each in elsewhere)
             lines.append(f"  under other actions: {found}")
-        lines += [f"  {line}" for line in self._absent(action, key)]
+        lines += [f"  {printable(indented(line))}" for line in self._absent(action, key)]
         if not self.ever_initialized and not self.book.ever_used:
             lines.append(
                 "  Nothing was ever initialized or declared in this process: call "

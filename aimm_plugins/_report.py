@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from aimm_plugins._actions import Action
 from aimm_plugins._provenance import Provenance
+from aimm_plugins._text import encodable, indented, one_line, printable
 from aimm_plugins._values import Value
 
 Identity = tuple[str, str, str, str | None, str | None]
@@ -45,9 +46,10 @@ class Finding(Value):
     remedy: str | None = None
 
     def __str__(self) -> str:
-        place = f" ({self.place})" if self.place else ""
+        place = f" ({one_line(self.place)})" if self.place else ""
         remedy = f". {self.remedy}" if self.remedy else ""
-        return f"{self.code}: {self.subject}: {self.message}{place}{remedy}"
+        message = indented(self.message)
+        return printable(f"{self.code}: {one_line(self.subject)}: {message}{place}{remedy}")
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-serializable, as in `schemas/report.yaml`."""
@@ -82,6 +84,9 @@ class PluginRecord(Value):
         entry_point: The metadata line, `name = value`.
         config_place: Where a conf names it.
         file: Source file, where known.
+        options: The options that a conf sets, without their values; of secrets, where they are
+            read from.
+        options_schema: The file or object that says what options there are.
     """
 
     name: str
@@ -100,6 +105,16 @@ class PluginRecord(Value):
     entry_point: str | None = None
     config_place: str | None = None
     file: str | None = None
+    options: tuple[str, ...] = ()
+    options_schema: str | None = None
+
+    @property
+    def options_told(self) -> str | None:
+        """What is set, and by which schema, on one line; `None` without either."""
+        if not self.options and self.options_schema is None:
+            return None
+        names = ", ".join(self.options) or "none set"
+        return f"{names}; {f'schema {self.options_schema}' if self.options_schema else 'no schema'}"
 
     @property
     def provenance(self) -> Provenance:
@@ -139,6 +154,8 @@ class PluginRecord(Value):
             "entry_point": self.entry_point,
             "config_place": self.config_place,
             "file": self.file,
+            "options": list(self.options),
+            "options_schema": self.options_schema,
         }
 
 
@@ -168,7 +185,7 @@ class Report(Value):
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-serializable; `schemas/report.yaml` describes it."""
-        told: dict[str, Any] = _printable(
+        told: dict[str, Any] = _encodable(
             {
                 "ok": self.ok,
                 "plugins": [record.to_dict() for record in self.plugins],
@@ -181,18 +198,21 @@ class Report(Value):
         if not self.plugins and not self.findings:
             return "no plugins"
         rows = [
-            (record.state, record.name, *record.provenance.columns()) for record in self.plugins
+            (record.state, one_line(record.name), *record.provenance.columns())
+            for record in self.plugins
         ]
         lines = []
         for record, row in zip(self.plugins, _aligned(rows), strict=True):
             lines.append(row)
             if record.provides:
-                pairs = ", ".join(f"{action}:{key}" for action, key in record.provides)
+                pairs = ", ".join(f"{action}:{one_line(key)}" for action, key in record.provides)
                 lines.append(f"    provides {pairs}")
+            if record.options:
+                lines.append(f"    options {record.options_told}")
             if record.reason:
-                lines.append(f"    reason: {record.reason}")
+                lines.append(f"    reason: {indented(record.reason)}")
             if record.error is not None:
-                lines.append("    error: " + described(record.error).replace("\n", "\n    "))
+                lines.append(f"    error: {indented(described(record.error))}")
         lines += [f"finding  {finding}" for finding in self.findings]
         return printable("\n".join(lines))
 
@@ -200,7 +220,7 @@ class Report(Value):
 def safe_text(error: BaseException) -> str:
     """`str(error)`, or the name of its class where its own `__str__` raises; can be encoded."""
     try:
-        return printable(str(error))
+        return encodable(str(error))
     except KeyboardInterrupt:
         raise
     except BaseException:  # whatever a stranger's __str__ does, the report must be written
@@ -210,7 +230,7 @@ def safe_text(error: BaseException) -> str:
 def type_name(value: object) -> str:
     """Name of a value's class, also where the class's own metaclass does not want to tell."""
     name = type.__dict__["__name__"].__get__(type(value))
-    return printable(str.__str__(name))
+    return encodable(str.__str__(name))
 
 
 def described(error: BaseException) -> str:
@@ -218,18 +238,13 @@ def described(error: BaseException) -> str:
     return f"{type_name(error)}: {safe_text(error)}"
 
 
-def printable(text: str) -> str:
-    """The text with what UTF-8 cannot hold written as escapes; it has to get out of here."""
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _printable(value: Any) -> Any:
+def _encodable(value: Any) -> Any:
     if isinstance(value, str):
-        return printable(value)
+        return encodable(value)
     if isinstance(value, dict):
-        return {_printable(key): _printable(each) for key, each in value.items()}
+        return {_encodable(key): _encodable(each) for key, each in value.items()}
     if isinstance(value, list):
-        return [_printable(each) for each in value]
+        return [_encodable(each) for each in value]
     return value
 
 

@@ -198,9 +198,14 @@ class _Resolver:
             if twin is None:
                 rivals.append(provider_of(each, plugin, record))
             elif twin.declaration is not None and twin.declaration.target is not each.target:
-                self.errors.setdefault(plugin, []).append(
-                    _declared_twice(plugin, twin.declaration, each)
-                )
+                foreign = [d for d in (twin.declaration, each) if not self.owners.ran(plugin, d)]
+                if len(foreign) != 1:
+                    self.errors.setdefault(plugin, []).append(
+                        _declared_twice(plugin, twin.declaration, each)
+                    )
+                elif foreign[0] is twin.declaration:
+                    # Another plugin's import ran this one's code once more: that changes nothing.
+                    rivals[rivals.index(twin)] = provider_of(each, plugin, record)
 
     def collect_promised(self) -> None:
         """What deferred plugins publish competes as if it were declared."""
@@ -376,6 +381,20 @@ def _by_module(entries: Iterable[E]) -> dict[str, list[E]]:
     return found
 
 
+def _is_brought(provider: Provider) -> bool:
+    """Whether a submodule declared this that the load of another plugin imported.
+
+    That one publishes its keys: a distribution may have a plugin in its package and another in a
+    module of the package.
+    """
+    declaration = provider.declaration
+    return (
+        declaration is not None
+        and declaration.home != provider.plugin
+        and declaration.importer not in (None, provider.plugin)
+    )
+
+
 def _broken_promises(
     mine: Mapping[str, Sequence[Loaded]],
     contenders: Mapping[Slot, Sequence[Provider]],
@@ -389,19 +408,24 @@ def _broken_promises(
     if not any(entry.published for entries in mine.values() for entry in entries):
         return []
     declared: dict[str, set[Slot]] = {}
+    brought: set[tuple[str, Slot]] = set()
     for slot, rivals in contenders.items():
         for rival in rivals:
             declared.setdefault(rival.plugin, set()).add(slot)
+            if _is_brought(rival):
+                brought.add((rival.plugin, slot))
     findings = []
     for plugin, entries in mine.items():
         published = {(k.action, k.key): k for entry in entries for k in entry.published}
         actual = declared.get(plugin, set())
-        if not published or published.keys() == actual:
+        missing = sorted(published.keys() - actual)
+        more = sorted(s for s in actual - published.keys() if (plugin, s) not in brought)
+        if not published or not (missing or more):
             continue
         parts = []
-        if missing := sorted(published.keys() - actual):
+        if missing:
             parts.append("does not declare " + ", ".join(f"{a}:{k}" for a, k in missing))
-        if more := sorted(actual - published.keys()):
+        if more:
             parts.append("declares " + ", ".join(f"{a}:{k}" for a, k in more) + " beyond that")
         record = entries[0].record
         place = next(iter(published.values())).place
@@ -409,13 +433,13 @@ def _broken_promises(
             f"its metadata publishes {', '.join(f'{a}:{k}' for a, k in sorted(published))}, and "
             f"{plugin} {' and '.join(parts)}"
         )
-        remedy = "Publish what the module declares, in the entry points of its distribution."
+        remedy = (
+            "Its author publishes what the module declares by `aimm-plugins entry-points --write`, "
+            "and installs the distribution again."
+        )
         if any(entry.lazily for entry in entries):
             errors.setdefault(plugin, []).append(
-                DeclarationError(
-                    f"{record.provenance}: {message} (metadata: {place}). {remedy}",
-                    file=record.file,
-                )
+                DeclarationError(f"{record.provenance}: {message} (metadata: {place}). {remedy}")
             )
         else:
             findings.append(
@@ -465,20 +489,22 @@ def _account(
         )
     if record.state not in ("planned", "deferred"):
         return record
-    target = loaded[0].target if loaded else None
-    promised = {(k.action, k.key) for entry in deferred for k in entry.published}
-    provides = tuple(
-        sorted(
-            (each.action, each.key)
-            for each in provided
-            if (
-                (each.action, each.key) in promised
-                if each.declaration is None
-                else target is None or each.declaration.target is target
+    provides: tuple[Slot, ...] = ()
+    if provided:
+        target = loaded[0].target if loaded else None
+        promised = {(k.action, k.key) for entry in deferred for k in entry.published}
+        provides = tuple(
+            sorted(
+                (each.action, each.key)
+                for each in provided
+                if (
+                    (each.action, each.key) in promised
+                    if each.declaration is None
+                    else target is None or each.declaration.target is target
+                )
             )
         )
-    )
-    error = _joined(errors)
+    error = _joined(errors) if errors else None
     if record.import_seconds is None and before is not None:
         record = record._replace(import_seconds=before.import_seconds, imports=before.imports)
     if error is not None and not provides:
@@ -486,10 +512,10 @@ def _account(
     state: State = "deferred" if record.state == "deferred" else "loaded"
     if lost and not provides:
         state = "shadowed"
-    reasons = [*([record.reason] if record.reason and state != "shadowed" else ()), *lost]
-    return record._replace(
-        state=state, provides=provides, error=error, reason="; ".join(reasons) or None
-    )
+    reason = record.reason
+    if lost:
+        reason = "; ".join([*([reason] if reason and state != "shadowed" else ()), *lost])
+    return record._replace(state=state, provides=provides, error=error, reason=reason)
 
 
 def _choose(

@@ -17,6 +17,7 @@ from aimm_plugins._registry import Registry
 if TYPE_CHECKING:
     from aimm_plugins._config import Config
     from aimm_plugins._executor import Conf, Executor
+    from aimm_plugins._option_values import State
 
 
 class Runtime:
@@ -32,6 +33,7 @@ class Runtime:
         executor: What a conf has switched on and `unload_all` closes.
         switching: Held while that is opened or closed, or its workers are told of plugins.
         versions: By plugin module, the distribution and version that it was imported from.
+        options: What confs give to plugins; `None` until one does, or a plugin asks.
         attempted: Whether anything was ever loaded, so that finders may have stale listings.
     """
 
@@ -41,6 +43,7 @@ class Runtime:
         self.executor: Executor | None = None
         self.switching = RLock()
         self.versions: dict[str, tuple[str | None, str | None]] = {}
+        self.options: State | None = None
         self.attempted = False
         self._turns: dict[str, RLock] = {}
         self.book = book
@@ -49,7 +52,7 @@ class Runtime:
         self.manager = PluginManager()
         self.dispatcher = Dispatcher(self.registry, self.manager)
         self._quiet = False
-        self.manager.observe(self.dispatcher.invalidate, self._registered, self._unregistered)
+        self.manager.observe(self._changed, self._registered, self._unregistered)
         book.connect(self.registry.declared)
 
     @contextmanager
@@ -88,19 +91,23 @@ class Runtime:
         try:
             for name in modules:
                 module = sys.modules.get(name)
-                if (
-                    module is None
-                    or self.manager.has_plugin(name)
-                    or (self.manager.is_registered(module))
-                ):
+                if type(module) is not type(sys):  # another plugin may have put it there since
+                    module = self.manager.checked.get(name, module)
+                if module is None or self.manager.has_plugin(name):
                     continue
-                if self.manager.register(module, name) is not None:
-                    added.append(name)
+                try:
+                    if self.manager.adopt(module, name) is not None:
+                        added.append(name)
+                except ValueError:
+                    # Asked afterwards, since pluggy compares with all the others to know.
+                    if not self.manager.is_registered(module):
+                        raise
         except BaseException:
             self.remove_modules(added)
             raise
         finally:
             self._quiet = False
+            self.dispatcher.invalidate()
         return added
 
     def remove_modules(self, modules: list[str]) -> None:
@@ -112,10 +119,17 @@ class Runtime:
                     self.manager.unregister(name=name)
         finally:
             self._quiet = False
+            self.dispatcher.invalidate()
+
+    def _changed(self) -> None:
+        if not self._quiet:
+            self.dispatcher.invalidate()
 
     def _registered(self, plugin: object) -> None:
+        if self._quiet or not isinstance(plugin, type(sys)):
+            return
         name = getattr(plugin, "__name__", None)
-        if not self._quiet and isinstance(plugin, type(sys)) and isinstance(name, str):
+        if isinstance(name, str):
             self.registry.adopt(name)
 
     def _unregistered(self, name: str) -> None:

@@ -23,7 +23,12 @@ except ImportError:
 _WARNING = 30
 """The root logger's level before anybody has set it."""
 
-_SIGNALS = tuple(sorted(_signal.valid_signals()))
+_SIGNALS = tuple(
+    number
+    for number in sorted(_signal.valid_signals())
+    # Python gives the real-time ones no meaning, and there are as many of them as of the others.
+    if number < getattr(_signal, "SIGRTMIN", _signal.NSIG)
+)
 
 
 class Surroundings(Value):
@@ -39,8 +44,20 @@ class Surroundings(Value):
     threads: frozenset[Any]
 
 
-def observe() -> Surroundings:
-    """The process now. Takes some ten microseconds."""
+def observe() -> Surroundings | None:
+    """The process now, or `None` where an earlier plugin left what raises when it is looked at.
+
+    Takes some ten microseconds.
+    """
+    try:
+        return _observed()
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # a function that somebody replaced may raise anything
+        return None
+
+
+def _observed() -> Surroundings:
     # What is not loaded has nothing that could change; loading it here takes longer than all else.
     logging, threading = sys.modules.get("logging"), sys.modules.get("threading")
     root = None if logging is None else logging.getLogger()
@@ -58,10 +75,12 @@ def observe() -> Surroundings:
     )
 
 
-def changes(before: Surroundings) -> list[str]:
+def changes(before: Surroundings | None) -> list[str]:
     """What is different now, a phrase each."""
+    if before is None:
+        return ["what cannot be told: an earlier plugin changed what would have to be looked at"]
     try:
-        return _changes(before, observe())
+        return _changes(before, _observed())
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # what a plugin has put there may raise whatever is asked of it
@@ -70,7 +89,8 @@ def changes(before: Surroundings) -> list[str]:
 
 def _changes(before: Surroundings, now: Surroundings) -> list[str]:
     found = []
-    for name in sorted(before.environ.keys() | now.environ.keys()):
+    same = before.environ == now.environ
+    for name in () if same else sorted(before.environ.keys() | now.environ.keys()):
         shown = os.fsdecode(name)
         if name not in before.environ:
             found.append(f"os.environ: set {shown}")
@@ -111,6 +131,8 @@ def _environ() -> dict[Any, Any]:
 
 def _items(value: Iterable[object] | object) -> tuple[object, ...]:
     """As a tuple, whatever an earlier plugin has put in place of a list."""
+    if type(value) is list:  # to ask for an abstract class takes longer than the copy
+        return tuple(value)
     return tuple(value) if isinstance(value, Iterable) else (value,)
 
 

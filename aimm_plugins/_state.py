@@ -14,19 +14,13 @@ from contextlib import contextmanager
 from math import inf, isfinite
 from typing import Any, Literal, Protocol, TypedDict, TypeVar
 
+from aimm_plugins._callback import StateCallback, ignore_state
 from aimm_plugins._log import logger
 from aimm_plugins.errors import Cancelled
 
 T = TypeVar("T")
 
 _NOTHING: Any = object()
-
-StateCallback = Callable[[dict[str, Any]], None]
-"""What a plugin calls with a JSON-serializable dict. What it raises ends the plugin's work."""
-
-
-def ignore_state(state: dict[str, Any]) -> None:
-    """Stand in for the callback that a caller did not give."""
 
 
 class StateEvent(TypedDict, total=False):
@@ -180,7 +174,8 @@ def progress(
         total = len(iterable)
     # Checked here and not at the first `next`, which may be far from the mistake.
     fixed = state_event(phase=phase, total=total, unit=unit, message=message, metrics=metrics)
-    return _reported(state_cb or ignore_state, iterable, fixed, metrics)
+    callback = ignore_state if state_cb is None else state_cb
+    return _reported(callback, iterable, fixed, metrics)
 
 
 def _reported(
@@ -308,7 +303,8 @@ def reporting(
         raise TypeError(f"state_cb is a callable or None, and was given {state_cb!r}")
     if cancel is not None and not callable(getattr(cancel, "is_set", None)):
         raise TypeError(f"cancel is a CancelToken or a threading.Event, and was given {cancel!r}")
-    reporter = _Reporter(state_cb or ignore_state, on_error == "log", max_per_second, cancel)
+    callback = ignore_state if state_cb is None else state_cb
+    reporter = _Reporter(callback, on_error == "log", max_per_second, cancel)
     watchdog = None if stall_after is None else _Watchdog(reporter, stall_after)
     if watchdog is not None:
         watchdog.start()

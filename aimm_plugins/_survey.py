@@ -118,7 +118,7 @@ def survey(conf: Conf = None, *, load: bool = False, sources: bool = False) -> S
 
 
 def _seen(conf: Conf, sources: bool) -> Survey:
-    todo = _prepare(RUNTIME, [read(conf)])
+    todo = _prepare(RUNTIME, [read(conf)], looking=True)
     records = todo.plan.records
     inspector = Inspector([record.module for record in records])
     plugins: dict[object, Surveyed] = {}

@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from aimm_plugins._files import opener
 from aimm_plugins.errors import ConfigError
 
 # The C loader is ten times faster; a PyYAML built without libyaml does not have it.
@@ -80,7 +81,7 @@ def load_file(path: str | os.PathLike[str]) -> Document:
     """
     name = os.fspath(path)
     try:
-        with open(name, "rb") as stream:
+        with open(name, "rb", opener=opener) as stream:
             content = stream.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

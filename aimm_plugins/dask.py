@@ -30,13 +30,15 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from aimm_plugins import _api, _lifecycle, workers
 from aimm_plugins._actions import Action
-from aimm_plugins._config import DaskRules
+from aimm_plugins._callback import StateCallback, ignore_state
+from aimm_plugins._config import Config, DaskRules
 from aimm_plugins._fingerprint import Fingerprint, compare, fingerprint, of_snapshot
 from aimm_plugins._hooks import Result, hookimpl
 from aimm_plugins._log import logger
-from aimm_plugins._report import printable, safe_text, type_name
+from aimm_plugins._report import safe_text, type_name
 from aimm_plugins._runtime import RUNTIME
-from aimm_plugins._state import CancelToken, StateCallback, ignore_state, state_event
+from aimm_plugins._state import CancelToken, state_event
+from aimm_plugins._text import printable
 from aimm_plugins.errors import AimmPluginsError, ParityError
 
 try:
@@ -54,7 +56,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DaskExecutor", "cluster_client", "connect", "current_executor", "dask_executor"]
 
-Conf = Mapping[str, object] | str | os.PathLike[str] | None
+Conf = Mapping[str, object] | str | os.PathLike[str] | Config | None
 
 _PREFIX = "aimm_plugins.dask-"
 
@@ -473,7 +475,7 @@ class DaskExecutor:
     def _send(self, confs: Sequence[Conf], expected: Fingerprint, anew: bool = False) -> None:
         before = f"{self.name}-{self._sent}"
         self._sent += 1
-        setup = _Setup(self.name, self._sent, confs, expected, anew)
+        setup = _Setup(self.name, self._sent, [_sendable(conf) for conf in confs], expected, anew)
         self._client.register_plugin(setup, name=setup.name)
         if self._sent > 1:
             # Afterwards: a worker without an account refuses what it is sent.
@@ -749,6 +751,25 @@ class DaskExecutor:
             self._client.run(_end, call, on_error="ignore")
 
 
+def _sendable(conf: Conf) -> Mapping[str, object] | str | None:
+    """A conf as a worker can read it: of one that was read already, what it was read from."""
+    if isinstance(conf, str | os.PathLike):
+        return os.path.abspath(conf)
+    if not isinstance(conf, Config):
+        return conf
+    if conf == Config():
+        return None
+    if conf.document is None:
+        raise TypeError("a conf that was read from a mapping cannot be sent; give the mapping")
+    if conf.document.file is not None and not conf.prefix:
+        return os.path.abspath(conf.document.file)
+    data: Any = conf.document.data
+    for part in conf.prefix:
+        data = data.get(part, {"names": []})
+    found: Mapping[str, object] = data
+    return found
+
+
 @dataclass(slots=True)
 class _Followed:
     """What is known at the host of one task.
@@ -887,8 +908,7 @@ def dask_executor(
     manager = _api.get_plugin_manager()
     executor.start()
     try:
-        here = os.path.abspath(conf) if isinstance(conf, str | os.PathLike) else conf
-        executor.set_up([here], fingerprint())
+        executor.set_up([conf], fingerprint())
         manager.register(executor, executor.name)
         try:
             yield executor

@@ -103,7 +103,8 @@ class DeclarationError(AimmPluginsError, ValueError):
     line: int | None = None
 
     def __init__(self, message: str, *, file: str | None = None, line: int | None = None) -> None:
-        super().__init__(f"{file}:{line}: {message}" if file else message)
+        where = ":".join(str(part) for part in (file, line) if part is not None)
+        super().__init__(f"{where}: {message}" if where else message)
         self.file, self.line = file, line
 
 

@@ -26,8 +26,9 @@ from typing import Any, NoReturn, Protocol
 from aimm_plugins import _api, _fingerprint, _lifecycle
 from aimm_plugins._fingerprint import Difference, Differences, Fingerprint, compare
 from aimm_plugins._hooks import HOOKS, hookimpl
-from aimm_plugins._report import Report, described, printable
+from aimm_plugins._report import Report, described
 from aimm_plugins._runtime import RUNTIME
+from aimm_plugins._text import printable
 from aimm_plugins.errors import ParityError
 
 __all__ = ["WorkerStatus", "check", "initializer", "status"]

@@ -19,6 +19,7 @@ from benchmarks import (
     import_,
     initialize,
     lazy,
+    listing,
     memory,
     registration,
     report,
@@ -40,6 +41,7 @@ SECTIONS: tuple[Callable[[bool], Section], ...] = tuple(
         memory,
         artifacts,
         dask,
+        listing,
     )
 )
 

@@ -15,12 +15,14 @@ _OTHERS = (
 )
 
 
-def _probe(way: str, name: str, count: int, peer: str | None = None) -> Fresh:
+def _probe(
+    way: str, name: str, count: int, peer: str | None = None, script: str = "discover.py"
+) -> Fresh:
     # One in ten is a plugin: more than is usual, and the harder case.
     return Fresh(
         name=f"{name}, {count:,}",
         needs=(peer,) if peer else (),
-        arguments=(str(PROBES / "discover.py"), way, str(count // 10)),
+        arguments=(str(PROBES / script), way, str(count // 10)),
         site=Site(distributions=count, plugins=count // 10),
         best_of=3 if count < 1000 else 2 if count == 1000 else 1,
     )
@@ -33,7 +35,11 @@ def section(quick: bool) -> Section:
     series = []
     for size in sizes:
         others: list[tuple[str, Fresh, Target]] = [
-            ("the floor", _probe("floor", "floor", size), targets.DISCOVERY)
+            (
+                "the floor",
+                _probe("floor_alone", "floor", size, script="start.py"),
+                targets.DISCOVERY,
+            )
         ]
         others += [
             (name, _probe(way, name, size, peer), target) for way, name, peer, target in _OTHERS

@@ -39,8 +39,9 @@ def section(quick: bool) -> Section:
         "first call in a process that has imported the package; the whole process counts from its "
         "start to its end and imports pluggy by hand. What a broken plugin costs is what the call "
         "takes with it, less the call without it and its own import; what a healthy one costs, the "
-        f"mean of what {plugins} more add; both in a process that has called `initialize` before, "
-        "for no plugin at all.",
+        f"mean of what {plugins} more add; in a process that has called `initialize` before, "
+        "for no plugin at all, and set up logging with a handler that drops the traceback, since "
+        "what becomes of that is up to the host.",
         series=(
             Series(
                 (

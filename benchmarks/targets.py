@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks.measuring import Target
 
 _CORE, _LOADING, _DISPATCH, _BEYOND = "issue 3", "issue 4", "issue 5", "issue 7"
+_TOOLS = "issue 8"
 
 IMPORT = Target(1.3, _CORE)
 IMPORT_BEYOND_EMPTY = Target(1.5, "our own")
@@ -44,3 +45,4 @@ PREDICT_BY_SUBMIT = Target(1.3, _BEYOND)
 MAP_BY_MAP = Target(1.2, _BEYOND)
 TWO_WORKERS = Target(0.588, f"{_BEYOND}: 1.7 times as fast")
 TWO_BY_SUBMIT = Target(1.1, "our own")
+LISTING = Target(1.5, _TOOLS)

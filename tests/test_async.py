@@ -253,6 +253,15 @@ def test_odd_exceptions_of_a_thread_neither_hang_nor_get_lost(kind):
     assert error.args == ("own",)
 
 
+async def cancel(work, working):
+    """Cancel what a thread does once it is `working`."""
+    task = asyncio.create_task(work)
+    await asyncio.to_thread(working.wait, 10)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 def test_cancel_of_the_task_reaches_the_plugin_through_its_next_event():
     working, go_on, ended = (threading.Event() for _ in range(3))
     seen = []
@@ -273,11 +282,7 @@ def test_cancel_of_the_task_reaches_the_plugin_through_its_next_event():
     events = []
 
     async def host():
-        task = asyncio.create_task(call(events.append))
-        await asyncio.to_thread(working.wait, 10)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task  # returns although the thread still waits
+        await cancel(call(events.append), working)  # returns although the thread still waits
         assert not ended.is_set()
         go_on.set()
         await asyncio.to_thread(ended.wait, 10)
@@ -302,11 +307,7 @@ def test_cancelled_plugin_without_a_callback_of_the_caller_ends_too():
     call = declare("data_access", work, state_cb_arg_name="cb")
 
     async def host():
-        task = asyncio.create_task(call())
-        await asyncio.to_thread(working.wait, 10)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        await cancel(call(), working)
 
     asyncio.run(host())  # waits for its threads
     assert ended.is_set()
@@ -325,11 +326,7 @@ def test_what_a_thread_raises_after_the_cancel_is_logged(error, caplog):
     call = declare("data_access", work)
 
     async def host():
-        task = asyncio.create_task(call())
-        await asyncio.to_thread(working.wait, 10)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        await cancel(call(), working)
         go_on.set()
 
     with caplog.at_level(logging.ERROR, "aimm_plugins"):

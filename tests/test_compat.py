@@ -246,7 +246,7 @@ def test_getter_of_an_unknown_key_raises_a_value_error(served, action):
 
 def test_what_the_original_does_not_have_is_not_found(served):
     with pytest.raises(ModuleNotFoundError, match=r"aimm\.plugins\.nothing"):
-        import aimm.plugins.nothing  # noqa: F401
+        import aimm.plugins.nothing  # noqa: F401  # for what it raises
 
 
 def test_second_install_changes_nothing(served):

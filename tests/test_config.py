@@ -29,6 +29,7 @@ def test_keys_of_the_user_are_left_alone():
     ("conf", "message"),
     [
         ({}, "key 'names' is missing"),
+        ({"nmaes": []}, "unknown key 'nmaes'; did you mean 'names'?"),
         ({"names": "a"}, "at names: 'a' is of the wrong type (expected a list)"),
         ({"names": [1]}, "at names[0]: 1 is of the wrong type (expected text)"),
         ({"names": None}, "at names: None is of the wrong type"),

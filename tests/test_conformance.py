@@ -64,6 +64,7 @@ def test_plugin_that_is_in_order_passes_all_checks(in_order):
     assert skipped <= {
         "keys-are-as-published",
         "entry-points-resolve",
+        "options-have-a-sound-schema",
     }
 
 
@@ -353,6 +354,34 @@ def test_failed_check_is_exit_status_one(installed, capsys):
     (installed.folder / "lines.py").write_text(VARIANTS_BY_CHECK["round-trip"].source)
     assert run(["check", "lines", "--only", "round-trip"]) == 1
     assert "failed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("ending", "told"), [("1 / 0", "ZeroDivisionError"), ("raise SystemExit(0)", "SystemExit: 0")]
+)
+def test_plugin_that_cannot_be_imported_is_exit_status_one(installed, capsys, ending, told):
+    (installed.folder / "lines_conformance.py").write_text(ending)
+    assert run(["check", "lines"]) == 1
+    error = capsys.readouterr().err
+    assert f"lines_conformance cannot be imported: {told}" in error
+    assert "Usage" not in error
+
+
+def test_check_tells_each_difference_of_the_metadata_once(make_distribution, capsys):
+    make_distribution(
+        "lines",
+        modules={"lines": SOURCE, "lines_conformance": LINES_CONFORMANCE},
+        entry_points={
+            "aimm.plugins": {"lines": "lines"},
+            "aimm.plugins.fit": {"old": "lines:learn"},
+            "aimm_plugins.conformance": {"lines": "lines_conformance:told"},
+        },
+    )
+    assert run(["check", "lines"]) == 1
+    told = capsys.readouterr()
+    assert told.err.count("published and not declared: fit:old; declared and not") == 1
+    assert "published-keys-differ" not in told.err
+    assert "aimm-plugins entry-points --write" in told.out
 
 
 VARIANTS_BY_CHECK = {each.check: each for each in VARIANTS}

@@ -8,6 +8,7 @@ import inspect
 import operator
 import pickle
 import sys
+from types import SimpleNamespace
 
 import pluggy
 import pytest
@@ -544,6 +545,14 @@ def test_executor_may_have_parameters_with_defaults(manager):
     name, args = aimm_plugins.exec_data_access("d", None, 1)
     assert name == "d"
     assert args in ((1,), ("default",))  # pluggy passes it or not, by version
+
+
+def test_second_name_for_a_plugin_is_refused_and_the_first_stays(manager):
+    plugin = SimpleNamespace()
+    manager.register(plugin, "first")
+    with pytest.raises(ValueError, match="second"):
+        manager.register(plugin, "second")
+    assert manager.get_name(plugin) == "first"
 
 
 def test_unregistered_module_takes_its_declarations_along(manager):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -140,9 +141,6 @@ UNCERTAIN = {
     "function": "def g():\n    @fit(['k'])\n    def f(m): ...",
     "call form": "fit(['k'])(print)",
     "unpacked": "@fit(*a)\ndef f(m): ...",
-    "no list": "@fit('k')\ndef f(m): ...",
-    "no str": "@fit([1])\ndef f(m): ...",
-    "empty": "@fit([])\ndef f(m): ...",
     "itself": "K = K\n@fit([K])\ndef f(m): ...",
 }
 
@@ -152,6 +150,26 @@ def test_what_only_the_running_code_knows_is_told_with_its_line(project, case):
     source = f"from aimm_plugins import fit\n{UNCERTAIN[case]}"
     with pytest.raises(DeclarationError, match=r"mine\.py:\d+: .*--import"):
         read_declarations(find_project(project(mine=source)))
+
+
+WRONG = {
+    "no list": ("@fit('k')\ndef f(m): ...", "takes a list of model types"),
+    "no str": ("@fit([1])\ndef f(m): ...", "a key is a str"),
+    "empty": ("@fit([])\ndef f(m): ...", "takes a list of model types"),
+    "empty key": ("@fit([' '])\ndef f(m): ...", "a key is empty"),
+    "no parentheses": ("@fit\ndef f(m): ...", "needs its keys in parentheses"),
+    "model by position": ("@model('k')\nclass M: ...", r"write @model\(model_type=...\)"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_the_decorator_would_refuse_is_not_sent_to_the_running_code(project, case):
+    source, told = WRONG[case]
+    with pytest.raises(DeclarationError, match=rf"mine\.py:2: .*{told}") as caught:
+        read_declarations(
+            find_project(project(mine=f"from aimm_plugins import fit, model\n{source}"))
+        )
+    assert "--import" not in str(caught.value)
 
 
 def test_uncertain_decorator_itself_is_told(project):
@@ -272,7 +290,19 @@ def test_write_keeps_comments_and_the_tables_of_others(project, capsys):
         '[project.entry-points."aimm.plugins"]\nmine = "mine"\n\n'
         '[project.entry-points."aimm.plugins.fit"]\nmine = "mine:f"\n\n# About ruff.',
     )
-    assert '+ mine = "mine:f"' in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert '+ mine = "mine:f"' in told.out
+    assert "pip install -e ." in told.err
+    assert run(["entry-points", str(folder), "--check"]) == 0
+    assert run(["entry-points", str(folder), "--write"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_schema_of_options_is_the_authors_own_entry(project):
+    own = '[project.entry-points."aimm.plugins.options"]\nmine = "mine:options.json"\n'
+    folder = project(PYPROJECT + own, mine=FIT)
+    assert run(["entry-points", str(folder), "--write"]) == 0
+    assert own in (folder / "pyproject.toml").read_text()
     assert run(["entry-points", str(folder), "--check"]) == 0
 
 
@@ -314,6 +344,59 @@ def test_rewriting_changes_no_more_than_our_entries():
     groups = tomllib.loads(text)["project"]["entry-points"]
     assert groups == {**wanted, "pytest11": {"p": "p"}}
     assert rewritten(text, wanted) == text
+
+
+COMMENTED = """\
+[project]
+name = "p"
+
+[project.entry-points."aimm.plugins.fit"]
+# about old
+old = "mine:f"  # behind old
+stays = "mine:s"
+
+# About predict.
+[project.entry-points."aimm.plugins.predict"]
+old = "mine:p"
+
+# About serialize.
+[project.entry-points."aimm.plugins.serialize"]
+old = "mine:s"
+# About conformance.
+[project.entry-points."aimm_plugins.conformance"]
+model = "mine:MODEL"
+"""
+
+
+def test_renamed_key_keeps_its_place_and_all_comments_stay_above_what_they_are_about():
+    wanted = {
+        "aimm.plugins.fit": {"new": "mine:f", "stays": "mine:s"},
+        "aimm.plugins.predict": {"new": "mine:p", "other": "mine:o"},
+        "aimm.plugins.serialize": {"new": "mine:s"},
+    }
+    renamed = COMMENTED.replace("old = ", "new = ")
+    assert rewritten(COMMENTED, wanted) == renamed.replace(
+        'new = "mine:p"\n', 'new = "mine:p"\nother = "mine:o"\n'
+    )
+
+
+def test_comment_above_the_table_behind_a_removed_one_stays():
+    wanted = {
+        "aimm.plugins.fit": {"old": "mine:f", "stays": "mine:s"},
+        "aimm.plugins.predict": {"old": "mine:p"},
+    }
+    gone = '[project.entry-points."aimm.plugins.serialize"]\nold = "mine:s"\n'
+    assert rewritten(COMMENTED, wanted) == COMMENTED.replace(gone, "\n")
+
+
+def test_file_with_carriage_returns_keeps_them(project):
+    folder = project(mine=FIT)
+    file = folder / "pyproject.toml"
+    file.write_bytes(COMMENTED.replace("\n", "\r\n").encode())
+    assert run(["entry-points", str(folder), "--write"]) == 0
+    written = file.read_bytes()
+    assert b'mine = "mine"\r\n' in written
+    assert written.count(b"\n") == written.count(b"\r\n")
 
 
 def test_inline_tables_and_dotted_keys_are_changed_or_refused_but_never_broken():
@@ -414,6 +497,8 @@ build-backend = "hatchling.build"
 name = "my-models"
 version = "1.0"
 dynamic = ["entry-points"]
+[tool.hatch.metadata.hooks.aimm-plugins.entry-points."aimm.plugins.options"]
+mine = "mine:options.json"
 [tool.hatch.metadata.hooks.aimm-plugins.entry-points.pytest11]
 mine = "mine"
 """
@@ -428,6 +513,7 @@ def test_hook_of_hatchling_makes_the_entry_points(project):
     assert metadata.core.entry_points == {
         "aimm.plugins": {"mine": "mine"},
         "aimm.plugins.fit": {"mine": "mine:f"},
+        "aimm.plugins.options": {"mine": "mine:options.json"},
         "pytest11": {"mine": "mine"},
     }
 
@@ -446,3 +532,11 @@ def test_hook_refuses_to_build_what_cannot_be_meant(project, config, source, mes
 
     with pytest.raises(AimmPluginsError, match=message):
         EntryPointsHook(str(project(HATCH, mine=source)), config).update({})
+
+
+SAMPLES = sorted(Path(__file__).parents[1].glob("sample_plugins/*/pyproject.toml"))
+
+
+@pytest.mark.parametrize("pyproject", SAMPLES, ids=lambda path: path.parent.name)
+def test_samples_publish_what_their_code_declares(pyproject):
+    assert run(["entry-points", str(pyproject.parent), "--check"]) == 0

@@ -170,3 +170,7 @@ def test_config_error_says_file_line_column_path_and_what_was_expected():
 def test_path_is_spelled_as_in_the_document():
     assert spell_path(()) == ""
     assert spell_path((0, "a", "b", 1, "c")) == "[0].a.b[1].c"
+
+
+def test_declaration_error_of_a_whole_file_names_no_line():
+    assert str(DeclarationError("is wrong", file="svc.py")) == "svc.py: is wrong"

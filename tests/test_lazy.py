@@ -192,6 +192,27 @@ def test_other_keys_than_published_are_a_finding_when_eager(dist):
     assert "published-keys-differ" in {finding.code for finding in report.findings}
 
 
+@pytest.mark.parametrize("load", ["lazy", "eager"])
+def test_keys_of_another_plugin_in_a_submodule_are_not_the_packages(write, install, load):
+    write(
+        twofold____init__="@fit(['k'])\ndef f(m): return 1\n",
+        twofold__sub="@fit(['z'])\ndef g(m): return 2\n",
+    )
+    install(
+        "lazy-dist",
+        entry_points={"ep": "twofold", "sub": "twofold.sub"},
+        published={"fit:k": "twofold:f", "fit:z": "twofold.sub:g"},
+        files=["twofold/__init__.py", "twofold/sub.py"],
+    )
+    alone = {"entry_points": {"enabled": False}}
+    initialize({"names": ["twofold.sub"], **alone})
+    aimm_plugins.unload_all()
+    report = initialize({"names": ["twofold"], "load": load, **alone})
+    assert not report.findings
+    assert aimm_plugins.exec_fit("k", None) == 1
+    assert not aimm_plugins.current_report().findings
+
+
 def test_denied_plugin_is_not_deferred(dist):
     dist("1/0\n")
     report = initialize(lazy(entry_points={"deny": ["lazy-dist"]}))

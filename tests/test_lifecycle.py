@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import pickle
 import threading
 
@@ -238,6 +239,76 @@ def test_isolate_keeps_the_healthy(write, kind, caplog):
     assert report.to_dict()["plugins"][0]["error"]["type"]
 
 
+@pytest.fixture
+def mixed(write, install):
+    """A conf whose plugins come to every state that one call can give."""
+    write(
+        good="@fit(['k'])\ndef f(m): ...\n",
+        other="@fit(['k'])\ndef f(m): ...\n",
+        partly="@fit(['k', 'p'])\ndef f(m): ...\n",
+        bad="1/0",
+        denied="",
+        waiting="@fit(['z'])\ndef f(m): ...\n",
+    )
+    install("denied-dist", entry_points={"d": "denied"}, files=["denied.py"])
+    install(
+        "waiting-dist",
+        "2.0",
+        entry_points={"w": "waiting"},
+        published={"fit:z": "waiting:f"},
+        files=["waiting.py"],
+    )
+    return {
+        "names": ["good", "other", "partly", "bad"],
+        "entry_points": {"allow": ["denied-dist", "waiting-dist"], "deny": ["denied-dist"]},
+        "required": ["nobody"],
+        "prefer": {"fit:k": "good"},
+        "load": "lazy",
+        "on_error": "isolate",
+    }
+
+
+def test_log_has_a_line_for_each_plugin_in_the_words_of_the_report(mixed, caplog):
+    caplog.set_level(logging.INFO, "aimm_plugins")
+    report = initialize(mixed)
+    told = [each for each in caplog.records if each.levelno != logging.WARNING]
+    assert len(told) == len(report.plugins) == 7
+    assert {record.state for record in report.plugins} == {
+        "loaded",
+        "shadowed",
+        "failed",
+        "denied",
+        "deferred",
+        "missing",
+    }
+    for record, line in zip(report.plugins, told, strict=True):
+        text = line.getMessage()
+        assert text.startswith(f"plugin {record.state}: {record.provenance}")
+        if record.error is None:
+            assert line.levelno == logging.INFO
+            assert len(text.splitlines()) == 1
+            assert text.endswith(record.reason or str(record.provenance))
+            assert (record.reason or "") in str(report)
+        else:
+            assert line.levelno == logging.ERROR
+            assert f"{type(record.error).__name__}: {record.error}" in text
+            assert line.exc_info[1] is record.error
+
+
+def test_log_has_the_traceback_of_what_failed(mixed, caplog):
+    initialize(mixed)
+    assert 'bad.py", line 3, in <module>' in caplog.text
+    assert "ZeroDivisionError: division by zero" in caplog.text
+
+
+def test_log_has_the_first_call_of_a_deferred_plugin(mixed, caplog):
+    initialize(mixed)
+    caplog.clear()
+    caplog.set_level(logging.INFO, "aimm_plugins")
+    aimm_plugins.exec_fit("z", None)
+    assert "plugin loaded: waiting-dist 2.0" in caplog.text
+
+
 def test_what_cannot_be_a_member_is_carried(write):
     write(bad="raise SystemExit(3)")
     with pytest.raises(PluginLoadError) as caught:
@@ -359,6 +430,17 @@ def test_two_modules_of_one_plugin_that_declare_the_same_fail(write):
     )
     with pytest.raises(PluginLoadError, match="a second time"):
         initialize(names("pkg"))
+
+
+def test_plugin_that_is_registered_stays_when_it_is_registered_again_by_another_name(write):
+    write(p="@fit(['k'])\ndef f(m): return m\n")
+    initialize(names("p"))
+    manager = aimm_plugins.get_plugin_manager()
+    module = manager.get_plugin("p")
+    with pytest.raises(ValueError, match="already registered"):
+        manager.register(module, "other")
+    assert manager.get_plugin("p") is module
+    assert keys() == {"fit:k"}
 
 
 def test_plugin_module_is_a_pluggy_plugin_and_unregistering_takes_its_keys(write):

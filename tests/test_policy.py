@@ -173,6 +173,11 @@ def test_missing_required_fails_a_strict_call(marked):
         "undone",
         "missing",
     ]
+
+
+def test_missing_required_is_named_by_its_distribution_and_rule(marked):
+    with pytest.raises(PluginLoadError, match=r"(?m)^  absent-dist  conf required\[0\]$"):
+        initialize({"names": [], "required": ["absent-dist"]})
     assert ("fit", "k") not in aimm_plugins.providers()
 
 

@@ -19,5 +19,5 @@ def test_provider_of_one_key_is_found_under_every_action():
 def test_provider_whose_import_failed_is_none(write):
     write(broken="data_access('rows')(list)\nraise OSError")
     with pytest.raises(OSError):
-        import broken  # noqa: F401
+        import broken  # noqa: F401  # for what it raises
     assert providers("data_access", "rows") == {}

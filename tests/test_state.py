@@ -129,6 +129,20 @@ def test_progress_without_a_length_or_callback_counts_on():
     assert events[-1] == {"step": 0, "total": 7}
 
 
+def test_callback_that_is_false_is_called_all_the_same():
+    class Events(list):
+        """Empty, and so false, until the first event."""
+
+        __call__ = list.append
+
+    events, reported = Events(), Events()
+    assert list(progress(events, "a")) == ["a"]
+    with reporting(reported) as state_cb:
+        state_cb({"step": 1})
+    assert [event["step"] for event in events] == [0, 1]
+    assert reported == [{"step": 1}]
+
+
 def test_progress_reads_metrics_anew():
     events, metrics = [], {"loss": 9.0}
     for loss in progress(events.append, [3.0, math.nan], metrics=metrics):

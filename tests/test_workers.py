@@ -37,7 +37,7 @@ def j(): ...
 @instantiate('k')
 def l(): ...
 """
-CONF = names("pooled")
+CONF = names("pooled", options={"pooled": {"place": "env:PATH"}})
 CALLS = {
     "data_access": ("d",),
     "instantiate": ("k",),
@@ -210,6 +210,8 @@ def test_executor_calls_plugins_in_workers_that_were_checked(host, method):
         assert len({status.pid for status in found}) == 2
         assert {status.digest for status in found} == {host.digest}
         assert pool.submit(aimm_plugins.exec_fit, "k", None).result() != os.getpid()
+        given = pool.submit(aimm_plugins.options, "pooled").result()
+        assert (given, repr(given)) == ({"place": os.environ["PATH"]}, "{'place': ***}")
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -25,7 +25,7 @@ from aimm_plugins import ConfigError, DeclarationError
 from aimm_plugins._authoring.project import find_project
 from aimm_plugins._authoring.running import run_declarations
 from aimm_plugins._authoring.source import read_declarations
-from aimm_plugins._authoring.tables import GROUP, entry_points
+from aimm_plugins._authoring.tables import entry_points, is_made
 
 
 class EntryPointsHook(MetadataHookInterface):
@@ -47,7 +47,7 @@ class EntryPointsHook(MetadataHookInterface):
                 raise ConfigError(f"{place}: unknown key {name!r}", expected="entry-points, import")
         others: dict[str, dict[str, str]] = dict(config.get("entry-points", {}))
         for group in others:
-            if group == GROUP or group.startswith(f"{GROUP}."):
+            if is_made(group):
                 raise ConfigError(f"{place}: the group {group!r} is made from the code")
         project = find_project(Path(self.root))
         run = config.get("import", False)

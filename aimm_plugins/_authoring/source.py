@@ -70,6 +70,10 @@ class _NotLiteralError(Exception):
     """An expression whose value only the running code knows."""
 
 
+class _WrongKeyError(_NotLiteralError):
+    """Keys that the decorator would refuse."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Ours:
     """A decorator of this package."""
@@ -268,7 +272,12 @@ class _Reader:
                 try:
                     slots = self.slots(module, ours.name, call, attribute)
                 except _NotLiteralError as error:
-                    self.obstacle(module, decorator, f"@{ours.name} of {attribute}: {error}")
+                    self.obstacle(
+                        module,
+                        decorator,
+                        f"@{ours.name} of {attribute}: {error}",
+                        wrong=isinstance(error, _WrongKeyError),
+                    )
                     continue
                 for action, key in slots:
                     yield Declared(
@@ -283,6 +292,8 @@ class _Reader:
         """The actions and keys of one decorator."""
         if name == "model":
             key: object = None
+            if call is not None and call.args:
+                raise _WrongKeyError("it decorates a class; write @model(model_type=...)")
             if call is not None:
                 key = self.argument(module, call, 1, "model_type")
             if key is None:
@@ -290,13 +301,15 @@ class _Reader:
             return [(action, _key(key)) for action in _MODEL_ACTIONS]
         action = ACTIONS[name].name  # type: ignore[index]  # `name` is an action: it is no "model"
         if call is None:
-            raise _NotLiteralError("it needs its keys in parentheses")
+            raise _WrongKeyError("it needs its keys in parentheses")
         if action in ("data_access", "instantiate"):
             parameter = "name" if action == "data_access" else "model_type"
             return [(action, _key(self.argument(module, call, 0, parameter)))]
         keys = self.argument(module, call, 0, "model_types")
         if not isinstance(keys, tuple) or not keys:
-            raise _NotLiteralError("it takes a list of model types, at least one")
+            raise _WrongKeyError(
+                'it takes a list of model types, at least one, such as ["iris.svc"]'
+            )
         return [(action, _key(key)) for key in keys]
 
     def argument(self, module: _Module, call: ast.Call, position: int, name: str) -> object:
@@ -463,12 +476,17 @@ class _Reader:
                     )
                 )
 
-    def obstacle(self, module: _Module, node: ast.expr, message: str) -> None:
-        """Note what stands in the way."""
+    def obstacle(
+        self, module: _Module, node: ast.expr, message: str, *, wrong: bool = False
+    ) -> None:
+        """Note what stands in the way; `wrong` if it would when the code runs, too."""
+        advice = (
+            ". Write the keys as literals, or read them by running the code: "
+            "aimm-plugins entry-points --import"
+        )
         self.obstacles.append(
             DeclarationError(
-                f"{message}. Write the keys as literals, or read them by running the code: "
-                "aimm-plugins entry-points --import",
+                message if wrong else message + advice,
                 file=module.shown,
                 line=node.lineno,
             )
@@ -477,9 +495,9 @@ class _Reader:
 
 def _key(value: object) -> str:
     if not isinstance(value, str):
-        raise _NotLiteralError(f"a key is a str, not {value!r}")
+        raise _WrongKeyError(f"a key is a str, not {value!r}")
     if not value.strip():
-        raise _NotLiteralError("a key is empty")
+        raise _WrongKeyError("a key is empty")
     return value
 
 

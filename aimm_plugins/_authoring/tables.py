@@ -76,11 +76,12 @@ def _fault(key: str) -> str | None:
 def standing(project: Project) -> Tables:
     """Our tables as `pyproject.toml` has them."""
     groups: Any = project.pyproject.get("project", {}).get("entry-points", {})
-    return {
-        group: dict(entries)
-        for group, entries in groups.items()
-        if group == GROUP or group.startswith(f"{GROUP}.")
-    }
+    return {group: dict(entries) for group, entries in groups.items() if is_made(group)}
+
+
+def is_made(group: str) -> bool:
+    """Whether a group's entries are made from the code; that of options is the author's own."""
+    return group == GROUP or (group.startswith(f"{GROUP}.") and group != f"{GROUP}.options")
 
 
 def are_dynamic(project: Project) -> bool:

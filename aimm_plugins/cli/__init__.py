@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
+from aimm_plugins._text import printable
 from aimm_plugins.errors import AimmPluginsError, ConfigError
 
 _VERBS = {
@@ -30,7 +31,7 @@ _VERBS = {
     "new": "Start a new plugin package from a template.",
     "entry-points": "Print, write or check the entry points that decorators ask for.",
     "stubs": "Write type stubs for the plugins installed here.",
-    "schema": "Show a schema of the files that this package reads and writes.",
+    "schema": "Show a schema of what this package reads and writes, or check files by it.",
 }
 
 
@@ -135,8 +136,8 @@ def run(arguments: Sequence[str]) -> int:
 
 def _say(error: Exception, what: str, status: int, debug: bool) -> int:
     if debug:
-        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
-    click.echo(f"{what}: {error}", err=True)
+        click.echo(printable("".join(traceback.format_exception(error))), err=True, nl=False)
+    click.echo(printable(f"{what}: {error}"), err=True)
     return status
 
 

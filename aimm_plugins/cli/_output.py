@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aimm_plugins import StateCallback, reporting
+from aimm_plugins._text import printable
 
 if TYPE_CHECKING:
     from aimm_plugins._report import Finding
@@ -40,10 +41,15 @@ load_option = click.option(
 )
 
 
+def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Text on stdout or stderr, without what a terminal would obey: others have named things."""
+    click.echo(printable(text), err=err, nl=nl)
+
+
 def print_findings(findings: Iterable[Finding]) -> None:
     """Findings on stderr, beside an answer about something else."""
     for finding in findings:
-        click.echo(f"finding  {finding}", err=True)
+        echo(f"finding  {finding}", err=True)
 
 
 def print_pairs(pairs: Sequence[tuple[str, str | None]]) -> None:
@@ -181,4 +187,4 @@ def _print_line(step: str, state: dict[str, Any]) -> None:
     event = summary(state)
     words = " ".join(filter(None, (event.count, event.phase, event.text)))
     with suppress(OSError, ValueError):  # nobody reads it any more
-        click.echo(f"{step}: {words}".rstrip(), err=True)
+        echo(f"{step}: {words}".rstrip(), err=True)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from aimm_plugins._artifacts import ArtifactInfo, inspect, verify
-from aimm_plugins.cli._output import conf_option, format_option, print_json, print_table
+from aimm_plugins.cli._output import conf_option, echo, format_option, print_json, print_table
 from aimm_plugins.errors import ArtifactError
 
 _file = click.argument(
@@ -66,7 +66,7 @@ def verify_(file: Path, form: str, conf: str | None) -> int:
             ],
         )
         for finding in info.findings:
-            click.echo(f"finding  {finding}", err=True)
+            echo(f"finding  {finding}", err=True)
     return 0
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 
 import click
 
-from aimm_plugins.cli._output import format_option, print_json, print_table, stdout_kept
+from aimm_plugins._log import logger
+from aimm_plugins.cli._output import echo, format_option, print_json, print_table, stdout_kept
 
 
 @click.command("check")
@@ -64,7 +67,9 @@ def command(
                 least = read_receipt(path)["counts"]["run"]
         if least is None and not only:
             least = found.shipped
-        verdict = run(todo, least=least, told=lambda result: click.echo(str(result), err=True))
+        with _quiet():
+            verdict = run(todo, least=least, told=lambda result: echo(str(result), err=True))
+            uncovered = list(found.uncovered(verdict))
         if receipt is not None and verdict.ok:
             write_receipt(receipt, make_receipt(verdict, found.modules, found.distribution))
     counts = verdict.counts
@@ -74,7 +79,7 @@ def command(
                 "ok": verdict.ok,
                 "counts": counts,
                 "fewer": verdict.fewer,
-                "uncovered": list(found.uncovered(verdict)),
+                "uncovered": uncovered,
                 "results": [each.to_dict() for each in verdict.results],
             }
         )
@@ -91,12 +96,27 @@ def command(
                 for each in verdict.results
             ],
         )
-        click.echo(", ".join(f"{count} {name}" for name, count in counts.items()))
-        for key in found.uncovered(verdict):
-            click.echo(f"finding  no Conformance names {key}, so it was not called", err=True)
+        echo(", ".join(f"{count} {name}" for name, count in counts.items()))
+        for key in uncovered:
+            echo(
+                f"finding  no Conformance names {key}, so it was not called; add one, in the group "
+                "aimm_plugins.conformance",
+                err=True,
+            )
         if verdict.fewer:
-            click.echo(verdict.fewer, err=True)
+            echo(verdict.fewer, err=True)
     return 0 if verdict.ok else 1
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    """Keep what each isolated start logs from stderr: the checks tell it, each once."""
+    handler = logging.NullHandler()
+    logger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logger().removeHandler(handler)
 
 
 def _one_line(reason: str, notes: Sequence[str]) -> str:

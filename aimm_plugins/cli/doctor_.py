@@ -6,8 +6,10 @@ import click
 
 from aimm_plugins._doctor import examine
 from aimm_plugins._survey import survey
+from aimm_plugins._text import one_line
 from aimm_plugins.cli._output import (
     conf_option,
+    echo,
     format_option,
     load_option,
     print_json,
@@ -33,12 +35,12 @@ def command(load: bool, form: str, conf: str | None) -> int:
     if form == "json":
         print_json({"ok": not found, "findings": [finding.to_dict() for finding in found]})
     elif not found:
-        click.echo("nothing found")
+        echo("nothing found")
     else:
         for number, finding in enumerate(found):
             if number:
                 click.echo()
-            click.echo(f"{finding.code}: {finding.subject}")
+            echo(one_line(f"{finding.code}: {finding.subject}"))
             print_pairs(
                 [("found", finding.message), ("place", finding.place), ("to do", finding.remedy)]
             )

@@ -17,7 +17,7 @@ from aimm_plugins._authoring.tables import (
     entry_points,
     standing,
 )
-from aimm_plugins.cli._output import format_option, print_json
+from aimm_plugins.cli._output import echo, format_option, print_json
 
 
 @click.command("entry-points")
@@ -45,7 +45,7 @@ def command(path: Path, write: bool, check: bool, run: bool, form: str) -> int:
     if not declared:
         return _nothing(path)
     if are_dynamic(project):
-        click.echo(f"{project.pyproject_file}: entry points are made by the build.", err=True)
+        echo(f"{project.pyproject_file}: entry points are made by the build.", err=True)
         return 0
     lines = difference(standing(project), tables)
     if write:
@@ -53,9 +53,15 @@ def command(path: Path, write: bool, check: bool, run: bool, form: str) -> int:
     if form == "json":
         print_json({"stale": bool(lines), "difference": lines, "tables": tables})
     elif lines:
-        click.echo("\n".join(lines))
+        echo("\n".join(lines))
+    if write and lines:
+        echo(
+            f"{project.pyproject_file} is written; what is installed knows it once it is installed "
+            "again: pip install -e .",
+            err=True,
+        )
     if check and lines:
-        click.echo(
+        echo(
             f"{project.pyproject_file} and the code differ: aimm-plugins entry-points --write",
             err=True,
         )
@@ -64,5 +70,5 @@ def command(path: Path, write: bool, check: bool, run: bool, form: str) -> int:
 
 
 def _nothing(path: Path) -> int:
-    click.echo(f"{path} declares nothing with the decorators of aimm_plugins.", err=True)
+    echo(f"{path} declares nothing with the decorators of aimm_plugins.", err=True)
     return 1

@@ -6,9 +6,11 @@ import click
 
 from aimm_plugins._explanation import explain
 from aimm_plugins._survey import survey
+from aimm_plugins._text import one_line
 from aimm_plugins.cli._completion import complete_subjects
 from aimm_plugins.cli._output import (
     conf_option,
+    echo,
     format_option,
     load_option,
     print_json,
@@ -36,7 +38,7 @@ def command(subject: str, load: bool, form: str, conf: str | None) -> int:
     for number, reason in enumerate(answer.reasons):
         if number:
             click.echo()
-        click.echo(f"{reason.subject}: {'there' if reason.there else 'not there'}")
+        echo(one_line(f"{reason.subject}: {'there' if reason.there else 'not there'}"))
         print_pairs(
             [
                 ("who", reason.who),

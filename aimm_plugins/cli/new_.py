@@ -33,3 +33,4 @@ def command(
     folder = into or Path(name)
     make_package(name, folder, answers, ask=ask)
     click.echo(f"{folder} is made. Now: cd {folder} && pip install -e . --group test && pytest")
+    click.echo("(--group takes pip 25.1 or newer)")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from aimm_plugins._api import plan
-from aimm_plugins.cli._output import conf_option, format_option, print_json, print_table
+from aimm_plugins._text import one_line
+from aimm_plugins.cli._output import conf_option, echo, format_option, print_json, print_table
 from aimm_plugins.testing._receipt import with_receipts
 
 
@@ -25,9 +26,10 @@ def command(file: str | None, form: str, conf: str | None) -> int:
         print_json(report.to_dict())
     else:
         heading = ["receipt"] if receipts else []
+        with_options = any(record.options for record in report.plugins)
         columns = ["#", "state", "name", "distribution", "version", "origin", "module", "keys"]
         print_table(
-            [*columns, "reason", *heading],
+            [*columns, *(["options"] if with_options else []), "reason", *heading],
             [
                 (
                     str(number),
@@ -39,6 +41,7 @@ def command(file: str | None, form: str, conf: str | None) -> int:
                     record.module + (f":{record.attribute}" if record.attribute else "") or "-",
                     " ".join(f"{action}:{key}" for action, key in record.provides)
                     or ("?" if record.state == "planned" else "-"),
+                    *([record.options_told or "-"] if with_options else []),
                     record.reason or "-",
                     *(receipts.get(number - 1, "-") for _ in heading),
                 )
@@ -46,7 +49,7 @@ def command(file: str | None, form: str, conf: str | None) -> int:
             ],
         )
         for record in report.failures:
-            click.echo(f"error  {record.name}: {record.error}", err=True)
+            echo(f"error  {one_line(record.name)}: {record.error}", err=True)
         for finding in report.findings:
-            click.echo(f"finding  {finding}", err=True)
+            echo(f"finding  {finding}", err=True)
     return 0 if report.ok else 1

@@ -11,6 +11,7 @@ from aimm_plugins._report import PluginRecord
 from aimm_plugins._survey import survey
 from aimm_plugins.cli._output import (
     conf_option,
+    echo,
     format_option,
     print_findings,
     print_json,
@@ -71,7 +72,7 @@ def command(runs: int, timeout: float, trace_file: str | None, form: str, conf: 
 
 
 def _tell(record: PluginRecord) -> None:
-    click.echo(f"importing {record.module}", err=True)
+    echo(f"importing {record.module}", err=True)
 
 
 def _row(cost: Cost) -> tuple[str, ...]:

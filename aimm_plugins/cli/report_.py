@@ -11,6 +11,7 @@ from aimm_plugins._page import Bar, bars_of_profile, bars_of_survey, page
 from aimm_plugins._survey import survey
 from aimm_plugins.cli._output import (
     conf_option,
+    echo,
     format_option,
     load_option,
     print_json,
@@ -54,11 +55,11 @@ def command(
     report = seen.report
     if html is not None:
         write_file(html, page(seen, bars))
-        click.echo(f"wrote {html}", err=True)
+        echo(f"wrote {html}", err=True)
     elif form == "json":
         print_json(report.to_dict())
     else:
-        click.echo(str(report))
+        echo(str(report))
     return 0 if report.ok else 1
 
 

@@ -53,7 +53,7 @@ def _cluster(address: str) -> Generator[Callable[[Job], AbstractContextManager[o
     except ImportError as error:
         raise click.UsageError(f"--dask: {error}") from error
     with cluster_client(address) as client:
-        yield lambda job: dask_executor(client, conf=job.conf, keep_on_cluster=True)
+        yield lambda job: dask_executor(client, conf=job.plugins, keep_on_cluster=True)
 
 
 def _show(done: Sequence[StepRecord], form: str, error: JobError | None) -> None:

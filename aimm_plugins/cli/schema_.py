@@ -2,32 +2,82 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 
 import click
 
-from aimm_plugins._config import schema, schema_names, schema_text
+from aimm_plugins._config import read, read_policy, schema, schema_names, schema_text, validate
 from aimm_plugins.cli._completion import complete_schemas
 from aimm_plugins.cli._output import format_option, print_json
+from aimm_plugins.errors import ConfigError
 
 
 @click.command("schema")
 @click.argument("name", required=False, shell_complete=complete_schemas)
+@click.argument("files", metavar="[FILE]...", nargs=-1, type=click.Path())
 @format_option
-def command(name: str | None, form: str) -> None:
-    """Show a schema (JSON Schema 2020-12), or list their names."""
+def command(name: str | None, files: Sequence[str], form: str) -> int:
+    """Show a schema (JSON Schema 2020-12), list their names, or check files.
+
+    Each FILE, YAML or JSON, is held against the schema; a conf, a policy and a job also against
+    what is required of them beside it. What does not fit is printed with its place, and the exit
+    status is 1 then. Nothing that a file names is looked for.
+    """
     if name is None:
         names = list(schema_names())
         if form == "json":
             print_json(names)
         else:
             click.echo("\n".join(names))
-        return
+        return 0
     if name not in schema_names():
         near = get_close_matches(name, schema_names(), n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise click.UsageError(f"no schema {name!r}.{hint} There are {', '.join(schema_names())}.")
+    if files:
+        return _check(name, files, form)
     if form == "json":
         print_json(schema(name))
     else:
         click.echo(schema_text(name), nl=False)
+    return 0
+
+
+def _check(name: str, files: Sequence[str], form: str) -> int:
+    faults = {file: _fault(name, file) for file in files}
+    wrong = [fault for fault in faults.values() if fault is not None]
+    if form == "json":
+        told = [
+            {"file": file, "ok": fault is None, "error": None if fault is None else _told(fault)}
+            for file, fault in faults.items()
+        ]
+        print_json({"ok": not wrong, "files": told})
+    else:
+        for fault in wrong:
+            click.echo(str(fault))
+    return 1 if wrong else 0
+
+
+def _fault(name: str, file: str) -> ConfigError | None:
+    try:
+        if name == "plugins":
+            read(file)
+        elif name == "policy":
+            read_policy(file)
+        elif name == "job":
+            from aimm_plugins._jobs import read_job
+
+            read_job(file)
+        else:
+            from aimm_plugins._yaml import load_file
+
+            document = load_file(file)
+            validate(document.data, name, document=document)
+    except ConfigError as error:
+        return error
+    return None
+
+
+def _told(fault: ConfigError) -> dict[str, object]:
+    return {"message": str(fault), "line": fault.line, "column": fault.column}

@@ -8,16 +8,21 @@ import click
 
 from aimm_plugins._explanation import answers, explain, matching, place_of, why_not
 from aimm_plugins._inspection import Sighting
+from aimm_plugins._option_schemas import KnownOption, read_schema
+from aimm_plugins._report import PluginRecord
 from aimm_plugins._survey import Survey, Surveyed, survey
+from aimm_plugins._text import one_line
 from aimm_plugins.cli._completion import complete_keys
 from aimm_plugins.cli._output import (
     conf_option,
+    echo,
     format_option,
     load_option,
     print_json,
     print_pairs,
     stdout_kept,
 )
+from aimm_plugins.errors import DeclarationError
 
 
 @click.command("show")
@@ -44,7 +49,7 @@ def command(key: str, load: bool, form: str, conf: str | None) -> int:
             _print(each)
     if not found:
         nothing = explain(seen, key).reasons[0]
-        click.echo(f"{key}: {nothing.why}. {nothing.remedy or ''}".rstrip(), err=True)
+        echo(one_line(f"{key}: {nothing.why}. {nothing.remedy or ''}".rstrip()), err=True)
     return 0 if any(each["provides"] for each in told) else 1
 
 
@@ -68,7 +73,29 @@ def _told(seen: Survey, plugin: Surveyed, sighting: Sighting) -> dict[str, Any]:
         "signature": sighting.signature,
         "docstring": sighting.docstring,
         "known_from": plugin.keys_from,
+        "options": list(record.options),
+        "options_schema": record.options_schema,
+        "options_known": [each.to_dict() for each in _known_options(seen, record)],
     }
+
+
+def _known_options(seen: Survey, record: PluginRecord) -> list[KnownOption]:
+    """The options that a plugin's schema names, where it may be looked at."""
+    published = seen.installed.options_of(record.module, record.distribution)
+    if len(published) != 1 or not (published[0].is_file or seen.loaded):
+        return []
+    try:
+        return read_schema(published[0]).known()
+    except DeclarationError:  # a finding says so
+        return []
+
+
+def _options_told(told: dict[str, Any]) -> str | None:
+    if not told["options"] and told["options_schema"] is None:
+        return None
+    lines = [f"set: {', '.join(told['options']) or 'none'}"]
+    lines.append(f"schema: {told['options_schema'] or 'none'}")
+    return "\n".join([*lines, *(str(KnownOption(**each)) for each in told["options_known"])])
 
 
 def _print(told: dict[str, Any]) -> None:
@@ -86,7 +113,7 @@ def _print(told: dict[str, Any]) -> None:
             )
         )
     function = f"{told['module']}:{told['function'] or '?'}"
-    click.echo(f"{told['action']}:{told['key']}")
+    echo(one_line(f"{told['action']}:{told['key']}"))
     print_pairs(
         [
             ("provided by" if told["provides"] else "could be by", f"{told['plugin']}  {who}"),
@@ -97,5 +124,6 @@ def _print(told: dict[str, Any]) -> None:
             ("place", place),
             ("signature", told["signature"] or "unknown"),
             ("docstring", told["docstring"] or "-"),
+            ("options", _options_told(told)),
         ]
     )

@@ -10,7 +10,7 @@ import click
 from aimm_plugins import _lifecycle, providers
 from aimm_plugins._authoring.stubs import stale, stub_files, write_stubs
 from aimm_plugins._runtime import RUNTIME
-from aimm_plugins.cli._output import conf_option, stdout_kept
+from aimm_plugins.cli._output import conf_option, echo, stdout_kept
 
 
 @click.command("stubs")
@@ -32,11 +32,11 @@ def command(folder: Path, open_keys: bool, check: bool, conf: str | None) -> int
     if check:
         lines = stale(folder, contents)
         if lines:
-            click.echo("\n".join(lines))
-            click.echo(f"{folder} is stale: aimm-plugins stubs {folder}", err=True)
+            echo("\n".join(lines))
+            echo(f"{folder} is stale: aimm-plugins stubs {folder}", err=True)
         return 1 if lines else 0
     write_stubs(folder, contents)
-    click.echo(f"{folder / 'aimm_plugins'}: {len(found)} actions of {_keys(found)} keys", err=True)
+    echo(f"{folder / 'aimm_plugins'}: {len(found)} actions of {_keys(found)} keys", err=True)
     return 0
 
 

@@ -1,1 +1,1 @@
-"""Ready-made plugins for what stands around a host; each needs the extra of its name."""
+"""What connects a host with its surroundings; a module that needs an extra has its name."""

@@ -234,10 +234,19 @@ def keys_are_as_published(subject: Subject) -> None:
     if not published:
         raise Inapplicable("its metadata publishes no keys")
     declared = {(each.action, each.key) for each in subject.providers()}
-    faults = [f"published and not declared: {a}:{k}" for a, k in sorted(published - declared)]
-    faults += [f"declared and not published: {a}:{k}" for a, k in sorted(declared - published)]
+    faults = [
+        f"{what}: {', '.join(f'{action}:{key}' for action, key in sorted(slots))}"
+        for what, slots in (
+            ("published and not declared", published - declared),
+            ("declared and not published", declared - published),
+        )
+        if slots
+    ]
     if faults:
-        raise AssertionError("\n".join(faults))
+        raise AssertionError(
+            "; ".join(faults) + ". To publish what is declared: aimm-plugins entry-points --write, "
+            "then install the package again (pip install -e .)"
+        )
 
 
 @_check("plugin")
@@ -254,6 +263,8 @@ def entry_points_resolve(subject: Subject) -> None:
         raise Inapplicable(f"the metadata of {name} cannot be read") from None
     faults = []
     for point in points:
+        if point.group == "aimm.plugins.options":  # which may name files; a check of its own
+            continue
         if point.group.startswith("aimm.plugins") or point.group == CONFORMANCE_GROUP:
             try:
                 point.load()
@@ -261,6 +272,28 @@ def entry_points_resolve(subject: Subject) -> None:
                 faults.append(f"[{point.group}] {point.name} = {point.value}: {error}")
     if faults:
         raise AssertionError("\n".join(faults))
+
+
+@_check("plugin")
+def options_have_a_sound_schema(subject: Subject) -> None:
+    """The schema that it publishes for its options is there and sound, and its defaults fit it."""
+    from aimm_plugins._discovery import scan
+    from aimm_plugins._option_schemas import read_schema
+
+    published = scan().options_of(subject.plugin, distribution_of(subject.plugin))
+    if len(published) > 1:
+        raise AssertionError("several schemas: " + ", ".join(map(str, published)))
+    for each in published:
+        schema = read_schema(each)
+        break
+    else:
+        raise Inapplicable("its metadata publishes no schema of options")
+    # What it has against no options at all is that some are required; a default that does not fit
+    # is raised.
+    schema.check({})
+    bare = [each.name for each in schema.known() if not each.description]
+    if bare:
+        subject.notes.append(f"without a description: {', '.join(bare)}")
 
 
 def distribution_of(module: str) -> str | None:

@@ -90,6 +90,7 @@ class _Kept:
     confs: list[Any]
     given: list[Any]
     executor: Any
+    options: Any
     versions: dict[str, tuple[str | None, str | None]]
     attempted: bool
     manager: dict[str, Any]
@@ -107,6 +108,7 @@ def _take() -> _Kept:
             confs=RUNTIME.confs,
             given=RUNTIME.given,
             executor=RUNTIME.executor,
+            options=RUNTIME.options,
             versions=dict(RUNTIME.versions),
             attempted=RUNTIME.attempted,
             manager=dict(vars(RUNTIME.manager)),
@@ -119,6 +121,7 @@ def _take() -> _Kept:
         RUNTIME.confs = []
         RUNTIME.given = []
         RUNTIME.executor = None
+        RUNTIME.options = None
         # The object stays the one that callers of `get_plugin_manager` hold. Its parts are new, so
         # that hooks, monitors and blocks of before are neither seen nor touched.
         vars(RUNTIME.manager).clear()
@@ -147,6 +150,7 @@ def _put_back(kept: _Kept) -> None:
         RUNTIME.confs = kept.confs
         RUNTIME.given = kept.given
         RUNTIME.executor = kept.executor
+        RUNTIME.options = kept.options
         RUNTIME.versions = {
             name: version
             for name, version in (RUNTIME.versions | kept.versions).items()

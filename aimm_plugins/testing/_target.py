@@ -11,7 +11,8 @@ import aimm_plugins
 from aimm_plugins._discovery import Scan, scan
 from aimm_plugins._distribution import Distribution, normalized
 from aimm_plugins._location import locate
-from aimm_plugins._report import PluginRecord
+from aimm_plugins._report import PluginRecord, described
+from aimm_plugins.errors import PluginImportError
 from aimm_plugins.testing._checks import CONFORMANCE_GROUP
 from aimm_plugins.testing._conformance import Conformance
 from aimm_plugins.testing._isolation import isolated
@@ -150,7 +151,14 @@ def _entry_points(distribution: Distribution) -> Iterable[tuple[str, str, str]]:
 
 def _conformances(module: str, attribute: str, place: str) -> list[Conformance]:
     """What an object names: a Conformance, several, or a function that returns such."""
-    found: Any = importlib.import_module(module)
+    try:
+        found: Any = importlib.import_module(module)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # sys.exit() too: it must not decide what the check ends with
+        raise PluginImportError(
+            f"{place}: {module} cannot be imported: {described(error)}", name=module
+        ) from error
     for name in attribute.split(".") if attribute else ["CONFORMANCE"]:
         try:
             found = getattr(found, name)

@@ -1,20 +1,13 @@
-"""The pages on artifacts and on workers are true: what they show runs, and prints what they show.
-
-`UPDATE_DOCS=1 pytest tests/docs` writes what is printed into the pages.
-"""
+"""The pages on artifacts and on workers are true: what they show runs, and prints what they show."""
 
 from __future__ import annotations
-
-import os
-import subprocess
-import sys
 
 import pytest
 
 from aimm_plugins import compare
 from aimm_plugins._fingerprint import FingerprintRow, of_rows
-from tests.docs.pages import Page
-from tests.support.installing import ROOT, environment
+from tests.docs.pages import UPDATE, Page, run
+from tests.support.installing import ROOT
 
 PAGES = {name: Page(ROOT / "docs" / f"{name}.md") for name in ("artifacts", "workers")}
 
@@ -26,31 +19,14 @@ def folder(site, monkeypatch):
     return site
 
 
-def printed(command: str, folder) -> str:
-    """What a command of a page prints."""
-    program, *arguments = command.split()
-    program = {"python": [], "aimm-plugins": ["-m", "aimm_plugins"]}[program]
-    done = subprocess.run(
-        [sys.executable, *program, *arguments],
-        cwd=folder,
-        env=environment(PYTHONPATH=str(folder)),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
-
-
 @pytest.mark.parametrize("name", PAGES)
 def test_page_runs_and_prints_what_it_shows(folder, name):
     page = PAGES[name]
     page.run(folder)
     assert page.outputs()
     for command, shown, block in page.outputs():
-        output = printed(command, folder)
-        if os.environ.get("UPDATE_DOCS"):
+        output = run(command, folder)
+        if UPDATE:
             page.shown(block, output)
         else:
             assert output == shown
@@ -78,7 +54,7 @@ def test_differences_look_as_the_page_shows():
     page = PAGES["workers"]
     (shown,) = page.blocks("text")
     output = f"{compare(host, worker)}\n"
-    if os.environ.get("UPDATE_DOCS"):
+    if UPDATE:
         text = page.path.read_text(encoding="utf-8")
         page.path.write_text(
             text.replace(f"```text\n{shown.code.lstrip()}```", f"```text\n{output}```")

@@ -51,10 +51,24 @@ def test_tutorial_makes_a_plugin_that_does_what_the_page_shows(tmp_path):
         assert run(folder, *command) == output
     assert run(folder, "aimm_plugins", "entry-points", "--check") == ""
 
+    for name in ("my_models/options.yaml", "my_models/limits.py"):
+        (folder / name).write_text(PAGE.files()[name])
+    (published,) = [each.code for each in PAGE.blocks("toml") if "plugins.options" in each.code]
+    pyproject = folder / "pyproject.toml"
+    pyproject.write_text(f"{pyproject.read_text()}\n{published}")
+    assert run(folder, "aimm_plugins", "entry-points", "--check") == ""
+
     pip(sys.executable, "install", "--no-build-isolation", "--no-deps", "--target", site, folder)
     assert re.search(
-        r"^\d+ passed in", run(folder, "pytest", "-q", PYTHONPATH=str(site)), re.MULTILINE
+        r"^\d+ passed\b.* in ", run(folder, "pytest", "-q", PYTHONPATH=str(site)), re.MULTILINE
     )
+    (example,) = [each.code for each in PAGE.blocks("python") if each.file is None]
+    (output,) = [each.code for each in PAGE.blocks("text")]
+    (folder / "example.py").write_text(example)
+    assert run(folder, "example", PYTHONPATH=str(site)) == output
+    only = ["--only", "options-have-a-sound-schema"]
+    told = run(folder, "aimm_plugins", "check", "my_models", *only, PYTHONPATH=str(site))
+    assert "1 passed" in told
     (folder / "conf.yaml").write_text("names: []\nentry_points: {allow: [my-models]}\n")
     command, output = shown("aimm-plugins stubs")
     assert run(folder, *command, PYTHONPATH=str(site), AIMM_PLUGINS_CONF="conf.yaml") == output

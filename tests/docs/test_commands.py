@@ -1,7 +1,4 @@
-"""The page of the commands is true: each verb is there, and prints what the page shows.
-
-`UPDATE_DOCS=1 pytest tests/docs` writes what they print into the page.
-"""
+"""The page of the commands is true: each verb is there, and prints what the page shows."""
 
 from __future__ import annotations
 
@@ -15,10 +12,8 @@ import pytest
 
 from aimm_plugins._discovery import scan
 from aimm_plugins.cli import _VERBS
-from tests.docs.pages import Page
-from tests.docs.test_operators import printed
+from tests.docs.pages import UPDATE, Page, run, serve
 from tests.support.installing import ROOT, environment
-from tests.support.metadata import write_dist_info
 
 PAGE = Page(ROOT / "docs" / "commands.md")
 SVC = '''import statistics
@@ -54,37 +49,13 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture
 def server(site, monkeypatch):
     """The four distributions of the page, and its files in the current folder."""
-    (site / "aimm_svc.py").write_text(SVC)
-    (site / "aimm_legacy.py").write_text(LEGACY)
-    (site / "aimm_trees.py").write_text(
-        "import no_such_library\n" + SVC.replace("iris.svc", "iris.trees")
-    )
-    (site / "aimm_dev.py").write_text(SVC.replace("iris.svc", "iris.dev"))
-    for name, version, published in (
-        ("aimm-svc", "1.2", {"fit:iris.svc": "aimm_svc:fit_svc"}),
-        ("aimm-legacy", "0.9", None),
-        ("aimm-trees", "2.0", None),
-        ("aimm-dev", "0.1", None),
-    ):
-        module = name.replace("-", "_")
-        write_dist_info(
-            site,
-            name,
-            version,
-            entry_points={name.removeprefix("aimm-"): module},
-            published=published,
-            files=[f"{module}.py"],
-            direct_url={"url": "https://git.example/dev", "vcs_info": {"vcs": "git"}}
-            if name == "aimm-dev"
-            else None,
-        )
-    folder = site.parent / "server"
-    folder.mkdir()
-    for name, text in PAGE.files().items():
-        if name.endswith(".json"):
-            text = text.partition("\n")[2]  # the name is no JSON
-        (folder / name).write_text(text)
-    monkeypatch.chdir(folder)
+    sources = {
+        "aimm_svc": SVC,
+        "aimm_legacy": LEGACY,
+        "aimm_trees": "import no_such_library\n" + SVC.replace("iris.svc", "iris.trees"),
+        "aimm_dev": SVC.replace("iris.svc", "iris.dev"),
+    }
+    monkeypatch.chdir(serve(PAGE, site, sources, {"aimm_svc": "fit_svc"}))
     return site
 
 
@@ -96,8 +67,8 @@ def figureless(text: str) -> str:
 @pytest.mark.parametrize("number", range(len(PAGE.outputs())))
 def test_command_prints_what_the_page_shows(server, number):
     command, shown, block = PAGE.outputs()[number]
-    output = printed(command, server)
-    if os.environ.get("UPDATE_DOCS"):
+    output = run(command, server)
+    if UPDATE:
         if "profile" not in command or figureless(output) != figureless(shown):
             PAGE.shown(block, output)
     elif "profile" in command:

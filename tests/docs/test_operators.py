@@ -1,23 +1,13 @@
-"""The page for operators is true: its commands print what it shows.
-
-`UPDATE_DOCS=1 pytest tests/docs` writes what they print into the page.
-"""
+"""The page for operators is true: its commands print what it shows."""
 
 from __future__ import annotations
-
-import os
-import re
-import shlex
-import subprocess
-import sys
 
 import pytest
 
 import aimm_plugins
 from aimm_plugins._discovery import scan
-from tests.docs.pages import Page
-from tests.support.installing import ROOT, environment
-from tests.support.metadata import write_dist_info
+from tests.docs.pages import UPDATE, Page, run, serve, shortened
+from tests.support.installing import ROOT
 
 PAGE = Page(ROOT / "docs" / "operators.md")
 SVC = "from aimm_plugins import fit\n\n\n@fit(['iris.svc'])\ndef fit_svc(model): return model\n"
@@ -30,57 +20,21 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture
 def server(site, monkeypatch):
     """The four distributions of the page, and its files in the current folder."""
-    (site / "aimm_svc.py").write_text(SVC)
-    (site / "aimm_legacy.py").write_text(SVC)
-    (site / "aimm_trees.py").write_text("import no_such_library\n")
-    (site / "aimm_dev.py").write_text("")
-    for name, version, published in (
-        ("aimm-svc", "1.2", {"fit:iris.svc": "aimm_svc:fit_svc"}),
-        ("aimm-legacy", "0.9", {"fit:iris.svc": "aimm_legacy:fit_svc"}),
-        ("aimm-trees", "2.0", None),
-        ("aimm-dev", "0.1", None),
-    ):
-        module = name.replace("-", "_")
-        write_dist_info(
-            site,
-            name,
-            version,
-            entry_points={name.removeprefix("aimm-"): module},
-            published=published,
-            files=[f"{module}.py"],
-            direct_url={"url": "https://git.example/dev", "vcs_info": {"vcs": "git"}}
-            if name == "aimm-dev"
-            else None,
-        )
-    folder = site.parent / "server"
-    folder.mkdir()
-    for name, text in PAGE.files().items():
-        (folder / name).write_text(text)
-    monkeypatch.chdir(folder)
+    trees = "import no_such_library\n"
+    sources = {"aimm_svc": SVC, "aimm_legacy": SVC, "aimm_trees": trees, "aimm_dev": ""}
+    published = {"aimm_svc": "fit_svc", "aimm_legacy": "fit_svc"}
+    monkeypatch.chdir(serve(PAGE, site, sources, published))
+    (site / "svc_options.yaml").write_text(PAGE.files()["svc_options.yaml"])
+    with (site / "aimm_svc-1.2.dist-info" / "entry_points.txt").open("a") as points:
+        points.write("\n[aimm.plugins.options]\nsvc = aimm_svc:svc_options.yaml\n")
     return site
-
-
-def printed(command: str, site) -> str:
-    """What a command of the page prints, on stdout and stderr, as a terminal shows it."""
-    words = shlex.split(command)
-    variables = dict(word.split("=", 1) for word in words if re.match(r"[A-Z_]+=", word))
-    arguments = words[len(variables) + 1 :]
-    done = subprocess.run(
-        [sys.executable, "-m", "aimm_plugins", *arguments],
-        env=environment(PYTHONPATH=str(site), **variables),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    return done.stdout.replace(str(site) + os.sep, "")
 
 
 @pytest.mark.parametrize("number", range(len(PAGE.outputs())))
 def test_command_prints_what_the_page_shows(server, number):
     command, shown, block = PAGE.outputs()[number]
-    output = printed(command, server)
-    if os.environ.get("UPDATE_DOCS"):
+    output = run(command, server)
+    if UPDATE:
         PAGE.shown(block, output)
     else:
         assert output == shown
@@ -89,9 +43,9 @@ def test_command_prints_what_the_page_shows(server, number):
 def test_report_of_the_start_is_what_the_page_shows(server, capsys):
     for block in PAGE.blocks("python"):
         exec(compile(block.code, str(PAGE.path), "exec"), {})
-    output = capsys.readouterr().out.replace(str(server) + os.sep, "")
+    output = shortened(capsys.readouterr().out, server)
     (shown,) = PAGE.blocks("text")
-    if os.environ.get("UPDATE_DOCS"):
+    if UPDATE:
         text = PAGE.path.read_text(encoding="utf-8")
         PAGE.path.write_text(text.replace(shown.code, output), encoding="utf-8")
     else:

@@ -16,6 +16,7 @@ import signal
 import sys
 import time
 import traceback
+from typing import Any
 
 
 def main() -> None:
@@ -64,22 +65,22 @@ def _await(pid: int, timeout: float, ready: int) -> dict[str, object]:
     return {"code": os.waitstatus_to_exitcode(status), "overdue": not ended}
 
 
-def _child(request: dict[str, object], tools: dict[str, object]) -> None:
+def _child(request: dict[str, Any], tools: dict[str, object]) -> None:
     code = 70
     try:
         os.setsid()
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        folder = str(request["folder"])
+        folder = request["folder"]
         os.chdir(folder)
         with open(os.devnull) as nothing, open("output.txt", "w") as output:
             os.dup2(nothing.fileno(), 0)
             os.dup2(output.fileno(), 1)
             os.dup2(output.fileno(), 2)
-        os.environ.update(request["env"])  # type: ignore[arg-type]
-        os.environ["PYTHONPATH"] = os.pathsep.join([*request["path"], sys.path[-1]])  # type: ignore[misc]
+        os.environ.update(request["env"])
+        os.environ["PYTHONPATH"] = os.pathsep.join([*request["path"], sys.path[-1]])
         sys.dont_write_bytecode = True
-        sys.path[:0] = request["path"]  # type: ignore[assignment]
+        sys.path[:0] = request["path"]
         sys.argv[:] = ["host"]
         script = os.path.join(folder, "host_script.py")
         with open(script, encoding="utf-8") as stream:

@@ -337,3 +337,59 @@ def test_hostile_hookimpl_spoils_its_own_action_alone(case: Case, kind: str) -> 
     assert got["bad"]["error"] == error
     assert got["good"] == {"value": 42}
     assert got["gone"] == []
+
+
+# Declarations that reach for another plugin, or whose parts do harm when they are looked at.
+
+REACHING = {
+    "metaclass_exits": "@fit(['bad'])\ndef bad(m): return 'bad'\nclass T(type):\n    def __instancecheck__(c, o): raise SystemExit\n    def __subclasscheck__(c, o): raise SystemExit\n    def __getattribute__(c, n): raise SystemExit\nclass M(metaclass=T): ...\n",
+    "annotations_exit": "def bad(m): return 'bad'\nclass D(dict):\n    def __getitem__(s, n): raise SystemExit\n    def items(s): raise SystemExit\nbad.__annotations__ = D(m=1)\nbad = fit(['bad'])(bad)\n",
+    "docstring_exits": "class D(str):\n    def __getattribute__(s, n): raise SystemExit\ndef bad(m): return 'bad'\nbad.__doc__ = D('x')\nbad = fit(['bad'])(bad)\n",
+    "code_names_no_file": "def bad(m): return 'bad'\nbad.__code__ = bad.__code__.replace(co_filename='/etc/passwd\\0\\n', co_firstlineno=2**31 - 1)\nbad = fit(['bad'])(bad)\n",
+    "weak_proxy": "import weakref\ndef f(m): return 'bad'\nbad = fit(['bad'])(weakref.proxy(f))\n",
+    "mock": "from unittest.mock import Mock, MagicMock\nbad = fit(['bad'])(MagicMock(return_value='bad'))\n",
+    "class_lies_callable": "class C:\n    __class__ = type(lambda: 0)\n    def __call__(s, m): return 'bad'\nbad = fit(['bad'])(C())\n",
+    "enum_model": "import enum\n@model(model_type='bad')\nclass M(enum.Enum):\n    A = 1\n    def fit(s): return s\n    def predict(s): return 1\n    def serialize(s): return b''\n    @classmethod\n    def deserialize(c, b): return c()\n",
+    "model_name_hostile": "class T(type):\n    @property\n    def __name__(c): raise SystemExit\n    @property\n    def __qualname__(c): raise SystemExit\n@model\nclass M(metaclass=T):\n    def fit(s): return s\n    def predict(s): return 1\n    def serialize(s): return b''\n    @classmethod\n    def deserialize(c, b): return c()\n",
+    "model_name_int": "class T(type):\n    __name__ = 5\n@model\nclass M(metaclass=T):\n    def fit(s): return s\n    def predict(s): return 1\n    def serialize(s): return b''\n    @classmethod\n    def deserialize(c, b): return c()\n",
+    "model_module_is_good": "@model\nclass M:\n    __module__ = 'good'\n    def fit(s): return s\n    def predict(s): return 1\n    def serialize(s): return b''\n    @classmethod\n    def deserialize(c, b): return c()\n",
+    "key_equal_to_all": "class S(str):\n    def __eq__(s, o): return True\n    def __hash__(s): return hash('good')\n@data_access(S('x'))\ndef bad(): return 'stolen'\n",
+    "key_whose_str_methods_exit": "class S(str):\n    def isprintable(s): raise SystemExit\n    def replace(s, *a): raise SystemExit\n    def strip(s, *a): raise SystemExit\n    def encode(s, *a): raise SystemExit\n    def __str__(s): raise SystemExit\n    def __format__(s, f): raise SystemExit\n@fit([S('bad')])\ndef bad(m): return 'bad'\n",
+    "globals_name_hostile": "class S(str):\n    def __eq__(s, o): raise SystemExit\n    def __hash__(s): raise SystemExit\n    def partition(s, *a): raise SystemExit\n    rpartition = startswith = count = split = partition\ng = dict(globals(), __name__=S('bad'))\nexec(\"@fit(['bad'])\\ndef bad(m): return 'bad'\\n\", g)\n",
+    "name_rebound_hostile_str": "class S(str):\n    def __eq__(s, o): raise SystemExit\n    def __hash__(s): raise SystemExit\n    def partition(s, *a): raise SystemExit\n    rpartition = startswith = count = split = partition\n__name__ = S('bad')\n@fit(['bad'])\ndef bad(m): return 'bad'\n",
+    "declares_for_good": "import good\nexec(\"@fit(['bad'])\\ndef bad(m): return 'bad'\\n\", vars(good))\n",
+    "redeclares_good": "import good\nexec(\"@data_access('good')\\ndef bad(): return 'stolen'\\n\", vars(good))\n",
+    "reloads_itself": "import sys, importlib\nif not globals().get('once'):\n    once = 1\n    importlib.reload(sys.modules[__name__])\n@fit(['bad'])\ndef bad(m): return 'bad'\n",
+    "reloads_good": "import good, importlib\nimportlib.reload(good)\n@fit(['bad'])\ndef bad(m): return 'bad'\n",
+    "reimports_good": "import sys, good\ndel sys.modules['good']\nimport good\n@fit(['bad'])\ndef bad(m): return 'bad'\n",
+    "executes_good_again": "import runpy\nrunpy.run_module('good')\nrunpy.run_path('site/good.py')\n@fit(['bad'])\ndef bad(m): return 'bad'\n",
+    "executes_good_by_spec": "import importlib.util\ns = importlib.util.spec_from_file_location('good', 'site/good.py')\nm = importlib.util.module_from_spec(s)\ns.loader.exec_module(m)\n@fit(['bad'])\ndef bad(m): return 'bad'\n",
+    "lazy_loader_good": "import importlib.util, sys\nsys.modules.pop('good', None)\ns = importlib.util.find_spec('good')\nl = importlib.util.LazyLoader(s.loader)\ns.loader = l\nm = importlib.util.module_from_spec(s)\nsys.modules['good'] = m\nl.exec_module(m)\n@fit(['bad'])\ndef bad(m): return 'bad'\n",
+    "fork_at_import_declares": "import os\npid = os.fork()\nif pid == 0:\n    fit(['child'])(lambda m: 1)\n    os._exit(0)\nos.waitpid(pid, 0)\n@fit(['bad'])\ndef bad(m): return 'bad'\n",
+    "pickles_itself": "import pickle, sys\n@fit(['bad'])\ndef bad(m): return 'bad'\ntry: pickle.loads(pickle.dumps(bad))\nexcept Exception: pass\npickle.dumps(aimm_plugins.current_report())\n",
+    "spawns_pool": "from concurrent.futures import ThreadPoolExecutor\nwith ThreadPoolExecutor(4) as p: list(p.map(lambda n: fit([f'k{n}'])(lambda m: n), range(20)))\n@fit(['bad'])\ndef bad(m): return 'bad'\n",
+    "nested_initialize_thread": "import threading\nt = threading.Thread(target=lambda: aimm_plugins.initialize({'names': ['good'], 'entry_points': {'enabled': False}}))\nt.start(); t.join(10)\n@fit(['bad'])\ndef bad(m): return 'bad'\n",
+    "frozen_attr": "import types, sys\nclass M(types.ModuleType):\n    def __setattr__(s, n, v): raise SystemExit\n    def __delattr__(s, n): raise SystemExit\nsys.modules[__name__].__class__ = M\n@fit(['bad'])\ndef bad(m): return 'bad'\n",
+    "marker_options_hostile": "class D(dict):\n    def get(s, *a): raise SystemExit\n    def __getitem__(s, n): raise SystemExit\ndef aimm_fit(instance): return None\naimm_fit.aimm_plugins_impl = D()\n@fit(['bad'])\ndef bad(m): return 'bad'\n",
+    "hookimpl_signature_raises": "@hookimpl\ndef aimm_fit(instance): return None\nclass S:\n    @property\n    def parameters(s): raise SystemExit\naimm_fit.__signature__ = S()\n",
+}
+
+
+@pytest.mark.parametrize("kind", REACHING)
+def test_odd_declaration_takes_nothing_from_the_healthy_plugin(case: Case, kind: str) -> None:
+    case.bad(REACHING[kind])
+    got = case.gauntlet()
+    check_healthy(got, alone=False)
+    found = record(got["isolate"])
+    assert found["state"] in ("loaded", "failed")
+    assert (found["state"] == "failed") is bool(found["error"])
+    assert got["isolate"]["states"] == got["again"]["states"]
+    assert got["isolate"]["keys"] == got["again"]["keys"]
+
+
+def test_plugin_that_another_import_runs_again_keeps_what_its_own_declared(case: Case) -> None:
+    case.bad(BAD + "import good\nexec('@data_access(\"good\")\\ndef f(): return 13', vars(good))\n")
+    got = case.gauntlet()
+    check_healthy(got, alone=False)
+    assert record(got["isolate"], "good")["provides"] == [{"action": "data_access", "key": "good"}]
+    assert got["isolate"]["ok"]

@@ -394,6 +394,41 @@ def test_circular_plugins_that_are_broken_both_fail(case: Case) -> None:
     assert got["isolate"]["states"]["ring_a"] == got["isolate"]["states"]["ring_b"] == "failed"
 
 
+PARKED = {
+    "int": "5",
+    "module_lookalike": "type('M', (), {'__getattr__': lambda s, n: s, '__spec__': None})()",
+    "exits": "type('M', (), {'__getattribute__': lambda s, n: exit(3)})()",
+}
+
+
+@pytest.mark.parametrize("kind", PARKED)
+def test_object_that_another_plugin_parks_under_a_name_is_no_plugin(case: Case, kind: str) -> None:
+    case.module("aaa", f"import sys\nsys.modules['bad'] = {PARKED[kind]}\n")
+    case.dist("aaa-dist", entry_points={"aaa": "aaa"})
+    case.bad(BAD)
+    got = case.gauntlet()
+    check_healthy(got, alone=False)
+    assert got["isolate"]["states"] == {"aaa": "loaded", "bad": "failed", "good": "loaded"}
+    assert "bad-dist 6.6.6" in got["isolate"]["text"]
+    assert got["isolate"]["keys"] == ["data_access:good"]
+
+
+def test_module_that_replaces_itself_and_is_imported_by_hand_is_a_plugin(case: Case) -> None:
+    case.bad(BAD + "import sys\nsys.modules[__name__] = type('M', (), {})()\n")
+    got = case.run(
+        """
+        import bad
+        for name in ("first", "second"):
+            out[name] = account(initialize())
+            out[name + "_call"] = attempt(exec_fit, "bad", None)
+            unload_all()
+        """
+    )
+    for name in ("first", "second"):
+        assert got[name]["states"] == {"bad": "loaded", "good": "loaded"}
+        assert got[name + "_call"] == {"value": "bad"}
+
+
 def test_numpy_survives_a_plugin_that_fails_after_importing_it(case: Case) -> None:
     pytest.importorskip("numpy")
     case.bad("import numpy\n1 / 0\n")
@@ -518,30 +553,169 @@ SABOTAGE = {
     "declares_in_a_thread": "import threading\nt = threading.Thread(target=lambda: fit(['bad2'])(lambda m: m))\nt.start()\nt.join()\n1 / 0",
     "unregisters_the_healthy_one": "import aimm_plugins as a\nm = a.get_plugin_manager()\n[m.unregister(name=n) for n in ('good',) if m.has_plugin(n)]\n1 / 0",
     "unregisters_all": "import aimm_plugins as a\nm = a.get_plugin_manager()\nfor n, p in m.list_name_plugin():\n    m.unregister(name=n)\n1 / 0",
+    "threading_enumerate_is_gone": "import threading\nthreading.enumerate = None\n1 / 0",
+    "threading_enumerate_raises": "import threading\ndef no(): raise SystemExit\nthreading.enumerate = no\n1 / 0",
+    "threading_is_replaced": "import sys\nclass O:\n    def __getattr__(s, n): raise RuntimeError\nsys.modules['threading'] = O()\n1 / 0",
+    "logging_is_replaced": "import sys\nclass O:\n    def __getattr__(s, n): raise RuntimeError\nsys.modules['logging'] = O()\n1 / 0",
+    "logging_is_none": "import sys\nsys.modules['logging'] = None\n1 / 0",
+    "get_logger_exits": "import logging\ndef no(*a): raise SystemExit\nlogging.getLogger = no\n1 / 0",
+    "root_handlers_are_none": "import logging\nlogging.getLogger().handlers = None\n1 / 0",
+    "root_level_is_odd": "import logging\nlogging.getLogger().level = 'x'\n1 / 0",
+    "logging_is_disabled": "import logging\nlogging.disable(1000)\n1 / 0",
+    "filters_are_gone": "import warnings\ndel warnings.filters\n1 / 0",
+    "filters_raise": "import warnings\nclass O(list):\n    def __iter__(s): raise RuntimeError\nwarnings.filters = O()\n1 / 0",
+    "filters_eq_raises": "import warnings\nclass O:\n    def __eq__(s, o): raise SystemExit\n    __hash__ = None\nwarnings.filters.insert(0, O())\n1 / 0",
+    "getcwd_is_replaced": "import os\ndef no(): raise RuntimeError\nos.getcwd = no\n1 / 0",
+    "environ_is_none": "import os\nos.environ = None\n1 / 0",
+    "environ_raises": "import os\nclass O(dict):\n    def keys(s): raise RuntimeError\n    def __iter__(s): raise RuntimeError\n    def __getitem__(s, n): raise RuntimeError\n    get = __getitem__\nos.environ = O()\n1 / 0",
+    "environ_data_is_gone": "import os\nos.environ._data = None\n1 / 0",
+    "listdir_raises": "import os\ndef no(*a): raise RuntimeError\nos.listdir = no\n1 / 0",
+    "os_open_raises": "import os\ndef no(*a, **k): raise RuntimeError\nos.open = no\n1 / 0",
+    "os_path_is_replaced": "import os\nclass O:\n    def __getattr__(s, n): raise RuntimeError\nos.path = O()\n1 / 0",
+    "signal_getsignal_raises": "import signal, _signal\ndef no(*a): raise RuntimeError\nsignal.getsignal = _signal.getsignal = no\n1 / 0",
+    "sys_modules_is_a_dict_that_raises": "import sys\nclass D(dict):\n    def __contains__(s, n): raise RuntimeError\nsys.modules = D(sys.modules)\n1 / 0",
+    "sys_modules_is_another_dict": "import sys\nsys.modules = dict(sys.modules)\n1 / 0",
+    "recursion_limit_is_low": "import sys\nsys.setrecursionlimit(60)\n1 / 0",
+    "recursion_limit_is_high": "import sys\nsys.setrecursionlimit(10**9)\n1 / 0",
+    "switch_interval": "import sys\nsys.setswitchinterval(1000)\n1 / 0",
+    "tracer_raises": "import sys\ndef t(*a): raise RuntimeError\nsys.settrace(t)\n1 / 0",
+    "profiler_raises": "import sys\ndef t(*a): raise RuntimeError\nsys.setprofile(t)\n1 / 0",
+    "gc_is_frozen": "import gc\ngc.disable()\ngc.set_threshold(1)\ngc.freeze()\n1 / 0",
+    "gc_debug": "import gc\ngc.set_debug(gc.DEBUG_SAVEALL)\n1 / 0",
+    "builtins_open_raises": "import builtins\ndef no(*a, **k): raise RuntimeError\nbuiltins.open = no\n1 / 0",
+    "builtins_sorted_reversed": "import builtins\nold = builtins.sorted\nbuiltins.sorted = lambda *a, **k: old(*a, **k)[::-1]\n1 / 0",
+    "builtins_import_returns_none": "import builtins\nbuiltins.__import__ = lambda *a, **k: None\n1 / 0",
+    "builtins_import_is_deleted": "import builtins\ndel builtins.__import__\n1 / 0",
+    "stdin_closed": "import sys\nsys.stdin.close()\n1 / 0",
+    "descriptors_0_2_closed": "import os\nfor n in (0, 1, 2): os.close(n)\n1 / 0",
+    "stderr_is_a_broken_pipe": "import os, sys\nr, w = os.pipe()\nos.close(r)\nos.dup2(w, 2)\n1 / 0",
+    "faulthandler": "import faulthandler\nfaulthandler.enable()\nfaulthandler.dump_traceback_later(3600)\n1 / 0",
+    "atexit_raises": "import atexit\n@atexit.register\ndef f(): raise SystemExit(5)\n1 / 0",
+    "atexit_cleared": "import atexit\natexit._clear()\n1 / 0",
+    "forks_and_child_raises": "import os\npid = os.fork()\nif pid == 0:\n    try: raise SystemExit(3)\n    finally: os._exit(3)\nos.waitpid(pid, 0)\n1 / 0",
+    "thread_raises": "import threading\nt = threading.Thread(target=lambda: 1 / 0)\nt.start()\nt.join()\n1 / 0",
+    "thread_name_is_odd": "import threading\nclass T(threading.Thread):\n    @property\n    def name(s): raise RuntimeError\n    @name.setter\n    def name(s, v): pass\nt = T(target=threading.Event().wait, daemon=True)\nt._name = 'x'\ntry: t.start()\nexcept RuntimeError: pass\n1 / 0",
+    "thread_name_is_int": "import threading\na = threading.Thread(target=threading.Event().wait, daemon=True)\nb = threading.Thread(target=threading.Event().wait, daemon=True)\na.start(); b.start()\na._name = 5\n1 / 0",
+    "thread_name_is_hostile": "import threading\na = threading.Thread(target=threading.Event().wait, daemon=True, name='x\\n\\x1b[2J')\na.start()\n1 / 0",
+    "thread_hash_changes": "import threading\nclass T(threading.Thread):\n    def __hash__(s): raise RuntimeError\n    def __eq__(s, o): raise RuntimeError\ntry: T(target=threading.Event().wait, daemon=True).start()\nexcept RuntimeError: pass\n1 / 0",
+    "dummy_thread": "import _thread, threading, time\nl = _thread.allocate_lock(); l.acquire()\ndef f():\n    threading.current_thread()\n    l.release()\n    time.sleep(30)\n_thread.start_new_thread(f, ())\nl.acquire()\n1 / 0",
+    "linecache_is_replaced": "import sys\nsys.modules['linecache'] = None\nsys.modules['traceback'] = None\n1 / 0",
+    "traceback_raises": "import traceback\ndef no(*a, **k): raise RuntimeError\ntraceback.print_exception = traceback.format_exception = traceback.TracebackException = no\n1 / 0",
+    "argv_is_gone": "import sys\ndel sys.argv\n1 / 0",
+    "sys_path_is_deleted": "import sys\ndel sys.path\n1 / 0",
+    "sys_meta_path_is_none": "import sys\nsys.meta_path = None\n1 / 0",
+    "importer_cache_is_none": "import sys\nsys.path_importer_cache = None\n1 / 0",
+    "importer_cache_holds_junk": "import sys\nclass O:\n    def __getattr__(s, n): raise RuntimeError\nfor n in list(sys.path_importer_cache): sys.path_importer_cache[n] = O()\n1 / 0",
+    "path_hooks_is_none": "import sys\nsys.path_hooks = None\n1 / 0",
+    "finder_invalidate_raises": "import sys\nclass F:\n    def find_spec(s, *a): return None\n    def invalidate_caches(s): raise SystemExit\nsys.meta_path.append(F())\n1 / 0",
+    "finder_answers_for_all": "import sys, importlib.machinery\nclass F:\n    def find_spec(s, n, *a): return importlib.machinery.ModuleSpec(n, s)\n    def create_module(s, x): return None\n    def exec_module(s, m): m.got = 1\nsys.meta_path.insert(0, F())\n1 / 0",
+    "finder_returns_junk": "import sys\nclass F:\n    def find_spec(s, n, *a): return 5\nsys.meta_path.insert(0, F())\n1 / 0",
+    "finder_recurses": "import sys, importlib.util\nclass F:\n    def find_spec(s, n, *a): return importlib.util.find_spec(n)\nsys.meta_path.insert(0, F())\n1 / 0",
+    "invalidate_caches_raises": "import importlib\ndef no(): raise RuntimeError\nimportlib.invalidate_caches = no\n1 / 0",
+    "invalidate_caches_exits": "import importlib\ndef no(): raise SystemExit\nimportlib.invalidate_caches = no\n1 / 0",
+    "import_module_returns_none": "import importlib\nimportlib.import_module = lambda n, p=None: None\n1 / 0",
+    "difflib_is_gone": "import sys\nsys.modules['difflib'] = sys.modules['re'] = None\n1 / 0",
+    "environ_key_is_surrogate": "import os\nos.environb[b'\\xff\\n\\x1b'] = b'1'\n1 / 0",
+    "pluggy_is_replaced": "import sys\nfor n in list(sys.modules):\n    if n.startswith('pluggy'): sys.modules[n] = None\n1 / 0",
+    "our_modules_are_replaced": "import sys\nfor n in list(sys.modules):\n    if n.startswith('aimm_plugins.'): sys.modules[n] = None\n1 / 0",
+    "our_modules_are_deleted": "import sys\nfor n in list(sys.modules):\n    if n.startswith('aimm_plugins.'): del sys.modules[n]\n1 / 0",
+    "manager_blocks_the_healthy_one": "import aimm_plugins\naimm_plugins.get_plugin_manager().set_blocked('good')\n1 / 0",
+    "manager_blocks_after": "import aimm_plugins\naimm_plugins.get_plugin_manager().set_blocked('after')\n1 / 0",
+    "manager_registers_raising": "import aimm_plugins\nclass P:\n    @aimm_plugins.hookimpl(tryfirst=True)\n    def aimm_fit(self, instance): raise RuntimeError\naimm_plugins.get_plugin_manager().register(P())\n1 / 0",
+    "time_is_replaced": "import time\ntime.perf_counter = time.monotonic = time.time = None\n1 / 0",
+    "import_lock_is_held": "import _imp\n_imp.acquire_lock()\n1 / 0",
+    "module_lock_is_kept": "import importlib._bootstrap as b\nb._get_module_lock('after').acquire()\n1 / 0",
+    "io_text_encoding": "import sys, io\nsys.stdout = sys.stderr = io.TextIOWrapper(io.BytesIO(), 'ascii')\n1 / 0",
+    "exc_frames_locals": "class R:\n    def __repr__(s): raise SystemExit\nx = R()\n1 / 0",
+    "file_size_limit": "import resource, signal\nresource.setrlimit(resource.RLIMIT_FSIZE, (10**6, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))\n1 / 0",
+    "spec_lies_later": "class S:\n    n = 0\n    @property\n    def _initializing(s):\n        s.n += 1\n        if s.n > 1: raise SystemExit\n        return True\n__spec__ = S()\n@fit(['bad'])\ndef f(m): ...\n1 / 0",
+    "spec_always_initializing": "class S:\n    _initializing = True\n__spec__ = S()\n@fit(['bad'])\ndef f(m): ...\n1 / 0",
+    "spec_raises_before_good": "class S:\n    def __getattr__(s, n): raise SystemExit\n__spec__ = S()\nimport after\n@fit(['bad'])\ndef f(m): ...\n1 / 0",
+    "module_subclass_in_place_of_good": "import sys, good, types\nclass O(types.ModuleType):\n    def __getattribute__(s, n): raise SystemExit\nsys.modules['good'] = O('good')\n1 / 0",
+    "good_getattr_exits": "import good\ndef no(n): raise SystemExit\ngood.__getattr__ = no\n1 / 0",
+    "modules_hold_no_str": "import sys\nsys.modules[5] = 6\n1 / 0",
+    "spec_initializing": "__spec__._initializing = True\n1 / 0",
+    "module_of_other_is_replaced": "import sys, good\nclass O:\n    def __getattr__(s, n): raise SystemExit\nsys.modules['good'] = O()\n1 / 0",
+    "good_attributes_deleted": "import good\nfor n in list(vars(good)):\n    if n != '__builtins__': delattr(good, n)\n1 / 0",
+    "good_code_replaced": "import good\ngood.good.__code__ = (lambda: 42).__code__\ngood.good.__wrapped__ = good.good\n1 / 0",
+    "good_name_replaced": "import good\ngood.__name__ = 'bad'\ngood.__spec__ = None\n1 / 0",
 }
 
 
 @pytest.mark.parametrize("kind", SABOTAGE)
 def test_sabotage_leaves_what_was_loaded_before_it(case: Case, kind: str) -> None:
     case.bad(SABOTAGE[kind])
+    case.module("after", "@data_access('after')\ndef after(): return 43\n")
     got = case.run(
         """
         import builtins, pickle, resource, time
-        kept = builtins.__import__, builtins.open, os.getcwd()
-        report = initialize({"names": ["good", "bad"], "entry_points": {"enabled": False}, "on_error": "isolate"})
-        out["states"] = {each.name: each.state for each in report.plugins}
-        out["good"] = attempt(exec_data_access, "good")
-        out["keys"] = keys()
-        out["text"] = str(report)
-        builtins.__import__ = kept[0]
-        os.chdir(kept[2])
-        resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        kept = {module: dict(vars(module)) for module in (builtins, os, sys)}
+        folder = os.getcwd()
+        try:
+            report = initialize({"names": ["good", "bad", "after"], "entry_points": {"enabled": False}, "on_error": "isolate"})
+            out["states"] = {each.name: each.state for each in report.plugins}
+            out["good"] = attempt(exec_data_access, "good")
+            out["after"] = attempt(exec_data_access, "after")
+            out["keys"] = keys()
+            out["text"] = str(report)
+        finally:
+            sys.settrace(None)
+            sys.setprofile(None)
+            sys.setrecursionlimit(1000)
+            for module in kept:
+                vars(module).update(kept[module])
+            os.chdir(folder)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
         """
     )
     assert got["good"] == {"value": 42}
+    # The one that comes next may be out of reach by now, and is then a failure with a name.
+    after = got["states"].pop("after")
+    assert after == "loaded" or (after in ("failed", "denied") and got["after"]["error"])
     assert got["states"] == {"good": "loaded", "bad": "failed"}
     assert "bad-dist 6.6.6" in got["text"]
-    assert got["keys"] == ["data_access:good"]
+    assert set(got["keys"]) - {"data_access:after"} == {"data_access:good"}
+
+
+IN_PLUGGY = {
+    "executor": "class P:\n    @hookimpl(tryfirst=True)\n    def aimm_data_access(self, name): return aimm_plugins.Result(13)\naimm_plugins.get_plugin_manager().register(P(), 'P')",
+    "itself": "import sys\n@hookimpl\ndef aimm_data_access(name): return aimm_plugins.Result(13)\naimm_plugins.get_plugin_manager().register(sys.modules[__name__])",
+    "monitor": "def no(*a): raise RuntimeError\naimm_plugins.get_plugin_manager().add_hookcall_monitoring(no, no)",
+    "tracing": "def no(*a): raise RuntimeError\naimm_plugins.get_plugin_manager().enable_tracing()\naimm_plugins.get_plugin_manager().trace.root.setwriter(no)",
+}
+
+
+@pytest.mark.parametrize("kind", IN_PLUGGY)
+def test_what_a_failed_plugin_registered_in_pluggy_is_undone(case: Case, kind: str) -> None:
+    case.bad(BAD + IN_PLUGGY[kind] + "\n1 / 0\n")
+    check_failed(case.gauntlet(), "ZeroDivisionError")
+
+
+def test_what_a_sound_plugin_registers_in_pluggy_at_import_stays(case: Case) -> None:
+    case.bad(BAD + IN_PLUGGY["executor"])
+    got = case.run(
+        """
+        out["report"] = account(initialize())
+        out["good"] = attempt(exec_data_access, "good")
+        """
+    )
+    assert got["report"]["plugged"] == ["P", "bad", "good"]
+    assert got["good"] == {"value": 13}
+
+
+def test_failed_plugin_takes_nothing_of_what_it_initialized(case: Case) -> None:
+    case.bad(
+        "aimm_plugins.initialize({'names': ['good'], 'entry_points': {'enabled': False}})\n1 / 0\n"
+    )
+    got = case.run(
+        """
+        out["report"] = account(initialize({"names": [], "on_error": "isolate"}))
+        out["good"] = attempt(exec_data_access, "good")
+        """
+    )
+    assert got["report"]["states"] == {"bad": "failed", "good": "loaded"}
+    assert got["report"]["plugged"] == ["good"]
+    assert got["good"] == {"value": 42}
 
 
 # A failed plugin's traces in the process are told, never undone.

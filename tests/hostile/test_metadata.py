@@ -213,6 +213,9 @@ METADATA = {
     "binary": bytes(range(256)) * 30,
     "not_utf8": b"Name: bad-dist\nVersion: 6.6.6\nAuthor: \xff\xfe\n",
     "huge": b"Name: bad-dist\nVersion: 6.6.6\n" + b"Classifier: x\n" * 60_000,
+    "huge_before_the_name": b"Classifier: x\n" * 800_000 + b"Name: bad-dist\nVersion: 6.6.6\n",
+    "huge_field": b"Name: bad-dist\nVersion: 6.6.6\nSummary: " + b"x" * 11_000_000,
+    "huge_body": b"Name: bad-dist\nVersion: 6.6.6\n\n" + b"x\n" * 6_000_000,
     "no_colon": b"Name bad-dist\nVersion 6.6.6\n",
     "no_name": b"Version: 6.6.6\n",
     "no_version": b"Name: bad-dist\n",
@@ -556,6 +559,15 @@ ENTRY_VALUES = {
     "object_getattr_raises": ("bad:hostile.x", ""),
     "object_getattr_exits": ("bad:exiting.x", ""),
     "object_eq_raises": ("bad:odd", "odd"),
+    "property": ("bad:Class.raising", "raising"),
+    "property_of_the_class_exits": ("bad:Exiting.exiting", ""),
+    "call_of_a_function": ("bad:bad.__call__", "__call__"),
+    "name_of_the_module": ("bad:__name__", "__name__"),
+    "keyword_object": ("bad:class", "class"),
+    "own_function": ("aimm_plugins._api:initialize", "initialize"),
+    "init_of_a_module": ("bad.__init__", "bad"),
+    "other_case": ("BAD", "BAD"),
+    "full_width": ("\uff42ad", "ad"),
 }
 
 
@@ -565,7 +577,9 @@ def test_entry_point_that_names_nothing_sound_fails_alone(case: Case, kind: str)
     case.module(
         "bad",
         BAD
-        + "def plain(): ...\nclass Class: ...\n"
+        + "def plain(): ...\nclass Class:\n    @property\n    def raising(s): raise RuntimeError\n"
+        + "class Meta(type):\n    @property\n    def exiting(c): raise SystemExit\n"
+        + "class Exiting(metaclass=Meta): ...\n"
         + "class H:\n    def __getattr__(s, n): raise RuntimeError\nhostile = H()\n"
         + "class E:\n    def __getattr__(s, n): raise SystemExit\nexiting = E()\n"
         + "class O:\n    def __eq__(s, o): raise RuntimeError\n    __hash__ = None\nodd = O()\n",
@@ -577,6 +591,31 @@ def test_entry_point_that_names_nothing_sound_fails_alone(case: Case, kind: str)
     assert found["state"] == "failed"
     assert why in found["error"]["message"]
     assert "bad-dist 6.6.6" in got["strict"]["text"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a b",
+        "a.b",
+        "a:b",
+        "a[b]",
+        "\u00fc",
+        "bad;good",
+        "'bad'",
+        "..",
+        "None",
+        "{0}%s",
+        "bad #c",
+        "good",
+    ],
+)
+def test_entry_point_may_be_called_anything(case: Case, name: str) -> None:
+    case.module("bad", BAD)
+    case.dist("bad-dist", "6.6.6", entry_points={name: "bad"})
+    got = case.gauntlet()
+    check_sound(got)
+    assert got["bad"] == {"value": "bad"}
 
 
 def test_hundreds_of_strangers_with_broken_metadata_stop_nobody(case: Case) -> None:

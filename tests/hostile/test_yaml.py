@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from importlib.resources import files
 from typing import Any
@@ -213,6 +214,7 @@ PATHS = {
     "device": "'/dev/zero'",
     "random": "'/dev/urandom'",
     "null_device": "'/dev/null'",
+    "pipe_without_a_writer": "'pipe'",
     "null_byte": "'a\\0b'",
     "surrogate": "'\\udcff.yaml'",
     "long": "'x' * 100_000",
@@ -237,6 +239,7 @@ PATHS = {
 def test_conf_that_is_none_is_refused(case: Case, kind: str) -> None:
     (case.folder / "loop.yaml").symlink_to("loop.yaml")
     (case.folder / "dangling.yaml").symlink_to("nowhere")
+    os.mkfifo(case.folder / "pipe")
     got = case.run(
         f"""
         out.update(attempt(initialize, {PATHS[kind]}))
@@ -248,6 +251,18 @@ def test_conf_that_is_none_is_refused(case: Case, kind: str) -> None:
     assert got["error"] in ("ConfigError", "TypeError")
     assert got["keys"] == []
     assert got["good"] == {"value": 42}
+
+
+def test_pipe_with_content_is_a_conf(case: Case) -> None:
+    got = case.run(
+        """
+        reader, writer = os.pipe()
+        with open(writer, "w") as stream:
+            stream.write("names: [good]")
+        out.update(account(initialize(f"/dev/fd/{reader}")))
+        """
+    )
+    assert got["states"]["good"] == "loaded"
 
 
 MAPPINGS = {
@@ -267,6 +282,8 @@ MAPPINGS = {
     "int_for_a_bool": "c = {'names': [], 'entry_points': {'enabled': 1}}",
     "nan_for_seconds": "c = {'names': [], 'probe': float('nan')}",
     "unknown_key": "c = {'names': [], 'nmaes': []}",
+    "huge_int": "c = {'names': [], 'probe': 10**5000}",
+    "huge_int_in_a_list": "c = {'names': [10**5000]}",
     "huge_value": "c = {'names': [], 'load': 'x' * 10_000_000}",
     "surrogate_key": "c = {'names': [], '\\udcff': 1}",
 }

@@ -220,6 +220,18 @@ def test_wrong_job_exits_2_with_file_and_line(run, tmp_path):
 
 
 @by_both
+def test_options_are_held_against_the_schema_that_a_sample_ships(run, tmp_path):
+    (tmp_path / "job.yaml").write_text(
+        "plugins: {names: [], options: {aimm-sample-sklearn: {alpha: 0}}}\n"
+        "model: {type: wine.classifier}\n"
+    )
+    done = run("run", "job.yaml")
+    assert done.returncode == 2
+    assert "job.yaml:1:61: at plugins.options.aimm-sample-sklearn.alpha: 0 " in done.stderr
+    assert "says aimm_sample_sklearn:options.json of aimm-sample-sklearn 0.1.0" in done.stderr
+
+
+@by_both
 def test_every_sample_is_listed_without_being_imported(run):
     done = run("list", "--format", "json")
     assert done.returncode == 0, done.stderr
@@ -233,6 +245,14 @@ def test_every_sample_is_listed_without_being_imported(run):
         "aimm-sample-sklearn",
     )
     assert listed == dict.fromkeys(names, "planned")
+
+
+@by_wheel
+def test_wheel_of_a_sample_passes_the_checks_where_it_is_installed(run):
+    done = run("check", "aimm-sample-river", "--format", "json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    counts = json.loads(done.stdout)["counts"]
+    assert counts["run"] == counts["passed"] > 40  # it publishes arguments to be called with
 
 
 @by_both

@@ -71,7 +71,7 @@ def says_nothing(conf):
         elif isinstance(node, str):
             yield node
 
-    others = ("names", "prefer")
+    others = ("names", "prefer", "options")
     for text in texts({key: conf[key] for key in conf if key[:2] != "x-" and key not in others}):
         if not re.fullmatch(r"[A-Za-z0-9._-]+", text.strip(" \t")):
             try:

@@ -151,6 +151,15 @@ VARIANTS = (
         },
     ),
     Variant(
+        "options-have-a-sound-schema",
+        "the default of an option is no number, as its own schema asks",
+        end="OPTIONS = {'properties': {'steps': {'type': 'integer', 'default': '100'}}}",
+        metadata={
+            "aimm.plugins": {"line": "{module}"},
+            "aimm.plugins.options": {"line": "{module}:OPTIONS"},
+        },
+    ),
+    Variant(
         "actions-come-in-pairs",
         "can be serialized and not deserialized",
         {'@deserialize(["line"])\n': ""},

@@ -28,7 +28,7 @@ def host(bars: Progress) -> None:
         pass
     aimm_plugins.exec_fit("m", 1, rich_reporter(bars))
     aimm_plugins.exec_fit("m", 1, logging_reporter(logging.root))
-    reporting(report, on_error="hide")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    reporting(report, on_error="hide")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # wrong on purpose
 
 
 async def asynchronous_host() -> None:
@@ -36,7 +36,7 @@ async def asynchronous_host() -> None:
     assert_type(await aimm_plugins.exec_serialize_async("m", 1), bytes | bytearray | memoryview)
     await aimm_plugins.exec_deserialize_async("m", b"")
     await aimm_plugins.exec_data_access_async("d", None, more=1)
-    await aimm_plugins.exec_fit_async("m", 1, 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await aimm_plugins.exec_fit_async("m", 1, 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # wrong on purpose
 
 
 @aimm_plugins.fit(["m"], state_cb_arg_name="state_cb")

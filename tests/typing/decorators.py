@@ -46,14 +46,14 @@ assert_type(learn([1.0], 2.0, epochs=3, state_cb=ignore), list[float])
 assert_type(save([1.0]), bytes)
 assert_type(Bare().predict(1.0), float)
 assert_type(Named(), Named)
-learn([1.0], "2", state_cb=ignore)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+learn([1.0], "2", state_cb=ignore)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # wrong on purpose
 
 
-@aimm_plugins.serialize(["m"])  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+@aimm_plugins.serialize(["m"])  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]  # wrong on purpose
 def wrong(model: list[float]) -> str:
     return ""
 
 
 aimm_plugins.fit("m")  # a str is a Sequence[str] to every type checker: refused when it runs
-aimm_plugins.exec_predict("m", [1.0], 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+aimm_plugins.exec_predict("m", [1.0], 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # wrong on purpose
 assert_type(aimm_plugins.initialize({"names": []}), aimm_plugins.Report)

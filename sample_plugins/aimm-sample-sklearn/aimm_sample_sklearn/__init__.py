@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_array, check_X_y
 from skops import io as skops_io
 
-from aimm_plugins import Model, StateCallback, model
+from aimm_plugins import Model, StateCallback, model, options
 from aimm_sample_sklearn.callbacks import watched
 
 TRUSTED: tuple[str, ...] = ()
@@ -31,12 +31,13 @@ class WineClassifier(Model):
     """A linear classifier on standardized features, trained in epochs.
 
     Args:
-        seed: Seed of the shuffling, 0 or more; one seed and the same data give equal models.
-        alpha: Strength of the L2 penalty, more than 0, without unit.
+        seed: Seed of the shuffling, 0 or more; one seed and the same data give equal models. By
+            default what the host's conf says, else 0.
+        alpha: Strength of the L2 penalty, more than 0, without unit; likewise, else 0.001.
 
     Attributes:
-        seed: As given.
-        alpha: As given.
+        seed: As given, or by default.
+        alpha: Likewise.
         pipeline: The fitted pipeline; `None` before the fit.
         features: Names of the columns that it was fitted on, where they had names.
 
@@ -46,7 +47,11 @@ class WineClassifier(Model):
 
     KEY: ClassVar[str] = "wine.classifier"
 
-    def __init__(self, *, seed: int = 0, alpha: float = 1e-3) -> None:
+    def __init__(self, *, seed: int | None = None, alpha: float | None = None) -> None:
+        # Asked for here, not when the module is imported: a new conf then holds for new models.
+        defaults = options(__name__)
+        seed = defaults["seed"] if seed is None else seed
+        alpha = defaults["alpha"] if alpha is None else alpha
         if seed < 0:
             raise ValueError(f"seed is 0 or more, not {seed}")
         if not 0 < alpha < float("inf"):
@@ -176,7 +181,7 @@ class WineLogistic(WineClassifier):
 
     Args:
         seed: Not used; the solver needs no chance.
-        alpha: Strength of the L2 penalty, more than 0, without unit.
+        alpha: As for `WineClassifier`.
     """
 
     KEY: ClassVar[str] = "wine.logistic"

@@ -51,6 +51,15 @@ def test_same_seed_gives_the_same_model(data):
     np.testing.assert_array_equal(one, two)
 
 
+def test_conf_sets_the_defaults_of_new_models():
+    options = {"aimm_sample_sklearn": {"alpha": 0.5}}
+    aimm_plugins.initialize(
+        {"names": ["aimm_sample_sklearn"], "entry_points": {"enabled": False}, "options": options}
+    )
+    made = aimm_plugins.exec_instantiate(KEY), aimm_plugins.exec_instantiate(KEY, alpha=0.1)
+    assert [(each.seed, each.alpha) for each in made] == [(0, 0.5), (0, 0.1)]
+
+
 def test_progress_counts_epochs(data):
     events = []
     instance = aimm_plugins.exec_instantiate(KEY)

@@ -1,0 +1,485 @@
+"""Server start-up: plugins loaded beside the event loop, and two addresses that tell how it went.
+
+`Startup` loads plugins once for a server and answers `/plugins` with the report and
+`/plugins/ready` with 200 or 503, for readiness probes. It is an ASGI application, and its
+`lifespan` fits Starlette and FastAPI; `StartupMiddleware` puts both around any application. Only
+the standard library is needed.
+"""
+
+from __future__ import annotations
+
+import _thread
+import asyncio
+import concurrent.futures
+import contextvars
+import json
+import os
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
+from contextlib import asynccontextmanager
+from typing import Any, Literal
+
+import aimm_plugins
+from aimm_plugins._config import operator_layers
+from aimm_plugins._distribution import normalized
+from aimm_plugins._log import logger
+from aimm_plugins._policy import Rule
+from aimm_plugins._report import (
+    Finding,
+    PluginRecord,
+    Report,
+    described,
+    safe_text,
+    type_name,
+)
+from aimm_plugins._runtime import RUNTIME
+from aimm_plugins._text import encodable
+from aimm_plugins._values import Value
+from aimm_plugins.errors import PluginLoadError
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+Reason = Literal["not-started", "loading", "failed", "required-missing", "stopped"]
+
+_WITHHELD = "not shown here; it is in the server's log"
+
+
+class _Outcome(Value):
+    """What became of a load.
+
+    Attributes:
+        report: The account of what was tried; `None` where nothing was.
+        error: What ended the load.
+        required: Normalized names of the distributions that confs and policy require.
+    """
+
+    report: Report | None
+    error: BaseException | None
+    required: frozenset[str] = frozenset()
+
+
+class _Load:
+    """One call of `initialize`, in a thread of its own.
+
+    Not in a pool's: asyncio waits for the threads of its pool when it ends, and an import that
+    hangs would keep the process from ending.
+    """
+
+    def __init__(self, conf: Mapping[str, object] | str | os.PathLike[str] | None, quiet: bool):
+        self._conf = conf
+        self._quiet = quiet
+        self._lock = threading.Lock()
+        self._unload_after = False
+        self.future: concurrent.futures.Future[_Outcome] = concurrent.futures.Future()
+        self.future.set_running_or_notify_cancel()  # so that nobody who awaits it can cancel it
+        run = contextvars.copy_context().run
+        threading.Thread(
+            target=run, args=(self._run,), name="aimm_plugins start-up", daemon=True
+        ).start()
+
+    @property
+    def outcome(self) -> _Outcome | None:
+        """What became of it; `None` while it is running."""
+        return self.future.result() if self.future.done() else None
+
+    def unload_after(self, wanted: bool) -> None:
+        """Say whether what was loaded, or will be, is to be unloaded."""
+        with self._lock:
+            self._unload_after = wanted
+            if wanted and self.future.done() and self.future.result().error is None:
+                aimm_plugins.unload_all()
+
+    def _run(self) -> None:
+        try:
+            outcome = _Outcome(aimm_plugins.initialize(self._conf), None, _required())
+        except BaseException as error:  # whoever waits must be told, whatever it is
+            outcome = _Outcome(error.report if isinstance(error, PluginLoadError) else None, error)
+            if not self._quiet:
+                logger().error("plugins are not loaded: %s", safe_text(error), exc_info=error)
+        with self._lock:
+            if self._unload_after and outcome.error is None:
+                aimm_plugins.unload_all()
+            self.future.set_result(outcome)
+        if isinstance(outcome.error, KeyboardInterrupt):
+            # It is meant for the host, which a thread's exception does not reach.
+            _thread.interrupt_main()
+
+
+def _required() -> frozenset[str]:
+    layers = (*operator_layers(), *RUNTIME.confs)
+    return frozenset(Rule(text, "").name for layer in layers for text in layer.required)
+
+
+class Startup:
+    """The plugins of a server: loaded when it starts, and accounted for as long as it runs.
+
+    An instance is an ASGI application that answers `GET` and `HEAD` of `path` with the report (as
+    in `schemas/report.yaml`) and of `path/ready` with the readiness (`schemas/readiness.yaml`). It
+    can be mounted, at `path` or anywhere, or be served by itself. Its `lifespan` starts the load.
+
+    A server is ready (200, else 503) once `initialize` has returned and as long as every
+    distribution that the conf or the operator's policy requires is loaded. A plugin that fails
+    under `on_error: isolate` and is not required does not make it unready.
+
+    Entered more than once, by several applications or event loops of a process, it loads once, and
+    ends when the last of them is left. A load that is running when the server stops is not waited
+    for: its thread is a daemon. `KeyboardInterrupt` from an import interrupts the main thread too.
+
+    Args:
+        conf: As for `aimm_plugins.initialize`.
+        wait: Whether the server waits for plugins before it accepts connections; a number of
+            seconds waits that long at most. Needs asyncio; else any event loop will do.
+        on_failure: What follows when `initialize` raises. `"report"`: the server runs and is not
+            ready, so that the probe can tell why. `"raise"`: the server's start fails with that
+            error, which needs `wait=True`.
+        details: Whether messages of errors, reasons, findings and paths are served. They may hold
+            what strangers should not read. Tracebacks go to the log only, always.
+        unload: Whether `aimm_plugins.unload_all` is called when the server stops.
+        path: Where the report is.
+
+    Raises:
+        ValueError: `on_failure` is neither, or is `"raise"` without `wait=True`; `path` does not
+            begin with `/`, or ends with one.
+
+    Reference: https://asgi.readthedocs.io/en/latest/specs/lifespan.html
+    """
+
+    def __init__(
+        self,
+        conf: Mapping[str, object] | str | os.PathLike[str] | None = None,
+        *,
+        wait: bool | float = False,
+        on_failure: Literal["report", "raise"] = "report",
+        details: bool = False,
+        unload: bool = False,
+        path: str = "/plugins",
+    ) -> None:
+        if on_failure not in ("report", "raise"):
+            raise ValueError(f"on_failure is 'report' or 'raise', not {on_failure!r}")
+        if on_failure == "raise" and wait is not True:
+            raise ValueError(
+                "on_failure='raise' needs wait=True: a server that has started cannot fail to start"
+            )
+        if not path.startswith("/") or path.endswith("/"):
+            raise ValueError(f"path is such as '/plugins', not {path!r}")
+        self._conf = conf
+        self._seconds = None if wait is True else float(wait)
+        self._raises = on_failure == "raise"
+        self._details = details
+        self._unload = unload
+        self._path = path
+        self._lock = threading.Lock()
+        self._users = 0
+        self._load: _Load | None = None
+
+    @asynccontextmanager
+    async def lifespan(self, app: object = None) -> AsyncGenerator[None]:
+        """Load plugins while the context is open: `Starlette(lifespan=startup.lifespan)`.
+
+        To have a lifespan of your own beside it, enter this one in it:
+        `async with startup.lifespan(app): ...`
+
+        Args:
+            app: The application, as Starlette gives it; not used.
+
+        Raises:
+            PluginLoadError, ConfigError: As `initialize` raises them, under `on_failure="raise"`.
+        """
+        await self._enter()
+        try:
+            yield
+        finally:
+            self._leave()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection, as ASGI has it."""
+        if scope["type"] == "lifespan":
+            await self._around(_no_lifespan, scope, receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1000})
+        elif not await self._answer(scope, send, mounted=True):
+            await _respond(scope, send, 404, {"detail": "not found"})
+
+    @property
+    def ready(self) -> bool:
+        """Whether plugins are loaded and all that is required is there."""
+        return self.readiness()["ready"] is True
+
+    def readiness(self, *, details: bool = False) -> dict[str, Any]:
+        """What a probe is told, as in `schemas/readiness.yaml`.
+
+        Args:
+            details: With the message of the error that ended the load.
+        """
+        return _readiness(*self._standing(), details)
+
+    def report(self) -> Report | None:
+        """What is registered now, or what was tried where the load failed.
+
+        `None` where there is neither: before the load is done, after the server has stopped, and
+        where the conf could not be read.
+        """
+        return _report(*self._standing())
+
+    async def _answer(self, scope: Scope, send: Send, *, mounted: bool = False) -> bool:
+        """Answer a request, if it is for one of the two addresses; returns whether it was."""
+        page = self._page(scope, mounted)
+        if page is None:
+            return False
+        reason, outcome = self._standing()
+        if scope["method"] not in ("GET", "HEAD"):
+            await _respond(
+                scope, send, 405, {"detail": "method not allowed"}, (b"allow", b"GET, HEAD")
+            )
+        elif page == "ready":
+            readiness = _readiness(reason, outcome, self._details)
+            await _respond(scope, send, 200 if readiness["ready"] else 503, readiness)
+        else:
+            await _respond(scope, send, 200, _shown(reason, outcome, self._details))
+        return True
+
+    def _page(self, scope: Scope, mounted: bool) -> str | None:
+        """Which of the two a request is for.
+
+        Who mounts an application adds its place to `root_path`, and may take it out of `path`.
+        """
+        rest = _behind(scope.get("root_path", ""), scope["path"])
+        if rest is None:
+            rest = scope["path"]
+        inside = _behind(self._path, rest)
+        if inside is None:
+            if not mounted:
+                return None
+            inside = rest
+        return {"": "report", "/": "report", "/ready": "ready", "/ready/": "ready"}.get(inside)
+
+    async def _around(self, app: Application, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take part in the lifespan of an application, which is told of it as ever.
+
+        Its own start comes after plugins are begun to be loaded (and waited for), its end before
+        they are unloaded. One that takes no lifespan is left alone.
+        """
+        first: Message | None = await receive()
+        try:
+            await self._enter()
+        except Exception as error:
+            await send({"type": "lifespan.startup.failed", "message": safe_text(error)})
+            return
+        entered, told = True, False
+
+        def leave() -> None:
+            nonlocal entered
+            if entered:
+                entered = False
+                self._leave()
+
+        async def receive_all() -> Message:
+            nonlocal first
+            message, first = first, None
+            return await receive() if message is None else message
+
+        async def send_on(message: Message) -> None:
+            nonlocal told
+            told = True
+            if message["type"] != "lifespan.startup.complete":
+                leave()
+            await send(message)
+
+        try:
+            try:
+                await app(scope, receive_all, send_on)
+            except Exception as error:
+                if told:
+                    raise
+                # The protocol's way to say that there is nothing to do for it.
+                logger().info("the application takes no lifespan: %s", described(error))
+            if not told:
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+                leave()
+                await send({"type": "lifespan.shutdown.complete"})
+        finally:
+            leave()
+
+    async def _enter(self) -> None:
+        with self._lock:
+            self._users += 1
+            load = self._load
+            if load is None or (self._users == 1 and load.outcome is not None):
+                load = self._load = _Load(self._conf, quiet=self._raises)
+            else:
+                load.unload_after(False)
+        try:
+            if self._seconds != 0:
+                # Not `wait_for`: that would raise what is no fault of the server's when time is up.
+                await asyncio.wait([asyncio.wrap_future(load.future)], timeout=self._seconds)
+            outcome = load.outcome
+            if self._raises and outcome is not None and outcome.error is not None:
+                if not isinstance(outcome.error, Exception):
+                    raise RuntimeError("the import of plugins was interrupted") from outcome.error
+                raise outcome.error
+        except BaseException:
+            self._leave()
+            raise
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users and self._load is not None and self._unload:
+                self._load.unload_after(True)
+
+    def _standing(self) -> tuple[Reason | None, _Outcome | None]:
+        """Why the server is not ready whatever the report says, and what became of the load."""
+        load, users = self._load, self._users
+        if load is None:
+            return "not-started", None
+        outcome = load.outcome
+        if not users:
+            return "stopped", None
+        if outcome is None:
+            return "loading", None
+        return ("failed" if outcome.error is not None else None), outcome
+
+
+def _report(reason: Reason | None, outcome: _Outcome | None) -> Report | None:
+    if reason is None:
+        return aimm_plugins.current_report()
+    return None if outcome is None else outcome.report
+
+
+def _readiness(reason: Reason | None, outcome: _Outcome | None, details: bool) -> dict[str, Any]:
+    report = _report(reason, outcome) or Report()
+    error, required = None, frozenset[str]()
+    if outcome is not None:
+        required = outcome.required
+        if outcome.error is not None:
+            text = safe_text(outcome.error) if details else None
+            error = {"type": type_name(outcome.error), "message": text}
+    missing = {
+        _who(record)
+        for record in report.plugins
+        if record.state == "missing"
+        or (record.state == "failed" and normalized(record.distribution or "") in required)
+    }
+    if reason is None and missing:
+        reason = "required-missing"
+    return {
+        "ready": reason is None,
+        "reason": reason,
+        "missing": sorted(missing),
+        "failed": sorted({_who(each) for each in report.plugins if each.state == "failed"}),
+        "error": error,
+    }
+
+
+def _who(record: PluginRecord) -> str:
+    return encodable(record.distribution or record.name)
+
+
+def _shown(reason: Reason | None, outcome: _Outcome | None, details: bool) -> dict[str, Any]:
+    """The report as it is served, which fits `schemas/report.yaml`."""
+    report = _report(reason, outcome)
+    if report is None:
+        message = _WHY_NOTHING[reason or "loading"]
+        if outcome is not None and outcome.error is not None:
+            message += f": {described(outcome.error)}"
+        report = Report((), (Finding(code=reason or "loading", subject="", message=message),))
+    told = report.to_dict() | {"ok": report.ok and reason is None}
+    return told if details else _redacted(told)
+
+
+_WHY_NOTHING: dict[Reason, str] = {
+    "not-started": "the server has not told that it has started",
+    "loading": "plugins are being loaded",
+    "failed": "plugins are not loaded",
+    "stopped": "the server has stopped",
+}
+
+
+def _redacted(told: dict[str, Any]) -> dict[str, Any]:
+    """A report without what was written freely, which may hold anything, and without paths.
+
+    What is left are names, versions, states, keys and figures.
+    """
+    plugins = [
+        {
+            **plugin,
+            "error": plugin["error"] and {"type": plugin["error"]["type"], "message": _WITHHELD},
+            "reason": plugin["reason"] and _WITHHELD,
+            "config_place": None,
+            "file": None,
+        }
+        for plugin in told["plugins"]
+    ]
+    findings = [
+        {
+            "code": finding["code"],
+            "subject": "",
+            "message": _WITHHELD,
+            "place": None,
+            "remedy": None,
+        }
+        for finding in told["findings"]
+    ]
+    return {"ok": told["ok"], "plugins": plugins, "findings": findings}
+
+
+def _behind(prefix: str, path: str) -> str | None:
+    """What follows a prefix in a path, or `None` where the path is another one."""
+    prefix = prefix.rstrip("/")
+    if path == prefix or path.startswith(f"{prefix}/"):
+        return path[len(prefix) :]
+    return None
+
+
+async def _no_lifespan(scope: Scope, receive: Receive, send: Send) -> None:
+    """An application that does nothing."""
+
+
+async def _respond(
+    scope: Scope, send: Send, status: int, content: object, *headers: tuple[bytes, bytes]
+) -> None:
+    body = json.dumps(content).encode()
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [
+                (b"content-type", b"application/json"),
+                (b"content-length", str(len(body)).encode()),
+                (b"cache-control", b"no-store"),
+                (b"x-content-type-options", b"nosniff"),
+                *headers,
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+
+class StartupMiddleware:
+    """An application with a `Startup` around it: its lifespan loads plugins, its addresses answer.
+
+    `app.add_middleware(StartupMiddleware, startup=Startup("plugins.yaml"))` is all that FastAPI or
+    Starlette need; `StartupMiddleware(app, startup)` does it for any ASGI application. All requests
+    but those of the two addresses go to the application, also while plugins are being loaded.
+
+    Args:
+        app: The application.
+        startup: What it is given.
+    """
+
+    def __init__(self, app: Application, startup: Startup) -> None:
+        self._app = app
+        self._startup = startup
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection, as ASGI has it."""
+        if scope["type"] == "lifespan":
+            await self._startup._around(self._app, scope, receive, send)
+        elif scope["type"] != "http" or not await self._startup._answer(scope, send):
+            await self._app(scope, receive, send)

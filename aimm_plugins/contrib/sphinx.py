@@ -1,0 +1,265 @@
+"""Sphinx: a directive that lists a distribution's plugins, with their keys and docstrings.
+
+Name this module in `extensions` of `conf.py`. Needs `pip install aimm-plugins[sphinx]`. In
+Markdown, by MyST:
+
+    ```{aimm-plugins} my-models
+    ```
+
+and in reStructuredText:
+
+    .. aimm-plugins:: my-models
+       :plugins: mean samples
+
+The distribution has to be installed where the documentation is built. Keys come from its metadata
+and from its sources, which are parsed: no plugin is imported, so that what a plugin depends on need
+not be there. Docstrings are reStructuredText, in Google's or NumPy's style where they follow one.
+
+What is missing or cannot be told is a warning at the directive's line, of type `aimm_plugins` and
+one of the subtypes `distribution` (not installed, or it has no plugins), `plugin` (no such plugin),
+`key` (keys that only running the code could tell), `docstring` (there is none) and `options` (their
+schema is broken).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import aimm_plugins
+from aimm_plugins._discovery import Candidate, Scan, scan
+from aimm_plugins._distribution import Distribution, normalized
+from aimm_plugins._inspection import Inspection, Inspector, Sighting
+from aimm_plugins._location import locate
+from aimm_plugins._option_schemas import KnownOption, read_schema
+from aimm_plugins._survey import _of_metadata
+from aimm_plugins.errors import DeclarationError
+
+try:
+    from docutils import nodes
+    from docutils.parsers.rst import Parser, directives, roles
+    from sphinx import addnodes
+    from sphinx.ext.napoleon import Config
+    from sphinx.ext.napoleon.docstring import GoogleDocstring, NumpyDocstring
+    from sphinx.util import logging
+    from sphinx.util.docutils import (
+        LoggingReporter,
+        SphinxDirective,
+        new_document,
+        register_role,
+    )
+    from sphinx.util.rst import default_role
+except ImportError as error:
+    raise ImportError(
+        "aimm_plugins.contrib.sphinx needs sphinx: pip install 'aimm-plugins[sphinx]'",
+        name=error.name,
+    ) from error
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+_log = logging.getLogger(__name__)
+# Fields as lists of their own: those that sphinx gathers by itself are of its Python domain alone.
+_STYLE = Config(
+    napoleon_use_ivar=True,
+    napoleon_use_param=False,
+    napoleon_use_rtype=False,
+    napoleon_use_keyword=False,
+)
+
+
+class PluginsDirective(SphinxDirective):
+    """The directive `aimm-plugins`: its argument is the name of an installed distribution."""
+
+    required_arguments = 1
+    final_argument_whitespace = False
+    option_spec: ClassVar[dict[str, Callable[[str], Any]] | None] = {
+        "plugins": directives.unchanged_required
+    }
+
+    def run(self) -> list[nodes.Node]:
+        """The nodes of all plugins, in the order in which `initialize` would load them."""
+        name = self.arguments[0]
+        installed = scan()
+        distribution = installed.find(name)
+        if distribution is None:
+            known = sorted({each.distribution.name for each in installed.candidates})
+            self._warn("distribution", f"{name} is not installed", _nearest(name, known))
+            return []
+        self._depend_on(distribution)
+        candidates = self._chosen(
+            [each for each in installed.candidates if each.distribution.key == normalized(name)],
+            distribution,
+        )
+        inspector = Inspector([each.module for each in installed.candidates])
+        made: list[nodes.Node] = []
+        for candidate in candidates:
+            inspection = inspector.inspect(candidate.module, candidate.attribute)
+            published = installed.keys_of(candidate)
+            if published:
+                sightings = _of_metadata(published, inspection)
+            else:
+                sightings = inspection.sightings
+                self._warn_of_gaps(candidate, inspection)
+            made += self._plugin(candidate, inspection, sightings)
+            made += self._options(candidate, installed)
+        return made
+
+    def _chosen(self, candidates: list[Candidate], distribution: Distribution) -> list[Candidate]:
+        if not candidates:
+            self._warn(
+                "distribution",
+                f"{_spelled(distribution)} has no entry point of the group aimm.plugins",
+            )
+        if "plugins" not in self.options:
+            return candidates
+        wanted = self.options["plugins"].split()
+        known = [each.name for each in candidates]
+        for name in wanted:
+            if name not in known:
+                self._warn(
+                    "plugin",
+                    f"{_spelled(distribution)} has no plugin {name}",
+                    _nearest(name, known),
+                )
+        return [each for each in candidates if each.name in wanted]
+
+    def _warn_of_gaps(self, candidate: Candidate, inspection: Inspection) -> None:
+        for gap in inspection.gaps:
+            self._warn("key", f"{_who(candidate)}: {gap}")
+        if not inspection.sightings and not inspection.gaps and not inspection.hooks:
+            self._warn("key", f"{_who(candidate)}: {candidate.module} declares nothing")
+
+    def _plugin(
+        self, candidate: Candidate, inspection: Inspection, sightings: tuple[Sighting, ...]
+    ) -> Iterator[nodes.Node]:
+        yield nodes.paragraph(
+            "",
+            "",
+            nodes.strong("", candidate.name),
+            nodes.Text(" of "),
+            nodes.literal("", _spelled(candidate.distribution)),
+            nodes.Text(", module "),
+            nodes.literal("", candidate.module),
+            classes=["aimm-plugin"],
+        )
+        for file in dict.fromkeys([inspection.file, *(each.file for each in sightings)]):
+            if file is not None:
+                self.env.note_dependency(file)
+        for sighting in sightings:
+            yield from self._key(sighting, _who(candidate))
+
+    def _options(self, candidate: Candidate, installed: Scan) -> Iterator[nodes.Node]:
+        """The options that the plugin's schema names; of one that is code, where that is."""
+        known: list[KnownOption] = []
+        for published in installed.options_of(candidate.module, candidate.distribution.name):
+            if not published.is_file:
+                said = nodes.literal("", str(published))
+                yield nodes.paragraph("", "", nodes.Text("Options are those of "), said)
+                continue
+            try:
+                known += read_schema(published).known()
+            except DeclarationError as error:
+                self._warn("options", f"{_who(candidate)}: {error}")
+            file = locate(published.module)
+            if file is not None:
+                self.env.note_dependency(os.path.join(os.path.dirname(file), published.attribute))
+        if known:
+            yield nodes.paragraph("", "Options:", classes=["aimm-options"])
+            yield nodes.definition_list(
+                "",
+                *(
+                    nodes.definition_list_item(
+                        "",
+                        nodes.term("", "", nodes.literal("", option.name)),
+                        nodes.definition("", nodes.paragraph("", option.told)),
+                    )
+                    for option in known
+                ),
+            )
+
+    def _key(self, sighting: Sighting, who: str) -> Iterator[nodes.Node]:
+        spelled = f"{sighting.action}:{sighting.key}"
+        if sighting.docstring is None:
+            self._warn("docstring", f"{who}: no docstring of {spelled} was found")
+        signature = addnodes.desc_signature(
+            spelled,
+            "",
+            addnodes.desc_annotation("", f"{sighting.action} "),
+            addnodes.desc_name("", sighting.key),
+            addnodes.desc_addname("", sighting.signature or ""),
+        )
+        anchor = nodes.make_id(f"aimm-{sighting.action}-{sighting.key}")
+        if anchor not in self.state.document.ids:
+            signature["ids"].append(anchor)
+            self.state.document.note_explicit_target(signature)
+            entry = f"{sighting.key} ({sighting.action})"
+            yield addnodes.index(entries=[("single", entry, anchor, "", None)])
+        content = addnodes.desc_content("", *self._docstring(sighting, who))
+        # A domain without a name: these are keys, which no language's domain knows.
+        yield addnodes.desc(
+            "", signature, content, domain="", objtype="aimm-key", desctype="aimm-key"
+        )
+
+    def _docstring(self, sighting: Sighting, who: str) -> list[nodes.Node]:
+        """A docstring's nodes; its faults are told with its source file."""
+        text = sighting.docstring or ""
+        for style in (GoogleDocstring, NumpyDocstring):
+            text = str(style(text, _STYLE))  # type: ignore[arg-type]  # made by default
+        where = f"{sighting.file or who}:docstring of {sighting.qualname or sighting.key}"
+        settings = self.state.document.settings
+        document = new_document(where, settings)
+        document.reporter = LoggingReporter(where, settings.report_level, settings.halt_level)
+        # The parser forgets the default role of the page that is being read.
+        role = roles._roles.get("")  # type: ignore[attr-defined]  # docutils tells it in no other way
+        with default_role(self.env.docname, self.config.default_role or ""):
+            if role is not None:
+                register_role("", role)
+            # Whatever language the page is written in, docstrings are reStructuredText.
+            Parser().parse(text, document)
+        if role is not None:
+            register_role("", role)
+        for name in document.findall(nodes.field_name):
+            title = name.astext().replace("ivar ", "attribute ", 1)
+            name.clear()
+            name += nodes.Text(title[:1].upper() + title[1:])
+        return [*document.children]
+
+    def _depend_on(self, distribution: Distribution) -> None:
+        # What pip changes when it installs another version.
+        self.env.note_dependency(os.path.join(distribution.place, "entry_points.txt"))
+
+    def _warn(self, subtype: str, message: str, hint: str = "") -> None:
+        _log.warning(
+            f"aimm-plugins: {message}{hint}",
+            type="aimm_plugins",
+            subtype=subtype,
+            location=self.get_location(),
+        )
+
+
+def _spelled(distribution: Distribution) -> str:
+    return f"{distribution.name} {distribution.version or ''}".rstrip()
+
+
+def _who(candidate: Candidate) -> str:
+    return f"plugin {candidate.name} of {_spelled(candidate.distribution)}"
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = get_close_matches(name, known, n=1)
+    if near:
+        return f"; did you mean {near[0]}?"
+    return f"; there are {', '.join(known)}" if known else ""
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Add the directive; sphinx calls this."""
+    app.add_directive("aimm-plugins", PluginsDirective)
+    return {
+        "version": aimm_plugins.__version__,
+        "parallel_read_safe": True,
+        "parallel_write_safe": True,
+    }
