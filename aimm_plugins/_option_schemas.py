@@ -19,7 +19,8 @@ from aimm_plugins._declarations import modules_being_imported
 from aimm_plugins._discovery import PublishedOptions
 from aimm_plugins._distribution import read_file
 from aimm_plugins._location import locate
-from aimm_plugins._report import described, printable, type_name
+from aimm_plugins._report import described, type_name
+from aimm_plugins._text import printable
 from aimm_plugins._values import Value
 from aimm_plugins.errors import ConfigError, DeclarationError, spell_path
 

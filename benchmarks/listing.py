@@ -20,9 +20,9 @@ def section(quick: bool) -> Section:
     return Section(
         name="listing",
         title="Command line",
-        text="Whole processes. `aimm-plugins list` reads the metadata of each plugin, and the source of "
-        "those that publish no keys, which here are all. The reference imports click and "
-        "importlib-metadata and asks the latter for the group's entry points once.",
+        text="Whole processes. `aimm-plugins list` reads the metadata of each plugin, and "
+        "the source where it publishes no keys, as none does here. The reference imports click and "
+        "importlib-metadata and asks the latter for the entry points of the group, once.",
         series=(
             Series(
                 (
