@@ -47,7 +47,7 @@ import sys
 import time
 from pathlib import Path
 
-from aimm_plugins import data_access, deserialize, fit, instantiate, predict, serialize
+from aimm_plugins import data_access, deserialize, fit, instantiate, options, predict, serialize
 
 
 class Odd(Exception):
@@ -94,6 +94,11 @@ def pid(*args, **kwargs):
     return os.getpid()
 
 
+@data_access("opted")
+def opted():
+    return dict(options(__name__))
+
+
 @data_access("echo")
 def echo(*args, **kwargs):
     return args, kwargs
@@ -133,6 +138,7 @@ def fit_gated(model, gate, *, state_cb):
 
 @fit(["endless"], state_cb_arg_name="state_cb")
 def fit_endless(model, ended, *, state_cb):
+    Path(ended + ".begun").touch()
     try:
         while True:
             state_cb({"message": "on"})
@@ -159,7 +165,9 @@ def predict_told(model, steps, *, state_cb):
 
 @predict(["endless"], state_cb_arg_name="state_cb")
 def predict_endless(model, ended, *, state_cb):
-    if ended == "fail":
+    if ended.startswith("fail when "):
+        while not Path(ended.removeprefix("fail when ")).exists():
+            time.sleep(0.005)
         raise Odd(code=9)
     return fit_endless(model, ended, state_cb=state_cb)
 
@@ -437,7 +445,7 @@ def test_error_in_one_chunk_ends_the_others(host, tmp_path):
     ended = tmp_path / "ended"
     with host() as executor:
         with pytest.raises(Exception) as caught:
-            executor.map("endless", None, [str(ended), "fail"])
+            executor.map("endless", None, [str(ended), f"fail when {ended}.begun"])
         await_file(ended)
     assert (caught.value.code, ended.read_text()) == (9, "Cancelled")
     assert "in chunk 1" in caught.value.__notes__
@@ -616,6 +624,14 @@ def clients(client):
     return set(client.run_on_scheduler(lambda dask_scheduler: set(dask_scheduler.clients)))
 
 
+def await_only(client, before):
+    """Wait until nobody else is connected: the scheduler hears of it later than who leaves."""
+    deadline = time.monotonic() + 60
+    while not (now := clients(client)) <= before:
+        assert time.monotonic() < deadline, now - before
+        time.sleep(0.01)
+
+
 def test_initialize_connects_and_unload_all_disconnects(conf, client):
     before = clients(client)
     initialize(conf(keys=["pid", "plain"], keep_on_cluster=True))
@@ -624,9 +640,14 @@ def test_initialize_connects_and_unload_all_disconnects(conf, client):
     assert aimm_dask.current_executor().map("plain", made, [1]) == [(0, 1)]
     assert len(clients(client) - before) == 1
     aimm_plugins.unload_all()
-    assert clients(client) == before
+    await_only(client, before)
     initialize(CONF)
     assert exec_data_access("pid") == os.getpid()
+
+
+def test_options_of_the_conf_are_those_of_the_workers(conf):
+    initialize({**conf(), "options": {"cluster_plugin": {"size": 3}}})
+    assert exec_data_access("opted") == {"size": 3}
 
 
 def test_second_initialize_reaches_the_workers_too(conf, client, folder):
@@ -685,7 +706,7 @@ def test_strict_failure_leaves_no_connection(conf, client):
     before = clients(client)
     with pytest.raises(aimm_plugins.PluginLoadError):
         initialize({**conf(), "names": ["cluster_plugin", "no_such_module"]})
-    assert clients(client) == before
+    await_only(client, before)
 
 
 def test_cluster_that_does_not_answer_fails_before_any_import(folder, tmp_path):
@@ -738,7 +759,7 @@ def test_job_runs_where_its_conf_says_and_disconnects(client, folder, tmp_path, 
     Path("job.yaml").write_text(JOB.format(client.scheduler.address))
     assert aimm_plugins.cli.run(["run", "job.yaml"]) == 0
     assert int(Path("out.jsonl").read_text().split()[1]) in client.run(os.getpid).values()
-    assert clients(client) == before
+    await_only(client, before)
 
 
 def test_option_takes_the_place_of_what_the_conf_says(client, folder, tmp_path, monkeypatch):
@@ -816,7 +837,7 @@ def test_worker_of_another_version_runs_no_plugin(tmp_path, monkeypatch):
                 connected = clients(client)
                 with pytest.raises(ParityError, match=r"1 of 1 workers run no plugin"):
                     initialize({**conf, "dask": {"address": cluster.scheduler_address}})
-                assert clients(client) == connected
+                await_only(client, connected)
                 assert aimm_plugins.providers() == {}
     assert [(tmp_path / name).exists() for name in "ab"] == [True, False]
     monkeypatch.delitem(sys.modules, "versioned", raising=False)
