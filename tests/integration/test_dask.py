@@ -512,6 +512,12 @@ def test_no_chunks_give_no_predictions(host):
         assert executor.map("plain", {"fits": 1}, []) == []
 
 
+def test_callback_of_a_map_that_cannot_be_called_is_refused(host):
+    """The usual mistake is to pass the next argument there."""
+    with host() as executor, pytest.raises(TypeError, match="state_cb is a callable or None"):
+        executor.map("plain", {"fits": 1}, [1], 10)
+
+
 def test_map_is_refused_where_predict_returns_the_instance(host):
     with host() as executor, pytest.raises(TypeError, match="returns another instance"):
         executor.map("online", None, [1])
