@@ -92,14 +92,7 @@ def load(
 def _imported(module: str) -> ModuleType:
     """What `sys.modules` holds of a module once it is imported, which may be no module at all."""
     with importing(module):
-        try:
-            return importlib.import_module(module)
-        except KeyError as error:
-            # Seen on 3.11 with many threads that import one module: importlib takes it out of
-            # `sys.modules` and puts it back at the end of its import, and one of two misses it.
-            if error.args != (module,):
-                raise
-            return importlib.import_module(module)
+        return importlib.import_module(module)
 
 
 def _is_imported(module: str) -> bool:

@@ -39,6 +39,9 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = tmp_path / "site"
     folder.mkdir()
     monkeypatch.syspath_prepend(folder)
+    # coverage looks at its packages anew when it meets a new file on another path, and takes out of
+    # `sys.modules` what other threads import meanwhile. So it meets one here, before there are any.
+    exec(compile("", str(folder / "met_by_coverage.py"), "exec"))
     before = set(sys.modules)
     yield folder
     for name in set(sys.modules) - before:
