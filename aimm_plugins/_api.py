@@ -42,9 +42,12 @@ def initialize(conf: Mapping[str, object] | str | os.PathLike[str] | None = None
             read; nothing was imported.
         PluginLoadError: Under `on_error: strict`, the default, any plugin failed. Nothing of this
             call stays registered; what earlier calls registered does.
+        ParityError: The conf runs calls on a cluster, and one of its workers has other plugins;
+            nothing of this call stays registered.
+        OSError: That cluster cannot be reached; nothing was imported.
         KeyboardInterrupt: Raised by an import; nothing of this call stays registered.
     """
-    return _lifecycle.initialize(RUNTIME, conf)
+    return _lifecycle.initialize(RUNTIME, conf, connect=True)
 
 
 def plan(conf: Mapping[str, object] | str | os.PathLike[str] | None = None) -> Report:
@@ -108,7 +111,8 @@ def unload_all() -> None:
 
     Modules stay imported, and a later `initialize` registers what they declared without executing
     them again. What was declared by hand comes back only if a conf names its module. Plugins that
-    were registered with the plugin manager directly stay there.
+    were registered with the plugin manager directly stay there. A cluster that a conf runs calls on
+    is let go of; calls under way there end with an error.
     """
     _lifecycle.unload_all(RUNTIME)
 

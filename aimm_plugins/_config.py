@@ -14,6 +14,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from aimm_plugins._actions import Action
 from aimm_plugins._values import Value
 from aimm_plugins.errors import ConfigError, spell_path
 
@@ -81,6 +82,22 @@ class ArtifactRules(Value):
     sign_with: KeyFile | None = None
 
 
+class DaskRules(Value):
+    """Which calls run on a Dask cluster.
+
+    Attributes:
+        address: Of its scheduler; `local` for a worker process of the host's own.
+        actions: Only these; `None` for all.
+        keys: Only these; `None` for all.
+        keep_on_cluster: Whether instances stay there.
+    """
+
+    address: str
+    actions: tuple[Action, ...] | None = None
+    keys: tuple[str, ...] | None = None
+    keep_on_cluster: bool = False
+
+
 class Config(Value):
     """A conf, or another layer of rules, that was read and is sound.
 
@@ -96,6 +113,7 @@ class Config(Value):
             probe.
         locked: File of the distributions that may be loaded.
         artifacts: Rules about saved models.
+        dask: The cluster that calls run on; `None` for none.
         options: By distribution or plugin, what its plugins are given; secrets are not yet read.
         document: Where the layer stands, if it was read from a file.
         prefix: Where in `document`.
@@ -112,6 +130,7 @@ class Config(Value):
     probe: float | None = None
     locked: str | None = None
     artifacts: ArtifactRules = ArtifactRules()
+    dask: DaskRules | None = None
     options: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
     document: Document | None = None
     prefix: tuple[str | int, ...] = ()
@@ -143,7 +162,7 @@ PROBE_SECONDS = 60.0
 _POLICY_KEYS = frozenset(
     {"names", "entry_points", "required", "prefer", "verify", "probe", "locked", "artifacts"}
 )
-_CONF_KEYS = _POLICY_KEYS | {"on_error", "load", "options"}
+_CONF_KEYS = _POLICY_KEYS | {"on_error", "load", "options", "dask"}
 ORIGINS = ("index", "local", "url", "vcs", "editable", "unknown")
 
 
@@ -298,6 +317,7 @@ def _parse(data: object, schema_name: Literal["plugins", "policy"], bare: Config
         probe=_seconds(top.get("probe", False)),
         locked=_path(top["locked"]) if "locked" in top else None,
         artifacts=_artifacts(top.get("artifacts", {})),
+        dask=_dask(top["dask"]) if "dask" in top else None,
         options=_options(top["options"]) if "options" in top else bare.options,
     )
 
@@ -333,6 +353,21 @@ def _key_file(value: object) -> KeyFile:
         raise _UnsoundError
     ((kind, path),) = value.items()
     return KeyFile(kind=_one_of(kind, get_args(KeyKind)), path=_path(path))
+
+
+def _dask(value: object) -> DaskRules:
+    rules = _mapping(value, frozenset({"address", "actions", "keys", "keep_on_cluster"}))
+    keep = rules.get("keep_on_cluster", False)
+    if not isinstance(keep, bool):
+        raise _UnsoundError
+    return DaskRules(
+        address=_path(rules.get("address")),
+        actions=tuple(_one_of(each, get_args(Action)) for each in _texts(rules["actions"]))
+        if "actions" in rules
+        else None,
+        keys=_texts(rules["keys"]) if "keys" in rules else None,
+        keep_on_cluster=keep,
+    )
 
 
 def _one_of(value: object, known: tuple[Any, ...]) -> Any:

@@ -192,9 +192,13 @@ def fingerprint() -> Fingerprint:
     Returns:
         The digest with its table.
     """
-    global _known
     RUNTIME.registry.sweep()
-    snapshot = RUNTIME.registry.snapshot
+    return of_snapshot(RUNTIME.registry.snapshot)
+
+
+def of_snapshot(snapshot: Snapshot) -> Fingerprint:
+    """The fingerprint of what is registered, or is about to be."""
+    global _known
     # A declaration by hand adds to a snapshot's mappings without replacing it.
     providers = tuple([*keys.values()] for keys in snapshot.providers.values())
     known = _known

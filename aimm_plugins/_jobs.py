@@ -1,4 +1,4 @@
-"""A job: access data, make or load a model, fit, predict, save. Uses only the public functions."""
+"""A job: access data, make or load a model, fit, predict, save."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from aimm_plugins import _api
+from aimm_plugins import _api, _executor
 from aimm_plugins._actions import Action
 from aimm_plugins._artifacts import pack, unpack_as
 from aimm_plugins._config import Config, parse, read, validate
@@ -191,13 +192,18 @@ def _check_names(
 
 
 def run_job(
-    job: Job, progress: Callable[[str], StateCallback] | None = None
+    job: Job,
+    progress: Callable[[str], StateCallback] | None = None,
+    within: Callable[[Job], AbstractContextManager[object]] | None = None,
 ) -> tuple[StepRecord, ...]:
     """Initialize the plugins and run the steps.
 
     Args:
         job: The job.
         progress: Given a step's name, makes the state callback for it.
+        within: Given the job, makes what is entered after the plugins are initialized and left
+            after the last step, such as an executor; it takes the place of one that the conf
+            asks for.
 
     Returns:
         The account of each step.
@@ -208,8 +214,16 @@ def run_job(
             are kept, and no output file is ever half written.
     """
     # The conf as it was read, so that messages name its lines in the job.
-    initialize(RUNTIME, job.plugins)
-    runner = _Runner(progress or (lambda step: lambda state: None))
+    initialize(RUNTIME, job.plugins, connect=within is None)
+    try:
+        with nullcontext() if within is None else within(job):
+            return _run_steps(job, progress or (lambda step: lambda state: None))
+    finally:
+        _executor.close(RUNTIME)
+
+
+def _run_steps(job: Job, progress: Callable[[str], StateCallback]) -> tuple[StepRecord, ...]:
+    runner = _Runner(progress)
     results = {
         name: runner.step(f"data {name}", "data_access", key, (), call.args, dict(call.kwargs))
         for name, (key, call) in job.data.items()

@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -47,13 +48,31 @@ if TYPE_CHECKING:
 Conf = Mapping[str, object] | str | os.PathLike[str] | Config | None
 
 
-def initialize(runtime: Runtime, conf: Conf) -> Report:
-    """Load and register the plugins of a conf; see `aimm_plugins.initialize`."""
+def initialize(runtime: Runtime, conf: Conf, *, connect: bool = False) -> Report:
+    """Load and register the plugins of a conf; see `aimm_plugins.initialize`.
+
+    Args:
+        runtime: Where to.
+        conf: The conf.
+        connect: Whether to open the executor that the conf asks for; workers and commands do not.
+    """
     config = read(conf)
-    report = _carry_out(runtime, _prepare(runtime, [config]))
-    if config not in runtime.confs:
-        runtime.confs.append(config)
+    with _executor(runtime, config if connect else None):
+        here = os.path.abspath(conf) if isinstance(conf, str | os.PathLike) else conf
+        given = [] if config in runtime.confs else [here]
+        report = _carry_out(runtime, _prepare(runtime, [config]), given=given)
+        if given and config not in runtime.confs:
+            runtime.confs.append(config)
+            runtime.given += given
     return report
+
+
+def _executor(runtime: Runtime, config: Config | None) -> AbstractContextManager[None]:
+    if runtime.executor is None and (config is None or config.dask is None):
+        return nullcontext()
+    from aimm_plugins._executor import opened
+
+    return opened(runtime, config)
 
 
 def plan(runtime: Runtime, conf: Conf) -> Report:
@@ -92,7 +111,8 @@ def refresh(runtime: Runtime) -> Report:
         for identity, record in before.items()
         if identity not in planned and record.source == "entry_point"
     }
-    report = _carry_out(runtime, todo, removed)
+    with _executor(runtime, None):
+        report = _carry_out(runtime, todo, removed)
     return Report(
         tuple(
             record
@@ -230,7 +250,10 @@ def _digest(distribution: Distribution) -> str | None:
 
 
 def _carry_out(
-    runtime: Runtime, todo: _Todo, removed: Mapping[Identity, PluginRecord] | None = None
+    runtime: Runtime,
+    todo: _Todo,
+    removed: Mapping[Identity, PluginRecord] | None = None,
+    given: Sequence[Conf] = (),
 ) -> Report:
     """Import, work out who provides what, and publish it: the only part that changes anything."""
     if runtime.attempted:
@@ -239,34 +262,43 @@ def _carry_out(
     runtime.attempted = True
     outcome = _load(runtime, todo.plan, todo.probe_seconds, todo.options)
     gone = removed or {}
-    with runtime.lock:
-        resolution = runtime.registry.resolve(
-            outcome.records,
-            outcome.loaded,
-            todo.prefer,
-            deferred=_deferrals(runtime, todo, outcome.records),
-            removed=gone.keys(),
-        )
-        resolution.add_missing(
-            todo.policy.missing(resolution.snapshot.records.values(), todo.installed.find)
-        )
-        findings = (
-            *todo.findings,
-            *outcome.findings,
-            *resolution.findings,
-            *_idle_preferences(todo.prefer, todo.installed, resolution),
-        )
-        report = Report((*resolution.records, *gone.values()), findings)
-        failed = todo.strict and bool(report.failures)
-        if not failed:
-            before = runtime.options
-            if before is not None or todo.options is not None:
-                runtime.options = _options_after(runtime, todo.options, outcome)
-            try:
-                _commit(runtime, resolution, findings)
-            except BaseException:
-                runtime.options = before
-                raise
+    while True:
+        with runtime.lock:
+            resolution = runtime.registry.resolve(
+                outcome.records,
+                outcome.loaded,
+                todo.prefer,
+                deferred=_deferrals(runtime, todo, outcome.records),
+                removed=gone.keys(),
+            )
+            resolution.add_missing(
+                todo.policy.missing(resolution.snapshot.records.values(), todo.installed.find)
+            )
+            findings = (
+                *todo.findings,
+                *outcome.findings,
+                *resolution.findings,
+                *_idle_preferences(todo.prefer, todo.installed, resolution),
+            )
+            report = Report((*resolution.records, *gone.values()), findings)
+            failed = todo.strict and bool(report.failures)
+            executor = None if failed else runtime.executor
+            ready = executor is None or executor.is_ready(resolution.snapshot)
+            if ready and not failed:
+                if executor is not None:
+                    executor.switch_on()
+                before = runtime.options
+                if before is not None or todo.options is not None:
+                    runtime.options = _options_after(runtime, todo.options, outcome)
+                try:
+                    _commit(runtime, resolution, findings)
+                except BaseException:
+                    runtime.options = before
+                    raise
+        if executor is None or ready:
+            break
+        # Without the lock: workers take their time, and what they send may have to be imported.
+        executor.prepare([*runtime.given, *given], resolution.snapshot)
     if failed:
         raise _load_error(report)
     _log(report)
@@ -434,8 +466,13 @@ def _differs(record: PluginRecord, before: PluginRecord) -> bool:
 
 def unload_all(runtime: Runtime) -> None:
     """Empty the registry; see `aimm_plugins.unload_all`."""
+    if runtime.executor is not None:
+        from aimm_plugins import _executor
+
+        _executor.close(runtime)
     with runtime.lock:
         runtime.confs.clear()
+        runtime.given.clear()
         runtime.options = None
         modules = [record.module for record in runtime.registry.snapshot.records.values()]
         modules += [provider.plugin for provider in runtime.registry.providers().values()]

@@ -16,6 +16,7 @@ from aimm_plugins._registry import Registry
 
 if TYPE_CHECKING:
     from aimm_plugins._config import Config
+    from aimm_plugins._executor import Conf, Executor
     from aimm_plugins._option_values import State
 
 
@@ -28,6 +29,9 @@ class Runtime:
 
     Attributes:
         confs: What was initialized so far and not unloaded, for `refresh`.
+        given: What those were read from, for workers elsewhere; paths are absolute.
+        executor: What a conf has switched on and `unload_all` closes.
+        switching: Held while that is opened or closed, or its workers are told of plugins.
         versions: By plugin module, the distribution and version that it was imported from.
         options: What confs give to plugins; `None` until one does, or a plugin asks.
         attempted: Whether anything was ever loaded, so that finders may have stale listings.
@@ -35,6 +39,9 @@ class Runtime:
 
     def __init__(self, book: Book) -> None:
         self.confs: list[Config] = []
+        self.given: list[Conf] = []
+        self.executor: Executor | None = None
+        self.switching = RLock()
         self.versions: dict[str, tuple[str | None, str | None]] = {}
         self.options: State | None = None
         self.attempted = False
@@ -65,6 +72,7 @@ class Runtime:
     def after_fork(self) -> None:
         """Forget the turns of threads that do not exist in a forked child."""
         self._turns = {}
+        self.switching = RLock()
 
     def set_modules(self, modules: list[str]) -> list[str]:
         """Register plugin modules with the plugin manager, without their declarations.

@@ -16,17 +16,18 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NoReturn, Protocol
 
-from aimm_plugins import _api, _fingerprint
+from aimm_plugins import _api, _fingerprint, _lifecycle
 from aimm_plugins._fingerprint import Difference, Differences, Fingerprint, compare
 from aimm_plugins._hooks import HOOKS, hookimpl
 from aimm_plugins._report import Report, described
+from aimm_plugins._runtime import RUNTIME
 from aimm_plugins._text import printable
 from aimm_plugins.errors import ParityError
 
@@ -80,7 +81,7 @@ def initializer(
         fingerprint: The host's `aimm_plugins.fingerprint()`; `None` compares nothing.
     """
     global _status
-    found = _attempt(conf, fingerprint)
+    found = attempt([conf], fingerprint)
     manager = _api.get_plugin_manager()
     before = manager.get_plugin(_NAME)
     if before is not None:
@@ -103,11 +104,15 @@ def status() -> WorkerStatus:
     return _status
 
 
-def _attempt(conf: Any, expected: Fingerprint | None) -> WorkerStatus:
-    """Initialize, and compare."""
+def attempt(confs: Sequence[_lifecycle.Conf], expected: Fingerprint | None) -> WorkerStatus:
+    """Initialize a worker by what its host was initialized by, in order, and compare.
+
+    As `initializer`, but nothing is refused later on.
+    """
     me = os.getpid()
     try:
-        report = _api.initialize(conf)
+        # A worker answers its calls itself, whatever the conf says of executors.
+        reports = [_lifecycle.initialize(RUNTIME, conf) for conf in confs]
         here = _fingerprint.fingerprint()
         found = Differences() if expected is None else compare(expected, here)
     except BaseException as error:  # SystemExit would end the worker, and a pool start the next
@@ -120,17 +125,18 @@ def _attempt(conf: Any, expected: Fingerprint | None) -> WorkerStatus:
         return WorkerStatus(pid=me, digest=here.digest)
     problem = (
         f"this worker (process {me}) has other plugins than its host, and runs none of them; "
-        f"first: the host, second: this worker\n{found}{_failures(report)}"
+        f"first: the host, second: this worker\n{found}{_failures(reports)}"
     )
     return WorkerStatus(
         pid=me, digest=here.digest, problem=printable(problem), differences=tuple(found)
     )
 
 
-def _failures(report: Report) -> str:
+def _failures(reports: Sequence[Report]) -> str:
     """What `on_error: isolate` let pass, which mostly is the reason."""
     lines = [
         f"\n  {record.provenance}\n    " + described(record.error).replace("\n", "\n    ")
+        for report in reports
         for record in report.failures
         if record.error is not None
     ]

@@ -12,6 +12,7 @@ from pathlib import Path
 from benchmarks import (
     artifacts,
     async_,
+    dask,
     discovery,
     dispatch,
     environments,
@@ -39,6 +40,7 @@ SECTIONS: tuple[Callable[[bool], Section], ...] = tuple(
         async_,
         memory,
         artifacts,
+        dask,
         listing,
     )
 )

@@ -33,6 +33,7 @@ PEERS = (
     "pandas",
     "scipy",
     "scikit-learn",
+    "distributed",
 )
 
 HEAVY = "import numpy\nimport pandas\nimport scipy\nimport sklearn\n"

@@ -126,15 +126,17 @@ class Loop(Probe):
     """A statement repeated in a process that lives for several rounds.
 
     Attributes:
-        setup: Which function of `probes/calls.py` makes the names that the statement uses. Probes
-            of one setup share a process.
+        setup: Which function of the script makes the names that the statement uses. Probes of one
+            setup share a process.
         statement: What is timed; the loop around it is measured apart and taken off.
         awaits: Whether the statement holds an `await`.
+        script: Which one of `probes` is that process.
     """
 
     setup: str
     statement: str
     awaits: bool = False
+    script: str = "calls.py"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -359,7 +361,7 @@ class Sampler:
             case Loop():
                 if number > 0 and number % self.pause == 0:
                     self._retire(number)
-                return self._worker(probe.setup, number).sample(probe, self.milliseconds)
+                return self._worker(probe, number).sample(probe, self.milliseconds)
             case Constant():
                 return probe.value
             case _:
@@ -377,11 +379,11 @@ class Sampler:
                 worker.close()
                 del self._workers[setup]
 
-    def _worker(self, setup: str, number: int) -> _Worker:
-        if setup not in self._workers:
-            command = [self.interpreter.python, "-P", str(PROBES / "calls.py"), setup]
-            self._workers[setup] = _Worker(command, environ(self.interpreter.cache), number)
-        return self._workers[setup]
+    def _worker(self, probe: Loop, number: int) -> _Worker:
+        if probe.setup not in self._workers:
+            command = [self.interpreter.python, "-P", str(PROBES / probe.script), probe.setup]
+            self._workers[probe.setup] = _Worker(command, environ(self.interpreter.cache), number)
+        return self._workers[probe.setup]
 
     def _site(self, site: Site) -> Path:
         if site not in self._sites:
@@ -414,7 +416,7 @@ class Sampler:
 
 
 class _Worker:
-    """A process of `probes/calls.py`.
+    """A process of one of the scripts in `probes`.
 
     Args:
         command: Starts it.

@@ -591,6 +591,16 @@ def test_json_is_ascii_where_the_stream_is(monkeypatch):
     assert json.loads(stream.buffer.getvalue()) == ["é", "\ud800"]
 
 
+def test_dask_without_the_extra_says_what_to_install(run_job, monkeypatch):
+    monkeypatch.delitem(sys.modules, "aimm_plugins.dask", raising=False)
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    done = run_job("model: {type: m}\n", "--dask", "local")
+    assert done.returncode == 2
+    assert "--dask: aimm_plugins.dask needs distributed: pip install 'aimm-plugins[dask]'" in (
+        done.stderr
+    )
+
+
 def test_unexpected_error_is_a_message_and_with_debug_a_traceback(run, monkeypatch):
     # Nothing is known to end here; this is what a defect of ours, or of a library, looks like.
     def broken(*arguments, **options):

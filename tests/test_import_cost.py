@@ -5,7 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 
-HEAVY = {"yaml", "jsonschema", "click", "importlib_metadata", "packaging", "rich", "asyncio"}
+HEAVY = {
+    "yaml",
+    "jsonschema",
+    "click",
+    "importlib_metadata",
+    "packaging",
+    "rich",
+    "asyncio",
+    "distributed",
+}
 
 
 def loaded_by(code: str) -> set[str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import click
 
-from aimm_plugins._jobs import JobError, StepRecord, read_job, run_job
+from aimm_plugins._jobs import Job, JobError, StepRecord, read_job, run_job
 from aimm_plugins.cli._output import (
     format_option,
     print_json,
@@ -19,7 +20,12 @@ from aimm_plugins.cli._output import (
 @click.command("run")
 @click.argument("job", metavar="JOB.yaml")
 @format_option
-def command(job: str, form: str) -> None:
+@click.option(
+    "--dask",
+    metavar="ADDRESS|local",
+    help="Run the steps on the Dask cluster of this scheduler, or on a worker of its own.",
+)
+def command(job: str, form: str, dask: str | None) -> None:
     """Run a job: access data, make or load a model, fit, predict, save.
 
     Progress goes to stderr, and so does whatever plugins print; the summary, of a failed job too,
@@ -29,12 +35,25 @@ def command(job: str, form: str) -> None:
     try:
         with stdout_kept():
             todo = read_job(job)
-            with progress() as callbacks:
-                done = run_job(todo, callbacks)
+            with ExitStack() as stack:
+                # Before the plugins are loaded: an address may be wrong, or the extra missing.
+                within = None if dask is None else stack.enter_context(_cluster(dask))
+                done = run_job(todo, stack.enter_context(progress()), within)
     except JobError as error:
         _show(error.done, form, error)
         raise
     _show(done, form, None)
+
+
+@contextmanager
+def _cluster(address: str) -> Generator[Callable[[Job], AbstractContextManager[object]]]:
+    """What makes an executor on the cluster of an address."""
+    try:
+        from aimm_plugins.dask import cluster_client, dask_executor
+    except ImportError as error:
+        raise click.UsageError(f"--dask: {error}") from error
+    with cluster_client(address) as client:
+        yield lambda job: dask_executor(client, conf=job.plugins, keep_on_cluster=True)
 
 
 def _show(done: Sequence[StepRecord], form: str, error: JobError | None) -> None:

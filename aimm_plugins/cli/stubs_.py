@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from aimm_plugins import initialize, providers
+from aimm_plugins import _lifecycle, providers
 from aimm_plugins._authoring.stubs import stale, stub_files, write_stubs
+from aimm_plugins._runtime import RUNTIME
 from aimm_plugins.cli._output import conf_option, echo, stdout_kept
 
 
@@ -25,7 +26,7 @@ def command(folder: Path, open_keys: bool, check: bool, conf: str | None) -> int
     imported. With --open other keys are allowed too, and wrong calls of known keys pass with them.
     """
     with stdout_kept():
-        initialize(conf)
+        _lifecycle.initialize(RUNTIME, conf)
         found = providers()
         contents = stub_files(found.values(), open_keys=open_keys)
     if check:

@@ -88,6 +88,8 @@ class _Kept:
     ever_initialized: bool
     ever_used: bool
     confs: list[Any]
+    given: list[Any]
+    executor: Any
     options: Any
     versions: dict[str, tuple[str | None, str | None]]
     attempted: bool
@@ -104,6 +106,8 @@ def _take() -> _Kept:
             ever_initialized=RUNTIME.registry.ever_initialized,
             ever_used=BOOK.ever_used,
             confs=RUNTIME.confs,
+            given=RUNTIME.given,
+            executor=RUNTIME.executor,
             options=RUNTIME.options,
             versions=dict(RUNTIME.versions),
             attempted=RUNTIME.attempted,
@@ -115,6 +119,8 @@ def _take() -> _Kept:
         RUNTIME.registry.ever_initialized = False
         BOOK.ever_used = False
         RUNTIME.confs = []
+        RUNTIME.given = []
+        RUNTIME.executor = None
         RUNTIME.options = None
         # The object stays the one that callers of `get_plugin_manager` hold. Its parts are new, so
         # that hooks, monitors and blocks of before are neither seen nor touched.
@@ -129,6 +135,10 @@ def _take() -> _Kept:
 
 
 def _put_back(kept: _Kept) -> None:
+    if RUNTIME.executor is not None:
+        from aimm_plugins import _executor
+
+        _executor.close(RUNTIME)
     with RUNTIME.lock:
         BOOK.sweep()
         BOOK._pages = _pages(kept)
@@ -138,6 +148,8 @@ def _put_back(kept: _Kept) -> None:
         RUNTIME.registry.snapshot = kept.snapshot
         RUNTIME.registry.ever_initialized = kept.ever_initialized
         RUNTIME.confs = kept.confs
+        RUNTIME.given = kept.given
+        RUNTIME.executor = kept.executor
         RUNTIME.options = kept.options
         RUNTIME.versions = {
             name: version

@@ -115,6 +115,22 @@ def test_main_job_recognizes_the_wines_and_a_second_job_goes_on_with_the_model(
 
 
 @by_wheel
+def test_main_job_gives_the_same_predictions_on_dask(run, python, tmp_path):
+    """Byte for byte; in the venv of the samples, which gets the tested release of distributed."""
+    distributed = pytest.importorskip("distributed")
+    pip(python, "install", "--no-compile", f"distributed=={distributed.__version__}")
+    name = "wine-predictions.csv"
+    contents = []
+    for options in ((), ("--dask", "local")):
+        done = run("run", WINE, *options)
+        assert done.returncode == 0, done.stderr
+        assert "fit: 20/20" in done.stderr
+        contents.append((tmp_path / name).read_bytes())
+        (tmp_path / name).unlink()
+    assert contents[0] == contents[1]
+
+
+@by_wheel
 def test_readme_shows_what_the_first_command_prints(run):
     """But for figures, and for progress lines in between, which depend on the machine."""
     shown = [

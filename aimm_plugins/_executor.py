@@ -1,0 +1,113 @@
+"""The executor that a conf switches on: opened before plugins are loaded, closed by `unload_all`.
+
+What a cluster takes is a module of its own, far above this one and with an extra of its own, and is
+imported by its name when a conf asks for it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from aimm_plugins._config import Config, DaskRules, _error
+
+if TYPE_CHECKING:
+    from aimm_plugins._providers import Snapshot
+    from aimm_plugins._runtime import Runtime
+
+Conf = Mapping[str, object] | str | os.PathLike[str] | Config | None
+
+
+class Executor(Protocol):
+    """Runs calls elsewhere.
+
+    Attributes:
+        rules: What the conf says of it.
+    """
+
+    rules: DaskRules
+
+    def is_ready(self, snapshot: Snapshot) -> bool:
+        """Whether its workers have what a snapshot has."""
+        ...
+
+    def prepare(self, confs: list[Conf], snapshot: Snapshot) -> None:
+        """Have its workers load what a snapshot has, which nobody can call here yet.
+
+        Raises:
+            ParityError: One has something else; all are left as they were.
+        """
+        ...
+
+    def switch_on(self) -> None:
+        """Answer calls from now on."""
+        ...
+
+    def close(self) -> None:
+        """Answer no calls any more, and let go of the workers; does nothing the second time."""
+        ...
+
+
+@contextmanager
+def opened(runtime: Runtime, config: Config | None) -> Generator[None]:
+    """Have the executor of a conf open, and open after the block unless that raises.
+
+    One thread at a time, since the second one is to find what the first has opened.
+
+    Args:
+        runtime: What it belongs to.
+        config: The conf; `None`, or one that speaks of no executor, leaves what is open.
+
+    Raises:
+        ConfigError: The extra is missing, or the executor of another conf is open.
+        Exception: What connecting raises, with a note that names the conf.
+    """
+    with runtime.switching:
+        rules = None if config is None else config.dask
+        if rules is None or config is None or _stands(runtime, config, rules):
+            yield
+            return
+        runtime.executor = _connected(config, rules)
+        try:
+            yield
+        except BaseException:
+            close(runtime)
+            raise
+
+
+def close(runtime: Runtime) -> None:
+    """Close the open executor, if there is one."""
+    with runtime.switching:
+        executor, runtime.executor = runtime.executor, None
+        if executor is not None:
+            executor.close()
+
+
+def _stands(runtime: Runtime, config: Config, rules: DaskRules) -> bool:
+    if runtime.executor is None:
+        return False
+    if runtime.executor.rules != rules:
+        raise _error(
+            f"calls run on {runtime.executor.rules.address} already, as an earlier conf says; call "
+            "unload_all() first",
+            ("dask",),
+            config.document,
+            config.prefix,
+        )
+    return True
+
+
+def _connected(config: Config, rules: DaskRules) -> Executor:
+    try:
+        module = importlib.import_module("aimm_plugins.dask")
+    except ImportError as error:
+        raise _error(str(error), ("dask",), config.document, config.prefix) from error
+    try:
+        executor: Executor = module.connect(rules)
+    except Exception as error:
+        error.add_note(f"address of dask: {config.where('dask', 'address')}")
+        raise
+    return executor
