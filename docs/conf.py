@@ -32,6 +32,8 @@ suppress_warnings = ["misc.highlighting_failure"]
 default_role = "name"
 add_module_names = False
 autodoc_member_order = "bysource"
+# Half a minute of installing, for the docstrings of one module.
+autodoc_mock_imports = ["dask", "distributed"]
 autodoc_typehints_format = "short"
 napoleon_use_ivar = True
 python_maximum_signature_line_length = 88
@@ -50,12 +52,14 @@ nitpick_ignore_regex = [
         r"py:.*",
         r"(asyncio|builtins|collections|concurrent|logging|os|pathlib|threading|types|typing)\..*",
     ),
-    (r"py:.*", r"(opentelemetry|pluggy|pytest|rich|tqdm)\..*"),
+    (r"py:.*", r"(distributed|opentelemetry|pluggy|pytest|rich|tqdm)\..*"),
     # Imported under TYPE_CHECKING alone, so that autodoc knows them by their text.
     (r"py:class", r"(Progress|datetime|Signature|Declaration|Published|PluginManager)"),
     (r"py:class", r"(Mapping|tuple)\[.*"),
     # Made by `checks` for the checks themselves.
     (r"py:class", r"aimm_plugins\.testing\._subject\.Subject"),
+    # A conf that was read already, which only this package has.
+    (r"py:class", r"aimm_plugins\._config\.Config"),
     (r"py:meth", r"PluginManager\.register"),
     # Type variables, and protocols that say what an argument needs.
     (r"py:class", r"aimm_plugins\.(_\w+\.[A-Z]|\w+\._\w+)"),
