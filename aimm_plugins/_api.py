@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-from aimm_plugins import _lifecycle
 from aimm_plugins._actions import Action
 from aimm_plugins._callback import StateCallback
 from aimm_plugins._dispatch import DirectPlan, not_a_callback
@@ -47,6 +46,8 @@ def initialize(conf: Mapping[str, object] | str | os.PathLike[str] | None = None
         OSError: That cluster cannot be reached; nothing was imported.
         KeyboardInterrupt: Raised by an import; nothing of this call stays registered.
     """
+    from aimm_plugins import _lifecycle
+
     return _lifecycle.initialize(RUNTIME, conf, connect=True)
 
 
@@ -64,6 +65,8 @@ def plan(conf: Mapping[str, object] | str | os.PathLike[str] | None = None) -> R
     Raises:
         ConfigError: The conf is wrong.
     """
+    from aimm_plugins import _lifecycle
+
     return _lifecycle.plan(RUNTIME, conf)
 
 
@@ -83,6 +86,8 @@ def freeze(
     Raises:
         ConfigError: The conf is wrong.
     """
+    from aimm_plugins import _lifecycle
+
     return _lifecycle.freeze(RUNTIME, conf)
 
 
@@ -103,6 +108,8 @@ def refresh() -> Report:
             fit a plugin's new version; nothing changed.
         PluginLoadError: Under `on_error: strict` any plugin failed; nothing changed.
     """
+    from aimm_plugins import _lifecycle
+
     return _lifecycle.refresh(RUNTIME)
 
 
@@ -114,6 +121,8 @@ def unload_all() -> None:
     were registered with the plugin manager directly stay there. A cluster that a conf runs calls on
     is let go of; calls under way there end with an error.
     """
+    from aimm_plugins import _lifecycle
+
     _lifecycle.unload_all(RUNTIME)
 
 
@@ -146,6 +155,8 @@ def options(module: str) -> Mapping[str, Any]:
 
 def current_report() -> Report:
     """The account of what is registered now, over all `initialize` calls so far."""
+    from aimm_plugins import _lifecycle
+
     return _lifecycle.current_report(RUNTIME)
 
 

@@ -423,15 +423,12 @@ def _on_path(path: Iterable[object], findings: list[Finding]) -> Iterator[_Sourc
             folder = item if os.path.isabs(item) else os.path.abspath(item)
             handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY) if _RELATIVE else None
             try:
-                status = os.stat(folder if handle is None else handle)
-                # One folder by two names, such as lib64 and lib, is no folder with doubles.
-                identity = (status.st_dev, status.st_ino)
-                if identity not in seen:
-                    seen.add(identity)
-                    yield _read_folder(folder, handle, findings)
+                source = _read_folder(folder, handle, seen, findings)
             finally:
                 if handle is not None:
                     os.close(handle)
+            if source is not None:
+                yield source
         except FileNotFoundError:
             continue
         except NotADirectoryError:
@@ -449,8 +446,10 @@ def _on_path(path: Iterable[object], findings: list[Finding]) -> Iterator[_Sourc
             )
 
 
-def _read_folder(folder: str, handle: int | None, findings: list[Finding]) -> _Source:
-    """What a plain folder holds.
+def _read_folder(
+    folder: str, handle: int | None, seen: set[object], findings: list[Finding]
+) -> _Source | None:
+    """What a plain folder holds; `None` if it was read by another name.
 
     Whatever is done here for each distribution may be done 10,000 times, and has to stay within a
     third of what opening and reading its file takes.
@@ -459,6 +458,14 @@ def _read_folder(folder: str, handle: int | None, findings: list[Finding]) -> _S
     # A slash is in no name, so that one pass over all names does for a call on each of them.
     listing = "/".join(names).lower() + "/"
     files, keys, odd = _metadata_files(folder, names, listing)
+    if not files:
+        return _Source(folder)
+    # One folder by two names, such as lib64 and lib, is no folder with doubles.
+    status = os.stat(folder if handle is None else handle)
+    identity = (status.st_dev, status.st_ino)
+    if identity in seen:
+        return None
+    seen.add(identity)
     prefix = os.path.join(folder, "") if handle is None else ""
     tail = f"{os.sep}entry_points.txt"
     ours: dict[str, bytes] = {}
@@ -723,13 +730,7 @@ def _read_entry_points(
             )
         else:
             candidates.append(
-                Candidate(
-                    name=name,
-                    value=value,
-                    module=target[0],
-                    attribute=target[1],
-                    distribution=distribution,
-                )
+                Candidate(name, value, target[0], target[1], distribution),
             )
 
 
@@ -850,6 +851,10 @@ def _options_without_plugin(found: Scan) -> Iterator[Finding]:
         )
 
 
+def _find_distributions(finder: Any) -> object:
+    return getattr(finder, "find_distributions", None)
+
+
 def _unusual_finders() -> tuple[list[Any], list[Any]]:
     """Finders of metadata other than Python's own and importlib-metadata's, which see the same.
 
@@ -867,7 +872,7 @@ def _unusual_finders() -> tuple[list[Any], list[Any]]:
             if home == "importlib_metadata":
                 unusual = after
             continue
-        if callable(guarded(attrgetter("find_distributions"), finder)):
+        if callable(guarded(_find_distributions, finder)):
             unusual.append(finder)
     return before, after
 
