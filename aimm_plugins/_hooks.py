@@ -239,8 +239,6 @@ class PluginManager(pluggy.PluginManager):
         Raises:
             pluggy.PluginValidationError: One fits no hook, or takes what its hook does not pass.
         """
-        if FunctionType not in map(type, vars(module).values()):
-            return
         implementations = {}
         # As pluggy goes about it, so that what it would stumble over is the module's fault here.
         for name in dir(module):

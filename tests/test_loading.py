@@ -230,3 +230,19 @@ def test_router_is_no_plugin_to_be_taken_out():
         manager.unregister(name="aimm_plugins.router")
     aimm_plugins.data_access("d")(lambda: 1)
     assert aimm_plugins.exec_data_access("d") == 1
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "__dir__ = 5\n",
+        "import sys\nclass Odd:\n    __slots__ = ()\nsys.modules[__name__] = Odd()\n",
+    ],
+    ids=["its_dir_cannot_be_called", "replaced_by_an_object_without_a_dict"],
+)
+def test_module_that_pluggy_cannot_look_at_leaves_the_healthy_one_alone(write, source):
+    site = write(good="@fit(['k'])\ndef f(m): return 1\n")
+    (site / "odd.py").write_text(source)  # with nothing in it that is a function
+    report = aimm_plugins.initialize(names("odd", "good", on_error="isolate"))
+    assert record_of(report, "good").state == "loaded"
+    assert aimm_plugins.exec_fit("k", None) == 1
