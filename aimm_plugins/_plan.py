@@ -68,16 +68,12 @@ def arrange(
             (_of_candidate(each), each.distribution, scan.keys_of(each)) for each in scan.candidates
         ]
 
-    has_rules = policy.has_rules
     suspects = policy.suspects(scan.find, scan.distributions)
     records: list[PluginRecord] = []
     published: dict[Identity, tuple[Published, ...]] = {}
     for record, distribution, keys in steps:
         owners = scan.owners(record.module, locate, suspects) if suspects else ()
-        if has_rules or policy.blocked(record.module):
-            reason = policy.denial(record.module, distribution, owners)
-        else:
-            reason = None
+        reason = policy.denial(record.module, distribution, owners)
         if reason is not None:
             record = record._replace(state="denied", reason=reason)
         else:

@@ -118,18 +118,6 @@ class Policy(Value):
     unverified: Callable[[Distribution, str], str | None]
     digest: Callable[[Distribution], str | None]
 
-    @property
-    def has_rules(self) -> bool:
-        """Whether any rule could keep a plugin out."""
-        return any(
-            layer.allow is not None
-            or layer.deny
-            or layer.deny_origins
-            or layer.locked is not None
-            or layer.verify_place is not None
-            for layer in self.layers
-        )
-
     def suspects(
         self,
         find: Callable[[str], Distribution | None],
