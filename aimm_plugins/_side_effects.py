@@ -23,12 +23,7 @@ except ImportError:
 _WARNING = 30
 """The root logger's level before anybody has set it."""
 
-_SIGNALS = tuple(
-    number
-    for number in sorted(_signal.valid_signals())
-    # Python gives the real-time ones no meaning, and there are as many of them as of the others.
-    if number < getattr(_signal, "SIGRTMIN", _signal.NSIG)
-)
+_SIGNALS = tuple(sorted(_signal.valid_signals()))
 
 
 class Surroundings(Value):
