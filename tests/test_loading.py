@@ -242,7 +242,7 @@ def test_router_is_no_plugin_to_be_taken_out():
 )
 def test_module_that_pluggy_cannot_look_at_leaves_the_healthy_one_alone(write, source):
     site = write(good="@fit(['k'])\ndef f(m): return 1\n")
-    (site / "odd.py").write_text(source)  # with nothing in it that is a function
-    report = aimm_plugins.initialize(names("odd", "good", on_error="isolate"))
+    (site / "unlooked.py").write_text(source)  # with nothing in it that is a function
+    report = aimm_plugins.initialize(names("unlooked", "good", on_error="isolate"))
     assert record_of(report, "good").state == "loaded"
     assert aimm_plugins.exec_fit("k", None) == 1
