@@ -729,9 +729,7 @@ def _read_entry_points(
                 )
             )
         else:
-            candidates.append(
-                Candidate(name, value, target[0], target[1], distribution),
-            )
+            candidates.append(Candidate(name, value, *target, distribution))
 
 
 def _action(group: str) -> str | None:
@@ -851,10 +849,6 @@ def _options_without_plugin(found: Scan) -> Iterator[Finding]:
         )
 
 
-def _find_distributions(finder: Any) -> object:
-    return getattr(finder, "find_distributions", None)
-
-
 def _unusual_finders() -> tuple[list[Any], list[Any]]:
     """Finders of metadata other than Python's own and importlib-metadata's, which see the same.
 
@@ -872,7 +866,7 @@ def _unusual_finders() -> tuple[list[Any], list[Any]]:
             if home == "importlib_metadata":
                 unusual = after
             continue
-        if callable(guarded(_find_distributions, finder)):
+        if callable(guarded(attrgetter("find_distributions"), finder)):
             unusual.append(finder)
     return before, after
 

@@ -193,12 +193,7 @@ def _load(
     record = _running_version(record, present, versions)
     outcome.records.append(record)
     outcome.loaded.append(
-        Loaded(
-            record,
-            target,
-            plan.published.get(record.identity, ()) if plan.published else (),
-            lazily=was_deferred,
-        )
+        Loaded(record, target, plan.published.get(record.identity, ()), lazily=was_deferred)
     )
 
 

@@ -489,22 +489,20 @@ def _account(
         )
     if record.state not in ("planned", "deferred"):
         return record
-    provides: tuple[Slot, ...] = ()
-    if provided:
-        target = loaded[0].target if loaded else None
-        promised = {(k.action, k.key) for entry in deferred for k in entry.published}
-        provides = tuple(
-            sorted(
-                (each.action, each.key)
-                for each in provided
-                if (
-                    (each.action, each.key) in promised
-                    if each.declaration is None
-                    else target is None or each.declaration.target is target
-                )
+    target = loaded[0].target if loaded else None
+    promised = {(k.action, k.key) for entry in deferred for k in entry.published}
+    provides = tuple(
+        sorted(
+            (each.action, each.key)
+            for each in provided
+            if (
+                (each.action, each.key) in promised
+                if each.declaration is None
+                else target is None or each.declaration.target is target
             )
         )
-    error = _joined(errors) if errors else None
+    )
+    error = _joined(errors)
     if record.import_seconds is None and before is not None:
         record = record._replace(import_seconds=before.import_seconds, imports=before.imports)
     if error is not None and not provides:
@@ -512,10 +510,10 @@ def _account(
     state: State = "deferred" if record.state == "deferred" else "loaded"
     if lost and not provides:
         state = "shadowed"
-    reason = record.reason
-    if lost:
-        reason = "; ".join([*([reason] if reason and state != "shadowed" else ()), *lost])
-    return record._replace(state=state, provides=provides, error=error, reason=reason)
+    reasons = [*([record.reason] if record.reason and state != "shadowed" else ()), *lost]
+    return record._replace(
+        state=state, provides=provides, error=error, reason="; ".join(reasons) or None
+    )
 
 
 def _choose(

@@ -77,15 +77,13 @@ class _ValueType(type):
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> _ValueType:
         fields = tuple(namespace.get("__annotations__", ()))
         if fields:
-            defaults = {field: namespace[field] for field in fields if field in namespace}
             new = _constructor(name, fields)
-            new.__defaults__ = tuple(defaults.values()) or None
+            new.__defaults__ = tuple(namespace[each] for each in fields if each in namespace)
             namespace |= {field: _tuplegetter(i, None) for i, field in enumerate(fields)}
             namespace |= {
                 "__new__": new,
                 "__match_args__": fields,
                 "_fields": fields,
-                "_field_defaults": defaults,
             }
         return super().__new__(mcs, name, bases, {**namespace, "__slots__": ()})
 

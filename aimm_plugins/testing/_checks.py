@@ -283,11 +283,9 @@ def options_have_a_sound_schema(subject: Subject) -> None:
     published = scan().options_of(subject.plugin, distribution_of(subject.plugin))
     if len(published) > 1:
         raise AssertionError("several schemas: " + ", ".join(map(str, published)))
-    for each in published:
-        schema = read_schema(each)
-        break
-    else:
+    if not published:
         raise Inapplicable("its metadata publishes no schema of options")
+    schema = read_schema(published[0])
     # What it has against no options at all is that some are required; a default that does not fit
     # is raised.
     schema.check({})
