@@ -155,6 +155,20 @@ class Config(Value):
             return path
         return os.path.join(os.path.dirname(self.document.file), path)
 
+    def error(
+        self,
+        message: str,
+        path: tuple[str | int, ...],
+        *,
+        expected: str | None = None,
+        key: bool = False,
+    ) -> ConfigError:
+        """An error about a place in the conf; with `key` about its key and not its value."""
+        return _error(message, path, self.document, self.prefix, expected, key)
+
+
+Conf = Mapping[str, object] | str | os.PathLike[str] | Config | None
+"""What a conf may be given as, within this package: callers of it have no `Config`."""
 
 PROBE_SECONDS = 60.0
 """What `probe: true` allows one import: a large library on a cold disk takes tens of seconds."""
@@ -170,7 +184,7 @@ class _UnsoundError(Exception):
     """The conf does not parse; the schema will say why."""
 
 
-def read(conf: Mapping[str, object] | str | os.PathLike[str] | Config | None) -> Config:
+def read(conf: Conf) -> Config:
     """Read and check a conf.
 
     Args:
@@ -428,19 +442,15 @@ def _check_values(config: Config) -> None:
             try:
                 Requirement(text)
             except InvalidRequirement as error:
-                raise _error(
+                raise config.error(
                     f"{text!r} is no requirement: {str(error).splitlines()[0]}",
                     (*path, index),
-                    config.document,
-                    config.prefix,
                     expected="a name with versions, such as aimm-sklearn>=1,<2",
                 ) from error
     if config.probe is not None and config.probe != config.probe:  # JSON Schema passes NaN
-        raise _error(
+        raise config.error(
             f"{config.probe} is no time to wait for",
             ("probe",),
-            config.document,
-            config.prefix,
             expected=f"true, false, or seconds up to {_MAX_SECONDS}",
         )
 

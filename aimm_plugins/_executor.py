@@ -7,18 +7,15 @@ imported by its name when a conf asks for it.
 from __future__ import annotations
 
 import importlib
-import os
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from aimm_plugins._config import Config, DaskRules, _error
+from aimm_plugins._config import Conf, Config, DaskRules
 
 if TYPE_CHECKING:
     from aimm_plugins._providers import Snapshot
     from aimm_plugins._runtime import Runtime
-
-Conf = Mapping[str, object] | str | os.PathLike[str] | Config | None
 
 
 class Executor(Protocol):
@@ -90,12 +87,10 @@ def _stands(runtime: Runtime, config: Config, rules: DaskRules) -> bool:
     if runtime.executor is None:
         return False
     if runtime.executor.rules != rules:
-        raise _error(
+        raise config.error(
             f"calls run on {runtime.executor.rules.address} already, as an earlier conf says; call "
             "unload_all() first",
             ("dask",),
-            config.document,
-            config.prefix,
         )
     return True
 
@@ -104,7 +99,7 @@ def _connected(config: Config, rules: DaskRules) -> Executor:
     try:
         module = importlib.import_module("aimm_plugins.dask")
     except ImportError as error:
-        raise _error(str(error), ("dask",), config.document, config.prefix) from error
+        raise config.error(str(error), ("dask",)) from error
     try:
         executor: Executor = module.connect(rules)
     except Exception as error:

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from aimm_plugins._carriers import as_member
-from aimm_plugins._config import Config, operator_layers, read
+from aimm_plugins._config import Conf, Config, operator_layers, read
 from aimm_plugins._declarations import modules_being_imported
 from aimm_plugins._discovery import Published, Scan, scan
 from aimm_plugins._distribution import Distribution
@@ -43,9 +43,6 @@ from aimm_plugins.errors import PluginImportError, PluginLoadError
 if TYPE_CHECKING:
     from aimm_plugins._freeze import Lock
     from aimm_plugins._option_values import State
-
-
-Conf = Mapping[str, object] | str | os.PathLike[str] | Config | None
 
 
 def initialize(runtime: Runtime, conf: Conf, *, connect: bool = False) -> Report:

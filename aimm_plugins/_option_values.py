@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from aimm_plugins._config import Config, _error
+from aimm_plugins._config import Config
 from aimm_plugins._discovery import PublishedOptions, Scan, scan
 from aimm_plugins._distribution import normalized, read_file
 from aimm_plugins._location import locate
@@ -58,11 +58,9 @@ class Given(Value):
 
     def error(self, fault: Fault, schema: Schema) -> ConfigError:
         """What the schema has against it, with the place in the conf."""
-        return _error(
+        return self.config.error(
             f"{fault.message}, says {schema}",
             ("options", self.key, *fault.path),
-            self.config.document,
-            self.config.prefix,
             expected=fault.expected,
             key=fault.at_key,
         )
@@ -392,11 +390,9 @@ def _given(
                     continue
                 other = chosen.setdefault(record.module, key)
                 if other != key:
-                    raise _error(
+                    raise config.error(
                         f"{key!r} and {other!r} are both options of {record.module}",
                         ("options", key),
-                        config.document,
-                        config.prefix,
                         expected="one of them",
                         key=True,
                     )
@@ -436,11 +432,9 @@ def _meant(
         if each.state != "denied"
     }
     if len(owners) > 1:
-        raise _error(
+        raise config.error(
             f"{key!r} is several: " + " and ".join(str(each) for each in owners.values()),
             ("options", key),
-            config.document,
-            config.prefix,
             expected="the name of a module or distribution that is one of them alone",
             key=True,
         )
@@ -492,11 +486,9 @@ def _with_secrets(key: str, config: Config, looking: bool, findings: list[Findin
             return value if looking else found
         where = ("options", key, *path)
         if not looking:
-            raise _error(
+            raise config.error(
                 f"{value} cannot be read: {problem}",
                 where,
-                config.document,
-                config.prefix,
                 expected=f"{kind}::{rest} for the text {value} itself",
             )
         findings.append(

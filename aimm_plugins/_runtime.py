@@ -15,8 +15,8 @@ from aimm_plugins._hooks import PluginManager
 from aimm_plugins._registry import Registry
 
 if TYPE_CHECKING:
-    from aimm_plugins._config import Config
-    from aimm_plugins._executor import Conf, Executor
+    from aimm_plugins._config import Conf, Config
+    from aimm_plugins._executor import Executor
     from aimm_plugins._option_values import State
 
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import inspect
 import logging
-import os
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
-from aimm_plugins._config import read
+from aimm_plugins._config import Conf, read
 from aimm_plugins._discovery import Published, Scan
 from aimm_plugins._distribution import Distribution
 from aimm_plugins._inspection import Description, Inspection, Inspector, Sighting
@@ -27,7 +26,6 @@ from aimm_plugins._providers import Provider, Slot
 from aimm_plugins._report import Finding, PluginRecord, Report
 from aimm_plugins._runtime import RUNTIME
 
-Conf = Mapping[str, object] | str | os.PathLike[str] | None
 KeysFrom = Literal["metadata", "source", "import", "unknown"]
 
 

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from aimm_plugins import _api, _lifecycle, workers
 from aimm_plugins._actions import Action
 from aimm_plugins._callback import StateCallback, ignore_state
-from aimm_plugins._config import Config, DaskRules
+from aimm_plugins._config import Conf, Config, DaskRules
 from aimm_plugins._fingerprint import Fingerprint, compare, fingerprint, of_snapshot
 from aimm_plugins._hooks import Result, hookimpl
 from aimm_plugins._log import logger
@@ -55,8 +55,6 @@ if TYPE_CHECKING:
     from aimm_plugins._providers import Snapshot
 
 __all__ = ["DaskExecutor", "cluster_client", "connect", "current_executor", "dask_executor"]
-
-Conf = Mapping[str, object] | str | os.PathLike[str] | Config | None
 
 _PREFIX = "aimm_plugins.dask-"
 

@@ -24,6 +24,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NoReturn, Protocol
 
 from aimm_plugins import _api, _fingerprint, _lifecycle
+from aimm_plugins._config import Conf
 from aimm_plugins._fingerprint import Difference, Differences, Fingerprint, compare
 from aimm_plugins._hooks import HOOKS, hookimpl
 from aimm_plugins._report import Report, described
@@ -104,7 +105,7 @@ def status() -> WorkerStatus:
     return _status
 
 
-def attempt(confs: Sequence[_lifecycle.Conf], expected: Fingerprint | None) -> WorkerStatus:
+def attempt(confs: Sequence[Conf], expected: Fingerprint | None) -> WorkerStatus:
     """Initialize a worker by what its host was initialized by, in order, and compare.
 
     As `initializer`, but nothing is refused later on.
