@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aimm_plugins import Finding, PluginRecord, Report
+from aimm_plugins import Finding, PluginRecord, Provenance, Report
 from aimm_plugins._report import safe_text
 
 LOADED = PluginRecord(
@@ -74,3 +74,8 @@ def test_error_without_a_text_is_named():
     assert safe_text(Bad()) == "<unprintable Bad>"
     with pytest.raises(KeyboardInterrupt):
         safe_text(Interrupted())
+
+
+def test_nothing_of_an_absent_plugin_is_obeyed_by_a_terminal():
+    shown = str(Provenance(module="", distribution="gone\x1b[2J", config_place="a\nb.yaml:1"))
+    assert shown == r"gone\x1b[2J  a\nb.yaml:1"
