@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection
 
-from aimm_plugins._declarations import _importer, modules_being_imported
+from aimm_plugins._declarations import current_importer, modules_being_imported
 from aimm_plugins._discovery import scan
 from aimm_plugins._option_schemas import Options, as_options
 from aimm_plugins._option_values import BY_HAND, State, staged, staged_elsewhere
@@ -27,7 +27,7 @@ def options(runtime: Runtime, module: str) -> Options:
         with runtime.lock:
             state = runtime.options = runtime.options or State()
     # `initialize` is loading, and its conf gives nothing to anybody.
-    importer = _importer.get()
+    importer = current_importer(None)
     if importer is not None and _home(module, {importer}) is not None:
         return state.value(importer)
     snapshot = runtime.registry.snapshot

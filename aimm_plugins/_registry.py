@@ -277,7 +277,7 @@ def not_loaded(record: PluginRecord) -> PluginLoadError:
     error = record.error
     if not isinstance(error, Exception):
         error = PluginImportError(described(error) if error else str(record.reason))
-    text = described(error).replace("\n", "\n    ")
+    text = indented(described(error))
     return PluginLoadError(
         f"a deferred plugin failed to load\n  {record.provenance}\n    {text}\n"
         "It is tried again by initialize() and refresh(), and not by calls.",

@@ -29,7 +29,7 @@ from aimm_plugins._fingerprint import Difference, Differences, Fingerprint, comp
 from aimm_plugins._hooks import HOOKS, hookimpl
 from aimm_plugins._report import Report, described
 from aimm_plugins._runtime import RUNTIME
-from aimm_plugins._text import printable
+from aimm_plugins._text import indented, printable
 from aimm_plugins.errors import ParityError
 
 __all__ = ["WorkerStatus", "check", "initializer", "status"]
@@ -136,7 +136,7 @@ def attempt(confs: Sequence[Conf], expected: Fingerprint | None) -> WorkerStatus
 def _failures(reports: Sequence[Report]) -> str:
     """What `on_error: isolate` let pass, which mostly is the reason."""
     lines = [
-        f"\n  {record.provenance}\n    " + described(record.error).replace("\n", "\n    ")
+        f"\n  {record.provenance}\n    {indented(described(record.error))}"
         for report in reports
         for record in report.failures
         if record.error is not None

@@ -8,7 +8,13 @@ from typing import Any
 import click
 
 from aimm_plugins._artifacts import ArtifactInfo, inspect, verify
-from aimm_plugins.cli._output import conf_option, echo, format_option, print_json, print_table
+from aimm_plugins.cli._output import (
+    conf_option,
+    format_option,
+    print_findings,
+    print_json,
+    print_table,
+)
 from aimm_plugins.errors import ArtifactError
 
 _file = click.argument(
@@ -65,8 +71,7 @@ def verify_(file: Path, form: str, conf: str | None) -> int:
                 ("verdict", "can be loaded"),
             ],
         )
-        for finding in info.findings:
-            echo(f"finding  {finding}", err=True)
+        print_findings(info.findings)
     return 0
 
 

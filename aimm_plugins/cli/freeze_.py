@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from aimm_plugins._api import freeze
-from aimm_plugins.cli._output import conf_option, echo, format_option, print_json
+from aimm_plugins.cli._output import conf_option, format_option, print_findings, print_json
 
 
 @click.command("freeze")
@@ -27,8 +27,7 @@ def command(form: str, conf: str | None) -> int:
         )
     else:
         click.echo(text, nl=False)
-        for finding in findings:
-            echo(f"finding  {finding}", err=True)
+        print_findings(findings)
     return 1 if findings else 0
 
 

@@ -6,7 +6,14 @@ import click
 
 from aimm_plugins._api import plan
 from aimm_plugins._text import one_line
-from aimm_plugins.cli._output import conf_option, echo, format_option, print_json, print_table
+from aimm_plugins.cli._output import (
+    conf_option,
+    echo,
+    format_option,
+    print_findings,
+    print_json,
+    print_table,
+)
 from aimm_plugins.testing._receipt import with_receipts
 
 
@@ -50,6 +57,5 @@ def command(file: str | None, form: str, conf: str | None) -> int:
         )
         for record in report.failures:
             echo(f"error  {one_line(record.name)}: {record.error}", err=True)
-        for finding in report.findings:
-            echo(f"finding  {finding}", err=True)
+        print_findings(report.findings)
     return 0 if report.ok else 1

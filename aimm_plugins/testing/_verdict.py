@@ -11,6 +11,7 @@ import aimm_plugins
 from aimm_plugins._location import locate
 from aimm_plugins._provenance import Provenance
 from aimm_plugins._report import described, safe_text
+from aimm_plugins._text import indented
 from aimm_plugins.testing._checks import Check, Kind, checks
 from aimm_plugins.testing._conformance import Conformance
 from aimm_plugins.testing._isolation import isolated
@@ -46,7 +47,7 @@ class CheckResult:
         if self.notes:
             text += f"  ({'; '.join(self.notes)})"
         if self.reason:
-            text += "\n    " + self.reason.replace("\n", "\n    ")
+            text += f"\n    {indented(self.reason)}"
         if self.status in ("failed", "unexpected") and self.place:
             text += f"\n    {self.place}"
         return text
