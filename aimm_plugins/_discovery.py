@@ -776,7 +776,7 @@ def _bad_line(line: str, message: str, distribution: Distribution, number: int) 
     shown = line.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return Finding(
         code="broken-entry-point",
-        subject=f"{distribution.name} {distribution.version or ''}".strip(),
+        subject=distribution.subject,
         message=f"`{shown}` {message}",
         place=_place(distribution, number),
         remedy="Tell its author, or deny the distribution.",
@@ -790,7 +790,7 @@ def _unknown_action(action: str, distribution: Distribution, number: int) -> Fin
     hint = f"did you mean [{GROUP}.{near[0]}]?" if near else f"Actions are {', '.join(ACTIONS)}."
     return Finding(
         code="unknown-action-group",
-        subject=f"{distribution.name} {distribution.version or ''}".strip(),
+        subject=distribution.subject,
         message=f"publishes keys in [{GROUP}.{action}], which is no action's, passed over",
         place=_place(distribution, number),
         remedy=hint[0].upper() + hint[1:],
@@ -815,7 +815,7 @@ def _without_plugin(found: Scan) -> Iterator[Finding]:
             continue
         yield Finding(
             code="published-keys-without-plugin",
-            subject=f"{each.distribution.name} {each.distribution.version or ''}".strip(),
+            subject=each.distribution.subject,
             message=f"publishes {each.action}:{each.key} of {each.module}:{each.attribute}, "
             + (
                 f"which none of its entry points in [{GROUP}] brings"
@@ -839,7 +839,7 @@ def _options_without_plugin(found: Scan) -> Iterator[Finding]:
         names = ", ".join(dict.fromkeys(candidate.name for candidate in mine))
         yield Finding(
             code="options-without-plugin",
-            subject=f"{each.distribution.name} {each.distribution.version or ''}".strip(),
+            subject=each.distribution.subject,
             message=f"publishes the schema of the options of {each.name} ({each}), which is no "
             f"entry point of it in [{GROUP}]",
             place=each.place,

@@ -113,6 +113,16 @@ class Distribution:
         return self._version
 
     @property
+    def who(self) -> str:
+        """Name and version, for messages that are about it."""
+        return f"{self.name} {self.version or '(unknown version)'}"
+
+    @property
+    def subject(self) -> str:
+        """Name, and version where it can be read, for findings."""
+        return f"{self.name} {self.version or ''}".rstrip()
+
+    @property
     def origin(self) -> Origin:
         """Where pip got it from."""
         return self._origin or "unknown"

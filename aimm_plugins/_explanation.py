@@ -223,7 +223,7 @@ def _of_distribution(survey: Survey, asked: str) -> Iterator[Reason]:
         subject=distribution.name,
         there=False,
         state="unknown",
-        who=_who(distribution),
+        who=distribution.who,
         why=f"entry points are disabled ({disabled})"
         if candidates and disabled
         else "it is installed and has no entry point in the group aimm.plugins",
@@ -259,7 +259,7 @@ def _of_module(survey: Survey, asked: str) -> Iterator[Reason]:
         subject=asked,
         there=False,
         state="unknown",
-        who=f"{_who(owner) if owner else 'no distribution'}  {short_file(file, asked)}",
+        who=f"{owner.who if owner else 'no distribution'}  {short_file(file, asked)}",
         why=f"entry points are disabled ({disabled})"
         if named and disabled
         else "no entry point in the group aimm.plugins and no name in the conf names it",
@@ -404,7 +404,3 @@ def _of_layer(
 def _place_in(reason: str | None) -> str:
     """The last place in brackets of a reason."""
     return (reason or "").rpartition("(")[2].partition(")")[0] or "see the reason"
-
-
-def _who(distribution: Distribution) -> str:
-    return f"{distribution.name} {distribution.version or '(unknown version)'}"

@@ -263,16 +263,11 @@ def _broken(
     published: PublishedOptions, message: str, file: str | None = None, line: int | None = None
 ) -> DeclarationError:
     return DeclarationError(
-        f"{_who(published)} publishes {published} as the schema of its options "
+        f"{published.distribution.who} publishes {published} as the schema of its options "
         f"({published.place}), and {message}. Its author has to mend that.",
         file=file if line is not None else None,
         line=line,
     )
-
-
-def _who(published: PublishedOptions) -> str:
-    distribution = published.distribution
-    return f"{distribution.name} {distribution.version or '(unknown version)'}"
 
 
 class Schema:
@@ -311,7 +306,7 @@ class Schema:
             self._resolver: Any = registry.with_resource("", resource).resolver()
 
     def __str__(self) -> str:
-        return f"{self.published} of {_who(self.published)}"
+        return f"{self.published} of {self.published.distribution.who}"
 
     def filled(self, values: Mapping[str, Any]) -> tuple[dict[str, Any], set[Path]]:
         """The values with the schema's defaults, and the paths of those.

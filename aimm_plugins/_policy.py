@@ -164,7 +164,7 @@ class Policy(Value):
                 if reason is not None:
                     if each is distribution:
                         return reason
-                    return f"importing {module} would run {_who(each)}, which is {reason}"
+                    return f"importing {module} would run {each.who}, which is {reason}"
         if distribution is None:
             return None
         for layer in self.layers:
@@ -182,7 +182,7 @@ class Policy(Value):
         if layer.locked is None:
             return None
         lock, place = layer.locked
-        who = _who(distribution)
+        who = distribution.who
         entry = lock.entries.get(normalized(distribution.name))
         if entry is None:
             return f"{distribution.name} is not in {lock.file}, and locked ({place})"
@@ -276,25 +276,19 @@ def _why_missing(
     if distribution is None:
         return "it is not installed. Install it, or remove the rule."
     if not rule.fits(distribution.version):
-        return (
-            f"{_who(distribution)} is installed. Install a version that fits, or change the rule."
-        )
+        return f"{distribution.who} is installed. Install a version that fits, or change the rule."
     if not records:
-        return f"{_who(distribution)} is installed, and brings no plugin that this conf loads."
+        return f"{distribution.who} is installed, and brings no plugin that this conf loads."
     reasons = dict.fromkeys(
         f"{r.name} is {r.state}" + (f" ({r.reason})" if r.reason else "")
         for r in records
         if r.state not in ("loaded", "deferred", "planned")
     )
-    return f"{_who(distribution)} is installed, but {'; '.join(reasons)}."
-
-
-def _who(distribution: Distribution) -> str:
-    return f"{distribution.name} {distribution.version or '(unknown version)'}"
+    return f"{distribution.who} is installed, but {'; '.join(reasons)}."
 
 
 def _unjudged(rule: Rule, distribution: Distribution) -> str:
-    return f"{rule} is about a version, and the version of {_who(distribution)} cannot be read"
+    return f"{rule} is about a version, and the version of {distribution.who} cannot be read"
 
 
 def _denied(layer: Layer, distribution: Distribution) -> str | None:
@@ -320,7 +314,7 @@ def _not_allowed(layer: Layer, distribution: Distribution) -> str | None:
         if verdict is None:
             return f"not allowed: {_unjudged(rule, distribution)}"
         if rule.about(distribution):
-            return f"{_who(distribution)} is not in {rule}"
+            return f"{distribution.who} is not in {rule}"
     return f"{distribution.name} is not among those allowed ({layer.allow_place})"
 
 

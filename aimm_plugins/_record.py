@@ -121,7 +121,7 @@ def verify_record(distribution: Distribution, module: str, file: str | None) -> 
     Returns:
         One line that names the file, or `None`.
     """
-    who = f"{distribution.name} {distribution.version or '(unknown version)'}"
+    who = distribution.who
     if distribution.origin == "editable":
         return f"{who} is an editable install, which has no hashes of its sources"
     folder = distribution.folder

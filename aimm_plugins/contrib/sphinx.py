@@ -111,7 +111,7 @@ class PluginsDirective(SphinxDirective):
         if not candidates:
             self._warn(
                 "distribution",
-                f"{_spelled(distribution)} has no entry point of the group aimm.plugins",
+                f"{distribution.subject} has no entry point of the group aimm.plugins",
             )
         if "plugins" not in self.options:
             return candidates
@@ -121,7 +121,7 @@ class PluginsDirective(SphinxDirective):
             if name not in known:
                 self._warn(
                     "plugin",
-                    f"{_spelled(distribution)} has no plugin {name}",
+                    f"{distribution.subject} has no plugin {name}",
                     _nearest(name, known),
                 )
         return [each for each in candidates if each.name in wanted]
@@ -140,7 +140,7 @@ class PluginsDirective(SphinxDirective):
             "",
             nodes.strong("", candidate.name),
             nodes.Text(" of "),
-            nodes.literal("", _spelled(candidate.distribution)),
+            nodes.literal("", candidate.distribution.subject),
             nodes.Text(", module "),
             nodes.literal("", candidate.module),
             classes=["aimm-plugin"],
@@ -240,12 +240,8 @@ class PluginsDirective(SphinxDirective):
         )
 
 
-def _spelled(distribution: Distribution) -> str:
-    return f"{distribution.name} {distribution.version or ''}".rstrip()
-
-
 def _who(candidate: Candidate) -> str:
-    return f"plugin {candidate.name} of {_spelled(candidate.distribution)}"
+    return f"plugin {candidate.name} of {candidate.distribution.subject}"
 
 
 def _nearest(name: str, known: list[str]) -> str:
