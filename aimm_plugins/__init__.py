@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aimm_plugins._actions import Action
+from aimm_plugins._actions import Action, StateCallback
 from aimm_plugins._api import (
     current_report,
     exec_data_access,
@@ -32,7 +32,6 @@ from aimm_plugins._api import (
     refresh,
     unload_all,
 )
-from aimm_plugins._callback import StateCallback
 from aimm_plugins._decorators import (
     data_access,
     deserialize,

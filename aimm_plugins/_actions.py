@@ -1,12 +1,23 @@
-"""The six actions, as one table: whatever differs between them is a column here."""
+"""The six actions, as one table: whatever differs between them is a column here.
+
+With them the state callback that their calls pass on; what else there is of state lies in `_state`.
+"""
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from collections.abc import Callable
+from typing import Any, Literal, get_args
 
 from aimm_plugins._values import Value
 
 Action = Literal["data_access", "instantiate", "fit", "predict", "serialize", "deserialize"]
+
+StateCallback = Callable[[dict[str, Any]], None]
+"""What a plugin calls with a JSON-serializable dict. What it raises ends the plugin's work."""
+
+
+def ignore_state(state: dict[str, Any]) -> None:
+    """Stand in for the callback that a caller did not give."""
 
 
 class ActionSpec(Value):

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-from aimm_plugins._actions import Action
-from aimm_plugins._callback import StateCallback
+from aimm_plugins._actions import Action, StateCallback
 from aimm_plugins._dispatch import DirectPlan, not_a_callback
 from aimm_plugins._hooks import PluginManager
 from aimm_plugins._providers import Provider

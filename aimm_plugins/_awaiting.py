@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import pluggy
 
-from aimm_plugins._callback import StateCallback
+from aimm_plugins._actions import StateCallback
 from aimm_plugins._hooks import Monitor
 from aimm_plugins._log import logger
 from aimm_plugins._state import CancelToken

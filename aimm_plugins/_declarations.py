@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from _contextvars import ContextVar  # what contextvars hands on
-from _thread import RLock  # all that is needed of threading, which costs a millisecond
+from _thread import RLock, _local  # all that is needed of threading, which costs a millisecond
 from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
@@ -100,7 +99,18 @@ class _Page:
         self.declared: dict[tuple[Action, str], Declaration] = {}
 
 
-_importer: ContextVar[str | None] = ContextVar("aimm_plugins_importer", default=None)
+class _Here(_local):
+    """What the current thread is at.
+
+    Attributes:
+        plugin: Module of the plugin that it is loading. A thread's own, and no context's: imports
+            await nothing.
+    """
+
+    plugin: str | None = None
+
+
+_here = _Here()
 _loads: list[str] = []
 """Plugin modules that any thread is loading, once for each load."""
 
@@ -108,18 +118,19 @@ _loads: list[str] = []
 class importing:  # noqa: N801  # used as a function; a generator would take twice as long
     """While open, declarations made by this thread are staged for the plugin `module`."""
 
-    __slots__ = ("_module", "_token")
+    __slots__ = ("_module", "_outer")
 
     def __init__(self, module: str) -> None:
         self._module = module
 
     def __enter__(self) -> None:
-        self._token = _importer.set(self._module)
+        self._outer = _here.plugin
+        _here.plugin = self._module
         _loads.append(self._module)
 
     def __exit__(self, *raised: object) -> None:
         _loads.remove(self._module)
-        _importer.reset(self._token)
+        _here.plugin = self._outer
 
 
 def call_site(depth: int) -> CallSite:
@@ -305,7 +316,7 @@ def current_importer(body: str | None) -> str | None:
         body: The module whose import the declaration is part of; a thread that such a module has
             started is part of its loading too.
     """
-    importer = _importer.get()
+    importer = _here.plugin
     while importer is None and body and _loads:
         importer = body if body in _loads else None
         body = body.rpartition(".")[0]

@@ -32,6 +32,7 @@ from aimm_plugins._actions import ACTIONS, Action
 from aimm_plugins._distribution import (
     FIRST_READ,
     LIMIT,
+    OPEN_FLAGS,
     Distribution,
     FromFinder,
     InFolder,
@@ -40,8 +41,6 @@ from aimm_plugins._distribution import (
     normalized,
     read_handle,
 )
-from aimm_plugins._files import OPEN_FLAGS
-from aimm_plugins._location import locate
 from aimm_plugins._provenance import Provenance
 from aimm_plugins._report import Finding, safe_text
 from aimm_plugins._values import Value
@@ -54,7 +53,8 @@ _GROUP_BYTES = GROUP.encode()
 _OPTIONS = "options"
 """The group `aimm.plugins.options` is no action's: it says where schemas of options are."""
 _SUFFIXES = (".dist-info", ".egg-info")
-_RELATIVE = os.open in os.supports_dir_fd and os.listdir in os.supports_fd
+_ABSENT = (FileNotFoundError, NotADirectoryError)
+_RELATIVE = os.open in os.supports_dir_fd
 """Files are opened relative to their folder where that can be: a twentieth of the time saved."""
 
 
@@ -285,7 +285,7 @@ class Scan:
     def owners(
         self,
         module: str,
-        locate: Callable[[str], str | None] = locate,
+        locate: Callable[[str], str | None],
         among: Sequence[Distribution] | None = None,
     ) -> tuple[Distribution, ...]:
         """The distributions whose code an import of a module runs: its owner and its parents'.
@@ -421,12 +421,7 @@ def _on_path(path: Iterable[object], findings: list[Finding]) -> Iterator[_Sourc
         seen.add(item)
         try:
             folder = item if os.path.isabs(item) else os.path.abspath(item)
-            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY) if _RELATIVE else None
-            try:
-                source = _read_folder(folder, handle, seen, findings)
-            finally:
-                if handle is not None:
-                    os.close(handle)
+            source = _read_folder(folder, seen, findings)
             if source is not None:
                 yield source
         except FileNotFoundError:
@@ -446,48 +441,21 @@ def _on_path(path: Iterable[object], findings: list[Finding]) -> Iterator[_Sourc
             )
 
 
-def _read_folder(
-    folder: str, handle: int | None, seen: set[object], findings: list[Finding]
-) -> _Source | None:
-    """What a plain folder holds; `None` if it was read by another name.
-
-    Whatever is done here for each distribution may be done 10,000 times, and has to stay within a
-    third of what opening and reading its file takes.
-    """
-    names = os.listdir(folder if handle is None else handle)
+def _read_folder(folder: str, seen: set[object], findings: list[Finding]) -> _Source | None:
+    """What a plain folder holds; `None` if it was read by another name."""
+    names = os.listdir(folder)
     # A slash is in no name, so that one pass over all names does for a call on each of them.
     listing = "/".join(names).lower() + "/"
     files, keys, odd = _metadata_files(folder, names, listing)
     if not files:
         return _Source(folder)
     # One folder by two names, such as lib64 and lib, is no folder with doubles.
-    status = os.stat(folder if handle is None else handle)
+    status = os.stat(folder)
     identity = (status.st_dev, status.st_ino)
     if identity in seen:
         return None
     seen.add(identity)
-    prefix = os.path.join(folder, "") if handle is None else ""
-    tail = f"{os.sep}entry_points.txt"
-    ours: dict[str, bytes] = {}
-    open_file, read, close, flags = os.open, os.read, os.close, OPEN_FLAGS
-    for name in files:
-        try:
-            file = open_file(f"{prefix}{name}{tail}", flags, dir_fd=handle)
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except OSError as error:
-            findings.append(_unreadable(os.path.join(folder, name + tail), name, error))
-            continue
-        try:
-            content = read(file, FIRST_READ)
-            if len(content) == FIRST_READ or not content:
-                content = read_handle(file, LIMIT, content)
-            if _GROUP_BYTES in content:
-                ours[name] = content
-        except OSError as error:
-            findings.append(_unreadable(os.path.join(folder, name + tail), name, error))
-        finally:
-            close(file)
+    ours = _read_files(folder, files, findings)
     for i in odd:
         keys[i] = _odd_key(folder, files[i], keys[i], files[i] in ours, findings)
     source = _Source(folder, dict(zip(keys, files, strict=True)))
@@ -497,6 +465,42 @@ def _read_folder(
     if ours:
         source.contents = {key: ours[name] for key, name in source.files.items() if name in ours}
     return source
+
+
+def _read_files(folder: str, files: list[str], findings: list[Finding]) -> dict[str, bytes]:
+    """The `entry_points.txt` that speak of our group, by the dist-info or egg-info.
+
+    Whatever is done here for each distribution may be done 10,000 times, and has to stay within a
+    third of what opening and reading its file takes.
+    """
+    ours: dict[str, bytes] = {}
+    tail = f"{os.sep}entry_points.txt"
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY) if _RELATIVE else None
+    prefix = os.path.join(folder, "") if handle is None else ""
+    open_file, read, close, flags = os.open, os.read, os.close, OPEN_FLAGS
+    try:
+        for name in files:
+            try:
+                file = open_file(f"{prefix}{name}{tail}", flags, dir_fd=handle)
+            except _ABSENT:
+                continue
+            except OSError as error:
+                findings.append(_unreadable(os.path.join(folder, name + tail), name, error))
+                continue
+            try:
+                content = read(file, FIRST_READ)
+                if len(content) == FIRST_READ or not content:
+                    content = read_handle(file, LIMIT, content)
+                if _GROUP_BYTES in content:
+                    ours[name] = content
+            except OSError as error:
+                findings.append(_unreadable(os.path.join(folder, name + tail), name, error))
+            finally:
+                close(file)
+    finally:
+        if handle is not None:
+            close(handle)
+    return ours
 
 
 def _metadata_files(

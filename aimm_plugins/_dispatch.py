@@ -15,8 +15,7 @@ from collections.abc import Callable, Mapping
 from types import CoroutineType
 from typing import Any, Generic, TypeVar, get_args
 
-from aimm_plugins._actions import ACTIONS, Action
-from aimm_plugins._callback import StateCallback, ignore_state
+from aimm_plugins._actions import ACTIONS, Action, StateCallback, ignore_state
 from aimm_plugins._declarations import Declaration
 from aimm_plugins._hooks import PluginManager, Result, hookimpl
 from aimm_plugins._log import logger

@@ -7,14 +7,15 @@ References:
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from collections.abc import Callable
 from typing import Any
 
-from aimm_plugins._files import OPEN_FLAGS
 from aimm_plugins._report import Origin
+
+OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+"""Without O_NONBLOCK a named pipe in the place of a file would hold the host for ever."""
 
 LIMIT = 8 * 1024 * 1024
 """Bytes that are read of one metadata file; what is longer is nobody's entry points."""
@@ -70,10 +71,8 @@ def read_handle(handle: int, limit: int = LIMIT, content: bytes = b"") -> bytes:
         OSError: It cannot be read, is no regular file, or is longer than `limit`.
     """
     status = os.fstat(handle)
-    kind = status.st_mode
-    if not stat.S_ISREG(kind):
-        code = errno.EISDIR if stat.S_ISDIR(kind) else errno.EINVAL
-        raise OSError(code, "not a regular file")
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError("not a regular file")
     parts = [content]
     size = len(content)
     # One read of the right size does for a file that nobody is writing.
@@ -81,7 +80,7 @@ def read_handle(handle: int, limit: int = LIMIT, content: bytes = b"") -> bytes:
         parts.append(more)
         size += len(more)
         if size > limit:
-            raise OSError(errno.EFBIG, f"longer than {limit} bytes")
+            raise OSError(f"longer than {limit} bytes")
         if size == status.st_size:
             break
     return b"".join(parts)

@@ -190,6 +190,7 @@ class PluginManager(pluggy.PluginManager):
         self._lock = RLock()
         self.monitors: tuple[Monitor, ...] = ()
         self.checked: dict[str, ModuleType] = {}
+        self._ids: set[int] = set()
         self._unsettled: list[tuple[str, object, Callable[[], object]]] = []
         self.router: object | None = None
         for name in HOOKS:
@@ -240,11 +241,7 @@ class PluginManager(pluggy.PluginManager):
             pluggy.PluginValidationError: One fits no hook, or takes what its hook does not pass.
         """
         implementations = {}
-        # As pluggy goes about it, so that what it would stumble over is the module's fault here.
-        for name in dir(module):
-            options = self.parse_hookimpl_opts(module, name)
-            if options is None:
-                continue
+        for name, options in self._implementations(module).items():
             function = implementations[name] = vars(module)[name]
             hook = options.get("specname") or name
             where = f"{module.__name__}: hookimpl {name!r}"
@@ -264,6 +261,21 @@ class PluginManager(pluggy.PluginManager):
             trial = pluggy.PluginManager(PROJECT)
             trial.add_hookspecs(HookSpecs)
             trial.register(SimpleNamespace(**implementations), module.__name__)
+
+    def _implementations(self, module: ModuleType) -> dict[str, Any]:
+        """The options of a module's hookimpls, by name.
+
+        As pluggy goes about it, so that what it would stumble over is the module's fault where
+        that is looked for.
+        """
+        held = vars(module) if isinstance(module, ModuleType) else None
+        found = {}
+        for name in dir(module):
+            if held is None or type(held.get(name)) is FunctionType:
+                options = self.parse_hookimpl_opts(module, name)
+                if options is not None:
+                    found[name] = options
+        return found
 
     def settle(self) -> None:
         """Undo what plugins registered here in an import that failed, and keep the rest.
@@ -337,9 +349,10 @@ class PluginManager(pluggy.PluginManager):
         wanted = name or self.get_canonical_name(plugin)
         already = self.has_plugin(wanted)
         try:
-            registered = super().register(plugin, name)
+            registered = self._enter(plugin, wanted)
             if registered is None:
                 return None
+            self._ids.add(id(plugin))
             if len(vars(self.hook)) > len(HOOKS):  # a hook nobody has specified, or a host's own
                 self._check_spelling(plugin, registered)
             for tell in self._registered:
@@ -349,10 +362,23 @@ class PluginManager(pluggy.PluginManager):
             # By name: under another one it was registered before, and stays.
             if not already and self.get_plugin(wanted) is plugin:
                 super().unregister(name=wanted)
+                self._ids.discard(id(plugin))
             self._tell()
             raise
         self._tell()
         return registered
+
+    def _enter(self, plugin: object, name: str) -> str | None:
+        """Pluggy's `register`; which compares a plugin with all others, the work of N² for N."""
+        if (
+            type(plugin) is ModuleType
+            and id(plugin) not in self._ids
+            and name not in self._name2plugin
+            and not self._implementations(plugin)
+        ):
+            self._name2plugin[name] = plugin
+            return name
+        return super().register(plugin, name)
 
     def unregister(self, plugin: object = None, name: str | None = None) -> Any:
         """Take a plugin out, and its declarations with it; as pluggy's otherwise.
@@ -368,7 +394,9 @@ class PluginManager(pluggy.PluginManager):
             for tell in self._unregistered:
                 tell(name)
         try:
-            return super().unregister(plugin, name)
+            gone = super().unregister(plugin, name)
+            self._ids.discard(id(gone))
+            return gone
         finally:
             self._tell()
 

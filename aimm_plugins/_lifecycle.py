@@ -20,7 +20,6 @@ from aimm_plugins._declarations import modules_being_imported
 from aimm_plugins._discovery import Published, Scan, scan
 from aimm_plugins._distribution import Distribution
 from aimm_plugins._loading import Outcome, load
-from aimm_plugins._location import locate
 from aimm_plugins._log import logger
 from aimm_plugins._plan import Plan, arrange
 from aimm_plugins._policy import Policy, policy
@@ -188,7 +187,7 @@ def _prepare(runtime: Runtime, configs: Sequence[Config], *, looking: bool = Fal
             digest=_digest,
         )
         policies.append(rules)
-        part = arrange(config, rules, installed, locate, sys.modules.__contains__)
+        part = arrange(config, rules, installed, _locate, sys.modules.__contains__)
         parts.append((config, part.records))
         for record in part.records:
             known = records.setdefault(record.identity, record)
@@ -234,10 +233,16 @@ def _read_locks(layers: Iterable[Config]) -> dict[str, Lock]:
     return locks
 
 
+def _locate(module: str) -> str | None:
+    from aimm_plugins._location import locate  # a conf that names no modules does without it
+
+    return locate(module)
+
+
 def _unverified(distribution: Distribution, module: str) -> str | None:
     from aimm_plugins._record import verify_record
 
-    return verify_record(distribution, module, locate(module))
+    return verify_record(distribution, module, _locate(module))
 
 
 def _digest(distribution: Distribution) -> str | None:
@@ -429,7 +434,7 @@ def _foreseen(runtime: Runtime, todo: _Todo) -> list[PluginRecord]:
     """The plan's records with the conflicts and shadows that published keys foretell."""
     told = [
         Deferred(
-            record._replace(state="deferred", file=record.file or locate(record.module)),
+            record._replace(state="deferred", file=record.file or _locate(record.module)),
             todo.plan.published[record.identity],
             lambda: None,
         )
@@ -445,7 +450,7 @@ def _foreseen(runtime: Runtime, todo: _Todo) -> list[PluginRecord]:
     for record in todo.plan.records:
         known = foreseen.get(record.identity)
         if known is None:
-            known = record._replace(file=record.file or locate(record.module))
+            known = record._replace(file=record.file or _locate(record.module))
         elif known.state == "deferred":
             known = known._replace(state=record.state, reason=record.reason)
         records.append(known)

@@ -14,7 +14,6 @@ from collections.abc import MutableMapping
 from itertools import islice
 from time import perf_counter
 from types import ModuleType
-from typing import Any
 
 from aimm_plugins._carriers import as_member
 from aimm_plugins._declarations import Book, importing, is_initializing
@@ -27,6 +26,9 @@ from aimm_plugins.errors import DeclarationError
 
 Versions = MutableMapping[str, tuple[str | None, str | None]]
 """By plugin module: the distribution and version that were installed when it was imported."""
+
+ImportAccount = tuple[float | None, tuple[tuple[str, int], ...]]
+"""Seconds that an import took, and how many modules it brought, by top-level name."""
 
 
 class Outcome:
@@ -122,7 +124,7 @@ def _load(
     before = observe()
     present, count = False, 0
     begin = perf_counter()
-    account: dict[str, Any] | None = None
+    account: ImportAccount | None = None
     try:
         # Within, since an earlier plugin may have put anything in the place of `sys.modules`.
         present, count = record.module in sys.modules, len(sys.modules)
@@ -147,7 +149,7 @@ def _load(
                 f"{record.module} is still being imported: it is loaded by its own import",
                 name=record.module,
             )
-        account = {} if present else _import_account(begin, count)
+        account = _import_account(record, present, begin, count)
         book.settle()
         manager.settle()
         manager.check(module)
@@ -162,14 +164,15 @@ def _load(
         book.sweep()
         manager.settle()
         if account is None:
-            account = {} if present else _import_account(begin, count)
+            account = _import_account(record, present, begin, count)
         outcome.records.append(
             record._replace(
                 state="failed",
                 provides=(),
                 reason=None,
                 error=as_member(error, record.provenance),
-                **account,
+                import_seconds=account[0],
+                imports=account[1],
             )
         )
         side_effects = changes(before)
@@ -188,7 +191,8 @@ def _load(
         state="planned",
         reason=None if was_deferred else record.reason,
         file=file if type(file) is str else record.file,
-        **account,
+        import_seconds=account[0],
+        imports=account[1],
     )
     record = _running_version(record, present, versions)
     outcome.records.append(record)
@@ -197,8 +201,10 @@ def _load(
     )
 
 
-def _import_account(begin: float, count: int) -> dict[str, Any]:
+def _import_account(record: PluginRecord, present: bool, begin: float, count: int) -> ImportAccount:
     """What a record tells of an import that has just ended."""
+    if present:
+        return record.import_seconds, record.imports
     seconds = perf_counter() - begin
     imports: dict[str, int] = {}
     try:
@@ -208,8 +214,8 @@ def _import_account(begin: float, count: int) -> dict[str, Any]:
     except KeyboardInterrupt:
         raise
     except BaseException:  # the plugin has replaced `sys.modules`, or put into it what is no name
-        imports = {}
-    return {"import_seconds": seconds, "imports": tuple(imports.items())}
+        return seconds, ()
+    return seconds, tuple(imports.items())
 
 
 def _newest(count: int) -> list[str]:

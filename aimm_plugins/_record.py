@@ -18,8 +18,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from importlib.machinery import all_suffixes
 
-from aimm_plugins._distribution import Distribution
-from aimm_plugins._files import OPEN_FLAGS
+from aimm_plugins._distribution import OPEN_FLAGS, Distribution
 from aimm_plugins._values import Value
 
 _LIMIT = 128 * 1024 * 1024

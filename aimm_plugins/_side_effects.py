@@ -24,6 +24,8 @@ _WARNING = 30
 """The root logger's level before anybody has set it."""
 
 _SIGNALS = tuple(sorted(_signal.valid_signals()))
+_FIRST_HANDLERS = tuple(map(_signal.getsignal, _SIGNALS))
+_NO_THREADS: frozenset[Any] = frozenset()
 
 
 class Surroundings(Value):
@@ -54,20 +56,23 @@ def observe() -> Surroundings | None:
 
 def _observed() -> Surroundings:
     # What is not loaded has nothing that could change; loading it here takes longer than all else.
-    logging, threading = sys.modules.get("logging"), sys.modules.get("threading")
-    root = None if logging is None else logging.getLogger()
+    loaded = sys.modules
+    root = loaded["logging"].getLogger() if "logging" in loaded else None
     return Surroundings(
-        environ=_environ(),
-        path=_items(sys.path),
-        folder=_folder(),
-        filters=_items(warnings.filters),
-        handlers=tuple(map(_signal.getsignal, _SIGNALS)),
-        log_handlers=() if root is None else _items(root.handlers),
-        log_level=_WARNING if root is None else root.level,
-        threads=frozenset()
-        if threading is None
-        else frozenset(threading.enumerate()) - {threading.main_thread()},
+        # As the mapping keeps it where it can be had: to decode all takes longer than the rest.
+        dict(getattr(os.environ, "_data", os.environ)),
+        _items(sys.path),
+        _folder(),
+        _items(warnings.filters),
+        tuple(map(_signal.getsignal, _SIGNALS)) if "signal" in loaded else _FIRST_HANDLERS,
+        () if root is None else _items(root.handlers),
+        _WARNING if root is None else root.level,
+        _threads(loaded["threading"]) if "threading" in loaded else _NO_THREADS,
     )
+
+
+def _threads(threading: Any) -> frozenset[Any]:
+    return frozenset(threading.enumerate()) - {threading.main_thread()}
 
 
 def changes(before: Surroundings | None) -> list[str]:
@@ -117,11 +122,6 @@ def _changes(before: Surroundings, now: Surroundings) -> list[str]:
         if thread.is_alive()
     ]
     return found
-
-
-def _environ() -> dict[Any, Any]:
-    # As the mapping keeps it where it can be had: decoding all of it takes longer than the rest.
-    return dict(getattr(os.environ, "_data", os.environ))
 
 
 def _items(value: Iterable[object] | object) -> tuple[object, ...]:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from math import inf, isfinite
 from typing import Any, Literal, Protocol, TypedDict, TypeVar
 
-from aimm_plugins._callback import StateCallback, ignore_state
+from aimm_plugins._actions import StateCallback, ignore_state
 from aimm_plugins._log import logger
 from aimm_plugins.errors import Cancelled
 

@@ -79,11 +79,13 @@ class _ValueType(type):
         if fields:
             new = _constructor(name, fields)
             new.__defaults__ = tuple(namespace[each] for each in fields if each in namespace)
-            namespace |= {field: _tuplegetter(i, None) for i, field in enumerate(fields)}
+            places = {field: i for i, field in enumerate(fields)}
+            namespace |= {field: _tuplegetter(i, None) for field, i in places.items()}
             namespace |= {
                 "__new__": new,
                 "__match_args__": fields,
                 "_fields": fields,
+                "_places": places,
             }
         return super().__new__(mcs, name, bases, {**namespace, "__slots__": ()})
 
@@ -107,10 +109,14 @@ else:
         _fields = ()
 
         def _replace(self, **changes):
-            value = _new(self.__class__, map(changes.pop, self._fields, self))
-            if changes:
-                raise TypeError(f"{type(self).__name__} has no {', '.join(changes)}")
-            return value
+            contents = list(self)
+            places = self._places
+            try:
+                for name, value in changes.items():
+                    contents[places[name]] = value
+            except KeyError as error:
+                raise TypeError(f"{type(self).__name__} has no {error.args[0]}") from None
+            return _new(self.__class__, contents)
 
         def _asdict(self):
             return dict(zip(self._fields, self, strict=True))

@@ -29,8 +29,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, get_args
 
 from aimm_plugins import _api, _lifecycle, workers
-from aimm_plugins._actions import Action
-from aimm_plugins._callback import StateCallback, ignore_state
+from aimm_plugins._actions import Action, StateCallback, ignore_state
 from aimm_plugins._config import Conf, Config, DaskRules
 from aimm_plugins._fingerprint import Fingerprint, compare, fingerprint, of_snapshot
 from aimm_plugins._hooks import Result, hookimpl
