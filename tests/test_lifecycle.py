@@ -443,6 +443,38 @@ def test_plugin_that_is_registered_stays_when_it_is_registered_again_by_another_
     assert keys() == {"fit:k"}
 
 
+def test_module_that_was_unregistered_may_be_registered_by_another_name(write):
+    write(p="@fit(['k'])\ndef f(m): return m\n")
+    initialize(names("p"))
+    manager = aimm_plugins.get_plugin_manager()
+    module = manager.unregister(name="p")
+    assert manager.register(module, "other") == "other"
+    assert manager.get_plugin("other") is module
+
+
+def test_plugins_are_registered_beside_one_that_cannot_be_compared(write):
+    class Incomparable:
+        comparable = True
+
+        def __eq__(self, other: object) -> bool:
+            if self.comparable:
+                return self is other
+            raise RuntimeError("no equality")
+
+        __hash__ = object.__hash__
+
+    write(p="@fit(['k'])\ndef f(m): return m\n")
+    manager = aimm_plugins.get_plugin_manager()
+    manager.register(Incomparable(), "incomparable")
+    Incomparable.comparable = False
+    try:
+        initialize(names("p"))
+        assert keys() == {"fit:k"}
+    finally:
+        Incomparable.comparable = True
+        manager.unregister(name="incomparable")
+
+
 def test_plugin_module_is_a_pluggy_plugin_and_unregistering_takes_its_keys(write):
     write(p="@fit(['k'])\ndef f(m): return m\n")
     initialize(names("p"))
