@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from typing import Any
 
 from aimm_plugins.errors import PluginImportError
@@ -67,7 +68,7 @@ def probe(module: str, seconds: float) -> None:
             "module": module,
             "path": [each for each in sys.path if isinstance(each, str)],
             "answer": answer,
-            "options": _options(module),
+            "options": _options(module),  # by a pipe, since it has secrets
         }
         child = subprocess.Popen(
             [sys.executable, "-c", _CHILD],
@@ -101,15 +102,19 @@ def probe(module: str, seconds: float) -> None:
 
 
 def _options(module: str) -> dict[str, Any] | None:
-    """What the plugin is given, where it can be written down; by a pipe, since it has secrets."""
+    """What the plugin is given."""
     from aimm_plugins._option_values import given_to
 
-    given = given_to(module)
+    return as_json(given_to(module))
+
+
+def as_json(options: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """A plugin's options for a child process, or `None` where they cannot be written down."""
     try:
-        json.dumps(given)
+        json.dumps(options)
     except (TypeError, ValueError, RecursionError):  # a host's mapping may hold anything
         return None
-    return given
+    return None if options is None else dict(options)
 
 
 def end_with_children(child: subprocess.Popen[bytes]) -> None:

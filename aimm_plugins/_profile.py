@@ -18,12 +18,13 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
+from types import MappingProxyType
 from typing import Any
 
-from aimm_plugins._probe import end_with_children
+from aimm_plugins._probe import as_json, end_with_children
 from aimm_plugins._report import PluginRecord
 
 _CHILD = """\
@@ -33,6 +34,9 @@ import time
 sys.path[:] = job["path"]
 sys.argv[:] = [""]
 import aimm_plugins
+if job["options"] is not None:
+    from aimm_plugins import _option_values
+    _option_values.BY_HAND[job["module"]] = job["options"]
 def peak():
     # Not ru_maxrss on Linux: a child begins with the peak of the process that made it.
     try:
@@ -173,6 +177,7 @@ class Cost:
 def profile(
     records: Iterable[PluginRecord],
     *,
+    options: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     runs: int = 3,
     timeout: float = 60.0,
     tell: Callable[[PluginRecord], None] = lambda record: None,
@@ -181,6 +186,7 @@ def profile(
 
     Args:
         records: The plan; what is denied or missing is passed over.
+        options: What plugins are given, by module; what cannot be written as JSON is not.
         runs: How often each is imported for its time, at least once.
         timeout: Seconds that one import may take, start of the child included.
         tell: Called with each plugin before it is imported.
@@ -189,20 +195,22 @@ def profile(
     for record in records:
         if record.module and record.state not in ("denied", "missing"):
             tell(record)
-            costs.append(_measured(record, runs, timeout))
+            costs.append(_measured(record, as_json(options.get(record.module)), runs, timeout))
     return tuple(costs)
 
 
-def _measured(record: PluginRecord, runs: int, timeout: float) -> Cost:
+def _measured(
+    record: PluginRecord, options: Mapping[str, Any] | None, runs: int, timeout: float
+) -> Cost:
     done: list[dict[str, Any]] = []
     # Once for nothing: the first run compiles what has no bytecode yet, and fills the disk cache.
     for number in range(runs + 1):
-        told, _ = _run(record.module, timeout)
+        told, _ = _run(record.module, options, timeout)
         if told["error"] is not None:
             return Cost(record=record, error=told["error"])
         if number:
             done.append(told)
-    told, imports = _run(record.module, timeout, detailed=True)
+    told, imports = _run(record.module, options, timeout, detailed=True)
     memories = [each["memory"] for each in done if each["memory"] is not None]
     return Cost(
         record=record,
@@ -216,7 +224,7 @@ def _measured(record: PluginRecord, runs: int, timeout: float) -> Cost:
 
 
 def _run(
-    module: str, timeout: float, *, detailed: bool = False
+    module: str, options: Mapping[str, Any] | None, timeout: float, *, detailed: bool = False
 ) -> tuple[dict[str, Any], list[Import]]:
     """One child's answer, with the tree of imports where that is asked for."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
@@ -227,11 +235,12 @@ def _run(
             "path": [each for each in sys.path if isinstance(each, str)],
             "answer": answer,
             "marks": marks,
+            "options": options,  # by a pipe, since it has secrets
         }
-        options = ["-X", "importtime"] if detailed else []
+        flags = ["-X", "importtime"] if detailed else []
         with open(log, "wb") as stderr:
             child = subprocess.Popen(
-                [sys.executable, *options, "-c", _CHILD],
+                [sys.executable, *flags, "-c", _CHILD],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,

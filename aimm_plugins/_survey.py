@@ -115,6 +115,20 @@ def survey(conf: Conf = None, *, load: bool = False, sources: bool = False) -> S
     return _loaded(conf) if load else _seen(conf, sources)
 
 
+def given_options(conf: Conf = None) -> dict[str, dict[str, Any]]:
+    """What a conf gives to plugins, by module, for processes that import them.
+
+    Args:
+        conf: As for `initialize`.
+
+    Raises:
+        ConfigError: The conf is wrong, options do not fit a plugin's schema, or a secret cannot be
+            read.
+    """
+    options = _prepare(RUNTIME, [read(conf)]).options
+    return {} if options is None else {m: dict(each.values) for m, each in options.given.items()}
+
+
 def _seen(conf: Conf, sources: bool) -> Survey:
     todo = _prepare(RUNTIME, [read(conf)], looking=True)
     records = todo.plan.records

@@ -721,6 +721,21 @@ def test_probe_gives_the_child_the_options_of_the_plugin(wine, monkeypatch):
     assert aimm_plugins.initialize(conf).ok
 
 
+def test_profile_gives_the_child_the_options_of_the_plugin(wine, conf, monkeypatch, capsys):
+    wine(code=CODE + "assert AT_IMPORT['token'] and AT_IMPORT['trees'] == 100\n")
+    monkeypatch.setenv("WINE_TOKEN", SECRET)
+    arguments = ["profile", "--runs", "1", "--format", "json", "--conf"]
+    assert cli.run([*arguments, conf("wine: {token: 'env:WINE_TOKEN'}")]) == 0
+    told = capsys.readouterr()
+    assert SECRET not in told.out + told.err
+
+
+def test_profile_tells_of_a_secret_that_cannot_be_read(wine, conf, capsys):
+    wine()
+    assert cli.run(["profile", "--conf", conf("wine: {token: 'env:AIMM_NOT_SET'}")]) == 2
+    assert "AIMM_NOT_SET is not set" in capsys.readouterr().err
+
+
 # Secrets
 
 

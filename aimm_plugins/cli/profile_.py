@@ -8,7 +8,7 @@ import click
 
 from aimm_plugins._profile import Cost, profile, trace
 from aimm_plugins._report import PluginRecord
-from aimm_plugins._survey import survey
+from aimm_plugins._survey import given_options, survey
 from aimm_plugins.cli._output import (
     conf_option,
     echo,
@@ -51,12 +51,17 @@ def command(runs: int, timeout: float, trace_file: str | None, form: str, conf: 
 
     Seconds are the median; modules and peak memory are what the import adds to a process that has
     imported aimm_plugins. `costliest` is the dependency whose own modules take most. Denied plugins
-    are left out. The exit status is 1 if a plugin cannot be imported.
+    are left out, and the others given the options that the conf has for them. The exit status is 1
+    if a plugin cannot be imported.
     """
     with stdout_kept():
         seen = survey(conf)
         costs = profile(
-            (plugin.record for plugin in seen.plugins), runs=runs, timeout=timeout, tell=_tell
+            (plugin.record for plugin in seen.plugins),
+            options=given_options(conf),
+            runs=runs,
+            timeout=timeout,
+            tell=_tell,
         )
     if trace_file is not None:
         write_file(trace_file, json.dumps(trace(costs)))
