@@ -634,9 +634,12 @@ def _misfit(
     try:
         signature.bind(*args, **keywords)
     except TypeError as refusal:
+        said = _refusal(str(refusal), signature, args, kwargs, keywords, first)
+        takes_callback = ACTIONS[declaration.action].free_arguments and declaration.method is None
+        if takes_callback and declaration.state_cb_arg_name is None:
+            said += _undeclared_callback(said, signature)
         return TypeError(
-            f"{provider.action}:{provider.key} cannot be called like this: "
-            f"{_refusal(str(refusal), signature, args, kwargs, keywords, first)}\n"
+            f"{provider.action}:{provider.key} cannot be called like this: {said}\n"
             f"  {declaration.qualname}{signature}\n"
             f"  {provider.provenance}"
         )
@@ -685,6 +688,14 @@ def _refusal(
         if near:
             said += f" (did you mean {near[0]!r}?)"
     return said
+
+
+def _undeclared_callback(said: str, signature: inspect.Signature) -> str:
+    """A hint, if what is missing looks like the state callback, which has to be asked for."""
+    for name in signature.parameters:
+        if said.startswith("missing") and repr(name) in said and name.endswith(("cb", "callback")):
+            return f" (if that is the state callback, decorate with state_cb_arg_name={name!r})"
+    return ""
 
 
 def _is_async(function: Callable[..., object]) -> bool:

@@ -226,6 +226,21 @@ def test_misfit_names_the_argument_and_shows_the_signature(args, kwargs, message
     assert "fit:m cannot be called like this" in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["state_cb", "cb", "callback"])
+def test_state_callback_that_was_not_asked_for_is_pointed_out(name):
+    aimm_plugins.fit(["m"])(eval(f"lambda model, {name}: model"))
+    with pytest.raises(TypeError, match=f"decorate with state_cb_arg_name='{name}'"):
+        aimm_plugins.exec_fit("m", 1, print)
+
+
+@pytest.mark.parametrize("name", ["x", "state_cb_seconds"])
+def test_missing_argument_that_is_no_callback_is_not_taken_for_one(name):
+    aimm_plugins.fit(["m"])(eval(f"lambda model, {name}: model"))
+    with pytest.raises(TypeError, match="missing") as caught:
+        aimm_plugins.exec_fit("m", 1, print)
+    assert "state_cb_arg_name" not in str(caught.value)
+
+
 def test_misfit_counts_what_the_caller_may_give():
     aimm_plugins.data_access("d", "cb")(lambda x, *, cb: x)
     with pytest.raises(TypeError, match=r"arguments: 2 given and it takes 1\n"):
