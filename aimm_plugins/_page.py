@@ -171,6 +171,7 @@ def _table(
 
 
 def _plugins(survey: Survey) -> str:
+    with_options = any(plugin.record.options_told is not None for plugin in survey.plugins)
     return _table(
         "All plugins, in the order of loading",
         [
@@ -181,6 +182,7 @@ def _plugins(survey: Survey) -> str:
             ("Origin", ""),
             ("Module", ""),
             ("Keys", ""),
+            *([("Options", "")] if with_options else []),
             ("Reason", ""),
         ],
         (
@@ -194,6 +196,7 @@ def _plugins(survey: Survey) -> str:
                     escape(plugin.record.origin or ""),
                     f"<code>{escape(_module(plugin.record))}</code>",
                     escape(", ".join(_keys(plugin))),
+                    *([escape(plugin.record.options_told or "")] if with_options else []),
                     escape(_why(plugin.record)),
                 ),
             )

@@ -68,6 +68,19 @@ def test_page_shows_plugins_providers_conflicts_and_findings(surveyed):
     assert "Imports one after the other, 2.000 seconds in all" in text
 
 
+def test_page_shows_options_where_some_are_set_and_no_secret(surveyed, monkeypatch):
+    assert "Options" not in read(page(surveyed)).texts
+    monkeypatch.setenv("PAGED_TOKEN", "hush")
+    options = {"paged-dist": {"<u>a</u>": 1, "token": "env:PAGED_TOKEN"}}
+    html = page(
+        survey({"names": [], "entry_points": {"allow": ["paged-dist"]}, "options": options})
+    )
+    texts = read(html).texts
+    assert "Options" in texts
+    assert "<u>a</u>, token (env:PAGED_TOKEN); no schema" in texts
+    assert "hush" not in html
+
+
 def test_whatever_plugins_are_called_is_escaped(surveyed):
     html = page(surveyed, [Bar(name=EVIL, distribution=EVIL, seconds=1, note=EVIL)], title=EVIL)
     tags = read(html).tags
