@@ -348,13 +348,15 @@ class PluginManager(pluggy.PluginManager):
             name = plugin.__name__
         wanted = name or self.get_canonical_name(plugin)
         already = self.has_plugin(wanted)
+        registered: str | None = wanted
         try:
-            registered = self._enter(plugin, wanted)
-            if registered is None:
+            if self._hooks_nothing(plugin, wanted):
+                self._name2plugin[wanted] = plugin
+            elif (registered := super().register(plugin, name)) is None:
                 return None
-            self._ids.add(id(plugin))
-            if len(vars(self.hook)) > len(HOOKS):  # a hook nobody has specified, or a host's own
+            elif len(vars(self.hook)) > len(HOOKS):  # a hook nobody has specified, or a host's own
                 self._check_spelling(plugin, registered)
+            self._ids.add(id(plugin))
             for tell in self._registered:
                 tell(plugin)
         except BaseException:
@@ -368,17 +370,18 @@ class PluginManager(pluggy.PluginManager):
         self._tell()
         return registered
 
-    def _enter(self, plugin: object, name: str) -> str | None:
-        """Pluggy's `register`; which compares a plugin with all others, the work of N² for N."""
-        if (
+    def _hooks_nothing(self, plugin: object, name: str) -> bool:
+        """Whether it is a new module without hookimpls.
+
+        pluggy's `register` would do no more for it than to keep its name, and compares a plugin
+        with all others first: N² for N of them, by whatever equality they have.
+        """
+        return (
             type(plugin) is ModuleType
             and id(plugin) not in self._ids
             and name not in self._name2plugin
             and not self._implementations(plugin)
-        ):
-            self._name2plugin[name] = plugin
-            return name
-        return super().register(plugin, name)
+        )
 
     def unregister(self, plugin: object = None, name: str | None = None) -> Any:
         """Take a plugin out, and its declarations with it; as pluggy's otherwise.

@@ -466,12 +466,19 @@ def test_plugins_are_registered_beside_one_that_cannot_be_compared(write):
     write(p="@fit(['k'])\ndef f(m): return m\n")
     manager = aimm_plugins.get_plugin_manager()
     manager.register(Incomparable(), "incomparable")
+
+    class Host:
+        @aimm_plugins.hookimpl(optionalhook=True)
+        def hook_of_the_host(self): ...
+
+    manager.register(Host(), "host")
     Incomparable.comparable = False
     try:
         initialize(names("p"))
         assert keys() == {"fit:k"}
     finally:
         Incomparable.comparable = True
+        manager.unregister(name="host")
         manager.unregister(name="incomparable")
 
 
