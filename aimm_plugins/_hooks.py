@@ -242,7 +242,7 @@ class PluginManager(pluggy.PluginManager):
         """
         implementations = {}
         for name, options in self._implementations(module).items():
-            function = implementations[name] = vars(module)[name]
+            function = implementations[name] = _contents(module)[name]
             hook = options.get("specname") or name
             where = f"{module.__name__}: hookimpl {name!r}"
             if hook not in HOOKS:
@@ -262,19 +262,24 @@ class PluginManager(pluggy.PluginManager):
             trial.add_hookspecs(HookSpecs)
             trial.register(SimpleNamespace(**implementations), module.__name__)
 
-    def _implementations(self, module: ModuleType) -> dict[str, Any]:
+    def _implementations(self, module: object) -> dict[str, Any]:
         """The options of a module's hookimpls, by name.
 
-        As pluggy goes about it, so that what it would stumble over is the module's fault where
-        that is looked for.
+        Where there are any, pluggy will ask the module what it has, and may stumble over what it
+        says: that is to be the module's fault where this is asked before.
         """
-        held = vars(module) if isinstance(module, ModuleType) else None
+        if issubclass(type(module), ModuleType):
+            held = list(_contents(module).items())
+            names = [n for n, each in held if type(each) is FunctionType and type(n) is str]
+        else:
+            names = dir(module)
         found = {}
-        for name in dir(module):
-            if held is None or type(held.get(name)) is FunctionType:
-                options = self.parse_hookimpl_opts(module, name)
-                if options is not None:
-                    found[name] = options
+        for name in names:
+            options = self.parse_hookimpl_opts(module, name)
+            if options is not None:
+                found[name] = options
+        if found:
+            dir(module)
         return found
 
     def settle(self) -> None:
@@ -306,7 +311,7 @@ class PluginManager(pluggy.PluginManager):
     def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
         """As pluggy's, but in a module only functions are looked at."""
         if isinstance(plugin, ModuleType):
-            function = vars(plugin).get(name)
+            function = _contents(plugin).get(name)
         elif plugin is self.router:
             function = vars(type(plugin)).get(name)
         else:
@@ -377,7 +382,7 @@ class PluginManager(pluggy.PluginManager):
         with all others first: N² for N of them, by whatever equality they have.
         """
         return (
-            type(plugin) is ModuleType
+            issubclass(type(plugin), ModuleType)
             and id(plugin) not in self._ids
             and name not in self._name2plugin
             and not self._implementations(plugin)
@@ -465,6 +470,12 @@ class PluginManager(pluggy.PluginManager):
     def _tell(self) -> None:
         for tell in self._observers:
             tell()
+
+
+def _contents(module: object) -> dict[str, Any]:
+    """A module's own, past what its class says of it: that may be a stranger's."""
+    held: dict[str, Any] = object.__getattribute__(module, "__dict__")
+    return held
 
 
 def _no_such_hook(name: str) -> str:

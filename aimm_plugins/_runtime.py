@@ -90,9 +90,10 @@ class Runtime:
         self._quiet = True
         try:
             for name in modules:
-                module = sys.modules.get(name)
-                if type(module) is not type(sys):  # another plugin may have put it there since
-                    module = self.manager.checked.get(name, module)
+                # What was found sound, since another plugin may have put anything there meanwhile.
+                module = self.manager.checked.get(name)
+                if module is None:
+                    module = sys.modules.get(name)
                 if module is None or self.manager.has_plugin(name):
                     continue
                 try:

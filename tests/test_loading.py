@@ -203,13 +203,19 @@ def test_plan_shows_a_probe_as_pending(write):
         "@hookimpl(wrapper=True, hookwrapper=True)\ndef aimm_fit(instance): yield\n",
         "@hookimpl\ndef aimm_fti(instance): ...\n",
         "@hookimpl\ndef aimm_fit(instance, odd): ...\n",
-        "def __dir__(): raise SystemExit\n",
+        "def __dir__(): raise SystemExit\n@hookimpl\ndef aimm_fit(instance): ...\n",
     ],
 )
 def test_what_pluggy_refuses_is_that_plugins_failure_alone(write, source):
     write(bad=source, good="@fit(['k'])\ndef f(m): return 1\n")
     report = initialize(names("bad", "good", on_error="isolate"))
     assert record_of(report, "bad").state == "failed"
+    assert aimm_plugins.exec_fit("k", None) == 1
+
+
+def test_module_without_hookimpls_is_not_asked_what_it_has(write):
+    write(odd="def __dir__(): raise SystemExit\n@fit(['k'])\ndef f(m): return 1\n")
+    assert initialize(names("odd")).ok
     assert aimm_plugins.exec_fit("k", None) == 1
 
 
