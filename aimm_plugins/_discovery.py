@@ -53,6 +53,7 @@ _GROUP_BYTES = GROUP.encode()
 _OPTIONS = "options"
 """The group `aimm.plugins.options` is no action's: it says where schemas of options are."""
 _SUFFIXES = (".dist-info", ".egg-info")
+_USUAL_FINDERS = frozenset({"_frozen_importlib", "importlib", "importlib_metadata"})
 _ABSENT = (FileNotFoundError, NotADirectoryError)
 _RELATIVE = os.open in os.supports_dir_fd
 """Files are opened relative to their folder where that can be: a twentieth of the time saved."""
@@ -442,13 +443,15 @@ def _on_path(path: Iterable[object], findings: list[Finding]) -> Iterator[_Sourc
 
 
 def _read_folder(folder: str, seen: set[object], findings: list[Finding]) -> _Source | None:
-    """What a plain folder holds; `None` if it was read by another name."""
+    """What a plain folder holds; `None` for nothing, or if it was read by another name."""
     names = os.listdir(folder)
     # A slash is in no name, so that one pass over all names does for a call on each of them.
     listing = "/".join(names).lower() + "/"
+    if "-info/" not in listing:
+        return None
     files, keys, odd = _metadata_files(folder, names, listing)
     if not files:
-        return _Source(folder)
+        return None
     # One folder by two names, such as lib64 and lib, is no folder with doubles.
     status = os.stat(folder)
     identity = (status.st_dev, status.st_ino)
@@ -866,7 +869,7 @@ def _unusual_finders() -> tuple[list[Any], list[Any]]:
     for finder in list(sys.meta_path):
         kind = finder if isinstance(finder, type) else type(finder)
         home = kind.__module__.partition(".")[0] if isinstance(kind.__module__, str) else ""
-        if finder is PathFinder or home in ("importlib", "importlib_metadata"):
+        if finder is PathFinder or home in _USUAL_FINDERS:
             if home == "importlib_metadata":
                 unusual = after
             continue
