@@ -25,7 +25,7 @@ _WARNING = 30
 
 _SIGNALS = tuple(sorted(_signal.valid_signals()))
 _FIRST_HANDLERS = tuple(map(_signal.getsignal, _SIGNALS))
-_NO_THREADS: frozenset[Any] = frozenset()
+"""The handlers until somebody loads signal."""
 
 
 class Surroundings(Value):
@@ -56,23 +56,21 @@ def observe() -> Surroundings | None:
 
 def _observed() -> Surroundings:
     # What is not loaded has nothing that could change; loading it here takes longer than all else.
-    loaded = sys.modules
-    root = loaded["logging"].getLogger() if "logging" in loaded else None
+    logging, threading = sys.modules.get("logging"), sys.modules.get("threading")
+    root = None if logging is None else logging.getLogger()
     return Surroundings(
         # As the mapping keeps it where it can be had: to decode all takes longer than the rest.
         dict(getattr(os.environ, "_data", os.environ)),
         _items(sys.path),
         _folder(),
         _items(warnings.filters),
-        tuple(map(_signal.getsignal, _SIGNALS)) if "signal" in loaded else _FIRST_HANDLERS,
+        tuple(map(_signal.getsignal, _SIGNALS)) if "signal" in sys.modules else _FIRST_HANDLERS,
         () if root is None else _items(root.handlers),
         _WARNING if root is None else root.level,
-        _threads(loaded["threading"]) if "threading" in loaded else _NO_THREADS,
+        frozenset()
+        if threading is None
+        else frozenset(threading.enumerate()) - {threading.main_thread()},
     )
-
-
-def _threads(threading: Any) -> frozenset[Any]:
-    return frozenset(threading.enumerate()) - {threading.main_thread()}
 
 
 def changes(before: Surroundings | None) -> list[str]:
