@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from aimm_plugins._actions import Action
+from aimm_plugins._report import described, type_name
 from aimm_plugins._values import Value
 from aimm_plugins.errors import ConfigError, spell_path
 
@@ -195,19 +196,39 @@ def read(conf: Conf) -> Config:
     """
     if conf is None:
         return Config()
-    if isinstance(conf, Config):
+    if type(conf) is Config:
         return conf
-    if isinstance(conf, Mapping):
-        return parse(conf)
-    if isinstance(conf, str | os.PathLike):
-        if isinstance(os.fspath(conf), bytes):
-            raise ConfigError("a conf's path is text, and was given as bytes")
-        from aimm_plugins._yaml import load_file
+    try:
+        given = _given(conf)
+    except (ConfigError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # an object of the host's may raise anything
+        raise ConfigError(
+            f"a conf of class {type_name(conf)} cannot be read: {described(error)}"
+        ) from error
+    if isinstance(given, dict):
+        return parse(given)
+    from aimm_plugins._yaml import load_file
 
-        document = load_file(conf)
-        return parse(document.data, document=document)
+    document = load_file(given)
+    return parse(document.data, document=document)
+
+
+def _given(conf: object) -> dict[str, object] | str:
+    """A conf's path, or a copy of what a mapping holds, whatever its class says of it."""
+    if isinstance(conf, Mapping):
+        return {
+            # What begins with `x-` is the host's own, and may be anything.
+            key: value if key.startswith("x-") else _plain(value, (key,))
+            for key, value in _items(conf, ())
+        }
+    if isinstance(conf, str | os.PathLike):
+        path = os.fspath(conf)
+        if isinstance(path, bytes):
+            raise ConfigError("a conf's path is text, and was given as bytes")
+        return str.__str__(path)
     raise ConfigError(
-        f"a conf is a mapping, the path of a YAML file or None, not {type(conf).__name__}"
+        f"a conf is a mapping, the path of a YAML file or None, not {type_name(conf)}"
     )
 
 
@@ -437,13 +458,14 @@ def _check_values(config: Config) -> None:
         for index, text in enumerate(texts):
             if re.fullmatch(_BARE, text):
                 continue
-            from packaging.requirements import InvalidRequirement, Requirement
+            from packaging.requirements import Requirement
 
             try:
-                Requirement(text)
-            except InvalidRequirement as error:
+                for clause in Requirement(text).specifier:
+                    clause.contains("0", prereleases=True)  # numbers are read as late as here
+            except ValueError as error:  # also a number that is too long for Python
                 raise config.error(
-                    f"{text!r} is no requirement: {str(error).splitlines()[0]}",
+                    f"{_shown(text)} is no requirement: {str(error).splitlines()[0]}",
                     (*path, index),
                     expected="a name with versions, such as aimm-sklearn>=1,<2",
                 ) from error
@@ -514,8 +536,16 @@ def validate(
     """
     from jsonschema import Draft202012Validator
 
-    loaded = schema(name)
-    faults = list(Draft202012Validator(loaded).iter_errors(_plain(data, ())))
+    loaded, plain = schema(name), _plain(data, ())
+    try:
+        faults = list(Draft202012Validator(loaded).iter_errors(plain))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # jsonschema writes down what does not fit
+        raise ConfigError(
+            f"holds an object that cannot be written down: {described(error)}",
+            file=None if document is None else document.file,
+        ) from error
     if not faults:
         return
     fault = min(
@@ -621,8 +651,10 @@ def _type_name(name: str) -> str:
 def _shown(value: object) -> str:
     try:
         text = repr(value).encode("utf-8", "backslashreplace").decode()
-    except Exception:  # an object of the host's in a mapping
-        text = f"a {type(value).__name__}"
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # an object of the host's in a mapping
+        text = f"a {type_name(value)}"
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -630,14 +662,25 @@ def _plain(value: object, path: tuple[str | int, ...]) -> Any:
     """A mapping given from Python as the schema knows it: dicts, lists and scalars."""
     if len(path) > 100:
         raise ConfigError("is nested deeper than 100")
+    if isinstance(value, str):
+        return str.__str__(value)
     if isinstance(value, Mapping):
-        for key in value:
-            if not isinstance(key, str):
-                raise ConfigError(f"key {key!r} is not text", path=path)
-        return {key: _plain(each, (*path, key)) for key, each in value.items()}
+        return {key: _plain(each, (*path, key)) for key, each in _items(value, path)}
     if isinstance(value, list | tuple):
-        return [_plain(each, (*path, index)) for index, each in enumerate(value)]
+        # Past what a subclass says of itself: a rule that it hides must not go unnoticed.
+        held = list.__iter__(value) if isinstance(value, list) else tuple.__iter__(value)
+        return [_plain(each, (*path, index)) for index, each in enumerate(held)]
     if isinstance(value, int) and value.bit_length() > 13_000:
         # Python refuses to write down what is longer than 4,300 digits, and messages would.
         raise ConfigError("is a number of thousands of digits", path=path)
     return value
+
+
+def _items(value: Mapping[Any, object], path: tuple[str | int, ...]) -> list[tuple[str, object]]:
+    items = dict.items(value) if isinstance(value, dict) else value.items()
+    found = []
+    for key, each in items:
+        if not isinstance(key, str):
+            raise ConfigError(f"key {_shown(key)} is not text", path=path)
+        found.append((str.__str__(key), each))
+    return found

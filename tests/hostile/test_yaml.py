@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.hostile.conftest import Case
+from tests.hostile.conftest import BAD, Case
 
 SCHEMA: dict[str, Any] = yaml.safe_load(
     (files("aimm_plugins") / "schemas" / "plugins.yaml").read_text("utf-8")
@@ -265,6 +265,10 @@ def test_pipe_with_content_is_a_conf(case: Case) -> None:
     assert got["states"]["good"] == "loaded"
 
 
+ABC = (
+    "from collections.abc import Mapping\nclass M(Mapping):\n"
+    "    def __len__(s): return 1\n    def __getitem__(s, k): return []\n    "
+)
 MAPPINGS = {
     "circular": "c = {'names': []}; c['x-me'] = c",
     "circular_list": "l = []; l.append(l); c = {'names': l}",
@@ -272,7 +276,18 @@ MAPPINGS = {
     "key_is_no_str": "c = {'names': [], 5: 1}",
     "key_is_a_tuple": "c = {'names': [], ('a',): 1}",
     "key_is_none": "c = {None: 1, 'names': []}",
-    "iteration_raises": "class M(dict):\n    def __iter__(s): raise RuntimeError\n    keys = items = __iter__\nc = M(names=[])",
+    "iteration_raises": ABC + "def __iter__(s): raise RuntimeError('told')\nc = M()",
+    "iteration_exits": ABC + "def __iter__(s): raise SystemExit\nc = M()",
+    "value_raises": ABC
+    + "def __iter__(s): return iter(['names'])\n    def __getitem__(s, k): raise RuntimeError\nc = M()",
+    "class_lies": "class M:\n    __class__ = dict\nc = M()",
+    "class_exits": "class M:\n    @property\n    def __class__(s): raise SystemExit\nc = M()",
+    "path_raises": "class P:\n    def __fspath__(s): raise RuntimeError\nc = P()",
+    "path_exits": "class P:\n    def __fspath__(s): raise SystemExit\nc = P()",
+    "path_is_no_str": "class P:\n    def __fspath__(s): return 5\nc = P()",
+    "repr_exits": "class R:\n    def __repr__(s): raise SystemExit\nc = {'names': R()}",
+    "repr_of_a_key_exits": "class R:\n    def __repr__(s): raise SystemExit\nc = {'names': [], R(): 1}",
+    "rule_with_a_huge_number": "c = {'names': [], 'entry_points': {'deny': ['x>5,<' + '9' * 10_000]}}",
     "bytes_for_text": "c = {'names': [b'good']}",
     "generator_for_a_list": "c = {'names': (n for n in ['good'])}",
     "set_for_a_list": "c = {'names': {'good'}}",
@@ -296,8 +311,7 @@ def test_hostile_mapping_is_refused_or_read_and_harms_nobody(case: Case, kind: s
 {source}
 try:
     account(initialize(c))
-except (ConfigError, RuntimeError) as error:
-    out["error"] = type(error).__name__
+except ConfigError as error:
     out["text"] = str(error)
 unload_all()
 initialize()
@@ -305,9 +319,31 @@ out["good"] = attempt(exec_data_access, "good")
 """
     got = case.run(case_script)
     if kind != "circular":
-        assert got["error"] == ("RuntimeError" if kind == "iteration_raises" else "ConfigError")
         assert len(got["text"]) < 2000
     assert got["good"] == {"value": 42}
+
+
+LYING_RULES = {
+    "dict_get": "class M(dict):\n    def get(s, k, d=None): return d\nrules = M(deny=['bad-dist'])",
+    "dict_contains": "class M(dict):\n    def __contains__(s, k): return False\nrules = M(allow=['good-dist'])",
+    "dict_getitem": "class M(dict):\n    def __getitem__(s, k): return ()\nrules = M(allow=['good-dist'])",
+    "dict_iteration": "class M(dict):\n    def __iter__(s): return iter(())\n    keys = items = __iter__\nrules = M(deny=['bad-dist'])",
+    "list_iteration": "class L(list):\n    def __iter__(s): return iter(())\n    def __len__(s): return 0\nrules = {'deny': L(['bad-dist'])}",
+    "tuple_iteration": "class T(tuple):\n    def __iter__(s): return iter(())\nrules = {'deny': T(['bad-dist'])}",
+    "str_methods": "class S(str):\n    def lower(s): return 'x'\n    strip = __str__ = __getitem__ = lambda s, *a: 'x'\n    def __iter__(s): return iter('x')\nrules = {'deny': [S('bad-dist')]}",
+    "str_equality": "class S(str):\n    def __eq__(s, o): raise SystemExit\n    __hash__ = str.__hash__\nrules = {'deny': [S('bad-dist')]}",
+}
+
+
+@pytest.mark.parametrize("kind", LYING_RULES)
+def test_rule_in_an_object_that_hides_it_holds(case: Case, kind: str) -> None:
+    case.bad(BAD + case.trap())
+    got = case.run(
+        f"{LYING_RULES[kind]}\n"
+        "out.update(account(initialize({'names': [], 'entry_points': rules})))"
+    )
+    assert got["states"] == {"good": "loaded", "bad": "denied"}
+    assert not case.marker.exists()
 
 
 # The schema, walked: at every place every type.
