@@ -11,7 +11,7 @@ import os
 import sys
 from _thread import RLock, _local  # all that is needed of threading, which costs a millisecond
 from collections.abc import Callable, Sequence
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any
 
 from aimm_plugins._actions import Action
@@ -163,6 +163,10 @@ def is_initializing(spec: object) -> bool:
         raise
     except BaseException:  # a module may have put anything in the place of its spec
         return False
+
+
+contents: Callable[[Any], dict[str, Any]] = vars(ModuleType)["__dict__"].__get__
+"""What a module holds, past what its class says of it: that may be a stranger's."""
 
 
 def modules_being_imported() -> frozenset[str]:

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 import pluggy
 
-from aimm_plugins._declarations import call_site, current_importer, is_initializing
+from aimm_plugins._declarations import call_site, contents, current_importer, is_initializing
 
 PROJECT = "aimm_plugins"
 ROUTER = "aimm_plugins.router"
@@ -186,7 +186,7 @@ class PluginManager(pluggy.PluginManager):
         super().__init__(PROJECT)
         self._observers: list[Callable[[], None]] = []
         self._unregistered: list[Callable[[str], None]] = []
-        self._registered: list[Callable[[object], None]] = []
+        self._registered: list[Callable[[object, str], None]] = []
         self._lock = RLock()
         self.monitors: tuple[Monitor, ...] = ()
         self.checked: dict[str, ModuleType] = {}
@@ -200,15 +200,15 @@ class PluginManager(pluggy.PluginManager):
     def observe(
         self,
         changed: Callable[[], None],
-        registered: Callable[[object], None],
+        registered: Callable[[object, str], None],
         unregistered: Callable[[str], None],
     ) -> None:
         """Be told of changes.
 
         Args:
             changed: Called after anything that may change what a call does.
-            registered: Called with a plugin after it was registered; if it raises, the plugin
-                is taken out again.
+            registered: Called with a plugin and its name after it was registered; if it raises,
+                the plugin is taken out again.
             unregistered: Called with the name of a plugin after it was taken out.
         """
         self._observers.append(changed)
@@ -242,7 +242,7 @@ class PluginManager(pluggy.PluginManager):
         """
         implementations = {}
         for name, options in self._implementations(module).items():
-            function = implementations[name] = _contents(module)[name]
+            function = implementations[name] = contents(module)[name]
             hook = options.get("specname") or name
             where = f"{module.__name__}: hookimpl {name!r}"
             if hook not in HOOKS:
@@ -269,7 +269,7 @@ class PluginManager(pluggy.PluginManager):
         says: that is to be the module's fault where this is asked before.
         """
         if issubclass(type(module), ModuleType):
-            held = list(_contents(module).items())
+            held = list(contents(module).items())
             names = [n for n, each in held if type(each) is FunctionType and type(n) is str]
         else:
             names = dir(module)
@@ -311,7 +311,7 @@ class PluginManager(pluggy.PluginManager):
     def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
         """As pluggy's, but in a module only functions are looked at."""
         if isinstance(plugin, ModuleType):
-            function = _contents(plugin).get(name)
+            function = contents(plugin).get(name)
         elif plugin is self.router:
             function = vars(type(plugin)).get(name)
         else:
@@ -363,7 +363,7 @@ class PluginManager(pluggy.PluginManager):
                 self._check_spelling(plugin, registered)
             self._ids.add(id(plugin))
             for tell in self._registered:
-                tell(plugin)
+                tell(plugin, wanted)
         except BaseException:
             # pluggy 1.6 leaves what it had registered before the hookimpl that it refuses.
             # By name: under another one it was registered before, and stays.
@@ -470,12 +470,6 @@ class PluginManager(pluggy.PluginManager):
     def _tell(self) -> None:
         for tell in self._observers:
             tell()
-
-
-def _contents(module: object) -> dict[str, Any]:
-    """A module's own, past what its class says of it: that may be a stranger's."""
-    held: dict[str, Any] = object.__getattribute__(module, "__dict__")
-    return held
 
 
 def _no_such_hook(name: str) -> str:

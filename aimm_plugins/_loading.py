@@ -16,7 +16,7 @@ from time import perf_counter
 from types import ModuleType
 
 from aimm_plugins._carriers import as_member
-from aimm_plugins._declarations import Book, importing, is_initializing
+from aimm_plugins._declarations import Book, contents, importing, is_initializing
 from aimm_plugins._hooks import PluginManager
 from aimm_plugins._plan import Plan
 from aimm_plugins._report import Finding, PluginRecord, type_name
@@ -29,6 +29,10 @@ Versions = MutableMapping[str, tuple[str | None, str | None]]
 
 ImportAccount = tuple[float | None, tuple[tuple[str, int], ...]]
 """Seconds that an import took, and how many modules it brought, by top-level name."""
+
+_PACKAGE = sys.modules["aimm_plugins"]
+_MODULES = sys.modules
+"""The interpreter itself goes on with this table, whatever somebody puts in its place."""
 
 
 class Outcome:
@@ -91,10 +95,74 @@ def load(
     return outcome
 
 
-def _imported(module: str) -> ModuleType:
+def _imported(module: str, book: Book) -> ModuleType:
     """What `sys.modules` holds of a module once it is imported, which may be no module at all."""
+    if book.has(module):
+        # It ran already, and Python would ask it for its spec: others may have changed its class.
+        found = sys.modules.get(module)
+        if (
+            found is not None
+            and issubclass(type(found), ModuleType)
+            and not is_initializing(contents(found).get("__spec__"))
+        ):
+            return found
     with importing(module):
         return importlib.import_module(module)
+
+
+def _is_whole() -> bool:
+    """Whether `sys.modules` is what it should be, and has this very package."""
+    try:
+        return type(sys.modules) is dict and sys.modules.get("aimm_plugins") is _PACKAGE
+    except AttributeError:  # it was deleted
+        return False
+
+
+def _put_back(failed: str | None = None) -> list[str]:
+    """Undo what a plugin did to `sys.modules` that would stop every import after it.
+
+    Without the table nothing can be imported, and with another copy of this package in it the
+    plugins to come would declare where nobody looks.
+
+    Args:
+        failed: The module whose import failed; Python took it out of the wrong table.
+
+    Returns:
+        What was put back, a phrase each.
+    """
+    found = []
+    if getattr(sys, "modules", None) is not _MODULES:
+        sys.modules = _MODULES
+        if failed is not None:
+            _MODULES.pop(failed, None)
+        found.append("sys.modules: was replaced, and is put back")
+    if _MODULES.get("aimm_plugins") is not _PACKAGE:
+        _MODULES["aimm_plugins"] = _PACKAGE
+        for each in list(vars(_PACKAGE).values()):
+            if type(each) is ModuleType and each.__name__.startswith("aimm_plugins."):
+                _MODULES[each.__name__] = each
+        found.append("sys.modules: aimm_plugins was taken out or replaced, and is put back")
+    return found
+
+
+def _repaired(record: PluginRecord, repairs: list[str]) -> Finding:
+    return Finding(
+        code="side-effects",
+        subject=str(record.provenance),
+        message="its import broke all imports after it: " + "; ".join(repairs),
+        place=record.file,
+    )
+
+
+def _file(module: object) -> str | None:
+    """Where a module says that it comes from."""
+    try:
+        file = getattr(module, "__file__", None)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # others may have changed its class
+        return None
+    return file if type(file) is str else None
 
 
 def _is_imported(module: str) -> bool:
@@ -122,7 +190,7 @@ def _load(
 ) -> None:
     was_deferred = record.state == "deferred"
     before = observe()
-    present, count = False, 0
+    present, count, whole = False, 0, _is_whole()
     begin = perf_counter()
     account: ImportAccount | None = None
     try:
@@ -137,7 +205,9 @@ def _load(
         # What was imported and found sound is not asked for again: Python looks at its spec then,
         # and there may be anything in its place.
         if module is None or sys.modules.get(record.module) is not module:
-            module = _imported(record.module)
+            module = _imported(record.module, book)
+            if whole and not _is_whole():
+                outcome.findings.append(_repaired(record, _put_back()))
             if present and not isinstance(module, ModuleType) and not book.has(record.module):
                 raise ImportError(
                     f"sys.modules holds an object of class {type_name(module)} under the name "
@@ -155,12 +225,15 @@ def _load(
         manager.check(module)
         manager.checked[record.module] = module
         target = _target(module, record, book)
-        file = getattr(module, "__file__", None)
+        file = _file(module)
     except KeyboardInterrupt:
+        if whole and not _is_whole():
+            _put_back(record.module)
         book.sweep()
         manager.settle()
         raise
     except BaseException as error:  # sys.exit(), CancelledError and the like end no host
+        repairs = _put_back(record.module) if whole and not _is_whole() else []
         book.sweep()
         manager.settle()
         if account is None:
@@ -186,11 +259,13 @@ def _load(
                     remedy="Nothing of it was undone, since others may have come to need it.",
                 )
             )
+        if repairs:
+            outcome.findings.append(_repaired(record, repairs))
         return
     record = record._replace(
         state="planned",
         reason=None if was_deferred else record.reason,
-        file=file if type(file) is str else record.file,
+        file=file or record.file,
         import_seconds=account[0],
         imports=account[1],
     )

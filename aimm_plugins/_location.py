@@ -6,7 +6,10 @@ import os
 import sys
 from collections.abc import Iterable
 from importlib.machinery import PathFinder
+from types import ModuleType
 from typing import Any
+
+from aimm_plugins._declarations import contents
 
 
 def locate(module: str) -> str | None:
@@ -52,8 +55,12 @@ def _absolute(file: object) -> str | None:
 def _attribute(module: object, name: str) -> object:
     """Of a loaded module, past its `__getattr__`: to ask a lazily loaded one would run it."""
     try:
+        if issubclass(type(module), ModuleType):
+            return contents(module).get(name)
         return object.__getattribute__(module, "__dict__").get(name)
-    except AttributeError:
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # an object of a stranger's in place of a module
         return None
 
 

@@ -245,7 +245,13 @@ class Registry:
             old = self.snapshot
             self.snapshot = Snapshot(
                 providers={
-                    action: {k: p for k, p in keys.items() if p.plugin != plugin}
+                    action: {
+                        k: p
+                        for k, p in keys.items()
+                        if p.plugin != plugin
+                        # As `adopt` has it, whichever plugin's load ran the module.
+                        and (p.declaration is None or p.declaration.home != plugin)
+                    }
                     for action, keys in old.providers.items()
                 },
                 records={i: r for i, r in old.records.items() if r.module != plugin},
@@ -267,7 +273,9 @@ class Registry:
 def _nearest(key: str, known: list[str]) -> list[str]:
     try:
         from difflib import get_close_matches
-    except Exception:  # a plugin has broken imports for everybody; the error counts without
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # a plugin has broken imports for everybody; the error counts without
         return []
     return get_close_matches(key, known, n=3, cutoff=0.6)
 

@@ -46,6 +46,7 @@ class Runtime:
         self.options: State | None = None
         self.attempted = False
         self._turns: dict[str, RLock] = {}
+        self._adopted: dict[str, str] = {}
         self.book = book
         self.lock = book.lock
         self.registry = Registry(book)
@@ -126,16 +127,17 @@ class Runtime:
         if not self._quiet:
             self.dispatcher.invalidate()
 
-    def _registered(self, plugin: object) -> None:
+    def _registered(self, plugin: object, name: str) -> None:
         if self._quiet or not isinstance(plugin, type(sys)):
             return
-        name = getattr(plugin, "__name__", None)
-        if isinstance(name, str):
-            self.registry.adopt(name)
+        module = getattr(plugin, "__name__", None)
+        if isinstance(module, str):
+            self._adopted[name] = module
+            self.registry.adopt(module)
 
     def _unregistered(self, name: str) -> None:
         if not self._quiet:
-            self.registry.drop(name)
+            self.registry.drop(self._adopted.pop(name, name))
 
 
 RUNTIME = Runtime(BOOK)

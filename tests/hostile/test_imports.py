@@ -684,6 +684,86 @@ def test_sabotage_leaves_what_was_loaded_before_it(case: Case, kind: str) -> Non
     assert set(got["keys"]) - {"data_access:after"} == {"data_access:good"}
 
 
+# All imports after it depend on these two, so that they are put back.
+
+WITHOUT_OURS = "import sys\nfor n in list(sys.modules):\n    if n.startswith('aimm_plugins'): "
+
+BROKEN_TABLES = {
+    "none": "import sys\nsys.modules = None",
+    "deleted": "import sys\ndel sys.modules",
+    "empty": "import sys\nsys.modules = {}",
+    "cleared": "import sys\nsys.modules.clear()",
+    "no_dict": "import sys, types\nsys.modules = types.MappingProxyType(sys.modules)",
+    "raises": "import sys\nclass D(dict):\n    def get(s, *a): raise SystemExit\nsys.modules = D(sys.modules)",
+    "ours_deleted": WITHOUT_OURS + "del sys.modules[n]",
+    "ours_none": WITHOUT_OURS + "sys.modules[n] = None",
+    "ours_forged": "import sys, types\nm = sys.modules['aimm_plugins'] = types.ModuleType('aimm_plugins')\nm.data_access = lambda k: lambda f: f",
+}
+
+
+@pytest.mark.parametrize("end", ["", "\n1 / 0"])
+@pytest.mark.parametrize("kind", BROKEN_TABLES)
+def test_plugin_that_breaks_the_table_of_modules_costs_nobody_after_it(
+    case: Case, kind: str, end: str
+) -> None:
+    case.bad(BAD + BROKEN_TABLES[kind] + end)
+    case.module("after", "@data_access('after')\ndef after(): return 43\n")
+    conf = {"names": ["good", "bad", "after"], "on_error": "isolate"}
+    conf["entry_points"] = {"enabled": False}
+    got = case.run(
+        f"""
+        report = initialize({conf})
+        out["states"] = {{each.name: each.state for each in report.plugins}}
+        out["findings"] = [str(each) for each in report.findings]
+        out["good"], out["after"] = attempt(exec_data_access, "good"), attempt(exec_data_access, "after")
+        out["keys"] = keys()
+        """
+    )
+    assert (got["good"], got["after"]) == ({"value": 42}, {"value": 43})
+    assert (got["states"]["good"], got["states"]["after"]) == ("loaded", "loaded")
+    assert ("fit:bad" in got["keys"]) is (got["states"]["bad"] == "loaded")
+    if end:
+        assert got["states"]["bad"] == "failed"
+    assert any("bad-dist 6.6.6" in each and "put back" in each for each in got["findings"])
+
+
+def test_interrupted_plugin_that_deleted_this_package_costs_nobody_after_it(case: Case) -> None:
+    case.bad(BAD + BROKEN_TABLES["ours_deleted"] + "\nraise KeyboardInterrupt")
+    got = case.run(
+        """
+        out["bad"] = attempt(initialize, {"names": ["bad"]})["error"]
+        Path("site/bad.py").write_text("")
+        initialize({"names": ["bad"]})
+        out["good"], out["keys"] = attempt(exec_data_access, "good"), keys()
+        """
+    )
+    assert got == {"bad": "KeyboardInterrupt", "good": {"value": 42}, "keys": ["data_access:good"]}
+
+
+def test_module_that_a_plugin_changed_the_class_of_before_its_turn_is_loaded(case: Case) -> None:
+    case.bad(
+        BAD + "import good, types\nclass M(types.ModuleType):\n"
+        "    def __getattribute__(s, n): raise SystemExit\ngood.__class__ = M"
+    )
+    check_healthy(case.gauntlet({"names": ["bad"]}), alone=False)
+
+
+def test_module_without_a_dict_of_its_own_is_located_again(case: Case) -> None:
+    case.bad(
+        BAD + "import sys, types\nclass M(types.ModuleType):\n    @property\n"
+        "    def __dict__(s): raise SystemExit\nsys.modules[__name__].__class__ = M"
+    )
+    # By its own `vars` the host of the battery would look at all modules.
+    got = case.run(
+        """
+        conf = {"names": ["good", "bad"], "on_error": "isolate"}
+        for each in ("first", "second"):
+            out[each] = {record.name: record.state for record in initialize(conf).plugins}
+        """
+    )
+    assert got["first"] == got["second"] == {"good": "loaded", "bad": "loaded"}
+
+
 IN_PLUGGY = {
     "executor": "class P:\n    @hookimpl(tryfirst=True)\n    def aimm_data_access(self, name): return aimm_plugins.Result(13)\naimm_plugins.get_plugin_manager().register(P(), 'P')",
     "itself": "import sys\n@hookimpl\ndef aimm_data_access(name): return aimm_plugins.Result(13)\naimm_plugins.get_plugin_manager().register(sys.modules[__name__])",
@@ -695,6 +775,12 @@ IN_PLUGGY = {
 @pytest.mark.parametrize("kind", IN_PLUGGY)
 def test_what_a_failed_plugin_registered_in_pluggy_is_undone(case: Case, kind: str) -> None:
     case.bad(BAD + IN_PLUGGY[kind] + "\n1 / 0\n")
+    check_failed(case.gauntlet(), "ZeroDivisionError")
+
+
+def test_module_registered_under_another_name_is_taken_out_with_its_keys(case: Case) -> None:
+    case.module("other", "@data_access('other')\ndef other(): return 43\n")
+    case.bad("import other\naimm_plugins.get_plugin_manager().register(other, 'alias')\n1 / 0\n")
     check_failed(case.gauntlet(), "ZeroDivisionError")
 
 
