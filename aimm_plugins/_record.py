@@ -18,7 +18,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from importlib.machinery import all_suffixes
 
-from aimm_plugins._distribution import OPEN_FLAGS, Distribution
+from aimm_plugins._distribution import OPEN_FLAGS, Distribution, InFolder
 from aimm_plugins._values import Value
 
 _LIMIT = 128 * 1024 * 1024
@@ -43,7 +43,17 @@ class _Line(Value):
 def listed(distribution: Distribution) -> frozenset[str] | None:
     """The paths in RECORD, relative to the site folder; `None` where there is no RECORD."""
     content = distribution.read("RECORD", _LIMIT)
-    return None if content is None else frozenset(line.path for line in _lines(content))
+    if content is None:
+        return None
+    folder = distribution.folder if isinstance(distribution, InFolder) else ""
+    return frozenset(_spelled(line.path, folder) for line in _lines(content))
+
+
+def _spelled(path: str, folder: str) -> str:
+    """A path in the one way in which it is looked up; RECORD may say `./x.py` or `/site/x.py`."""
+    if not folder or (path[:1] not in ("/", ".") and "/." not in path and "//" not in path):
+        return path
+    return os.path.relpath(os.path.join(folder, path), folder).replace(os.sep, "/")
 
 
 def top_levels(distribution: Distribution) -> frozenset[str]:

@@ -254,6 +254,19 @@ def test_denied_owner_of_a_file_that_two_distributions_list_never_runs(case: Cas
     assert not case.marker.exists()
 
 
+@pytest.mark.parametrize("path", ["./bad.py", "x/../bad.py", ".//bad.py", "../site/bad.py", "{}"])
+def test_denied_owner_of_a_file_that_it_lists_in_other_words_never_runs(
+    case: Case, path: str
+) -> None:
+    source = case.module("bad", BAD + case.trap())
+    case.dist("bad-dist", "6.6.6")
+    case.file("bad_dist-6.6.6.dist-info/RECORD", f"{path.format(source)},,\n")
+    case.dist("cover-dist", entry_points={"cover": "bad"})
+    got = case.gauntlet({"entry_points": {"deny": ["bad-dist"]}})
+    assert got["isolate"]["states"] == {"good": "loaded", "cover": "denied"}
+    assert not case.marker.exists()
+
+
 @pytest.mark.parametrize("way", ["config_name", "entry_point"])
 @pytest.mark.parametrize("rule", ["bad-dist", "bad-dist<2"])
 def test_denied_distribution_that_another_of_its_name_hides_never_runs(
