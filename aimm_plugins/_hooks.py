@@ -190,6 +190,7 @@ class PluginManager(pluggy.PluginManager):
         self._lock = RLock()
         self.monitors: tuple[Monitor, ...] = ()
         self.checked: dict[str, ModuleType] = {}
+        self._hookless: set[int] = set()
         self._ids: set[int] = set()
         self._unsettled: list[tuple[str, object, Callable[[], object]]] = []
         self.router: object | None = None
@@ -241,6 +242,7 @@ class PluginManager(pluggy.PluginManager):
             pluggy.PluginValidationError: One fits no hook, or takes what its hook does not pass.
         """
         implementations = {}
+        self._hookless.discard(id(module))
         for name, options in self._implementations(module).items():
             function = implementations[name] = contents(module)[name]
             hook = options.get("specname") or name
@@ -261,6 +263,8 @@ class PluginManager(pluggy.PluginManager):
             trial = pluggy.PluginManager(PROJECT)
             trial.add_hookspecs(HookSpecs)
             trial.register(SimpleNamespace(**implementations), module.__name__)
+        else:
+            self._hookless.add(id(module))
 
     def _implementations(self, module: object) -> dict[str, Any]:
         """The options of a module's hookimpls, by name.
@@ -347,15 +351,24 @@ class PluginManager(pluggy.PluginManager):
             )
         return registered
 
-    def adopt(self, plugin: object, name: str | None = None) -> str | None:
-        """As `register`, for plugins whose coming and going is the caller's business."""
+    def adopt(
+        self, plugin: object, name: str | None = None, *, checked: bool = False
+    ) -> str | None:
+        """As `register`, for plugins whose coming and going is the caller's business.
+
+        Args:
+            plugin: A module or any object with hookimpls.
+            name: Its name.
+            checked: Whether `check` has just judged it; if it had no hookimpls then, it has none
+                now, since what it has got meanwhile is another plugin's doing.
+        """
         if name is None and isinstance(plugin, ModuleType):
             name = plugin.__name__
         wanted = name or self.get_canonical_name(plugin)
         already = self.has_plugin(wanted)
         registered: str | None = wanted
         try:
-            if self._hooks_nothing(plugin, wanted):
+            if self._hooks_nothing(plugin, wanted, checked and id(plugin) in self._hookless):
                 self._name2plugin[wanted] = plugin
             elif (registered := super().register(plugin, name)) is None:
                 return None
@@ -375,7 +388,7 @@ class PluginManager(pluggy.PluginManager):
         self._tell()
         return registered
 
-    def _hooks_nothing(self, plugin: object, name: str) -> bool:
+    def _hooks_nothing(self, plugin: object, name: str, hookless: bool) -> bool:
         """Whether it is a new module without hookimpls.
 
         pluggy's `register` would do no more for it than to keep its name, and compares a plugin
@@ -385,7 +398,7 @@ class PluginManager(pluggy.PluginManager):
             issubclass(type(plugin), ModuleType)
             and id(plugin) not in self._ids
             and name not in self._name2plugin
-            and not self._implementations(plugin)
+            and (hookless or not self._implementations(plugin))
         )
 
     def unregister(self, plugin: object = None, name: str | None = None) -> Any:

@@ -42,11 +42,13 @@ class Outcome:
         records: The accounts, in order: `failed` where the import or the object was no good.
         loaded: The plugins whose modules are imported and sound.
         findings: What failed imports changed of the process.
+        judged: The modules whose hookimpls were found sound.
     """
 
-    __slots__ = ("findings", "loaded", "records")
+    __slots__ = ("findings", "judged", "loaded", "records")
 
     def __init__(self) -> None:
+        self.judged: set[str] = set()
         self.records: list[PluginRecord] = []
         self.loaded: list[Loaded] = []
         self.findings: list[Finding] = []
@@ -222,8 +224,10 @@ def _load(
         account = _import_account(record, present, begin, count)
         book.settle()
         manager.settle()
-        manager.check(module)
-        manager.checked[record.module] = module
+        if record.module not in outcome.judged:  # what it got since is another plugin's doing
+            manager.check(module)
+            manager.checked[record.module] = module
+            outcome.judged.add(record.module)
         target = _target(module, record, book)
         file = _file(module)
     except KeyboardInterrupt:

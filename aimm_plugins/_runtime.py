@@ -92,13 +92,13 @@ class Runtime:
         try:
             for name in modules:
                 # What was found sound, since another plugin may have put anything there meanwhile.
-                module = self.manager.checked.get(name)
+                module = checked = self.manager.checked.get(name)
                 if module is None:
                     module = sys.modules.get(name)
                 if module is None or self.manager.has_plugin(name):
                     continue
                 try:
-                    if self.manager.adopt(module, name) is not None:
+                    if self.manager.adopt(module, name, checked=module is checked) is not None:
                         added.append(name)
                 except ValueError:
                     # Asked afterwards, since pluggy compares with all the others to know.
