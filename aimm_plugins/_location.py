@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from importlib.machinery import PathFinder
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from aimm_plugins._declarations import contents
 
@@ -49,7 +49,13 @@ def locate(module: str) -> str | None:
 
 
 def _absolute(file: object) -> str | None:
-    return os.path.abspath(file) if isinstance(file, str) else None
+    file = _text(file)
+    return None if file is None or "\0" in file else os.path.abspath(file)
+
+
+def _text(value: object) -> str | None:
+    """A path as plain text, since a module may have set it to a class of its own."""
+    return str.__str__(cast(str, value)) if issubclass(type(value), str) else None
 
 
 def _attribute(module: object, name: str) -> object:
@@ -69,7 +75,7 @@ def _folders(path: Any) -> list[str] | None:
     if path is None:
         return None
     try:
-        return [item for item in path if isinstance(item, str)]
+        return [item for each in path if (item := _text(each)) is not None]
     except KeyboardInterrupt:
         raise
     except BaseException:  # a stranger's __path__ may do anything

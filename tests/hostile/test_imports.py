@@ -748,6 +748,56 @@ def test_module_that_a_plugin_changed_the_class_of_before_its_turn_is_loaded(cas
     check_healthy(case.gauntlet({"names": ["bad"]}), alone=False)
 
 
+LATE_HOOKIMPLS = {
+    "marks_its_function": "good.good.aimm_plugins_impl = {'specname': 'nothing'}",
+    "marks_its_function_soundly": "good.good.aimm_plugins_impl = {'tryfirst': True}",
+    "adds_one": "good.aimm_fti = hookimpl(lambda instance: None)",
+    "adds_one_and_dir_exits": "def no(): raise SystemExit\ngood.__dir__ = no\n"
+    "good.aimm_fit = hookimpl(lambda instance: None)",
+}
+
+
+@pytest.mark.parametrize("kind", LATE_HOOKIMPLS)
+def test_hookimpl_that_a_plugin_adds_to_a_sound_one_is_not_taken_for_its_own(
+    case: Case, kind: str
+) -> None:
+    case.bad(f"import good\n{LATE_HOOKIMPLS[kind]}\n1 / 0\n")
+    got = case.run(
+        """
+        report = initialize({"names": ["good"], "on_error": "isolate"})
+        out["states"] = {each.name: each.state for each in report.plugins}
+        out["good"], out["text"] = attempt(exec_data_access, "good"), str(report)
+        """
+    )
+    assert got["states"] == {"good": "loaded", "bad": "failed"}
+    assert got["good"] == {"value": 42}
+    assert "bad-dist 6.6.6" in got["text"]
+
+
+ODD_FILES = {
+    "text_that_raises": "class F(str):\n    def __getattribute__(s, n): raise SystemExit\nfile = F('x')",
+    "no_text": "class F:\n    __class__ = str\nfile = F()",
+    "null": "file = '\\0'",
+}
+
+
+@pytest.mark.parametrize("whose", ["bad", "good"])
+@pytest.mark.parametrize("kind", ODD_FILES)
+def test_module_whose_file_is_odd_is_located_again(case: Case, kind: str, whose: str) -> None:
+    module = {"bad": "sys.modules[__name__]", "good": "good"}[whose]
+    case.bad(f"import good, sys\n{ODD_FILES[kind]}\n{module}.__file__ = file\n{BAD}")
+    got = case.run(
+        """
+        conf = {"names": ["good", "bad"], "on_error": "isolate"}
+        for each in ("first", "second"):
+            out[each] = {record.name: record.state for record in initialize(conf).plugins}
+        account(plan(conf))
+        account(aimm_plugins.refresh())
+        """
+    )
+    assert got["first"] == got["second"] == {"good": "loaded", "bad": "loaded"}
+
+
 def test_module_without_a_dict_of_its_own_is_located_again(case: Case) -> None:
     case.bad(
         BAD + "import sys, types\nclass M(types.ModuleType):\n    @property\n"
