@@ -190,7 +190,7 @@ class PluginManager(pluggy.PluginManager):
         self._lock = RLock()
         self.monitors: tuple[Monitor, ...] = ()
         self.checked: dict[str, ModuleType] = {}
-        self._hookless: set[int] = set()
+        self._judged: dict[int, dict[str, Any]] = {}
         self._ids: set[int] = set()
         self._unsettled: list[tuple[str, object, Callable[[], object]]] = []
         self.router: object | None = None
@@ -242,7 +242,7 @@ class PluginManager(pluggy.PluginManager):
             pluggy.PluginValidationError: One fits no hook, or takes what its hook does not pass.
         """
         implementations = {}
-        self._hookless.discard(id(module))
+        self._judged.pop(id(module), None)
         for name, options in self._implementations(module).items():
             function = implementations[name] = contents(module)[name]
             hook = options.get("specname") or name
@@ -263,8 +263,21 @@ class PluginManager(pluggy.PluginManager):
             trial = pluggy.PluginManager(PROJECT)
             trial.add_hookspecs(HookSpecs)
             trial.register(SimpleNamespace(**implementations), module.__name__)
-        else:
-            self._hookless.add(id(module))
+        self._judged[id(module)] = implementations
+
+    def check_again(self, module: ModuleType) -> None:
+        """Find out whether a module that has hookimpls still has the ones that were found sound.
+
+        Raises:
+            pluggy.PluginValidationError: It has others by now.
+        """
+        judged = self._judged.get(id(module))
+        if judged and judged != {
+            name: contents(module).get(name) for name in self._implementations(module)
+        }:
+            raise pluggy.PluginValidationError(
+                module, "its hookimpls were changed after its import, by another plugin"
+            )
 
     def _implementations(self, module: object) -> dict[str, Any]:
         """The options of a module's hookimpls, by name.
@@ -368,7 +381,7 @@ class PluginManager(pluggy.PluginManager):
         already = self.has_plugin(wanted)
         registered: str | None = wanted
         try:
-            if self._hooks_nothing(plugin, wanted, checked and id(plugin) in self._hookless):
+            if self._hooks_nothing(plugin, wanted, checked and self._judged.get(id(plugin)) == {}):
                 self._name2plugin[wanted] = plugin
             elif (registered := super().register(plugin, name)) is None:
                 return None

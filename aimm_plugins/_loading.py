@@ -84,17 +84,37 @@ def load(
             _load(record, plan, book, manager, versions, probe_seconds, outcome)
         else:
             waiting.append(record)
-    if not waiting:
-        return outcome
-    for record in waiting:
-        if record.state == "deferred" and _is_imported(record.module):
-            _load(record, plan, book, manager, versions, probe_seconds, outcome)
-        else:
-            outcome.records.append(record)
-    places = {record.identity: place for place, record in enumerate(plan.records)}
-    outcome.records.sort(key=lambda record: places[record.identity])
-    outcome.loaded.sort(key=lambda entry: places[entry.record.identity])
+    if waiting:
+        for record in waiting:
+            if record.state == "deferred" and _is_imported(record.module):
+                _load(record, plan, book, manager, versions, probe_seconds, outcome)
+            else:
+                outcome.records.append(record)
+        places = {record.identity: place for place, record in enumerate(plan.records)}
+        outcome.records.sort(key=lambda record: places[record.identity])
+        outcome.loaded.sort(key=lambda entry: places[entry.record.identity])
+    _fail_changed(outcome, manager)
     return outcome
+
+
+def _fail_changed(outcome: Outcome, manager: PluginManager) -> None:
+    """Fail the plugins that pluggy would refuse for what others did to them since their import."""
+    for entry in outcome.loaded:
+        record = entry.record
+        try:
+            manager.check_again(manager.checked[record.module])
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # another plugin's `__dir__` in a module may raise anything
+            failed = record._replace(
+                state="failed",
+                provides=(),
+                reason=None,
+                error=as_member(error, record.provenance),
+            )
+            # By identity: what compares them may be a stranger's.
+            outcome.loaded = [each for each in outcome.loaded if each is not entry]
+            outcome.records = [failed if each is record else each for each in outcome.records]
 
 
 def _imported(module: str, book: Book) -> ModuleType:

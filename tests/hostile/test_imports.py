@@ -774,6 +774,25 @@ def test_hookimpl_that_a_plugin_adds_to_a_sound_one_is_not_taken_for_its_own(
     assert "bad-dist 6.6.6" in got["text"]
 
 
+@pytest.mark.parametrize("kind", LATE_HOOKIMPLS)
+def test_plugin_whose_hookimpls_another_changes_fails_alone(case: Case, kind: str) -> None:
+    case.module(
+        "hooking",
+        "@hookimpl\ndef aimm_predict(instance): ...\n@data_access('h')\ndef good(): ...\n",
+    )
+    case.bad(f"import hooking as good\n{LATE_HOOKIMPLS[kind]}\n{BAD}")
+    got = case.run(
+        """
+        report = initialize({"names": ["hooking", "bad", "good"], "on_error": "isolate"})
+        out["states"] = {each.name: each.state for each in report.plugins}
+        out["good"], out["keys"], out["text"] = attempt(exec_data_access, "good"), keys(), str(report)
+        """
+    )
+    assert got["states"] == {"hooking": "failed", "bad": "loaded", "good": "loaded"}
+    assert got["good"] == {"value": 42}
+    assert got["keys"] == ["data_access:good", "fit:bad"]
+
+
 ODD_FILES = {
     "text_that_raises": "class F(str):\n    def __getattribute__(s, n): raise SystemExit\nfile = F('x')",
     "no_text": "class F:\n    __class__ = str\nfile = F()",
