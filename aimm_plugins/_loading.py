@@ -122,11 +122,7 @@ def _imported(module: str, book: Book) -> ModuleType:
     if book.has(module):
         # It ran already, and Python would ask it for its spec: others may have changed its class.
         found = sys.modules.get(module)
-        if (
-            found is not None
-            and issubclass(type(found), ModuleType)
-            and not is_initializing(contents(found).get("__spec__"))
-        ):
+        if found is not None and issubclass(type(found), ModuleType) and _is_imported(module):
             return found
     with importing(module):
         return importlib.import_module(module)
@@ -140,40 +136,42 @@ def _is_whole() -> bool:
         return False
 
 
-def _put_back(failed: str | None = None) -> list[str]:
+def _put_back(record: PluginRecord, whole: bool, *, failed: bool = False) -> list[Finding]:
     """Undo what a plugin did to `sys.modules` that would stop every import after it.
 
     Without the table nothing can be imported, and with another copy of this package in it the
     plugins to come would declare where nobody looks.
 
     Args:
-        failed: The module whose import failed; Python took it out of the wrong table.
+        record: The plugin.
+        whole: Whether the table was whole before; what others broke is not this plugin's.
+        failed: Whether the import failed; Python took the module out of the wrong table then.
 
     Returns:
-        What was put back, a phrase each.
+        A finding that tells what was put back, if anything was.
     """
-    found = []
+    if not whole or _is_whole():
+        return []
+    repairs = []
     if getattr(sys, "modules", None) is not _MODULES:
         sys.modules = _MODULES
-        if failed is not None:
-            _MODULES.pop(failed, None)
-        found.append("sys.modules: was replaced, and is put back")
+        if failed:
+            _MODULES.pop(record.module, None)
+        repairs.append("sys.modules: was replaced, and is put back")
     if _MODULES.get("aimm_plugins") is not _PACKAGE:
         _MODULES["aimm_plugins"] = _PACKAGE
         for each in list(vars(_PACKAGE).values()):
             if type(each) is ModuleType and each.__name__.startswith("aimm_plugins."):
                 _MODULES[each.__name__] = each
-        found.append("sys.modules: aimm_plugins was taken out or replaced, and is put back")
-    return found
-
-
-def _repaired(record: PluginRecord, repairs: list[str]) -> Finding:
-    return Finding(
-        code="side-effects",
-        subject=str(record.provenance),
-        message="its import broke all imports after it: " + "; ".join(repairs),
-        place=record.file,
-    )
+        repairs.append("sys.modules: aimm_plugins was taken out or replaced, and is put back")
+    return [
+        Finding(
+            code="side-effects",
+            subject=str(record.provenance),
+            message="its import broke all imports after it: " + "; ".join(repairs),
+            place=record.file,
+        )
+    ]
 
 
 def _file(module: object) -> str | None:
@@ -192,6 +190,8 @@ def _is_imported(module: str) -> bool:
     found = sys.modules.get(module)
     if found is None:
         return False
+    if issubclass(type(found), ModuleType):
+        return not is_initializing(contents(found).get("__spec__"))
     try:
         spec = getattr(found, "__spec__", None)
     except KeyboardInterrupt:
@@ -228,8 +228,7 @@ def _load(
         # and there may be anything in its place.
         if module is None or sys.modules.get(record.module) is not module:
             module = _imported(record.module, book)
-            if whole and not _is_whole():
-                outcome.findings.append(_repaired(record, _put_back()))
+            outcome.findings += _put_back(record, whole)
             if present and not isinstance(module, ModuleType) and not book.has(record.module):
                 raise ImportError(
                     f"sys.modules holds an object of class {type_name(module)} under the name "
@@ -251,13 +250,12 @@ def _load(
         target = _target(module, record, book)
         file = _file(module)
     except KeyboardInterrupt:
-        if whole and not _is_whole():
-            _put_back(record.module)
+        _put_back(record, whole, failed=True)
         book.sweep()
         manager.settle()
         raise
     except BaseException as error:  # sys.exit(), CancelledError and the like end no host
-        repairs = _put_back(record.module) if whole and not _is_whole() else []
+        repairs = _put_back(record, whole, failed=True)
         book.sweep()
         manager.settle()
         if account is None:
@@ -283,8 +281,7 @@ def _load(
                     remedy="Nothing of it was undone, since others may have come to need it.",
                 )
             )
-        if repairs:
-            outcome.findings.append(_repaired(record, repairs))
+        outcome.findings += repairs
         return
     record = record._replace(
         state="planned",
