@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aimm_plugins._actions import Action, StateCallback
 from aimm_plugins._api import (
     current_report,
     exec_data_access,
@@ -32,7 +31,7 @@ from aimm_plugins._api import (
     refresh,
     unload_all,
 )
-from aimm_plugins._decorators import (
+from aimm_plugins._declarations.decorators import (
     data_access,
     deserialize,
     fit,
@@ -40,11 +39,12 @@ from aimm_plugins._decorators import (
     predict,
     serialize,
 )
-from aimm_plugins._hooks import Result, hookimpl
-from aimm_plugins._model import Model, model
-from aimm_plugins._provenance import Provenance
-from aimm_plugins._providers import Provider
-from aimm_plugins._report import Finding, PluginRecord, Report
+from aimm_plugins._declarations.model_class import Model, model
+from aimm_plugins._dispatch.hooks import Result, hookimpl
+from aimm_plugins._registry.providers import Provider
+from aimm_plugins._values.actions import Action, StateCallback
+from aimm_plugins._values.provenance import Provenance
+from aimm_plugins._values.report import Finding, PluginRecord, Report
 from aimm_plugins.errors import (
     AimmPluginsError,
     ArtifactError,
@@ -60,11 +60,17 @@ from aimm_plugins.errors import (
 
 if TYPE_CHECKING:
     from aimm_plugins import workers as workers
-    from aimm_plugins._artifacts import ArtifactInfo, pack, unpack
-    from aimm_plugins._artifacts import inspect as inspect
-    from aimm_plugins._fingerprint import Fingerprint, fingerprint
-    from aimm_plugins._fingerprint import compare as compare
-    from aimm_plugins._state import CancelToken, StateEvent, progress, reporting, state_event
+    from aimm_plugins._artifacts.artifacts import ArtifactInfo, pack, unpack
+    from aimm_plugins._artifacts.artifacts import inspect as inspect
+    from aimm_plugins._dispatch.state import (
+        CancelToken,
+        StateEvent,
+        progress,
+        reporting,
+        state_event,
+    )
+    from aimm_plugins._parity.fingerprint import Fingerprint, fingerprint
+    from aimm_plugins._parity.fingerprint import compare as compare
 
     __version__: str
 
@@ -132,18 +138,18 @@ __all__ = [
 # What a host does not need to start. `inspect` and `compare` are not in `__all__`: a star
 # import would put them over modules and functions of everybody's.
 _LATER = {
-    "ArtifactInfo": "_artifacts",
-    "CancelToken": "_state",
-    "Fingerprint": "_fingerprint",
-    "StateEvent": "_state",
-    "compare": "_fingerprint",
-    "fingerprint": "_fingerprint",
-    "inspect": "_artifacts",
-    "pack": "_artifacts",
-    "progress": "_state",
-    "reporting": "_state",
-    "state_event": "_state",
-    "unpack": "_artifacts",
+    "ArtifactInfo": "_artifacts.artifacts",
+    "CancelToken": "_dispatch.state",
+    "Fingerprint": "_parity.fingerprint",
+    "StateEvent": "_dispatch.state",
+    "compare": "_parity.fingerprint",
+    "fingerprint": "_parity.fingerprint",
+    "inspect": "_artifacts.artifacts",
+    "pack": "_artifacts.artifacts",
+    "progress": "_dispatch.state",
+    "reporting": "_dispatch.state",
+    "state_event": "_dispatch.state",
+    "unpack": "_artifacts.artifacts",
 }
 
 

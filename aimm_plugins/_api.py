@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-from aimm_plugins._actions import Action, StateCallback
-from aimm_plugins._dispatch import DirectPlan, not_a_callback
-from aimm_plugins._hooks import PluginManager
-from aimm_plugins._providers import Provider
-from aimm_plugins._runtime import RUNTIME
+from aimm_plugins._dispatch.dispatcher import DirectPlan, not_a_callback
+from aimm_plugins._dispatch.hooks import PluginManager
+from aimm_plugins._registry.providers import Provider
+from aimm_plugins._startup.runtime import RUNTIME
+from aimm_plugins._values.actions import Action, StateCallback
 
 if TYPE_CHECKING:
-    from aimm_plugins._report import Finding, Report
+    from aimm_plugins._values.report import Finding, Report
 
 _DISPATCHER = RUNTIME.dispatcher
 _PLANS = _DISPATCHER.plans
@@ -45,7 +45,7 @@ def initialize(conf: Mapping[str, object] | str | os.PathLike[str] | None = None
         OSError: That cluster cannot be reached; nothing was imported.
         KeyboardInterrupt: Raised by an import; nothing of this call stays registered.
     """
-    from aimm_plugins import _lifecycle
+    from aimm_plugins._startup import lifecycle as _lifecycle
 
     return _lifecycle.initialize(RUNTIME, conf, connect=True)
 
@@ -64,7 +64,7 @@ def plan(conf: Mapping[str, object] | str | os.PathLike[str] | None = None) -> R
     Raises:
         ConfigError: The conf is wrong.
     """
-    from aimm_plugins import _lifecycle
+    from aimm_plugins._startup import lifecycle as _lifecycle
 
     return _lifecycle.plan(RUNTIME, conf)
 
@@ -85,7 +85,7 @@ def freeze(
     Raises:
         ConfigError: The conf is wrong.
     """
-    from aimm_plugins import _lifecycle
+    from aimm_plugins._startup import lifecycle as _lifecycle
 
     return _lifecycle.freeze(RUNTIME, conf)
 
@@ -107,7 +107,7 @@ def refresh() -> Report:
             fit a plugin's new version; nothing changed.
         PluginLoadError: Under `on_error: strict` any plugin failed; nothing changed.
     """
-    from aimm_plugins import _lifecycle
+    from aimm_plugins._startup import lifecycle as _lifecycle
 
     return _lifecycle.refresh(RUNTIME)
 
@@ -120,7 +120,7 @@ def unload_all() -> None:
     were registered with the plugin manager directly stay there. A cluster that a conf runs calls on
     is let go of; calls under way there end with an error.
     """
-    from aimm_plugins import _lifecycle
+    from aimm_plugins._startup import lifecycle as _lifecycle
 
     _lifecycle.unload_all(RUNTIME)
 
@@ -147,14 +147,14 @@ def options(module: str) -> Mapping[str, Any]:
         DeclarationError: The schema that the plugin publishes is broken.
         UnknownPluginError: The module is part of no plugin.
     """
-    from aimm_plugins import _options
+    from aimm_plugins._startup import plugin_options as _options
 
     return _options.options(RUNTIME, module)
 
 
 def current_report() -> Report:
     """The account of what is registered now, over all `initialize` calls so far."""
-    from aimm_plugins import _lifecycle
+    from aimm_plugins._startup import lifecycle as _lifecycle
 
     return _lifecycle.current_report(RUNTIME)
 

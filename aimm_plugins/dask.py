@@ -28,16 +28,17 @@ from pickle import Pickler as PlainPickler
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, get_args
 
-from aimm_plugins import _api, _lifecycle, workers
-from aimm_plugins._actions import Action, StateCallback, ignore_state
-from aimm_plugins._config import Conf, Config, DaskRules
-from aimm_plugins._fingerprint import Fingerprint, compare, fingerprint, of_snapshot
-from aimm_plugins._hooks import Result, hookimpl
-from aimm_plugins._log import logger
-from aimm_plugins._report import safe_text, type_name
-from aimm_plugins._runtime import RUNTIME
-from aimm_plugins._state import CancelToken, state_event
-from aimm_plugins._text import printable
+from aimm_plugins import _api, workers
+from aimm_plugins._config.config import Conf, Config, DaskRules
+from aimm_plugins._dispatch.hooks import Result, hookimpl
+from aimm_plugins._dispatch.state import CancelToken, state_event
+from aimm_plugins._parity.fingerprint import Fingerprint, compare, fingerprint, of_snapshot
+from aimm_plugins._startup import lifecycle as _lifecycle
+from aimm_plugins._startup.runtime import RUNTIME
+from aimm_plugins._system.log import logger
+from aimm_plugins._system.text import printable
+from aimm_plugins._values.actions import Action, StateCallback, ignore_state
+from aimm_plugins._values.report import safe_text, type_name
 from aimm_plugins.errors import AimmPluginsError, ParityError
 
 try:
@@ -51,7 +52,7 @@ except ImportError as error:
     ) from error
 
 if TYPE_CHECKING:
-    from aimm_plugins._providers import Snapshot
+    from aimm_plugins._registry.providers import Snapshot
 
 __all__ = ["DaskExecutor", "cluster_client", "connect", "current_executor", "dask_executor"]
 

@@ -21,9 +21,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from aimm_plugins._fingerprint import Difference
-    from aimm_plugins._provenance import Provenance
-    from aimm_plugins._report import Report
+    from aimm_plugins._values.difference import Difference
+    from aimm_plugins._values.provenance import Provenance
+    from aimm_plugins._values.report import Report
 
 __all__ = [
     "AimmPluginsError",

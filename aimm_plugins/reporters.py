@@ -20,7 +20,7 @@ import numbers
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from aimm_plugins._actions import StateCallback
+from aimm_plugins._values.actions import StateCallback
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -23,13 +23,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NoReturn, Protocol
 
-from aimm_plugins import _api, _fingerprint, _lifecycle
-from aimm_plugins._config import Conf
-from aimm_plugins._fingerprint import Difference, Differences, Fingerprint, compare
-from aimm_plugins._hooks import HOOKS, hookimpl
-from aimm_plugins._report import Report, described
-from aimm_plugins._runtime import RUNTIME
-from aimm_plugins._text import indented, printable
+from aimm_plugins import _api
+from aimm_plugins._config.config import Conf
+from aimm_plugins._dispatch.hooks import HOOKS, hookimpl
+from aimm_plugins._parity import fingerprint as _fingerprint
+from aimm_plugins._parity.fingerprint import Differences, Fingerprint, compare
+from aimm_plugins._startup import lifecycle as _lifecycle
+from aimm_plugins._startup.runtime import RUNTIME
+from aimm_plugins._system.text import indented, printable
+from aimm_plugins._values.difference import Difference
+from aimm_plugins._values.report import Report, described
 from aimm_plugins.errors import ParityError
 
 __all__ = ["WorkerStatus", "check", "initializer", "status"]

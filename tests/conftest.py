@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+import sysconfig
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +16,16 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1]))
 
 import aimm_plugins
+from tests.support.forked.case import Case, Server
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what forks."""
+    for item in items:
+        if "case" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.forked)
+            if not hasattr(os, "fork"):
+                item.add_marker(pytest.mark.skip(reason="needs os.fork"))
 
 
 @pytest.fixture(autouse=True)
@@ -79,6 +91,31 @@ def install(site: Path) -> Callable[..., Path]:
         return write_dist_info(site, name, version, **options)
 
     return install
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One fork server for all cases."""
+    deps = tmp_path_factory.mktemp("deps")
+    for scheme in ("purelib", "platlib"):
+        for entry in Path(sysconfig.get_path(scheme)).iterdir():
+            odd = entry.suffix in (".dist-info", ".egg-info", ".pth")
+            if not odd and not (deps / entry.name).is_symlink():
+                (deps / entry.name).symlink_to(entry)
+    package = Path(aimm_plugins.__file__).parent
+    if not (deps / package.name).is_symlink():
+        (deps / package.name).symlink_to(package)
+    server = Server(deps)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def case(server: Server, tmp_path: Path) -> Case:
+    """A case with the healthy plugin."""
+    made = Case(server, tmp_path)
+    made.good()
+    return made
 
 
 def names(*modules: str, **more: object) -> dict[str, object]:

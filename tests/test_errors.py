@@ -23,8 +23,8 @@ from aimm_plugins import (
     Report,
     UnknownPluginError,
 )
-from aimm_plugins._fingerprint import Difference
-from aimm_plugins._jobs import JobError, StepRecord
+from aimm_plugins._jobs.jobs import JobError, StepRecord
+from aimm_plugins._parity.fingerprint import Difference
 from aimm_plugins.errors import spell_path
 
 WHO = Provenance(module="m", distribution="d", version="1", file="/x/m.py", line=3)

@@ -13,7 +13,7 @@ from packaging.version import Version
 
 import aimm_plugins
 from aimm_plugins import cli
-from aimm_plugins._discovery import scan
+from aimm_plugins._discovery.scan import scan
 from tests.support.installing import ROOT
 
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]

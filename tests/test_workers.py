@@ -13,7 +13,7 @@ import pytest
 
 import aimm_plugins
 from aimm_plugins import ParityError, compare, fingerprint, initialize, workers
-from aimm_plugins._fingerprint import of_rows
+from aimm_plugins._parity.fingerprint import of_rows
 from tests.conftest import names
 
 MODULE = """

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aimm_plugins import Action, DeclarationError
-from aimm_plugins._actions import ACTIONS
 from aimm_plugins._authoring.project import Project
+from aimm_plugins._values.actions import ACTIONS
 
 _PACKAGE = "aimm_plugins"
 _DEEPEST = 20

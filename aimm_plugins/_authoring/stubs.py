@@ -16,8 +16,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from aimm_plugins import Action, ConfigError, Provider
-from aimm_plugins._actions import ACTIONS
 from aimm_plugins._authoring.annotations import ANY, Annotations
+from aimm_plugins._values.actions import ACTIONS
 
 HEADER = """\
 # Made by `aimm-plugins stubs`, which makes it anew when plugins change.

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from aimm_plugins import DeclarationError
-from aimm_plugins._actions import ACTIONS
 from aimm_plugins._authoring.project import Project
 from aimm_plugins._authoring.source import Declared, reachable
+from aimm_plugins._values.actions import ACTIONS
 
 GROUP = "aimm.plugins"
 Tables = dict[str, dict[str, str]]

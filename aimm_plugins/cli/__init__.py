@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
-from aimm_plugins._text import printable
+from aimm_plugins._system.text import printable
 from aimm_plugins.errors import AimmPluginsError, ConfigError
 
 _VERBS = {

@@ -8,7 +8,7 @@ import click
 from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
-    from aimm_plugins._survey import Survey
+    from aimm_plugins._diagnostics.survey import Survey
 
 
 def complete_keys(
@@ -33,7 +33,7 @@ def complete_schemas(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """Names of schemas."""
-    from aimm_plugins._config import schema_names
+    from aimm_plugins._config.config import schema_names
 
     return _items(set(schema_names()), incomplete)
 
@@ -43,7 +43,7 @@ def _keys(ctx: click.Context) -> list[tuple[str, str]]:
 
 
 def _survey(ctx: click.Context) -> Survey:
-    from aimm_plugins._survey import survey
+    from aimm_plugins._diagnostics.survey import survey
 
     return survey(ctx.params.get("conf"))
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aimm_plugins import StateCallback, reporting
-from aimm_plugins._text import printable
+from aimm_plugins._system.text import printable
 
 if TYPE_CHECKING:
-    from aimm_plugins._report import Finding
+    from aimm_plugins._values.report import Finding
 
 format_option = click.option(
     "--format",
@@ -80,7 +80,7 @@ def _printable(text: str) -> str:
 
 def write_file(path: str, text: str) -> None:
     """Write a file whole or not at all."""
-    from aimm_plugins._jobs import write_atomically
+    from aimm_plugins._jobs.jobs import write_atomically
 
     write_atomically(path, text.encode("utf-8", "backslashreplace"))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from aimm_plugins._artifacts import ArtifactInfo, inspect, verify
+from aimm_plugins._artifacts.artifacts import ArtifactInfo, inspect, verify
 from aimm_plugins.cli._output import (
     conf_option,
     format_option,

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import click
 
-from aimm_plugins._log import logger
+from aimm_plugins._system.log import logger
 from aimm_plugins.cli._output import echo, format_option, print_json, print_table, stdout_kept
 
 

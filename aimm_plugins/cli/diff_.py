@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from aimm_plugins._api import freeze
-from aimm_plugins._comparison import compare, read_side, side_of_freeze, side_of_survey
-from aimm_plugins._survey import survey
+from aimm_plugins._diagnostics.comparison import compare, read_side, side_of_freeze, side_of_survey
+from aimm_plugins._diagnostics.survey import survey
 from aimm_plugins.cli._output import (
     conf_option,
     format_option,

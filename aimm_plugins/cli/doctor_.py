@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from aimm_plugins._doctor import examine
-from aimm_plugins._survey import survey
-from aimm_plugins._text import one_line
+from aimm_plugins._diagnostics.doctor import examine
+from aimm_plugins._diagnostics.survey import survey
+from aimm_plugins._system.text import one_line
 from aimm_plugins.cli._output import (
     conf_option,
     echo,

@@ -6,9 +6,9 @@ import json
 
 import click
 
-from aimm_plugins._profile import Cost, profile, trace
-from aimm_plugins._report import PluginRecord
-from aimm_plugins._survey import given_options, survey
+from aimm_plugins._diagnostics.profile import Cost, profile, trace
+from aimm_plugins._diagnostics.survey import given_options, survey
+from aimm_plugins._values.report import PluginRecord
 from aimm_plugins.cli._output import (
     conf_option,
     echo,

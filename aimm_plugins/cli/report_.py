@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from aimm_plugins._page import Bar, bars_of_profile, bars_of_survey, page
-from aimm_plugins._survey import survey
+from aimm_plugins._diagnostics.page import Bar, bars_of_profile, bars_of_survey, page
+from aimm_plugins._diagnostics.survey import survey
 from aimm_plugins.cli._output import (
     conf_option,
     echo,

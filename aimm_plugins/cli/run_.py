@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import click
 
-from aimm_plugins._jobs import Job, JobError, StepRecord, read_job, run_job
+from aimm_plugins._jobs.jobs import Job, JobError, StepRecord, read_job, run_job
 from aimm_plugins.cli._output import (
     format_option,
     print_json,

@@ -7,7 +7,14 @@ from difflib import get_close_matches
 
 import click
 
-from aimm_plugins._config import read, read_policy, schema, schema_names, schema_text, validate
+from aimm_plugins._config.config import (
+    read,
+    read_policy,
+    schema,
+    schema_names,
+    schema_text,
+    validate,
+)
 from aimm_plugins.cli._completion import complete_schemas
 from aimm_plugins.cli._output import format_option, print_json
 from aimm_plugins.errors import ConfigError
@@ -66,11 +73,11 @@ def _fault(name: str, file: str) -> ConfigError | None:
         elif name == "policy":
             read_policy(file)
         elif name == "job":
-            from aimm_plugins._jobs import read_job
+            from aimm_plugins._jobs.jobs import read_job
 
             read_job(file)
         else:
-            from aimm_plugins._yaml import load_file
+            from aimm_plugins._config.yaml_reader import load_file
 
             document = load_file(file)
             validate(document.data, name, document=document)

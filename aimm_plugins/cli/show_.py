@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 
-from aimm_plugins._explanation import answers, explain, matching, place_of, why_not
-from aimm_plugins._inspection import Sighting
-from aimm_plugins._option_schemas import KnownOption, read_schema
-from aimm_plugins._report import PluginRecord
-from aimm_plugins._survey import Survey, Surveyed, survey
-from aimm_plugins._text import one_line
+from aimm_plugins._diagnostics.explanation import answers, explain, matching, place_of, why_not
+from aimm_plugins._diagnostics.source import Sighting
+from aimm_plugins._diagnostics.survey import Survey, Surveyed, survey
+from aimm_plugins._options.schema import KnownOption, read_schema
+from aimm_plugins._system.text import one_line
+from aimm_plugins._values.report import PluginRecord
 from aimm_plugins.cli._completion import complete_keys
 from aimm_plugins.cli._output import (
     conf_option,

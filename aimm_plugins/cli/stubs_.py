@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 
-from aimm_plugins import _lifecycle, providers
+from aimm_plugins import providers
 from aimm_plugins._authoring.stubs import stale, stub_files, write_stubs
-from aimm_plugins._runtime import RUNTIME
+from aimm_plugins._startup import lifecycle as _lifecycle
+from aimm_plugins._startup.runtime import RUNTIME
 from aimm_plugins.cli._output import conf_option, echo, stdout_kept
 
 

@@ -20,11 +20,14 @@ from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 import aimm_plugins
-from aimm_plugins._config import operator_layers
-from aimm_plugins._distribution import normalized
-from aimm_plugins._log import logger
-from aimm_plugins._policy import Rule
-from aimm_plugins._report import (
+from aimm_plugins._config.config import operator_layers
+from aimm_plugins._discovery.distribution import normalized
+from aimm_plugins._policy.rules import Rule
+from aimm_plugins._startup.runtime import RUNTIME
+from aimm_plugins._system.log import logger
+from aimm_plugins._system.text import encodable
+from aimm_plugins._values.record import Value
+from aimm_plugins._values.report import (
     Finding,
     PluginRecord,
     Report,
@@ -32,9 +35,6 @@ from aimm_plugins._report import (
     safe_text,
     type_name,
 )
-from aimm_plugins._runtime import RUNTIME
-from aimm_plugins._text import encodable
-from aimm_plugins._values import Value
 from aimm_plugins.errors import PluginLoadError
 
 Scope = MutableMapping[str, Any]

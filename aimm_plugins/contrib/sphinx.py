@@ -29,12 +29,12 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import aimm_plugins
-from aimm_plugins._discovery import Candidate, Scan, scan
-from aimm_plugins._distribution import Distribution, normalized
-from aimm_plugins._inspection import Inspection, Inspector, Sighting
-from aimm_plugins._location import locate
-from aimm_plugins._option_schemas import KnownOption, read_schema
-from aimm_plugins._survey import _of_metadata
+from aimm_plugins._diagnostics.source import Inspection, Inspector, Sighting
+from aimm_plugins._diagnostics.survey import _of_metadata
+from aimm_plugins._discovery.distribution import Distribution, normalized
+from aimm_plugins._discovery.module_location import locate
+from aimm_plugins._discovery.scan import Candidate, Scan, scan
+from aimm_plugins._options.schema import KnownOption, read_schema
 from aimm_plugins.errors import DeclarationError
 
 try:

@@ -17,19 +17,20 @@ if TYPE_CHECKING:
     from aimm_plugins.testing._fixtures import parametrize_conformance
     from aimm_plugins.testing._isolation import Isolated, isolated
     from aimm_plugins.testing._process import FreshProcess
-    from aimm_plugins.testing._verdict import CheckResult, Verdict, check_plugin
+    from aimm_plugins.testing._results import CheckResult, Verdict
+    from aimm_plugins.testing._verdict import check_plugin
 
 _HOMES = {
     "Arguments": "_conformance",
     "Check": "_checks",
-    "CheckResult": "_verdict",
+    "CheckResult": "_results",
     "Claim": "_conformance",
     "Conformance": "_conformance",
     "FreshProcess": "_process",
     "InstalledDistribution": "_distributions",
     "Isolated": "_isolation",
     "StateEvents": "_events",
-    "Verdict": "_verdict",
+    "Verdict": "_results",
     "arguments": "_conformance",
     "check_plugin": "_verdict",
     "checks": "_checks",

@@ -222,7 +222,7 @@ def import_is_quick(subject: Subject) -> None:
 @_check("plugin")
 def keys_are_as_published(subject: Subject) -> None:
     """The keys that the metadata publishes are those that the code declares."""
-    from aimm_plugins._discovery import scan
+    from aimm_plugins._discovery.scan import scan
 
     found = scan()
     published = {
@@ -277,8 +277,8 @@ def entry_points_resolve(subject: Subject) -> None:
 @_check("plugin")
 def options_have_a_sound_schema(subject: Subject) -> None:
     """The schema that it publishes for its options is there and sound, and its defaults fit it."""
-    from aimm_plugins._discovery import scan
-    from aimm_plugins._option_schemas import read_schema
+    from aimm_plugins._discovery.scan import scan
+    from aimm_plugins._options.schema import read_schema
 
     published = scan().options_of(subject.plugin, distribution_of(subject.plugin))
     if len(published) > 1:
@@ -296,8 +296,8 @@ def options_have_a_sound_schema(subject: Subject) -> None:
 
 def distribution_of(module: str) -> str | None:
     """Name of the distribution that owns a module."""
-    from aimm_plugins._discovery import scan
-    from aimm_plugins._location import locate
+    from aimm_plugins._discovery.module_location import locate
+    from aimm_plugins._discovery.scan import scan
 
     found = scan()
     for candidate in found.candidates:

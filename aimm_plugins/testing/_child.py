@@ -111,13 +111,13 @@ class _Watch:
         self._collect()
 
     def _mark(self) -> None:
-        from aimm_plugins._side_effects import observe
+        from aimm_plugins._loading.side_effects import observe
 
         self._before = observe()
         self._globals = _globals()
 
     def _collect(self) -> None:
-        from aimm_plugins._side_effects import changes
+        from aimm_plugins._loading.side_effects import changes
 
         now = _globals()
         found = changes(self._before)

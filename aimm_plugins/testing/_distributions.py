@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from aimm_plugins._discovery import GROUP
+from aimm_plugins._discovery.scan import GROUP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from aimm_plugins import _api
-from aimm_plugins._declarations import BOOK
-from aimm_plugins._hooks import PluginManager
-from aimm_plugins._providers import Provider, Slot, Snapshot
-from aimm_plugins._report import Report
-from aimm_plugins._runtime import RUNTIME
+from aimm_plugins._declarations.ledger import BOOK
+from aimm_plugins._dispatch.hooks import PluginManager
+from aimm_plugins._registry.providers import Provider, Slot, Snapshot
+from aimm_plugins._startup.runtime import RUNTIME
+from aimm_plugins._values.report import Report
 
 VARIABLES = ("AIMM_PLUGINS_POLICY", "AIMM_PLUGINS_DENY", "AIMM_PLUGINS_CONF")
 """The machine's own rules, which would decide what a test sees."""
@@ -136,7 +136,7 @@ def _take() -> _Kept:
 
 def _put_back(kept: _Kept) -> None:
     if RUNTIME.executor is not None:
-        from aimm_plugins import _executor
+        from aimm_plugins._startup import cluster as _executor
 
         _executor.close(RUNTIME)
     with RUNTIME.lock:

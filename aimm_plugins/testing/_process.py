@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from aimm_plugins._probe import end_with_children
+from aimm_plugins._loading.probe import end_with_children
 
 # The path comes first: what unpickling the job imports is found by it.
 _BOOTSTRAP = """\

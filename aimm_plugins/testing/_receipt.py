@@ -15,16 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from aimm_plugins._config import validate
-from aimm_plugins._discovery import Scan, scan
-from aimm_plugins._distribution import Distribution, normalized, read_file
-from aimm_plugins._location import locate
-from aimm_plugins._record import listed
-from aimm_plugins._report import Finding, PluginRecord, Report
+from aimm_plugins._config.config import validate
+from aimm_plugins._discovery.distribution import Distribution, normalized, read_file
+from aimm_plugins._discovery.module_location import locate
+from aimm_plugins._discovery.record_file import listed
+from aimm_plugins._discovery.scan import Scan, scan
+from aimm_plugins._values.report import Finding, PluginRecord, Report
 from aimm_plugins.errors import ConfigError
 
 if TYPE_CHECKING:  # listing plugins needs no checks
-    from aimm_plugins.testing._verdict import Verdict
+    from aimm_plugins.testing._results import Verdict
 
 FILE = "aimm-receipt.json"
 """Name of the file in the plugin's package or in the distribution's dist-info."""

@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import aimm_plugins
-from aimm_plugins._discovery import Scan, scan
-from aimm_plugins._distribution import Distribution, normalized
-from aimm_plugins._location import locate
-from aimm_plugins._report import PluginRecord, described
+from aimm_plugins._discovery.distribution import Distribution, normalized
+from aimm_plugins._discovery.module_location import locate
+from aimm_plugins._discovery.scan import Scan, scan
+from aimm_plugins._values.report import PluginRecord, described
 from aimm_plugins.errors import PluginImportError
 from aimm_plugins.testing._checks import CONFORMANCE_GROUP
 from aimm_plugins.testing._conformance import Conformance
 from aimm_plugins.testing._isolation import isolated
 from aimm_plugins.testing._receipt import read_receipt, shipped_receipt
-from aimm_plugins.testing._verdict import Verdict
+from aimm_plugins.testing._results import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,102 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal
 
 import aimm_plugins
-from aimm_plugins._location import locate
-from aimm_plugins._provenance import Provenance
-from aimm_plugins._report import described, safe_text
-from aimm_plugins._text import indented
+from aimm_plugins._discovery.module_location import locate
+from aimm_plugins._values.provenance import Provenance
+from aimm_plugins._values.report import described, safe_text
 from aimm_plugins.testing._checks import Check, Kind, checks
 from aimm_plugins.testing._conformance import Conformance
 from aimm_plugins.testing._isolation import isolated
+from aimm_plugins.testing._results import CheckResult, Status, Verdict
 from aimm_plugins.testing._subject import Inapplicable, Shared, Subject, seeing_environment
-
-Status = Literal["passed", "failed", "expected", "unexpected", "skipped"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckResult:
-    """What came of one check.
-
-    Attributes:
-        check: Name of the check.
-        about: The key, or the plugin's module.
-        status: `expected` is a failure that was declared, `unexpected` a pass in its place.
-        reason: Why it failed, was skipped, or was expected to fail.
-        notes: Figures that it reports.
-        place: Who provides what was called, and where that stands.
-        error: What was raised.
-    """
-
-    check: str
-    about: str
-    status: Status
-    reason: str = ""
-    notes: tuple[str, ...] = ()
-    place: str | None = None
-    error: BaseException | None = field(default=None, compare=False)
-
-    def __str__(self) -> str:
-        text = f"{self.status:10}  {self.about}  {self.check}"
-        if self.notes:
-            text += f"  ({'; '.join(self.notes)})"
-        if self.reason:
-            text += f"\n    {indented(self.reason)}"
-        if self.status in ("failed", "unexpected") and self.place:
-            text += f"\n    {self.place}"
-        return text
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-serializable, as in `schemas/receipt.yaml`."""
-        return {
-            "check": self.check,
-            "about": self.about,
-            "status": self.status,
-            "reason": self.reason,
-            "notes": list(self.notes),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What came of all checks.
-
-    Attributes:
-        results: One a check.
-        fewer: Why the number of checks is too small, where it is.
-    """
-
-    results: tuple[CheckResult, ...]
-    fewer: str | None = None
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """How many checks were run, passed, failed, were expected to fail, and were skipped."""
-        names = ("run", "passed", "failed", "expected", "skipped")
-        found: dict[str, int] = dict.fromkeys(names, 0)
-        for each in self.results:
-            found["failed" if each.status == "unexpected" else each.status] += 1
-        found["run"] = found["passed"] + found["failed"] + found["expected"]
-        return found
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing failed, and as many checks were run as there had to be."""
-        return not self.failures and self.fewer is None
-
-    @property
-    def failures(self) -> tuple[CheckResult, ...]:
-        """The checks that failed, or passed though a failure was declared."""
-        return tuple(each for each in self.results if each.status in ("failed", "unexpected"))
-
-    def __str__(self) -> str:
-        counts = ", ".join(f"{count} {name}" for name, count in self.counts.items())
-        lines = [str(each) for each in self.results if each.status != "passed"]
-        return "\n".join([*lines, *([self.fewer] if self.fewer else []), counts])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from time import process_time_ns
 from typing import Any
 
 import aimm_plugins
-from aimm_plugins import _fingerprint
+from aimm_plugins._parity import fingerprint as _fingerprint
 
 SIZE = 100_000_000
 PLUGINS, FILES, LINES = 100, 5, 120

@@ -16,7 +16,7 @@ GROUP = "aimm.plugins"
 
 def ours() -> Callable[[], int]:
     """This package's discovery."""
-    from aimm_plugins import _discovery
+    from aimm_plugins._discovery import scan as _discovery
 
     def find() -> int:
         return len(_discovery.scan().candidates)

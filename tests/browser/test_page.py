@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from aimm_plugins._page import Bar, page
-from aimm_plugins._report import Finding
-from aimm_plugins._survey import survey
+from aimm_plugins._diagnostics.page import Bar, page
+from aimm_plugins._diagnostics.survey import survey
+from aimm_plugins._values.report import Finding
 from tests.support.metadata import write_dist_info
 
 webdriver = pytest.importorskip("selenium.webdriver")

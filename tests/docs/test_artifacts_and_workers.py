@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aimm_plugins import compare
-from aimm_plugins._fingerprint import FingerprintRow, of_rows
+from aimm_plugins._parity.fingerprint import FingerprintRow, of_rows
 from tests.docs.pages import UPDATE, Page, run
 from tests.support.installing import ROOT
 

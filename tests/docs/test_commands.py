@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from aimm_plugins._discovery import scan
+from aimm_plugins._discovery.scan import scan
 from aimm_plugins.cli import _VERBS
 from tests.docs.pages import UPDATE, Page, run, serve
 from tests.support.installing import ROOT, environment

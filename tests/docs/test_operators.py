@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import aimm_plugins
-from aimm_plugins._discovery import scan
+from aimm_plugins._discovery.scan import scan
 from tests.docs.pages import UPDATE, Page, run, serve, shortened
 from tests.support.installing import ROOT
 

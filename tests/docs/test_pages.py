@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from aimm_plugins import errors
-from aimm_plugins._discovery import scan
+from aimm_plugins._discovery.scan import scan
 from tests.docs.pages import Page, install_projects, serve
 from tests.support.installing import ROOT
 from tests.support.metadata import write_dist_info

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from aimm_plugins._discovery import scan
+from aimm_plugins._discovery.scan import scan
 from tests.docs.pages import UPDATE, Page, run
 from tests.support.installing import AS_AUTHORS_HAVE_IT, ROOT, environment, pip
 

@@ -9,9 +9,9 @@ import importlib_metadata
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aimm_plugins._discovery import scan
-from aimm_plugins._distribution import Distribution, normalized
-from aimm_plugins._record import verify_record
+from aimm_plugins._discovery.distribution import Distribution, normalized
+from aimm_plugins._discovery.record_file import verify_record
+from aimm_plugins._discovery.scan import scan
 from tests.properties.strategies import files, folders, write
 from tests.support.metadata import write_record
 

@@ -209,7 +209,7 @@ class Dispatch(RuleBasedStateMachine):
                 arguments["instance"] = "instance"
             hook = getattr(self.manager.hook, f"aimm_{action}")
             # The callback that the dispatcher puts in place of none is a function of its own.
-            state_cb = aimm_plugins._actions.ignore_state
+            state_cb = aimm_plugins._values.actions.ignore_state
             return hook(**arguments, state_cb=state_cb, args=(x,), kwargs={"more": x}).value
 
         async def awaited():

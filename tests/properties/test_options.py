@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from aimm_plugins import DeclarationError
-from aimm_plugins._discovery import PublishedOptions
-from aimm_plugins._distribution import Distribution
-from aimm_plugins._option_schemas import Schema
+from aimm_plugins._discovery.distribution import Distribution
+from aimm_plugins._discovery.scan import PublishedOptions
+from aimm_plugins._options.schema import Schema
 from tests.properties.strategies import json_like, mutated
 
 PUBLISHED = PublishedOptions(

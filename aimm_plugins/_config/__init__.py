@@ -1,0 +1,1 @@
+"""From a conf, a policy or the environment to one checked value."""

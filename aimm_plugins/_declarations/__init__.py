@@ -1,0 +1,1 @@
+"""What authors write: decorators, and the ledger of what they declared."""

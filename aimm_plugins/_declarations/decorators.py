@@ -1,0 +1,287 @@
+"""The decorators of plugin authors. Each returns the very object that it was given."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, NoReturn, TypeVar
+
+from aimm_plugins._declarations.ledger import (
+    BOOK,
+    CallSite,
+    Declaration,
+    call_site,
+    current_importer,
+)
+from aimm_plugins._values.actions import Action
+from aimm_plugins.errors import DeclarationError
+
+# A bound type variable, not ParamSpec: it is the decorated object itself that comes back, and a
+# type checker then keeps `type[M]` of a class and the overloads of a function.
+F = TypeVar("F", bound=Callable[..., object])
+Bytes = bytes | bytearray | memoryview
+S = TypeVar("S", bound=Callable[[Any], Bytes | Awaitable[Bytes]])
+D = TypeVar("D", bound=Callable[[Any], object])
+
+
+def data_access(name: str, state_cb_arg_name: str | None = None) -> Callable[[F], F]:
+    """Declare that the decorated function provides data.
+
+    The function takes any arguments and returns the data, of any type, `None` included.
+
+    Args:
+        name: Key that callers pass to `exec_data_access`; not empty.
+        state_cb_arg_name: Keyword under which the function wants the state callback.
+
+    Returns:
+        A decorator that returns the function it is given.
+
+    Raises:
+        DeclarationError: An argument is wrong, or the function cannot take
+            `state_cb_arg_name`; nothing is declared then.
+    """
+    return _decorator("data_access", name, state_cb_arg_name=state_cb_arg_name)
+
+
+def instantiate(model_type: str, state_cb_arg_name: str | None = None) -> Callable[[F], F]:
+    """Declare that the decorated function, or class, makes model instances.
+
+    Args:
+        model_type: Key that callers pass to `exec_instantiate`; not empty.
+        state_cb_arg_name: Keyword under which the function wants the state callback.
+
+    Returns:
+        A decorator that returns the function it is given.
+
+    Raises:
+        DeclarationError: An argument is wrong, or the function cannot take
+            `state_cb_arg_name`; nothing is declared then.
+    """
+    return _decorator("instantiate", model_type, state_cb_arg_name=state_cb_arg_name)
+
+
+def fit(
+    model_types: Sequence[str],
+    state_cb_arg_name: str | None = None,
+    instance_arg_name: str | None = None,
+) -> Callable[[F], F]:
+    """Declare that the decorated function fits models and returns the fitted instance.
+
+    Args:
+        model_types: The model types that it fits, at least one; all are declared or none.
+        state_cb_arg_name: Keyword under which the function wants the state callback.
+        instance_arg_name: Keyword under which it wants the instance, instead of as its first
+            positional argument.
+
+    Returns:
+        A decorator that returns the function it is given.
+
+    Raises:
+        DeclarationError: An argument is wrong, or the function cannot take one of the argument
+            names; nothing is declared then.
+    """
+    return _decorator(
+        "fit",
+        model_types,
+        state_cb_arg_name=state_cb_arg_name,
+        instance_arg_name=instance_arg_name,
+    )
+
+
+def predict(
+    model_types: Sequence[str],
+    state_cb_arg_name: str | None = None,
+    instance_arg_name: str | None = None,
+    *,
+    returns_instance: bool = False,
+) -> Callable[[F], F]:
+    """Declare that the decorated function predicts with a model instance.
+
+    Args:
+        model_types: The model types that it predicts with, at least one.
+        state_cb_arg_name: Keyword under which the function wants the state callback.
+        instance_arg_name: Keyword under which it wants the instance, instead of as its first
+            positional argument.
+        returns_instance: The function returns `(instance, prediction)`, for models that are
+            replaced rather than changed in place. Otherwise it returns the prediction alone and
+            `exec_predict` adds the instance that it was given.
+
+    Returns:
+        A decorator that returns the function it is given.
+
+    Raises:
+        DeclarationError: An argument is wrong, or the function cannot take one of the argument
+            names; nothing is declared then.
+    """
+    return _decorator(
+        "predict",
+        model_types,
+        state_cb_arg_name=state_cb_arg_name,
+        instance_arg_name=instance_arg_name,
+        returns_instance=returns_instance,
+    )
+
+
+def serialize(model_types: Sequence[str]) -> Callable[[S], S]:
+    """Declare that the decorated function turns an instance into bytes.
+
+    Args:
+        model_types: The model types that it serializes, at least one.
+
+    Returns:
+        A decorator that returns the function it is given; the function takes the instance and
+        returns bytes.
+
+    Raises:
+        DeclarationError: An argument is wrong; nothing is declared then.
+    """
+    return _decorator("serialize", model_types)
+
+
+def deserialize(model_types: Sequence[str]) -> Callable[[D], D]:
+    """Declare that the decorated function makes an instance of the bytes of `serialize`.
+
+    Args:
+        model_types: The model types that it deserializes, at least one.
+
+    Returns:
+        A decorator that returns the function it is given; the function takes bytes and returns
+        the instance.
+
+    Raises:
+        DeclarationError: An argument is wrong; nothing is declared then.
+    """
+    return _decorator("deserialize", model_types)
+
+
+# What is decorated is seen only by the inner function, so the bounds of the public signatures
+# cannot be expressed once more here.
+def _decorator(
+    action: Action,
+    keys: object,
+    *,
+    state_cb_arg_name: str | None = None,
+    instance_arg_name: str | None = None,
+    returns_instance: bool = False,
+) -> Callable[[Any], Any]:
+    site = call_site(depth=2)
+    checked = check_keys(action, keys, site)
+
+    def decorate(target: Callable[..., object]) -> Callable[..., object]:
+        # Python counts a decorated function from its first decorator; so does the place here.
+        here = call_site(depth=1)
+        if not callable(target):
+            refuse(here, f"@{action} decorates a function, and {target!r} cannot be called")
+        names = {"state_cb_arg_name": state_cb_arg_name, "instance_arg_name": instance_arg_name}
+        check_argument_names(target, names, here)
+        declare(
+            [
+                Declaration(
+                    action=action,
+                    key=key,
+                    target=target,
+                    function=target,
+                    module=here.module,
+                    body=here.body,
+                    importer=current_importer(here.body),
+                    file=here.file,
+                    line=here.line,
+                    state_cb_arg_name=state_cb_arg_name,
+                    instance_arg_name=instance_arg_name,
+                    returns_instance=returns_instance,
+                )
+                for key in checked
+            ],
+            here,
+        )
+        return target
+
+    return decorate
+
+
+def declare(declarations: Sequence[Declaration], site: CallSite) -> None:
+    """Write what one decorator call declares into the process's book, all or nothing."""
+    BOOK.add(declarations, site)
+
+
+def refuse(site: CallSite, message: str) -> NoReturn:
+    """Raise a `DeclarationError` that names the decorator's place."""
+    raise DeclarationError(message, file=site.file, line=site.line)
+
+
+def check_keys(action: Action, keys: object, site: CallSite) -> tuple[str, ...]:
+    """The keys that a decorator was given, as a tuple without doubles."""
+    if action in ("data_access", "instantiate"):
+        return (check_key(action, keys, site),)
+    if isinstance(keys, str):
+        refuse(site, f'@{action} takes a list of model types: write @{action}(["{keys}"])')
+    if isinstance(keys, bytes | bytearray) or not isinstance(keys, Iterable):
+        bare = f"; write @{action}([...]) above the function" if callable(keys) else ""
+        refuse(site, f"@{action} takes a list of model types, and was given {keys!r}{bare}")
+    checked = tuple(check_key(action, key, site) for key in keys)
+    if not checked:
+        refuse(site, f"@{action} was given an empty list of model types; name at least one")
+    if len(set(checked)) < len(checked):
+        doubles = sorted({key for key in checked if checked.count(key) > 1})
+        refuse(site, f"@{action} was given {', '.join(map(repr, doubles))} more than once")
+    return checked
+
+
+def check_key(decorator: str, key: object, site: CallSite) -> str:
+    """One key, which must be a `str` with something in it."""
+    if not isinstance(key, str):
+        hint = f'; write @{decorator}("...") above the function' if inspect.isroutine(key) else ""
+        refuse(site, f"a key of @{decorator} is a str, and was given {key!r}{hint}")
+    if not key.strip():
+        refuse(site, f"a key of @{decorator} is empty; give it a name")
+    # A subclass could have an equality and a hash of its own, which decide whose key it is.
+    return str.__str__(key)
+
+
+def check_argument_names(
+    function: Callable[..., object], names: dict[str, str | None], site: CallSite
+) -> None:
+    """Refuse argument names that `function` cannot be given as keywords."""
+    given = {option: name for option, name in names.items() if name is not None}
+    for option, name in given.items():
+        if not isinstance(name, str) or not name.isidentifier():
+            refuse(site, f"{option} is the name of an argument, and was given {name!r}")
+        if not takes_keyword(function, name):
+            refuse(site, unable_to_take(function, option, name))
+    if len(given) > len(set(given.values())):
+        refuse(
+            site, f"state_cb_arg_name and instance_arg_name are both {next(iter(given.values()))!r}"
+        )
+
+
+def takes_keyword(function: Callable[..., object], name: str, *, named: bool = False) -> bool:
+    """Whether `function` can be given `name` as a keyword.
+
+    Args:
+        function: What would be called; where Python knows no signature of it, anything goes.
+        name: The keyword.
+        named: Only count a parameter of that name, not `**kwargs`.
+    """
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return not named
+    parameter = parameters.get(name)
+    if parameter is not None and parameter.kind in (
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        inspect.Parameter.KEYWORD_ONLY,
+    ):
+        return True
+    return not named and any(
+        each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()
+    )
+
+
+def unable_to_take(function: Callable[..., object], option: str, name: str) -> str:
+    """Why a function cannot be given the keyword, for an error."""
+    shown = getattr(function, "__qualname__", repr(function))
+    signature = inspect.signature(function)
+    parameter = signature.parameters.get(name)
+    if parameter is not None and parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
+        return f"{option}={name!r}: {shown}{signature} takes {name!r} by position only"
+    return f"{option}={name!r}: {shown}{signature} has no parameter {name!r} and no **kwargs"

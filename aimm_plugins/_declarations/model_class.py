@@ -1,0 +1,161 @@
+"""Models as classes: one class that declares five actions at once."""
+
+from __future__ import annotations
+
+import abc
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar, overload
+
+from aimm_plugins._declarations.decorators import (
+    check_key,
+    declare,
+    refuse,
+    takes_keyword,
+    unable_to_take,
+)
+from aimm_plugins._declarations.ledger import CallSite, Declaration, call_site, current_importer
+from aimm_plugins._values.actions import Action
+
+C = TypeVar("C", bound=type)
+
+_METHODS: tuple[Action, ...] = ("fit", "predict", "serialize", "deserialize")
+
+
+class Model(abc.ABC):
+    """What a class decorated with `@model` has to offer; inheriting from it is optional.
+
+    `__init__` is the instantiate action. Any of the methods may take further arguments.
+    """
+
+    @abc.abstractmethod
+    def fit(self, *args: Any, **kwargs: Any) -> Any:
+        """Fit this instance and return the fitted one, usually `self`."""
+
+    @abc.abstractmethod
+    def predict(self, *args: Any, **kwargs: Any) -> Any:
+        """Return a prediction; the instance may change by it."""
+
+    @abc.abstractmethod
+    def serialize(self) -> bytes | bytearray | memoryview:
+        """Return the bytes that `deserialize` makes an equal instance of."""
+
+    @classmethod
+    @abc.abstractmethod
+    def deserialize(cls, instance_bytes: bytes) -> Any:
+        """Return the instance that `serialize` made the bytes of."""
+
+
+@overload
+def model(cls: C) -> C: ...
+@overload
+def model(
+    cls: None = None, *, model_type: str | None = None, state_cb_arg_name: str | None = None
+) -> Callable[[C], C]: ...
+def model(
+    cls: Any = None, *, model_type: str | None = None, state_cb_arg_name: str | None = None
+) -> Any:
+    """Declare a class as a model: all five actions of a model under one model type.
+
+    Works bare, as `@model`, and with arguments. Instances are made by calling the class; the other
+    actions call the method of that name on the instance, so that a subclass may override it.
+
+    Args:
+        cls: The class, where the decorator is used bare.
+        model_type: The key; by default the module and the name of the class, as in
+            `my_models.Svc`.
+        state_cb_arg_name: Keyword under which methods want the state callback: those of
+            `__init__`, `fit` and `predict` that name it as a parameter, or, where none does,
+            those with `**kwargs`.
+
+    Returns:
+        The class itself, or a decorator that returns it.
+
+    Raises:
+        DeclarationError: Methods of `Model` are missing (all are named), `deserialize` needs an
+            instance, or no method can take `state_cb_arg_name`; nothing is declared then.
+    """
+    if cls is not None:
+        site = call_site(depth=1)
+        if isinstance(cls, str):
+            refuse(site, f"@model decorates a class: write @model(model_type={cls!r})")
+        return _declare_model(cls, model_type, state_cb_arg_name, site)
+
+    def decorate(decorated: C) -> C:
+        return _declare_model(decorated, model_type, state_cb_arg_name, call_site(depth=1))
+
+    return decorate
+
+
+def _declare_model(
+    cls: C, model_type: str | None, state_cb_arg_name: str | None, site: CallSite
+) -> C:
+    if not isinstance(cls, type):
+        refuse(site, f"@model decorates a class, and was given {cls!r}")
+    # Not `__qualname__`: a class made in a function has `<locals>` in it, and saved models carry
+    # the model type for years.
+    key = f"{cls.__module__}.{cls.__name__}" if model_type is None else model_type
+    check_key("model", key, site)
+    _check_interface(cls, site)
+    takers = _takers(cls, state_cb_arg_name, site)
+    functions: dict[Action, Callable[..., Any]] = {
+        "instantiate": cls,
+        **{action: getattr(cls, action) for action in _METHODS},
+    }
+    declare(
+        [
+            Declaration(
+                action=action,
+                key=key,
+                target=cls,
+                function=function,
+                method=action if action in ("fit", "predict", "serialize") else None,
+                module=site.module,
+                body=site.body,
+                importer=current_importer(site.body),
+                file=site.file,
+                line=site.line,
+                state_cb_arg_name=state_cb_arg_name if action in takers else None,
+            )
+            for action, function in functions.items()
+        ],
+        site,
+    )
+    return cls
+
+
+def _check_interface(cls: type, site: CallSite) -> None:
+    missing = [
+        name
+        for name in _METHODS
+        if not callable(getattr(cls, name, None))
+        or getattr(getattr(cls, name), "__isabstractmethod__", False)
+    ]
+    if missing:
+        refuse(site, f"@model class {cls.__name__} lacks {', '.join(missing)}; see Model")
+    if not isinstance(
+        inspect.getattr_static(cls, "deserialize"), classmethod | staticmethod
+    ) and inspect.isfunction(cls.deserialize):  # type: ignore[attr-defined]  # checked above
+        refuse(
+            site,
+            f"@model class {cls.__name__}: deserialize has no instance yet; make it a classmethod",
+        )
+
+
+def _takers(cls: type, name: str | None, site: CallSite) -> set[Action]:
+    """The actions whose method can be given the state callback."""
+    if name is None:
+        return set()
+    if not isinstance(name, str) or not name.isidentifier():
+        refuse(site, f"state_cb_arg_name is the name of an argument, and was given {name!r}")
+    methods: dict[Action, Callable[..., Any]] = {
+        "instantiate": cls,
+        "fit": cls.fit,  # type: ignore[attr-defined]  # checked by _check_interface
+        "predict": cls.predict,  # type: ignore[attr-defined]  # likewise
+    }
+    named: set[Action] = {a for a, f in methods.items() if takes_keyword(f, name, named=True)}
+    takers = named or {a for a, f in methods.items() if takes_keyword(f, name)}
+    if not takers:
+        reasons = [unable_to_take(f, "state_cb_arg_name", name) for f in methods.values()]
+        refuse(site, f"@model class {cls.__name__}: " + "; ".join(reasons))
+    return takers

@@ -1,0 +1,1 @@
+"""Answers for operators: what, why, how much."""

@@ -1,0 +1,1 @@
+"""From installed metadata to candidates; nothing is imported."""

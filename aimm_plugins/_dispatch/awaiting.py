@@ -1,0 +1,274 @@
+"""The awaited half of calls: plugin code in threads, and wrappers around what is awaited.
+
+asyncio is imported where it is first needed: it costs more than all the rest of this package.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from _thread import allocate_lock  # that of threading, which takes a millisecond to load
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import pluggy
+
+from aimm_plugins._dispatch.hooks import Monitor
+from aimm_plugins._dispatch.state import CancelToken
+from aimm_plugins._system.log import logger
+from aimm_plugins._values.actions import StateCallback
+from aimm_plugins.errors import Cancelled
+
+T = TypeVar("T")
+
+
+def run(coroutine: Coroutine[Any, Any, T], who: str, instead: str) -> T:
+    """What a coroutine returns, where no event loop runs in this thread.
+
+    Args:
+        coroutine: Run in a loop of its own; closed unrun where there is one already.
+        who: Whose it is, for the error.
+        instead: The function that awaits it.
+
+    Raises:
+        RuntimeError: An event loop runs in this thread.
+        BaseException: What the coroutine raises.
+    """
+    import asyncio
+
+    if asyncio._get_running_loop() is None:
+        return asyncio.run(coroutine)
+    coroutine.close()
+    raise RuntimeError(
+        f"{who} is asynchronous, and an event loop is running in this thread: "
+        f"await aimm_plugins.{instead}(...) instead"
+    )
+
+
+class _Work:
+    """One call in a thread; its outcome goes to whoever awaits it, or else to the log."""
+
+    def __init__(self, call: Callable[[StateCallback], Any], state_cb: StateCallback | None):
+        self._call = call
+        self._state_cb = state_cb
+        self._lock = allocate_lock()
+        self._abandoned = False
+        self._token = CancelToken()
+        self.value: Any = None
+        self.error: BaseException | None = None
+
+    def report(self, state: dict[str, Any]) -> None:
+        """What the plugin is given as its callback."""
+        self._token.check()
+        if self._state_cb is not None:
+            self._state_cb(state)
+
+    def __call__(self) -> _Work:
+        # Kept rather than raised: a future cannot carry StopIteration, and would never be done.
+        try:
+            value = self._call(self.report)
+        except BaseException as error:
+            with self._lock:
+                self.error = error
+                if self._abandoned:
+                    self._log()
+        else:
+            self.value = value
+        return self
+
+    def abandon(self) -> None:
+        """Nobody awaits it any more."""
+        with self._lock:
+            self._abandoned = True
+            self._token.cancel("the task that awaited it was cancelled")
+            if self.error is not None:
+                self._log()
+
+    def _log(self) -> None:
+        if not isinstance(self.error, Cancelled):
+            logger().error(
+                "plugin code failed after the task that awaited it was cancelled",
+                exc_info=self.error,
+            )
+
+
+async def in_thread(call: Callable[[StateCallback], T], state_cb: StateCallback | None) -> T:
+    """What `call` returns, called in a thread of asyncio's pool with this task's context variables.
+
+    When the awaiting task is cancelled, `CancelledError` passes on at once: nobody can say when,
+    or whether, the thread gets to its end. The thread goes on until its next state event, which
+    raises `Cancelled` there; what else it raises by then is logged.
+
+    Args:
+        call: Given the state callback to use, which passes events on to `state_cb`.
+        state_cb: The caller's; called in that thread.
+    """
+    import asyncio
+
+    work = _Work(call, state_cb)
+    try:
+        await asyncio.to_thread(work)
+    except asyncio.CancelledError:
+        work.abandon()
+        raise
+    if work.error is not None:
+        # The local name would keep the error's own traceback alive in a cycle.
+        try:
+            raise work.error
+        finally:
+            del work
+    return work.value  # type: ignore[no-any-return]  # as `call` is declared
+
+
+Impl = pluggy.HookImpl
+
+
+async def call_hook(
+    name: str,
+    impls: Sequence[Impl],
+    kwargs: Mapping[str, Any],
+    monitors: Sequence[Monitor],
+    answer: Callable[[Impl, list[Any], dict[str, Any]], Awaitable[Any]],
+) -> Any:
+    """Call a `firstresult` hook as pluggy does, but await what its plain implementations do.
+
+    Wrappers are entered before the first is awaited and left with its outcome, all in this task,
+    so that what they set up (a span, a timer, context variables) covers the work.
+
+    Args:
+        name: The hook.
+        impls: As pluggy keeps them: the last is called first.
+        kwargs: The arguments.
+        monitors: Told before and after, the last one outermost.
+        answer: Awaited for each plain implementation in turn, with its arguments.
+
+    Returns:
+        The first result that is not `None`, as wrappers changed it.
+    """
+    if not monitors:
+        return await _call_impls(name, impls, kwargs, answer)
+    *inner, (before, after) = monitors
+    before(name, impls, kwargs)
+    outcome: pluggy.Result[Any]
+    try:
+        outcome = pluggy.Result(await call_hook(name, impls, kwargs, inner, answer), None)
+    except BaseException as error:
+        outcome = pluggy.Result(None, error)
+    after(outcome, name, impls, kwargs)
+    return outcome.get_result()
+
+
+async def _call_impls(
+    name: str,
+    impls: Sequence[Impl],
+    kwargs: Mapping[str, Any],
+    answer: Callable[[Impl, list[Any], dict[str, Any]], Awaitable[Any]],
+) -> Any:
+    result: Any = None
+    error: BaseException | None = None
+    entered: list[Generator[None, Any, Any]] = []
+    try:
+        for impl in reversed(impls):
+            arguments = [kwargs[each] for each in impl.argnames]
+            keywords = (
+                {each: kwargs[each] for each in impl.kwargnames if each in kwargs}
+                if impl.kwargnames and _passes_defaults()
+                else {}
+            )
+            if impl.wrapper or impl.hookwrapper:
+                wrapper: Any = impl.function(*arguments, **keywords)
+                if impl.hookwrapper:
+                    wrapper = _new_style(wrapper, impl, name)
+                try:
+                    next(wrapper)
+                except StopIteration:
+                    raise _misbehaved(wrapper, "did not yield") from None
+                entered.append(wrapper)
+            else:
+                result = await answer(impl, arguments, keywords)
+                if result is not None:
+                    break
+    except BaseException as raised:
+        error = raised
+    for wrapper in reversed(entered):
+        try:
+            if error is None:
+                wrapper.send(result)
+            else:
+                try:
+                    wrapper.throw(error)
+                except RuntimeError as raised:
+                    # Python's word on a StopIteration that passes through a generator.
+                    if isinstance(error, StopIteration) and raised.__cause__ is error:
+                        wrapper.close()
+                        continue
+                    raise
+            wrapper.close()
+        except StopIteration as stop:
+            result, error = stop.value, None
+        except BaseException as raised:
+            error = raised
+        else:
+            raise _misbehaved(wrapper, "has second yield")
+    if error is not None:
+        raise error
+    return result
+
+
+def _new_style(
+    wrapper: Generator[None, Any, None], impl: Impl, name: str
+) -> Generator[None, Any, Any]:
+    """A `hookwrapper=True` generator, which is sent a `pluggy.Result`, as a `wrapper=True` one."""
+    try:
+        next(wrapper)
+    except StopIteration:
+        raise _misbehaved(wrapper, "did not yield") from None
+    outcome: pluggy.Result[Any]
+    try:
+        outcome = pluggy.Result((yield), None)
+    except BaseException as error:
+        outcome = pluggy.Result(None, error)
+    try:
+        wrapper.send(outcome)
+    except StopIteration:
+        pass
+    except BaseException as error:
+        warnings.warn(
+            pluggy.PluggyTeardownRaisedWarning(
+                "A plugin raised an exception during an old-style hookwrapper teardown.\n"
+                f"Plugin: {impl.plugin_name}, Hook: {name}\n{type(error).__name__}: {error}"
+            ),
+            stacklevel=2,
+        )
+        raise
+    else:
+        raise _misbehaved(wrapper, "has second yield")
+    finally:
+        wrapper.close()
+    return outcome.get_result()
+
+
+def _misbehaved(wrapper: Any, what: str) -> RuntimeError:
+    code = wrapper.gi_code
+    return RuntimeError(
+        f"wrap_controller at {code.co_name!r} {code.co_filename}:{code.co_firstlineno} {what}"
+    )
+
+
+@functools.cache
+def _passes_defaults() -> bool:
+    """Whether pluggy passes parameters that have a default: it does since 1.7."""
+    manager = pluggy.PluginManager("probe")
+
+    class Spec:
+        @pluggy.HookspecMarker("probe")
+        def ask(self, given: int) -> None: ...
+
+    class Plugin:
+        @pluggy.HookimplMarker("probe")
+        def ask(self, given: int = 0) -> int:
+            return given
+
+    manager.add_hookspecs(Spec)
+    manager.register(Plugin())
+    return bool(manager.hook.ask(given=1) == [1])

@@ -1,0 +1,145 @@
+"""What a plugin's import changed of the process besides its own modules.
+
+Only told of, never undone: another thread may have made the same change meanwhile, and may need it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+from aimm_plugins._values.record import Value
+from aimm_plugins._values.report import type_name
+
+try:
+    # The C half of signal, which itself wraps each answer in an enum: 150 us a plugin.
+    import _signal  # type: ignore[import-not-found]  # CPython's and PyPy's own  # pyright: ignore[reportMissingImports]
+except ImportError:
+    import signal as _signal
+
+_WARNING = 30
+"""The root logger's level before anybody has set it."""
+
+_SIGNALS = tuple(sorted(_signal.valid_signals()))
+_FIRST_HANDLERS = tuple(map(_signal.getsignal, _SIGNALS))
+"""The handlers until somebody loads signal."""
+
+
+class Surroundings(Value):
+    """The process at one moment, as far as imports are apt to change it."""
+
+    environ: dict[Any, Any]
+    path: tuple[object, ...]
+    folder: str | None
+    filters: tuple[object, ...]
+    handlers: tuple[Any, ...]
+    log_handlers: tuple[object, ...]
+    log_level: int
+    threads: frozenset[Any]
+
+
+def observe() -> Surroundings | None:
+    """The process now, or `None` where an earlier plugin left what raises when it is looked at.
+
+    Takes some ten microseconds.
+    """
+    try:
+        return _observed()
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # a function that somebody replaced may raise anything
+        return None
+
+
+def _observed() -> Surroundings:
+    # What is not loaded has nothing that could change; loading it here takes longer than all else.
+    logging, threading = sys.modules.get("logging"), sys.modules.get("threading")
+    root = None if logging is None else logging.getLogger()
+    return Surroundings(
+        # As the mapping keeps it where it can be had: to decode all takes longer than the rest.
+        dict(getattr(os.environ, "_data", os.environ)),
+        _items(sys.path),
+        _folder(),
+        _items(warnings.filters),
+        tuple(map(_signal.getsignal, _SIGNALS)) if "signal" in sys.modules else _FIRST_HANDLERS,
+        () if root is None else _items(root.handlers),
+        _WARNING if root is None else root.level,
+        frozenset()
+        if threading is None
+        else frozenset(threading.enumerate()) - {threading.main_thread()},
+    )
+
+
+def changes(before: Surroundings | None) -> list[str]:
+    """What is different now, a phrase each."""
+    if before is None:
+        return ["what cannot be told: an earlier plugin changed what would have to be looked at"]
+    try:
+        return _changes(before, _observed())
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # what a plugin has put there may raise whatever is asked of it
+        return [f"what cannot be told: looking at it raised {type_name(error)}"]
+
+
+def _changes(before: Surroundings, now: Surroundings) -> list[str]:
+    found = []
+    same = before.environ == now.environ
+    for name in () if same else sorted(before.environ.keys() | now.environ.keys()):
+        shown = os.fsdecode(name)
+        if name not in before.environ:
+            found.append(f"os.environ: set {shown}")
+        elif name not in now.environ:
+            found.append(f"os.environ: removed {shown}")
+        elif before.environ[name] != now.environ[name]:
+            found.append(f"os.environ: changed {shown}")
+    if before.path != now.path:
+        added = [each for each in now.path if each not in before.path]
+        gone = [each for each in before.path if each not in now.path]
+        detail = [f"added {each!r}" for each in added] + [f"removed {each!r}" for each in gone]
+        found.append("sys.path: " + (", ".join(detail) or "reordered"))
+    if before.folder != now.folder:
+        found.append(f"working directory: {before.folder} became {now.folder}")
+    if before.filters != now.filters:
+        found.append("warning filters: changed")
+    found += [
+        f"signal handlers: {_signal_name(number)} changed"
+        for number, old, new in zip(_SIGNALS, before.handlers, now.handlers, strict=True)
+        if old is not new and old != new
+    ]
+    if before.log_handlers != now.log_handlers:
+        found.append("root logging handlers: changed")
+    if before.log_level != now.log_level:
+        found.append("root logging level: changed")
+    found += [
+        f"threads: {thread.name!r} was left running"
+        for thread in sorted(now.threads - before.threads, key=lambda each: each.name)
+        if thread.is_alive()
+    ]
+    return found
+
+
+def _items(value: Iterable[object] | object) -> tuple[object, ...]:
+    """As a tuple, whatever an earlier plugin has put in place of a list."""
+    if type(value) is list:  # to ask for an abstract class takes longer than the copy
+        return tuple(value)
+    return tuple(value) if isinstance(value, Iterable) else (value,)
+
+
+def _folder() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:  # it was removed
+        return None
+
+
+def _signal_name(number: int) -> str:
+    import signal
+
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(int(number))

@@ -1,0 +1,1 @@
+"""What the conf gives to plugins, by schema."""

@@ -1,0 +1,1 @@
+"""Whether two processes have the same plugins."""

@@ -1,0 +1,1 @@
+"""From rules and candidates to a plan; nothing is imported."""

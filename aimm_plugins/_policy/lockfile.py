@@ -1,0 +1,108 @@
+"""Freeze files: which distributions, in which version with which files, a host may load.
+
+A freeze file is a list of pip requirements, so that `pip install -r` installs what it names; the
+digest of RECORD stands behind each in a comment, since pip's own `--hash` is that of an archive.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from aimm_plugins._discovery.distribution import Distribution, normalized
+from aimm_plugins._system.files import opener
+from aimm_plugins._values.record import Value
+from aimm_plugins.errors import ConfigError
+
+_LINE = re.compile(
+    r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*==\s*(?P<version>[^\s#;]+)"
+    r"\s+#\s*record\s+(?P<digest>sha256:[0-9a-f]{64})"
+)
+_MAX_BYTES = 8 * 1024 * 1024
+
+
+class LockEntry(Value):
+    """One distribution of a freeze file.
+
+    Attributes:
+        name: As written.
+        version: Its one version.
+        digest: `sha256:` and the digest of its RECORD.
+        line: Where it stands, from 1.
+    """
+
+    name: str
+    version: str
+    digest: str
+    line: int
+
+
+class Lock(Value):
+    """A freeze file that was read.
+
+    Attributes:
+        file: Its path, for messages.
+        entries: By normalized name.
+    """
+
+    file: str
+    entries: Mapping[str, LockEntry] = MappingProxyType({})
+
+
+def read_lock(path: str) -> Lock:
+    """Read a freeze file.
+
+    Args:
+        path: The file, as `freeze_text` wrote it.
+
+    Raises:
+        ConfigError: It cannot be read, or a line of it says no name, version and digest.
+    """
+    try:
+        with open(path, "rb", opener=opener) as stream:
+            content = stream.read(_MAX_BYTES + 1)
+        text = content.decode("utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot be read: {error}", file=path) from error
+    if len(content) > _MAX_BYTES:
+        raise ConfigError(f"is longer than {_MAX_BYTES} bytes", file=path)
+    entries: dict[str, LockEntry] = {}
+    for number, raw in enumerate(text.splitlines(), start=1):
+        line = raw.strip()
+        if not line or line.startswith("#"):
+            continue
+        match = _LINE.fullmatch(line)
+        if match is None:
+            raise ConfigError(
+                f"{line[:100]!r} locks nothing",
+                file=path,
+                line=number,
+                expected="name==version  # record sha256:...; aimm-plugins freeze writes it",
+            )
+        name = normalized(match["name"])
+        if name in entries:
+            raise ConfigError(
+                f"{match['name']} is locked twice, first in line {entries[name].line}",
+                file=path,
+                line=number,
+            )
+        entries[name] = LockEntry(
+            name=match["name"], version=match["version"], digest=match["digest"], line=number
+        )
+    return Lock(path, entries)
+
+
+def freeze_text(frozen: Iterable[tuple[Distribution, str]]) -> str:
+    """The text of a freeze file, sorted by name.
+
+    Args:
+        frozen: Distributions with a version, and the digests of their RECORD.
+    """
+    lines = [
+        f"{distribution.name}=={distribution.version}  # record {digest}\n"
+        for distribution, digest in sorted(
+            frozen, key=lambda each: (normalized(each[0].name), str(each[0].version))
+        )
+    ]
+    return "".join(lines)

@@ -1,0 +1,113 @@
+"""What a call will do, in order, with the reason for each step. Imports no plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from aimm_plugins._config.config import Config
+from aimm_plugins._discovery.distribution import Distribution
+from aimm_plugins._discovery.scan import Candidate, Published, Scan
+from aimm_plugins._policy.rules import Policy
+from aimm_plugins._values.record import Value
+from aimm_plugins._values.report import Identity, PluginRecord
+
+
+class Plan(Value):
+    """The steps of a call.
+
+    Attributes:
+        records: A record for each plugin, `planned`, `deferred` or `denied`, in order.
+        published: The keys that a plugin's metadata tells, where it tells any.
+        demanded: Deferred plugins that a call needs now.
+    """
+
+    records: tuple[PluginRecord, ...] = ()
+    published: Mapping[Identity, tuple[Published, ...]] = MappingProxyType({})
+    demanded: frozenset[Identity] = frozenset()
+
+
+def arrange(
+    config: Config,
+    policy: Policy,
+    scan: Scan,
+    locate: Callable[[str], str | None],
+    imported: Callable[[str], bool],
+) -> Plan:
+    """A record for each plugin: config names in their order, then entry points.
+
+    A name that stands twice is one plugin. Entry points come sorted by distribution and name, so
+    that the order does not depend on `sys.path`.
+
+    Args:
+        config: A conf that was read.
+        policy: Its rules and the operator's.
+        scan: What is installed.
+        locate: Finds a module's file without importing anything.
+        imported: Tells whether a module is imported already; such a one is never deferred.
+    """
+    steps: list[tuple[PluginRecord, Distribution | None, tuple[Published, ...]]] = []
+    for index, name in enumerate(config.names):
+        if name in config.names[:index]:
+            continue
+        file = locate(name)
+        owner = scan.owner(name, file)
+        record = PluginRecord(
+            name=name,
+            source="config",
+            module=name,
+            distribution=None if owner is None else owner.name,
+            version=None if owner is None else owner.version,
+            origin=None if owner is None else owner.origin,
+            config_place=config.where("names", index),
+            file=file,
+        )
+        steps.append((record, owner, scan.keys_of((owner.name, name)) if owner else ()))
+    if policy.disabled_place is None:
+        steps += [
+            (_of_candidate(each), each.distribution, scan.keys_of(each)) for each in scan.candidates
+        ]
+
+    suspects = policy.suspects(scan.find, scan.distributions)
+    records: list[PluginRecord] = []
+    published: dict[Identity, tuple[Published, ...]] = {}
+    for record, distribution, keys in steps:
+        owners = scan.owners(record.module, locate, suspects) if suspects else ()
+        reason = policy.denial(record.module, distribution, owners)
+        if reason is not None:
+            record = record._replace(state="denied", reason=reason)
+        else:
+            if keys:
+                published[record.identity] = keys
+                provides = tuple(sorted((each.action, each.key) for each in keys))
+                record = record._replace(provides=provides)
+            if config.load == "lazy":
+                record = _lazily(config, record, imported)
+        records.append(record)
+    return Plan(tuple(records), published)
+
+
+def _of_candidate(candidate: Candidate) -> PluginRecord:
+    return PluginRecord(
+        name=candidate.name,
+        source="entry_point",
+        module=candidate.module,
+        attribute=candidate.attribute,
+        distribution=candidate.distribution.name,
+        version=candidate.distribution.version,
+        origin=candidate.distribution.origin,
+        entry_point=f"{candidate.name} = {candidate.value}",
+    )
+
+
+def _lazily(config: Config, record: PluginRecord, imported: Callable[[str], bool]) -> PluginRecord:
+    """When the plugin is imported: at once, or by the first call that needs it."""
+    place = f"load: lazy ({config.where('load')})"
+    if not record.provides:
+        reason = f"{place}, but it publishes no keys, and so is imported at once"
+        return record._replace(reason=reason)
+    if imported(record.module):
+        return record
+    return record._replace(
+        state="deferred", reason=f"{place}: imported by the first call that needs it"
+    )

@@ -1,0 +1,1 @@
+"""From imported modules to who provides what."""

@@ -1,0 +1,1 @@
+"""What everything else is told in: actions, provenance, plugin records, findings, reports."""

@@ -1,0 +1,89 @@
+"""The six actions, as one table: whatever differs between them is a column here.
+
+With them the state callback that their calls pass on; what else there is of state lies in `_state`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, get_args
+
+from aimm_plugins._values.record import Value
+
+Action = Literal["data_access", "instantiate", "fit", "predict", "serialize", "deserialize"]
+
+StateCallback = Callable[[dict[str, Any]], None]
+"""What a plugin calls with a JSON-serializable dict. What it raises ends the plugin's work."""
+
+
+def ignore_state(state: dict[str, Any]) -> None:
+    """Stand in for the callback that a caller did not give."""
+
+
+class ActionSpec(Value):
+    """What the framework has to know of one action.
+
+    Attributes:
+        name: The action.
+        hook: Its hook in the plugin manager.
+        key_argument: What callers and hooks call the key.
+        takes: The argument between key and callback: `"instance"`, `"instance_bytes"` or `None`.
+        free_arguments: Whether a callback and the caller's own arguments are passed.
+    """
+
+    name: Action
+    hook: str
+    key_argument: Literal["name", "model_type"]
+    takes: Literal["instance", "instance_bytes"] | None
+    free_arguments: bool
+
+
+ACTIONS: dict[Action, ActionSpec] = {
+    spec.name: spec
+    for spec in (
+        ActionSpec(
+            name="data_access",
+            hook="aimm_data_access",
+            key_argument="name",
+            takes=None,
+            free_arguments=True,
+        ),
+        ActionSpec(
+            name="instantiate",
+            hook="aimm_instantiate",
+            key_argument="model_type",
+            takes=None,
+            free_arguments=True,
+        ),
+        ActionSpec(
+            name="fit",
+            hook="aimm_fit",
+            key_argument="model_type",
+            takes="instance",
+            free_arguments=True,
+        ),
+        ActionSpec(
+            name="predict",
+            hook="aimm_predict",
+            key_argument="model_type",
+            takes="instance",
+            free_arguments=True,
+        ),
+        ActionSpec(
+            name="serialize",
+            hook="aimm_serialize",
+            key_argument="model_type",
+            takes="instance",
+            free_arguments=False,
+        ),
+        ActionSpec(
+            name="deserialize",
+            hook="aimm_deserialize",
+            key_argument="model_type",
+            takes="instance_bytes",
+            free_arguments=False,
+        ),
+    )
+}
+
+assert tuple(ACTIONS) == get_args(Action)

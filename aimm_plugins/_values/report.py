@@ -1,0 +1,259 @@
+"""The account of a call: a record for each plugin, and findings that are no plugin's failure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from aimm_plugins._system.text import encodable, indented, one_line, printable
+from aimm_plugins._values.actions import Action
+from aimm_plugins._values.provenance import Provenance
+from aimm_plugins._values.record import Value
+
+Identity = tuple[str, str, str, str | None, str | None]
+"""What makes two records one plugin's: source, name, module, attribute, distribution."""
+
+Source = Literal["config", "entry_point"]
+Origin = Literal["index", "local", "url", "vcs", "editable", "unknown"]
+State = Literal[
+    "loaded",
+    "deferred",
+    "failed",
+    "denied",
+    "shadowed",
+    "planned",
+    "undone",
+    "removed",
+    "missing",
+]
+
+
+class Finding(Value):
+    """Something an operator should know that is no plugin's failure.
+
+    Attributes:
+        code: Stable name of the kind, such as `broken-metadata`.
+        subject: What it is about: a distribution, a rule, a module, a folder.
+        message: What was found.
+        place: File, folder or config line, where there is one.
+        remedy: What to do about it, where something can be done.
+    """
+
+    code: str
+    subject: str
+    message: str
+    place: str | None = None
+    remedy: str | None = None
+
+    def __str__(self) -> str:
+        place = f" ({one_line(self.place)})" if self.place else ""
+        remedy = f". {self.remedy}" if self.remedy else ""
+        message = indented(self.message)
+        return printable(f"{self.code}: {one_line(self.subject)}: {message}{place}{remedy}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-serializable, as in `schemas/report.yaml`."""
+        return {
+            "code": self.code,
+            "subject": self.subject,
+            "message": self.message,
+            "place": self.place,
+            "remedy": self.remedy,
+        }
+
+
+class PluginRecord(Value):
+    """What became of one plugin.
+
+    Attributes:
+        name: The config name or the entry point's name.
+        source: Whether a conf or an entry point brought it.
+        module: The module to import.
+        attribute: The object within it, for an entry point `module:object`.
+        distribution: What pip installed, or `None` where no distribution owns the module.
+        version: Its version; `None` where there is no distribution or it cannot be read.
+        origin: Where pip got it from; `None` without a distribution.
+        state: What became of it.
+        provides: The (action, key) pairs that calls reach it by, sorted.
+        error: What went wrong. A `loaded` plugin may have one: it lost a key to a conflict.
+        reason: The rule, with its place, behind a state other than `loaded`.
+        import_seconds: Wall time of its import in seconds, with all that it imported; `None` where
+            nothing was imported.
+        imports: How many modules its import brought into the process, by top-level name, in the
+            order of the import. What an earlier plugin imported counts there alone.
+        entry_point: The metadata line, `name = value`.
+        config_place: Where a conf names it.
+        file: Source file, where known.
+        options: The options that a conf sets, without their values; of secrets, where they are
+            read from.
+        options_schema: The file or object that says what options there are.
+    """
+
+    name: str
+    source: Source
+    module: str
+    attribute: str | None = None
+    distribution: str | None = None
+    version: str | None = None
+    origin: Origin | None = None
+    state: State = "planned"
+    provides: tuple[tuple[Action, str], ...] = ()
+    error: BaseException | None = None
+    reason: str | None = None
+    import_seconds: float | None = None
+    imports: tuple[tuple[str, int], ...] = ()
+    entry_point: str | None = None
+    config_place: str | None = None
+    file: str | None = None
+    options: tuple[str, ...] = ()
+    options_schema: str | None = None
+
+    @property
+    def options_told(self) -> str | None:
+        """What is set, and by which schema, on one line; `None` without either."""
+        if not self.options and self.options_schema is None:
+            return None
+        names = ", ".join(self.options) or "none set"
+        return f"{names}; {f'schema {self.options_schema}' if self.options_schema else 'no schema'}"
+
+    @property
+    def provenance(self) -> Provenance:
+        """Who this plugin is."""
+        return Provenance(
+            module=self.module,
+            distribution=self.distribution,
+            version=self.version,
+            entry_point=self.entry_point,
+            config_place=self.config_place,
+            file=self.file,
+        )
+
+    @property
+    def identity(self) -> Identity:
+        """What makes two records the account of one plugin."""
+        return (self.source, self.name, self.module, self.attribute, self.distribution)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-serializable, as in `schemas/report.yaml`."""
+        error = None
+        if self.error is not None:
+            error = {"type": type_name(self.error), "message": safe_text(self.error)}
+        return {
+            "name": self.name,
+            "source": self.source,
+            "module": self.module,
+            "distribution": self.distribution,
+            "version": self.version,
+            "origin": self.origin,
+            "state": self.state,
+            "provides": [{"action": action, "key": key} for action, key in self.provides],
+            "error": error,
+            "reason": self.reason,
+            "import_seconds": self.import_seconds,
+            "imports": dict(self.imports),
+            "entry_point": self.entry_point,
+            "config_place": self.config_place,
+            "file": self.file,
+            "options": list(self.options),
+            "options_schema": self.options_schema,
+        }
+
+
+class Report(Value):
+    """The account of one call, or of what is registered now.
+
+    Attributes:
+        plugins: A record for each plugin, in the order of loading.
+        findings: What is no plugin's failure; these never fail a strict call.
+    """
+
+    plugins: tuple[PluginRecord, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed and nothing that is required is missing."""
+        return not any(
+            record.error is not None or record.state in ("failed", "missing")
+            for record in self.plugins
+        )
+
+    @property
+    def failures(self) -> tuple[PluginRecord, ...]:
+        """The records that carry an error."""
+        return tuple(record for record in self.plugins if record.error is not None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-serializable; `schemas/report.yaml` describes it."""
+        told: dict[str, Any] = _encodable(
+            {
+                "ok": self.ok,
+                "plugins": [record.to_dict() for record in self.plugins],
+                "findings": [finding.to_dict() for finding in self.findings],
+            }
+        )
+        return told
+
+    def __str__(self) -> str:
+        if not self.plugins and not self.findings:
+            return "no plugins"
+        rows = [
+            (record.state, one_line(record.name), *record.provenance.columns())
+            for record in self.plugins
+        ]
+        lines = []
+        for record, row in zip(self.plugins, _aligned(rows), strict=True):
+            lines.append(row)
+            if record.provides:
+                pairs = ", ".join(f"{action}:{one_line(key)}" for action, key in record.provides)
+                lines.append(f"    provides {pairs}")
+            if record.options:
+                lines.append(f"    options {record.options_told}")
+            if record.reason:
+                lines.append(f"    reason: {indented(record.reason)}")
+            if record.error is not None:
+                lines.append(f"    error: {indented(described(record.error))}")
+        lines += [f"finding  {finding}" for finding in self.findings]
+        return printable("\n".join(lines))
+
+
+def safe_text(error: BaseException) -> str:
+    """`str(error)`, or the name of its class where its own `__str__` raises; can be encoded."""
+    try:
+        return encodable(str(error))
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # whatever a stranger's __str__ does, the report must be written
+        return f"<unprintable {type_name(error)}>"
+
+
+def type_name(value: object) -> str:
+    """Name of a value's class, also where the class's own metaclass does not want to tell."""
+    name = type.__dict__["__name__"].__get__(type(value))
+    return encodable(str.__str__(name))
+
+
+def described(error: BaseException) -> str:
+    """`ValueError: its text`."""
+    return f"{type_name(error)}: {safe_text(error)}"
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_encodable(each) for each in value]
+    return value
+
+
+def _aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:
+    table = list(rows)
+    if not table:
+        return []
+    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in table
+    ]

@@ -1,0 +1,560 @@
+"""Strict YAML: what it means, where it stands, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import Any
+
+import pytest
+import yaml
+
+from aimm_plugins import ConfigError
+from aimm_plugins._config.yaml_reader import MAX_BYTES, load, load_file
+from tests.support.forked.case import BAD, Case
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("on", "on"),
+        ("no", "no"),
+        ("off", "off"),
+        ("y", "y"),
+        ("true", True),
+        ("False", False),
+        ("~", None),
+        ("", None),
+        ("null", None),
+        ("12", 12),
+        ("-3", -3),
+        ("0o17", 15),
+        ("0x1F", 31),
+        ("017", 17),
+        ("1_000", "1_000"),
+        ("1.5", 1.5),
+        ("1e3", 1000.0),
+        (".inf", math.inf),
+        ("-.inf", -math.inf),
+        ("2026-13-45", "2026-13-45"),
+        ("2026-11-24", "2026-11-24"),
+        ("12:30:45", "12:30:45"),
+        ("=", "="),
+        ("'12'", "12"),
+        ('"true"', "true"),
+        ("!!str 12", "12"),
+        ("!!int '12'", 12),
+        ("!!float 12", 12.0),
+        ("{a: [1, {b: x}]}", {"a": [1, {"b": "x"}]}),
+        ("a: &x [1]\nb: *x", {"a": [1], "b": [1]}),
+        ("\ufeffa: 1", {"a": 1}),
+        ("|\n  a\n  b\n", "a\nb\n"),
+    ],
+)
+def test_scalars_mean_what_yaml_1_2_says(text, value):
+    assert load(text).data == value
+    assert type(load(text).data) is type(value)
+
+
+def test_nan_is_a_float():
+    assert math.isnan(load(".nan").data)
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "message"),
+    [
+        ("a: 1\nb: 2\na: 3", "3:1", "'a' stands twice; the first is at line 1, column 1"),
+        ("1: x", "1:1", "is not text; put it in quotes"),
+        ("[a]: x", "1:1", "a key is text"),
+        ("<<: {a: 1}", "1:1", "merge keys"),
+        ("a: !!timestamp foo", "1:4", "is not allowed"),
+        ("a: !!int abc", "1:4", "is no int"),
+        ("a: !!bool 3", "1:4", "is no bool"),
+        ("a: !!python/object:os.system x", "1:4", "is not allowed"),
+        ("a: !!set {x}", "1:4", "is not allowed"),
+        ("a: !own [x]", "1:4", "is not allowed"),
+        ("a: " + "9" * 5000, "1:4", "more than 4000 digits"),
+        ("a: [1", "", "is not YAML"),
+        ("a:\n\t- b", "2:1", "is not YAML"),
+        ("a: *nobody", "1:4", "is not YAML"),
+        ("a: &x [*x]", "1:8", "stands within itself"),
+        ("a\n---\nb", "2:1", "another document"),
+        ("[" * 100_000, "1:", "nest"),
+        ("{a: " * 200, "1:", "deeper than 100"),
+        ("&a []" + "\x00", "", "is not YAML"),
+    ],
+)
+def test_what_is_no_plain_yaml_is_refused_with_its_place(text, place, message):
+    with pytest.raises(ConfigError, match="(?s)" + message) as caught:
+        load(text, file="conf.yaml")
+    assert str(caught.value).startswith(f"conf.yaml:{place}")
+
+
+def test_alias_bombs_are_refused_before_they_grow():
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
+    with pytest.raises(ConfigError, match="aliases expanded"):
+        load("\n".join(lines))
+
+
+def test_depth_counts_what_aliases_bring():
+    lines = ["a0: &a0 " + "[" * 60 + "]" * 60, "a1: " + "[" * 60 + "*a0" + "]" * 60]
+    with pytest.raises(ConfigError, match="deeper than 100"):
+        load("\n".join(lines))
+
+
+def test_bytes_that_are_not_utf8_are_placed():
+    with pytest.raises(ConfigError, match="2:4: is not UTF-8"):
+        load(b"a: 1\nb: \xff", file="conf.yaml")
+
+
+def test_too_long_a_document_is_refused():
+    with pytest.raises(ConfigError, match="longer than"):
+        load("#" * (MAX_BYTES + 1))
+
+
+def test_file_that_cannot_be_read_says_why(tmp_path):
+    with pytest.raises(ConfigError, match="No such file"):
+        load_file(tmp_path / "none.yaml")
+    with pytest.raises(ConfigError, match="Is a directory"):
+        load_file(tmp_path)
+    with pytest.raises(ConfigError, match="null"):
+        load_file("a\0b")
+
+
+def test_places_of_values_and_keys():
+    document = load("names:\n  - a\nrules: {deny: [b]}")
+    assert document.place(("names", 0)) == (2, 5)
+    assert document.place(("rules", "deny"), key=True) == (3, 9)
+    assert document.place(("rules", "deny", 0)) == (3, 16)
+    assert document.place(("rules", "nobody")) == (3, 8)
+
+
+def test_empty_document_has_no_place():
+    assert load("").place(("a",)) is None
+
+
+SCHEMA: dict[str, Any] = yaml.safe_load(
+    (files("aimm_plugins") / "schemas" / "plugins.yaml").read_text("utf-8")
+)
+
+READ = """
+import resource
+resource.setrlimit(resource.RLIMIT_AS, (1 << 32, 1 << 32))
+out.update(attempt(initialize, "plugins.yaml"))
+try:
+    plan("plugins.yaml")
+except ConfigError as error:
+    again = pickle.loads(pickle.dumps(error))
+    out["pickled"] = str(again) == str(error) and again.line == error.line
+    out["file"], out["line"] = error.file, error.line
+out["keys"] = keys()
+initialize()
+out["good"] = attempt(exec_data_access, "good")
+"""
+
+
+def bomb(levels: int, width: int) -> str:
+    """Aliases of aliases."""
+    lines = ["x-0: &a0 [" + ", ".join(["lol"] * width) + "]"]
+    for level in range(1, levels):
+        lines.append(f"x-{level}: &a{level} [" + ", ".join([f"*a{level - 1}"] * width) + "]")
+    return "\n".join([*lines, "names: []", ""])
+
+
+BROKEN: dict[str, str | bytes] = {
+    "empty": "",
+    "blank": "  \n\n",
+    "comment_only": "# names: []\n",
+    "null": "null\n",
+    "text": "names\n",
+    "number": "5\n",
+    "list": "- names\n",
+    "empty_mapping": "{}\n",
+    "document_marks_only": "---\n...\n",
+    "two_documents": "names: []\n---\nnames: []\n",
+    "bomb_of_aliases": bomb(9, 9),
+    "bomb_deep": bomb(40, 2),
+    "bomb_of_mappings": "x-a: &a {k: v}\n"
+    + "".join(
+        f"x-{n}: &{chr(98 + n)} {{" + ", ".join(f"k{i}: *{chr(97 + n)}" for i in range(9)) + "}\n"
+        for n in range(9)
+    )
+    + "names: []\n",
+    "alias_of_itself": "names: &a [*a]\n",
+    "alias_of_its_parent": "&a\nnames: []\nx-loop: *a\n",
+    "alias_of_nothing": "names: [*nothing]\n",
+    "merge_bomb": "x-a: &a {<<: {}}\nnames: []\n<<: *a\n",
+    "merge_key": "<<: {names: []}\n",
+    "deep_brackets": "names: " + "[" * 100_000 + "\n",
+    "deep_brackets_closed": "names: " + "[" * 5_000 + "]" * 5_000 + "\n",
+    "deep_mappings": "names: " + "{a: " * 5_000 + "}" * 5_000 + "\n",
+    "deep_indentation": "".join(" " * n + "a:\n" for n in range(2_000)),
+    "deep_dashes": "names:\n" + "- " * 5_000 + "x\n",
+    "python_object": "names: [!!python/object/apply:os.system ['touch marker']]\n",
+    "python_name": "names: !!python/name:os.system\n",
+    "python_module": "names: [!!python/module:antigravity ]\n",
+    "own_tag": "names: [!mine x]\n",
+    "tagged_binary": "names: [!!binary aGk=]\n",
+    "tagged_set": "names: !!set {a}\n",
+    "tagged_omap": "names: !!omap [a: b]\n",
+    "tagged_timestamp": "names: [!!timestamp foo]\n",
+    "tagged_int": "names: [!!int abc]\n",
+    "tagged_float": "names: [!!float abc]\n",
+    "tagged_bool": "names: [!!bool maybe]\n",
+    "tagged_null": "names: !!null x\n",
+    "tagged_str_of_a_list": "names: !!str [a]\n",
+    "yaml_directive": "%YAML 9.9\n---\nnames: []\n",
+    "tag_directive": "%TAG ! tag:x,2000:\n---\nnames: [!a b]\n",
+    "key_twice": "names: []\nnames: [good]\n",
+    "key_twice_below": "names: []\nentry_points:\n  deny: [a]\n  deny: []\n",
+    "key_twice_spelled_otherwise": 'names: []\n"names": []\n',
+    "key_is_a_list": "names: []\n? [a]\n: b\n",
+    "key_is_a_mapping": "names: []\n? {a: b}\n: c\n",
+    "key_is_null": "names: []\n~: x\n",
+    "key_is_a_number": "names: []\n5: x\n",
+    "key_is_a_bool": "names: []\ntrue: x\n",
+    "tab_as_indentation": "names:\n\t- good\n",
+    "tab_in_mapping": "entry_points:\n\tdeny: []\nnames: []\n",
+    "open_quote": 'names: ["good\n',
+    "open_bracket": "names: [good\n",
+    "bad_escape": 'names: ["\\q"]\n',
+    "bad_indentation": "names:\n  - a\n - b\n",
+    "colon_in_text": "names: a: b\n",
+    "percent_at_start": "names: [%a]\n",
+    "at_at_start": "names: [@a]\n",
+    "not_utf8": b"names: [\xff\xfe]\n",
+    "latin_1": "names: [modül]\n".encode("latin-1"),
+    "utf16": "names: []\n".encode("utf-16"),
+    "utf16_without_mark": "names: []\n".encode("utf-16-le"),
+    "null_bytes": b"names: []\x00\n",
+    "only_null_bytes": b"\x00" * 100,
+    "control_character": b"names: [a\x07]\n",
+    "delete_character": b"names: [a\x7f]\n",
+    "surrogate": b"names: [a\xed\xa0\x80]\n",
+    "escaped_surrogate": 'names: ["\\ud800"]\nnope: 1\n',
+    "noncharacter": "names: [a\ufffe]\n",
+    "binary": bytes(range(256)) * 10,
+    "huge": b"names: [" + b"aaaaaaaa, " * 500_000 + b"]\n",
+    "huge_text": b"names: ['" + b"a" * 5_000_000 + b"']\n",
+    "huge_integer": "names: [" + "9" * 5_000 + "]\n",
+    "huge_exponent": "names: [1e999999999]\n",
+    "hex_integer": "names: [0x" + "f" * 100_000 + "]\n",
+    "sexagesimal": "names: [190:20:30]\nprobe: 1:30\n",
+    "date_that_is_none": "names: [2026-13-45]\nnope: 1\n",
+    "not_a_number": "names: [.nan]\n",
+    "yaml_1_1_bool_as_names": "names: yes\n",
+    "enabled_yes": "names: []\nentry_points: {enabled: yes}\n",
+    "names_is_text": "names: good\n",
+    "names_has_numbers": "names: [1]\n",
+    "names_has_null": "names: [~]\n",
+    "names_has_bool": "names: [true]\n",
+    "names_is_null": "names:\n",
+    "deny_is_null": "names: []\nentry_points:\n  deny:\n",
+    "deny_is_text": "names: []\nentry_points: {deny: bad-dist}\n",
+    "deny_is_misspelled": "names: []\nentry_points: {denny: [bad-dist]}\n",
+    "deny_at_the_wrong_place": "names: []\ndeny: [bad-dist]\n",
+    "deny_in_another_case": "names: []\nentry_points: {Deny: [bad-dist]}\n",
+    "deny_with_a_blank": "names: []\nentry_points: {'deny ': [bad-dist]}\n",
+    "deny_without_a_version": "names: []\nentry_points: {deny: ['bad-dist<']}\n",
+    "deny_with_a_marker": "names: []\nentry_points: {deny: ['bad-dist; python_version<\"3\"']}\n",
+    "deny_with_an_extra": "names: []\nentry_points: {deny: ['bad-dist[x]']}\n",
+    "deny_of_a_url": "names: []\nentry_points: {deny: ['bad-dist @ https://x']}\n",
+    "deny_of_a_pattern": "names: []\nentry_points: {deny: ['bad-*']}\n",
+    "deny_with_a_line_break": 'names: []\nentry_points: {deny: ["bad-dist\\n"]}\n',
+    "deny_of_nothing": "names: []\nentry_points: {deny: ['']}\n",
+    "deny_of_a_wrong_version": "names: []\nentry_points: {deny: ['bad-dist>=1.0.x']}\n",
+    "deny_of_unicode": "names: []\nentry_points: {deny: ['bäd-dist']}\n",
+    "on_error_unknown": "names: []\non_error: ignore\n",
+    "load_unknown": "names: []\nload: sometimes\n",
+    "probe_of_zero": "names: []\nprobe: 0\n",
+    "probe_negative": "names: []\nprobe: -1\n",
+    "probe_is_text": "names: []\nprobe: '5'\n",
+    "probe_is_no_number": "names: []\nprobe: .nan\n",
+    "verify_unknown": "names: []\nverify: signature\n",
+    "locked_is_a_bool": "names: []\nlocked: true\n",
+    "required_is_text": "names: []\nrequired: good-dist\n",
+    "prefer_is_a_list": "names: []\nprefer: [a]\n",
+    "prefer_of_null": "names: []\nprefer: {a: }\n",
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_broken_conf_is_a_config_error_that_says_where(case: Case, kind: str) -> None:
+    content = BROKEN[kind]
+    (case.folder / "plugins.yaml").write_bytes(
+        content.encode() if isinstance(content, str) else content
+    )
+    got = case.run(READ)
+    assert got["error"] == "ConfigError", got["text"]
+    assert got["text"].startswith("plugins.yaml")
+    assert len(got["text"]) < 2000
+    assert got["file"] == "plugins.yaml"
+    assert got["pickled"]
+    assert got["keys"] == []
+    assert got["good"] == {"value": 42}
+    assert not case.marker.exists()
+
+
+SOUND: dict[str, str | bytes] = {
+    "bom": b"\xef\xbb\xbfnames: [good]\n",
+    "crlf": b"names:\r\n- good\r\n",
+    "cr": b"names:\r- good\r",
+    "no_newline": b"names: [good]",
+    "json": b'{"names": ["good"]}',
+    "anchors": b"x-a: &a good\nnames: [*a]\n",
+    "own_keys": b"names: [good]\nx-anything: {at: [all, 1, ~, 2026-13-45]}\n",
+    "document_marks": b"---\nnames: [good]\n...\n",
+    "explicit_str": b"names: [!!str good]\n",
+    "quoted": b"names: ['good', \"good\"]\n",
+    "folded": b"names:\n- >-\n  good\n",
+    "comments": "# ü\nnames: [good]  # …\n".encode(),
+    "name_that_is_a_1_1_bool": b"names: [good]\nprefer: {on: off}\n",
+}
+
+
+@pytest.mark.parametrize("kind", SOUND)
+def test_odd_but_sound_conf_is_read(case: Case, kind: str) -> None:
+    (case.folder / "plugins.yaml").write_bytes(SOUND[kind])
+    got = case.run(
+        """
+        out.update(account(initialize("plugins.yaml")))
+        out["good"] = attempt(exec_data_access, "good")
+        """
+    )
+    assert got["states"]["good"] == "loaded"
+    assert got["good"] == {"value": 42}
+
+
+PATHS = {
+    "missing": "'no/such/file.yaml'",
+    "folder": "'.'",
+    "below_a_file": "'site/good.py/x.yaml'",
+    "link_loop": "'loop.yaml'",
+    "dangling_link": "'dangling.yaml'",
+    "device": "'/dev/zero'",
+    "random": "'/dev/urandom'",
+    "null_device": "'/dev/null'",
+    "pipe_without_a_writer": "'pipe'",
+    "null_byte": "'a\\0b'",
+    "surrogate": "'\\udcff.yaml'",
+    "long": "'x' * 100_000",
+    "empty": "''",
+    "bytes": "b'plugins.yaml'",
+    "path_object": "Path('no/such')",
+    "odd_path_object": "type('P', (), {'__fspath__': lambda s: 5})()",
+    "exiting_path_object": "type('P', (), {'__fspath__': lambda s: b'x'})()",
+    "int": "5",
+    "list": "['names']",
+    "tuple": "()",
+    "set": "{'names'}",
+    "object": "object()",
+    "class": "dict",
+    "open_file": "open('/dev/null')",
+    "bool": "True",
+    "pairs": "[('names', [])]",
+}
+
+
+@pytest.mark.parametrize("kind", PATHS)
+def test_conf_that_is_none_is_refused(case: Case, kind: str) -> None:
+    (case.folder / "loop.yaml").symlink_to("loop.yaml")
+    (case.folder / "dangling.yaml").symlink_to("nowhere")
+    os.mkfifo(case.folder / "pipe")
+    got = case.run(
+        f"""
+        out.update(attempt(initialize, {PATHS[kind]}))
+        out["keys"] = keys()
+        initialize()
+        out["good"] = attempt(exec_data_access, "good")
+        """
+    )
+    assert got["error"] in ("ConfigError", "TypeError")
+    assert got["keys"] == []
+    assert got["good"] == {"value": 42}
+
+
+def test_pipe_with_content_is_a_conf(case: Case) -> None:
+    got = case.run(
+        """
+        reader, writer = os.pipe()
+        with open(writer, "w") as stream:
+            stream.write("names: [good]")
+        out.update(account(initialize(f"/dev/fd/{reader}")))
+        """
+    )
+    assert got["states"]["good"] == "loaded"
+
+
+ABC = (
+    "from collections.abc import Mapping\nclass M(Mapping):\n"
+    "    def __len__(s): return 1\n    def __getitem__(s, k): return []\n    "
+)
+MAPPINGS = {
+    "circular": "c = {'names': []}; c['x-me'] = c",
+    "circular_list": "l = []; l.append(l); c = {'names': l}",
+    "deep": "c = []\nfor _ in range(50_000): c = [c]\nc = {'names': c}",
+    "key_is_no_str": "c = {'names': [], 5: 1}",
+    "key_is_a_tuple": "c = {'names': [], ('a',): 1}",
+    "key_is_none": "c = {None: 1, 'names': []}",
+    "iteration_raises": ABC + "def __iter__(s): raise RuntimeError('told')\nc = M()",
+    "iteration_exits": ABC + "def __iter__(s): raise SystemExit\nc = M()",
+    "value_raises": ABC
+    + "def __iter__(s): return iter(['names'])\n    def __getitem__(s, k): raise RuntimeError\nc = M()",
+    "class_lies": "class M:\n    __class__ = dict\nc = M()",
+    "class_exits": "class M:\n    @property\n    def __class__(s): raise SystemExit\nc = M()",
+    "path_raises": "class P:\n    def __fspath__(s): raise RuntimeError\nc = P()",
+    "path_exits": "class P:\n    def __fspath__(s): raise SystemExit\nc = P()",
+    "path_is_no_str": "class P:\n    def __fspath__(s): return 5\nc = P()",
+    "repr_exits": "class R:\n    def __repr__(s): raise SystemExit\nc = {'names': R()}",
+    "repr_of_a_key_exits": "class R:\n    def __repr__(s): raise SystemExit\nc = {'names': [], R(): 1}",
+    "rule_with_a_huge_number": "c = {'names': [], 'entry_points': {'deny': ['x>5,<' + '9' * 10_000]}}",
+    "bytes_for_text": "c = {'names': [b'good']}",
+    "generator_for_a_list": "c = {'names': (n for n in ['good'])}",
+    "set_for_a_list": "c = {'names': {'good'}}",
+    "str_for_a_list": "c = {'names': 'good'}",
+    "range_for_a_list": "c = {'names': range(3)}",
+    "dict_for_a_list": "c = {'names': {'good': 1}}",
+    "int_for_a_bool": "c = {'names': [], 'entry_points': {'enabled': 1}}",
+    "nan_for_seconds": "c = {'names': [], 'probe': float('nan')}",
+    "unknown_key": "c = {'names': [], 'nmaes': []}",
+    "huge_int": "c = {'names': [], 'probe': 10**5000}",
+    "huge_int_in_a_list": "c = {'names': [10**5000]}",
+    "huge_value": "c = {'names': [], 'load': 'x' * 10_000_000}",
+    "surrogate_key": "c = {'names': [], '\\udcff': 1}",
+}
+
+
+@pytest.mark.parametrize("kind", MAPPINGS)
+def test_hostile_mapping_is_refused_or_read_and_harms_nobody(case: Case, kind: str) -> None:
+    source = MAPPINGS[kind]
+    case_script = f"""
+{source}
+try:
+    account(initialize(c))
+except ConfigError as error:
+    out["text"] = str(error)
+unload_all()
+initialize()
+out["good"] = attempt(exec_data_access, "good")
+"""
+    got = case.run(case_script)
+    if kind != "circular":
+        assert len(got["text"]) < 2000
+    assert got["good"] == {"value": 42}
+
+
+LYING_RULES = {
+    "dict_get": "class M(dict):\n    def get(s, k, d=None): return d\nrules = M(deny=['bad-dist'])",
+    "dict_contains": "class M(dict):\n    def __contains__(s, k): return False\nrules = M(allow=['good-dist'])",
+    "dict_getitem": "class M(dict):\n    def __getitem__(s, k): return ()\nrules = M(allow=['good-dist'])",
+    "dict_iteration": "class M(dict):\n    def __iter__(s): return iter(())\n    keys = items = __iter__\nrules = M(deny=['bad-dist'])",
+    "list_iteration": "class L(list):\n    def __iter__(s): return iter(())\n    def __len__(s): return 0\nrules = {'deny': L(['bad-dist'])}",
+    "tuple_iteration": "class T(tuple):\n    def __iter__(s): return iter(())\nrules = {'deny': T(['bad-dist'])}",
+    "str_methods": "class S(str):\n    def lower(s): return 'x'\n    strip = __str__ = __getitem__ = lambda s, *a: 'x'\n    def __iter__(s): return iter('x')\nrules = {'deny': [S('bad-dist')]}",
+    "str_equality": "class S(str):\n    def __eq__(s, o): raise SystemExit\n    __hash__ = str.__hash__\nrules = {'deny': [S('bad-dist')]}",
+}
+
+
+@pytest.mark.parametrize("kind", LYING_RULES)
+def test_rule_in_an_object_that_hides_it_holds(case: Case, kind: str) -> None:
+    case.bad(BAD + case.trap())
+    got = case.run(
+        f"{LYING_RULES[kind]}\n"
+        "out.update(account(initialize({'names': [], 'entry_points': rules})))"
+    )
+    assert got["states"] == {"good": "loaded", "bad": "denied"}
+    assert not case.marker.exists()
+
+
+# The schema, walked: at every place every type.
+
+
+def places(schema: dict[str, Any], path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every place that the schema describes."""
+    yield path
+    for key, below in schema.get("properties", {}).items():
+        yield from places(below, (*path, key))
+    if isinstance(schema.get("additionalProperties"), dict):
+        yield (*path, "any")
+    if "items" in schema:
+        yield (*path, 0)
+
+
+VALUES: list[Any] = [
+    None,
+    True,
+    False,
+    0,
+    1,
+    -1,
+    1.5,
+    1e300,
+    "",
+    " ",
+    "x",
+    "good",
+    "good-dist",
+    "\n",
+    "a b",
+    "é",
+    "a" * 300,
+    [],
+    [[]],
+    [None],
+    ["x"],
+    ["x", 5],
+    [""],
+    [{}],
+    {},
+    {"x": "y"},
+    {"x": None},
+    {"": "y"},
+    {"x-a": 1},
+    {"names": []},
+]
+
+
+@pytest.mark.parametrize(
+    "path", list(places(SCHEMA)), ids=lambda path: ".".join(map(str, path)) or "root"
+)
+def test_every_type_at_every_place_is_accepted_as_the_schema_does(
+    case: Case, path: tuple[Any, ...]
+) -> None:
+    confs = []
+    for value in VALUES:
+        made = value
+        for key in reversed(path):
+            made = [made] if key == 0 else {key: made}
+        if path and path[0] != "names" and isinstance(made, dict):
+            made = {"names": [], **made}
+        confs.append(made)
+    (case.folder / "confs.json").write_text(json.dumps(confs))
+    got = case.run(
+        """
+        from aimm_plugins._config.config import read
+        schema = yaml.safe_load((files("aimm_plugins") / "schemas" / "plugins.yaml").read_text("utf-8"))
+        judge = jsonschema.Draft202012Validator(schema)
+        wrong = []
+        for conf in json.load(open("confs.json")):
+            if conf is None:
+                continue
+            done = attempt(read, conf)
+            if not isinstance(conf, dict | str):
+                expected = ["ConfigError", "TypeError"]
+            elif isinstance(conf, str):
+                expected = ["ConfigError"]
+            else:
+                expected = [None] if judge.is_valid(conf) else ["ConfigError"]
+            if done.get("error") not in expected:
+                wrong.append([repr(conf)[:200], done.get("error"), done.get("text", "")[:200], expected])
+        out["wrong"] = wrong
+        initialize()
+        out["good"] = attempt(exec_data_access, "good")
+        """
+    )
+    assert got["wrong"] == []
+    assert got["good"] == {"value": 42}

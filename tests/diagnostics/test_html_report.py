@@ -1,0 +1,136 @@
+"""The page: complete without scripts, escaped, small, and closed to the network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from aimm_plugins._diagnostics.page import Bar, page
+from aimm_plugins._diagnostics.survey import survey
+from aimm_plugins._values.report import Finding
+
+EVIL = "<script>alert(1)</script>&\"'@@STYLE@@"
+
+
+class Reader(HTMLParser):
+    """Collects tags, attributes and texts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def read(html: str) -> Reader:
+    reader = Reader()
+    reader.feed(html)
+    return reader
+
+
+@pytest.fixture
+def surveyed(write, install):
+    write(
+        paged="@fit(['<b>key</b>'])\ndef f(m): ...\n",
+        rival="@fit(['<b>key</b>'])\ndef f(m): ...\n",
+    )
+    install("paged-dist", entry_points={"<i>ep</i>": "paged"}, files=["paged.py"])
+    install("rival-dist", entry_points={"rival": "rival"}, files=["rival.py"])
+    return survey({"names": [], "entry_points": {"allow": ["paged-dist", "rival-dist"]}})
+
+
+def test_page_shows_plugins_providers_conflicts_and_findings(surveyed):
+    from dataclasses import replace
+
+    finding = Finding(code="c", subject=EVIL, message="m", place="p", remedy="r")
+    html = page(
+        replace(surveyed, findings=(finding,)), [Bar(name="a", distribution=None, seconds=2)]
+    )
+    text = " ".join(read(html).texts)
+    for word in (
+        "paged-dist",
+        "rival-dist",
+        "<i>ep</i>",
+        "<b>key</b>",
+        "PluginConflictError",
+        EVIL,
+    ):
+        assert word in text
+    assert "Imports one after the other, 2.000 seconds in all" in text
+
+
+def test_page_shows_options_where_some_are_set_and_no_secret(surveyed, monkeypatch):
+    assert "Options" not in read(page(surveyed)).texts
+    monkeypatch.setenv("PAGED_TOKEN", "hush")
+    options = {"paged-dist": {"<u>a</u>": 1, "token": "env:PAGED_TOKEN"}}
+    html = page(
+        survey({"names": [], "entry_points": {"allow": ["paged-dist"]}, "options": options})
+    )
+    texts = read(html).texts
+    assert "Options" in texts
+    assert "<u>a</u>, token (env:PAGED_TOKEN); no schema" in texts
+    assert "hush" not in html
+
+
+def test_whatever_plugins_are_called_is_escaped(surveyed):
+    html = page(surveyed, [Bar(name=EVIL, distribution=EVIL, seconds=1, note=EVIL)], title=EVIL)
+    tags = read(html).tags
+    assert [tag for tag, _ in tags].count("script") == 1
+    assert {"b", "i"}.isdisjoint(tag for tag, _ in tags)
+    assert html.count("color-scheme: light dark") == 1
+
+
+def test_page_lets_its_own_style_and_script_run_alone(surveyed):
+    html = page(surveyed)
+    policy = next(
+        attrs["content"]
+        for tag, attrs in read(html).tags
+        if attrs.get("http-equiv") == "Content-Security-Policy"
+    )
+    assert "default-src 'none'" in policy
+    for tag in ("style", "script"):
+        (text,) = re.findall(rf"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+
+
+def test_page_fetches_nothing(surveyed):
+    for tag, attrs in read(page(surveyed)).tags:
+        for name in ("src", "href", "action", "srcset"):
+            assert (attrs.get(name) or "#").startswith(("#", "data:,")), (tag, attrs)
+        assert not any(name.startswith("on") or name == "style" for name in attrs)
+
+
+def test_page_of_500_plugins_is_smaller_than_a_megabyte(site, install):
+    for number in range(500):
+        (site / f"paged_{number}.py").write_text(
+            f"from aimm_plugins import *\n@model(model_type='vendor.family.{number}')\n"
+            f"class M(Model): ...\n@data_access('data.{number}')\ndef f(): ...\n"
+        )
+        install(
+            f"paged-{number}",
+            entry_points={f"ep{number}": f"paged_{number}"},
+            files=[f"paged_{number}.py"],
+        )
+    html = page(survey(sources=True), [Bar(name="ep", distribution="paged", seconds=1)] * 500)
+    assert len(html.encode()) < 1_000_000
+
+
+def test_page_without_anything_says_so():
+    seen = survey({"names": [], "entry_points": {"enabled": False}})
+    text = " ".join(read(page(seen)).texts)
+    assert "no plugins; 0 findings" in text
+    assert "Nothing was imported for this page" in text
+
+
+def test_same_environment_gives_the_same_page(surveyed):
+    assert page(surveyed) == page(surveyed)

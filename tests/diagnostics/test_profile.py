@@ -1,0 +1,127 @@
+"""What imports cost, measured in real child processes, which this file starts once."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from aimm_plugins import cli
+from aimm_plugins._config.config import validate
+from aimm_plugins._diagnostics.profile import Cost, Dependency, Import, _tree, profile, trace
+from aimm_plugins._values.report import PluginRecord
+
+SOURCES = {
+    "costly.py": "import sys, os, costly_library, colorsys\nprint('noise')\n"
+    "sys.stderr.write('import time: noise\\n'); os.write(2, b'noise')\n",
+    "costly_library/__init__.py": "from . import part\nmemory = bytearray(32 * 1024 * 1024)\n",
+    "costly_library/part.py": "total = sum(range(300_000))\n",
+    "broken_one.py": "raise ValueError('why \\udcff')\n",
+    "leaves.py": "import os; os._exit(3)\n",
+    "hangs.py": "import threading; threading.Event().wait()\n",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("profiled")
+    for name, text in SOURCES.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    sys.path.insert(0, str(folder))
+    yield folder
+    sys.path.remove(str(folder))
+
+
+def record(module: str, **more: object) -> PluginRecord:
+    return PluginRecord(name=module, source="config", module=module, **more)
+
+
+@pytest.fixture(scope="module")
+def costs(folder) -> dict[str, Cost]:
+    records = [record("costly"), record("broken_one"), record("leaves")]
+    records.append(record("denied_one", state="denied"))
+    return {cost.record.name: cost for cost in profile(records, runs=2)}
+
+
+def test_cost_has_seconds_modules_and_memory(costs):
+    cost = costs["costly"]
+    assert cost.error is None
+    assert len(cost.runs) == 2
+    assert cost.seconds == sum(cost.runs) / 2
+    assert cost.modules == 4  # with colorsys; what Python has loaded anyway is not charged
+    if sys.platform == "linux":
+        assert cost.memory_bytes > 30 * 1024 * 1024
+
+
+def test_costliest_dependency_is_not_the_plugin_itself(costs):
+    found = {each.name: each.modules for each in costs["costly"].dependencies}
+    assert found == {"costly": 1, "costly_library": 2, "(standard library)": 1}
+    assert costs["costly"].costliest.name == "costly_library"
+
+
+def test_plugin_whose_own_modules_take_most_has_the_next_one_as_costliest():
+    dependencies = tuple(
+        Dependency(name=name, seconds=seconds, modules=1)
+        for name, seconds in (("own", 2), ("b", 1))
+    )
+    assert Cost(record=record("own.part"), dependencies=dependencies).costliest.name == "b"
+    assert Cost(record=record("own"), dependencies=dependencies[:1]).costliest is None
+
+
+def test_plugin_that_fails_or_leaves_is_told_and_the_denied_one_is_not_imported(costs):
+    assert costs["broken_one"].error.startswith("ValueError: why")
+    assert "ended the process with status 3" in costs["leaves"].error
+    assert costs["broken_one"].seconds is None
+    assert set(costs) == {"costly", "broken_one", "leaves"}
+
+
+def test_import_that_hangs_is_ended_after_its_time(folder):
+    (cost,) = profile([record("hangs")], timeout=1)
+    assert "took more than 1 seconds" in cost.error
+
+
+def test_trace_nests_the_imports_within_each_other(costs):
+    told = trace(list(costs.values()))
+    events = {each["name"]: each for each in told["traceEvents"] if each["ph"] == "X"}
+    outer, inner = events["costly"], events["costly_library"]
+    assert outer["ts"] <= inner["ts"]
+    assert inner["ts"] + inner["dur"] <= outer["ts"] + outer["dur"]
+    assert events["costly_library.part"]["dur"] <= inner["dur"]
+    assert {each["pid"] for each in told["traceEvents"]} == {1}
+    assert {
+        each["args"]["name"] for each in told["traceEvents"] if each["name"] == "thread_name"
+    } >= {"costly (costly)"}
+
+
+def test_tree_of_importtime_lines_is_read_past_noise():
+    lines = b"""import time:       1 |          1 |     a.b
+noise
+import time:       2 |          3 |   a
+import time:       4 |          4 |   c
+import time:       5 |         12 | top
+import time:       6 |          6 | next
+""".splitlines()
+    assert _tree(lines) == [
+        Import("top", 12, 5, [Import("a", 3, 2, [Import("a.b", 1, 1)]), Import("c", 4, 4)]),
+        Import("next", 6, 6),
+    ]
+
+
+def test_verb_prints_figures_and_writes_a_trace(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "c.yaml").write_text(
+        "names: [costly, broken_one]\nentry_points: {enabled: false}\n"
+    )
+    arguments = ["profile", "--runs", "1", "--conf", "c.yaml", "--trace", "t.json"]
+    assert cli.run([*arguments, "--format", "json"]) == 1
+    out, err = capsys.readouterr()
+    told = json.loads(out)
+    validate(told, "profile")
+    assert [each["name"] for each in told["plugins"]] == ["costly", "broken_one"]
+    assert "importing costly" in err
+    assert json.loads((tmp_path / "t.json").read_text())["traceEvents"]
+    (tmp_path / "c.yaml").write_text("names: [costly]\nentry_points: {enabled: false}\n")
+    assert cli.run(arguments[:-2]) == 0
+    assert "costly_library" in capsys.readouterr().out

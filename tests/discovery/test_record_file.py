@@ -1,0 +1,176 @@
+"""RECORD: what proves that a package is as it was installed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from aimm_plugins._discovery.record_file import record_digest, verify_record
+from aimm_plugins._discovery.scan import scan
+from tests.support.metadata import write_dist_info, write_record
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A site folder with a package, and a module of which RECORD is silent beside it."""
+    for name in ("pkg/__init__.py", "pkg/mod.py", "pkg/sub/__init__.py", "ns/part.py", "single.py"):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"# {name}\n")
+    return tmp_path
+
+
+FILES = ("pkg/__init__.py", "pkg/mod.py", "pkg/sub/__init__.py", "ns/part.py", "single.py")
+
+
+def fault(site: Path, module: str = "pkg", file: str = "pkg/__init__.py") -> str | None:
+    (distribution,) = scan([str(site)]).distributions()
+    return verify_record(distribution, module, str(site / file))
+
+
+@pytest.mark.parametrize(
+    ("module", "file"),
+    [
+        ("pkg", "pkg/__init__.py"),
+        ("pkg.mod", "pkg/mod.py"),
+        ("ns.part", "ns/part.py"),
+        ("single", "single.py"),
+    ],
+)
+def test_untouched_files_are_proven(package, module, file):
+    write_record(package, "dist", FILES)
+    assert fault(package, module, file) is None
+
+
+def test_changed_file_of_the_package_is_named(package):
+    write_record(package, "dist", FILES)
+    (package / "pkg/sub/__init__.py").write_text("import os\n")
+    assert f"{package / 'pkg/sub/__init__.py'} is not what was installed" in fault(package)
+
+
+def test_changed_file_of_another_package_is_no_matter(package):
+    write_record(package, "dist", FILES)
+    (package / "single.py").write_text("import os\n")
+    assert fault(package) is None
+
+
+def test_missing_file_is_named(package):
+    write_record(package, "dist", FILES)
+    (package / "pkg/mod.py").unlink()
+    assert fault(package) == f"{package / 'pkg/mod.py'} is missing"
+
+
+@pytest.mark.parametrize(
+    "extra",
+    ["pkg/extra.py", "pkg/mod.abi3.so", "pkg/old.pyc", "pkg/sub/x.py", "pkg/mod/__init__.py"],
+)
+def test_importable_file_that_record_does_not_list_is_named(package, extra):
+    write_record(package, "dist", FILES)
+    (package / extra).parent.mkdir(exist_ok=True)
+    (package / extra).write_text("")
+    assert fault(package) == f"{package / extra} is not listed in RECORD"
+
+
+@pytest.mark.parametrize(
+    "extra", ["pkg/__pycache__/__init__.cpython-311.pyc", "pkg/notes.txt", "ns/other.py"]
+)
+def test_bytecode_data_and_other_parts_of_a_namespace_may_stand_there(package, extra):
+    write_record(package, "dist", FILES)
+    (package / extra).parent.mkdir(exist_ok=True)
+    (package / extra).write_text("")
+    assert fault(package) is None
+    assert fault(package, "ns.part", "ns/part.py") is None
+
+
+def append(package: Path, line: str) -> None:
+    with (write_record(package, "dist", FILES) / "RECORD").open("a") as stream:
+        stream.write(line)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("pkg/mod.py,,\n", "has no hash"),
+        ("pkg/mod.py,md5=abc,\n", "not accepted: md5"),
+        ("pkg/mod.py,nonsense,\n", "not accepted: nonsense"),
+        ("pkg/mod.py\n", "has no hash"),
+        ("pkg/../../out.py,sha256=abc,\n", "leads out of its folder"),
+        ('"pkg/a,b.txt",sha256=abc,\n', "a,b.txt is missing"),
+        ("pkg/mod.py,sha256=abc,\n", "is not what was installed"),
+    ],
+)
+def test_line_that_proves_nothing_is_a_fault(package, line, reason):
+    append(package, line)
+    assert reason in fault(package)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["/pkg/x.py,sha256=abc,\n", "../pkg/x.py,sha256=abc,\n", "pkg/__pycache__/x.pyc,,\n", "\n"],
+)
+def test_line_about_other_places_is_passed_over(package, line):
+    append(package, line)
+    assert fault(package) is None
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_named_pipe_does_not_block(package):
+    write_record(package, "dist", FILES)
+    (package / "pkg/mod.py").unlink()
+    os.mkfifo(package / "pkg/mod.py")
+    assert "not a regular file" in fault(package)
+
+
+def test_module_shadowed_by_another_path_item_is_named(package, tmp_path_factory):
+    write_record(package, "dist", FILES)
+    other = tmp_path_factory.mktemp("other") / "pkg.py"
+    other.write_text("")
+    (distribution,) = scan([str(package)]).distributions()
+    assert str(other) in verify_record(distribution, "pkg", str(other))
+    assert verify_record(distribution, "pkg", None) == "pkg has no file to compare"
+
+
+def test_editable_install_is_refused_with_that_reason(package):
+    write_dist_info(
+        package, "dist", direct_url={"url": "file:///x", "dir_info": {"editable": True}}
+    )
+    assert "editable install" in fault(package)
+
+
+def test_distribution_without_record_or_lines_is_refused(package):
+    path = write_dist_info(package, "dist")
+    assert "lists no file of pkg" in fault(package)
+    (path / "RECORD").unlink()
+    assert "has no RECORD" in fault(package)
+
+
+def digest(site: Path) -> str | None:
+    (distribution,) = scan([str(site)]).distributions()
+    return record_digest(distribution)
+
+
+def test_digest_is_of_the_wheel_not_of_the_installation(tmp_path):
+    folder = write_dist_info(tmp_path, "dist")
+    own = "pkg/__init__.py,sha256=abc,3\npkg/a.py,sha256=def,3\n"
+    (folder / "RECORD").write_text(own)
+    first = digest(tmp_path)
+    (folder / "RECORD").write_text(
+        "../../../bin/tool,sha256=x,1\npkg/__pycache__/a.pyc,sha256=x,\n"
+        f"{folder.name}/INSTALLER,sha256=x,4\n{folder.name}/direct_url.json,sha256=x,4\n"
+        f"{folder.name}/REQUESTED,sha256=x,0\n{folder.name}/RECORD,,\n"
+        + "".join(reversed(own.splitlines(keepends=True)))
+    )
+    assert digest(tmp_path) == first
+    assert first.startswith("sha256:")
+
+
+def test_digest_tells_another_wheel_and_needs_a_record(tmp_path):
+    record = write_dist_info(tmp_path, "dist") / "RECORD"
+    record.write_text("a.py,sha256=abc,3\n")
+    first = digest(tmp_path)
+    record.write_text("a.py,sha256=abd,3\n")
+    assert digest(tmp_path) != first
+    record.unlink()
+    assert digest(tmp_path) is None

@@ -1,0 +1,245 @@
+"""Several plugins for one key: nobody wins by being first, last or louder."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from tests.support.forked.case import BAD, Case, assert_healthy, record
+
+RIVAL = "@fit(['k', '{0}'])\ndef f(m): return '{0}'\n"
+
+
+def rivals(case: Case, *names: str, versions: bool = True) -> None:
+    """Plugins that all provide `fit:k`, and a key of their own each."""
+    for number, name in enumerate(names, start=1):
+        case.module(name, RIVAL.format(name))
+        case.dist(f"{name}-dist", f"{number}.0", entry_points={name: name}, files=[f"{name}.py"])
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_rivals_all_lose_that_key_alone(case: Case, count: int) -> None:
+    names = [f"rival_{number}" for number in range(count)]
+    rivals(case, *names)
+    got = case.gauntlet()
+    assert_healthy(got, alone=False)
+    for stage in ("isolate", "current", "repeat", "again"):
+        assert got[stage]["keys"] == ["data_access:good", *(f"fit:{name}" for name in names)]
+        assert not got[stage]["ok"]
+    for name in names:
+        found = record(got["isolate"], name)
+        assert found["state"] == "loaded"
+        assert found["error"]["type"] == "PluginConflictError"
+        for number, other in enumerate(names, start=1):
+            assert f"{other}-dist".replace("_", "-") in found["error"]["message"].replace("_", "-")
+            assert f"{number}.0" in found["error"]["message"]
+            assert f"{other}.py:3" in found["error"]["message"]
+        assert "prefer" in found["error"]["message"]
+    assert got["strict"]["error"] == "PluginLoadError"
+    assert got["strict"]["keys"] == []
+    assert got["strict"]["pickled"]
+
+
+def test_rivals_without_another_key_fail(case: Case) -> None:
+    for name in ("one", "two"):
+        case.module(name, "@fit(['k'])\ndef f(m): ...\n")
+        case.dist(f"{name}-dist", entry_points={name: name})
+    got = case.gauntlet()
+    assert_healthy(got)
+    assert got["isolate"]["states"] == {"good": "loaded", "one": "failed", "two": "failed"}
+
+
+def test_outcome_does_not_depend_on_the_order_of_the_path(case: Case) -> None:
+    folders = []
+    for number, name in enumerate(("one", "two", "three")):
+        folder = case.folder / name
+        case.module(name, RIVAL.format(name), site=folder)
+        case.dist(f"{name}-dist", f"{number}.0", entry_points={name: name}, site=folder)
+        folders.append(str(folder))
+    outcomes = []
+    for order in itertools.permutations(folders):
+        case.path = [str(case.site), *order]
+        got = case.run("out.update(account(initialize({'names': [], 'on_error': 'isolate'})))")
+        for each in got["plugins"]:
+            each["import_seconds"] = each["imports"] = None
+        outcomes.append((got["plugins"], got["keys"]))
+    assert all(outcome == outcomes[0] for outcome in outcomes)
+    assert outcomes[0][1] == ["data_access:good", "fit:one", "fit:three", "fit:two"]
+
+
+@pytest.mark.parametrize("rule", ["k", "fit:k"])
+@pytest.mark.parametrize("wanted", ["two-dist", "Two_Dist", "two"])
+def test_prefer_settles_a_conflict_of_three(case: Case, rule: str, wanted: str) -> None:
+    rivals(case, "one", "two", "three")
+    got = case.gauntlet({"prefer": {rule: wanted}})
+    assert_healthy(got, alone=False)
+    assert got["isolate"]["ok"]
+    assert got["strict"]["error"] is None
+    assert {"action": "fit", "key": "k"} in record(got["again"], "two")["provides"]
+
+
+PREFERENCES = {
+    "nobody": {"k": "nobody"},
+    "the_healthy_one": {"k": "good-dist"},
+    "another_action": {"predict:k": "two-dist"},
+    "another_key": {"kk": "two-dist"},
+    "unknown_action": {"fitt:k": "two-dist"},
+    "empty_key": {"fit:": "two-dist"},
+    "only_colons": {"::": "two-dist"},
+}
+
+
+@pytest.mark.parametrize("kind", PREFERENCES)
+def test_prefer_for_nobody_settles_nothing_and_is_a_finding(case: Case, kind: str) -> None:
+    rivals(case, "one", "two")
+    got = case.gauntlet({"prefer": PREFERENCES[kind]})
+    assert_healthy(got, alone=False)
+    assert got["isolate"]["keys"] == ["data_access:good", "fit:one", "fit:two"]
+    assert got["strict"]["error"] == "PluginLoadError"
+    assert [finding["code"] for finding in got["isolate"]["findings"]] == ["rule-matches-nothing"]
+
+
+def test_prefer_with_an_action_beats_one_without(case: Case) -> None:
+    rivals(case, "one", "two")
+    got = case.gauntlet({"prefer": {"k": "one-dist", "fit:k": "two-dist"}})
+    assert {"action": "fit", "key": "k"} in record(got["isolate"], "two")["provides"]
+
+
+def test_prefer_two_modules_of_one_distribution_settles_by_module_alone(case: Case) -> None:
+    for name in ("one", "two"):
+        case.module(name, RIVAL.format(name))
+    case.dist("both-dist", entry_points={"one": "one", "two": "two"})
+    got = case.gauntlet({"prefer": {"k": "both-dist"}})
+    assert "fit:k" not in got["isolate"]["keys"]
+    got = case.gauntlet({"prefer": {"k": "two"}})
+    assert {"action": "fit", "key": "k"} in record(got["isolate"], "two")["provides"]
+
+
+def test_newcomer_does_not_take_a_key_from_an_earlier_call(case: Case) -> None:
+    case.module(
+        "late",
+        "@data_access('good')\ndef f(): return 'stolen'\n@fit(['late'])\ndef g(m): return 'late'\n",
+    )
+    got = case.run(
+        """
+        initialize()
+        out["strict"] = strictly({"names": ["late"]})
+        out["isolate"] = account(initialize({"names": ["late"], "on_error": "isolate"}))
+        out["good"] = attempt(exec_data_access, "good")
+        out["late"] = attempt(exec_fit, "late", None)
+        """
+    )
+    assert got["strict"]["error"] == "PluginLoadError"
+    assert got["strict"]["keys"] == ["data_access:good"]
+    assert got["good"] == {"value": 42}
+    assert got["late"] == {"value": "late"}
+    assert record(got["isolate"], "late")["error"]["type"] == "PluginConflictError"
+
+
+WAYS = {
+    "name_and_entry_point": (["bad"], {"bad": "bad"}),
+    "two_entry_points": ([], {"one": "bad", "two": "bad"}),
+    "module_and_object": ([], {"one": "bad", "two": "bad:bad"}),
+    "object_and_name": (["bad"], {"one": "bad:bad"}),
+    "three_ways": (["bad"], {"one": "bad", "two": "bad:bad"}),
+    "same_object_twice": ([], {"one": "bad:bad", "two": "bad:bad"}),
+    "alias_of_the_object": ([], {"one": "bad:bad", "two": "bad:alias"}),
+}
+
+
+@pytest.mark.parametrize("kind", WAYS)
+def test_one_plugin_by_several_ways_is_no_conflict(case: Case, kind: str) -> None:
+    names, entry_points = WAYS[kind]
+    case.module(
+        "bad",
+        f"import os\nos.environ['RUNS'] = os.environ.get('RUNS', '') + 'x'\n{BAD}alias = bad\n",
+    )
+    case.dist("bad-dist", "6.6.6", entry_points=entry_points, files=["bad.py"])
+    got = case.run(
+        f"""
+        out.update(gauntlet({{"names": {names!r}}}))
+        out["runs"] = os.environ["RUNS"]
+        """
+    )
+    assert_healthy(got, alone=False)
+    assert got["strict"]["error"] is None
+    assert got["bad"] == {"value": "bad"}
+    assert got["runs"] == "x"
+
+
+def test_two_distributions_that_publish_one_module_are_no_conflict(case: Case) -> None:
+    case.bad(BAD)
+    case.dist("other-dist", entry_points={"other": "bad"})
+    got = case.gauntlet()
+    assert_healthy(got, alone=False)
+    assert got["strict"]["error"] is None
+    assert got["bad"] == {"value": "bad"}
+
+
+def test_function_reexported_by_another_plugin_is_one_provider(case: Case) -> None:
+    case.bad(BAD)
+    case.module("front", "from bad import bad\n")
+    case.dist("front-dist", entry_points={"front": "front:bad"})
+    got = case.gauntlet()
+    assert_healthy(got, alone=False)
+    assert got["strict"]["error"] is None
+    assert got["bad"] == {"value": "bad"}
+
+
+def test_function_decorated_again_by_another_plugin_is_one_provider(case: Case) -> None:
+    case.bad(BAD)
+    case.module("front", "import bad\nfit(['bad'])(bad.bad)\n")
+    case.dist("front-dist", entry_points={"front": "front"})
+    got = case.gauntlet()
+    assert_healthy(got, alone=False)
+    assert got["bad"] == {"value": "bad"}
+
+
+def test_plugin_that_impersonates_another_module_takes_no_key(case: Case) -> None:
+    case.bad("__name__ = 'good'\n@data_access('good')\ndef stolen(): return 'stolen'\n")
+    got = case.gauntlet()
+    assert got["good"] != {"value": "stolen"}
+
+
+def test_conflict_with_a_broken_plugin_costs_the_healthy_one_nothing(case: Case) -> None:
+    case.bad("@data_access('good')\ndef stolen(): return 'stolen'\n1 / 0\n")
+    got = case.gauntlet()
+    assert_healthy(got)
+
+
+def test_conflict_with_a_denied_plugin_costs_the_healthy_one_nothing(case: Case) -> None:
+    case.bad("@data_access('good')\ndef stolen(): return 'stolen'\n")
+    got = case.gauntlet({"entry_points": {"deny": ["bad-dist"]}})
+    assert_healthy(got)
+
+
+def test_conflict_by_hand_is_refused_at_the_decorator(case: Case) -> None:
+    got = case.run(
+        """
+        initialize()
+        from aimm_plugins import data_access
+        out["hand"] = attempt(data_access("good"), lambda: "stolen")
+        out["good"] = attempt(exec_data_access, "good")
+        """
+    )
+    assert got["hand"]["error"] == "PluginConflictError"
+    assert got["good"] == {"value": 42}
+
+
+def test_same_entry_point_name_in_two_distributions_loads_both(case: Case) -> None:
+    for name in ("one", "two"):
+        case.module(name, f"@fit(['{name}'])\ndef f(m): ...\n")
+        case.dist(f"{name}-dist", entry_points={"same": name})
+    got = case.gauntlet()
+    assert_healthy(got, alone=False)
+    assert got["isolate"]["keys"] == ["data_access:good", "fit:one", "fit:two"]
+
+
+def test_thirty_rivals_for_one_key_are_all_named(case: Case) -> None:
+    names = [f"rival_{number}" for number in range(30)]
+    rivals(case, *names)
+    got = case.gauntlet()
+    assert_healthy(got, alone=False)
+    assert len(got["isolate"]["keys"]) == 31
+    assert len(got["strict"]["members"]) == 30

@@ -1,0 +1,666 @@
+"""Lazy loading: keys known by metadata, modules imported by the first call that needs them."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import threading
+
+import pytest
+
+import aimm_plugins
+from aimm_plugins import PluginLoadError, UnknownPluginError, initialize
+from tests.support.forked.case import BAD, HEADER, Case, record
+
+OURS = [
+    f"{name}-dist"
+    for name in ["lazy", "rival", "other", "plain", "object", "caller", "user", "p", "q"]
+]
+
+
+def lazy(**more: object) -> dict[str, object]:
+    """A conf that loads lazily, and leaves what else is installed alone."""
+    return {"names": [], "load": "lazy", "entry_points": {"allow": OURS}, **more}
+
+
+def record_of(report, name="ep"):
+    return next(each for each in report.plugins if each.name == name)
+
+
+@pytest.fixture
+def dist(write, install):
+    """Installs a plugin `p` that publishes fit:k and predict:k."""
+
+    def dist(source=None, name="lazy-dist", module="p", published=None, **more):
+        if source is None:
+            source = "@fit(['k'])\ndef f(m): return 'fitted'\n@predict(['k'])\ndef g(m): return 5\n"
+        write(**{module: source})
+        install(
+            name,
+            entry_points={"ep": module},
+            published={"fit:k": f"{module}:f", "predict:k": f"{module}:g"}
+            if published is None
+            else published,
+            **more,
+        )
+
+    return dist
+
+
+def test_published_plugin_is_deferred_with_its_keys_and_not_imported(dist):
+    dist()
+    mine = record_of(initialize(lazy()))
+    assert mine.state == "deferred"
+    assert mine.provides == (("fit", "k"), ("predict", "k"))
+    assert "imported by the first call" in mine.reason
+    assert "p" not in sys.modules
+
+
+def test_providers_tell_a_deferred_key(dist):
+    dist()
+    initialize(lazy())
+    provider = aimm_plugins.providers("fit")["fit", "k"]
+    assert provider.deferred
+    assert (provider.module, provider.qualname) == ("p", "f")
+    assert provider.function is None
+
+
+def test_first_call_imports_and_registers_the_whole_plugin(dist):
+    dist()
+    initialize(lazy())
+    assert aimm_plugins.exec_fit("k", None) == "fitted"
+    assert record_of(aimm_plugins.current_report()).state == "loaded"
+    assert aimm_plugins.exec_predict("k", 1) == (1, 5)
+    assert not aimm_plugins.providers()["predict", "k"].deferred
+
+
+def test_only_the_needed_plugin_is_imported(dist):
+    dist()
+    dist(
+        "@fit(['other'])\ndef f(m): ...\n",
+        name="other-dist",
+        module="q",
+        published={"fit:other": "q:f"},
+    )
+    initialize(lazy())
+    aimm_plugins.exec_fit("k", None)
+    assert "q" not in sys.modules
+
+
+def test_plugin_without_published_keys_is_imported_at_once_and_says_so(write, install):
+    write(p="@fit(['k'])\ndef f(m): ...\n")
+    install("plain-dist", entry_points={"ep": "p"})
+    mine = record_of(initialize(lazy()))
+    assert mine.state == "loaded"
+    assert "publishes no keys" in mine.reason
+
+
+def test_config_name_of_a_distribution_that_publishes_is_deferred(dist):
+    dist(files=["p.py"])
+    mine = record_of(initialize(lazy(names=["p"])), "p")
+    assert (mine.state, mine.distribution) == ("deferred", "lazy-dist")
+    assert aimm_plugins.exec_fit("k", None) == "fitted"
+
+
+def test_module_that_is_imported_already_is_loaded_at_once(dist):
+    dist()
+    importlib.import_module("p")
+    assert record_of(initialize(lazy())).state == "loaded"
+
+
+def test_conflict_of_deferred_plugins_is_found_without_importing(dist):
+    dist()
+    dist(name="rival-dist", module="q", published={"fit:k": "q:f"})
+    with pytest.raises(PluginLoadError, match=r"(?s)lazy-dist 1\.0.*rival-dist 1\.0"):
+        initialize(lazy())
+    assert not {"p", "q"} & set(sys.modules)
+
+
+def test_key_that_was_lost_to_a_conflict_stays_lost_after_loading(dist):
+    dist()
+    dist(
+        "@fit(['k', 'own'])\ndef f(m): ...\n",
+        name="rival-dist",
+        module="q",
+        published={"fit:k": "q:f", "fit:own": "q:f"},
+    )
+    initialize(lazy(on_error="isolate"))
+    aimm_plugins.exec_fit("own", None)
+    aimm_plugins.exec_predict("k", None)
+    with pytest.raises(UnknownPluginError):
+        aimm_plugins.exec_fit("k", None)
+
+
+def test_preferred_plugin_answers_and_the_shadowed_one_is_never_imported(dist):
+    dist()
+    dist("1/0\n", name="rival-dist", module="q", published={"fit:k": "q:f"})
+    report = initialize(lazy(prefer={"k": "lazy-dist"}))
+    assert [each.state for each in report.plugins if each.module in "pq"] == [
+        "deferred",
+        "shadowed",
+    ]
+    assert aimm_plugins.exec_fit("k", None) == "fitted"
+
+
+def test_failing_import_raises_load_error_and_is_not_tried_again_by_calls(dist):
+    dist("aimm_plugins.tries.append(1)\n1/0\n")
+    aimm_plugins.tries = []
+    initialize(lazy())
+    for action in (aimm_plugins.exec_fit, aimm_plugins.exec_predict, aimm_plugins.exec_fit):
+        with pytest.raises(PluginLoadError, match=r"lazy-dist 1\.0.*ep = p") as caught:
+            action("k", None)
+        assert isinstance(caught.value.exceptions[0], ZeroDivisionError)
+    assert aimm_plugins.tries == [1]
+    assert record_of(aimm_plugins.current_report()).state == "failed"
+    del aimm_plugins.tries
+
+
+def test_repaired_deferred_plugin_loads_after_the_next_initialize(dist, site):
+    dist("1/0\n")
+    initialize(lazy())
+    with pytest.raises(PluginLoadError):
+        aimm_plugins.exec_fit("k", None)
+    (site / "p.py").write_text(
+        "from aimm_plugins import *\n@fit(['k'])\ndef f(m): return 7\n"
+        "@predict(['k'])\ndef g(m): ...\n"
+    )
+    assert record_of(initialize(lazy())).state == "deferred"
+    assert aimm_plugins.exec_fit("k", None) == 7
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("@fit(['k'])\ndef f(m): ...\n", r"does not declare predict:k"),
+        (
+            "@fit(['k', 'z'])\ndef f(m): ...\n@predict(['k'])\ndef g(m): ...\n",
+            r"declares fit:z beyond that",
+        ),
+    ],
+)
+def test_other_keys_than_published_are_an_error_naming_both(dist, source, message):
+    dist(source)
+    initialize(lazy())
+    with pytest.raises(PluginLoadError, match=rf"publishes fit:k, predict:k, and p .*{message}"):
+        aimm_plugins.exec_fit("k", None)
+    assert not {("fit", "k"), ("fit", "z")} & set(aimm_plugins.providers())
+
+
+def test_other_keys_than_published_are_a_finding_when_eager(dist):
+    dist("@fit(['k'])\ndef f(m): ...\n")
+    report = initialize()
+    assert record_of(report).state == "loaded"
+    assert "published-keys-differ" in {finding.code for finding in report.findings}
+
+
+@pytest.mark.parametrize("load", ["lazy", "eager"])
+def test_keys_of_another_plugin_in_a_submodule_are_not_the_packages(write, install, load):
+    write(
+        twofold____init__="@fit(['k'])\ndef f(m): return 1\n",
+        twofold__sub="@fit(['z'])\ndef g(m): return 2\n",
+    )
+    install(
+        "lazy-dist",
+        entry_points={"ep": "twofold", "sub": "twofold.sub"},
+        published={"fit:k": "twofold:f", "fit:z": "twofold.sub:g"},
+        files=["twofold/__init__.py", "twofold/sub.py"],
+    )
+    alone = {"entry_points": {"enabled": False}}
+    initialize({"names": ["twofold.sub"], **alone})
+    aimm_plugins.unload_all()
+    report = initialize({"names": ["twofold"], "load": load, **alone})
+    assert not report.findings
+    assert aimm_plugins.exec_fit("k", None) == 1
+    assert not aimm_plugins.current_report().findings
+
+
+def test_denied_plugin_is_not_deferred(dist):
+    dist("1/0\n")
+    report = initialize(lazy(entry_points={"deny": ["lazy-dist"]}))
+    assert record_of(report).state == "denied"
+    with pytest.raises(UnknownPluginError, match="denied by 'lazy-dist'"):
+        aimm_plugins.exec_fit("k", None)
+
+
+def test_many_threads_import_once_and_all_get_their_answer(dist):
+    dist(
+        "aimm_plugins.tries.append(1)\naimm_plugins.gate.wait(10)\n"
+        "@fit(['k'])\ndef f(m): return m\n@predict(['k'])\ndef g(m): ...\n"
+    )
+    aimm_plugins.tries, aimm_plugins.gate = [], threading.Event()
+    initialize(lazy())
+    answers = []
+    threads = [
+        threading.Thread(target=lambda i=i: answers.append(aimm_plugins.exec_fit("k", i)))
+        for i in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    aimm_plugins.gate.set()
+    for thread in threads:
+        thread.join(20)
+    assert sorted(answers) == list(range(8))
+    assert aimm_plugins.tries == [1]
+    del aimm_plugins.tries, aimm_plugins.gate
+
+
+def test_many_threads_share_one_failing_import(dist):
+    dist("aimm_plugins.tries.append(1)\naimm_plugins.gate.wait(10)\n1/0\n")
+    aimm_plugins.tries, aimm_plugins.gate = [], threading.Event()
+    initialize(lazy())
+    errors = []
+
+    def call():
+        try:
+            aimm_plugins.exec_fit("k", None)
+        except PluginLoadError as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=call) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    aimm_plugins.gate.set()
+    for thread in threads:
+        thread.join(20)
+    assert len(errors) == 8
+    assert aimm_plugins.tries == [1]
+    del aimm_plugins.tries, aimm_plugins.gate
+
+
+def test_plugins_that_need_each_other_in_two_threads_do_not_deadlock(dist):
+    for one, other in (("p", "q"), ("q", "p")):
+        dist(
+            f"aimm_plugins.barrier.wait(10)\nimport {other}\n@fit(['{one}'])\ndef f(m): return m\n",
+            name=f"{one}-dist",
+            module=one,
+            published={f"fit:{one}": f"{one}:f"},
+        )
+    aimm_plugins.barrier = threading.Barrier(2)
+    initialize(lazy())
+    answers = []
+    threads = [
+        threading.Thread(target=lambda key=key: answers.append(aimm_plugins.exec_fit(key, key)))
+        for key in "pq"
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert sorted(answers) == ["p", "q"]
+    del aimm_plugins.barrier
+
+
+def test_call_of_its_own_key_during_its_import_is_the_plugins_failure(dist):
+    dist("aimm_plugins.exec_fit('k', None)\n")
+    initialize(lazy())
+    with pytest.raises(PluginLoadError, match="in the middle of its own import"):
+        aimm_plugins.exec_fit("k", None)
+
+
+def test_plugin_may_call_another_deferred_one_during_its_import(dist):
+    dist()
+    dist(
+        "VALUE = aimm_plugins.exec_fit('k', None)\n@fit(['q'])\ndef f(m): return VALUE\n",
+        name="caller-dist",
+        module="q",
+        published={"fit:q": "q:f"},
+    )
+    initialize(lazy())
+    assert aimm_plugins.exec_fit("q", None) == "fitted"
+
+
+def test_deferred_plugin_that_another_one_imports_is_loaded_with_it(dist):
+    dist()
+    dist(
+        "import p\n@fit(['q'])\ndef f(m): ...\n",
+        name="user-dist",
+        module="q",
+        published={"fit:q": "q:f"},
+    )
+    initialize(lazy())
+    aimm_plugins.exec_fit("q", None)
+    states = {each.module: each.state for each in aimm_plugins.current_report().plugins}
+    assert (states["p"], states["q"]) == ("loaded", "loaded")
+
+
+def test_hookimpls_of_a_deferred_plugin_wrap_its_very_first_call(dist):
+    dist(
+        "@fit(['k'])\ndef f(m): return 1\n@predict(['k'])\ndef g(m): ...\n"
+        "@hookimpl(wrapper=True)\ndef aimm_fit():\n"
+        "    result = yield\n    return Result(result.value + 1)\n"
+    )
+    initialize(lazy())
+    assert aimm_plugins.exec_fit("k", None) == 2
+
+
+def test_executor_may_answer_without_importing(dist):
+    dist()
+    initialize(lazy())
+
+    class Executor:
+        @aimm_plugins.hookimpl
+        def aimm_fit(self):
+            return aimm_plugins.Result("elsewhere")
+
+    aimm_plugins.get_plugin_manager().register(Executor())
+    assert aimm_plugins.exec_fit("k", None) == "elsewhere"
+    assert "p" not in sys.modules
+
+
+def test_unload_all_forgets_deferred_plugins(dist):
+    dist()
+    initialize(lazy())
+    aimm_plugins.unload_all()
+    with pytest.raises(UnknownPluginError):
+        aimm_plugins.exec_fit("k", None)
+
+
+def test_deferred_object_entry_point_brings_that_object_alone(write, install):
+    write(p="@fit(['k'])\ndef f(m): return 1\n@fit(['other'])\ndef g(m): ...\n")
+    install(
+        "object-dist",
+        entry_points={"ep": "p:f"},
+        published={"fit:k": "p:f", "fit:other": "p:g"},
+    )
+    assert record_of(initialize(lazy())).provides == (("fit", "k"),)
+    assert aimm_plugins.exec_fit("k", None) == 1
+    assert ("fit", "other") not in aimm_plugins.providers()
+
+
+def publish(
+    case: Case, source: str, keys: str = "[aimm.plugins.fit]\nbad = bad:bad\n", plugin: bool = True
+) -> None:
+    """The hostile plugin, with keys in its metadata."""
+    case.module("bad", case.trap() + source)
+    plugin_line = "[aimm.plugins]\nbad = bad\n" if plugin else ""
+    case.dist("bad-dist", "6.6.6", entry_points=plugin_line + keys, files=["bad.py"])
+
+
+def lazily(case: Case, more: str = "", **conf: object) -> dict:
+    """A lazy host that then calls the key."""
+    return case.run(
+        f"""
+        conf = {{"names": [], "load": "lazy", "on_error": "isolate", **{conf!r}}}
+        out["plan"] = account(plan(conf))
+        out["start"] = account(initialize(conf))
+        out["good"] = attempt(exec_data_access, "good")
+        out["ran_early"] = os.path.exists("marker")
+        out["bad"] = attempt(exec_fit, "bad", None)
+        out["twice"] = attempt(exec_fit, "bad", None)
+        out["end"] = account(current_report())
+        out["good_after"] = attempt(exec_data_access, "good")
+        {more}
+        """
+    )
+
+
+def assert_deferred(got: dict) -> None:
+    """Nothing ran before the call, and the key was known."""
+    assert got["start"]["states"]["bad"] == "deferred"
+    assert "fit:bad" in got["start"]["keys"]
+    assert not got["ran_early"]
+    assert got["good"] == got["good_after"] == {"value": 42}
+
+
+def test_sound_deferred_plugin_is_imported_by_its_first_call(case: Case) -> None:
+    publish(case, BAD)
+    got = lazily(case)
+    assert_deferred(got)
+    assert got["bad"] == got["twice"] == {"value": "bad"}
+    assert got["end"]["states"] == {"bad": "loaded", "good": "loaded"}
+    assert got["end"]["ok"]
+
+
+FAILURES = {
+    "division": ("1 / 0", "ZeroDivisionError"),
+    "exit": ("raise SystemExit(0)", "SystemExit"),
+    "missing_module": ("import no_such_module", "no_such_module"),
+    "syntax": ("def f(:", "SyntaxError"),
+    "own_base_exception": ("raise type('Own', (BaseException,), {})('told')", "told"),
+    "cancelled": ("import asyncio\nraise asyncio.CancelledError('told')", "told"),
+    "recursion": ("def f(): return f()\nf()", "RecursionError"),
+    "unprintable": ("class U(Exception):\n    def __str__(s): raise RuntimeError\nraise U", "U"),
+    "removes_itself": ("import sys\ndel sys.modules[__name__]", "bad"),
+    "hookimpl": ("@hookimpl\ndef aimm_fti(): ...", "aimm_fti"),
+    "declares_twice": (BAD, "a second time"),
+    "calls_itself": ("aimm_plugins.exec_fit('bad', None)\n1 / 0", ""),
+    "initializes": ("aimm_plugins.initialize({'names': [], 'on_error': 'isolate'})\n1 / 0", ""),
+    "unloads": ("aimm_plugins.initialize()\n1 / 0", ""),
+}
+
+
+@pytest.mark.parametrize("kind", FAILURES)
+def test_deferred_plugin_that_fails_raises_from_the_call_and_stays_failed(
+    case: Case, kind: str
+) -> None:
+    source, told = FAILURES[kind]
+    publish(case, BAD + source)
+    got = lazily(
+        case,
+        f"""
+        Path("site/bad.py").write_text({HEADER + BAD!r})
+        out["not_tried_again"] = attempt(exec_fit, "bad", None)
+        out["again"] = account(initialize(conf))
+        out["repaired"] = attempt(exec_fit, "bad", None)
+        """,
+    )
+    assert_deferred(got)
+    assert got["bad"]["error"] == "PluginLoadError"
+    assert told in got["bad"]["text"]
+    assert "bad-dist 6.6.6" in got["bad"]["text"]
+    assert got["twice"]["error"] == got["not_tried_again"]["error"]
+    assert got["twice"]["error"] in ("PluginLoadError", "UnknownPluginError")
+    assert got["end"]["states"] == {"bad": "failed", "good": "loaded"}
+    assert got["end"]["plugged"] == ["good"]
+    if kind != "hookimpl":
+        assert got["repaired"] == {"value": "bad"}
+
+
+def test_keyboard_interrupt_passes_through_the_first_call(case: Case) -> None:
+    publish(case, BAD + "raise KeyboardInterrupt\n")
+    got = lazily(case)
+    assert_deferred(got)
+    assert got["bad"]["error"] == "KeyboardInterrupt"
+
+
+LIES = {
+    "other_key": (
+        "@fit(['other'])\ndef bad(m): ...\n",
+        "[aimm.plugins.fit]\nbad = bad:bad\n",
+        "other",
+    ),
+    "no_key": ("def bad(m): ...\n", "[aimm.plugins.fit]\nbad = bad:bad\n", "bad"),
+    "one_more_in_metadata": (BAD, "[aimm.plugins.fit]\nbad = bad:bad\nmore = bad:bad\n", "more"),
+    "other_action": (
+        "@predict(['bad'])\ndef bad(m): ...\n",
+        "[aimm.plugins.fit]\nbad = bad:bad\n",
+        "predict",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", LIES)
+def test_metadata_that_lies_is_an_error_that_names_both(case: Case, kind: str) -> None:
+    source, keys, told = LIES[kind]
+    publish(case, source, keys)
+    got = lazily(case)
+    assert_deferred(got)
+    assert got["bad"]["error"] == "PluginLoadError"
+    assert told in got["bad"]["text"]
+    assert "bad-dist 6.6.6" in got["bad"]["text"]
+    assert got["end"]["states"]["bad"] == "failed"
+    assert got["end"]["keys"] == ["data_access:good"]
+
+
+BROKEN = {
+    "not_utf8": b"[aimm.plugins.fit]\n\xff = bad:bad\nbad = bad:bad\n",
+    "no_value": b"[aimm.plugins.fit]\nx =\nbad = bad:bad\n",
+    "not_a_name": b"[aimm.plugins.fit]\nx = a b:c\nbad = bad:bad\n",
+    "unknown_action": b"[aimm.plugins.fitt]\nx = bad:bad\n[aimm.plugins.fit]\nbad = bad:bad\n",
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_broken_published_key_is_a_finding_and_the_others_work(case: Case, kind: str) -> None:
+    case.module("bad", BAD)
+    folder = case.dist("bad-dist", "6.6.6", files=["bad.py"])
+    (folder / "entry_points.txt").write_bytes(b"[aimm.plugins]\nbad = bad\n" + BROKEN[kind])
+    got = lazily(case)
+    assert got["good"] == {"value": 42}
+    assert got["bad"] == {"value": "bad"}
+    assert got["start"]["findings"]
+
+
+def test_published_keys_of_two_plugins_conflict_before_any_import(case: Case) -> None:
+    publish(case, BAD)
+    case.module("twin", case.trap() + BAD)
+    case.dist(
+        "twin-dist",
+        entry_points="[aimm.plugins]\ntwin = twin\n[aimm.plugins.fit]\nbad = twin:bad\n",
+    )
+    got = lazily(case)
+    assert "fit:bad" not in got["start"]["keys"]
+    assert got["bad"]["error"] == "UnknownPluginError"
+    assert record(got["start"])["error"]["type"] == "PluginConflictError"
+    assert not case.marker.exists()
+    assert got["good"] == {"value": 42}
+
+
+def test_published_key_that_an_imported_plugin_declares_is_a_conflict(case: Case) -> None:
+    publish(case, BAD)
+    case.module("twin", BAD + "@fit(['twin'])\ndef twin(m): return 'twin'\n")
+    case.dist("twin-dist", entry_points={"twin": "twin"})
+    got = lazily(case)
+    assert "fit:bad" not in got["start"]["keys"]
+    assert "fit:twin" in got["start"]["keys"]
+    assert not case.marker.exists()
+
+
+def test_prefer_holds_for_what_is_deferred(case: Case) -> None:
+    publish(case, BAD)
+    case.module("twin", case.trap() + "@fit(['bad'])\ndef bad(m): return 'twin'\n")
+    case.dist(
+        "twin-dist",
+        entry_points="[aimm.plugins]\ntwin = twin\n[aimm.plugins.fit]\nbad = twin:bad\n",
+    )
+    got = lazily(case, prefer={"fit:bad": "bad-dist"})
+    assert not got["ran_early"]
+    assert got["bad"] == {"value": "bad"}
+
+
+def test_deferred_plugin_is_imported_once_by_eight_threads(case: Case) -> None:
+    publish(case, "import os\nos.environ['RUNS'] = os.environ.get('RUNS', '') + 'x'\n" + BAD)
+    got = case.run(
+        """
+        initialize({"names": [], "load": "lazy"})
+        barrier, done = threading.Barrier(8), []
+        def work():
+            barrier.wait()
+            done.append(attempt(exec_fit, "bad", None))
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+        out["done"], out["runs"] = done, os.environ["RUNS"]
+        """
+    )
+    assert got == {"done": [{"value": "bad"}] * 8, "runs": "x"}
+
+
+def test_deferred_plugin_that_fails_fails_for_all_threads(case: Case) -> None:
+    publish(case, BAD + "1 / 0\n")
+    got = case.run(
+        """
+        initialize({"names": [], "load": "lazy"})
+        barrier, done = threading.Barrier(8), []
+        def work():
+            barrier.wait()
+            done.append(attempt(exec_fit, "bad", None)["error"])
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+        out["done"] = done
+        out["good"] = attempt(exec_data_access, "good")
+        """
+    )
+    assert set(got["done"]) <= {"PluginLoadError", "UnknownPluginError"}
+    assert got["good"] == {"value": 42}
+
+
+def test_two_deferred_plugins_that_import_each_other_from_two_threads_do_not_lock(
+    case: Case,
+) -> None:
+    for mine, other in (("ring_a", "ring_b"), ("ring_b", "ring_a")):
+        case.module(
+            mine, f"import time\nimport {other}\n@fit(['{mine}'])\ndef f(m): return '{mine}'\n"
+        )
+        case.dist(
+            f"{mine}-dist",
+            entry_points=f"[aimm.plugins]\n{mine} = {mine}\n[aimm.plugins.fit]\n{mine} = {mine}:f\n",
+        )
+    got = case.run(
+        """
+        initialize({"names": [], "load": "lazy"})
+        barrier, done = threading.Barrier(2), {}
+        def work(key):
+            barrier.wait()
+            done[key] = attempt(exec_fit, key, None)
+        threads = [threading.Thread(target=work, args=(key,)) for key in ("ring_a", "ring_b")]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+        out.update(done)
+        """
+    )
+    assert got == {"ring_a": {"value": "ring_a"}, "ring_b": {"value": "ring_b"}}
+
+
+def test_forked_child_can_import_a_deferred_plugin(case: Case) -> None:
+    publish(case, BAD)
+    got = case.run(
+        """
+        initialize({"names": [], "load": "lazy"})
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0 if exec_fit("bad", None) == "bad" else 1)
+        out["child"] = os.waitpid(pid, 0)[1]
+        out["bad"] = attempt(exec_fit, "bad", None)
+        """
+    )
+    assert got == {"child": 0, "bad": {"value": "bad"}}
+
+
+def test_plugin_without_published_keys_is_imported_at_once_and_told(case: Case) -> None:
+    case.bad(case.trap() + BAD)
+    got = case.run("out.update(account(initialize({'names': [], 'load': 'lazy'})))")
+    assert case.marker.exists()
+    assert got["states"]["bad"] == "loaded"
+    assert record(got)["reason"] or any("bad" in str(finding) for finding in got["findings"])
+
+
+def test_unloading_forgets_what_is_deferred(case: Case) -> None:
+    publish(case, BAD)
+    got = case.run(
+        """
+        initialize({"names": [], "load": "lazy"})
+        unload_all()
+        out["keys"] = keys()
+        out["bad"] = attempt(exec_fit, "bad", None)
+        """
+    )
+    assert got["keys"] == []
+    assert got["bad"]["error"] == "UnknownPluginError"
+    assert not case.marker.exists()
+
+
+def test_deferred_plugin_that_was_uninstalled_fails_by_name(case: Case) -> None:
+    publish(case, BAD)
+    got = case.run(
+        """
+        initialize({"names": [], "load": "lazy"})
+        os.remove("site/bad.py")
+        out["bad"] = attempt(exec_fit, "bad", None)
+        out["good"] = attempt(exec_data_access, "good")
+        """
+    )
+    assert got["bad"]["error"] == "PluginLoadError"
+    assert "bad-dist 6.6.6" in got["bad"]["text"]
+    assert got["good"] == {"value": 42}

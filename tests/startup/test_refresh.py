@@ -1,0 +1,384 @@
+"""Refreshing: what pip did after start-up, without a restart where that can be."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+
+import pytest
+
+import aimm_plugins
+from aimm_plugins import PluginLoadError, UnknownPluginError, initialize, refresh
+from tests.conftest import record_of
+from tests.support.forked.case import BAD, HEADER, Case, record
+
+
+def only(*distributions, **more):
+    return {"names": [], "entry_points": {"allow": list(distributions)}, **more}
+
+
+@pytest.fixture
+def put(write, install):
+    """Installs a distribution `NAME-dist` with a plugin module NAME that fits NAME."""
+
+    def put(name, version="1.0", source=None, **options):
+        write(**{name: source or f"@fit(['{name}'])\ndef f(m): return '{name} {version}'\n"})
+        return install(f"{name}-dist", version, entry_points={name: name}, **options)
+
+    return put
+
+
+def test_without_initialize_nothing_is_refreshed(put):
+    put("a")
+    assert refresh() == aimm_plugins.Report()
+
+
+def test_nothing_changed_is_an_empty_report(put):
+    put("a")
+    initialize(only("a-dist"))
+    assert refresh().plugins == ()
+
+
+def test_newly_installed_plugin_is_loaded(put):
+    initialize(only("a-dist"))
+    put("a")
+    (record,) = refresh().plugins
+    assert (record.name, record.state, record.provides) == ("a", "loaded", (("fit", "a"),))
+    assert aimm_plugins.exec_fit("a", None) == "a 1.0"
+
+
+def test_removed_plugin_loses_its_keys(put):
+    info = put("a")
+    put("b")
+    initialize(only("a-dist", "b-dist"))
+    shutil.rmtree(info)
+    (record,) = refresh().plugins
+    assert (record.name, record.state) == ("a", "removed")
+    assert record.reason == "a-dist is not installed any more"
+    with pytest.raises(UnknownPluginError):
+        aimm_plugins.exec_fit("a", None)
+    assert aimm_plugins.exec_fit("b", None) == "b 1.0"
+    assert not aimm_plugins.get_plugin_manager().has_plugin("a")
+    assert [r.name for r in aimm_plugins.current_report().plugins if r.state == "loaded"] == ["b"]
+
+
+def test_removed_and_installed_again_is_back_without_being_executed(put):
+    info = put("a", source="aimm_plugins.runs.append(1)\n@fit(['a'])\ndef f(m): return 1\n")
+    aimm_plugins.runs = []
+    initialize(only("a-dist"))
+    kept = info.with_suffix(".kept")
+    info.rename(kept)
+    refresh()
+    kept.rename(info)
+    refresh()
+    assert aimm_plugins.exec_fit("a", None) == 1
+    assert aimm_plugins.runs == [1]
+    del aimm_plugins.runs
+
+
+def test_call_under_way_ends_although_its_plugin_is_removed(put):
+    info = put(
+        "a",
+        source="@fit(['a'])\ndef f(m):\n    m[0].set()\n    m[1].wait(10)\n    return 'done'\n",
+    )
+    initialize(only("a-dist"))
+    begun, go_on, answers = threading.Event(), threading.Event(), []
+    thread = threading.Thread(
+        target=lambda: answers.append(aimm_plugins.exec_fit("a", (begun, go_on)))
+    )
+    thread.start()
+    begun.wait(10)
+    shutil.rmtree(info)
+    refresh()
+    go_on.set()
+    thread.join(10)
+    assert answers == ["done"]
+
+
+@pytest.mark.parametrize("again", [refresh, lambda: initialize(only("a-dist"))])
+def test_upgraded_plugin_stays_loaded_and_asks_for_a_restart(put, again):
+    info = put("a")
+    initialize(only("a-dist"))
+    shutil.rmtree(info)
+    put("a", "2.0")
+    record = record_of(again(), "a")
+    assert (record.state, record.version) == ("loaded", "1.0")
+    assert "a-dist 2.0 is installed by now, and 1.0 was imported: a restart" in record.reason
+    assert aimm_plugins.exec_fit("a", None) == "a 1.0"
+
+
+def test_upgrade_is_remembered_over_unload_all(put):
+    info = put("a")
+    initialize(only("a-dist"))
+    shutil.rmtree(info)
+    put("a", "2.0")
+    aimm_plugins.unload_all()
+    assert record_of(initialize(only("a-dist")), "a").version == "1.0"
+
+
+def test_failed_plugin_is_tried_again(put, site):
+    put("a", source="1/0\n")
+    initialize(only("a-dist", on_error="isolate"))
+    (site / "a.py").write_text("from aimm_plugins import *\n@fit(['a'])\ndef f(m): return 1\n")
+    (record,) = refresh().plugins
+    assert record.state == "loaded"
+    assert aimm_plugins.exec_fit("a", None) == 1
+
+
+def test_strict_refresh_that_fails_changes_nothing(put):
+    info = put("a")
+    initialize(only("a-dist", "b-dist"))
+    shutil.rmtree(info)
+    put("b", source="1/0\n")
+    with pytest.raises(PluginLoadError):
+        refresh()
+    assert aimm_plugins.exec_fit("a", None) == "a 1.0"
+
+
+def test_key_of_a_removed_plugin_goes_to_the_one_that_lost_it(put):
+    info = put("a", source="@fit(['k'])\ndef f(m): return 'a'\n")
+    put("b", source="@fit(['k'])\ndef f(m): return 'b'\n")
+    initialize(only("a-dist", "b-dist", prefer={"k": "a-dist"}))
+    assert aimm_plugins.exec_fit("k", None) == "a"
+    shutil.rmtree(info)
+    states = {record.name: record.state for record in refresh().plugins}
+    assert states == {"a": "removed", "b": "loaded"}
+    assert aimm_plugins.exec_fit("k", None) == "b"
+
+
+def test_confs_of_all_initialize_calls_count(put):
+    initialize(only("a-dist"))
+    initialize(only("b-dist"))
+    put("a")
+    put("b")
+    assert {record.name for record in refresh().plugins if record.state == "loaded"} == {"a", "b"}
+
+
+def test_plugin_of_a_second_conf_is_not_removed_by_the_first(put):
+    put("a")
+    initialize(only("a-dist"))
+    initialize(only())
+    assert "removed" not in {record.state for record in refresh().plugins}
+    assert aimm_plugins.exec_fit("a", None) == "a 1.0"
+
+
+def test_plugin_that_publishes_no_keys_is_no_change_under_lazy(put):
+    put("a")
+    initialize(only("a-dist", load="lazy"))
+    assert refresh().plugins == ()
+
+
+def test_removed_deferred_plugin_is_gone(put):
+    info = put("a", published={"fit:a": "a:f"})
+    initialize(only("a-dist", load="lazy"))
+    shutil.rmtree(info)
+    (record,) = refresh().plugins
+    assert record.state == "removed"
+    with pytest.raises(UnknownPluginError):
+        aimm_plugins.exec_fit("a", None)
+
+
+def test_after_unload_all_nothing_is_refreshed(put):
+    put("a")
+    initialize(only("a-dist"))
+    aimm_plugins.unload_all()
+    assert refresh().plugins == ()
+
+
+INSTALL = f"""
+def install(name="late", version="1.0", source={HEADER!r} + "@fit(['late'])\\ndef f(m): return 'late'\\n", text=None):
+    Path(f"site/{{name}}.py").write_text(source)
+    folder = Path(f"site/{{name}}_dist-{{version}}.dist-info")
+    folder.mkdir()
+    (folder / "METADATA").write_text(f"Name: {{name}}-dist\\nVersion: {{version}}\\n")
+    (folder / "entry_points.txt").write_text(text or f"[aimm.plugins]\\n{{name}} = {{name}}\\n")
+def uninstall(name, version="1.0"):
+    import shutil
+    shutil.rmtree(f"site/{{name}}_dist-{{version}}.dist-info")
+    Path(f"site/{{name}}.py").unlink()
+refresh = aimm_plugins.refresh
+"""
+
+
+def hosted(case: Case, script: str) -> dict:
+    """Run a script that can install and uninstall."""
+    return case.run(INSTALL + script)
+
+
+def test_plugin_installed_later_is_found(case: Case) -> None:
+    got = hosted(
+        case,
+        """
+initialize()
+out["nothing"] = account(refresh())
+install()
+out["change"] = account(refresh())
+out["late"] = attempt(exec_fit, "late", None)
+""",
+    )
+    assert got["nothing"]["plugins"] == []
+    assert got["change"]["states"] == {"late": "loaded"}
+    assert got["late"] == {"value": "late"}
+
+
+def test_plugin_removed_later_loses_its_keys(case: Case) -> None:
+    got = hosted(
+        case,
+        """
+install()
+initialize()
+uninstall("late")
+out["change"] = account(refresh())
+out["late"] = attempt(exec_fit, "late", None)
+out["good"] = attempt(exec_data_access, "good")
+out["current"] = account(current_report())["states"]
+""",
+    )
+    assert got["change"]["states"] == {"late": "removed"}
+    assert got["change"]["plugged"] == ["good"]
+    assert got["late"]["error"] == "UnknownPluginError"
+    assert got["good"] == {"value": 42}
+
+
+def test_broken_newcomer_costs_nobody_else(case: Case) -> None:
+    got = hosted(
+        case,
+        """
+initialize({"names": [], "on_error": "isolate"})
+install("broken", source="raise SystemExit(0)")
+install("fine", source="from aimm_plugins import *\\n@fit(['fine'])\\ndef f(m): return 1\\n")
+out["change"] = account(refresh())
+out["good"] = attempt(exec_data_access, "good")
+""",
+    )
+    assert got["change"]["states"] == {"broken": "failed", "fine": "loaded"}
+    assert got["change"]["keys"] == ["data_access:good", "fit:fine"]
+    assert got["good"] == {"value": 42}
+
+
+def test_broken_newcomer_under_strict_changes_nothing(case: Case) -> None:
+    got = hosted(
+        case,
+        """
+initialize()
+install("broken", source="raise SystemExit(0)")
+install("fine", source="from aimm_plugins import *\\n@fit(['fine'])\\ndef f(m): return 1\\n")
+out.update(attempt(refresh))
+out["keys"] = keys()
+""",
+    )
+    assert got["error"] == "PluginLoadError"
+    assert "broken-dist" in got["text"]
+    assert got["keys"] == ["data_access:good"]
+
+
+def test_newcomer_that_is_denied_never_runs(case: Case) -> None:
+    got = hosted(
+        case,
+        f"""
+initialize({{"names": [], "entry_points": {{"deny": ["late-dist"]}}}})
+install(source={case.trap()!r})
+out["change"] = account(refresh())
+""",
+    )
+    assert got["change"]["states"] == {"late": "denied"}
+    assert not case.marker.exists()
+
+
+def test_newcomer_does_not_take_a_key(case: Case) -> None:
+    got = hosted(
+        case,
+        """
+initialize({"names": [], "on_error": "isolate"})
+install(source="from aimm_plugins import *\\n@data_access('good')\\ndef f(): return 'stolen'\\n")
+out["change"] = account(refresh())
+out["good"] = attempt(exec_data_access, "good")
+""",
+    )
+    assert got["good"] == {"value": 42}
+    assert record(got["change"], "late")["error"]["type"] == "PluginConflictError"
+
+
+def test_repaired_plugin_loads_on_refresh(case: Case) -> None:
+    case.bad("1 / 0\n")
+    got = hosted(
+        case,
+        f"""
+initialize({{"names": [], "on_error": "isolate"}})
+Path("site/bad.py").write_text({HEADER + BAD!r})
+out["change"] = account(refresh())
+out["bad"] = attempt(exec_fit, "bad", None)
+""",
+    )
+    assert got["change"]["states"] == {"bad": "loaded"}
+    assert got["bad"] == {"value": "bad"}
+
+
+def test_upgraded_distribution_stays_loaded_and_wants_a_restart(case: Case) -> None:
+    got = hosted(
+        case,
+        """
+install()
+initialize()
+uninstall("late")
+install(version="2.0", source="from aimm_plugins import *\\n@fit(['late'])\\ndef f(m): return 'new'\\n")
+out["change"] = account(refresh())
+out["current"] = account(current_report())
+out["late"] = attempt(exec_fit, "late", None)
+""",
+    )
+    found = record(got["current"], "late")
+    assert found["state"] == "loaded"
+    assert "restart" in found["reason"]
+    assert got["late"] == {"value": "late"}
+
+
+DAMAGES = {
+    "metadata_becomes_garbage": "Path('site/good_dist-1.0.dist-info/entry_points.txt').write_bytes(b'\\xff' * 100)",
+    "metadata_becomes_a_folder": "Path('site/good_dist-1.0.dist-info/entry_points.txt').unlink(); Path('site/good_dist-1.0.dist-info/entry_points.txt').mkdir()",
+    "site_becomes_a_file": "__import__('shutil').rmtree('site'); Path('site').write_text('')",
+    "site_vanishes": "__import__('shutil').rmtree('site')",
+    "module_file_vanishes": "Path('site/good.py').unlink()",
+    "module_leaves_sys_modules": "del sys.modules['good']",
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGES)
+def test_damage_under_a_running_host_is_told_and_ends_nothing(case: Case, kind: str) -> None:
+    case.bad(BAD)
+    got = hosted(
+        case,
+        f"""
+initialize({{"names": [], "on_error": "isolate"}})
+call = sys.modules["good"].good
+{DAMAGES[kind]}
+out["change"] = account(refresh())
+out["call"] = call()
+out["again"] = account(initialize({{"names": [], "on_error": "isolate"}}))
+""",
+    )
+    assert got["call"] == 42
+    if kind in ("module_file_vanishes", "module_leaves_sys_modules"):
+        assert "data_access:good" in got["again"]["keys"]
+
+
+def test_refresh_before_initialize_changes_nothing(case: Case) -> None:
+    got = hosted(case, "out.update(account(refresh()))\n")
+    assert got["keys"] == got["plugins"] == []
+
+
+def test_deferred_plugin_removed_before_its_first_call_loses_its_key(case: Case) -> None:
+    got = hosted(
+        case,
+        """
+install(text="[aimm.plugins]\\nlate = late\\n[aimm.plugins.fit]\\nlate = late:f\\n")
+initialize({"names": [], "load": "lazy"})
+out["before"] = keys()
+uninstall("late")
+out["change"] = account(refresh())
+out["late"] = attempt(exec_fit, "late", None)
+""",
+    )
+    assert got["before"] == ["data_access:good", "fit:late"]
+    assert got["change"]["states"] == {"late": "removed"}
+    assert got["late"]["error"] == "UnknownPluginError"
