@@ -36,9 +36,8 @@ from aimm_plugins._parity.fingerprint import Fingerprint, compare, fingerprint, 
 from aimm_plugins._startup import lifecycle as _lifecycle
 from aimm_plugins._startup.runtime import RUNTIME
 from aimm_plugins._system.log import logger
-from aimm_plugins._system.text import printable
+from aimm_plugins._system.text import printable, safe_text, type_name
 from aimm_plugins._values.actions import Action, StateCallback, ignore_state
-from aimm_plugins._values.report import safe_text, type_name
 from aimm_plugins.errors import AimmPluginsError, ParityError
 
 try:

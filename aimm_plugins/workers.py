@@ -30,9 +30,9 @@ from aimm_plugins._parity import fingerprint as _fingerprint
 from aimm_plugins._parity.fingerprint import Differences, Fingerprint, compare
 from aimm_plugins._startup import lifecycle as _lifecycle
 from aimm_plugins._startup.runtime import RUNTIME
-from aimm_plugins._system.text import indented, printable
+from aimm_plugins._system.text import described, indented, printable
 from aimm_plugins._values.difference import Difference
-from aimm_plugins._values.report import Report, described
+from aimm_plugins._values.report import Report
 from aimm_plugins.errors import ParityError
 
 __all__ = ["WorkerStatus", "check", "initializer", "status"]

@@ -33,8 +33,8 @@ from aimm_plugins import _api
 from aimm_plugins._config.config import Config, KeyFile, KeyKind, OnVersion, operator_layers, read
 from aimm_plugins._parity.fingerprint import FingerprintRow, fingerprint
 from aimm_plugins._startup.runtime import RUNTIME
-from aimm_plugins._system.text import printable
-from aimm_plugins._values.report import Finding, PluginRecord, described
+from aimm_plugins._system.text import described, printable
+from aimm_plugins._values.report import Finding, PluginRecord
 from aimm_plugins.errors import AimmPluginsError, ArtifactError, ConfigError
 
 if TYPE_CHECKING:
@@ -299,7 +299,8 @@ def _requirements(name: str | None, version: str | None) -> tuple[str, ...]:
 
     from packaging.requirements import Requirement
 
-    from aimm_plugins._discovery.distribution import guarded, normalized
+    from aimm_plugins._discovery.distribution import guarded
+    from aimm_plugins._system.names import normalized
 
     found: dict[str, str] = {}
     seen = {normalized(name)}
@@ -788,7 +789,7 @@ def _verifier(kind: KeyKind, path: str, place: str) -> _Secret | _Public:
 
 
 def _key_bytes(path: str, place: str) -> bytes:
-    from aimm_plugins._discovery.distribution import read_file
+    from aimm_plugins._system.files import read_file
 
     try:
         content = read_file(path, _SECRET_LIMITS[1])
@@ -883,7 +884,7 @@ def _fitting(
     Raises:
         ArtifactError: The rules do not let it pass.
     """
-    from aimm_plugins._discovery.distribution import normalized
+    from aimm_plugins._system.names import normalized
 
     if info.module is None:
         return info
@@ -956,7 +957,7 @@ def _install(info: ArtifactInfo) -> str:
 
 
 def _is_maker(record: PluginRecord, info: ArtifactInfo) -> bool:
-    from aimm_plugins._discovery.distribution import normalized
+    from aimm_plugins._system.names import normalized
 
     if info.distribution is None or record.distribution is None:
         return record.module == info.module

@@ -12,11 +12,10 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
+from aimm_plugins._system.text import described, type_name
 from aimm_plugins._values.actions import Action
-from aimm_plugins._values.record import Value
-from aimm_plugins._values.report import described, type_name
 from aimm_plugins.errors import ConfigError, spell_path
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ _BARE = r"[ \t]*[A-Za-z0-9._-]+[ \t]*"
 _MAX_SECONDS = 86_400
 
 
-class EntryPointRules(Value):
+class EntryPointRules(NamedTuple):
     """The conf's rules about installed entry points.
 
     Attributes:
@@ -55,7 +54,7 @@ class EntryPointRules(Value):
     deny_origins: tuple[str, ...] = ()
 
 
-class KeyFile(Value):
+class KeyFile(NamedTuple):
     """A key, by the file that holds it.
 
     Attributes:
@@ -67,7 +66,7 @@ class KeyFile(Value):
     path: str
 
 
-class ArtifactRules(Value):
+class ArtifactRules(NamedTuple):
     """The conf's rules about saved models.
 
     Attributes:
@@ -83,7 +82,7 @@ class ArtifactRules(Value):
     sign_with: KeyFile | None = None
 
 
-class DaskRules(Value):
+class DaskRules(NamedTuple):
     """Which calls run on a Dask cluster.
 
     Attributes:
@@ -99,7 +98,7 @@ class DaskRules(Value):
     keep_on_cluster: bool = False
 
 
-class Config(Value):
+class Config(NamedTuple):
     """A conf, or another layer of rules, that was read and is sound.
 
     Attributes:

@@ -11,16 +11,16 @@ import os
 import sys
 from _thread import RLock, _local  # all that is needed of threading, which costs a millisecond
 from collections.abc import Callable, Sequence
-from types import FrameType, ModuleType
-from typing import Any
+from types import FrameType
+from typing import Any, NamedTuple
 
+from aimm_plugins._system.modules import is_initializing
 from aimm_plugins._values.actions import Action
 from aimm_plugins._values.provenance import short_file
-from aimm_plugins._values.record import Value
 from aimm_plugins.errors import DeclarationError
 
 
-class Declaration(Value):
+class Declaration(NamedTuple):
     """One decorated function, or one method of a model class, for one action and one key.
 
     Attributes:
@@ -78,7 +78,7 @@ class Declaration(Value):
         return f"{short_file(self.file, self.module)}:{self.line}"
 
 
-class CallSite(Value):
+class CallSite(NamedTuple):
     """Where a decorator was called, as the stack tells."""
 
     module: str
@@ -153,20 +153,6 @@ def call_site(depth: int) -> CallSite:
                 return CallSite(module, file, line, body, spec)
         frame = frame.f_back
     return CallSite(module, file, line, None, None)
-
-
-def is_initializing(spec: object) -> bool:
-    """Whether Python is running the body of the module that a spec belongs to."""
-    try:
-        return bool(getattr(spec, "_initializing", False))
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # a module may have put anything in the place of its spec
-        return False
-
-
-contents: Callable[[Any], dict[str, Any]] = vars(ModuleType)["__dict__"].__get__
-"""What a module holds, past what its class says of it: that may be a stranger's."""
 
 
 def modules_being_imported() -> frozenset[str]:

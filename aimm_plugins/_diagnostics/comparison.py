@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from aimm_plugins._diagnostics.survey import Survey
-from aimm_plugins._discovery.distribution import normalized
 from aimm_plugins._policy.lockfile import read_lock
+from aimm_plugins._system.names import normalized
 from aimm_plugins.errors import ConfigError
 
 Kind = Literal["distribution", "plugin", "key", "finding"]

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from aimm_plugins._diagnostics.source import Inspection
 from aimm_plugins._diagnostics.survey import Survey, Surveyed
 from aimm_plugins._discovery.module_location import locate
+from aimm_plugins._system.text import described
 from aimm_plugins._values.provenance import short_file
-from aimm_plugins._values.report import Finding, described
+from aimm_plugins._values.report import Finding
 
 _FAULTS = (
     (

@@ -10,12 +10,14 @@ from typing import Any, Literal
 from aimm_plugins._diagnostics.doctor import faults
 from aimm_plugins._diagnostics.source import Sighting
 from aimm_plugins._diagnostics.survey import Survey, Surveyed
-from aimm_plugins._discovery.distribution import Distribution, normalized
+from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._policy.rules import Layer
+from aimm_plugins._system.names import normalized
+from aimm_plugins._system.text import described
 from aimm_plugins._values.actions import ACTIONS
 from aimm_plugins._values.provenance import short_file
-from aimm_plugins._values.report import PluginRecord, described
+from aimm_plugins._values.report import PluginRecord
 
 Kind = Literal["key", "distribution", "module", "plugin"]
 GOOD = ("loaded", "deferred", "planned")

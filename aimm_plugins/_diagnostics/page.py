@@ -17,9 +17,9 @@ from typing import Any
 
 from aimm_plugins._diagnostics.explanation import GOOD, answers, place_of, why_not
 from aimm_plugins._diagnostics.survey import Survey, Surveyed
-from aimm_plugins._system.text import printable
+from aimm_plugins._system.text import described, printable
 from aimm_plugins._values.actions import ACTIONS
-from aimm_plugins._values.report import PluginRecord, described
+from aimm_plugins._values.report import PluginRecord
 
 _BAD = frozenset({"failed", "missing", "undone"})
 

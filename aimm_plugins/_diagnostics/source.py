@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from aimm_plugins._discovery.distribution import read_file
 from aimm_plugins._discovery.module_location import locate
+from aimm_plugins._system.files import read_file
 from aimm_plugins._values.actions import ACTIONS, Action
 
 if TYPE_CHECKING:

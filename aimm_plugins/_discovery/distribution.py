@@ -8,82 +8,15 @@ References:
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable
 from typing import Any
 
+from aimm_plugins._system.files import LIMIT, read_file
+from aimm_plugins._system.names import normalized
 from aimm_plugins._values.report import Origin
 
-OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-"""Without O_NONBLOCK a named pipe in the place of a file would hold the host for ever."""
-
-LIMIT = 8 * 1024 * 1024
-"""Bytes that are read of one metadata file; what is longer is nobody's entry points."""
-
-FIRST_READ = 8192
-"""Bytes that nearly every such file fits in; a longer one is read on."""
-
-_CHUNK = 65536
 _HEAD = 4096
 """Bytes that the headers of nearly every METADATA fit in, whatever its description takes."""
-
-
-def normalized(name: str) -> str:
-    """A distribution's name as comparisons need it (PEP 503)."""
-    plain = name.replace("_", "-").replace(".", "-").lower()
-    while "--" in plain:
-        plain = plain.replace("--", "-")
-    return plain
-
-
-def read_file(path: str, limit: int = LIMIT) -> bytes | None:
-    """The file's bytes, or `None` where there is no file.
-
-    Args:
-        path: Of the file.
-        limit: Most bytes that a sane file of this kind has.
-
-    Raises:
-        OSError: It cannot be read, is no regular file, or is longer than `limit`.
-    """
-    try:
-        handle = os.open(path, OPEN_FLAGS)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    try:
-        content = os.read(handle, FIRST_READ)
-        if 0 < len(content) < FIRST_READ:
-            return content
-        return read_handle(handle, limit, content)
-    finally:
-        os.close(handle)
-
-
-def read_handle(handle: int, limit: int = LIMIT, content: bytes = b"") -> bytes:
-    """The bytes behind an open file, from where it stands.
-
-    Args:
-        handle: File descriptor.
-        limit: Most bytes that a sane file of this kind has.
-        content: What was read of it before.
-
-    Raises:
-        OSError: It cannot be read, is no regular file, or is longer than `limit`.
-    """
-    status = os.fstat(handle)
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError("not a regular file")
-    parts = [content]
-    size = len(content)
-    # One read of the right size does for a file that nobody is writing.
-    while more := os.read(handle, min(max(status.st_size - size, 0) + 1, _CHUNK)):
-        parts.append(more)
-        size += len(more)
-        if size > limit:
-            raise OSError(f"longer than {limit} bytes")
-        if size == status.st_size:
-            break
-    return b"".join(parts)
 
 
 class Distribution:

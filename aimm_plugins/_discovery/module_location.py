@@ -9,7 +9,7 @@ from importlib.machinery import PathFinder
 from types import ModuleType
 from typing import Any, cast
 
-from aimm_plugins._declarations.ledger import contents
+from aimm_plugins._system.modules import contents
 
 
 def locate(module: str) -> str | None:

@@ -6,8 +6,9 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
-from aimm_plugins._discovery.distribution import Distribution, InFolder, is_beneath, normalized
+from aimm_plugins._discovery.distribution import Distribution, InFolder, is_beneath
 from aimm_plugins._discovery.record_file import declared_top_levels, listed, top_levels
+from aimm_plugins._system.names import normalized
 
 
 class Owners:

@@ -17,9 +17,10 @@ import re
 import stat
 from collections.abc import Iterable, Iterator
 from importlib.machinery import all_suffixes
+from typing import NamedTuple
 
-from aimm_plugins._discovery.distribution import OPEN_FLAGS, Distribution, InFolder
-from aimm_plugins._values.record import Value
+from aimm_plugins._discovery.distribution import Distribution, InFolder
+from aimm_plugins._system.files import OPEN_FLAGS
 
 _LIMIT = 128 * 1024 * 1024
 """Bytes of the longest RECORD that is read; the largest wheels have some 50,000 files."""
@@ -35,7 +36,7 @@ _OF_THE_INSTALLATION = frozenset(
 _TOP_LEVEL = rb'(?m)^"?([^/\\,"\r\n]+)'
 
 
-class _Line(Value):
+class _Line(NamedTuple):
     path: str
     hash: str
 

@@ -26,24 +26,21 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from importlib.machinery import PathFinder
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aimm_plugins._discovery.distribution import (
-    FIRST_READ,
-    LIMIT,
-    OPEN_FLAGS,
     Distribution,
     FromFinder,
     InFolder,
     guarded,
     guarded_text,
-    normalized,
-    read_handle,
 )
+from aimm_plugins._system.files import FIRST_READ, LIMIT, OPEN_FLAGS, read_handle
+from aimm_plugins._system.names import normalized
+from aimm_plugins._system.text import safe_text
 from aimm_plugins._values.actions import ACTIONS, Action
 from aimm_plugins._values.provenance import Provenance
-from aimm_plugins._values.record import Value
-from aimm_plugins._values.report import Finding, safe_text
+from aimm_plugins._values.report import Finding
 
 if TYPE_CHECKING:
     from aimm_plugins._discovery.ownership import Owners
@@ -59,7 +56,7 @@ _RELATIVE = os.open in os.supports_dir_fd
 """Files are opened relative to their folder where that can be: a twentieth of the time saved."""
 
 
-class Candidate(Value):
+class Candidate(NamedTuple):
     """One entry point of the group, of one installed distribution.
 
     Attributes:
@@ -87,7 +84,7 @@ class Candidate(Value):
         )
 
 
-class Published(Value):
+class Published(NamedTuple):
     """A key that metadata tells of, before any import.
 
     Attributes:
@@ -107,7 +104,7 @@ class Published(Value):
     place: str
 
 
-class PublishedOptions(Value):
+class PublishedOptions(NamedTuple):
     """Where metadata says that the schema of a plugin's options is.
 
     Attributes:

@@ -20,8 +20,8 @@ from aimm_plugins._dispatch.hooks import PluginManager, Result, hookimpl
 from aimm_plugins._registry.providers import Provider
 from aimm_plugins._registry.registry import Registry
 from aimm_plugins._system.log import logger
+from aimm_plugins._system.text import type_name
 from aimm_plugins._values.actions import ACTIONS, Action, StateCallback, ignore_state
-from aimm_plugins._values.report import type_name
 
 _Call = Callable[[Any, Any, Any, Any], Any]
 

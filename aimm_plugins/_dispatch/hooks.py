@@ -17,7 +17,8 @@ from typing import Any, NoReturn
 
 import pluggy
 
-from aimm_plugins._declarations.ledger import call_site, contents, current_importer, is_initializing
+from aimm_plugins._declarations.ledger import call_site, current_importer
+from aimm_plugins._system.modules import contents, is_initializing
 
 PROJECT = "aimm_plugins"
 ROUTER = "aimm_plugins.router"

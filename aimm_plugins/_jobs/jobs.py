@@ -7,7 +7,6 @@ import io
 import json
 import math
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -22,8 +21,9 @@ from aimm_plugins._config.yaml_reader import Document, load_file
 from aimm_plugins._startup import cluster as _executor
 from aimm_plugins._startup.lifecycle import initialize
 from aimm_plugins._startup.runtime import RUNTIME
+from aimm_plugins._system.files import write_atomically
+from aimm_plugins._system.text import safe_text
 from aimm_plugins._values.actions import Action
-from aimm_plugins._values.report import safe_text
 from aimm_plugins.errors import AimmPluginsError, ArtifactError, ConfigError
 
 StateCallback = Callable[[dict[str, Any]], None]
@@ -358,42 +358,6 @@ class _Runner:
             text += f" in {who}"
         cause = f"{type(error).__name__}: {safe_text(error)}".replace("\n", "\n  ")
         return JobError(f"{text}\n  {cause}", step=step, done=self.done)
-
-
-def write_atomically(path: str, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all, whatever happens meanwhile.
-
-    Args:
-        path: The file; one that is there is replaced, and keeps its permissions. A link stays, and
-            the file that it leads to is replaced.
-        content: Its bytes.
-
-    Raises:
-        OSError: It cannot be written, or is there and no regular file; what was there is untouched.
-    """
-    target = Path(os.path.realpath(path))
-    mode = None
-    if target.exists():
-        if not target.is_file():  # replacing a device would destroy it
-            raise OSError(f"{path} is there, and is no regular file")
-        if not os.access(target, os.W_OK):
-            raise PermissionError(f"{path} is there, and may not be written")
-        mode = target.stat().st_mode & 0o7777
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".aimm-plugins-")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        if mode is None:
-            umask = os.umask(0)
-            os.umask(umask)
-            mode = 0o666 & ~umask
-        os.chmod(name, mode)
-        os.replace(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _table(prediction: Any, path: str) -> bytes:

@@ -10,8 +10,8 @@ import sys
 from types import FunctionType, NoneType
 from typing import Any
 
+from aimm_plugins._system.text import described
 from aimm_plugins._values.provenance import Provenance
-from aimm_plugins._values.report import described
 from aimm_plugins.errors import PluginImportError
 
 _PLAIN = frozenset(

@@ -15,13 +15,15 @@ from itertools import islice
 from time import perf_counter
 from types import ModuleType
 
-from aimm_plugins._declarations.ledger import Book, contents, importing, is_initializing
+from aimm_plugins._declarations.ledger import Book, importing
 from aimm_plugins._dispatch.hooks import PluginManager
 from aimm_plugins._loading.exceptions import as_member
 from aimm_plugins._loading.side_effects import changes, observe
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.resolution import Loaded
-from aimm_plugins._values.report import Finding, PluginRecord, type_name
+from aimm_plugins._system.modules import contents, is_initializing
+from aimm_plugins._system.text import type_name
+from aimm_plugins._values.report import Finding, PluginRecord
 from aimm_plugins.errors import DeclarationError
 
 Versions = MutableMapping[str, tuple[str | None, str | None]]

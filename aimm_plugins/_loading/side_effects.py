@@ -9,10 +9,9 @@ import os
 import sys
 import warnings
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
-from aimm_plugins._values.record import Value
-from aimm_plugins._values.report import type_name
+from aimm_plugins._system.text import type_name
 
 try:
     # The C half of signal, which itself wraps each answer in an enum: 150 us a plugin.
@@ -28,7 +27,7 @@ _FIRST_HANDLERS = tuple(map(_signal.getsignal, _SIGNALS))
 """The handlers until somebody loads signal."""
 
 
-class Surroundings(Value):
+class Surroundings(NamedTuple):
     """The process at one moment, as far as imports are apt to change it."""
 
     environ: dict[Any, Any]

@@ -12,16 +12,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from aimm_plugins._config.config import _deepest, _explain, _plain, _shown, _type_name
 from aimm_plugins._declarations.ledger import modules_being_imported
-from aimm_plugins._discovery.distribution import read_file
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.scan import PublishedOptions
-from aimm_plugins._system.text import printable
-from aimm_plugins._values.record import Value
-from aimm_plugins._values.report import described, type_name
+from aimm_plugins._system.files import read_file
+from aimm_plugins._system.text import described, printable, type_name
 from aimm_plugins.errors import ConfigError, DeclarationError, spell_path
 
 Path = tuple[str | int, ...]
@@ -121,7 +119,7 @@ def _marked(
     return value
 
 
-class Fault(Value):
+class Fault(NamedTuple):
     """What a schema has against a value.
 
     Attributes:
@@ -137,7 +135,7 @@ class Fault(Value):
     at_key: bool = False
 
 
-class KnownOption(Value):
+class KnownOption(NamedTuple):
     """An option that a schema names.
 
     Attributes:

@@ -12,10 +12,9 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aimm_plugins._config.config import Config
-from aimm_plugins._discovery.distribution import normalized, read_file
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.scan import PublishedOptions, Scan, scan
 from aimm_plugins._options.schema import (
@@ -27,8 +26,9 @@ from aimm_plugins._options.schema import (
     copied,
     read_schema,
 )
+from aimm_plugins._system.files import read_file
+from aimm_plugins._system.names import normalized
 from aimm_plugins._values.provenance import Provenance
-from aimm_plugins._values.record import Value
 from aimm_plugins._values.report import Finding, PluginRecord
 from aimm_plugins.errors import ConfigError, DeclarationError
 
@@ -41,7 +41,7 @@ BY_HAND: dict[str, Mapping[str, Any]] = {}
 """Options of plugins that are imported without any `initialize`: those of a probe's child."""
 
 
-class Given(Value):
+class Given(NamedTuple):
     """What a conf gives to one plugin.
 
     Attributes:
@@ -248,7 +248,7 @@ def given_to(module: str) -> dict[str, Any] | None:
     return None if given is None else dict(given.values)
 
 
-class Prepared(Value):
+class Prepared(NamedTuple):
     """What the options of confs come to.
 
     Attributes:

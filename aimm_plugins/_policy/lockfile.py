@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+from typing import NamedTuple
 
-from aimm_plugins._discovery.distribution import Distribution, normalized
+from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._system.files import opener
-from aimm_plugins._values.record import Value
+from aimm_plugins._system.names import normalized
 from aimm_plugins.errors import ConfigError
 
 _LINE = re.compile(
@@ -22,7 +23,7 @@ _LINE = re.compile(
 _MAX_BYTES = 8 * 1024 * 1024
 
 
-class LockEntry(Value):
+class LockEntry(NamedTuple):
     """One distribution of a freeze file.
 
     Attributes:
@@ -38,7 +39,7 @@ class LockEntry(Value):
     line: int
 
 
-class Lock(Value):
+class Lock(NamedTuple):
     """A freeze file that was read.
 
     Attributes:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import NamedTuple
 
 from aimm_plugins._config.config import Config
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.scan import Candidate, Published, Scan
 from aimm_plugins._policy.rules import Policy
-from aimm_plugins._values.record import Value
 from aimm_plugins._values.report import Identity, PluginRecord
 
 
-class Plan(Value):
+class Plan(NamedTuple):
     """The steps of a call.
 
     Attributes:

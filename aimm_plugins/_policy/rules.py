@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._config.config import Config
-from aimm_plugins._discovery.distribution import Distribution, normalized
-from aimm_plugins._values.record import Value
+from aimm_plugins._discovery.distribution import Distribution
+from aimm_plugins._system.names import normalized
 from aimm_plugins._values.report import Finding, PluginRecord
 from aimm_plugins.errors import PluginImportError
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _NAME_END = "<>=!~;[ (@\t"
 
 
-class Rule(Value):
+class Rule(NamedTuple):
     """One requirement of a layer, `name` or `name>=1,<2`, and where it stands.
 
     Attributes:
@@ -77,7 +77,7 @@ class Rule(Value):
         return f"{self.text!r} ({self.place})"
 
 
-class Layer(Value):
+class Layer(NamedTuple):
     """The rules of one conf, policy file or environment variable.
 
     Attributes:
@@ -103,7 +103,7 @@ class Layer(Value):
     disabled_place: str | None = None
 
 
-class Policy(Value):
+class Policy(NamedTuple):
     """All rules of one call.
 
     Attributes:

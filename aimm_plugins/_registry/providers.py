@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aimm_plugins._declarations.ledger import Declaration
 from aimm_plugins._system.text import one_line
 from aimm_plugins._values.actions import ACTIONS, Action
 from aimm_plugins._values.provenance import Provenance
-from aimm_plugins._values.record import Value
 from aimm_plugins._values.report import Finding, Identity, PluginRecord
 from aimm_plugins.errors import PluginConflictError
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:  # reading metadata is not part of `import aimm_plugins`
 Slot = tuple[Action, str]
 
 
-class Provider(Value):
+class Provider(NamedTuple):
     """The plugin that answers one action and key.
 
     Attributes:
@@ -95,7 +94,7 @@ class Provider(Value):
         return f"{self.action}:{self.key}  {self.provenance}"
 
 
-class Deferred(Value):
+class Deferred(NamedTuple):
     """A plugin that is imported by the first call of one of its keys.
 
     Attributes:

@@ -25,9 +25,9 @@ from aimm_plugins._registry.providers import (
 )
 from aimm_plugins._registry.resolution import Loaded, Resolution, resolve
 from aimm_plugins._system.log import logger
-from aimm_plugins._system.text import indented, one_line, printable
+from aimm_plugins._system.text import described, indented, one_line, printable
 from aimm_plugins._values.actions import Action
-from aimm_plugins._values.report import Finding, Identity, PluginRecord, Report, described
+from aimm_plugins._values.report import Finding, Identity, PluginRecord, Report
 from aimm_plugins.errors import (
     AimmPluginsError,
     PluginImportError,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from aimm_plugins._declarations.ledger import Declaration
 from aimm_plugins._registry.providers import (
@@ -19,7 +19,6 @@ from aimm_plugins._registry.providers import (
     same_provider,
 )
 from aimm_plugins._values.actions import Action
-from aimm_plugins._values.record import Value
 from aimm_plugins._values.report import Finding, Identity, PluginRecord, State
 from aimm_plugins.errors import DeclarationError, PluginConflictError
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:  # reading metadata is not part of `import aimm_plugins`
     from aimm_plugins._discovery.scan import Published
 
 
-class Loaded(Value):
+class Loaded(NamedTuple):
     """A plugin whose module is imported, with the object that its entry point names.
 
     Attributes:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._config.config import Conf, Config, operator_layers, read
 from aimm_plugins._declarations.ledger import modules_being_imported
@@ -27,16 +27,8 @@ from aimm_plugins._registry.registry import not_loaded
 from aimm_plugins._registry.resolution import Resolution
 from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._system.log import logger
-from aimm_plugins._system.text import indented, one_line, printable
-from aimm_plugins._values.record import Value
-from aimm_plugins._values.report import (
-    Finding,
-    Identity,
-    PluginRecord,
-    Report,
-    described,
-    safe_text,
-)
+from aimm_plugins._system.text import described, indented, one_line, printable, safe_text
+from aimm_plugins._values.report import Finding, Identity, PluginRecord, Report
 from aimm_plugins.errors import PluginImportError, PluginLoadError
 
 if TYPE_CHECKING:
@@ -148,7 +140,7 @@ def freeze(runtime: Runtime, conf: Conf) -> tuple[str, tuple[Finding, ...]]:
     return freeze_text(frozen), tuple(findings)
 
 
-class _Todo(Value):
+class _Todo(NamedTuple):
     """What is to be done, all decided: the plan and what it was made from."""
 
     plan: Plan

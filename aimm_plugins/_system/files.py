@@ -1,14 +1,115 @@
-"""Opening files that an operator names, in whose place there may be anything."""
+"""Read files without blocking on a named pipe, and write files whole or not at all."""
 
 from __future__ import annotations
 
 import os
+import stat
+
+OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+"""O_NONBLOCK, because opening a named pipe without a writer would block for ever."""
+
+LIMIT = 8 * 1024 * 1024
+"""Most bytes that are read of one metadata file."""
+
+FIRST_READ = 8192
+"""Bytes of the first read; nearly every metadata file is shorter."""
+
+_CHUNK = 65536
 
 
 def opener(path: str, flags: int) -> int:
-    """For `open`: a named pipe that nobody writes to is empty; one with a writer is waited for."""
+    """An `opener` for `open`: a named pipe without a writer reads as empty instead of blocking."""
     if not hasattr(os, "O_NONBLOCK"):
         return os.open(path, flags)
     handle = os.open(path, flags | os.O_NONBLOCK)
     os.set_blocking(handle, True)
     return handle
+
+
+def read_file(path: str, limit: int = LIMIT) -> bytes | None:
+    """The file's bytes, or `None` where there is no file.
+
+    Args:
+        path: Of the file.
+        limit: Most bytes that a sane file of this kind has.
+
+    Raises:
+        OSError: It cannot be read, is no regular file, or is longer than `limit`.
+    """
+    try:
+        handle = os.open(path, OPEN_FLAGS)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        content = os.read(handle, FIRST_READ)
+        if 0 < len(content) < FIRST_READ:
+            return content
+        return read_handle(handle, limit, content)
+    finally:
+        os.close(handle)
+
+
+def read_handle(handle: int, limit: int = LIMIT, content: bytes = b"") -> bytes:
+    """The bytes behind an open file, from where it stands.
+
+    Args:
+        handle: File descriptor.
+        limit: Most bytes that a sane file of this kind has.
+        content: What was read of it before.
+
+    Raises:
+        OSError: It cannot be read, is no regular file, or is longer than `limit`.
+    """
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError("not a regular file")
+    parts = [content]
+    size = len(content)
+    # One read of the size that the file has is enough, unless somebody is writing it.
+    while more := os.read(handle, min(max(status.st_size - size, 0) + 1, _CHUNK)):
+        parts.append(more)
+        size += len(more)
+        if size > limit:
+            raise OSError(f"longer than {limit} bytes")
+        if size == status.st_size:
+            break
+    return b"".join(parts)
+
+
+def write_atomically(path: str, content: bytes) -> None:
+    """Write a file whole or not at all, even if the process is killed meanwhile.
+
+    Args:
+        path: The file; one that is there is replaced, and keeps its permissions. A link stays, and
+            the file that it leads to is replaced.
+        content: Its bytes.
+
+    Raises:
+        OSError: It cannot be written, or is there and no regular file; what was there is untouched.
+    """
+    import tempfile  # what a start does without
+    from pathlib import Path
+
+    target = Path(os.path.realpath(path))
+    mode = None
+    if target.exists():
+        if not target.is_file():  # replacing a device would destroy it
+            raise OSError(f"{path} is there, and is no regular file")
+        if not os.access(target, os.W_OK):
+            raise PermissionError(f"{path} is there, and may not be written")
+        mode = target.stat().st_mode & 0o7777
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".aimm-plugins-")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        if mode is None:
+            umask = os.umask(0)
+            os.umask(umask)
+            mode = 0o666 & ~umask
+        os.chmod(name, mode)
+        os.replace(name, target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

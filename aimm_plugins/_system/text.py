@@ -1,43 +1,93 @@
-"""Text of strangers on its way out: to a stream that must take it, or a terminal that obeys it.
+"""Make text from plugins and metadata safe to print: encodable, free of terminal control sequences.
 
-Names, versions, keys and error texts come from whoever wrote the plugin or its metadata, and a
-plugin that was denied still has its name printed.
+Names, versions, keys and error texts come from whoever wrote the plugin or its metadata. Even a
+denied plugin has its name printed.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
-# What a terminal obeys or what makes text look like another one: controls, the marks that turn
-# the direction of writing, further line ends; and surrogates, which no encoding can hold.
-_OBEYED = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+from aimm_plugins._system.guard import guarded
+
+# Control characters, marks that turn the direction of writing, further line ends; and surrogates,
+# which no encoding can hold.
+_UNSAFE = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 
 
 def encodable(text: str) -> str:
-    """The text with what UTF-8 cannot hold written as escapes; for machines, which obey nothing."""
+    """The text with surrogates written as escapes, so that it can be encoded as UTF-8."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def printable(text: str) -> str:
-    """The text for people: what a terminal would obey is written as an escape.
-
-    Line breaks and tabs stay.
-    """
-    # To compile the pattern takes as long as to load four plugins.
+    """The text with control characters written as escapes; line breaks and tabs stay."""
+    # Compiling the pattern takes as long as loading four plugins.
     if text.replace("\n", "").replace("\t", "").isprintable():
         return text
-    return re.sub(_OBEYED, _escaped, text)
+    return re.sub(_UNSAFE, _escaped, text)
 
 
 def one_line(text: str) -> str:
-    """As `printable`, line breaks and tabs too: nobody's name begins a line of ours."""
+    """As `printable`, with line breaks and tabs escaped too, so that a name cannot forge a line."""
     return text if text.isprintable() else printable(text.replace("\n", "\\n").replace("\t", "\\t"))
 
 
 def indented(text: str) -> str:
-    """The text with further lines below the first one, so that they begin no line of ours."""
+    """The text with its further lines indented, so that they cannot forge a line of a report."""
     return text.replace("\n", "\n    ")
 
 
 def _escaped(match: re.Match[str]) -> str:
     return repr(match[0])[1:-1]
+
+
+def safe_text(error: BaseException) -> str:
+    """`str(error)` as encodable text, or the name of its class where its `__str__` raises."""
+    with guarded():
+        return encodable(str(error))
+    return f"<unprintable {type_name(error)}>"
+
+
+def type_name(value: object) -> str:
+    """The name of the value's class, even if its metaclass overrides `__name__`."""
+    name = type.__dict__["__name__"].__get__(type(value))
+    return encodable(str.__str__(name))
+
+
+def described(error: BaseException) -> str:
+    """`ValueError: its text`."""
+    return f"{type_name(error)}: {safe_text(error)}"
+
+
+def aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:
+    """A line for each row, its cells padded to the widths of the columns; empty columns are left out."""
+    table = list(rows)
+    if not table:
+        return []
+    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
+    return [
+        "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True) if w).rstrip()
+        for row in table
+    ]
+
+
+def nearest(name: str, known: Iterable[str], *, count: int = 1, cutoff: float = 0.6) -> list[str]:
+    """The known names that are most like a misspelt one, best first.
+
+    Args:
+        name: What somebody wrote.
+        known: What would have been right.
+        count: Most names to return.
+        cutoff: How alike a name has to be, from 0 to 1.
+    """
+    from difflib import get_close_matches  # only errors need it
+
+    return get_close_matches(name, list(known), n=count, cutoff=cutoff)
+
+
+def did_you_mean(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
+    """`did you mean 'name'?`, or an empty text where no known name is like the misspelt one."""
+    near = nearest(name, known, cutoff=cutoff)
+    return f"did you mean {near[0]!r}?" if near else ""

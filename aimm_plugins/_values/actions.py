@@ -3,12 +3,8 @@
 With them the state callback that their calls pass on; what else there is of state lies in `_state`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from typing import Any, Literal, get_args
-
-from aimm_plugins._values.record import Value
+from typing import Any, Literal, NamedTuple, get_args
 
 Action = Literal["data_access", "instantiate", "fit", "predict", "serialize", "deserialize"]
 
@@ -20,7 +16,7 @@ def ignore_state(state: dict[str, Any]) -> None:
     """Stand in for the callback that a caller did not give."""
 
 
-class ActionSpec(Value):
+class ActionSpec(NamedTuple):
     """What the framework has to know of one action.
 
     Attributes:

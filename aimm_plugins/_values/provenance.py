@@ -1,14 +1,12 @@
 """Who a plugin is and where it stands, and the one way to print that."""
 
-from __future__ import annotations
-
 import os
+from typing import NamedTuple
 
 from aimm_plugins._system.text import one_line
-from aimm_plugins._values.record import Value
 
 
-class Provenance(Value):
+class Provenance(NamedTuple):
     """Who made something, and where.
 
     Attributes:

@@ -1,14 +1,20 @@
 """The account of a call: a record for each plugin, and findings that are no plugin's failure."""
 
-from __future__ import annotations
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal, NamedTuple
 
-from collections.abc import Iterable
-from typing import Any, Literal
-
-from aimm_plugins._system.text import encodable, indented, one_line, printable
+from aimm_plugins._system.text import (
+    aligned,
+    described,
+    encodable,
+    indented,
+    one_line,
+    printable,
+    safe_text,
+    type_name,
+)
 from aimm_plugins._values.actions import Action
 from aimm_plugins._values.provenance import Provenance
-from aimm_plugins._values.record import Value
 
 Identity = tuple[str, str, str, str | None, str | None]
 """What makes two records one plugin's: source, name, module, attribute, distribution."""
@@ -28,7 +34,7 @@ State = Literal[
 ]
 
 
-class Finding(Value):
+class Finding(NamedTuple):
     """Something an operator should know that is no plugin's failure.
 
     Attributes:
@@ -62,7 +68,7 @@ class Finding(Value):
         }
 
 
-class PluginRecord(Value):
+class PluginRecord(NamedTuple):
     """What became of one plugin.
 
     Attributes:
@@ -159,16 +165,40 @@ class PluginRecord(Value):
         }
 
 
-class Report(Value):
-    """The account of one call, or of what is registered now.
+class Report:
+    """The account of one call, or of what is registered now; iterates over its plugins.
+
+    A plain class and not a named tuple, which would iterate over its two fields.
 
     Attributes:
         plugins: A record for each plugin, in the order of loading.
         findings: What is no plugin's failure; these never fail a strict call.
     """
 
-    plugins: tuple[PluginRecord, ...] = ()
-    findings: tuple[Finding, ...] = ()
+    __slots__ = ("findings", "plugins")
+
+    def __init__(
+        self, plugins: Iterable[PluginRecord] = (), findings: Iterable[Finding] = ()
+    ) -> None:
+        self.plugins: tuple[PluginRecord, ...] = tuple(plugins)
+        self.findings: tuple[Finding, ...] = tuple(findings)
+
+    def __iter__(self) -> Iterator[PluginRecord]:
+        return iter(self.plugins)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Report):
+            return NotImplemented
+        return (self.plugins, self.findings) == (other.plugins, other.findings)
+
+    def __hash__(self) -> int:
+        return hash((self.plugins, self.findings))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Report, (self.plugins, self.findings))
+
+    def __repr__(self) -> str:
+        return f"Report(plugins={self.plugins!r}, findings={self.findings!r})"
 
     @property
     def ok(self) -> bool:
@@ -202,7 +232,7 @@ class Report(Value):
             for record in self.plugins
         ]
         lines = []
-        for record, row in zip(self.plugins, _aligned(rows), strict=True):
+        for record, row in zip(self.plugins, aligned(rows), strict=True):
             lines.append(row)
             if record.provides:
                 pairs = ", ".join(f"{action}:{one_line(key)}" for action, key in record.provides)
@@ -217,27 +247,6 @@ class Report(Value):
         return printable("\n".join(lines))
 
 
-def safe_text(error: BaseException) -> str:
-    """`str(error)`, or the name of its class where its own `__str__` raises; can be encoded."""
-    try:
-        return encodable(str(error))
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # whatever a stranger's __str__ does, the report must be written
-        return f"<unprintable {type_name(error)}>"
-
-
-def type_name(value: object) -> str:
-    """Name of a value's class, also where the class's own metaclass does not want to tell."""
-    name = type.__dict__["__name__"].__get__(type(value))
-    return encodable(str.__str__(name))
-
-
-def described(error: BaseException) -> str:
-    """`ValueError: its text`."""
-    return f"{type_name(error)}: {safe_text(error)}"
-
-
 def _encodable(value: Any) -> Any:
     if isinstance(value, str):
         return encodable(value)
@@ -246,14 +255,3 @@ def _encodable(value: Any) -> Any:
     if isinstance(value, list):
         return [_encodable(each) for each in value]
     return value
-
-
-def _aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:
-    table = list(rows)
-    if not table:
-        return []
-    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in table
-    ]

@@ -80,7 +80,7 @@ def _printable(text: str) -> str:
 
 def write_file(path: str, text: str) -> None:
     """Write a file whole or not at all."""
-    from aimm_plugins._jobs.jobs import write_atomically
+    from aimm_plugins._system.files import write_atomically
 
     write_atomically(path, text.encode("utf-8", "backslashreplace"))
 

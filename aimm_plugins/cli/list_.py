@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from aimm_plugins._diagnostics.survey import Surveyed, survey
+from aimm_plugins._system.text import described
 from aimm_plugins._values.actions import ACTIONS
-from aimm_plugins._values.report import Report, described
+from aimm_plugins._values.report import Report
 from aimm_plugins.cli._output import (
     conf_option,
     format_option,

@@ -17,24 +17,16 @@ import os
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
 from contextlib import asynccontextmanager
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import aimm_plugins
 from aimm_plugins._config.config import operator_layers
-from aimm_plugins._discovery.distribution import normalized
 from aimm_plugins._policy.rules import Rule
 from aimm_plugins._startup.runtime import RUNTIME
 from aimm_plugins._system.log import logger
-from aimm_plugins._system.text import encodable
-from aimm_plugins._values.record import Value
-from aimm_plugins._values.report import (
-    Finding,
-    PluginRecord,
-    Report,
-    described,
-    safe_text,
-    type_name,
-)
+from aimm_plugins._system.names import normalized
+from aimm_plugins._system.text import described, encodable, safe_text, type_name
+from aimm_plugins._values.report import Finding, PluginRecord, Report
 from aimm_plugins.errors import PluginLoadError
 
 Scope = MutableMapping[str, Any]
@@ -48,7 +40,7 @@ Reason = Literal["not-started", "loading", "failed", "required-missing", "stoppe
 _WITHHELD = "not shown here; it is in the server's log"
 
 
-class _Outcome(Value):
+class _Outcome(NamedTuple):
     """What became of a load.
 
     Attributes:

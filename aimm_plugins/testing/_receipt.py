@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from aimm_plugins._config.config import validate
-from aimm_plugins._discovery.distribution import Distribution, normalized, read_file
+from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.record_file import listed
 from aimm_plugins._discovery.scan import Scan, scan
+from aimm_plugins._system.files import read_file
+from aimm_plugins._system.names import normalized
 from aimm_plugins._values.report import Finding, PluginRecord, Report
 from aimm_plugins.errors import ConfigError
 

@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import aimm_plugins
-from aimm_plugins._discovery.distribution import Distribution, normalized
+from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.scan import Scan, scan
-from aimm_plugins._values.report import PluginRecord, described
+from aimm_plugins._system.names import normalized
+from aimm_plugins._system.text import described
+from aimm_plugins._values.report import PluginRecord
 from aimm_plugins.errors import PluginImportError
 from aimm_plugins.testing._checks import CONFORMANCE_GROUP
 from aimm_plugins.testing._conformance import Conformance

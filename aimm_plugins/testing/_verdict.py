@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import aimm_plugins
 from aimm_plugins._discovery.module_location import locate
+from aimm_plugins._system.text import described, safe_text
 from aimm_plugins._values.provenance import Provenance
-from aimm_plugins._values.report import described, safe_text
 from aimm_plugins.testing._checks import Check, Kind, checks
 from aimm_plugins.testing._conformance import Conformance
 from aimm_plugins.testing._isolation import isolated

@@ -9,9 +9,10 @@ import importlib_metadata
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aimm_plugins._discovery.distribution import Distribution, normalized
+from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.record_file import verify_record
 from aimm_plugins._discovery.scan import scan
+from aimm_plugins._system.names import normalized
 from tests.properties.strategies import files, folders, write
 from tests.support.metadata import write_record
 

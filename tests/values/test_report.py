@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aimm_plugins import Finding, PluginRecord, Provenance, Report
-from aimm_plugins._values.report import safe_text
+from aimm_plugins._system.text import safe_text
 
 LOADED = PluginRecord(
     name="ep",
