@@ -62,7 +62,7 @@ def described(error: BaseException) -> str:
 
 
 def aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:
-    """A line for each row, its cells padded to the widths of the columns; empty columns are left out."""
+    """A line for each row, with cells padded to the column widths; empty columns are left out."""
     table = list(rows)
     if not table:
         return []
