@@ -8,20 +8,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aimm_plugins._api import (
-    current_report,
+from aimm_plugins._api.calling import (
     exec_data_access,
-    exec_data_access_async,
     exec_deserialize,
-    exec_deserialize_async,
     exec_fit,
-    exec_fit_async,
     exec_instantiate,
-    exec_instantiate_async,
     exec_predict,
-    exec_predict_async,
     exec_serialize,
+)
+from aimm_plugins._api.calling_async import (
+    exec_data_access_async,
+    exec_deserialize_async,
+    exec_fit_async,
+    exec_instantiate_async,
+    exec_predict_async,
     exec_serialize_async,
+)
+from aimm_plugins._api.starting import (
+    current_report,
     freeze,
     get_plugin_manager,
     initialize,
@@ -40,11 +44,10 @@ from aimm_plugins._declarations.decorators import (
     serialize,
 )
 from aimm_plugins._declarations.model_class import Model, model
-from aimm_plugins._dispatch.hooks import Result, hookimpl
+from aimm_plugins._dispatch.hookspecs import Result, hookimpl
 from aimm_plugins._registry.providers import Provider
 from aimm_plugins._values.actions import Action, StateCallback
 from aimm_plugins._values.provenance import Provenance
-from aimm_plugins._values.report import Finding, PluginRecord, Report
 from aimm_plugins.errors import (
     AimmPluginsError,
     ArtifactError,
@@ -62,15 +65,12 @@ if TYPE_CHECKING:
     from aimm_plugins import workers as workers
     from aimm_plugins._artifacts.artifacts import ArtifactInfo, pack, unpack
     from aimm_plugins._artifacts.artifacts import inspect as inspect
-    from aimm_plugins._dispatch.state import (
-        CancelToken,
-        StateEvent,
-        progress,
-        reporting,
-        state_event,
-    )
+    from aimm_plugins._dispatch.cancelling import CancelToken
+    from aimm_plugins._dispatch.reporting import reporting
+    from aimm_plugins._dispatch.state_events import StateEvent, progress, state_event
     from aimm_plugins._parity.fingerprint import Fingerprint, fingerprint
     from aimm_plugins._parity.fingerprint import compare as compare
+    from aimm_plugins._values.report import Finding, PluginRecord, Report
 
     __version__: str
 
@@ -139,16 +139,19 @@ __all__ = [
 # import would put them over modules and functions of everybody's.
 _LATER = {
     "ArtifactInfo": "_artifacts.artifacts",
-    "CancelToken": "_dispatch.state",
+    "CancelToken": "_dispatch.cancelling",
+    "Finding": "_values.report",
     "Fingerprint": "_parity.fingerprint",
-    "StateEvent": "_dispatch.state",
+    "PluginRecord": "_values.report",
+    "Report": "_values.report",
+    "StateEvent": "_dispatch.state_events",
     "compare": "_parity.fingerprint",
     "fingerprint": "_parity.fingerprint",
     "inspect": "_artifacts.artifacts",
     "pack": "_artifacts.artifacts",
-    "progress": "_dispatch.state",
-    "reporting": "_dispatch.state",
-    "state_event": "_dispatch.state",
+    "progress": "_dispatch.state_events",
+    "reporting": "_dispatch.reporting",
+    "state_event": "_dispatch.state_events",
     "unpack": "_artifacts.artifacts",
 }
 

@@ -28,13 +28,15 @@ from pickle import Pickler as PlainPickler
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, get_args
 
-from aimm_plugins import _api, workers
+from aimm_plugins import workers
+from aimm_plugins._api import calling, starting
 from aimm_plugins._config.config import Conf, Config, DaskRules
-from aimm_plugins._dispatch.hooks import Result, hookimpl
-from aimm_plugins._dispatch.state import CancelToken, state_event
+from aimm_plugins._dispatch.cancelling import CancelToken
+from aimm_plugins._dispatch.hookspecs import Result, hookimpl
+from aimm_plugins._dispatch.state_events import state_event
 from aimm_plugins._parity.fingerprint import Fingerprint, compare, fingerprint, of_snapshot
 from aimm_plugins._startup import lifecycle as _lifecycle
-from aimm_plugins._startup.runtime import RUNTIME
+from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.log import logger
 from aimm_plugins._system.text import printable, safe_text, type_name
 from aimm_plugins._values.actions import Action, StateCallback, ignore_state
@@ -51,7 +53,7 @@ except ImportError as error:
     ) from error
 
 if TYPE_CHECKING:
-    from aimm_plugins._registry.providers import Snapshot
+    from aimm_plugins._registry.snapshot import Snapshot
 
 __all__ = ["DaskExecutor", "cluster_client", "connect", "current_executor", "dask_executor"]
 
@@ -137,9 +139,9 @@ class _Setup(WorkerPlugin):
     def _set_up(self) -> workers.WorkerStatus:
         with suppress(Exception):  # what is wrong is found below, and told
             if self._anew or not any(account.ok for _, account in _accounts.values()):
-                _lifecycle.unload_all(RUNTIME)  # what hosts of before have had loaded
+                _lifecycle.unload_all(PROCESS.runtime)  # what hosts of before have had loaded
             else:
-                _lifecycle.refresh(RUNTIME)
+                _lifecycle.refresh(PROCESS.runtime)
         # Not the initializer of `workers`: that would refuse the calls of other hosts too.
         return workers.attempt(self._confs, self._expected)
 
@@ -151,7 +153,7 @@ class _Setup(WorkerPlugin):
             return  # a later one has come
         del _accounts[self._executor]
         if not _accounts:
-            _lifecycle.unload_all(RUNTIME)
+            _lifecycle.unload_all(PROCESS.runtime)
 
 
 def _account(executor: str) -> workers.WorkerStatus | None:
@@ -374,7 +376,7 @@ def _called(task: _Task, state_cb: StateCallback, args: list[Any], kwargs: dict[
         changes = _returns_instance(task.key)
     if changes:
         given = [copy.deepcopy(given[0])]
-    function = getattr(_api, f"exec_{task.action}")
+    function = calling.EXEC[task.action]
     if task.action in ("serialize", "deserialize"):
         return function(task.key, *given)
     result = function(task.key, *given, state_cb, *args, **kwargs)
@@ -389,9 +391,9 @@ def _predict_chunk(chunk: Any, index: int, *, task: _Task, instance: Any, more: 
         if type(chunk) is _Arguments:
             (chunk,) = chunk.args
         try:
-            return _api.exec_predict(task.key, instance, sender, chunk, *more.args, **more.kwargs)[
-                1
-            ]
+            return calling.exec_predict(
+                task.key, instance, sender, chunk, *more.args, **more.kwargs
+            )[1]
         except BaseException as error:
             with suppress(Exception):  # a stranger's exception may forbid it
                 error.add_note(f"in chunk {index}")
@@ -404,7 +406,7 @@ def _returns_instance(model_type: str) -> bool:
     Raises:
         UnknownPluginError: Nobody provides it.
     """
-    declaration = RUNTIME.dispatcher.direct_plan("predict", model_type).provider.declaration
+    declaration = PROCESS.runtime.loaded_provider("predict", model_type).declaration
     return declaration is not None and declaration.returns_instance
 
 
@@ -649,7 +651,7 @@ class DaskExecutor:
                     "is connected to the cluster) has no connection to it; give it the instance"
                 )
             return None
-        if (action, key) not in _api.providers(action, key):
+        if (action, key) not in starting.providers(action, key):
             return None  # the one error for keys that nobody provides
         stays = action not in ("data_access", "serialize") and (self._keep or there)
         splits = action == "predict" and stays and _returns_instance(key)
@@ -902,7 +904,7 @@ def dask_executor(
             f"no such action: {', '.join(unknown)}; they are {', '.join(get_args(Action))}"
         )
     executor = DaskExecutor(client, actions, keys, keep_on_cluster)
-    manager = _api.get_plugin_manager()
+    manager = starting.get_plugin_manager()
     executor.start()
     try:
         executor.set_up([conf], fingerprint())
@@ -976,12 +978,12 @@ class _Connected:
             self._digest = expected.digest
 
     def switch_on(self) -> None:
-        if not self._closed and not RUNTIME.manager.is_registered(self.executor):
-            RUNTIME.manager.register(self.executor, self.executor.name)
+        if not self._closed and not PROCESS.runtime.manager.is_registered(self.executor):
+            PROCESS.runtime.manager.register(self.executor, self.executor.name)
 
     def close(self) -> None:
-        if RUNTIME.manager.is_registered(self.executor):
-            RUNTIME.manager.unregister(self.executor)
+        if PROCESS.runtime.manager.is_registered(self.executor):
+            PROCESS.runtime.manager.unregister(self.executor)
         if os.getpid() != self._process:
             return  # a fork has none of the client's threads, which would have to close it
         with self._lock:
@@ -1010,7 +1012,7 @@ def current_executor() -> DaskExecutor:
     Raises:
         LookupError: None has.
     """
-    executor = RUNTIME.executor
+    executor = PROCESS.runtime.executor
     if not isinstance(executor, _Connected):
         raise LookupError(
             "no conf has switched on an executor: add dask: {address: ...} to it, or use the one "

@@ -23,13 +23,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NoReturn, Protocol
 
-from aimm_plugins import _api
+from aimm_plugins._api import starting
 from aimm_plugins._config.config import Conf
-from aimm_plugins._dispatch.hooks import HOOKS, hookimpl
+from aimm_plugins._dispatch.hookspecs import hookimpl
+from aimm_plugins._dispatch.manager import HOOKS
 from aimm_plugins._parity import fingerprint as _fingerprint
 from aimm_plugins._parity.fingerprint import Differences, Fingerprint, compare
 from aimm_plugins._startup import lifecycle as _lifecycle
-from aimm_plugins._startup.runtime import RUNTIME
+from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.text import described, indented, printable
 from aimm_plugins._values.difference import Difference
 from aimm_plugins._values.report import Report
@@ -86,7 +87,7 @@ def initializer(
     """
     global _status
     found = attempt([conf], fingerprint)
-    manager = _api.get_plugin_manager()
+    manager = starting.get_plugin_manager()
     before = manager.get_plugin(_NAME)
     if before is not None:
         manager.unregister(before)
@@ -116,7 +117,7 @@ def attempt(confs: Sequence[Conf], expected: Fingerprint | None) -> WorkerStatus
     me = os.getpid()
     try:
         # A worker answers its calls itself, whatever the conf says of executors.
-        reports = [_lifecycle.initialize(RUNTIME, conf) for conf in confs]
+        reports = [_lifecycle.initialize(PROCESS.runtime, conf) for conf in confs]
         here = _fingerprint.fingerprint()
         found = Differences() if expected is None else compare(expected, here)
     except BaseException as error:  # SystemExit would end the worker, and a pool start the next

@@ -38,7 +38,7 @@ def clean_registry() -> Iterator[None]:
     for name, plugin in manager.list_name_plugin():
         if plugin is None:
             manager.unblock(name)
-        elif name != "aimm_plugins.router":
+        else:
             manager.unregister(plugin)
 
 

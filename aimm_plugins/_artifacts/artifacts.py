@@ -29,10 +29,12 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
 
-from aimm_plugins import _api
+from aimm_plugins._api import calling, starting
 from aimm_plugins._config.config import Config, KeyFile, KeyKind, OnVersion, operator_layers, read
+from aimm_plugins._dispatch.manager import HOOKS
 from aimm_plugins._parity.fingerprint import FingerprintRow, fingerprint
-from aimm_plugins._startup.runtime import RUNTIME
+from aimm_plugins._registry.key_errors import call_error
+from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.text import described, printable
 from aimm_plugins._values.report import Finding, PluginRecord
 from aimm_plugins.errors import AimmPluginsError, ArtifactError, ConfigError
@@ -187,7 +189,7 @@ def pack(model_type: str, instance: Any, *, metadata: Mapping[str, Any] | None =
     from datetime import UTC, datetime
 
     own = {} if metadata is None else _checked(metadata)
-    payload = _contents(_api.exec_serialize(model_type, instance))
+    payload = _contents(calling.exec_serialize(model_type, instance))
     provider = _provider("serialize", model_type)
     info = ArtifactInfo(
         model_type=model_type,
@@ -211,7 +213,7 @@ def pack(model_type: str, instance: Any, *, metadata: Mapping[str, Any] | None =
     if len(text) > INFO_LIMIT:
         raise ValueError(f"the metadata is too long: {len(text)} bytes, of at most {INFO_LIMIT}")
     signature = b""
-    signer = _rules(RUNTIME.confs).sign_with
+    signer = _rules(PROCESS.runtime.confs).sign_with
     if signer is not None:
         signed = _sign(*signer, text)
         signature = json.dumps(signed.to_dict(), separators=(",", ":")).encode()
@@ -382,17 +384,17 @@ def unpack_as(data: Data, model_type: str | None) -> tuple[Any, ArtifactInfo]:
     # A copy, which plugins want as `bytes` anyhow: nobody can change it between hash and use.
     payload = bytes(parts.payload)
     _check_payload(parts.info, payload)
-    rules = _rules(RUNTIME.confs)
+    rules = _rules(PROCESS.runtime.confs)
     info = _trusted(parts, rules)
     provider = _provider("deserialize", info.model_type)
     if provider is not None:
         here = _Maker(provider.distribution, provider.version, provider.plugin)
-        info = _fitting(info, here, rules, _api.current_report().plugins)
+        info = _fitting(info, here, rules, starting.current_report().plugins)
     elif not _has_executor("aimm_deserialize"):
         raise _unreadable(info)
     for finding in info.findings:
         _LOG.warning("%s", finding)
-    return _api.exec_deserialize(info.model_type, payload), info
+    return calling.exec_deserialize(info.model_type, payload), info
 
 
 def verify(
@@ -416,7 +418,7 @@ def verify(
     info = _trusted(parts, rules)
     if info.module is None:
         return info
-    report = _api.plan(conf)
+    report = starting.plan(conf)
     there = [each for each in report.plugins if each.state in ("planned", "deferred")]
     slot = ("deserialize", info.model_type)
     readers = [each for each in there if slot in each.provides]
@@ -866,14 +868,11 @@ class _Maker:
 
 
 def _provider(action: Literal["serialize", "deserialize"], key: str) -> Provider | None:
-    return _api.providers(action, key).get((action, key))
+    return starting.providers(action, key).get((action, key))
 
 
 def _has_executor(hook: str) -> bool:
-    return any(
-        not (impl.wrapper or impl.hookwrapper) and impl.plugin is not RUNTIME.dispatcher
-        for impl in getattr(_api.get_plugin_manager().hook, hook).get_hookimpls()
-    )
+    return starting.get_plugin_manager().chain(HOOKS[hook].name).has_executor
 
 
 def _fitting(
@@ -966,8 +965,8 @@ def _is_maker(record: PluginRecord, info: ArtifactInfo) -> bool:
 
 def _unreadable(info: ArtifactInfo) -> ArtifactError:
     """Nobody reads it in this process."""
-    absent: AimmPluginsError = RUNTIME.registry.absent("deserialize", info.model_type)
-    records = _api.current_report().plugins
+    absent: AimmPluginsError = call_error(PROCESS.runtime.registry, "deserialize", info.model_type)
+    records = starting.current_report().plugins
     return _error("provider", f"{_who_is_missing(info, records)}\n{absent}", info)
 
 

@@ -61,7 +61,19 @@ def stub_files(providers: Iterable[Provider], *, open_keys: bool = False) -> dic
     for each in sorted(providers, key=lambda each: each.key):
         by_action[each.action].append(each)
     package = files("aimm_plugins")
-    tree = ast.parse(package.joinpath("_api.py").read_text(encoding="utf-8"))
+    made = {
+        "__init__.pyi": HEADER + _surface(package.joinpath("__init__.py").read_text("utf-8")),
+        "_api/__init__.pyi": HEADER,
+    }
+    for module in ("starting", "calling", "calling_async"):
+        source = package.joinpath("_api", f"{module}.py").read_text("utf-8")
+        made[f"_api/{module}.pyi"] = _stub_of(source, by_action, open_keys)
+    return made
+
+
+def _stub_of(source: str, by_action: dict[Action, list[Provider]], open_keys: bool) -> str:
+    """The stub of one module of the public functions."""
+    tree = ast.parse(source)
     annotations = Annotations()
     parts: list[str] = []
     kept: list[ast.FunctionDef | ast.AsyncFunctionDef] = []
@@ -81,13 +93,12 @@ def stub_files(providers: Iterable[Provider], *, open_keys: bool = False) -> dic
     imports = [f"import {name}" for name in sorted(annotations.modules)]
     imports += _imports_for(tree, kept, {"StateCallback"})
     body = "\n\n".join(part.rstrip() for part in parts)
-    return {
-        "__init__.pyi": HEADER + _surface(package.joinpath("__init__.py").read_text("utf-8")),
-        "_api.pyi": HEADER
+    return (
+        HEADER
         + "from typing import Any, Literal, Never, overload\n"
         + "\n".join(imports)
-        + f"\n\n{body}\n",
-    }
+        + f"\n\n{body}\n"
+    )
 
 
 def write_stubs(folder: Path, contents: Mapping[str, str]) -> None:
@@ -103,8 +114,8 @@ def write_stubs(folder: Path, contents: Mapping[str, str]) -> None:
             raise ConfigError(
                 "is not made by `aimm-plugins stubs`; name another folder", file=str(file)
             )
-    package.mkdir(parents=True, exist_ok=True)
     for name, text in contents.items():
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
         (package / name).write_text(text, encoding="utf-8")
 
 

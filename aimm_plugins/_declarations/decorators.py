@@ -1,18 +1,14 @@
-"""The decorators of plugin authors. Each returns the very object that it was given."""
+"""The decorators of plugin authors; each returns the very object that it was given."""
 
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, NoReturn, TypeVar
 
-from aimm_plugins._declarations.ledger import (
-    BOOK,
-    CallSite,
-    Declaration,
-    call_site,
-    current_importer,
-)
+from aimm_plugins._declarations.declaration import CallSite, Declaration, call_site
+from aimm_plugins._declarations.ledger import current_ledger
 from aimm_plugins._values.actions import Action
 from aimm_plugins.errors import DeclarationError
 
@@ -169,39 +165,30 @@ def _decorator(
 
     def decorate(target: Callable[..., object]) -> Callable[..., object]:
         # Python counts a decorated function from its first decorator; so does the place here.
-        here = call_site(depth=1)
+        site = call_site(depth=1)
         if not callable(target):
-            refuse(here, f"@{action} decorates a function, and {target!r} cannot be called")
+            refuse(site, f"@{action} decorates a function, and {target!r} cannot be called")
         names = {"state_cb_arg_name": state_cb_arg_name, "instance_arg_name": instance_arg_name}
-        check_argument_names(target, names, here)
-        declare(
-            [
-                Declaration(
-                    action=action,
-                    key=key,
-                    target=target,
-                    function=target,
-                    module=here.module,
-                    body=here.body,
-                    importer=current_importer(here.body),
-                    file=here.file,
-                    line=here.line,
-                    state_cb_arg_name=state_cb_arg_name,
-                    instance_arg_name=instance_arg_name,
-                    returns_instance=returns_instance,
-                )
-                for key in checked
-            ],
-            here,
+        check_argument_names(target, names, site)
+        ledger = current_ledger()
+        declaration = Declaration(
+            action=action,
+            keys=checked,
+            target=target,
+            function=target,
+            module=site.module,
+            importing_module=site.importing_module,
+            importer=ledger.current_importer(site.importing_module),
+            file=site.file,
+            line=site.line,
+            state_cb_arg_name=state_cb_arg_name,
+            instance_arg_name=instance_arg_name,
+            returns_instance=returns_instance,
         )
+        ledger.add([declaration], site)
         return target
 
     return decorate
-
-
-def declare(declarations: Sequence[Declaration], site: CallSite) -> None:
-    """Write what one decorator call declares into the process's book, all or nothing."""
-    BOOK.add(declarations, site)
 
 
 def refuse(site: CallSite, message: str) -> NoReturn:
@@ -210,7 +197,7 @@ def refuse(site: CallSite, message: str) -> NoReturn:
 
 
 def check_keys(action: Action, keys: object, site: CallSite) -> tuple[str, ...]:
-    """The keys that a decorator was given, as a tuple without doubles."""
+    """The keys that a decorator was given, checked to be without duplicates."""
     if action in ("data_access", "instantiate"):
         return (check_key(action, keys, site),)
     if isinstance(keys, str):
@@ -222,8 +209,8 @@ def check_keys(action: Action, keys: object, site: CallSite) -> tuple[str, ...]:
     if not checked:
         refuse(site, f"@{action} was given an empty list of model types; name at least one")
     if len(set(checked)) < len(checked):
-        doubles = sorted({key for key in checked if checked.count(key) > 1})
-        refuse(site, f"@{action} was given {', '.join(map(repr, doubles))} more than once")
+        repeated = sorted(key for key, count in Counter(checked).items() if count > 1)
+        refuse(site, f"@{action} was given {', '.join(map(repr, repeated))} more than once")
     return checked
 
 
@@ -234,7 +221,7 @@ def check_key(decorator: str, key: object, site: CallSite) -> str:
         refuse(site, f"a key of @{decorator} is a str, and was given {key!r}{hint}")
     if not key.strip():
         refuse(site, f"a key of @{decorator} is empty; give it a name")
-    # A subclass could have an equality and a hash of its own, which decide whose key it is.
+    # Plain text also for a member of an enum that is a str, whose own `str()` may be another.
     return str.__str__(key)
 
 
@@ -273,7 +260,7 @@ def takes_keyword(function: Callable[..., object], name: str, *, named: bool = F
     ):
         return True
     return not named and any(
-        each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()
+        parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()
     )
 
 

@@ -1,313 +1,305 @@
-"""The book of declarations: which module declared what, whoever uses it later.
+"""The ledger of declarations: which module declared what.
 
-Decorators write here and nothing else does. The book knows nothing of plugins: it keeps facts by
-module, so that a module that failed can be forgotten and a module that Python will not execute a
-second time can be registered again. Who owns a declaration is the registry's business.
+Decorators write here and nowhere else. The ledger keeps declarations by module, so that those of a
+failed import can be discarded, and those of a module that Python will not execute a second time can
+be registered again. Which plugin owns a declaration is the registry's business.
 """
 
 from __future__ import annotations
 
-import os
 import sys
-from _thread import RLock, _local  # all that is needed of threading, which costs a millisecond
-from collections.abc import Callable, Sequence
-from types import FrameType
-from typing import Any, NamedTuple
+from _thread import RLock, _local  # without threading, which takes a millisecond to import
+from collections.abc import Iterator, Sequence, Set
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from aimm_plugins._declarations.declaration import CallSite, Declaration
 from aimm_plugins._system.modules import is_initializing
 from aimm_plugins._values.actions import Action
-from aimm_plugins._values.provenance import short_file
 from aimm_plugins.errors import DeclarationError
 
 
-class Declaration(NamedTuple):
-    """One decorated function, or one method of a model class, for one action and one key.
-
-    Attributes:
-        action: The action.
-        key: The data access name or model type.
-        target: The very object that was decorated: a function or a class.
-        function: What is called: the function, the class, or the class's method.
-        method: Name of the method to look up on the instance, for model classes.
-        module: The module whose code called the decorator.
-        body: The module during whose import this happened; `None` outside an import.
-        importer: Module of the plugin whose loading was under way; `None` by hand.
-        file: Source file of the decorator call.
-        line: Its line, from 1.
-        state_cb_arg_name: Keyword that takes the state callback, if any.
-        instance_arg_name: Keyword that takes the instance; `None` for the first positional one.
-        returns_instance: Whether a predict function itself returns `(instance, prediction)`.
-    """
+class DeclaredKey(NamedTuple):
+    """One key of a declaration."""
 
     action: Action
     key: str
-    target: Callable[..., Any]
-    function: Callable[..., Any]
-    module: str
-    body: str | None
-    importer: str | None
-    file: str
-    line: int
-    method: str | None = None
-    state_cb_arg_name: str | None = None
-    instance_arg_name: str | None = None
-    returns_instance: bool = False
-
-    # Two declarations are the same only if they are one event; and the hash of a target is a
-    # stranger's code.
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    def __hash__(self) -> int:
-        return id(self)
-
-    @property
-    def home(self) -> str:
-        """The module whose page in the book holds this."""
-        return self.body or self.module
-
-    @property
-    def qualname(self) -> str:
-        """Dotted name of the function within its module."""
-        name = getattr(self.function, "__qualname__", None)
-        return name if isinstance(name, str) else type(self.function).__name__
-
-    @property
-    def place(self) -> str:
-        """`pkg/module.py:14`."""
-        return f"{short_file(self.file, self.module)}:{self.line}"
+    declaration: Declaration
 
 
-class CallSite(NamedTuple):
-    """Where a decorator was called, as the stack tells."""
+if TYPE_CHECKING:  # making a Protocol takes as long as importing a module
 
-    module: str
-    file: str
-    line: int
-    body: str | None
-    spec: object | None
+    class Listener(Protocol):
+        """Registers at once what is declared outside any loading."""
+
+        def declared(self, new: Sequence[Declaration], gone: Sequence[DeclaredKey]) -> None:
+            """Register new declarations.
+
+            Args:
+                new: What a decorator has just declared; not yet in the ledger.
+                gone: What these replace, or what a failed import had declared.
+
+            Raises:
+                Exception: Refuses the new declarations; the ledger does not keep them then.
+            """
+            ...
 
 
-class _Page:
+class ModuleDeclarations:
     """What one execution of a module declared."""
 
-    __slots__ = ("declared", "importing", "spec")
+    __slots__ = ("by_action", "importing", "spec")
 
     def __init__(self, spec: object | None, importing: bool) -> None:
         self.spec = spec
         self.importing = importing
-        self.declared: dict[tuple[Action, str], Declaration] = {}
+        self.by_action: dict[Action, dict[str, Declaration]] = {}
+
+    def __iter__(self) -> Iterator[DeclaredKey]:
+        for action, keys in self.by_action.items():
+            for key, declaration in keys.items():
+                yield DeclaredKey(action, key, declaration)
+
+    def keep(self, declaration: Declaration) -> None:
+        """Keep a declaration under all its keys."""
+        keys = self.by_action.setdefault(declaration.action, {})
+        keys.update(dict.fromkeys(declaration.keys, declaration))
+
+    def overlap(self, declaration: Declaration) -> list[DeclaredKey]:
+        """What stands under the keys of a declaration already."""
+        keys = self.by_action.get(declaration.action)
+        if not keys or keys.keys().isdisjoint(declaration.keys):
+            return []
+        return [
+            DeclaredKey(declaration.action, key, keys[key])
+            for key in declaration.keys
+            if key in keys
+        ]
+
+    def copy(self) -> ModuleDeclarations:
+        """A copy that changes by itself."""
+        copy = ModuleDeclarations(self.spec, self.importing)
+        copy.by_action = {action: dict(keys) for action, keys in self.by_action.items()}
+        return copy
 
 
-class _Here(_local):
-    """What the current thread is at.
+class _ThreadState(_local):
+    """What one thread is doing.
 
     Attributes:
-        plugin: Module of the plugin that it is loading. A thread's own, and no context's: imports
-            await nothing.
+        plugin: The plugin module that this thread is importing. Thread-local rather than a
+            ContextVar, because imports never await.
     """
 
     plugin: str | None = None
 
 
-_here = _Here()
-_loads: list[str] = []
-"""Plugin modules that any thread is loading, once for each load."""
+class DeclarationLedger:
+    """All declarations of the process, by module.
 
+    Thread-safe. The lock is held for moments only and never while a module is imported, so that it
+    cannot form a deadlock with the import lock. The registry uses the same lock, since a
+    declaration by hand changes both.
 
-class importing:  # noqa: N801  # used as a function; a generator would take twice as long
-    """While open, declarations made by this thread are staged for the plugin `module`."""
-
-    __slots__ = ("_module", "_outer")
-
-    def __init__(self, module: str) -> None:
-        self._module = module
-
-    def __enter__(self) -> None:
-        self._outer = _here.plugin
-        _here.plugin = self._module
-        _loads.append(self._module)
-
-    def __exit__(self, *raised: object) -> None:
-        _loads.remove(self._module)
-        _here.plugin = self._outer
-
-
-def call_site(depth: int) -> CallSite:
-    """Where the decorator `depth` frames up was called, and which module's import that is part of.
-
-    Python marks a module's spec while the module's body runs (`_initializing`); the innermost
-    frame whose module is so marked is the import that a declaration belongs to. A reloaded module
-    is not marked, which is what tells a reload from a first import.
-    """
-    frame: FrameType | None = sys._getframe(depth + 1)
-    assert frame is not None
-    name = frame.f_globals.get("__name__")
-    module = name if isinstance(name, str) else "__main__"
-    file, line = frame.f_code.co_filename, frame.f_lineno
-    while frame is not None:
-        spec = frame.f_globals.get("__spec__")
-        if spec is not None and is_initializing(spec):
-            body = frame.f_globals.get("__name__")
-            if isinstance(body, str):
-                return CallSite(module, file, line, body, spec)
-        frame = frame.f_back
-    return CallSite(module, file, line, None, None)
-
-
-def modules_being_imported() -> frozenset[str]:
-    """The modules whose bodies this thread is running at the moment."""
-    found = set()
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        if is_initializing(frame.f_globals.get("__spec__")):
-            name = frame.f_globals.get("__name__")
-            if isinstance(name, str) and frame.f_code.co_name == "<module>":
-                found.add(name)
-        frame = frame.f_back
-    return frozenset(found)
-
-
-Listener = Callable[[Sequence[Declaration], Sequence[Declaration]], None]
-
-
-class Book:
-    """All declarations of the process, a page a module.
-
-    Thread-safe. The lock is held for moments only and never while a module is imported, so that
-    it cannot form a deadlock with the import lock. The registry uses the same lock, since a
-    declaration made by hand changes both.
+    Attributes:
+        lock: Held during every change.
+        listener: Told of declarations by hand and of failed imports.
+        ever_used: Whether anything was ever declared.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, listener: Listener | None = None) -> None:
         self.lock = RLock()
-        self._pages: dict[str, _Page] = {}
-        self._open: dict[str, _Page] = {}
-        self._listener: Listener | None = None
+        self.listener = listener
         self.ever_used = False
+        self._modules: dict[str, ModuleDeclarations] = {}
+        self._open: dict[str, ModuleDeclarations] = {}
+        self._thread = _ThreadState()
+        self._loading_modules: list[str] = []
 
-    def connect(self, listener: Listener) -> None:
-        """Have what is declared by hand, outside any loading, told to `listener` at once.
+    # Loading plugins
+
+    def importing(self, module: str) -> _Importing:
+        """While open, declarations made by this thread belong to the loading of plugin `module`."""
+        return _Importing(self, module)
+
+    def current_importer(self, importing_module: str | None) -> str | None:
+        """Module of the plugin that is being loaded.
 
         Args:
-            listener: Called with the new declarations and those that they replace or that are
-                gone with a failed import, before anything new is kept; what it raises refuses
-                the new ones.
+            importing_module: The module whose import the declaration is part of. A thread that such
+                a module has started is part of its loading too.
         """
-        self._listener = listener
+        importer = self._thread.plugin
+        name = importing_module
+        while importer is None and name and self._loading_modules:
+            importer = name if name in self._loading_modules else None
+            name = name.rpartition(".")[0]
+        return importer
+
+    # Declaring
 
     def add(self, declarations: Sequence[Declaration], site: CallSite) -> None:
-        """Keep all of `declarations`, made by one decorator call, or none.
+        """Keep all declarations of one decorator call, or none.
 
         Raises:
-            DeclarationError: The module's import already declared one of them.
+            DeclarationError: The module's import already declared one of the keys.
             PluginConflictError: Made by hand, and another plugin provides the key already.
         """
-        home = site.body or site.module
+        name = site.importing_module or site.module
         with self.lock:
-            page = self._pages.get(home)
-            gone: list[Declaration] = []
-            if page is None or (site.body is not None and page.spec is not site.spec):
-                # The body runs anew: what an earlier run declared, failed or not, is over.
-                gone = list(page.declared.values()) if page else []
-                page = _Page(spec=site.spec, importing=site.body is not None)
-            elif site.body is not None:
-                self._refuse_twice(declarations, page)
-            gone += [
-                page.declared[slot]
-                for each in declarations
-                if (slot := (each.action, each.key)) in page.declared
-            ]
+            module = self._modules.get(name)
+            gone: list[DeclaredKey] = []
+            if module is None or (site.importing_module and module.spec is not site.spec):
+                # The body runs again, so what an earlier run declared is over.
+                gone = [] if module is None else list(module)
+                module = ModuleDeclarations(site.spec, site.importing_module is not None)
+            for declaration in declarations:
+                replaced = module.overlap(declaration)
+                if site.importing_module is not None:
+                    _refuse_twice(declaration, replaced)
+                gone += replaced
             self.ever_used = True
-            if self._listener is not None and all(each.importer is None for each in declarations):
-                self._listener(declarations, gone)
-            self._pages[home] = page
-            if page.importing:
-                self._open[home] = page
-            for each in declarations:
-                page.declared[each.action, each.key] = each
+            by_hand = all(declaration.importer is None for declaration in declarations)
+            if self.listener is not None and by_hand:
+                self.listener.declared(declarations, gone)
+            self._modules[name] = module
+            if module.importing:
+                self._open[name] = module
+            for declaration in declarations:
+                module.keep(declaration)
 
-    @staticmethod
-    def _refuse_twice(declarations: Sequence[Declaration], page: _Page) -> None:
-        for each in declarations:
-            first = page.declared.get((each.action, each.key))
-            if first is not None and first.body is not None:
-                raise DeclarationError(
-                    f"{each.module} declares {each.action}:{each.key} a second time; the first "
-                    f"is at {first.file}:{first.line}. Remove one, or give it another key.",
-                    file=each.file,
-                    line=each.line,
-                )
+    def discard_failed_imports(self) -> None:
+        """Forget what failed imports declared, and tell the listener.
 
-    def sweep(self) -> None:
-        """Forget the pages of imports that failed, and tell the listener what stood on them.
-
-        Python takes a module whose import failed out of `sys.modules`. What stands there under the
-        name of one that succeeded may be any object, also one with another spec or none.
+        Python takes a module whose import failed out of `sys.modules`. Under the name of one that
+        succeeded there may be any object, also one with another spec or none.
         """
-        gone: list[Declaration] = []
+        gone: list[DeclaredKey] = []
         with self.lock:
-            for name, page in list(self._open.items()):
-                if is_initializing(page.spec):
+            for name, module in list(self._open.items()):
+                if is_initializing(module.spec):
                     continue
                 self._open.pop(name, None)
                 if name in sys.modules:
-                    page.importing = False
-                elif self._pages.get(name) is page:
-                    del self._pages[name]
-                    gone += page.declared.values()
-            if gone and self._listener is not None:
-                self._listener((), gone)
+                    module.importing = False
+                elif self._modules.get(name) is module:
+                    del self._modules[name]
+                    gone += module
+            if gone and self.listener is not None:
+                self.listener.declared((), gone)
 
-    def settle(self) -> None:
-        """Close the pages of imports that have just succeeded.
+    def confirm_imports(self) -> None:
+        """Keep what imports declared that have just succeeded.
 
-        To be called right after, before anything else can take the modules away again.
+        To be called right after an import, before anything can take its modules away again.
         """
         if not self._open:
             return
         with self.lock:
-            for name, page in list(self._open.items()):
-                if not is_initializing(page.spec) and name in sys.modules:
-                    page.importing = False
+            for name, module in list(self._open.items()):
+                if not is_initializing(module.spec) and name in sys.modules:
+                    module.importing = False
                     self._open.pop(name, None)
 
-    def unfinished(self, module: str) -> bool:
-        """Whether a module's import was not seen to end yet. Takes no lock."""
-        page = self._pages.get(module)
-        return page is not None and page.importing
+    def discard_unloaded_modules(self, registered: Set[Declaration]) -> None:
+        """Forget what modules declared that were taken out of `sys.modules` since.
+
+        Python would execute them again. What is registered stays, since calls still reach it.
+        """
+        with self.lock:
+            for name, module in list(self._modules.items()):
+                if module.spec is None or name in sys.modules or is_initializing(module.spec):
+                    continue
+                if not any(declared.declaration in registered for declared in module):
+                    del self._modules[name]
+
+    # Looking up
+
+    def is_unconfirmed(self, module: str) -> bool:
+        """Whether the end of a module's import was not seen yet. Takes no lock."""
+        known = self._modules.get(module)
+        return known is not None and known.importing
 
     def has(self, module: str) -> bool:
         """Whether a run of a module has declared something."""
-        return module in self._pages
+        return module in self._modules
 
-    def declarations(self) -> list[Declaration]:
+    def declared_by(self, module: str) -> list[DeclaredKey]:
+        """What one module declared."""
+        with self.lock:
+            return list(self._modules.get(module, ()))
+
+    def declared_keys(self) -> list[DeclaredKey]:
         """All that is declared, in the order in which modules first declared something."""
         with self.lock:
-            return [each for page in self._pages.values() for each in page.declared.values()]
+            return [declared for module in self._modules.values() for declared in module]
+
+    # Isolation
+
+    def copy(self) -> DeclarationLedger:
+        """A ledger of its own that begins with what imported modules have declared.
+
+        Python does not execute these modules again, so the copy could not learn it otherwise.
+        """
+        with self.lock:
+            self.discard_failed_imports()
+            copy = DeclarationLedger()
+            copy._modules = {name: module.copy() for name, module in self._modules.items()}
+            copy._open = {name: copy._modules[name] for name in self._open}
+            return copy
+
+    def absorb(self, other: DeclarationLedger) -> None:
+        """Take over what modules declared that were imported while another ledger was in use."""
+        other.discard_failed_imports()
+        with self.lock:
+            for name, module in other._modules.items():
+                known = self._modules.get(name)
+                imported = getattr(sys.modules.get(name), "__spec__", None)
+                if module.spec is None or module.spec is not imported:
+                    continue
+                if known is None or known.spec is not module.spec:
+                    self._modules[name] = module
+                    if name in other._open:
+                        self._open[name] = module
 
 
-BOOK = Book()
-"""The process's book. Decorators have nowhere else to write to, so there is one."""
+class _Importing:
+    # A class, because a generator-based context manager takes twice as long.
+    __slots__ = ("_ledger", "_module", "_outer")
 
-if hasattr(os, "register_at_fork"):
-    # A lock that another thread holds at a fork stays held in the child for ever.
-    os.register_at_fork(
-        before=BOOK.lock.acquire,
-        after_in_parent=BOOK.lock.release,
-        after_in_child=BOOK.lock.release,
-    )
+    def __init__(self, ledger: DeclarationLedger, module: str) -> None:
+        self._ledger = ledger
+        self._module = module
+
+    def __enter__(self) -> None:
+        self._outer = self._ledger._thread.plugin
+        self._ledger._thread.plugin = self._module
+        self._ledger._loading_modules.append(self._module)
+
+    def __exit__(self, *raised: object) -> None:
+        self._ledger._loading_modules.remove(self._module)
+        self._ledger._thread.plugin = self._outer
 
 
-def current_importer(body: str | None) -> str | None:
-    """Module of the plugin that is being loaded.
+def _refuse_twice(declaration: Declaration, present: Sequence[DeclaredKey]) -> None:
+    for action, key, first in present:
+        if first.importing_module is not None:
+            raise DeclarationError(
+                f"{declaration.module} declares {action}:{key} a second time; the first "
+                f"is at {first.file}:{first.line}. Remove one, or give it another key.",
+                file=declaration.file,
+                line=declaration.line,
+            )
 
-    Args:
-        body: The module whose import the declaration is part of; a thread that such a module has
-            started is part of its loading too.
-    """
-    importer = _here.plugin
-    while importer is None and body and _loads:
-        importer = body if body in _loads else None
-        body = body.rpartition(".")[0]
-    return importer
+
+_current = DeclarationLedger()
+
+
+def current_ledger() -> DeclarationLedger:
+    """The ledger that decorators write to."""
+    return _current
+
+
+def use_ledger(ledger: DeclarationLedger) -> None:
+    """Have decorators write to another ledger, as a runtime does that becomes the current one."""
+    global _current
+    _current = ledger

@@ -7,14 +7,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
-from aimm_plugins._declarations.decorators import (
-    check_key,
-    declare,
-    refuse,
-    takes_keyword,
-    unable_to_take,
-)
-from aimm_plugins._declarations.ledger import CallSite, Declaration, call_site, current_importer
+from aimm_plugins._declarations.declaration import CallSite, Declaration, call_site
+from aimm_plugins._declarations.decorators import check_key, refuse, takes_keyword, unable_to_take
+from aimm_plugins._declarations.ledger import current_ledger
 from aimm_plugins._values.actions import Action
 
 C = TypeVar("C", bound=type)
@@ -95,24 +90,25 @@ def _declare_model(
     # Not `__qualname__`: a class made in a function has `<locals>` in it, and saved models carry
     # the model type for years.
     key = f"{cls.__module__}.{cls.__name__}" if model_type is None else model_type
-    check_key("model", key, site)
+    key = check_key("model", key, site)
     _check_interface(cls, site)
     takers = _takers(cls, state_cb_arg_name, site)
     functions: dict[Action, Callable[..., Any]] = {
         "instantiate": cls,
         **{action: getattr(cls, action) for action in _METHODS},
     }
-    declare(
+    ledger = current_ledger()
+    ledger.add(
         [
             Declaration(
                 action=action,
-                key=key,
+                keys=(key,),
                 target=cls,
                 function=function,
                 method=action if action in ("fit", "predict", "serialize") else None,
                 module=site.module,
-                body=site.body,
-                importer=current_importer(site.body),
+                importing_module=site.importing_module,
+                importer=ledger.current_importer(site.importing_module),
                 file=site.file,
                 line=site.line,
                 state_cb_arg_name=state_cb_arg_name if action in takers else None,

@@ -18,12 +18,16 @@ from typing import Any, Literal
 from aimm_plugins._config.config import Conf, read
 from aimm_plugins._diagnostics.source import Description, Inspection, Inspector, Sighting
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._discovery.scan import Published, Scan
+from aimm_plugins._discovery.scan import Published, Scan, scan
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._policy.rules import Policy
 from aimm_plugins._registry.providers import Provider, Slot
-from aimm_plugins._startup.lifecycle import _carry_out, _foreseen, _prepare
-from aimm_plugins._startup.runtime import RUNTIME
+from aimm_plugins._startup.loading import load
+from aimm_plugins._startup.messages import log
+from aimm_plugins._startup.predict import predict_resolution
+from aimm_plugins._startup.prepare import prepare
+from aimm_plugins._startup.runtime import PROCESS
+from aimm_plugins._startup.transaction import commit, resolved
 from aimm_plugins._values.report import Finding, PluginRecord, Report
 
 KeysFrom = Literal["metadata", "source", "import", "unknown"]
@@ -125,12 +129,12 @@ def given_options(conf: Conf = None) -> dict[str, dict[str, Any]]:
         ConfigError: The conf is wrong, options do not fit a plugin's schema, or a secret cannot be
             read.
     """
-    options = _prepare(RUNTIME, [read(conf)]).options
+    options = prepare(PROCESS.runtime, [read(conf)], scan()).options
     return {} if options is None else {m: dict(each.values) for m, each in options.given.items()}
 
 
 def _seen(conf: Conf, sources: bool) -> Survey:
-    todo = _prepare(RUNTIME, [read(conf)], looking=True)
+    todo = prepare(PROCESS.runtime, [read(conf)], scan(), only_looking=True)
     records = todo.plan.records
     inspector = Inspector([record.module for record in records])
     plugins: dict[object, Surveyed] = {}
@@ -163,7 +167,7 @@ def _seen(conf: Conf, sources: bool) -> Survey:
         record._replace(file=record.file or files.get(record.identity)) for record in records
     )
     expected = todo._replace(plan=Plan(_with_keys(records, published), published))
-    foreseen = _foreseen(RUNTIME, expected)
+    foreseen = predict_resolution(PROCESS.runtime, expected)
     missing = todo.policy.missing(foreseen, todo.installed.find)
     return Survey(
         plugins=(
@@ -242,9 +246,13 @@ def _loaded(conf: Conf) -> Survey:
     # A plugin that fails must not hide what the others provide.
     config = read(conf)._replace(on_error="isolate", load="eager")
     with _answer_alone():
-        report = _carry_out(RUNTIME, _prepare(RUNTIME, [config]))
+        start = prepare(PROCESS.runtime, [config], scan())
+        loaded = load(PROCESS.runtime, start)
+        with resolved(PROCESS.runtime, start, loaded) as outcome:
+            report = commit(PROCESS.runtime, outcome)
+        log(report)
     providers: dict[str, list[Provider]] = {}
-    for provider in RUNTIME.registry.providers().values():
+    for provider in PROCESS.runtime.registry.providers().values():
         providers.setdefault(provider.plugin, []).append(provider)
     plugins = []
     for record in report.plugins:

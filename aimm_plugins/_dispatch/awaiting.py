@@ -1,20 +1,19 @@
 """The awaited half of calls: plugin code in threads, and wrappers around what is awaited.
 
-asyncio is imported where it is first needed: it costs more than all the rest of this package.
+asyncio is imported where it is first needed, since it costs more than the rest of this package.
 """
 
 from __future__ import annotations
 
-import functools
 import warnings
-from _thread import allocate_lock  # that of threading, which takes a millisecond to load
+from _thread import allocate_lock  # without threading, which takes a millisecond to import
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import pluggy
 
-from aimm_plugins._dispatch.hooks import Monitor
-from aimm_plugins._dispatch.state import CancelToken
+from aimm_plugins._dispatch.cancelling import CancelToken
+from aimm_plugins._dispatch.manager import Monitor
 from aimm_plugins._system.log import logger
 from aimm_plugins._values.actions import StateCallback
 from aimm_plugins.errors import Cancelled
@@ -46,7 +45,7 @@ def run(coroutine: Coroutine[Any, Any, T], who: str, instead: str) -> T:
 
 
 class _Work:
-    """One call in a thread; its outcome goes to whoever awaits it, or else to the log."""
+    """One call in a thread; its outcome goes to the task that awaits it, or else to the log."""
 
     def __init__(self, call: Callable[[StateCallback], Any], state_cb: StateCallback | None):
         self._call = call
@@ -77,7 +76,7 @@ class _Work:
         return self
 
     def abandon(self) -> None:
-        """Nobody awaits it any more."""
+        """Log its error, since the task that awaited it was cancelled."""
         with self._lock:
             self._abandoned = True
             self._token.cancel("the task that awaited it was cancelled")
@@ -169,12 +168,8 @@ async def _call_impls(
     entered: list[Generator[None, Any, Any]] = []
     try:
         for impl in reversed(impls):
-            arguments = [kwargs[each] for each in impl.argnames]
-            keywords = (
-                {each: kwargs[each] for each in impl.kwargnames if each in kwargs}
-                if impl.kwargnames and _passes_defaults()
-                else {}
-            )
+            arguments = [kwargs[name] for name in impl.argnames]
+            keywords = {name: kwargs[name] for name in impl.kwargnames if name in kwargs}
             if impl.wrapper or impl.hookwrapper:
                 wrapper: Any = impl.function(*arguments, **keywords)
                 if impl.hookwrapper:
@@ -253,22 +248,3 @@ def _misbehaved(wrapper: Any, what: str) -> RuntimeError:
     return RuntimeError(
         f"wrap_controller at {code.co_name!r} {code.co_filename}:{code.co_firstlineno} {what}"
     )
-
-
-@functools.cache
-def _passes_defaults() -> bool:
-    """Whether pluggy passes parameters that have a default: it does since 1.7."""
-    manager = pluggy.PluginManager("probe")
-
-    class Spec:
-        @pluggy.HookspecMarker("probe")
-        def ask(self, given: int) -> None: ...
-
-    class Plugin:
-        @pluggy.HookimplMarker("probe")
-        def ask(self, given: int = 0) -> int:
-            return given
-
-    manager.add_hookspecs(Spec)
-    manager.register(Plugin())
-    return bool(manager.hook.ask(given=1) == [1])

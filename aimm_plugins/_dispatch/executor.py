@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from aimm_plugins._config.config import Conf, DaskRules
-    from aimm_plugins._registry.providers import Snapshot
+    from aimm_plugins._registry.snapshot import Snapshot
 
 
 class Executor(Protocol):

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from aimm_plugins import _api
+from aimm_plugins._api import calling, starting
 from aimm_plugins._artifacts.artifacts import pack, unpack_as
 from aimm_plugins._config.config import Config, parse, read, validate
 from aimm_plugins._config.yaml_reader import Document, load_file
 from aimm_plugins._startup import cluster as _executor
 from aimm_plugins._startup.lifecycle import initialize
-from aimm_plugins._startup.runtime import RUNTIME
+from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.files import write_atomically
 from aimm_plugins._system.text import safe_text
 from aimm_plugins._values.actions import Action
@@ -215,12 +215,12 @@ def run_job(
             are kept, and no output file is ever half written.
     """
     # The conf as it was read, so that messages name its lines in the job.
-    initialize(RUNTIME, job.plugins, connect=within is None)
+    initialize(PROCESS.runtime, job.plugins, connect=within is None)
     try:
         with nullcontext() if within is None else within(job):
             return _run_steps(job, progress or (lambda step: lambda state: None))
     finally:
-        _executor.close(RUNTIME)
+        _executor.close(PROCESS.runtime)
 
 
 def _run_steps(job: Job, progress: Callable[[str], StateCallback]) -> tuple[StepRecord, ...]:
@@ -280,9 +280,9 @@ class _Runner:
         call: Callable[..., Any] | None = None,
         place: str | None = None,
     ) -> Any:
-        function: Callable[..., Any] = call or getattr(_api, f"exec_{action}")
+        function: Callable[..., Any] = call or calling.EXEC[action]
         callback = () if action in ("serialize", "deserialize") else (self._progress(step),)
-        provider = _api.providers(action).get((action, key))
+        provider = starting.providers(action).get((action, key))
         begin = time.perf_counter()
         try:
             result = function(key, *given, *callback, *args, **kwargs)

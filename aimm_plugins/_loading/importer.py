@@ -1,9 +1,7 @@
-"""Importing the plugins of a plan.
+"""Import the plugins of a plan.
 
-Imports are the only place where foreign code runs. No lock of ours is held meanwhile: what a module
-declares goes to the book, and nothing of it can be called before the whole call is committed. So a
-failure has nothing to undo but the book's pages of the modules that failed, and calls and other
-threads go on.
+What a module declares goes to the ledger, and nothing of it can be called before the whole call is
+committed.
 """
 
 from __future__ import annotations
@@ -14,13 +12,14 @@ from collections.abc import MutableMapping
 from itertools import islice
 from time import perf_counter
 from types import ModuleType
+from typing import NamedTuple
 
-from aimm_plugins._declarations.ledger import Book, importing
-from aimm_plugins._dispatch.hooks import PluginManager
-from aimm_plugins._loading.exceptions import as_member
+from aimm_plugins._declarations.ledger import DeclarationLedger
+from aimm_plugins._dispatch.manager import PluginManager
+from aimm_plugins._loading.exceptions import to_group_member
 from aimm_plugins._loading.side_effects import changes, observe
 from aimm_plugins._policy.plan import Plan
-from aimm_plugins._registry.resolution import Loaded
+from aimm_plugins._registry.outcome import Loaded
 from aimm_plugins._system.modules import contents, is_initializing
 from aimm_plugins._system.text import type_name
 from aimm_plugins._values.report import Finding, PluginRecord
@@ -28,13 +27,6 @@ from aimm_plugins.errors import DeclarationError
 
 Versions = MutableMapping[str, tuple[str | None, str | None]]
 """By plugin module: the distribution and version that were installed when it was imported."""
-
-ImportAccount = tuple[float | None, tuple[tuple[str, int], ...]]
-"""Seconds that an import took, and how many modules it brought, by top-level name."""
-
-_PACKAGE = sys.modules["aimm_plugins"]
-_MODULES = sys.modules
-"""The interpreter itself goes on with this table, whatever somebody puts in its place."""
 
 
 class Outcome:
@@ -44,147 +36,201 @@ class Outcome:
         records: The accounts, in order: `failed` where the import or the object was no good.
         loaded: The plugins whose modules are imported and sound.
         findings: What failed imports changed of the process.
-        judged: The modules whose hookimpls were found sound.
     """
 
-    __slots__ = ("findings", "judged", "loaded", "records")
+    __slots__ = ("findings", "loaded", "records")
 
     def __init__(self) -> None:
-        self.judged: set[str] = set()
         self.records: list[PluginRecord] = []
         self.loaded: list[Loaded] = []
         self.findings: list[Finding] = []
 
+    def fail(self, record: PluginRecord, error: BaseException) -> None:
+        """Account for a plugin that was loaded and turned out to be no good."""
+        failed = failed_record(record, error)
+        self.loaded = [entry for entry in self.loaded if entry.record is not record]
+        self.records = [failed if known is record else known for known in self.records]
 
-def load(
-    plan: Plan,
-    book: Book,
-    manager: PluginManager,
-    versions: Versions,
-    *,
-    probe_seconds: float | None = None,
-) -> Outcome:
-    """Import what is planned; every plugin is tried, whatever the others do.
 
-    A deferred plugin whose module another one has imported meanwhile is loaded too, since nothing
-    is left to wait for.
+class Loader(NamedTuple):
+    """What imports need to know of the process.
 
-    Args:
-        plan: What is to be done, in order.
-        book: Where the modules declare.
+    Attributes:
+        ledger: Where the modules declare.
         manager: Judges their hookimpls.
         versions: What was installed when a module was imported; kept up to date here.
         probe_seconds: Time for importing each module in a child process first; `None` for none.
-
-    Raises:
-        KeyboardInterrupt: Passed through; nothing was registered.
     """
-    outcome = Outcome()
-    waiting = []
-    for record in plan.records:
-        if record.state == "planned" or record.identity in plan.demanded:
-            _load(record, plan, book, manager, versions, probe_seconds, outcome)
-        else:
-            waiting.append(record)
-    if waiting:
-        for record in waiting:
-            if record.state == "deferred" and _is_imported(record.module):
-                _load(record, plan, book, manager, versions, probe_seconds, outcome)
+
+    ledger: DeclarationLedger
+    manager: PluginManager
+    versions: Versions
+    probe_seconds: float | None = None
+
+    def load(self, plan: Plan) -> Outcome:
+        """Import what is planned; every plugin is tried, whatever the others do.
+
+        A deferred plugin whose module another one has imported meanwhile is loaded too, since
+        nothing is left to wait for.
+
+        Args:
+            plan: What is to be done, in order.
+
+        Raises:
+            KeyboardInterrupt: Passed through; nothing was registered.
+        """
+        outcome = Outcome()
+        waiting = []
+        for record in plan.records:
+            if record.state == "planned" or record.identity in plan.demanded:
+                self._load(record, plan, outcome)
             else:
-                outcome.records.append(record)
-        places = {record.identity: place for place, record in enumerate(plan.records)}
-        outcome.records.sort(key=lambda record: places[record.identity])
-        outcome.loaded.sort(key=lambda entry: places[entry.record.identity])
-    _fail_changed(outcome, manager)
-    return outcome
+                waiting.append(record)
+        if waiting:
+            for record in waiting:
+                if record.state == "deferred" and _is_imported(record.module):
+                    self._load(record, plan, outcome)
+                else:
+                    outcome.records.append(record)
+            places = {record.identity: place for place, record in enumerate(plan.records)}
+            outcome.records.sort(key=lambda record: places[record.identity])
+            outcome.loaded.sort(key=lambda entry: places[entry.record.identity])
+        return outcome
 
-
-def _fail_changed(outcome: Outcome, manager: PluginManager) -> None:
-    """Fail the plugins that pluggy would refuse for what others did to them since their import."""
-    for entry in outcome.loaded:
-        record = entry.record
+    def _load(self, record: PluginRecord, plan: Plan, outcome: Outcome) -> None:
+        was_deferred = record.state == "deferred"
+        before = observe()
+        was_imported = record.module in sys.modules
+        clock = _ImportClock()
         try:
-            manager.check_again(manager.checked[record.module])
+            if self.probe_seconds is not None and not was_imported:
+                from aimm_plugins._loading.probe import probe
+
+                probe(record.module, self.probe_seconds)
+                clock = _ImportClock()
+            module = self._import(record)
+            if not was_imported:
+                record = clock.account(record)
+            self.ledger.confirm_imports()
+            self.manager.rollback_failed_imports()
+            if isinstance(module, ModuleType):
+                self.manager.check(module)
+            target = self._target(module, record)
         except KeyboardInterrupt:
+            self._discard()
             raise
-        except BaseException as error:  # another plugin's `__dir__` in a module may raise anything
-            failed = record._replace(
-                state="failed",
-                provides=(),
-                reason=None,
-                error=as_member(error, record.provenance),
-            )
-            # By identity: what compares them may be a stranger's.
-            outcome.loaded = [each for each in outcome.loaded if each is not entry]
-            outcome.records = [failed if each is record else each for each in outcome.records]
-
-
-def _imported(module: str, book: Book) -> ModuleType:
-    """What `sys.modules` holds of a module once it is imported, which may be no module at all."""
-    if book.has(module):
-        # It ran already, and Python would ask it for its spec: others may have changed its class.
-        found = sys.modules.get(module)
-        if found is not None and issubclass(type(found), ModuleType) and _is_imported(module):
-            return found
-    with importing(module):
-        return importlib.import_module(module)
-
-
-def _is_whole() -> bool:
-    """Whether `sys.modules` is what it should be, and has this very package."""
-    try:
-        return type(sys.modules) is dict and sys.modules.get("aimm_plugins") is _PACKAGE
-    except AttributeError:  # it was deleted
-        return False
-
-
-def _put_back(record: PluginRecord, whole: bool, *, failed: bool = False) -> list[Finding]:
-    """Undo what a plugin did to `sys.modules` that would stop every import after it.
-
-    Without the table nothing can be imported, and with another copy of this package in it the
-    plugins to come would declare where nobody looks.
-
-    Args:
-        record: The plugin.
-        whole: Whether the table was whole before; what others broke is not this plugin's.
-        failed: Whether the import failed; Python took the module out of the wrong table then.
-
-    Returns:
-        A finding that tells what was put back, if anything was.
-    """
-    if not whole or _is_whole():
-        return []
-    repairs = []
-    if getattr(sys, "modules", None) is not _MODULES:
-        sys.modules = _MODULES
-        if failed:
-            _MODULES.pop(record.module, None)
-        repairs.append("sys.modules: was replaced, and is put back")
-    if _MODULES.get("aimm_plugins") is not _PACKAGE:
-        _MODULES["aimm_plugins"] = _PACKAGE
-        for each in list(vars(_PACKAGE).values()):
-            if type(each) is ModuleType and each.__name__.startswith("aimm_plugins."):
-                _MODULES[each.__name__] = each
-        repairs.append("sys.modules: aimm_plugins was taken out or replaced, and is put back")
-    return [
-        Finding(
-            code="side-effects",
-            subject=str(record.provenance),
-            message="its import broke all imports after it: " + "; ".join(repairs),
-            place=record.file,
-        )
-    ]
-
-
-def _file(module: object) -> str | None:
-    """Where a module says that it comes from."""
-    try:
+        except BaseException as error:  # sys.exit(), CancelledError and the like end no host
+            self._discard()
+            if not was_imported and record.import_seconds is None:
+                record = clock.account(record)
+            outcome.records.append(failed_record(record, error))
+            if side_effects := changes(before):
+                outcome.findings.append(_left_behind(record, side_effects))
+            return
         file = getattr(module, "__file__", None)
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # others may have changed its class
-        return None
-    return file if type(file) is str else None
+        record = record._replace(
+            state="planned",
+            reason=None if was_deferred else record.reason,
+            file=file if isinstance(file, str) else record.file,
+        )
+        record = _running_version(record, was_imported, self.versions)
+        outcome.records.append(record)
+        published = plan.published.get(record.identity, ())
+        outcome.loaded.append(Loaded(record, target, published, lazily=was_deferred))
+
+    def _discard(self) -> None:
+        self.ledger.discard_failed_imports()
+        self.manager.rollback_failed_imports()
+
+    def _import(self, record: PluginRecord) -> object:
+        """What Python holds under the plugin's name after the import; mostly a module."""
+        found = sys.modules.get(record.module)
+        is_object = found is not None and not isinstance(found, ModuleType)
+        if is_object and not self.ledger.has(record.module):
+            raise ImportError(
+                f"sys.modules holds an object of class {type_name(found)} under the name "
+                f"{record.module}, put there by somebody else: the module was never imported",
+                name=record.module,
+            )
+        with self.ledger.importing(record.module):
+            module = importlib.import_module(record.module)
+        if not _is_imported(record.module):
+            raise ImportError(
+                f"{record.module} is still being imported: it is loaded by its own import",
+                name=record.module,
+            )
+        return module
+
+    def _target(self, module: object, record: PluginRecord) -> object | None:
+        """The decorated object that an entry point `module:object` names."""
+        if record.attribute is None:
+            return None
+        found = module
+        for name in record.attribute.split("."):
+            try:
+                found = getattr(found, name)
+            except AttributeError as error:
+                raise AttributeError(
+                    f"{record.module} has no {record.attribute!r}, which {record.provenance} "
+                    "names; correct the entry point or the module"
+                ) from error
+        declared = self.ledger.declared_keys()
+        if not any(entry.declaration.target is found for entry in declared):
+            raise DeclarationError(
+                f"{record.module}:{record.attribute} is not decorated, so {record.provenance} "
+                "declares nothing; decorate it, or name the module alone"
+            )
+        return found
+
+
+class _ImportClock:
+    """Measures one import: its time, and the modules that it brought."""
+
+    __slots__ = ("_begin", "_count")
+
+    def __init__(self) -> None:
+        self._count = len(sys.modules)
+        self._begin = perf_counter()
+
+    def account(self, record: PluginRecord) -> PluginRecord:
+        """The record with what its import, which has just ended, took and brought."""
+        seconds = perf_counter() - self._begin
+        imports: dict[str, int] = {}
+        for name in self._newest():
+            top = name.partition(".")[0]
+            imports[top] = imports.get(top, 0) + 1
+        return record._replace(import_seconds=seconds, imports=tuple(imports.items()))
+
+    def _newest(self) -> list[str]:
+        """The modules that came since, in the order of their import."""
+        # `sys.modules` keeps the order of insertion, so the new ones are at its end.
+        new = max(len(sys.modules) - self._count, 0)
+        try:
+            names = list(islice(reversed(sys.modules), new))
+        except RuntimeError:  # another thread is importing
+            names = list(islice(reversed(sys.modules.copy()), new))
+        names.reverse()
+        return names
+
+
+def failed_record(record: PluginRecord, error: BaseException) -> PluginRecord:
+    """The account of a plugin that failed."""
+    return record._replace(
+        state="failed",
+        provides=(),
+        reason=None,
+        error=to_group_member(error, record.provenance),
+    )
+
+
+def _left_behind(record: PluginRecord, side_effects: list[str]) -> Finding:
+    return Finding(
+        code="side-effects",
+        subject=str(record.provenance),
+        message="its failed import left behind: " + "; ".join(side_effects),
+        place=record.file,
+        remedy="Nothing of it was undone, since others may have come to need it.",
+    )
 
 
 def _is_imported(module: str) -> bool:
@@ -192,146 +238,15 @@ def _is_imported(module: str) -> bool:
     found = sys.modules.get(module)
     if found is None:
         return False
-    if issubclass(type(found), ModuleType):
+    if isinstance(found, ModuleType):
         return not is_initializing(contents(found).get("__spec__"))
-    try:
-        spec = getattr(found, "__spec__", None)
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # an object of a stranger's in place of a module
-        return True
-    return not is_initializing(spec)
+    return not is_initializing(getattr(found, "__spec__", None))
 
 
-def _load(
-    record: PluginRecord,
-    plan: Plan,
-    book: Book,
-    manager: PluginManager,
-    versions: Versions,
-    probe_seconds: float | None,
-    outcome: Outcome,
-) -> None:
-    was_deferred = record.state == "deferred"
-    before = observe()
-    present, count, whole = False, 0, _is_whole()
-    begin = perf_counter()
-    account: ImportAccount | None = None
-    try:
-        # Within, since an earlier plugin may have put anything in the place of `sys.modules`.
-        present, count = record.module in sys.modules, len(sys.modules)
-        if probe_seconds is not None and not present:
-            from aimm_plugins._loading.probe import probe
-
-            probe(record.module, probe_seconds)
-            begin = perf_counter()
-        module = manager.checked.get(record.module)
-        # What was imported and found sound is not asked for again: Python looks at its spec then,
-        # and there may be anything in its place.
-        if module is None or sys.modules.get(record.module) is not module:
-            module = _imported(record.module, book)
-            outcome.findings += _put_back(record, whole)
-            if present and not isinstance(module, ModuleType) and not book.has(record.module):
-                raise ImportError(
-                    f"sys.modules holds an object of class {type_name(module)} under the name "
-                    f"{record.module}, put there by somebody else: the module was never imported",
-                    name=record.module,
-                )
-        if not _is_imported(record.module):
-            raise ImportError(
-                f"{record.module} is still being imported: it is loaded by its own import",
-                name=record.module,
-            )
-        account = _import_account(record, present, begin, count)
-        book.settle()
-        manager.settle()
-        if record.module not in outcome.judged:  # what it got since is another plugin's doing
-            manager.check(module)
-            manager.checked[record.module] = module
-            outcome.judged.add(record.module)
-        target = _target(module, record, book)
-        file = _file(module)
-    except KeyboardInterrupt:
-        _put_back(record, whole, failed=True)
-        book.sweep()
-        manager.settle()
-        raise
-    except BaseException as error:  # sys.exit(), CancelledError and the like end no host
-        repairs = _put_back(record, whole, failed=True)
-        book.sweep()
-        manager.settle()
-        if account is None:
-            account = _import_account(record, present, begin, count)
-        outcome.records.append(
-            record._replace(
-                state="failed",
-                provides=(),
-                reason=None,
-                error=as_member(error, record.provenance),
-                import_seconds=account[0],
-                imports=account[1],
-            )
-        )
-        side_effects = changes(before)
-        if side_effects:
-            outcome.findings.append(
-                Finding(
-                    code="side-effects",
-                    subject=str(record.provenance),
-                    message="its failed import left behind: " + "; ".join(side_effects),
-                    place=record.file,
-                    remedy="Nothing of it was undone, since others may have come to need it.",
-                )
-            )
-        outcome.findings += repairs
-        return
-    record = record._replace(
-        state="planned",
-        reason=None if was_deferred else record.reason,
-        file=file or record.file,
-        import_seconds=account[0],
-        imports=account[1],
-    )
-    record = _running_version(record, present, versions)
-    outcome.records.append(record)
-    outcome.loaded.append(
-        Loaded(record, target, plan.published.get(record.identity, ()), lazily=was_deferred)
-    )
-
-
-def _import_account(record: PluginRecord, present: bool, begin: float, count: int) -> ImportAccount:
-    """What a record tells of an import that has just ended."""
-    if present:
-        return record.import_seconds, record.imports
-    seconds = perf_counter() - begin
-    imports: dict[str, int] = {}
-    try:
-        for name in _newest(count):
-            top = name.partition(".")[0]
-            imports[top] = imports.get(top, 0) + 1
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # the plugin has replaced `sys.modules`, or put into it what is no name
-        return seconds, ()
-    return seconds, tuple(imports.items())
-
-
-def _newest(count: int) -> list[str]:
-    """The modules that came after so many, in the order of their import."""
-    # `sys.modules` keeps the order of insertion, so the new ones stand at its end.
-    new = max(len(sys.modules) - count, 0)
-    try:
-        names = list(islice(reversed(sys.modules), new))
-    except RuntimeError:  # another thread is importing
-        names = list(islice(reversed(sys.modules.copy()), new))
-    names.reverse()
-    return names
-
-
-def _running_version(record: PluginRecord, present: bool, versions: Versions) -> PluginRecord:
+def _running_version(record: PluginRecord, was_imported: bool, versions: Versions) -> PluginRecord:
     """The record with the version that was installed when its module was imported."""
     now = (record.distribution, record.version)
-    then = versions.get(record.module, now) if present else now
+    then = versions.get(record.module, now) if was_imported else now
     if then[0] != now[0] or then[1] == now[1]:
         versions[record.module] = now
         return record
@@ -340,24 +255,3 @@ def _running_version(record: PluginRecord, present: bool, versions: Versions) ->
         reason=f"{record.distribution} {record.version} is installed by now, and {then[1]} was "
         "imported: a restart is needed",
     )
-
-
-def _target(module: object, record: PluginRecord, book: Book) -> object | None:
-    """The decorated object that an entry point `module:object` names."""
-    if record.attribute is None:
-        return None
-    found = module
-    for name in record.attribute.split("."):
-        try:
-            found = getattr(found, name)
-        except AttributeError as error:
-            raise AttributeError(
-                f"{record.module} has no {record.attribute!r}, which {record.provenance} names; "
-                "correct the entry point or the module"
-            ) from error
-    if not any(each.target is found for each in book.declarations()):
-        raise DeclarationError(
-            f"{record.module}:{record.attribute} is not decorated, so {record.provenance} "
-            "declares nothing; decorate it, or name the module alone"
-        )
-    return found

@@ -1,6 +1,7 @@
 """What a plugin's import changed of the process besides its own modules.
 
-Only told of, never undone: another thread may have made the same change meanwhile, and may need it.
+Changes are reported and never undone: another thread may have made the same change meanwhile, and
+may need it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import warnings
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.text import type_name
 
 try:
@@ -45,12 +47,9 @@ def observe() -> Surroundings | None:
 
     Takes some ten microseconds.
     """
-    try:
+    with guarded():
         return _observed()
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # a function that somebody replaced may raise anything
-        return None
+    return None
 
 
 def _observed() -> Surroundings:
@@ -76,12 +75,10 @@ def changes(before: Surroundings | None) -> list[str]:
     """What is different now, a phrase each."""
     if before is None:
         return ["what cannot be told: an earlier plugin changed what would have to be looked at"]
-    try:
+    with guarded() as attempt:
         return _changes(before, _observed())
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # what a plugin has put there may raise whatever is asked of it
-        return [f"what cannot be told: looking at it raised {type_name(error)}"]
+    assert attempt.error is not None
+    return [f"what cannot be told: looking at it raised {type_name(attempt.error)}"]
 
 
 def _changes(before: Surroundings, now: Surroundings) -> list[str]:
@@ -96,9 +93,8 @@ def _changes(before: Surroundings, now: Surroundings) -> list[str]:
         elif before.environ[name] != now.environ[name]:
             found.append(f"os.environ: changed {shown}")
     if before.path != now.path:
-        added = [each for each in now.path if each not in before.path]
-        gone = [each for each in before.path if each not in now.path]
-        detail = [f"added {each!r}" for each in added] + [f"removed {each!r}" for each in gone]
+        detail = [f"added {item!r}" for item in now.path if item not in before.path]
+        detail += [f"removed {item!r}" for item in before.path if item not in now.path]
         found.append("sys.path: " + (", ".join(detail) or "reordered"))
     if before.folder != now.folder:
         found.append(f"working directory: {before.folder} became {now.folder}")
@@ -115,7 +111,7 @@ def _changes(before: Surroundings, now: Surroundings) -> list[str]:
         found.append("root logging level: changed")
     found += [
         f"threads: {thread.name!r} was left running"
-        for thread in sorted(now.threads - before.threads, key=lambda each: each.name)
+        for thread in sorted(now.threads - before.threads, key=lambda thread: thread.name)
         if thread.is_alive()
     ]
     return found

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from aimm_plugins._config.config import _deepest, _explain, _plain, _shown, _type_name
-from aimm_plugins._declarations.ledger import modules_being_imported
+from aimm_plugins._declarations.declaration import modules_being_imported
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.scan import PublishedOptions
 from aimm_plugins._system.files import read_file

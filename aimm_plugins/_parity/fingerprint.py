@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast, get_args
 
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._registry.providers import Provider, Slot
-from aimm_plugins._startup.runtime import RUNTIME
+from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._values.actions import Action
 from aimm_plugins._values.difference import Difference, Kind
 
 if TYPE_CHECKING:
     from zipfile import ZipFile
 
-    from aimm_plugins._registry.providers import Snapshot
+    from aimm_plugins._registry.snapshot import Snapshot
 
 _FORMAT = "aimm-fingerprint-1"
 """Goes into every digest; a new one where the same plugins would give another digest."""
@@ -147,7 +147,7 @@ class Differences(Sequence[Difference]):
         return {"differences": [row.to_dict() for row in self.rows]}
 
 
-_known: tuple[Snapshot, tuple[list[Provider], ...], Fingerprint] | None = None
+_known: tuple[Snapshot, tuple[Provider, ...], Fingerprint] | None = None
 """The last fingerprint, with what it was made from. One assignment, so that threads need no lock:
 at worst two make the same one."""
 
@@ -161,20 +161,20 @@ def fingerprint() -> Fingerprint:
     Returns:
         The digest with its table.
     """
-    RUNTIME.registry.sweep()
-    return of_snapshot(RUNTIME.registry.snapshot)
+    PROCESS.runtime.ledger.discard_failed_imports()
+    return of_snapshot(PROCESS.runtime.registry.snapshot)
 
 
 def of_snapshot(snapshot: Snapshot) -> Fingerprint:
     """The fingerprint of what is registered, or is about to be."""
     global _known
     # A declaration by hand adds to a snapshot's mappings without replacing it.
-    providers = tuple([*keys.values()] for keys in snapshot.providers.values())
+    providers = tuple(snapshot.providers())
     known = _known
     if known is not None and known[0] is snapshot and known[1] == providers:
         return known[2]
     sources = _Sources()
-    made = of_rows(sources.row(provider) for each in providers for provider in each)
+    made = of_rows(sources.row(provider) for provider in providers)
     _known = (snapshot, providers, made)
     return made
 

@@ -2,84 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from collections.abc import Iterable, Sequence, Set
+from typing import TypeVar
 
-from aimm_plugins._declarations.ledger import Declaration
+from aimm_plugins._declarations.declaration import Declaration
+from aimm_plugins._declarations.ledger import DeclaredKey
+from aimm_plugins._registry.accounts import account
+from aimm_plugins._registry.conflicts import conflict
+from aimm_plugins._registry.outcome import Loaded, Resolution
 from aimm_plugins._registry.providers import (
     Deferred,
-    Owners,
+    Offer,
+    PluginOwners,
     Preferences,
-    Provider,
     Slot,
-    Snapshot,
-    conflict,
-    named,
-    provider_of,
-    same_provider,
+    is_named,
+    is_same,
+    offer_of,
 )
+from aimm_plugins._registry.published_keys import check_published_keys
+from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._values.actions import Action
-from aimm_plugins._values.report import Finding, Identity, PluginRecord, State
-from aimm_plugins.errors import DeclarationError, PluginConflictError
-
-if TYPE_CHECKING:  # reading metadata is not part of `import aimm_plugins`
-    from aimm_plugins._discovery.scan import Published
-
-
-class Loaded(NamedTuple):
-    """A plugin whose module is imported, with the object that its entry point names.
-
-    Attributes:
-        record: Its account so far.
-        target: The decorated object, for an entry point `module:object`; else `None`.
-        published: The keys that its metadata tells, if it tells any.
-        lazily: Whether others have relied on those keys meanwhile.
-    """
-
-    record: PluginRecord
-    target: object | None = None
-    published: tuple[Published, ...] = ()
-    lazily: bool = False
-
-
-class Resolution:
-    """What a commit would do.
-
-    Attributes:
-        records: The accounts, in the order of the plan.
-        snapshot: What would be registered then.
-        modules: Plugin modules that belong into the plugin manager then.
-        dropped: Plugin modules that do not any more.
-        findings: Published keys that differ from the declared ones.
-    """
-
-    __slots__ = ("dropped", "findings", "modules", "records", "snapshot")
-
-    def __init__(
-        self,
-        *,
-        records: list[PluginRecord],
-        snapshot: Snapshot,
-        modules: list[str],
-        dropped: list[str],
-        findings: list[Finding],
-    ) -> None:
-        self.records = records
-        self.snapshot = snapshot
-        self.modules = modules
-        self.dropped = dropped
-        self.findings = findings
-
-    def add_missing(self, missing: Iterable[PluginRecord]) -> None:
-        """Account for what is required and not there."""
-        for record in missing:
-            self.records.append(record)
-            self.snapshot.records[record.identity] = record
+from aimm_plugins._values.report import Identity, PluginRecord
+from aimm_plugins.errors import DeclarationError
 
 
 def resolve(
-    standing: Snapshot,
-    declarations: Sequence[Declaration],
+    current: Snapshot,
+    declared: Sequence[DeclaredKey],
     records: Sequence[PluginRecord],
     loaded: Sequence[Loaded],
     prefer: Preferences,
@@ -91,8 +41,8 @@ def resolve(
     """Work out who provides what after a call.
 
     Args:
-        standing: What is registered now.
-        declarations: All that the book holds, in its order.
+        current: What is registered now.
+        declared: All that the ledger holds, in its order.
         records: The accounts of all plugins of this call, in order.
         loaded: Those whose modules are imported and sound.
         prefer: Rules that settle conflicts; earlier layers are asked first.
@@ -105,7 +55,7 @@ def resolve(
         The accounts with their keys and errors, and the snapshot to publish.
     """
     return _Resolver(
-        standing, declarations, records, loaded, prefer, deferred, removed, demanded
+        current, declared, records, loaded, prefer, deferred, removed, demanded
     ).resolve()
 
 
@@ -114,8 +64,8 @@ class _Resolver:
 
     def __init__(
         self,
-        standing: Snapshot,
-        declarations: Sequence[Declaration],
+        current: Snapshot,
+        declared: Sequence[DeclaredKey],
         records: Sequence[PluginRecord],
         loaded: Sequence[Loaded],
         prefer: Preferences,
@@ -123,175 +73,204 @@ class _Resolver:
         removed: Set[Identity],
         demanded: bool,
     ) -> None:
-        self.standing = standing
-        self.declarations = declarations
+        self.current = current
+        self.declared = declared
         self.records = records
         self.prefer = prefer
         self.deferred = deferred
-        self.demanded = demanded
-        self.mine = _by_module(loaded)
-        self.waiting = _by_module(deferred)
-        self.kept = {i: r for i, r in standing.records.items() if i not in removed}
+        self.loaded_by_module = _by_module(loaded)
+        self.deferred_by_module = _by_module(deferred)
+        self.kept = {i: r for i, r in current.records.items() if i not in removed}
         loaded_before = {r.module for r in self.kept.values() if r.state == "loaded"}
         self.denied = {record.module for record in records if record.state == "denied"}
-        self.denied -= loaded_before | self.mine.keys()
-        still = {r.module for r in self.kept.values()} | {r.module for r in records}
-        self.gone = {standing.records[i].module for i in removed if i in standing.records} - still
-        # Deferred and denied ones own what their modules declare as much as loaded ones.
-        self.owners = Owners(still)
-        self.contenders: dict[Slot, list[Provider]] = {}
+        self.denied -= loaded_before | self.loaded_by_module.keys()
+        modules = {r.module for r in self.kept.values()} | {r.module for r in records}
+        self.removed = {
+            current.records[i].module for i in removed if i in current.records
+        } - modules
+        # Deferred and denied plugins own what their modules declare as much as loaded ones.
+        self.owners = PluginOwners(modules)
+        self.contenders: dict[Slot, list[Offer]] = {}
         self.errors: dict[str, list[Exception]] = {}
-        self.providers: dict[Action, dict[str, Provider]] = {a: {} for a in standing.providers}
-        again = self.mine.keys() | self.waiting.keys() | self.gone
+        self.offers: dict[Action, dict[str, Offer]] = {action: {} for action in current.offers}
+        decided_now = self.loaded_by_module.keys() | self.deferred_by_module.keys() | self.removed
         self.shadowed = {
-            lost: reason for lost, reason in standing.shadowed.items() if lost[0] not in again
+            lost: reason for lost, reason in current.shadowed.items() if lost[0] not in decided_now
         }
         self.contested = {
             lost: error
-            for lost, error in standing.contested.items()
-            if lost[0] not in self.gone and (demanded or lost[0] not in again)
+            for lost, error in current.contested.items()
+            if lost[0] not in self.removed and (demanded or lost[0] not in decided_now)
         }
 
     def resolve(self) -> Resolution:
         """Take the steps."""
         self.collect_declared()
-        findings = _broken_promises(self.mine, self.contenders, self.errors)
-        self.faulty = frozenset(self.errors)
-        self.collect_promised()
-        self.keep_standing()
-        self.forget_contested()
-        for slot, rivals in self.contenders.items():
-            self.settle(slot, [each for each in rivals if each.plugin not in self.faulty])
-        for keys in self.providers.values():  # promised, and by now declared by nobody
-            for key in [k for k, p in keys.items() if p.deferred and p.plugin in self.mine]:
-                del keys[key]
-        done = self.accounts()
+        findings = check_published_keys(self.loaded_by_module, self.contenders, self.errors)
+        self.plugins_with_errors = frozenset(self.errors)
+        self.collect_published()
+        self.keep_current()
+        self.drop_lost_while_deferred()
+        for slot, contenders in self.contenders.items():
+            self.assign(slot, [c for c in contenders if c.plugin not in self.plugins_with_errors])
+        self.drop_published_but_not_declared()
+        records = self.accounts()
         return Resolution(
-            records=done,
-            snapshot=self.snapshot(done),
-            modules=list(dict.fromkeys(r.module for r in done if r.state == "loaded")),
-            dropped=sorted(self.gone | self.denied),
+            records=records,
+            snapshot=self.snapshot(records),
+            modules=list(dict.fromkeys(r.module for r in records if r.state == "loaded")),
+            dropped=sorted(self.removed | self.denied),
             findings=findings,
         )
 
     def collect_declared(self) -> None:
-        """All that plugins of this call declare, by slot; and what contradicts itself."""
-        known = {record.module: record for record in self.standing.records.values()}
-        for each in self.declarations:
-            plugin = self.owners.of(each)
-            if plugin is None or plugin in self.denied:
+        """Collect all that plugins of this call declare, by slot; and what contradicts itself."""
+        known = {record.module: record for record in self.current.records.values()}
+        offers: dict[Declaration, Offer | None] = {}
+        for action, key, declaration in self.declared:
+            if declaration not in offers:
+                offers[declaration] = self._offer(declaration, known)
+            offer = offers[declaration]
+            if offer is None:
                 continue
-            if plugin in self.mine:
-                record = _record_for(each, self.mine[plugin])
-            elif each.importer in self.mine:
-                # A plugin of an earlier call, made to declare more by one that is loaded now.
-                record = known.get(plugin)
-                if record is not None and record.state == "denied":
-                    continue
-            else:
-                record = None
-            if record is None:
-                continue
-            rivals = self.contenders.setdefault((each.action, each.key), [])
-            twin = next((rival for rival in rivals if rival.plugin == plugin), None)
-            if twin is None:
-                rivals.append(provider_of(each, plugin, record))
-            elif twin.declaration is not None and twin.declaration.target is not each.target:
-                foreign = [d for d in (twin.declaration, each) if not self.owners.ran(plugin, d)]
-                if len(foreign) != 1:
-                    self.errors.setdefault(plugin, []).append(
-                        _declared_twice(plugin, twin.declaration, each)
-                    )
-                elif foreign[0] is twin.declaration:
-                    # Another plugin's import ran this one's code once more: that changes nothing.
-                    rivals[rivals.index(twin)] = provider_of(each, plugin, record)
+            contenders = self.contenders.setdefault((action, key), [])
+            duplicate = next((c for c in contenders if c.plugin == offer.plugin), None)
+            if duplicate is None:
+                contenders.append(offer)
+            elif duplicate.declaration is not None:
+                self._settle_duplicate((action, key), contenders, duplicate, offer)
 
-    def collect_promised(self) -> None:
-        """What deferred plugins publish competes as if it were declared."""
+    def _offer(self, declaration: Declaration, known: dict[str, PluginRecord]) -> Offer | None:
+        """What a declaration makes a plugin of this call offer; `None` if it is another's."""
+        plugin = self.owners.of(declaration)
+        if plugin is None or plugin in self.denied:
+            return None
+        record = None
+        if plugin in self.loaded_by_module:
+            record = _record_for(declaration, self.loaded_by_module[plugin])
+        elif declaration.importer in self.loaded_by_module:
+            # A plugin of an earlier call, made to declare more by one that is loaded now.
+            record = known.get(plugin)
+            if record is not None and record.state == "denied":
+                return None
+        return None if record is None else offer_of(declaration, plugin, record)
+
+    def _settle_duplicate(
+        self, slot: Slot, contenders: list[Offer], first: Offer, second: Offer
+    ) -> None:
+        """Choose between two declarations of one plugin for one slot."""
+        one, other = first.declaration, second.declaration
+        assert one is not None and other is not None
+        if one.target is other.target:
+            return
+        foreign = [d for d in (one, other) if not self.owners.ran(first.plugin, d)]
+        if len(foreign) != 1:
+            self.errors.setdefault(first.plugin, []).append(
+                _declared_twice(first.plugin, slot, one, other)
+            )
+        elif foreign[0] is one:
+            # Another plugin's import ran this one's code once more: that changes nothing.
+            contenders[contenders.index(first)] = second
+
+    def collect_published(self) -> None:
+        """Let what deferred plugins publish compete as if it were declared."""
         for entry in self.deferred:
-            for promise in entry.published:
-                rivals = self.contenders.setdefault((promise.action, promise.key), [])
-                if all(rival.plugin != entry.record.module for rival in rivals):
-                    rivals.append(_promised(promise, entry))
+            for published in entry.published:
+                contenders = self.contenders.setdefault((published.action, published.key), [])
+                if all(contender.plugin != entry.record.module for contender in contenders):
+                    contenders.append(
+                        Offer(
+                            plugin=entry.record.module,
+                            provenance=entry.record.provenance,
+                            published=published,
+                            load=entry.load,
+                        )
+                    )
 
-    def keep_standing(self) -> None:
-        """What stood before stays.
+    def keep_current(self) -> None:
+        """Keep what is registered now.
 
-        But for what the book forgot, what is denied or gone now, and what deferred plugins promised
-        that have failed since.
+        But for what the ledger discarded, what is denied or removed now, and what deferred plugins
+        published that have failed since.
         """
-        failing = self.faulty | {r.module for r in self.records if r.state == "failed"}
-        in_book: Set[Declaration | None] = set(self.declarations)
-        out = self.denied | self.gone
-        for action, keys in self.standing.providers.items():
-            for key, provider in keys.items():
-                declared = provider.declaration
-                if provider.plugin not in out and (
-                    provider.plugin not in failing
-                    if declared is None
-                    else declared in in_book and self.owners.of(declared) not in self.denied
+        failed = {r.module for r in self.records if r.state == "failed"}
+        failing = self.plugins_with_errors | failed
+        in_ledger = set(self.declared)
+        out = self.denied | self.removed
+        for action, keys in self.current.offers.items():
+            for key, offer in keys.items():
+                declaration = offer.declaration
+                if offer.plugin not in out and (
+                    offer.plugin not in failing
+                    if declaration is None
+                    else DeclaredKey(action, key, declaration) in in_ledger
+                    and self.owners.of(declaration) not in self.denied
                 ):
-                    self.providers[action][key] = provider
+                    self.offers[action][key] = offer
 
-    def forget_contested(self) -> None:
-        """A deferred plugin does not win by being loaded what it lost while it waited."""
+    def drop_lost_while_deferred(self) -> None:
+        """Keep a deferred plugin from winning, by being loaded, what it lost while it waited."""
         for (plugin, slot), error in self.contested.items():
-            if slot in self.contenders and plugin in self.mine:
-                self.contenders[slot] = [
-                    each for each in self.contenders[slot] if each.plugin != plugin
-                ]
+            if slot in self.contenders and plugin in self.loaded_by_module:
+                self.contenders[slot] = [c for c in self.contenders[slot] if c.plugin != plugin]
                 self.errors.setdefault(plugin, []).append(error)
 
-    def settle(self, slot: Slot, rivals: list[Provider]) -> None:
-        """Give a slot to one of those who want it, or to none."""
-        rivals = _without_twins(rivals)
-        if not rivals:
+    def assign(self, slot: Slot, contenders: list[Offer]) -> None:
+        """Give a slot to one of its contenders, or to none."""
+        contenders = _without_duplicates(contenders)
+        if not contenders:
             return
         action, key = slot
-        keys = self.providers[action]
-        present = keys.get(key)
-        incumbent: Provider | None = None
+        present = self.offers[action].get(key)
+        incumbent: Offer | None = None
         if present is not None:
-            incumbent = next((each for each in rivals if same_provider(each, present)), None)
+            incumbent = next((c for c in contenders if is_same(c, present)), None)
             if incumbent is None:
                 incumbent = present
-                rivals = [present, *rivals]
-        winner, rule = _choose(rivals, slot, self.prefer)
-        others = [each for each in rivals if each is not (winner or incumbent)]
+                contenders = [present, *contenders]
+        winner, rule = _choose(contenders, slot, self.prefer)
+        losers = [c for c in contenders if c is not (winner or incumbent)]
         if winner is not None:
-            keys[key] = winner
-            for each in others:
-                self.shadowed[each.plugin, slot] = (
+            self.offers[action][key] = winner
+            for loser in losers:
+                self.shadowed[loser.plugin, slot] = (
                     f"{rule} gives {action}:{key} to {winner.provenance.owner}"
                 )
             return
         if incumbent is not None:
-            keys[key] = incumbent
-        for each in others:
-            # Lost by the rule of an earlier call: that still holds while the winner stands.
-            before = self.standing.shadowed.get((each.plugin, slot))
+            self.offers[action][key] = incumbent
+        for loser in losers:
+            # Lost by the rule of an earlier call: that still holds while the winner is registered.
+            before = self.current.shadowed.get((loser.plugin, slot))
             if incumbent is not None and before is not None:
-                self.shadowed[each.plugin, slot] = before
+                self.shadowed[loser.plugin, slot] = before
                 continue
-            error = conflict(action, key, rivals, keeps=incumbent)
-            self.contested[each.plugin, slot] = error
-            self.errors.setdefault(each.plugin, []).append(error)
+            error = conflict(action, key, contenders, incumbent)
+            self.contested[loser.plugin, slot] = error
+            self.errors.setdefault(loser.plugin, []).append(error)
+
+    def drop_published_but_not_declared(self) -> None:
+        """Take away keys that plugins published and, now that they are loaded, do not declare."""
+        for keys in self.offers.values():
+            for key, offer in list(keys.items()):
+                if offer.declaration is None and offer.plugin in self.loaded_by_module:
+                    del keys[key]
 
     def accounts(self) -> list[PluginRecord]:
-        """What became of each plugin."""
-        provided: dict[str, list[Provider]] = {}
-        for keys in self.providers.values():
-            for provider in keys.values():
-                provided.setdefault(provider.plugin, []).append(provider)
+        """What became of each plugin of this call."""
+        provided: dict[str, list[tuple[Action, str, Offer]]] = {}
+        for action, keys in self.offers.items():
+            for key, offer in keys.items():
+                provided.setdefault(offer.plugin, []).append((action, key, offer))
         lost: dict[str, list[str]] = {}
         for (plugin, _), reason in self.shadowed.items():
             lost.setdefault(plugin, []).append(reason)
         return [
-            _account(
+            account(
                 record,
                 self.kept.get(record.identity),
-                [entry for entry in self.mine.get(record.module, ()) if entry.record is record],
-                [entry for entry in self.waiting.get(record.module, ()) if entry.record is record],
+                _entry_of(record, self.loaded_by_module),
+                _entry_of(record, self.deferred_by_module),
                 provided.get(record.module, ()),
                 lost.get(record.module, ()),
                 self.errors.get(record.module, ()),
@@ -299,22 +278,23 @@ class _Resolver:
             for record in self.records
         ]
 
-    def snapshot(self, done: Sequence[PluginRecord]) -> Snapshot:
+    def snapshot(self, records: Sequence[PluginRecord]) -> Snapshot:
         """What would be registered then."""
-        there = {r.distribution for r in done if r.state in ("loaded", "deferred")}
+        there = {r.distribution for r in records if r.state in ("loaded", "deferred")}
         accounts = {
-            i: record
-            for i, record in self.kept.items()
+            identity: self.account_of_another_call(record)
+            for identity, record in self.kept.items()
             if record.state != "missing" or record.distribution not in there
         }
-        accounts = {i: self.account_of_another_call(record) for i, record in accounts.items()}
-        accounts.update({record.identity: record for record in done})
-        deferred = dict(self.standing.deferred)
-        deferred.update({entry.record.identity: entry for entry in self.deferred})
+        accounts.update({record.identity: record for record in records})
+        deferred = {
+            **self.current.deferred,
+            **{entry.record.identity: entry for entry in self.deferred},
+        }
         return Snapshot(
-            providers=self.providers,
+            offers=self.offers,
             records=accounts,
-            findings=dict(self.standing.findings),
+            findings=dict(self.current.findings),
             shadowed=self.shadowed,
             contested=self.contested,
             deferred={
@@ -322,7 +302,7 @@ class _Resolver:
                 for identity, entry in deferred.items()
                 if identity in accounts and accounts[identity].state == "deferred"
             },
-            broken=self.broken(done),
+            broken=self.broken(records),
         )
 
     def account_of_another_call(self, record: PluginRecord) -> PluginRecord:
@@ -330,7 +310,7 @@ class _Resolver:
         provides = tuple(
             (action, key)
             for action, key in record.provides
-            if (provider := self.providers[action].get(key)) and provider.plugin == record.module
+            if (offer := self.offers[action].get(key)) and offer.plugin == record.module
         )
         if provides == record.provides:
             return record
@@ -341,32 +321,37 @@ class _Resolver:
             reason="; ".join([*([record.reason] if record.reason else ()), *lost]) or None,
         )
 
-    def broken(self, done: Sequence[PluginRecord]) -> dict[Slot, PluginRecord]:
-        """Keys that deferred plugins promised and failed to bring, with the failure."""
-        failed = {record.module: record for record in done if record.state == "failed"}
-        over = self.mine.keys() | self.waiting.keys() | self.denied | self.gone
+    def broken(self, records: Sequence[PluginRecord]) -> dict[Slot, PluginRecord]:
+        """Keys that deferred plugins published and failed to bring, with the failure."""
+        failed = {record.module: record for record in records if record.state == "failed"}
+        decided_now = (
+            self.loaded_by_module.keys()
+            | self.deferred_by_module.keys()
+            | self.denied
+            | self.removed
+        )
         broken = {
             slot: failed.get(record.module, record)
-            for slot, record in self.standing.broken.items()
-            if record.module in failed or record.module not in over
+            for slot, record in self.current.broken.items()
+            if record.module in failed or record.module not in decided_now
         }
-        for action, keys in self.standing.providers.items():
-            for key, provider in keys.items():
-                if provider.deferred and provider.plugin in failed:
-                    broken[action, key] = failed[provider.plugin]
+        for action, keys in self.current.offers.items():
+            for key, offer in keys.items():
+                if offer.declaration is None and offer.plugin in failed:
+                    broken[action, key] = failed[offer.plugin]
         return {
             (action, key): record
             for (action, key), record in broken.items()
-            if key not in self.providers[action]
+            if key not in self.offers[action]
         }
 
 
-def _without_twins(rivals: Iterable[Provider]) -> list[Provider]:
-    """One function that several plugins declare is one provider: that of the first."""
-    found: list[Provider] = []
-    for rival in rivals:
-        if not any(same_provider(rival, each) for each in found):
-            found.append(rival)
+def _without_duplicates(contenders: Iterable[Offer]) -> list[Offer]:
+    """One function that several plugins declare is one offer: that of the first."""
+    found: list[Offer] = []
+    for contender in contenders:
+        if not any(is_same(contender, other) for other in found):
+            found.append(contender)
     return found
 
 
@@ -375,93 +360,13 @@ E = TypeVar("E", Loaded, Deferred)
 
 def _by_module(entries: Iterable[E]) -> dict[str, list[E]]:
     found: dict[str, list[E]] = {}
-    for each in entries:
-        found.setdefault(each.record.module, []).append(each)
+    for entry in entries:
+        found.setdefault(entry.record.module, []).append(entry)
     return found
 
 
-def _is_brought(provider: Provider) -> bool:
-    """Whether a submodule declared this that the load of another plugin imported.
-
-    That one publishes its keys: a distribution may have a plugin in its package and another in a
-    module of the package.
-    """
-    declaration = provider.declaration
-    return (
-        declaration is not None
-        and declaration.home != provider.plugin
-        and declaration.importer not in (None, provider.plugin)
-    )
-
-
-def _broken_promises(
-    mine: Mapping[str, Sequence[Loaded]],
-    contenders: Mapping[Slot, Sequence[Provider]],
-    errors: dict[str, list[Exception]],
-) -> list[Finding]:
-    """Plugins whose modules declare other keys than their metadata publishes.
-
-    Of a plugin that was deferred, others have relied on those keys: that is its failure. Otherwise
-    nobody has, and it is a finding.
-    """
-    if not any(entry.published for entries in mine.values() for entry in entries):
-        return []
-    declared: dict[str, set[Slot]] = {}
-    brought: set[tuple[str, Slot]] = set()
-    for slot, rivals in contenders.items():
-        for rival in rivals:
-            declared.setdefault(rival.plugin, set()).add(slot)
-            if _is_brought(rival):
-                brought.add((rival.plugin, slot))
-    findings = []
-    for plugin, entries in mine.items():
-        published = {(k.action, k.key): k for entry in entries for k in entry.published}
-        actual = declared.get(plugin, set())
-        missing = sorted(published.keys() - actual)
-        more = sorted(s for s in actual - published.keys() if (plugin, s) not in brought)
-        if not published or not (missing or more):
-            continue
-        parts = []
-        if missing:
-            parts.append("does not declare " + ", ".join(f"{a}:{k}" for a, k in missing))
-        if more:
-            parts.append("declares " + ", ".join(f"{a}:{k}" for a, k in more) + " beyond that")
-        record = entries[0].record
-        place = next(iter(published.values())).place
-        message = (
-            f"its metadata publishes {', '.join(f'{a}:{k}' for a, k in sorted(published))}, and "
-            f"{plugin} {' and '.join(parts)}"
-        )
-        remedy = (
-            "Its author publishes what the module declares by `aimm-plugins entry-points --write`, "
-            "and installs the distribution again."
-        )
-        if any(entry.lazily for entry in entries):
-            errors.setdefault(plugin, []).append(
-                DeclarationError(f"{record.provenance}: {message} (metadata: {place}). {remedy}")
-            )
-        else:
-            findings.append(
-                Finding(
-                    code="published-keys-differ",
-                    subject=str(record.provenance),
-                    message=message,
-                    place=place,
-                    remedy=remedy,
-                )
-            )
-    return findings
-
-
-def _promised(published: Published, entry: Deferred) -> Provider:
-    return Provider(
-        action=published.action,
-        key=published.key,
-        plugin=entry.record.module,
-        provenance=entry.record.provenance,
-        published=published,
-        load=entry.load,
-    )
+def _entry_of(record: PluginRecord, by_module: dict[str, list[E]]) -> E | None:
+    return next((e for e in by_module.get(record.module, ()) if e.record is record), None)
 
 
 def _record_for(declaration: Declaration, entries: Iterable[Loaded]) -> PluginRecord | None:
@@ -471,86 +376,31 @@ def _record_for(declaration: Declaration, entries: Iterable[Loaded]) -> PluginRe
     return None
 
 
-def _account(
-    record: PluginRecord,
-    before: PluginRecord | None,
-    loaded: Sequence[Loaded],
-    deferred: Sequence[Deferred],
-    provided: Sequence[Provider],
-    lost: Sequence[str],
-    errors: Sequence[Exception],
-) -> PluginRecord:
-    """What became of one plugin, given all that its module provides, lost and broke."""
-    if record.state == "denied" and before is not None and before.state == "loaded":
-        return before._replace(
-            reason=f"loaded by an earlier initialize, and now {record.reason}; to be rid of it, "
-            "unload_all() and initialize again",
-        )
-    if record.state not in ("planned", "deferred"):
-        return record
-    target = loaded[0].target if loaded else None
-    promised = {(k.action, k.key) for entry in deferred for k in entry.published}
-    provides = tuple(
-        sorted(
-            (each.action, each.key)
-            for each in provided
-            if (
-                (each.action, each.key) in promised
-                if each.declaration is None
-                else target is None or each.declaration.target is target
-            )
-        )
-    )
-    error = _joined(errors)
-    if record.import_seconds is None and before is not None:
-        record = record._replace(import_seconds=before.import_seconds, imports=before.imports)
-    if error is not None and not provides:
-        return record._replace(state="failed", provides=(), error=error)
-    state: State = "deferred" if record.state == "deferred" else "loaded"
-    if lost and not provides:
-        state = "shadowed"
-    reasons = [*([record.reason] if record.reason and state != "shadowed" else ()), *lost]
-    return record._replace(
-        state=state, provides=provides, error=error, reason="; ".join(reasons) or None
-    )
-
-
 def _choose(
-    rivals: Sequence[Provider], slot: Slot, prefer: Preferences
-) -> tuple[Provider | None, str]:
+    contenders: Sequence[Offer], slot: Slot, prefer: Preferences
+) -> tuple[Offer | None, str]:
     """The one that answers, and the rule that says so; `None` for a conflict."""
-    if len(rivals) == 1:
-        return rivals[0], ""
+    if len(contenders) == 1:
+        return contenders[0], ""
     action, key = slot
     for layer in prefer:
         for rule in (f"{action}:{key}", key):
             if rule not in layer:
                 continue
             wanted, place = layer[rule]
-            matching = [each for each in rivals if named(each, wanted)]
+            matching = [contender for contender in contenders if is_named(contender, wanted)]
             if len(matching) == 1:
                 return matching[0], f'prefer {{"{rule}": {wanted}}} ({place})'
     return None, ""
 
 
-def _declared_twice(plugin: str, first: Declaration, second: Declaration) -> DeclarationError:
+def _declared_twice(
+    plugin: str, slot: Slot, first: Declaration, second: Declaration
+) -> DeclarationError:
+    action, key = slot
     return DeclarationError(
-        f"{plugin} declares {second.action}:{second.key} a second time; the first is at "
+        f"{plugin} declares {action}:{key} a second time; the first is at "
         f"{first.file}:{first.line}. Remove one, or give it another key.",
         file=second.file,
         line=second.line,
     )
-
-
-def _joined(errors: Sequence[Exception]) -> Exception | None:
-    if not errors:
-        return None
-    first = errors[0]
-    if all(isinstance(each, PluginConflictError) for each in errors):
-        return PluginConflictError(
-            "\n".join(str(each) for each in errors),
-            action=getattr(first, "action", None),
-            key=getattr(first, "key", None),
-            providers=getattr(first, "providers", ()),
-        )
-    return first

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection
 
-from aimm_plugins._declarations.ledger import current_importer, modules_being_imported
+from aimm_plugins._declarations.declaration import modules_being_imported
 from aimm_plugins._discovery.scan import scan
 from aimm_plugins._options.schema import Options, as_options
 from aimm_plugins._options.values import BY_HAND, State, staged, staged_elsewhere
@@ -27,7 +27,7 @@ def options(runtime: Runtime, module: str) -> Options:
         with runtime.lock:
             state = runtime.options = runtime.options or State()
     # `initialize` is loading, and its conf gives nothing to anybody.
-    importer = current_importer(None)
+    importer = runtime.ledger.current_importer(None)
     if importer is not None and _home(module, {importer}) is not None:
         return state.value(importer)
     snapshot = runtime.registry.snapshot
@@ -82,7 +82,7 @@ def _by_hand(runtime: Runtime, state: State, module: str) -> Options:
         snapshot = runtime.registry.snapshot
         plugin = _home(
             module,
-            {each.plugin for keys in snapshot.providers.values() for each in keys.values()},
+            {offer.plugin for keys in snapshot.offers.values() for offer in keys.values()},
         )
     if plugin is not None:
         return state.value_by_hand(plugin)

@@ -1,18 +1,29 @@
-"""Everything that has state, in one object; the process has one of it."""
+"""All state of the process in one object, and which of these objects is the current one."""
 
 from __future__ import annotations
 
 import os
 import sys
-from _thread import RLock  # that of threading, which takes a millisecond to load
-from collections.abc import Generator
+from _thread import RLock  # without threading, which takes a millisecond to import
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
+from types import ModuleType
 from typing import TYPE_CHECKING
 
-from aimm_plugins._declarations.ledger import BOOK, Book, modules_being_imported
-from aimm_plugins._dispatch.dispatcher import Dispatcher
-from aimm_plugins._dispatch.hooks import PluginManager
+import pluggy
+
+from aimm_plugins._declarations.declaration import Declaration, modules_being_imported
+from aimm_plugins._declarations.ledger import (
+    DeclarationLedger,
+    DeclaredKey,
+    current_ledger,
+    use_ledger,
+)
+from aimm_plugins._dispatch.dispatcher import CallTable, Dispatcher
+from aimm_plugins._dispatch.manager import PluginManager
+from aimm_plugins._registry.providers import Provider
 from aimm_plugins._registry.registry import Registry
+from aimm_plugins._values.actions import Action
 
 if TYPE_CHECKING:
     from aimm_plugins._config.config import Conf, Config
@@ -21,43 +32,52 @@ if TYPE_CHECKING:
 
 
 class Runtime:
-    """A registry with its plugin manager and dispatcher.
+    """A ledger, a registry, a plugin manager and a dispatcher, and what was initialized so far.
 
     Args:
-        book: Where decorators write. Only one runtime at a time can be told at once of what is
-            declared by hand: the one made last for a book.
+        ledger: Where decorators write while this is the current runtime.
+        versions: By plugin module, the distribution and version that it was imported from.
 
     Attributes:
         confs: What was initialized so far and not unloaded, for `refresh`.
         given: What those were read from, for workers elsewhere; paths are absolute.
         executor: What a conf has switched on and `unload_all` closes.
         switching: Held while that is opened or closed, or its workers are told of plugins.
-        versions: By plugin module, the distribution and version that it was imported from.
         options: What confs give to plugins; `None` until one does, or a plugin asks.
-        attempted: Whether anything was ever loaded, so that finders may have stale listings.
+        has_loaded: Whether anything was ever loaded, so that finders may have stale listings.
     """
 
-    def __init__(self, book: Book) -> None:
+    def __init__(
+        self,
+        ledger: DeclarationLedger,
+        versions: dict[str, tuple[str | None, str | None]] | None = None,
+    ) -> None:
+        self.ledger = ledger
+        self.lock = ledger.lock
+        self.versions = {} if versions is None else versions
         self.confs: list[Config] = []
         self.given: list[Conf] = []
         self.executor: Executor | None = None
         self.switching = RLock()
-        self.versions: dict[str, tuple[str | None, str | None]] = {}
         self.options: State | None = None
-        self.attempted = False
-        self._turns: dict[str, RLock] = {}
-        self._adopted: dict[str, str] = {}
-        self.book = book
-        self.lock = book.lock
-        self.registry = Registry(book)
-        self.manager = PluginManager()
+        self.has_loaded = False
+        self._load_locks: dict[str, RLock] = {}
+        self._registered_as: dict[str, str] = {}
+        self.registry = Registry(ledger)
+        # The manager tells of its hooks while it is made, when there are no calls yet.
+        self.dispatcher: Dispatcher | None = None
+        self.manager = PluginManager(self)
         self.dispatcher = Dispatcher(self.registry, self.manager)
-        self._quiet = False
-        self.manager.observe(self._changed, self._registered, self._unregistered)
-        book.connect(self.registry.declared)
+        ledger.listener = self
+
+    @property
+    def calls(self) -> CallTable:
+        """What `exec_*` functions call."""
+        assert self.dispatcher is not None
+        return self.dispatcher.calls
 
     @contextmanager
-    def turn(self, module: str) -> Generator[None]:
+    def load_lock(self, module: str) -> Generator[None]:
         """Hold the right to load a deferred plugin; other threads wait for its outcome.
 
         A thread in the middle of an import does not wait: the modules that it has locked may be
@@ -67,16 +87,18 @@ class Runtime:
         if modules_being_imported():
             yield
             return
-        with self._turns.setdefault(module, RLock()):
+        with self._load_locks.setdefault(module, RLock()):
             yield
 
     def after_fork(self) -> None:
-        """Forget the turns of threads that do not exist in a forked child."""
-        self._turns = {}
+        """Forget the locks of threads that do not exist in a forked child."""
+        self._load_locks = {}
         self.switching = RLock()
 
-    def set_modules(self, modules: list[str]) -> list[str]:
-        """Register plugin modules with the plugin manager, without their declarations.
+    # What a commit does; the caller holds the lock.
+
+    def add_modules(self, modules: Iterable[str]) -> list[str]:
+        """Register the hookimpls of plugin modules, without their declarations.
 
         Args:
             modules: Names of imported modules; those that are registered already are passed over.
@@ -85,63 +107,105 @@ class Runtime:
             The names that are new, for `remove_modules`.
 
         Raises:
-            Exception: What pluggy says of a module; none of `modules` is registered then.
+            pluggy.PluginValidationError: A hookimpl fits no hook; none of `modules` is registered.
         """
         added: list[str] = []
-        self._quiet = True
         try:
             for name in modules:
-                # What was found sound, since another plugin may have put anything there meanwhile.
-                module = checked = self.manager.checked.get(name)
-                if module is None:
-                    module = sys.modules.get(name)
-                if module is None or self.manager.has_plugin(name):
-                    continue
-                try:
-                    if self.manager.adopt(module, name, checked=module is checked) is not None:
-                        added.append(name)
-                except ValueError:
-                    # Asked afterwards, since pluggy compares with all the others to know.
-                    if not self.manager.is_registered(module):
-                        raise
+                module = sys.modules.get(name)
+                if isinstance(module, ModuleType) and self.manager.add_module(module, name):
+                    added.append(name)
         except BaseException:
             self.remove_modules(added)
             raise
-        finally:
-            self._quiet = False
-            self.dispatcher.invalidate()
         return added
 
-    def remove_modules(self, modules: list[str]) -> None:
-        """Take modules out of the plugin manager, without touching the registry."""
-        self._quiet = True
-        try:
-            for name in modules:
-                if self.manager.has_plugin(name):
-                    self.manager.unregister(name=name)
-        finally:
-            self._quiet = False
-            self.dispatcher.invalidate()
+    def remove_modules(self, modules: Iterable[str]) -> None:
+        """Take the hookimpls of modules out of the plugin manager."""
+        for name in modules:
+            self.manager.remove_module(name)
 
-    def _changed(self) -> None:
-        if not self._quiet:
-            self.dispatcher.invalidate()
+    # What the ledger and the plugin manager call.
 
-    def _registered(self, plugin: object, name: str) -> None:
-        if self._quiet or not isinstance(plugin, type(sys)):
-            return
+    def declared(self, new: Sequence[Declaration], gone: Sequence[DeclaredKey]) -> None:
+        """Register what was declared by hand, at once."""
+        if self.registry.declare(new, gone):
+            self.hooks_changed()
+
+    def hooks_changed(self) -> None:
+        """Make calls anew from what is registered now."""
+        if self.dispatcher is not None:
+            self.dispatcher.renew()
+
+    def plugin_registered(self, plugin: object, name: str) -> None:
+        """Register what a module declared that was registered with the plugin manager by hand."""
         module = getattr(plugin, "__name__", None)
-        if isinstance(module, str):
-            self._adopted[name] = module
-            self.registry.adopt(module)
+        if isinstance(plugin, ModuleType) and isinstance(module, str):
+            self._registered_as[name] = module
+            declared = self.ledger.declared_by(module)
+            self.declared(list(dict.fromkeys(entry.declaration for entry in declared)), [])
 
-    def _unregistered(self, name: str) -> None:
-        if not self._quiet:
-            self.registry.drop(self._adopted.pop(name, name))
+    def plugin_unregistered(self, name: str) -> None:
+        """Take away what a plugin declared that was taken out of the plugin manager by hand."""
+        self.registry.drop(self._registered_as.pop(name, name))
+        self.hooks_changed()
+
+    def loaded_provider(self, action: Action, key: str) -> Provider:
+        """The provider of a key, loaded if it was deferred; see `Dispatcher.loaded_provider`."""
+        assert self.dispatcher is not None
+        return self.dispatcher.loaded_provider(action, key)
+
+    def declared_function(
+        self, action: Action, arguments: Mapping[str, object], chain: Sequence[pluggy.HookImpl]
+    ) -> pluggy.HookImpl:
+        """The declared function that a direct call of a hook ends with."""
+        assert self.dispatcher is not None
+        return self.dispatcher.declared_function(action, arguments, chain)
 
 
-RUNTIME = Runtime(BOOK)
-"""The process's runtime, which the public functions use."""
+class Process:
+    """Which runtime the public functions and the decorators use.
+
+    Attributes:
+        runtime: The current runtime.
+        calls: Its calls, which `exec_*` functions read directly.
+    """
+
+    __slots__ = ("calls", "runtime")
+
+    runtime: Runtime
+    calls: CallTable
+
+    def __init__(self) -> None:
+        self.use(Runtime(current_ledger()))
+
+    def use(self, runtime: Runtime) -> None:
+        """Make a runtime the current one."""
+        self.runtime = runtime
+        self.calls = runtime.calls
+        use_ledger(runtime.ledger)
+
+
+PROCESS = Process()
+
+
+def _before_fork() -> None:
+    PROCESS.runtime.lock.acquire()
+
+
+def _after_fork_in_parent() -> None:
+    PROCESS.runtime.lock.release()
+
+
+def _after_fork_in_child() -> None:
+    PROCESS.runtime.lock.release()
+    PROCESS.runtime.after_fork()
+
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=RUNTIME.after_fork)
+    # A lock that another thread holds at a fork would stay held in the child for ever.
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )

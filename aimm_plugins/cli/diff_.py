@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from aimm_plugins._api import freeze
+from aimm_plugins._api.starting import freeze
 from aimm_plugins._diagnostics.comparison import compare, read_side, side_of_freeze, side_of_survey
 from aimm_plugins._diagnostics.survey import survey
 from aimm_plugins.cli._output import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from aimm_plugins._api import freeze
+from aimm_plugins._api.starting import freeze
 from aimm_plugins.cli._output import conf_option, format_option, print_findings, print_json
 
 

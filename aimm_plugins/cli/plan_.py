@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from aimm_plugins._api import plan
+from aimm_plugins._api.starting import plan
 from aimm_plugins._system.text import one_line
 from aimm_plugins.cli._output import (
     conf_option,

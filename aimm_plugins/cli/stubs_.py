@@ -10,7 +10,7 @@ import click
 from aimm_plugins import providers
 from aimm_plugins._authoring.stubs import stale, stub_files, write_stubs
 from aimm_plugins._startup import lifecycle as _lifecycle
-from aimm_plugins._startup.runtime import RUNTIME
+from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins.cli._output import conf_option, echo, stdout_kept
 
 
@@ -27,7 +27,7 @@ def command(folder: Path, open_keys: bool, check: bool, conf: str | None) -> int
     imported. With --open other keys are allowed too, and wrong calls of known keys pass with them.
     """
     with stdout_kept():
-        _lifecycle.initialize(RUNTIME, conf)
+        _lifecycle.initialize(PROCESS.runtime, conf)
         found = providers()
         contents = stub_files(found.values(), open_keys=open_keys)
     if check:

@@ -22,7 +22,7 @@ from typing import Any, Literal, NamedTuple
 import aimm_plugins
 from aimm_plugins._config.config import operator_layers
 from aimm_plugins._policy.rules import Rule
-from aimm_plugins._startup.runtime import RUNTIME
+from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.log import logger
 from aimm_plugins._system.names import normalized
 from aimm_plugins._system.text import described, encodable, safe_text, type_name
@@ -102,7 +102,7 @@ class _Load:
 
 
 def _required() -> frozenset[str]:
-    layers = (*operator_layers(), *RUNTIME.confs)
+    layers = (*operator_layers(), *PROCESS.runtime.confs)
     return frozenset(Rule(text, "").name for layer in layers for text in layer.required)
 
 

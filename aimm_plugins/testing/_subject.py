@@ -245,7 +245,7 @@ class Subject:
             if answers.told[0][2]:
                 raise Inapplicable(f"{self.plugin} cannot be imported by name in another process")
             if all(
-                each.declaration is None or each.declaration.body is None
+                each.declaration is None or each.declaration.importing_module is None
                 for each in aimm_plugins.providers(key=self.key).values()
             ):
                 raise Inapplicable(f"{self.plugin} declares {self.key} by hand, not by its import")

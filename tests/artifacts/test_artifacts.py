@@ -53,10 +53,10 @@ def artifact(dist):
 
 def restart(conf=None):
     """A process that starts anew, as far as plugins go."""
-    from aimm_plugins._startup.runtime import RUNTIME
+    from aimm_plugins._startup.runtime import PROCESS
 
     aimm_plugins.unload_all()
-    RUNTIME.versions.clear()
+    PROCESS.runtime.versions.clear()
     sys.modules.pop("svc", None)
     return initialize(conf)
 

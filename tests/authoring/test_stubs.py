@@ -213,7 +213,7 @@ def test_open_stubs_take_keys_that_are_known_as_str_only(project, tool):
 
 def api_of(module: str, **options) -> str:
     aimm_plugins.initialize(names(module))
-    return stub_files(aimm_plugins.providers().values(), **options)["_api.pyi"]
+    return stub_files(aimm_plugins.providers().values(), **options)["_api/calling.pyi"]
 
 
 def test_argument_behind_the_callback_can_only_be_a_keyword(write):
@@ -258,7 +258,7 @@ def test_deferred_plugins_are_loaded_for_their_signatures(site, install):
         {"names": [], "load": "lazy", "entry_points": {"allow": ["m"]}}
     )
     assert "deferred" in {record.state for record in report.plugins}
-    text = stub_files(aimm_plugins.providers().values())["_api.pyi"]
+    text = stub_files(aimm_plugins.providers().values())["_api/calling.pyi"]
     assert "Literal['k'], instance: int" in text
 
 
@@ -272,10 +272,10 @@ def test_check_tells_when_stubs_are_stale(project, capsys):
 
 
 def test_files_of_others_are_not_overwritten(project, capsys):
-    file = project / "typings" / "aimm_plugins" / "_api.pyi"
+    file = project / "typings" / "aimm_plugins" / "_api" / "calling.pyi"
     file.parent.mkdir(parents=True)
     file.write_text("mine")
     assert run(["stubs", "--conf", "conf.yaml"]) == 2
-    assert "_api.pyi" in capsys.readouterr().err
+    assert "_api/calling.pyi" in capsys.readouterr().err
     assert file.read_text() == "mine"
-    assert [path.name for path in file.parent.iterdir()] == ["_api.pyi"]
+    assert [path.name for path in file.parent.iterdir()] == ["calling.pyi"]

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+
 import pytest
 
+import aimm_plugins
+from tests.conftest import names
 from tests.support.forked.case import BAD, Case, assert_failed, assert_healthy, record
 
 STR = "class S(str):\n    {}\n"
@@ -393,3 +398,22 @@ def test_plugin_that_another_import_runs_again_keeps_what_its_own_declared(case:
     assert_healthy(got, alone=False)
     assert record(got["isolate"], "good")["provides"] == [{"action": "data_access", "key": "good"}]
     assert got["isolate"]["ok"]
+
+
+def test_module_that_python_has_forgotten_declares_nothing_any_more(write):
+    write(pkg____init__="", pkg__m="@fit(['k'])\ndef f(m): return 1")
+    importlib.import_module("pkg.m")
+    aimm_plugins.unload_all()
+    del sys.modules["pkg.m"]
+    write(pkg__n="@fit(['k'])\ndef f(m): return 2")
+    importlib.import_module("pkg.n")
+    assert aimm_plugins.initialize(names("pkg")).ok
+    assert aimm_plugins.exec_fit("k", None) == 2
+
+
+def test_registered_function_answers_though_its_module_left_sys_modules(write):
+    write(pkg____init__="from pkg import m", pkg__m="@fit(['k'])\ndef f(m): return 1")
+    aimm_plugins.initialize(names("pkg"))
+    del sys.modules["pkg.m"]
+    aimm_plugins.initialize(names("pkg"))
+    assert aimm_plugins.exec_fit("k", None) == 1

@@ -213,7 +213,7 @@ def test_unknown_key_is_unknown():
     with pytest.raises(UnknownPluginError):
         asyncio.run(aimm_plugins.exec_fit_async("nobody", 1))
     with pytest.raises(UnknownPluginError):
-        asyncio.run(aimm_plugins.exec_fit_async([], 1))
+        asyncio.run(aimm_plugins.exec_fit_async(5, 1))
 
 
 # Threads

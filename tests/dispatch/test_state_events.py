@@ -36,7 +36,15 @@ def clock(monkeypatch):
     return made
 
 
-@pytest.mark.parametrize("module", [aimm_plugins._dispatch.state, reporters])
+@pytest.mark.parametrize(
+    "module",
+    [
+        aimm_plugins._dispatch.state_events,
+        aimm_plugins._dispatch.reporting,
+        aimm_plugins._dispatch.cancelling,
+        reporters,
+    ],
+)
 def test_examples_of_the_docstrings_run(module):
     root, handlers, level = logging.root, logging.root.handlers[:], logging.root.level
     try:
@@ -390,8 +398,8 @@ class Turns:
 
 def test_one_silence_is_told_once(clock):
     events = []
-    reporter = aimm_plugins._dispatch.state._Reporter(events.append, False, None, None)
-    watchdog = aimm_plugins._dispatch.state._Watchdog(reporter, 10)
+    reporter = aimm_plugins._dispatch.reporting._Reporter(events.append, False, None, None)
+    watchdog = aimm_plugins._dispatch.reporting._Watchdog(reporter, 10)
     for _ in range(2):
         watchdog._stopped = Turns(clock, 5)
         watchdog._watch()

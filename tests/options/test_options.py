@@ -25,6 +25,7 @@ from aimm_plugins import (
     cli,
 )
 from aimm_plugins._options.schema import Options
+from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins.testing import check_plugin
 
 SECRET = "hunter2-of-the-cellar"
@@ -939,7 +940,7 @@ def test_what_is_kept_of_a_conf_has_no_secret_in_its_repr(wine, monkeypatch):
     wine()
     monkeypatch.setenv("WINE_TOKEN", SECRET)
     given({"wine": {"token": "env:WINE_TOKEN"}})
-    kept = aimm_plugins._api.RUNTIME.options
+    kept = PROCESS.runtime.options
     assert kept.given["aimm_wine"].values["token"] == SECRET
     assert SECRET not in repr([kept.given, kept.checked])
 

@@ -248,7 +248,7 @@ def test_verify_of_the_policy_holds(marked, site, tmp_path, monkeypatch):
 @pytest.fixture
 def frozen(marked, tmp_path):
     """A freeze file of mark-dist 1.0, and a conf beside it that is locked to it."""
-    from aimm_plugins._api import freeze
+    from aimm_plugins import freeze
 
     mark = marked()
     text, _ = freeze({"names": [], "entry_points": {"allow": ["mark-dist"]}})
@@ -1144,7 +1144,7 @@ def lock_lines(case: Case) -> dict[str, str]:
         (folder / "RECORD").write_text(f"{name},sha256={digest.rstrip(b'=').decode()},\n")
     got = case.run(
         """
-        out["text"] = aimm_plugins._startup.lifecycle.freeze(aimm_plugins._startup.runtime.RUNTIME, None)[0]
+        out["text"] = aimm_plugins._startup.lifecycle.freeze(aimm_plugins._startup.runtime.PROCESS.runtime, None)[0]
         """
     )
     return {line.partition("==")[0]: line for line in got["text"].splitlines(keepends=True)}

@@ -235,7 +235,7 @@ class Dispatch(RuleBasedStateMachine):
         for undo in self.undos:
             undo()
         self.manager.trace.root.setwriter(None)
-        assert aimm_plugins.get_plugin_manager().bare("aimm_data_access")
+        assert aimm_plugins.get_plugin_manager().chain("data_access").is_empty
 
 
 Dispatch.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

@@ -49,9 +49,7 @@ def keys() -> list[str]:
 def plugged() -> list[str]:
     """The names of the modules in pluggy."""
     return sorted(
-        name
-        for name, plugin in get_plugin_manager().list_name_plugin()
-        if plugin is not None and name != "aimm_plugins.router"
+        name for name, plugin in get_plugin_manager().list_name_plugin() if plugin is not None
     )
 
 

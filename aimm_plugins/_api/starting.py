@@ -1,0 +1,181 @@
+"""The public functions about what is registered."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from aimm_plugins._dispatch.manager import PluginManager
+from aimm_plugins._registry.providers import Provider
+from aimm_plugins._startup.runtime import PROCESS
+from aimm_plugins._values.actions import ACTIONS, Action
+
+if TYPE_CHECKING:
+    from aimm_plugins._values.report import Finding, Report
+
+
+def initialize(conf: Mapping[str, object] | str | os.PathLike[str] | None = None) -> Report:
+    """Import and register the plugins that a conf names and that are installed.
+
+    Config names come first, in their order, then the installed entry points of the group
+    `aimm.plugins`, sorted by distribution and name. May be called again: a second call adds to the
+    first, and modules that are imported already are not executed again. Safe to call from several
+    threads; calls go on meanwhile with what was registered before.
+
+    Args:
+        conf: A mapping or the path of a YAML file as in `schemas/plugins.yaml`; `None` is
+            `{"names": []}`: whatever is installed.
+
+    Returns:
+        The account of this call: a record for each plugin, and findings.
+
+    Raises:
+        ConfigError: The conf is wrong, options do not fit a plugin's schema, or a secret cannot be
+            read; nothing was imported.
+        PluginLoadError: Under `on_error: strict`, the default, any plugin failed. Nothing of this
+            call stays registered; what earlier calls registered does.
+        ParityError: The conf runs calls on a cluster, and one of its workers has other plugins;
+            nothing of this call stays registered.
+        OSError: That cluster cannot be reached; nothing was imported.
+        KeyboardInterrupt: Raised by an import; nothing of this call stays registered.
+    """
+    from aimm_plugins._startup import lifecycle
+
+    return lifecycle.initialize(PROCESS.runtime, conf, connect=True)
+
+
+def plan(conf: Mapping[str, object] | str | os.PathLike[str] | None = None) -> Report:
+    """What `initialize` would do, without running any plugin code.
+
+    Args:
+        conf: As for `initialize`.
+
+    Returns:
+        A record for each plugin in the order of loading: `planned`, `deferred`, `denied` with the
+        rule, or `missing`. Where plugins publish their keys, also who provides what, and the
+        conflicts and shadows that this leads to.
+
+    Raises:
+        ConfigError: The conf is wrong.
+    """
+    from aimm_plugins._startup import lifecycle
+
+    return lifecycle.plan(PROCESS.runtime, conf)
+
+
+def freeze(
+    conf: Mapping[str, object] | str | os.PathLike[str] | None = None,
+) -> tuple[str, tuple[Finding, ...]]:
+    """The freeze file of what a conf would load, for its key `locked`.
+
+    Args:
+        conf: As for `initialize`; what it denies is left out.
+
+    Returns:
+        A list of pip requirements, each with the digest of its RECORD in a comment, and a finding
+        for each distribution that has nothing to compare. Modules that no distribution owns are
+        not in it, as no lock holds for them.
+
+    Raises:
+        ConfigError: The conf is wrong.
+    """
+    from aimm_plugins._startup import lifecycle
+
+    return lifecycle.freeze(PROCESS.runtime, conf)
+
+
+def refresh() -> Report:
+    """Catch up with what was installed, upgraded or removed since `initialize`.
+
+    The plan of all `initialize` calls so far is made anew and carried out: plugins that are new
+    are loaded, failed ones are tried again, and the keys of those that are gone go away; calls
+    under way finish. A plugin that was upgraded stays as it is, with the reason that a restart is
+    needed, since Python does not import a module twice.
+
+    Returns:
+        The account of what changed, in state `removed` what is gone; empty where nothing did, or
+        nothing was initialized.
+
+    Raises:
+        ConfigError: The operator's policy or a secret cannot be read any more, or options do not
+            fit a plugin's new version; nothing changed.
+        PluginLoadError: Under `on_error: strict` any plugin failed; nothing changed.
+    """
+    from aimm_plugins._startup import lifecycle
+
+    return lifecycle.refresh(PROCESS.runtime)
+
+
+def unload_all() -> None:
+    """Empty the registry: afterwards no key can be called.
+
+    Modules stay imported, and a later `initialize` registers what they declared without executing
+    them again. What was declared by hand comes back only if a conf names its module. Plugins that
+    were registered with the plugin manager directly stay there. A cluster that a conf runs calls on
+    is let go of; calls under way there end with an error.
+    """
+    from aimm_plugins._startup import lifecycle
+
+    lifecycle.unload_all(PROCESS.runtime)
+
+
+def options(module: str) -> Mapping[str, Any]:
+    """The options of a plugin, for the plugin itself: `aimm_plugins.options(__name__)`.
+
+    What the conf's `options` give to the plugin, secrets read, with the defaults of the schema that
+    the plugin publishes. Works in the plugin's modules while they are imported and whenever they
+    are called. A later `initialize` with another conf gives other options, so that what is to
+    follow it is asked for when it is needed.
+
+    Args:
+        module: `__name__` of any module of the plugin.
+
+    Returns:
+        A dict of the caller's own, whose `repr` hides secrets. It is empty where nothing is given
+        and no schema has a default. A plugin that is imported without `initialize` has the
+        defaults, and nothing is checked.
+
+    Raises:
+        ConfigError: No conf gives the plugin any options, and its schema requires some; or its
+            schema is code, and what the conf gives does not fit it.
+        DeclarationError: The schema that the plugin publishes is broken.
+        UnknownPluginError: The module is part of no plugin.
+    """
+    from aimm_plugins._startup import plugin_options
+
+    return plugin_options.options(PROCESS.runtime, module)
+
+
+def current_report() -> Report:
+    """The account of what is registered now, over all `initialize` calls so far."""
+    from aimm_plugins._startup import lifecycle
+
+    return lifecycle.current_report(PROCESS.runtime)
+
+
+def providers(
+    action: Action | None = None, key: str | None = None
+) -> dict[tuple[Action, str], Provider]:
+    """Who answers what now.
+
+    Args:
+        action: Only this action.
+        key: Only this key; the cost does not depend on how many there are then.
+
+    Returns:
+        A new dict from (action, key) to provider, sorted.
+
+    Raises:
+        ValueError: There is no such action.
+    """
+    if action is not None and action not in ACTIONS:
+        raise ValueError(f"no action {action!r}; the actions are {', '.join(ACTIONS)}")
+    if key is None:
+        return PROCESS.runtime.registry.providers(action)
+    return PROCESS.runtime.registry.providers_of(key, action)
+
+
+def get_plugin_manager() -> PluginManager:
+    """The `pluggy.PluginManager` behind all calls, for wrappers, executors and monitors."""
+    return PROCESS.runtime.manager

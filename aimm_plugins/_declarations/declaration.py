@@ -1,0 +1,125 @@
+"""What one decorator call declares, and where it was called.
+
+A declaration holds all keys of its decorator call, so that ten thousand model types for one
+function cost one object.
+"""
+
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, NamedTuple
+
+from aimm_plugins._system.modules import is_initializing
+from aimm_plugins._values.actions import Action
+from aimm_plugins._values.provenance import short_file
+
+
+class Declaration(NamedTuple):
+    """One decorated function, or one method of a model class, for one action.
+
+    Attributes:
+        action: The action.
+        keys: The data access name or model types, without duplicates.
+        target: The very object that was decorated: a function or a class.
+        function: What is called: the function, the class, or the class's method.
+        module: The module whose code called the decorator.
+        importing_module: The module during whose import this happened; `None` outside an import.
+        importer: Module of the plugin whose loading was under way; `None` by hand.
+        file: Source file of the decorator call.
+        line: Its line, from 1.
+        method: Name of the method to look up on the instance, for model classes.
+        state_cb_arg_name: Keyword that takes the state callback, if any.
+        instance_arg_name: Keyword that takes the instance; `None` for the first positional one.
+        returns_instance: Whether a predict function itself returns `(instance, prediction)`.
+    """
+
+    action: Action
+    keys: tuple[str, ...]
+    target: Callable[..., Any]
+    function: Callable[..., Any]
+    module: str
+    importing_module: str | None
+    importer: str | None
+    file: str
+    line: int
+    method: str | None = None
+    state_cb_arg_name: str | None = None
+    instance_arg_name: str | None = None
+    returns_instance: bool = False
+
+    # Two decorator calls are two declarations, even for one function and key. Comparing fields
+    # would also call the `__eq__` and `__hash__` of the decorated object.
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    @property
+    def owner_module(self) -> str:
+        """The module whose entry in the ledger holds this."""
+        return self.importing_module or self.module
+
+    @property
+    def qualname(self) -> str:
+        """Dotted name of the function within its module."""
+        name = getattr(self.function, "__qualname__", None)
+        return name if isinstance(name, str) else type(self.function).__name__
+
+    @property
+    def place(self) -> str:
+        """`pkg/module.py:14`."""
+        return f"{short_file(self.file, self.module)}:{self.line}"
+
+
+class CallSite(NamedTuple):
+    """Where a decorator was called.
+
+    Attributes:
+        module: The module whose code called it.
+        file: Its source file.
+        line: The line, from 1.
+        importing_module: The module during whose import it was called; `None` outside an import.
+        spec: The spec of that module.
+    """
+
+    module: str
+    file: str
+    line: int
+    importing_module: str | None = None
+    spec: object | None = None
+
+
+def call_site(depth: int) -> CallSite:
+    """Where the decorator `depth` frames up was called, and which module's import that is part of.
+
+    Python sets `_initializing` on a module's spec while the module's body runs. The innermost frame
+    of such a module is the import that a declaration belongs to. A module that is reloaded has no
+    such mark, which tells a reload from a first import.
+    """
+    frame: FrameType | None = sys._getframe(depth + 1)
+    assert frame is not None
+    name = frame.f_globals.get("__name__")
+    module = name if isinstance(name, str) else "__main__"
+    file, line = frame.f_code.co_filename, frame.f_lineno
+    while frame is not None:
+        spec = frame.f_globals.get("__spec__")
+        if spec is not None and is_initializing(spec):
+            importing_module = frame.f_globals.get("__name__")
+            if isinstance(importing_module, str):
+                return CallSite(module, file, line, importing_module, spec)
+        frame = frame.f_back
+    return CallSite(module, file, line)
+
+
+def modules_being_imported() -> frozenset[str]:
+    """The modules whose bodies this thread is running at the moment."""
+    found = set()
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if is_initializing(frame.f_globals.get("__spec__")):
+            name = frame.f_globals.get("__name__")
+            if isinstance(name, str) and frame.f_code.co_name == "<module>":
+                found.add(name)
+        frame = frame.f_back
+    return frozenset(found)

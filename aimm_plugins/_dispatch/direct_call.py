@@ -1,0 +1,252 @@
+"""The call of a declared function, with all that its declaration says worked out beforehand."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from types import CoroutineType
+from typing import Any
+
+from aimm_plugins._registry.providers import Provider
+from aimm_plugins._values.actions import ACTIONS, StateCallback, ignore_state
+
+Call = Callable[[Any, Any, Any, Any], Any]
+"""Takes the instance (the bytes for deserialize), the callback, the arguments and keywords."""
+
+
+class DirectCall:
+    """The calls of one provider.
+
+    Most functions take the instance first, if any, and then the caller's arguments. Their `call` is
+    one frame, in which the cases of few arguments are written out, because unpacking costs more
+    than the rest of a call.
+
+    Attributes:
+        provider: Who answers; not deferred.
+        function: Where a call of `exec_predict` is `function(instance, *args, **kwargs)` and
+            nothing else but what it does itself: that function. Else `None`: use `call`.
+        async_function: The same for `exec_predict_async` and an asynchronous function.
+        call: Returns what the `exec_*` function does.
+    """
+
+    __slots__ = (
+        "_declaration",
+        "_is_async",
+        "_raw_call",
+        "async_function",
+        "call",
+        "function",
+        "provider",
+    )
+
+    def __init__(self, provider: Provider) -> None:
+        declaration = provider.declaration
+        assert declaration is not None, "a deferred provider is loaded before it is called"
+        self.provider = provider
+        self._declaration = declaration
+        self._is_async = _is_async(declaration.function)
+        # Made on demand: a host with very many keys pays for what it uses.
+        self._raw_call: Call | None = None
+        self.function: Callable[..., Any] | None = None
+        is_plain = (
+            declaration.method is None
+            and declaration.state_cb_arg_name is None
+            and declaration.instance_arg_name is None
+            and not declaration.returns_instance
+        )
+        if not is_plain:
+            self.call: Call = self._finished_call
+        elif ACTIONS[declaration.action].takes is None:
+            self.call = self._call_without_instance()
+        else:
+            self.call = self._call_with_instance()
+            self.function = declaration.function if declaration.action == "predict" else None
+        self.async_function = self.function if self._is_async else None
+
+    def _call_without_instance(self) -> Call:
+        direct, function = self, self._declaration.function
+
+        def call(instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
+            if state_cb is not None and not callable(state_cb):
+                raise direct.not_a_callback(state_cb)
+            try:
+                result = function(*args, **kwargs) if kwargs else function(*args)
+            except BaseException as error:
+                direct.explain(error, instance, state_cb, args, kwargs)
+                raise
+            if type(result) is CoroutineType:
+                result = direct.run_coroutine(result)
+            return result
+
+        return call
+
+    def _call_with_instance(self) -> Call:
+        direct, function = self, self._declaration.function
+        adds_instance = self._declaration.action == "predict"
+
+        def call(instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
+            if state_cb is not None and not callable(state_cb):
+                raise direct.not_a_callback(state_cb)
+            try:
+                if kwargs:
+                    result = function(instance, *args, **kwargs)
+                elif len(args) == 1:
+                    result = function(instance, args[0])
+                else:
+                    result = function(instance, *args)
+            except BaseException as error:
+                direct.explain(error, instance, state_cb, args, kwargs)
+                raise
+            if type(result) is CoroutineType:
+                result = direct.run_coroutine(result)
+            return (instance, result) if adds_instance else result
+
+        return call
+
+    def _make_raw_call(self) -> Call:
+        """The call for any declaration; returns what the function returns."""
+        direct, declaration = self, self._declaration
+        function, method = declaration.function, declaration.method
+        state, keyword = declaration.state_cb_arg_name, declaration.instance_arg_name
+        passes_first = (
+            ACTIONS[declaration.action].takes is not None and method is None and keyword is None
+        )
+        reserved = {
+            name: role
+            for name, role in ((state, "state callback"), (keyword, "instance"))
+            if name is not None
+        }
+
+        def call(instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
+            if state_cb is not None and not callable(state_cb):
+                raise direct.not_a_callback(state_cb)
+            given = kwargs
+            if reserved:
+                given = {}
+                if kwargs:
+                    direct.check_reserved(reserved, kwargs)
+                    given.update(kwargs)
+                if state is not None:
+                    given[state] = ignore_state if state_cb is None else state_cb
+                if keyword is not None:
+                    given[keyword] = instance
+            try:
+                if method is not None:
+                    return getattr(instance, method)(*args, **given)
+                if passes_first:
+                    return function(instance, *args, **given)
+                return function(*args, **given)
+            except BaseException as error:
+                direct.explain(error, instance, state_cb, args, kwargs)
+                raise
+
+        self._raw_call = call
+        return call
+
+    def _finished_call(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
+        call = self._raw_call or self._make_raw_call()
+        result = call(instance, state_cb, args, kwargs)
+        if type(result) is CoroutineType:
+            result = self.run_coroutine(result)
+        return result if self._declaration.action != "predict" else self._pair(instance, result)
+
+    def _pair(self, instance: Any, result: Any) -> Any:
+        """What `exec_predict` returns for what the function has returned."""
+        if not self._declaration.returns_instance:
+            return (instance, result)
+        if isinstance(result, tuple) and len(result) == 2:
+            return result
+        from aimm_plugins._dispatch.call_errors import not_a_pair
+
+        raise not_a_pair(self.provider, result)
+
+    async def call_async(
+        self, instance: Any, state_cb: StateCallback | None, args: Any, kwargs: Any
+    ) -> Any:
+        """As `call`; functions that are not asynchronous run in a thread."""
+        call = self._raw_call or self._make_raw_call()
+        if self._runs_in_loop(instance):
+            result = call(instance, state_cb, args, kwargs)
+        else:
+            if state_cb is not None and not callable(state_cb):
+                raise self.not_a_callback(state_cb)
+            from aimm_plugins._dispatch.awaiting import in_thread
+
+            result = await in_thread(lambda report: call(instance, report, args, kwargs), state_cb)
+        if type(result) is CoroutineType or inspect.isawaitable(result):
+            try:
+                result = await result
+            except BaseException as error:
+                self.annotate(error)
+                raise
+        return result if self._declaration.action != "predict" else self._pair(instance, result)
+
+    def _runs_in_loop(self, instance: Any) -> bool:
+        method = self._declaration.method
+        if method is None:
+            return self._is_async
+        # A subclass may have overridden it; a name that is missing is explained later.
+        return _is_async(getattr(instance, method, len))
+
+    def run_coroutine(self, coroutine: CoroutineType[Any, Any, Any]) -> Any:
+        """What an asynchronous function returns, for a caller that is not.
+
+        Raises:
+            RuntimeError: An event loop runs in this thread.
+        """
+        from aimm_plugins._dispatch.awaiting import run
+
+        try:
+            return run(coroutine, str(self.provider), f"exec_{self.provider.action}_async")
+        except BaseException as error:
+            self.annotate(error)
+            raise
+
+    # What is imported where a call goes wrong.
+
+    def not_a_callback(self, given: object) -> TypeError:
+        """The error for what is given in the place of the state callback."""
+        from aimm_plugins._dispatch.call_errors import not_a_callback
+
+        return not_a_callback(self.provider.action, given)
+
+    def check_reserved(self, reserved: dict[str, str], kwargs: dict[str, Any]) -> None:
+        """Refuse keywords under which the plugin wants its state callback or instance."""
+        for name, role in reserved.items():
+            if name in kwargs:
+                from aimm_plugins._dispatch.call_errors import reserved_keyword
+
+                raise reserved_keyword(self.provider, name, role)
+
+    def explain(
+        self, error: BaseException, instance: Any, state_cb: Any, args: Any, kwargs: Any
+    ) -> None:
+        """Say more about an exception; see `call_errors.explain`."""
+        from aimm_plugins._dispatch.call_errors import explain
+
+        explain(error, self.provider, instance, state_cb, args, kwargs)
+
+    def annotate(self, error: BaseException) -> None:
+        """Add a note that names the plugin to its own exception."""
+        from aimm_plugins._dispatch.call_errors import annotate
+
+        annotate(error, self.provider)
+
+
+def _is_async(function: Callable[..., object]) -> bool:
+    """Whether calling a function certainly gives a coroutine.
+
+    `False` says nothing: a decorated function, for one, shows only by what it returns.
+    """
+    while isinstance(function, functools.partial):
+        function = function.func
+    try:
+        if inspect.iscoroutinefunction(function):
+            return True
+        # A callable object; of a class, `__call__` is what its instances do.
+        return not isinstance(function, type) and inspect.iscoroutinefunction(
+            getattr(type(function), "__call__", None)  # noqa: B004  # looked at, not only asked for
+        )
+    except Exception:  # an object whose attributes raise
+        return False

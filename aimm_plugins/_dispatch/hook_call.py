@@ -1,0 +1,205 @@
+"""The call of a declared function within executors, wrappers and monitors."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pluggy
+
+from aimm_plugins._dispatch.direct_call import Call, DirectCall
+from aimm_plugins._dispatch.hookspecs import HookSpecs, Result
+from aimm_plugins._dispatch.manager import Chain, is_wrapper
+from aimm_plugins._values.actions import ActionSpec, StateCallback, ignore_state
+
+DECLARED = "aimm_plugins.declared"
+"""The plugin name of the last implementation of every hook: the declared function."""
+
+_OPTIONS: Any = {
+    "wrapper": False,
+    "hookwrapper": False,
+    "optionalhook": False,
+    "tryfirst": False,
+    "trylast": True,
+    "specname": None,
+}
+
+
+class HookCall:
+    """The calls of one action and key through pluggy's loop.
+
+    The implementations are those of one moment, and the last of them is bound to one provider. So a
+    call that has entered its wrappers does not look its key up again.
+
+    Args:
+        spec: The action.
+        key: The key.
+        chain: The hookimpls and monitors.
+        direct: The call of the declared function; `None` where no plugin provides the key, which an
+            executor may know, or where the plugin is deferred.
+        find: Gives that call in these cases, when no executor has answered.
+
+    Attributes:
+        call: As that of `DirectCall`.
+        direct: The call of the declared function, as given.
+    """
+
+    __slots__ = ("_chain", "_find", "_implementations", "_key", "_spec", "call", "direct")
+
+    function = None
+    async_function = None
+
+    def __init__(
+        self,
+        spec: ActionSpec,
+        key: str,
+        chain: Chain,
+        direct: DirectCall | None,
+        find: Callable[[], AnyCall],
+    ) -> None:
+        self._spec = spec
+        self._key = key
+        self._chain = chain
+        self.direct = direct
+        self._find = find
+        call = direct.call if direct is not None else lambda *given: find().call(*given)
+        self._implementations = (declared_function(spec, call), *chain.implementations)
+        is_usual = spec.free_arguments and spec.takes is not None
+        self.call: Call = self._usual_call() if is_usual else self._call
+
+    def _usual_call(self) -> Call:
+        # Written out for fit and predict: collecting the arguments costs a tenth of a hook call.
+        hook, execute, implementations = (
+            self._chain.hook,
+            self._chain.execute,
+            self._implementations,
+        )
+        key, check, callback = self._key, self._check, self._callback
+
+        def call(instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
+            arguments = {
+                "model_type": key,
+                "instance": instance,
+                "state_cb": ignore_state if state_cb is None else callback(state_cb),
+                "args": args,
+                "kwargs": kwargs,
+            }
+            result = execute(hook, implementations, arguments, True)
+            if type(result) is not Result:
+                check(result)
+            return result.value
+
+        return call
+
+    def _call(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
+        arguments = self._arguments(instance, state_cb, args, kwargs)
+        result = self._chain.execute(self._chain.hook, self._implementations, arguments, True)
+        return self._check(result).value
+
+    def _arguments(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> dict[str, Any]:
+        spec = self._spec
+        arguments: dict[str, Any] = {spec.key_argument: self._key}
+        if spec.takes is not None:
+            arguments[spec.takes] = instance
+        if spec.free_arguments:
+            callback = ignore_state if state_cb is None else self._callback(state_cb)
+            arguments |= {"state_cb": callback, "args": args, "kwargs": kwargs}
+        return arguments
+
+    def _callback(self, given: Any) -> Any:
+        if callable(given):
+            return given
+        from aimm_plugins._dispatch.call_errors import not_a_callback
+
+        raise not_a_callback(self._spec.name, given)
+
+    async def call_async(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
+        """As `call`; see `awaiting.call_hook`."""
+        from aimm_plugins._dispatch.awaiting import call_hook, in_thread
+
+        arguments = self._arguments(instance, state_cb, args, kwargs)
+
+        async def answer_declared() -> Any:
+            direct: AnyCall | None = self.direct
+            if direct is None:  # imports a deferred plugin, which is to happen in a thread too
+                direct = await in_thread(lambda _: self._find(), None)
+            return Result(await direct.call_async(instance, state_cb, args, kwargs))
+
+        def answer(
+            impl: pluggy.HookImpl, positional: list[Any], keywords: dict[str, Any]
+        ) -> Awaitable[Any]:
+            if impl is self._implementations[0]:
+                return answer_declared()
+            return _answer_in_thread(impl, positional, keywords, state_cb)
+
+        result = await call_hook(
+            self._chain.hook, self._implementations, arguments, self._chain.monitors, answer
+        )
+        return self._check(result).value
+
+    def _check(self, result: object) -> Result:
+        if isinstance(result, Result):
+            return result
+        wrappers = [impl.plugin_name for impl in self._implementations if is_wrapper(impl)]
+        raise TypeError(
+            f"hook {self._chain.hook} returned {type(result).__name__} for "
+            f"{self._spec.name}:{self._key}; a wrapper receives and returns aimm_plugins.Result "
+            f"(wrappers: {', '.join(wrappers)})"
+        )
+
+
+async def _answer_in_thread(
+    impl: pluggy.HookImpl,
+    positional: list[Any],
+    keywords: dict[str, Any],
+    state_cb: StateCallback | None,
+) -> Any:
+    """What an executor answers, asked in a thread; an awaitable in its result is awaited."""
+    from aimm_plugins._dispatch.awaiting import in_thread
+
+    def execute(report: StateCallback) -> Any:
+        # The executor's own callback is told of the cancel too.
+        given = [
+            report if name == "state_cb" else value
+            for name, value in zip(impl.argnames, positional, strict=True)
+        ]
+        if "state_cb" in keywords:
+            keywords["state_cb"] = report
+        return impl.function(*given, **keywords)
+
+    answered = await in_thread(execute, state_cb)
+    if answered is not None and inspect.isawaitable(answered.value):
+        answered = Result(await answered.value)
+    return answered
+
+
+def declared_function(spec: ActionSpec, call: Call) -> pluggy.HookImpl:
+    """A declared function's call as the implementation of a hook that is called last.
+
+    Args:
+        spec: The action.
+        call: As that of `DirectCall`.
+    """
+
+    def with_all(key: str, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Result:
+        return Result(call(instance, state_cb, args, kwargs))
+
+    def without_instance(key: str, state_cb: Any, args: Any, kwargs: Any) -> Result:
+        return Result(call(None, state_cb, args, kwargs))
+
+    def with_instance_alone(key: str, instance: Any) -> Result:
+        return Result(call(instance, None, (), {}))
+
+    function: Any = with_all
+    if not spec.free_arguments:
+        function = with_instance_alone
+    elif spec.takes is None:
+        function = without_instance
+    # pluggy takes the names of arguments from what a function wraps.
+    function.__wrapped__ = getattr(HookSpecs, spec.hook)
+    return pluggy.HookImpl(HookSpecs, DECLARED, function, _OPTIONS)
+
+
+AnyCall = DirectCall | HookCall
+"""How to make the calls of one action and key."""

@@ -1,0 +1,127 @@
+"""The hooks, one an action, and what their implementations return."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import pluggy
+
+PROJECT = "aimm_plugins"
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+"""Marks an implementation of one of the hooks in a plugin module."""
+
+
+class Result:
+    """What a call returned, boxed: every value is legal, `None` too.
+
+    Attributes:
+        value: The returned value; for predict `(instance, prediction)`.
+    """
+
+    __slots__ = ("value",)
+    __match_args__ = ("value",)
+
+    value: Any
+
+    def __init__(self, value: Any) -> None:
+        _set_value(self, value)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError("a Result does not change; return another one")
+
+    def __reduce__(self) -> tuple[type[Result], tuple[Any]]:
+        return (Result, (self.value,))
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self.value == other.value) if isinstance(other, Result) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((Result, self.value))
+
+    def __repr__(self) -> str:
+        return f"Result(value={self.value!r})"
+
+
+# One is made for each hook call; `object.__setattr__` would take twice as long.
+_set_value = vars(Result)["value"].__set__
+
+
+class HookSpecs:
+    """The hooks, one an action; all take keywords and stop at the first `Result`."""
+
+    @hookspec(firstresult=True)
+    def aimm_data_access(
+        self, name: str, state_cb: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Result | None:
+        """Access data.
+
+        Args:
+            name: Key of the data access.
+            state_cb: The caller's callback, or one that does nothing.
+            args: The caller's positional arguments.
+            kwargs: The caller's keyword arguments.
+
+        Returns:
+            The data in a `Result`, or `None` to pass.
+        """
+
+    @hookspec(firstresult=True)
+    def aimm_instantiate(
+        self, model_type: str, state_cb: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Result | None:
+        """Make a model instance.
+
+        Returns:
+            The instance in a `Result`, or `None` to pass.
+        """
+
+    @hookspec(firstresult=True)
+    def aimm_fit(
+        self,
+        model_type: str,
+        instance: Any,
+        state_cb: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Result | None:
+        """Fit an instance.
+
+        Returns:
+            The fitted instance in a `Result`, or `None` to pass.
+        """
+
+    @hookspec(firstresult=True)
+    def aimm_predict(
+        self,
+        model_type: str,
+        instance: Any,
+        state_cb: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Result | None:
+        """Predict with an instance.
+
+        Returns:
+            `(instance, prediction)` in a `Result`, or `None` to pass.
+        """
+
+    @hookspec(firstresult=True)
+    def aimm_serialize(self, model_type: str, instance: Any) -> Result | None:
+        """Turn an instance into bytes.
+
+        Returns:
+            The bytes in a `Result`, or `None` to pass.
+        """
+
+    @hookspec(firstresult=True)
+    def aimm_deserialize(self, model_type: str, instance_bytes: Any) -> Result | None:
+        """Make an instance of bytes.
+
+        Returns:
+            The instance in a `Result`, or `None` to pass.
+        """
+
+
+HOOKS = tuple(name for name in vars(HookSpecs) if name.startswith("aimm_"))

@@ -1,0 +1,415 @@
+"""The plugin manager behind every call.
+
+Declared functions are no hookimpls: pluggy asks one implementation after the other, which costs
+O(plugins) a call and takes a legal `None` for "not me". Hookimpls are wrappers and executors. A
+call takes the hookimpls of its action as a chain that does not change any more.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from _thread import RLock  # without threading, which takes a millisecond to import
+from collections.abc import Callable, Mapping, Sequence
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import pluggy
+
+from aimm_plugins._declarations.declaration import call_site
+from aimm_plugins._declarations.ledger import DeclarationLedger
+from aimm_plugins._dispatch.hookspecs import PROJECT, HookSpecs, Result
+from aimm_plugins._system.modules import contents, is_initializing
+from aimm_plugins._system.text import nearest
+from aimm_plugins._values.actions import ACTIONS, Action, ActionSpec
+
+_MARK = f"{PROJECT}_impl"
+"""Where `hookimpl` leaves its options, on the function itself."""
+
+if TYPE_CHECKING:  # making a Protocol takes as long as importing a module
+
+    class Owner(Protocol):
+        """What a plugin manager belongs to.
+
+        Attributes:
+            lock: Held during every change.
+            ledger: Where decorators write.
+        """
+
+        lock: RLock
+        ledger: DeclarationLedger
+
+        def hooks_changed(self) -> None:
+            """Make calls anew: hookimpls or monitors have changed."""
+            ...
+
+        def plugin_registered(self, plugin: object, name: str) -> None:
+            """Register what a plugin declared; what this raises takes the plugin out again."""
+            ...
+
+        def plugin_unregistered(self, name: str) -> None:
+            """Take away what a plugin declared."""
+            ...
+
+        def declared_function(
+            self, action: Action, arguments: Mapping[str, object], chain: Sequence[pluggy.HookImpl]
+        ) -> pluggy.HookImpl:
+            """The declared function that a direct call of a hook ends with.
+
+            Args:
+                action: The action.
+                arguments: Those of the hook.
+                chain: The hookimpls that the call passes through.
+            """
+            ...
+
+
+HOOKS: dict[str, ActionSpec] = {spec.hook: spec for spec in ACTIONS.values()}
+
+Execute = Callable[[str, Sequence[pluggy.HookImpl], Mapping[str, object], bool], Any]
+"""Runs a hook: its name, its implementations, the arguments, whether the first result ends."""
+
+Monitor = tuple[Callable[..., None], Callable[..., None]]
+"""What pluggy calls before and after each hook call."""
+
+
+class Chain(NamedTuple):
+    """What a call of one action passes through besides the declared function.
+
+    Attributes:
+        hook: The hook's name.
+        implementations: Executors and wrappers as pluggy orders them: the last is called first.
+        execute: pluggy's own loop over implementations, within the monitors.
+        monitors: What sees calls before and after, the last one outermost.
+        execute_unmonitored: pluggy's loop without the monitors.
+    """
+
+    hook: str
+    implementations: tuple[pluggy.HookImpl, ...]
+    execute: Execute
+    monitors: tuple[Monitor, ...]
+    execute_unmonitored: Execute
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether calls reach the declared function alone, and nothing sees them."""
+        return not self.implementations and not self.monitors
+
+    def within(self, implementations: Sequence[pluggy.HookImpl]) -> Chain:
+        """Other implementations, for a call within one that the monitors see already."""
+        return self._replace(
+            implementations=tuple(implementations), execute=self.execute_unmonitored, monitors=()
+        )
+
+    @property
+    def has_executor(self) -> bool:
+        """Whether something may answer calls before the declared function."""
+        return any(not is_wrapper(impl) for impl in self.implementations)
+
+
+def is_wrapper(impl: pluggy.HookImpl) -> bool:
+    """Whether a hookimpl wraps calls rather than answering them."""
+    return impl.wrapper or impl.hookwrapper
+
+
+class PluginManager(pluggy.PluginManager):
+    """A `pluggy.PluginManager` whose hooks end with the declared function.
+
+    Differences from pluggy's own: a plain implementation that returns anything but a `Result` or
+    `None` is a `TypeError` naming it; monitors may be undone in any order; registering a module
+    looks at its functions alone.
+
+    It uses four things that pluggy does not document, here and nowhere else. A test fails when
+    pluggy changes one of them.
+
+    - `_hookexec`, which every hook call of pluggy's ends in: to add the declared function;
+    - `_inner_hookexec`, pluggy's loop within its monitors: for calls that bring a chain of their
+      own, and to undo monitors in any order;
+    - `_name2plugin`: to register a module without hookimpls, which pluggy would first compare with
+      all other plugins;
+    - the constructor of `HookImpl`.
+
+    Args:
+        owner: Whose lock is held during changes, and who registers what plugins declare.
+
+    Attributes:
+        monitors: The monitors that see calls, the one added last at the end; never changed in
+            place.
+    """
+
+    def __init__(self, owner: Owner) -> None:
+        super().__init__(PROJECT)
+        self._owner = owner
+        self.monitors: tuple[Monitor, ...] = ()
+        self._unmonitored: Execute = self._inner_hookexec
+        self._registered_ids: set[int] = set()
+        self._unconfirmed: list[tuple[str, object, Callable[[], object]]] = []
+        self.add_hookspecs(HookSpecs)
+
+    def _hookexec(
+        self,
+        hook_name: str,
+        methods: Sequence[pluggy.HookImpl],
+        kwargs: Mapping[str, object],
+        firstresult: bool,
+    ) -> Any:
+        """Run a hook that is called directly, such as `manager.hook.aimm_fit(model_type=...)`.
+
+        pluggy's own loop would end with the last hookimpl. This one goes on to the declared
+        function.
+        """
+        spec = HOOKS.get(hook_name)
+        if spec is not None:
+            declared = self._owner.declared_function(spec.name, kwargs, methods)
+            methods = [declared, *map(answering, methods)]
+        return self._inner_hookexec(hook_name, methods, kwargs, firstresult)
+
+    def chain(self, action: Action) -> Chain:
+        """The hookimpls and monitors that calls of an action pass through, as of now."""
+        hook = ACTIONS[action].hook
+        caller: pluggy.HookCaller = getattr(self.hook, hook)
+        implementations = tuple(map(answering, caller.get_hookimpls()))
+        return Chain(hook, implementations, self._inner_hookexec, self.monitors, self._unmonitored)
+
+    # Plugin modules of a commit; the caller holds the lock and makes calls anew afterwards.
+
+    def add_module(self, module: ModuleType, name: str) -> bool:
+        """Register a module's hookimpls, without its declarations.
+
+        Returns:
+            Whether that was new.
+
+        Raises:
+            pluggy.PluginValidationError: A hookimpl fits no hook; nothing is registered.
+        """
+        if self.has_plugin(name) or id(module) in self._registered_ids:
+            return False
+        return self._add(module, name) is not None
+
+    def remove_module(self, name: str) -> None:
+        """Take a module's hookimpls out, without its declarations."""
+        if self.has_plugin(name):
+            self._remove(name)
+
+    def _add(self, plugin: object, name: str | None) -> str | None:
+        if isinstance(plugin, ModuleType):
+            name = name or plugin.__name__
+            if self._is_new(plugin, name) and not self._hookimpls(plugin):
+                self._name2plugin[name] = plugin
+                self._registered_ids.add(id(plugin))
+                return name
+        registered = super().register(plugin, name)
+        if registered is not None:
+            self._registered_ids.add(id(plugin))
+            if len(vars(self.hook)) > len(HOOKS):  # a misspelt hook, or one that a host specified
+                self._check_spelling(plugin, registered)
+        return registered
+
+    def _is_new(self, plugin: object, name: str) -> bool:
+        return name not in self._name2plugin and id(plugin) not in self._registered_ids
+
+    def _remove(self, name: str) -> object:
+        plugin = self._name2plugin[name]
+        self._registered_ids.discard(id(plugin))
+        if isinstance(plugin, ModuleType) and not self._hookimpls(plugin):
+            return self._name2plugin.pop(name)
+        return super().unregister(name=name)
+
+    def check(self, module: ModuleType) -> None:
+        """Judge a module's hookimpls without registering them.
+
+        Raises:
+            pluggy.PluginValidationError: One fits no hook, or takes what its hook does not pass.
+        """
+        implementations = self._hookimpls(module)
+        for name, options in implementations.items():
+            hook = options.get("specname") or name
+            where = f"{module.__name__}: hookimpl {name!r}"
+            if hook not in HOOKS:
+                if not options.get("optionalhook"):
+                    raise pluggy.PluginValidationError(module, f"{where} {_no_such_hook(hook)}")
+                continue
+            offered = inspect.signature(getattr(HookSpecs, hook)).parameters
+            taken = inspect.signature(contents(module)[name]).parameters
+            unknown = [argument for argument in taken if argument not in offered]
+            if unknown:
+                raise pluggy.PluginValidationError(
+                    module,
+                    f"{where} takes {', '.join(unknown)}, which {hook} does not pass; it passes "
+                    f"{', '.join(argument for argument in offered if argument != 'self')}",
+                )
+        if implementations:
+            trial = pluggy.PluginManager(PROJECT)
+            trial.add_hookspecs(HookSpecs)
+            trial.register(module, module.__name__)
+
+    def _hookimpls(self, module: ModuleType) -> dict[str, Any]:
+        """The options of a module's hookimpls, by name."""
+        functions = [n for n, f in list(contents(module).items()) if type(f) is FunctionType]
+        options = {name: self.parse_hookimpl_opts(module, name) for name in functions}
+        return {name: found for name, found in options.items() if found is not None}
+
+    def rollback_failed_imports(self) -> None:
+        """Undo what plugins registered here in an import that failed, and keep the rest.
+
+        Python takes a module whose import failed out of `sys.modules`.
+        """
+        entries, self._unconfirmed = self._unconfirmed, []
+        for module, spec, undo in entries:
+            if is_initializing(spec):
+                self._unconfirmed.append((module, spec, undo))
+            elif module not in sys.modules:
+                undo()
+
+    def _undo_if_import_fails(self, undo: Callable[[], object]) -> None:
+        """Remember how to undo what the caller's caller does, if it is part of a loading."""
+        site = call_site(2)
+        module = site.importing_module
+        if module is not None and self._owner.ledger.current_importer(module) is not None:
+            self._unconfirmed.append((module, site.spec, undo))
+
+    # pluggy's own methods
+
+    def parse_hookspec_opts(self, module_or_class: Any, name: str) -> Any:
+        """As pluggy's, in less time for our own class, which every start goes through."""
+        if module_or_class is HookSpecs:
+            return getattr(vars(HookSpecs).get(name), f"{PROJECT}_spec", None)
+        return super().parse_hookspec_opts(module_or_class, name)
+
+    def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
+        """As pluggy's, but in a module only functions are looked at."""
+        if not isinstance(plugin, ModuleType):
+            return super().parse_hookimpl_opts(plugin, name)
+        function = contents(plugin).get(name)
+        if type(function) is not FunctionType:
+            return None
+        options = getattr(function, _MARK, None)
+        return options if isinstance(options, dict) else None
+
+    def register(self, plugin: object, name: str | None = None) -> str | None:
+        """Register a plugin; a module's declarations come with it.
+
+        What a plugin registers while it is imported is taken out again if its import fails.
+
+        Args:
+            plugin: A module or any object with hookimpls.
+            name: Its name; for a module its import name by default.
+
+        Returns:
+            The name, or `None` if it is blocked.
+
+        Raises:
+            ValueError: The plugin or the name is registered already.
+            pluggy.PluginValidationError: A hookimpl fits no hook; nothing is registered.
+            PluginConflictError: It declares a key that another plugin provides; nothing is
+                registered.
+        """
+        with self._owner.lock:
+            registered = self._add(plugin, name)
+            if registered is None:
+                return None
+            # Its wrappers come before its functions: no call is to meet these without those.
+            self._owner.hooks_changed()
+            try:
+                self._owner.plugin_registered(plugin, registered)
+            except BaseException:
+                self._remove(registered)
+                self._owner.hooks_changed()
+                raise
+        self._undo_if_import_fails(
+            lambda: self.get_plugin(registered) is plugin and self.unregister(plugin)
+        )
+        return registered
+
+    def unregister(self, plugin: object = None, name: str | None = None) -> Any:
+        """Take a plugin out, and its declarations with it; as pluggy's otherwise."""
+        with self._owner.lock:
+            name = self.get_name(plugin) if name is None and plugin is not None else name
+            if name is None or not self.has_plugin(name):
+                return super().unregister(plugin, name)
+            if plugin is not None and self.get_plugin(name) is not plugin:
+                return super().unregister(plugin, name)
+            # Its functions go before its wrappers: no call is to meet these without those.
+            self._owner.plugin_unregistered(name)
+            try:
+                return self._remove(name)
+            finally:
+                self._owner.hooks_changed()
+
+    def set_blocked(self, name: str) -> None:
+        """Block a name: such a plugin is denied by `initialize`; one that is there is taken out."""
+        with self._owner.lock:
+            self._owner.plugin_unregistered(name)
+            self.remove_module(name)
+            super().set_blocked(name)
+            self._owner.hooks_changed()
+
+    def unblock(self, name: str) -> bool:
+        """Lift a block; returns whether there was one."""
+        with self._owner.lock:
+            return super().unblock(name)
+
+    def add_hookcall_monitoring(
+        self, before: Callable[..., None], after: Callable[..., None]
+    ) -> Callable[[], None]:
+        """See every call; returns what ends that. Several may be ended in any order.
+
+        pluggy chains monitors in such a way that ending the first of two leaves it active and
+        drops the second; here the chain is made again from those that are left.
+        """
+        monitor = (before, after)
+        with self._owner.lock:
+            self._monitor((*self.monitors, monitor))
+
+        def undo() -> None:
+            with self._owner.lock:
+                self._monitor(tuple(other for other in self.monitors if other is not monitor))
+
+        self._undo_if_import_fails(undo)
+        return undo
+
+    def _monitor(self, monitors: tuple[Monitor, ...]) -> None:
+        # pluggy links the chain, but in a manager of no other use: ours changes in one step.
+        spare = pluggy.PluginManager(PROJECT)
+        for before, after in monitors:
+            spare.add_hookcall_monitoring(before, after)
+        self.monitors = monitors
+        self._inner_hookexec = spare._inner_hookexec
+        self._owner.hooks_changed()
+
+    def _check_spelling(self, plugin: object, name: str) -> None:
+        for hook in self.get_hookcallers(plugin) or ():
+            if hook.has_spec():
+                continue
+            for impl in hook.get_hookimpls():
+                if impl.plugin is plugin and not impl.optionalhook:
+                    self._remove(name)
+                    raise pluggy.PluginValidationError(
+                        plugin, f"{name}: hookimpl {hook.name!r} {_no_such_hook(hook.name)}"
+                    )
+
+
+def _no_such_hook(name: str) -> str:
+    near = nearest(name, HOOKS)
+    return "matches no hook" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def answering(impl: pluggy.HookImpl) -> pluggy.HookImpl:
+    """A hookimpl whose plain function is held to its word: a `Result`, or `None` to pass."""
+    if is_wrapper(impl):
+        return impl
+    function = impl.function
+
+    @functools.wraps(function)
+    def answer(*args: object, **kwargs: object) -> object:
+        answered = function(*args, **kwargs)
+        if answered is None or isinstance(answered, Result):
+            return answered
+        raise TypeError(
+            f"hookimpl {getattr(function, '__qualname__', function)} of plugin {impl.plugin_name} "
+            f"returned {type(answered).__name__}; return aimm_plugins.Result(value) to answer the "
+            "call, or None to pass"
+        )
+
+    return pluggy.HookImpl(impl.plugin, impl.plugin_name, answer, impl.opts)

@@ -1,0 +1,82 @@
+"""What became of one plugin, told by its record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from aimm_plugins._registry.providers import Deferred, Offer
+from aimm_plugins._values.actions import Action
+from aimm_plugins._values.report import PluginRecord, State
+from aimm_plugins.errors import PluginConflictError
+
+if TYPE_CHECKING:
+    from aimm_plugins._registry.outcome import Loaded
+
+
+def account(
+    record: PluginRecord,
+    before: PluginRecord | None,
+    loaded: Loaded | None,
+    deferred: Deferred | None,
+    provided: Sequence[tuple[Action, str, Offer]],
+    lost: Sequence[str],
+    errors: Sequence[Exception],
+) -> PluginRecord:
+    """The account of one plugin after a call.
+
+    Args:
+        record: Its account so far.
+        before: Its account by an earlier call.
+        loaded: The plugin, if this call imported it.
+        deferred: The plugin, if it waits for its first call.
+        provided: All that its module provides.
+        lost: Why it lost other keys.
+        errors: What it broke.
+    """
+    if record.state == "denied" and before is not None and before.state == "loaded":
+        return before._replace(
+            reason=f"loaded by an earlier initialize, and now {record.reason}; to be rid of it, "
+            "unload_all() and initialize again",
+        )
+    if record.state not in ("planned", "deferred"):
+        return record
+    target = None if loaded is None else loaded.target
+    published = {(k.action, k.key) for k in deferred.published} if deferred else ()
+    provides = tuple(
+        sorted(
+            (action, key)
+            for action, key, offer in provided
+            if (
+                (action, key) in published
+                if offer.declaration is None
+                else target is None or offer.declaration.target is target
+            )
+        )
+    )
+    error = _joined(errors)
+    if record.import_seconds is None and before is not None:
+        record = record._replace(import_seconds=before.import_seconds, imports=before.imports)
+    if error is not None and not provides:
+        return record._replace(state="failed", provides=(), error=error)
+    state: State = "deferred" if record.state == "deferred" else "loaded"
+    if lost and not provides:
+        state = "shadowed"
+    reasons = [*([record.reason] if record.reason and state != "shadowed" else ()), *lost]
+    return record._replace(
+        state=state, provides=provides, error=error, reason="; ".join(reasons) or None
+    )
+
+
+def _joined(errors: Sequence[Exception]) -> Exception | None:
+    """One error for all: conflicts are joined, of others the first one counts."""
+    conflicts = [error for error in errors if isinstance(error, PluginConflictError)]
+    if not errors or len(conflicts) < len(errors):
+        return errors[0] if errors else None
+    first = conflicts[0]
+    return PluginConflictError(
+        "\n".join(str(error) for error in conflicts),
+        action=first.action,
+        key=first.key,
+        providers=first.providers,
+    )

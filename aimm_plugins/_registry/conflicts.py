@@ -1,0 +1,43 @@
+"""The error for a key that several plugins provide."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aimm_plugins._registry.providers import Offer
+from aimm_plugins._system.text import aligned, one_line
+from aimm_plugins._values.actions import Action
+from aimm_plugins.errors import PluginConflictError
+
+
+def conflict(
+    action: Action, key: str, contenders: Sequence[Offer], incumbent: Offer | None = None
+) -> PluginConflictError:
+    """The error for a slot that several plugins provide, with the line that would settle it.
+
+    Args:
+        action: The action.
+        key: The key.
+        contenders: All that provide it.
+        incumbent: The one that had the key already, and keeps it.
+    """
+    table = "\n".join(
+        f"  {line}" for line in aligned([offer.provenance.columns() for offer in contenders])
+    )
+    outcome = (
+        "None of them is given the key."
+        if incumbent is None
+        else f"{incumbent.provenance.owner} had the key before and keeps it."
+    )
+    choice = contenders[-1].provenance.owner
+    if sum(offer.provenance.owner == choice for offer in contenders) > 1:
+        choice = contenders[-1].plugin
+    count = {2: "two", 3: "three"}.get(len(contenders), str(len(contenders)))
+    return PluginConflictError(
+        f"{count} plugins provide {action}:{one_line(key)}\n{table}\n"
+        f"{outcome} To choose one, add to the conf:\n"
+        f'  prefer: {{"{action}:{one_line(key)}": {choice}}}',
+        action=action,
+        key=key,
+        providers=[offer.provenance for offer in contenders],
+    )

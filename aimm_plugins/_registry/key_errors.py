@@ -1,0 +1,103 @@
+"""The errors for a call that no plugin answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aimm_plugins._registry.providers import PluginOwners
+from aimm_plugins._system.text import described, indented, nearest, one_line, printable
+from aimm_plugins._values.actions import ACTIONS, Action
+from aimm_plugins._values.report import PluginRecord, Report
+from aimm_plugins.errors import (
+    AimmPluginsError,
+    PluginImportError,
+    PluginLoadError,
+    UnknownPluginError,
+)
+
+if TYPE_CHECKING:
+    from aimm_plugins._registry.registry import Registry
+
+
+_MOST_SUSPECTS = 10
+"""Plugins that are named as those that may have provided an unknown key."""
+
+
+def call_error(registry: Registry, action: Action, key: object) -> AimmPluginsError:
+    """The error for a call that nobody answers.
+
+    Of a deferred plugin that failed to load it is that failure; calls do not try it again.
+    """
+    broken = registry.snapshot.broken.get((action, key)) if isinstance(key, str) else None
+    return unknown_key_error(registry, action, key) if broken is None else not_loaded_error(broken)
+
+
+def unknown_key_error(registry: Registry, action: Action, key: object) -> UnknownPluginError:
+    """The error for a key that is not known, with everything that could help."""
+    snapshot = registry.snapshot
+    if not isinstance(key, str):
+        return UnknownPluginError(f"a key is a str, and was given {key!r}", action=action)
+    near = nearest(key, list(snapshot.offers[action]), count=3)
+    shown = one_line(key)
+    lines = [f"no plugin provides {action}:{shown}"]
+    if near:
+        lines.append("  nearest: " + ", ".join(f"{action}:{one_line(name)}" for name in near))
+    elsewhere = [other for other in ACTIONS if key in snapshot.offers[other]]
+    if elsewhere:
+        found = ", ".join(f"{other}:{shown}" for other in elsewhere)
+        lines.append(f"  under other actions: {found}")
+    lines += [
+        f"  {printable(indented(line))}" for line in unavailable_reasons(registry, action, key)
+    ]
+    if not registry.ever_initialized and not registry.ledger.ever_used:
+        lines.append(
+            "  Nothing was ever initialized or declared in this process: call "
+            "aimm_plugins.initialize(conf) in it first. A process that is spawned "
+            "begins empty."
+        )
+    elif len(lines) == 1 and not any(snapshot.offers.values()):
+        lines.append("  No plugin is registered at all: see aimm_plugins.current_report().")
+    return UnknownPluginError("\n".join(lines), action=action, key=key, nearest=near)
+
+
+def unavailable_reasons(registry: Registry, action: Action, key: str) -> list[str]:
+    """Who would provide a key, but was denied, failed or shadowed."""
+    snapshot = registry.snapshot
+    records = list(snapshot.records.values())
+    owners = PluginOwners(record.module for record in records)
+    lines = []
+    for declared in registry.ledger.declared_keys():
+        if (declared.action, declared.key) != (action, key):
+            continue
+        declaration = declared.declaration
+        plugin = owners.of(declaration)
+        for record in records:
+            if record.module == plugin:
+                why = record.reason or (described(record.error) if record.error else "")
+                shadow = snapshot.shadowed.get((record.module, (action, key)))
+                state = "shadowed" if shadow else record.state
+                who = record.provenance._replace(file=declaration.file, line=declaration.line)
+                lines.append(f"{state}: {who}: {shadow or why}".rstrip(": "))
+    return (
+        lines
+        or [
+            f"{record.state}, may have provided it: {record.provenance}"
+            + (f": {record.reason}" if record.reason else "")
+            for record in records
+            if record.state in ("failed", "denied")
+        ][:_MOST_SUSPECTS]
+    )
+
+
+def not_loaded_error(record: PluginRecord) -> PluginLoadError:
+    """The error for a call that needs a deferred plugin which has failed to load."""
+    error = record.error
+    if not isinstance(error, Exception):
+        error = PluginImportError(described(error) if error else str(record.reason))
+    text = indented(described(error))
+    return PluginLoadError(
+        f"a deferred plugin failed to load\n  {record.provenance}\n    {text}\n"
+        "It is tried again by initialize() and refresh(), and not by calls.",
+        [error],
+        Report((record,)),
+    )

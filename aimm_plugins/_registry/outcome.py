@@ -1,0 +1,52 @@
+"""What goes into a resolution, and what comes out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+from aimm_plugins._registry.snapshot import Snapshot
+from aimm_plugins._values.report import Finding, PluginRecord
+
+if TYPE_CHECKING:
+    from aimm_plugins._discovery.scan import Published
+
+
+class Loaded(NamedTuple):
+    """A plugin whose module is imported, with the object that its entry point names.
+
+    Attributes:
+        record: Its account so far.
+        target: The decorated object, for an entry point `module:object`; else `None`.
+        published: The keys that its metadata publishes, if it publishes any.
+        lazily: Whether others have relied on those keys meanwhile.
+    """
+
+    record: PluginRecord
+    target: object | None = None
+    published: tuple[Published, ...] = ()
+    lazily: bool = False
+
+
+class Resolution(NamedTuple):
+    """What a commit would do.
+
+    Attributes:
+        records: The accounts, in the order of the plan.
+        snapshot: What would be registered then.
+        modules: Plugin modules that belong into the plugin manager then.
+        dropped: Plugin modules that do not any more.
+        findings: Published keys that differ from the declared ones.
+    """
+
+    records: list[PluginRecord]
+    snapshot: Snapshot
+    modules: list[str]
+    dropped: list[str]
+    findings: list[Finding]
+
+    def add_missing(self, missing: Iterable[PluginRecord]) -> None:
+        """Account for what is required and not there."""
+        for record in missing:
+            self.records.append(record)
+            self.snapshot.records[record.identity] = record

@@ -1,0 +1,98 @@
+"""Compare the keys that metadata publishes with those that modules declare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from aimm_plugins._registry.providers import Offer, Slot
+from aimm_plugins._values.report import Finding
+from aimm_plugins.errors import DeclarationError
+
+if TYPE_CHECKING:
+    from aimm_plugins._registry.outcome import Loaded
+
+_REMEDY = (
+    "Its author publishes what the module declares by `aimm-plugins entry-points --write`, "
+    "and installs the distribution again."
+)
+
+
+def check_published_keys(
+    loaded: Mapping[str, Sequence[Loaded]],
+    contenders: Mapping[Slot, Sequence[Offer]],
+    errors: dict[str, list[Exception]],
+) -> list[Finding]:
+    """Find plugins whose modules declare other keys than their metadata publishes.
+
+    Others have relied on the published keys of a plugin that was deferred, so there it is the
+    plugin's failure and is added to `errors`. Otherwise it is a finding.
+
+    Args:
+        loaded: The plugins of a call that are imported, by module.
+        contenders: All that plugins declare, by slot.
+        errors: The errors of plugins, by module.
+    """
+    if not any(entry.published for entries in loaded.values() for entry in entries):
+        return []
+    declared: dict[str, set[Slot]] = {}
+    brought_by_others: set[tuple[str, Slot]] = set()
+    for slot, offers in contenders.items():
+        for offer in offers:
+            declared.setdefault(offer.plugin, set()).add(slot)
+            if _is_brought_by_another(offer):
+                brought_by_others.add((offer.plugin, slot))
+    findings = []
+    for plugin, entries in loaded.items():
+        published = {(k.action, k.key): k for entry in entries for k in entry.published}
+        actual = declared.get(plugin, set())
+        missing = sorted(published.keys() - actual)
+        more = sorted(
+            slot for slot in actual - published.keys() if (plugin, slot) not in brought_by_others
+        )
+        if not published or not (missing or more):
+            continue
+        parts = []
+        if missing:
+            parts.append("does not declare " + _spelled(missing))
+        if more:
+            parts.append("declares " + _spelled(more) + " beyond that")
+        record = entries[0].record
+        place = next(iter(published.values())).place
+        message = (
+            f"its metadata publishes {_spelled(sorted(published))}, and "
+            f"{plugin} {' and '.join(parts)}"
+        )
+        if any(entry.lazily for entry in entries):
+            errors.setdefault(plugin, []).append(
+                DeclarationError(f"{record.provenance}: {message} (metadata: {place}). {_REMEDY}")
+            )
+        else:
+            findings.append(
+                Finding(
+                    code="published-keys-differ",
+                    subject=str(record.provenance),
+                    message=message,
+                    place=place,
+                    remedy=_REMEDY,
+                )
+            )
+    return findings
+
+
+def _spelled(slots: Iterable[tuple[str, str]]) -> str:
+    return ", ".join(f"{action}:{key}" for action, key in slots)
+
+
+def _is_brought_by_another(offer: Offer) -> bool:
+    """Whether a submodule declared this that the load of another plugin imported.
+
+    That one publishes its keys: a distribution may have a plugin in its package and another in a
+    module of the package.
+    """
+    declaration = offer.declaration
+    return (
+        declaration is not None
+        and declaration.owner_module != offer.plugin
+        and declaration.importer not in (None, offer.plugin)
+    )

@@ -1,0 +1,103 @@
+"""What is registered at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from aimm_plugins._declarations.declaration import Declaration
+from aimm_plugins._registry.providers import Deferred, Offer, PluginOwners, Provider, Slot
+from aimm_plugins._values.actions import ACTIONS, Action
+
+if TYPE_CHECKING:
+    from aimm_plugins._values.report import Finding, Identity, PluginRecord
+    from aimm_plugins.errors import PluginConflictError
+
+
+class Snapshot:
+    """What is registered.
+
+    A commit replaces the snapshot as a whole. A declaration by hand adds to the inner mappings of
+    `offers` in one atomic update, because copying them for each would cost O(N²) for N
+    declarations.
+
+    Attributes:
+        offers: Action to key to what answers it.
+        records: The account of each plugin of the calls so far, by identity.
+        findings: What the calls so far found besides plugins.
+        shadowed: Keys that plugins lost to a `prefer` rule: (plugin, slot) to the reason.
+        contested: Keys that plugins lost to a conflict: (plugin, slot) to the error.
+        deferred: The plugins that wait for their first call, by identity.
+        broken: Keys that a deferred plugin published before it failed to load.
+    """
+
+    __slots__ = (
+        "_owners",
+        "broken",
+        "contested",
+        "deferred",
+        "findings",
+        "offers",
+        "records",
+        "shadowed",
+    )
+
+    def __init__(
+        self,
+        *,
+        offers: dict[Action, dict[str, Offer]] | None = None,
+        records: dict[Identity, PluginRecord] | None = None,
+        findings: dict[tuple[str, str, str | None], Finding] | None = None,
+        shadowed: dict[tuple[str, Slot], str] | None = None,
+        contested: dict[tuple[str, Slot], PluginConflictError] | None = None,
+        deferred: dict[Identity, Deferred] | None = None,
+        broken: dict[Slot, PluginRecord] | None = None,
+    ) -> None:
+        self.offers: dict[Action, dict[str, Offer]] = offers or {action: {} for action in ACTIONS}
+        self.records: dict[Identity, PluginRecord] = records or {}
+        self.findings: dict[tuple[str, str, str | None], Finding] = findings or {}
+        self.shadowed: dict[tuple[str, Slot], str] = shadowed or {}
+        self.contested: dict[tuple[str, Slot], PluginConflictError] = contested or {}
+        self.deferred: dict[Identity, Deferred] = deferred or {}
+        self.broken: dict[Slot, PluginRecord] = broken or {}
+        self._owners: PluginOwners | None = None
+
+    @property
+    def owners(self) -> PluginOwners:
+        """Finds the plugin of a declaration among those that have an account here."""
+        if self._owners is None:
+            self._owners = PluginOwners(record.module for record in self.records.values())
+        return self._owners
+
+    def providers(self) -> Iterator[Provider]:
+        """The providers of all keys; deferred plugins too."""
+        for action, keys in self.offers.items():
+            for key, offer in keys.items():
+                yield offer.provider(action, key)
+
+    def declarations(self) -> set[Declaration]:
+        """The declarations that calls reach."""
+        offers = {id(offer): offer for keys in self.offers.values() for offer in keys.values()}
+        return {offer.declaration for offer in offers.values() if offer.declaration is not None}
+
+    def without(self, plugin: str) -> Snapshot:
+        """A snapshot without a plugin, whichever plugin's load ran its module."""
+        return Snapshot(
+            offers={
+                action: {
+                    key: offer
+                    for key, offer in keys.items()
+                    if offer.plugin != plugin
+                    and (offer.declaration is None or offer.declaration.owner_module != plugin)
+                }
+                for action, keys in self.offers.items()
+            },
+            records={i: record for i, record in self.records.items() if record.module != plugin},
+            findings=self.findings,
+            shadowed={lost: why for lost, why in self.shadowed.items() if lost[0] != plugin},
+            contested={lost: why for lost, why in self.contested.items() if lost[0] != plugin},
+            deferred={i: d for i, d in self.deferred.items() if d.record.module != plugin},
+            broken={
+                slot: record for slot, record in self.broken.items() if record.module != plugin
+            },
+        )

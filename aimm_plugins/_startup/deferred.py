@@ -1,0 +1,77 @@
+"""Load a plugin that a start has left to its first call."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from aimm_plugins._declarations.declaration import modules_being_imported
+from aimm_plugins._loading.importer import Outcome
+from aimm_plugins._policy.plan import Plan
+from aimm_plugins._registry.key_errors import not_loaded_error
+from aimm_plugins._registry.providers import Deferred
+from aimm_plugins._startup.loading import load
+from aimm_plugins._startup.messages import log
+from aimm_plugins._startup.prepare import PreparedStart
+from aimm_plugins._startup.publish import publish, resolve_now
+from aimm_plugins._startup.runtime import Runtime
+from aimm_plugins._values.report import Identity, Report
+
+
+def deferrals(runtime: Runtime, start: PreparedStart, outcome: Outcome) -> tuple[Deferred, ...]:
+    """The plugins of a start that wait for their first call, each with what loads it."""
+    return tuple(
+        Deferred(
+            record,
+            start.plan.published.get(record.identity, ()),
+            partial(load_deferred, runtime, record.identity, start),
+        )
+        for record in outcome.records
+        if record.state == "deferred"
+    )
+
+
+def load_deferred(runtime: Runtime, identity: Identity, start: PreparedStart) -> None:
+    """Import and register a deferred plugin, for the call that needs it.
+
+    Args:
+        runtime: Where it waits.
+        identity: Which plugin.
+        start: The start that has deferred it.
+
+    Raises:
+        PluginLoadError: It failed; calls do not try it again.
+    """
+    waiting = runtime.registry.snapshot.deferred.get(identity)
+    if waiting is None:
+        return
+    module = waiting.record.module
+    if module in modules_being_imported():
+        error = ImportError(f"{module} is called in the middle of its own import", name=module)
+        raise not_loaded_error(waiting.record._replace(state="failed", error=error))
+    with runtime.load_lock(module):
+        deferred = runtime.registry.snapshot.deferred
+        if identity not in deferred:  # another thread did it, or it was unloaded
+            return
+        plan = Plan(
+            tuple(entry.record for entry in deferred.values()),
+            {each: entry.published for each, entry in deferred.items()},
+            frozenset(i for i, entry in deferred.items() if entry.record.module == module),
+        )
+        outcome = load(runtime, start._replace(plan=plan, options=runtime.options))
+        with runtime.lock:
+            if identity not in runtime.registry.snapshot.deferred:
+                return
+            resolution = resolve_now(
+                runtime,
+                [record for record in outcome.records if record.state != "deferred"],
+                outcome.loaded,
+                start.prefer,
+                demanded=True,
+            )
+            findings = (*outcome.findings, *resolution.findings)
+            publish(runtime, resolution, findings)
+    report = Report(resolution.records, findings)
+    log(report)
+    for record in report:
+        if record.identity == identity and record.state == "failed":
+            raise not_loaded_error(record)

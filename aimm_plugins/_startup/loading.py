@@ -1,0 +1,50 @@
+"""Import what a start has planned, with the options that it gives to plugins."""
+
+from __future__ import annotations
+
+import importlib
+
+from aimm_plugins._loading.importer import Loader, Outcome
+from aimm_plugins._startup.prepare import PreparedStart
+from aimm_plugins._startup.runtime import Runtime
+
+
+def load(runtime: Runtime, start: PreparedStart) -> Outcome:
+    """Import the plugins of a start; the only step that runs plugin code.
+
+    A schema that is code can be asked for when the plugin is imported, so options are checked
+    against it here.
+    """
+    if runtime.has_loaded:
+        # A plugin that was repaired since may have new files in folders that were listed before.
+        forget_listings()
+    runtime.has_loaded = True
+    loader = Loader(runtime.ledger, runtime.manager, runtime.versions, start.probe_seconds)
+    options = start.options
+    if options is None:
+        return loader.load(start.plan)
+    from aimm_plugins._options.values import staging
+
+    with staging(options):
+        outcome = loader.load(start.plan)
+        for entry in outcome.loaded:
+            if entry.record.module in options.given:
+                try:
+                    options.value(entry.record.module)
+                except Exception as error:
+                    outcome.fail(entry.record, error)
+    return outcome
+
+
+def forget_listings() -> None:
+    """Have the path finders list their folders again.
+
+    `invalidate_caches` is not thread-safe: it may raise KeyError when another thread runs it too.
+    Retrying is enough.
+    """
+    for _ in range(5):
+        try:
+            importlib.invalidate_caches()
+        except KeyError:
+            continue
+        return

@@ -1,0 +1,187 @@
+"""Decide what a start will do: rules, plan and options. No plugin code runs, nothing changes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from aimm_plugins._config.config import Config, operator_layers
+from aimm_plugins._discovery.distribution import Distribution
+from aimm_plugins._discovery.scan import Published, Scan
+from aimm_plugins._policy.plan import Plan, arrange
+from aimm_plugins._policy.rules import Policy, policy
+from aimm_plugins._registry.outcome import Resolution
+from aimm_plugins._registry.providers import Preferences, is_named
+from aimm_plugins._startup.runtime import Runtime
+from aimm_plugins._values.report import Finding, Identity, PluginRecord
+
+if TYPE_CHECKING:
+    from aimm_plugins._options.values import State
+    from aimm_plugins._policy.lockfile import Lock
+
+
+class PreparedStart(NamedTuple):
+    """What is to be done, all decided.
+
+    Attributes:
+        plan: The plugins in order, with the reason for each state.
+        policy: The rules of the operator and all confs.
+        installed: What is installed.
+        findings: What was found so far besides plugins.
+        prefer: The rules that settle conflicts.
+        probe_seconds: Time for importing each module in a child process first, if it is asked for.
+        strict: Whether one failure undoes the whole call.
+        options: What confs give to plugins, if they give anything.
+    """
+
+    plan: Plan
+    policy: Policy
+    installed: Scan
+    findings: tuple[Finding, ...]
+    prefer: Preferences
+    probe_seconds: float | None
+    strict: bool
+    options: State | None = None
+
+    def idle_preferences(self, resolution: Resolution) -> list[Finding]:
+        """`prefer` rules that name nobody who provides the key: mostly typos."""
+        rules = [item for layer in self.prefer for item in layer.items()]
+        return [
+            Finding(
+                code="rule-matches-nothing",
+                subject=f"prefer {rule}: {wanted}",
+                message=f"{wanted} does not provide {rule}",
+                place=place,
+                remedy="Correct the key or the name, or remove the rule."
+                if self.installed.has(wanted)
+                else "No distribution of this name is installed; correct it, or remove the rule.",
+            )
+            for rule, (wanted, place) in rules
+            if not _decides_something(rule, wanted, resolution)
+        ]
+
+
+def prepare(
+    runtime: Runtime, configs: Sequence[Config], installed: Scan, *, only_looking: bool = False
+) -> PreparedStart:
+    """Judge and arrange what is installed by the rules of all confs.
+
+    Args:
+        runtime: What is registered, and blocked.
+        configs: The confs; several where `refresh` catches up with all calls so far.
+        installed: What is installed.
+        only_looking: Whether nothing will be loaded, so that no secret is read.
+
+    Raises:
+        ConfigError: The operator's policy, a lock or options are wrong.
+    """
+    operator = operator_layers()
+    locks = _read_locks((*operator, *configs))
+    policies = [_policy(runtime, config, operator, locks) for config in configs]
+    plans = [
+        arrange(config, rules, installed, locate_module, sys.modules.__contains__)
+        for config, rules in zip(configs, policies, strict=True)
+    ]
+    plan = _merged(plans)
+    findings = dict.fromkeys(installed.findings)
+    for rules in policies:
+        findings.update(dict.fromkeys(rules.unmatched(installed.has)))
+    options = None
+    if installed.options or any(config.options for config in configs):
+        from aimm_plugins._options.values import prepare as prepare_options
+
+        parts = [(config, part.records) for config, part in zip(configs, plans, strict=True)]
+        records = {record.identity: record for record in plan.records}
+        prepared = prepare_options(parts, records, installed, looking=only_looking)
+        plan = plan._replace(records=tuple(prepared.records.values()))
+        options = prepared.state
+        findings.update(dict.fromkeys(prepared.findings))
+    everything = policies[0]._replace(
+        layers=(
+            *policies[0].layers[: len(operator)],
+            *(rules.layers[-1] for rules in policies),
+        ),
+    )
+    layers = (*operator, *configs)
+    return PreparedStart(
+        plan=plan,
+        policy=everything,
+        installed=installed,
+        findings=tuple(findings),
+        prefer=[layer.prefer for layer in everything.layers if layer.prefer],
+        probe_seconds=next((layer.probe for layer in layers if layer.probe is not None), None),
+        strict=any(config.on_error == "strict" for config in configs),
+        options=options,
+    )
+
+
+def locate_module(module: str) -> str | None:
+    """The file that an import of a module would run, without importing anything."""
+    from aimm_plugins._discovery.module_location import locate  # not needed without config names
+
+    return locate(module)
+
+
+def record_digest_of(distribution: Distribution) -> str | None:
+    """The digest of a distribution's RECORD, for locks."""
+    from aimm_plugins._discovery.record_file import record_digest
+
+    return record_digest(distribution)
+
+
+def _policy(
+    runtime: Runtime, config: Config, operator: Sequence[Config], locks: dict[str, Lock]
+) -> Policy:
+    return policy(
+        config,
+        operator,
+        locks,
+        blocked=runtime.manager.is_blocked,
+        unverified=_unverified,
+        digest=record_digest_of,
+    )
+
+
+def _unverified(distribution: Distribution, module: str) -> str | None:
+    from aimm_plugins._discovery.record_file import verify_record
+
+    return verify_record(distribution, module, locate_module(module))
+
+
+def _read_locks(layers: Iterable[Config]) -> dict[str, Lock]:
+    locks = {}
+    for layer in layers:
+        if layer.locked is not None:
+            from aimm_plugins._policy.lockfile import read_lock
+
+            path = layer.beside(layer.locked)
+            locks[path] = read_lock(path)
+    return locks
+
+
+def _merged(plans: Sequence[Plan]) -> Plan:
+    """One plan of several confs; a plugin is denied only if every conf denies it."""
+    records: dict[Identity, PluginRecord] = {}
+    published: dict[Identity, tuple[Published, ...]] = {}
+    for plan in plans:
+        for record in plan.records:
+            known = records.setdefault(record.identity, record)
+            if known.state == "denied":
+                records[record.identity] = record
+        published.update(plan.published)
+    return Plan(tuple(records.values()), published)
+
+
+def _decides_something(rule: str, wanted: str, resolution: Resolution) -> bool:
+    """Whether a `prefer` rule names a provider of its key, or has taken the key from one."""
+    action, colon, key = rule.partition(":")
+    snapshot = resolution.snapshot
+    if any(slot[1] == rule or f"{slot[0]}:{slot[1]}" == rule for _, slot in snapshot.shadowed):
+        return True
+    return any(
+        is_named(offer, wanted)
+        for name, keys in snapshot.offers.items()
+        for offer in (keys.get(rule), keys.get(key) if colon and name == action else None)
+        if offer is not None
+    )

@@ -1,0 +1,134 @@
+"""Resolve what a start has loaded, and commit it in one step, or nothing of it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from aimm_plugins._config.config import Conf
+from aimm_plugins._loading.importer import Outcome
+from aimm_plugins._registry.outcome import Resolution
+from aimm_plugins._startup.deferred import deferrals
+from aimm_plugins._startup.messages import load_error
+from aimm_plugins._startup.prepare import PreparedStart
+from aimm_plugins._startup.publish import publish, resolve_now
+from aimm_plugins._startup.runtime import Runtime
+from aimm_plugins._values.report import Identity, PluginRecord, Report
+
+if TYPE_CHECKING:
+    from aimm_plugins._options.values import State
+
+
+class Resolved(NamedTuple):
+    """What a start leads to.
+
+    Attributes:
+        start: What was to be done.
+        loaded: What became of the imports.
+        resolution: What would be registered.
+        report: The account of the call.
+    """
+
+    start: PreparedStart
+    loaded: Outcome
+    resolution: Resolution
+    report: Report
+
+    @property
+    def is_undone(self) -> bool:
+        """Whether one failure undoes the whole call."""
+        return self.start.strict and bool(self.report.failures)
+
+
+@contextmanager
+def resolved(
+    runtime: Runtime,
+    start: PreparedStart,
+    loaded: Outcome,
+    *,
+    removed: Mapping[Identity, PluginRecord] | None = None,
+    given: Sequence[Conf] = (),
+) -> Generator[Resolved]:
+    """Work out who provides what, and hold the lock while the block commits it.
+
+    Where calls run on a cluster, its workers have loaded the same plugins by then.
+
+    Args:
+        runtime: Where to.
+        start: What was to be done.
+        loaded: What became of the imports.
+        removed: The accounts of plugins that are not installed any more.
+        given: The conf of this call, for workers.
+
+    Raises:
+        ParityError: A worker has something else; nothing is registered.
+    """
+    while True:
+        with runtime.lock:
+            outcome = _resolve(runtime, start, loaded, removed or {})
+            executor = None if outcome.is_undone else runtime.executor
+            snapshot = outcome.resolution.snapshot
+            if executor is None or executor.is_ready(snapshot):
+                yield outcome
+                return
+        # Without the lock: workers take their time, and what they send may have to be imported.
+        executor.prepare([*runtime.given, *given], snapshot)
+
+
+def commit(runtime: Runtime, outcome: Resolved) -> Report:
+    """Register an outcome: one swap, or nothing. The caller holds the lock.
+
+    Raises:
+        PluginLoadError: A plugin failed, and the start is strict.
+    """
+    if outcome.is_undone:
+        raise load_error(outcome.report)
+    if runtime.executor is not None:
+        runtime.executor.switch_on()
+    before = runtime.options
+    runtime.options = _options_after(before, outcome)
+    try:
+        publish(runtime, outcome.resolution, outcome.report.findings)
+    except BaseException:
+        runtime.options = before
+        raise
+    return outcome.report
+
+
+def _resolve(
+    runtime: Runtime,
+    start: PreparedStart,
+    loaded: Outcome,
+    removed: Mapping[Identity, PluginRecord],
+) -> Resolved:
+    resolution = resolve_now(
+        runtime,
+        loaded.records,
+        loaded.loaded,
+        start.prefer,
+        deferred=deferrals(runtime, start, loaded),
+        removed=removed.keys(),
+    )
+    registered = resolution.snapshot.records.values()
+    resolution.add_missing(start.policy.missing(registered, start.installed.find))
+    findings = (
+        *start.findings,
+        *loaded.findings,
+        *resolution.findings,
+        *start.idle_preferences(resolution),
+    )
+    report = Report((*resolution.records, *removed.values()), findings)
+    return Resolved(start, loaded, resolution, report)
+
+
+def _options_after(before: State | None, outcome: Resolved) -> State | None:
+    """The options of all plugins after a call; one that failed keeps those that it had."""
+    staged = outcome.start.options
+    if before is None and staged is None:
+        return None
+    from aimm_plugins._options.values import State
+
+    if staged is not None:
+        staged.modules -= {r.module for r in outcome.loaded.records if r.state == "failed"}
+    return (before or State()).merged(staged)
