@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
-from aimm_plugins._system.text import printable
+from aimm_plugins._system.text import nearest, printable
 from aimm_plugins.errors import AimmPluginsError, ConfigError
 
 _VERBS = {
@@ -52,9 +52,7 @@ class _LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in _VERBS:
-            from difflib import get_close_matches
-
-            near = get_close_matches(args[0], _VERBS, n=1)
+            near = nearest(args[0], _VERBS)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             ctx.fail(f"No such command {args[0]!r}.{hint}")
         return super().resolve_command(ctx, args)

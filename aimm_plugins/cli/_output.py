@@ -7,15 +7,19 @@ import os
 import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from aimm_plugins import StateCallback, reporting
-from aimm_plugins._system.text import printable
+from aimm_plugins._system.text import one_line, printable
 
 if TYPE_CHECKING:
     from aimm_plugins._values.report import Finding
+
+Verb = TypeVar("Verb", bound=Callable[..., Any])
+Pairs = Sequence[tuple[str, str | None]]
+"""Labels and their texts; a text that is `None` is left out."""
 
 format_option = click.option(
     "--format",
@@ -41,6 +45,11 @@ load_option = click.option(
 )
 
 
+def inventory_options(verb: Verb) -> Verb:
+    """The options of a verb that shows the inventory: `--load`, `--format`, `--conf`."""
+    return load_option(format_option(conf_option(verb)))
+
+
 def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
     """Text on stdout or stderr, without what a terminal would obey: others have named things."""
     click.echo(printable(text), err=err, nl=nl)
@@ -52,7 +61,17 @@ def print_findings(findings: Iterable[Finding]) -> None:
         echo(f"finding  {finding}", err=True)
 
 
-def print_pairs(pairs: Sequence[tuple[str, str | None]]) -> None:
+def print_blocks(blocks: Iterable[tuple[str | None, Pairs]]) -> None:
+    """Titles, each with labels and their texts under it; an empty line between two blocks."""
+    for number, (title, pairs) in enumerate(blocks):
+        if number:
+            click.echo()
+        if title is not None:
+            echo(one_line(title))
+        _print_pairs(pairs)
+
+
+def _print_pairs(pairs: Pairs) -> None:
     """Labels and their text on stdout, indented; on a terminal in its width. `None` is left out."""
     told = [(label, text) for label, text in pairs if text is not None]
     indent = max(len(label) for label, _ in told) + 4

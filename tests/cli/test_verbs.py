@@ -298,6 +298,18 @@ def test_explain_of_a_conflict_offers_the_prefer_line(world, run):
     assert "prefer" in told["reasons"][0]["why"]
 
 
+def test_explain_of_a_plugin_that_lost_one_of_its_keys_says_that_it_is_there(world, run):
+    told = explained(run, "looked-legacy")
+    (reason,) = told["reasons"]
+    assert reason["there"]
+    assert "declares fit:iris.old, fit:iris.svc; PluginConflictError" in reason["why"]
+    assert "prefer line" in reason["remedy"]
+
+
+def test_explain_of_a_plugin_that_lost_its_only_key_says_that_it_is_not_there(world, run):
+    assert not explained(run, "looked-svc")["there"]
+
+
 def test_explain_of_a_lost_key_names_the_prefer_rule(world, run):
     lost, won = explained(run, "iris.svc", *CONF)["reasons"]
     assert (lost["there"], won["there"]) == (False, True)
@@ -349,7 +361,7 @@ def codes(told) -> list[tuple[str, str]]:
 @pytest.fixture
 def nothing_known(monkeypatch):
     """No library of this environment has a fault that is known."""
-    monkeypatch.setattr("aimm_plugins._diagnostics.doctor._FAULTS", ())
+    monkeypatch.setattr("aimm_plugins._diagnostics.doctor._FAULTY_VERSIONS", ())
 
 
 def test_doctor_finds_nothing_where_all_is_well(run, nothing_known):
@@ -440,6 +452,26 @@ def test_doctor_finds_doubles_conflicts_and_what_is_missing(world, run, site, in
 def test_doctor_with_load_tells_what_failed(world, run):
     _, told, _ = run("doctor", "--load", "--format", "json", *CONF)
     assert ("failed", "looked-svc 1.2 (svc)") in codes(told)
+
+
+def test_command_that_doctor_names_tells_of_the_failure(world, run):
+    _, told, _ = run("doctor", "--load", "--format", "json", *CONF)
+    (finding,) = [each for each in told["findings"] if each["code"] == "failed"]
+    (command,) = re.findall("`aimm-plugins (.*)`", finding["remedy"])
+    status, out, _ = run(*command.split(), *CONF)
+    assert status == 1
+    assert "ZeroDivisionError" in out
+
+
+def test_doctor_with_load_tells_of_needed_options_too(run, site, install, nothing_known):
+    (site / "looked_at.py").write_text(LEGACY)
+    (site / "options.yaml").write_text("type: object\nrequired: [url]\n")
+    made = install("looked-at", entry_points={"ep": "looked_at"}, files=["looked_at.py"])
+    with (made / "entry_points.txt").open("a") as points:
+        points.write("[aimm.plugins.options]\nep = looked_at:options.yaml\n")
+    for load in ((), ("--load",)):
+        _, told, _ = run("doctor", *load, "--format", "json")
+        assert [code for code, _ in codes(told)] == ["options-needed"]
 
 
 @pytest.mark.parametrize(
