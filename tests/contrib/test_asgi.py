@@ -426,6 +426,22 @@ def test_nothing_written_freely_is_served(telling, serve, tmp_path):
     asyncio.run(main())
 
 
+def test_places_of_secrets_are_not_served(write, serve, tmp_path, monkeypatch):
+    write(good=GOOD)
+    (tmp_path / "vault").write_text("x")
+    monkeypatch.setenv("DB_PASSWORD", "x")
+    options = {"token": f"file:{tmp_path / 'vault'}", "password": "env:DB_PASSWORD"}
+
+    async def main():
+        conf = names("good", options={"good": options})
+        async with serve(Startup(conf, wait=True)) as app:
+            (record,) = (await request(app, "/plugins")).told["plugins"]
+            assert (record["state"], record["options"]) == ("loaded", [])
+        assert aimm_plugins.current_report().plugins[0].options  # there was something to hide
+
+    asyncio.run(main())
+
+
 def test_details_are_served_when_asked_for(telling, serve, tmp_path):
     async def main():
         async with serve(Startup(telling, wait=True, details=True)) as app:
