@@ -21,7 +21,7 @@ from aimm_plugins._diagnostics.inventory import (
     InventoryItem,
     InventoryKey,
 )
-from aimm_plugins._diagnostics.naming import target_of
+from aimm_plugins._diagnostics.naming import identity_cells
 from aimm_plugins._system.text import described, printable
 from aimm_plugins._values.actions import ACTIONS
 from aimm_plugins._values.report import PluginRecord
@@ -198,26 +198,17 @@ def _code(text: str) -> str:
 
 def _plugins(inventory: Inventory) -> str:
     with_options = any(item.record.options_told is not None for item in inventory.plugins)
-    options = ["Options"] if with_options else []
+    columns = ["State", "Name", "Distribution", "Version", "Origin", "Module", "Keys"]
     rows = []
     for item in inventory.plugins:
         record = item.record
-        cells = [
-            _state(record.state),
-            *_texts(record.name, record.distribution, record.version, record.origin),
-            _code(target_of(record)),
-            escape(_keys(item)),
-            *(_texts(record.options_told) if with_options else []),
-            escape(_why(record)),
-        ]
-        rows.append((record.state, cells))
+        *names, target = identity_cells(record)
+        options = _texts(record.options_told) if with_options else []
+        cells = [_state(record.state), *_texts(*names), _code(target), *_texts(_keys(item))]
+        rows.append((record.state, [*cells, *options, *_texts(_why(record))]))
     return _table(
         "All plugins, in the order of loading",
-        [
-            *("State", "Name", "Distribution", "Version", "Origin", "Module", "Keys"),
-            *options,
-            "Reason",
-        ],
+        [*columns, *(["Options"] if with_options else []), "Reason"],
         rows,
     )
 
@@ -233,7 +224,7 @@ def _keys(item: InventoryItem) -> str:
 
 
 def _why(record: PluginRecord) -> str:
-    # The first line: a conflict's others stand in a section of their own.
+    # Only the first line: the section on conflicts has the others.
     error = described(record.error).partition("\n")[0] if record.error else ""
     return "; ".join(part for part in (record.reason, error) if part)
 

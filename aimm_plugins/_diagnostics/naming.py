@@ -1,4 +1,4 @@
-"""How answers name a plugin, its target and its place."""
+"""How answers name a plugin and its place."""
 
 from __future__ import annotations
 
@@ -14,9 +14,19 @@ def subject_of(record: PluginRecord) -> str:
     return who if record.name == record.distribution else f"{who} ({record.name})"
 
 
-def target_of(record: PluginRecord) -> str:
-    """What its import names: `module`, or `module:object`."""
-    return f"{record.module}:{record.attribute}" if record.attribute else record.module
+def identity_cells(record: PluginRecord) -> tuple[str, str, str, str, str]:
+    """Name, distribution, version, origin and target, as cells of a table; unknown ones are empty.
+
+    The target is what the import names: `module`, or `module:object`.
+    """
+    target = f"{record.module}:{record.attribute}" if record.attribute else record.module
+    return (
+        record.name,
+        record.distribution or "",
+        record.version or "",
+        record.origin or "",
+        target,
+    )
 
 
 def source_place(record: PluginRecord) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from aimm_plugins._diagnostics.inventory import InventoryItem
-from aimm_plugins._diagnostics.naming import target_of
+from aimm_plugins._diagnostics.naming import identity_cells
 from aimm_plugins._diagnostics.take_inventory import take_inventory
 from aimm_plugins._system.text import described
 from aimm_plugins._values.actions import ACTIONS
@@ -54,21 +54,13 @@ def _declares(item: InventoryItem, wanted: str) -> bool:
     return any(wanted in (action, key, f"{action}:{key}") for action, key in item.keys)
 
 
-def _row(item: InventoryItem) -> tuple[str, ...]:
+def _row(item: InventoryItem) -> list[str]:
     record = item.record
     why = record.reason
     if why is None and record.error is not None:
         why = described(record.error).partition("\n")[0]
-    return (
-        record.name,
-        record.distribution or "-",
-        record.version or "-",
-        record.origin or "-",
-        target_of(record) or "-",
-        "installed" if record.state == "planned" else record.state,
-        _keys(item),
-        why or "-",
-    )
+    state = "installed" if record.state == "planned" else record.state
+    return [cell or "-" for cell in (*identity_cells(record), state, _keys(item), why)]
 
 
 def _keys(item: InventoryItem) -> str:
@@ -82,4 +74,4 @@ def _keys(item: InventoryItem) -> str:
     ]
     if not item.complete and item.record.module:
         parts.append("?")
-    return " ".join(parts) or "-"
+    return " ".join(parts)

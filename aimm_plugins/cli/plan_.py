@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from aimm_plugins._api import plan
-from aimm_plugins._diagnostics.naming import target_of
+from aimm_plugins._diagnostics.naming import identity_cells
 from aimm_plugins._system.text import one_line
+from aimm_plugins._values.report import PluginRecord
 from aimm_plugins.cli._output import (
     conf_option,
     echo,
@@ -33,25 +34,23 @@ def command(file: str | None, form: str, conf: str | None) -> int:
         print_json(report.to_dict())
         return 0 if report.ok else 1
     with_options = any(record.options for record in report)
-    rows = []
-    for number, record in enumerate(report, start=1):
-        keys = " ".join(f"{action}:{key}" for action, key in record.provides)
-        row = [
-            str(number),
-            record.state,
-            record.name,
-            record.distribution or "-",
-            record.version or "-",
-            record.origin or "-",
-            target_of(record) or "-",
-            keys or ("?" if record.state == "planned" else "-"),
-            *([record.options_told or "-"] if with_options else []),
-            record.reason or "-",
-        ]
-        rows.append(row)
     columns = ["#", "state", "name", "distribution", "version", "origin", "module", "keys"]
-    print_table([*columns, *(["options"] if with_options else []), "reason"], rows)
+    print_table(
+        [*columns, *(["options"] if with_options else []), "reason"],
+        [
+            [str(number), record.state, *_cells(record, with_options)]
+            for number, record in enumerate(report, start=1)
+        ],
+    )
     for record in report.failures:
         echo(f"error  {one_line(record.name)}: {record.error}", err=True)
     print_findings(report.findings)
     return 0 if report.ok else 1
+
+
+def _cells(record: PluginRecord, with_options: bool) -> list[str]:
+    keys = " ".join(f"{action}:{key}" for action, key in record.provides)
+    if not keys and record.state == "planned":
+        keys = "?"
+    options = [record.options_told] if with_options else []
+    return [cell or "-" for cell in (*identity_cells(record), keys, *options, record.reason)]
