@@ -14,15 +14,16 @@ import functools
 import importlib
 import importlib.util
 import sys
+from collections import namedtuple
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import aimm_plugins
 from aimm_plugins import Action, AimmPluginsError, UnknownPluginError
-from aimm_plugins._values.actions import ACTIONS
+from aimm_plugins._values.actions import ACTIONS, ActionSpec
 
 _NAME = "aimm.plugins"
 _USAGE = "usage: python -m aimm_plugins.compat MODULE[:FUNCTION] ARGS...\n"
@@ -100,7 +101,7 @@ class _Loader(Loader):
 
 
 def _object(name: str) -> object:
-    return globals()[name] if name in globals() else getattr(aimm_plugins, name)
+    return _ONLY_THERE[name] if name in _ONLY_THERE else getattr(aimm_plugins, name)
 
 
 def _is_served(module: ModuleType) -> bool:
@@ -132,87 +133,39 @@ def _install_in_children() -> None:
     spawn.get_preparation_data = get_preparation_data
 
 
-# What the original has beyond this package
+_FIELDS: dict[Action, str] = {
+    "data_access": "name function state_cb_arg_name",
+    "instantiate": "function state_cb_arg_name",
+    "fit": "function state_cb_arg_name instance_arg_name",
+    "predict": "function state_cb_arg_name instance_arg_name",
+    "serialize": "function",
+    "deserialize": "function",
+}
+"""The fields of what the original's `get_data_access`, `get_fit` and so on return."""
+
+_TUPLES = {
+    action: namedtuple(  # pyright: ignore[reportUntypedNamedTuple]  # made from a table
+        f"{action.title().replace('_', '')}Plugin", fields, module=f"{_NAME}.common"
+    )
+    for action, fields in _FIELDS.items()
+}
 
 
-class DataAccessPlugin(NamedTuple):
-    """What `aimm.plugins.decorators.get_data_access` returns."""
+def _getter(action: ActionSpec) -> Callable[[str], Any]:
+    """The original's function that returns what was declared for a key."""
 
-    name: str
-    function: Callable[..., Any]
-    state_cb_arg_name: str | None = None
+    def of_name(name: str) -> Any:
+        return _declared(action.name, name)
 
+    def of_model_type(model_type: str) -> Any:
+        return _declared(action.name, model_type)
 
-class InstantiatePlugin(NamedTuple):
-    """What `get_instantiate` returns."""
-
-    function: Callable[..., Any]
-    state_cb_arg_name: str | None = None
-
-
-class FitPlugin(NamedTuple):
-    """What `get_fit` returns."""
-
-    function: Callable[..., Any]
-    state_cb_arg_name: str | None = None
-    instance_arg_name: str | None = None
+    getter = of_name if action.key_argument == "name" else of_model_type
+    getter.__name__ = getter.__qualname__ = f"get_{action.name}"
+    return getter
 
 
-class PredictPlugin(NamedTuple):
-    """What `get_predict` returns."""
-
-    function: Callable[..., Any]
-    state_cb_arg_name: str | None = None
-    instance_arg_name: str | None = None
-
-
-class SerializePlugin(NamedTuple):
-    """What `get_serialize` returns."""
-
-    function: Callable[..., Any]
-
-
-class DeserializePlugin(NamedTuple):
-    """What `get_deserialize` returns."""
-
-    function: Callable[..., Any]
-
-
-def get_data_access(name: str) -> DataAccessPlugin:
-    """The data access plugin of a name; raises `UnknownPluginError`, a `ValueError`."""
-    declared = _declaration("data_access", name)
-    return DataAccessPlugin(name, declared.function, declared.state_cb_arg_name)
-
-
-def get_instantiate(model_type: str) -> InstantiatePlugin:
-    """The instantiation of a model type; raises `UnknownPluginError`, a `ValueError`."""
-    declared = _declaration("instantiate", model_type)
-    return InstantiatePlugin(declared.function, declared.state_cb_arg_name)
-
-
-def get_fit(model_type: str) -> FitPlugin:
-    """The fit of a model type; raises `UnknownPluginError`, a `ValueError`."""
-    declared = _declaration("fit", model_type)
-    return FitPlugin(declared.function, declared.state_cb_arg_name, declared.instance_arg_name)
-
-
-def get_predict(model_type: str) -> PredictPlugin:
-    """The prediction of a model type; raises `UnknownPluginError`, a `ValueError`."""
-    declared = _declaration("predict", model_type)
-    return PredictPlugin(declared.function, declared.state_cb_arg_name, declared.instance_arg_name)
-
-
-def get_serialize(model_type: str) -> SerializePlugin:
-    """The serialization of a model type; raises `UnknownPluginError`, a `ValueError`."""
-    return SerializePlugin(_declaration("serialize", model_type).function)
-
-
-def get_deserialize(model_type: str) -> DeserializePlugin:
-    """The deserialization of a model type; raises `UnknownPluginError`, a `ValueError`."""
-    return DeserializePlugin(_declaration("deserialize", model_type).function)
-
-
-def _declaration(action: Action, key: str) -> Any:
+def _declared(action: Action, key: str) -> Any:
     """What was declared; a deferred plugin is loaded for it, as by a call."""
     provider = aimm_plugins.providers(action, key).get((action, key))
     if provider is not None and provider.load is not None:
@@ -220,18 +173,26 @@ def _declaration(action: Action, key: str) -> Any:
         provider = aimm_plugins.providers(action, key).get((action, key))
     if provider is None:
         raise UnknownPluginError(f"no plugin provides {action}:{key}", action=action, key=key)
-    return provider.declaration
+    values = [
+        key if field == "name" else getattr(provider.declaration, field)
+        for field in _FIELDS[action].split()
+    ]
+    return _TUPLES[action](*values)
 
 
 _INTERFACE = ("Model", "initialize", "StateCallback")
 _DECORATORS = (*ACTIONS, "model", "unload_all")
 _EXECUTE = tuple(f"exec_{action}" for action in ACTIONS)
-_GETTERS = tuple(f"get_{action}" for action in ACTIONS)
-_PLUGINS = tuple(f"{action.title().replace('_', '')}Plugin" for action in ACTIONS)
+_ONLY_THERE: dict[str, Any] = {
+    **{made.__name__: made for made in _TUPLES.values()},
+    **{f"get_{action.name}": _getter(action) for action in ACTIONS.values()},
+}
+"""What the original has and this package has not."""
+
 _CONTENTS = {
     _NAME: (*_INTERFACE, *_EXECUTE, *_DECORATORS),
-    f"{_NAME}.common": (*_INTERFACE, *_PLUGINS),
-    f"{_NAME}.decorators": (*_DECORATORS, *_GETTERS),
+    f"{_NAME}.common": (*_INTERFACE, *(made.__name__ for made in _TUPLES.values())),
+    f"{_NAME}.decorators": (*_DECORATORS, *(f"get_{action}" for action in ACTIONS)),
     f"{_NAME}.execute": _EXECUTE,
 }
 """The original's modules, and the names that hosts find in them."""
