@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from aimm_plugins._diagnostics.inventory import Inventory, InventoryItem
-from aimm_plugins._diagnostics.naming import source_place
+from aimm_plugins._diagnostics.naming import source_place, subject_of
 from aimm_plugins._system.text import described
 from aimm_plugins._values.report import Finding
 
@@ -80,7 +80,7 @@ def _of_plugin(item: InventoryItem, loaded: bool) -> Iterator[Finding]:
     if _declares_nothing(item):
         yield Finding(
             code="declares-nothing",
-            subject=item.subject,
+            subject=subject_of(record),
             message=f"{record.attribute or record.module} declares nothing: no decorator of "
             "aimm_plugins and no hook implementation stands in its source",
             place=source_place(record),
@@ -98,7 +98,7 @@ def _failure(item: InventoryItem, loaded: bool) -> Finding:
     command = f"aimm-plugins explain {record.distribution or record.module}"
     return Finding(
         code=code,
-        subject=item.subject,
+        subject=subject_of(record),
         message=described(record.error),
         place=record.config_place or source_place(record),
         remedy=f"`{command}{' --load' if loaded else ''}` tells more.",
@@ -131,7 +131,7 @@ def _of_published_keys(item: InventoryItem) -> Iterator[Finding]:
     if parts:
         yield Finding(
             code="published-keys-differ",
-            subject=item.subject,
+            subject=subject_of(item.record),
             message="; ".join(parts),
             place=source_place(item.record),
             remedy="Tell its author: `aimm-plugins entry-points --write` publishes what the code "

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from aimm_plugins._diagnostics.import_faults import import_fault
-from aimm_plugins._diagnostics.naming import subject_of
 from aimm_plugins._diagnostics.source import Inspection
 from aimm_plugins._diagnostics.source import Sighting as SourceDeclaration
 from aimm_plugins._discovery.scan import Scan
@@ -59,11 +58,6 @@ class InventoryItem:
     def active(self) -> bool:
         """Whether calls reach it, or would reach it."""
         return self.record.state in ACTIVE_STATES
-
-    @property
-    def subject(self) -> str:
-        """The plugin by the name that people know: distribution, version and plugin."""
-        return subject_of(self.record)
 
     @property
     def fault(self) -> Finding | None:

@@ -25,6 +25,7 @@ from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.providers import Provider, Slot
 from aimm_plugins._startup.lifecycle import _carry_out, _foreseen, _prepare, _Todo
 from aimm_plugins._startup.runtime import RUNTIME
+from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.log import logger
 from aimm_plugins._values.report import PluginRecord
 
@@ -244,14 +245,10 @@ def _of_provider(provider: Provider) -> SourceDeclaration:
 
 
 def _description(function: Callable[..., Any] | None) -> Description:
-    if function is None:
-        return None, None
-    try:
-        signature = str(inspect.signature(function))
-    except Exception:  # an extension's function, or a signature that cannot be printed
-        signature = None
-    try:
-        docstring = inspect.getdoc(function)
-    except Exception:  # `__doc__` may be a property that raises
-        docstring = None
+    signature = docstring = None
+    if function is not None:
+        with guarded():  # a function of an extension may have none, and `__signature__` may be odd
+            signature = str(inspect.signature(function))
+        with guarded():  # `__doc__` may be a property that raises
+            docstring = inspect.getdoc(function)
     return signature, docstring
