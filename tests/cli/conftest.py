@@ -41,9 +41,9 @@ def run(capsys):
         status = cli.run(arguments)
         out, err = capsys.readouterr()
         if "json" in arguments and out:
-            told = json.loads(out)
-            validate(told, "report" if arguments[0] == "plan" else arguments[0])
-            return status, told, err
+            answer = json.loads(out)
+            validate(answer, "report" if arguments[0] == "plan" else arguments[0])
+            return status, answer, err
         return status, out, err
 
     return run

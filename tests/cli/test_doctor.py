@@ -9,13 +9,13 @@ import pytest
 from tests.cli.conftest import CONF, LEGACY
 
 
-def codes(told) -> list[tuple[str, str]]:
-    return [(each["code"], each["subject"]) for each in told["findings"]]
+def codes(answer) -> list[tuple[str, str]]:
+    return [(finding["code"], finding["subject"]) for finding in answer["findings"]]
 
 
 def test_doctor_finds_nothing_where_all_is_well(run, nothing_known):
-    status, told, _ = run("doctor", "--format", "json")
-    assert (status, told) == (0, {"ok": True, "findings": []})
+    status, answer, _ = run("doctor", "--format", "json")
+    assert (status, answer) == (0, {"ok": True, "findings": []})
     assert run("doctor")[1] == "nothing found\n"
 
 
@@ -47,10 +47,10 @@ def test_doctor_finds_what_is_wrong_with_a_plugin(
         published=published,
         files=["looked_at.py"],
     )
-    status, told, _ = run("doctor", "--format", "json")
+    status, answer, _ = run("doctor", "--format", "json")
     assert status == 1
-    assert [each for each, _ in codes(told)] == [code]
-    assert all(each["remedy"] for each in told["findings"])
+    assert [found for found, _ in codes(answer)] == [code]
+    assert all(finding["remedy"] for finding in answer["findings"])
     assert code in run("doctor")[1]
 
 
@@ -87,8 +87,8 @@ def test_doctor_blames_no_published_key_that_may_be_declared_at_run_time(
 
 def test_doctor_finds_a_config_name_that_is_no_module(run, tmp_path, nothing_known):
     (tmp_path / "c.yaml").write_text("names: ['..']\nentry_points: {enabled: false}\n")
-    _, told, _ = run("doctor", "--format", "json", "--conf", str(tmp_path / "c.yaml"))
-    assert codes(told) == [("module-not-found", "..")]
+    _, answer, _ = run("doctor", "--format", "json", "--conf", str(tmp_path / "c.yaml"))
+    assert codes(answer) == [("module-not-found", "..")]
 
 
 def test_doctor_finds_doubles_conflicts_and_what_is_missing(world, run, site, install, tmp_path):
@@ -99,13 +99,13 @@ def test_doctor_finds_doubles_conflicts_and_what_is_missing(world, run, site, in
 
 
 def test_doctor_with_load_tells_what_failed(world, run):
-    _, told, _ = run("doctor", "--load", "--format", "json", *CONF)
-    assert ("failed", "looked-svc 1.2 (svc)") in codes(told)
+    _, answer, _ = run("doctor", "--load", "--format", "json", *CONF)
+    assert ("failed", "looked-svc 1.2 (svc)") in codes(answer)
 
 
 def test_command_that_doctor_names_tells_of_the_failure(world, run):
-    _, told, _ = run("doctor", "--load", "--format", "json", *CONF)
-    (finding,) = [each for each in told["findings"] if each["code"] == "failed"]
+    _, answer, _ = run("doctor", "--load", "--format", "json", *CONF)
+    (finding,) = [found for found in answer["findings"] if found["code"] == "failed"]
     (command,) = re.findall("`aimm-plugins (.*)`", finding["remedy"])
     status, out, _ = run(*command.split(), *CONF)
     assert status == 1
@@ -119,8 +119,8 @@ def test_doctor_with_load_tells_of_needed_options_too(run, site, install, nothin
     with (made / "entry_points.txt").open("a") as points:
         points.write("[aimm.plugins.options]\nep = looked_at:options.yaml\n")
     for load in ((), ("--load",)):
-        _, told, _ = run("doctor", *load, "--format", "json")
-        assert [code for code, _ in codes(told)] == ["options-needed"]
+        _, answer, _ = run("doctor", *load, "--format", "json")
+        assert [code for code, _ in codes(answer)] == ["options-needed"]
 
 
 @pytest.mark.parametrize(
@@ -137,5 +137,5 @@ def test_doctor_with_load_tells_of_needed_options_too(run, site, install, nothin
 )
 def test_doctor_knows_versions_with_faults(run, install, name, version, found):
     install(name, version)
-    told = run("doctor", "--format", "json")[1]
-    assert (("known-fault", f"{name} {version}") in codes(told)) is found
+    answer = run("doctor", "--format", "json")[1]
+    assert (("known-fault", f"{name} {version}") in codes(answer)) is found

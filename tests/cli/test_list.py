@@ -11,8 +11,8 @@ from tests.cli.conftest import CONF, LEGACY
 
 
 def test_list_tells_keys_from_metadata_and_from_source(world, run):
-    _, told, _ = run("list", "--format", "json", *CONF)
-    rows = {each["name"]: each for each in told["plugins"]}
+    _, answer, _ = run("list", "--format", "json", *CONF)
+    rows = {record["name"]: record for record in answer["plugins"]}
     assert {name: row["state"] for name, row in rows.items()} == {
         "dev": "denied",
         "legacy": "planned",
@@ -38,8 +38,8 @@ def test_list_tells_keys_from_metadata_and_from_source(world, run):
     ],
 )
 def test_list_is_narrowed_to_who_provides_something(world, run, wanted, names):
-    _, told, _ = run("list", "--provides", wanted, "--format", "json", *CONF)
-    assert [each["name"] for each in told["plugins"]] == names
+    _, answer, _ = run("list", "--provides", wanted, "--format", "json", *CONF)
+    assert [record["name"] for record in answer["plugins"]] == names
 
 
 def test_list_obeys_nothing_that_a_plugin_is_called(world, run, site):
@@ -51,8 +51,8 @@ def test_list_obeys_nothing_that_a_plugin_is_called(world, run, site):
 
 def test_list_with_load_shows_what_the_imports_came_to(world, run, site):
     (site / "looked_legacy.py").write_text(LEGACY.replace("iris.old", "iris." + "new"))
-    status, told, err = run("list", "--load", "--format", "json", *CONF)
-    rows = {each["name"]: each for each in told["plugins"]}
+    status, answer, err = run("list", "--load", "--format", "json", *CONF)
+    rows = {record["name"]: record for record in answer["plugins"]}
     assert status == 0
     assert rows["svc"]["state"] == "failed"
     assert "ZeroDivisionError" in rows["svc"]["error"]["type"]

@@ -8,9 +8,9 @@ from tests.cli.conftest import CONF
 
 
 def test_report_is_the_account_as_text_and_json(world, run):
-    status, told, _ = run("report", "--format", "json", *CONF)
+    status, answer, _ = run("report", "--format", "json", *CONF)
     assert status == 0
-    assert told["ok"]
+    assert answer["ok"]
     assert "provides fit:iris.old" in run("report", *CONF)[1]
     assert run("report")[0] == 1  # without the prefer rule there is a conflict
 

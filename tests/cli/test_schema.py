@@ -23,14 +23,14 @@ UNFIT = {
 @pytest.mark.parametrize("name", UNFIT)
 def test_schema_tells_which_files_do_not_fit(run, tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    text, told = UNFIT[name]
+    text, answer = UNFIT[name]
     (tmp_path / "fit").write_text(FITTING[name])
     (tmp_path / "unfit").write_text(text)
     assert run("schema", name, "fit") == (0, "", "")
     status, out, _ = run("schema", name, "fit", "unfit", "absent")
     assert status == 1
     lines = out.splitlines()
-    assert lines[0].startswith(told)
+    assert lines[0].startswith(answer)
     assert lines[-1].startswith("absent: cannot be read")
 
 
@@ -38,8 +38,8 @@ def test_schema_tells_machines_where_a_file_does_not_fit(run, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     (tmp_path / "fit").write_text("names: []\n")
     (tmp_path / "unfit").write_text("names: []\nlaod: lazy\n")
-    status, told, _ = run("schema", "plugins", "fit", "unfit", "--format", "json")
-    assert (status, told["ok"]) == (1, False)
-    assert told["files"][0] == {"file": "fit", "ok": True, "error": None}
-    assert told["files"][1]["error"]["line"] == 2
-    assert "'load'" in told["files"][1]["error"]["message"]
+    status, answer, _ = run("schema", "plugins", "fit", "unfit", "--format", "json")
+    assert (status, answer["ok"]) == (1, False)
+    assert answer["files"][0] == {"file": "fit", "ok": True, "error": None}
+    assert answer["files"][1]["error"]["line"] == 2
+    assert "'load'" in answer["files"][1]["error"]["message"]

@@ -6,9 +6,9 @@ from tests.cli.conftest import CONF, LEGACY
 
 
 def test_show_gives_place_signature_docstring_and_who_else_could(world, run):
-    status, told, _ = run("show", "iris.svc", "--format", "json", *CONF)
+    status, answer, _ = run("show", "iris.svc", "--format", "json", *CONF)
     assert status == 0
-    first, second = told["providers"]
+    first, second = answer["providers"]
     assert (first["plugin"], first["provides"]) == ("legacy", False)
     assert "prefer" in first["reason"]
     assert (second["plugin"], second["provides"], second["reason"]) == ("svc", True, None)
@@ -23,8 +23,8 @@ def test_show_gives_place_signature_docstring_and_who_else_could(world, run):
 def test_show_with_load_describes_what_was_imported(world, run, site):
     source = LEGACY.replace("def learn(model)", "def learn(model, rate: float = 1.0)")
     (site / "looked_legacy.py").write_text(source)
-    status, told, _ = run("show", "iris.old", "--load", "--format", "json", *CONF)
-    (provider,) = told["providers"]
+    status, answer, _ = run("show", "iris.old", "--load", "--format", "json", *CONF)
+    (provider,) = answer["providers"]
     assert status == 0
     assert (provider["state"], provider["known_from"]) == ("loaded", "import")
     assert provider["signature"] == "(model, rate: float = 1.0)"
@@ -32,9 +32,9 @@ def test_show_with_load_describes_what_was_imported(world, run, site):
 
 
 def test_show_of_a_denied_key_exits_1_with_the_rule(world, run):
-    status, told, _ = run("show", "fit:dev.old", "--format", "json", *CONF)
+    status, answer, _ = run("show", "fit:dev.old", "--format", "json", *CONF)
     assert status == 1
-    assert told["providers"][0]["reason"] == "denied by 'looked-dev' (plugins.yaml:3)"
+    assert answer["providers"][0]["reason"] == "denied by 'looked-dev' (plugins.yaml:3)"
 
 
 def test_show_of_an_unknown_key_exits_1_and_names_the_nearest(world, run):
