@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from aimm_plugins._diagnostics.inventory import Inventory, InventoryItem
-from aimm_plugins._diagnostics.naming import source_place, subject_of
+from aimm_plugins._diagnostics.naming import subject_of
 from aimm_plugins._system.text import described
 from aimm_plugins._values.report import Finding
 
@@ -83,7 +83,7 @@ def _of_plugin(item: InventoryItem, loaded: bool) -> Iterator[Finding]:
             subject=subject_of(record),
             message=f"{record.attribute or record.module} declares nothing: no decorator of "
             "aimm_plugins and no hook implementation stands in its source",
-            place=source_place(record),
+            place=record.provenance.place,
             remedy="Remove the entry point or the config name, or declare something there.",
         )
 
@@ -100,7 +100,7 @@ def _failure(item: InventoryItem, loaded: bool) -> Finding:
         code=code,
         subject=subject_of(record),
         message=described(record.error),
-        place=record.config_place or source_place(record),
+        place=record.config_place or record.provenance.place,
         remedy=f"`{command}{' --load' if loaded else ''}` tells more.",
     )
 
@@ -133,7 +133,7 @@ def _of_published_keys(item: InventoryItem) -> Iterator[Finding]:
             code="published-keys-differ",
             subject=subject_of(item.record),
             message="; ".join(parts),
-            place=source_place(item.record),
+            place=item.record.provenance.place,
             remedy="Tell its author: `aimm-plugins entry-points --write` publishes what the code "
             "declares, once it is installed again.",
         )

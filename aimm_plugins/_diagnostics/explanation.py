@@ -100,9 +100,7 @@ def _of_key(inventory: Inventory, key: InventoryKey) -> Reason:
         remedy = f"Change or remove the prefer rule ({key.prefer_place})."
     elif not there:
         remedy = remedy_for(inventory, record)
-    owner = record.module
-    if record.distribution:
-        owner = f"{record.distribution} {record.version or '(unknown version)'}"
+    owner = record.provenance.columns()[0] or record.module
     return Reason(
         subject=key.slot,
         there=there,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from aimm_plugins._diagnostics.naming import source_place, subject_of
+from aimm_plugins._diagnostics.naming import subject_of
 from aimm_plugins._diagnostics.source import Inspection
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._values.report import Finding, PluginRecord
@@ -39,7 +39,7 @@ def import_fault(record: PluginRecord, inspection: Inspection) -> Finding | None
             subject=subject_of(record),
             message=f"{record.module} has no {name}, which its entry point "
             f"`{record.entry_point}` names",
-            place=source_place(record),
+            place=record.provenance.place,
             remedy="Tell its author: the entry point names an object that is not there.",
         )
     missing = [name for name in inspection.needs if not _exists(name) and not locate(name)]
@@ -48,7 +48,7 @@ def import_fault(record: PluginRecord, inspection: Inspection) -> Finding | None
             code="import-not-found",
             subject=subject_of(record),
             message=f"it imports {', '.join(missing)}, which is not on the path",
-            place=source_place(record),
+            place=record.provenance.place,
             remedy="Install what provides it; its author should declare the dependency.",
         )
     return None

@@ -17,7 +17,7 @@ from aimm_plugins._policy.rules import Policy
 from aimm_plugins._registry.providers import Slot
 from aimm_plugins._system.names import normalized
 from aimm_plugins._system.text import described
-from aimm_plugins._values.provenance import short_file
+from aimm_plugins._values.provenance import Provenance
 from aimm_plugins._values.report import Finding, PluginRecord, Report
 
 KeysFrom = Literal["metadata", "source", "import", "unknown"]
@@ -101,11 +101,8 @@ class InventoryKey:
     @property
     def place(self) -> str | None:
         """File and line of the declaration: `pkg/svc.py:14`."""
-        file, line = self.declaration.file, self.declaration.line
-        if file is None:
-            return None
-        short = short_file(file, self.declaration.module)
-        return short if line is None else f"{short}:{line}"
+        found = self.declaration
+        return Provenance(module=found.module, file=found.file, line=found.line).place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

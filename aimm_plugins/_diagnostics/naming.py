@@ -1,8 +1,7 @@
-"""How answers name a plugin and its place."""
+"""How answers name a plugin."""
 
 from __future__ import annotations
 
-from aimm_plugins._values.provenance import short_file
 from aimm_plugins._values.report import PluginRecord
 
 
@@ -27,8 +26,3 @@ def identity_cells(record: PluginRecord) -> tuple[str, str, str, str, str]:
         record.origin or "",
         target,
     )
-
-
-def source_place(record: PluginRecord) -> str | None:
-    """The plugin's source file, as far as its module's name accounts for it."""
-    return record.file and short_file(record.file, record.module)
