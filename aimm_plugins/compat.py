@@ -14,14 +14,16 @@ import functools
 import importlib
 import importlib.util
 import sys
+from collections import namedtuple
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import aimm_plugins
 from aimm_plugins import Action, AimmPluginsError, UnknownPluginError
+from aimm_plugins._values.actions import ACTIONS, ActionSpec
 
 _NAME = "aimm.plugins"
 _USAGE = "usage: python -m aimm_plugins.compat MODULE[:FUNCTION] ARGS...\n"
@@ -45,16 +47,16 @@ def install() -> None:
     Raises:
         AimmPluginsError: `aimm.plugins` was imported from elsewhere before; nothing changed.
     """
-    standing = sys.modules.get(_NAME)
-    if standing is not None and not isinstance(getattr(standing, "__loader__", None), _Loader):
+    imported = sys.modules.get(_NAME)
+    if imported is not None and not _is_served(imported):
         raise AimmPluginsError(
-            f"{_NAME} was imported already, from {getattr(standing, '__file__', None)}; call "
+            f"{_NAME} was imported already, from {getattr(imported, '__file__', None)}; call "
             "aimm_plugins.compat.install() before anything imports it"
         )
     if any(isinstance(finder, _Finder) for finder in sys.meta_path):
         return
     sys.meta_path.insert(0, _Finder(tuple(_CONTENTS)))
-    # Behind all others, so that it is asked only where the original is not installed.
+    # The last of all finders, so that it is asked only where the original is not installed.
     sys.meta_path.append(_Finder(("aimm",)))
     _install_in_children()
 
@@ -87,13 +89,23 @@ class _Loader(Loader):
     def exec_module(self, module: ModuleType) -> None:
         if module.__name__ == "aimm":
             return
-        vars(module).update(_CONTENTS[module.__name__]())
+        # The very objects and no wrappers: a decorator notes its caller's place, and a process
+        # without this loader can find a pickled function again.
+        vars(module).update({name: _object(name) for name in _CONTENTS[module.__name__]})
         module.__doc__ = f"The original's `{module.__name__}`, served by aimm_plugins."
         if module.__name__ == _NAME:
-            module.__all__ = list(_NAMES)  # type: ignore[attr-defined]  # a module's own
+            module.__all__ = list(_CONTENTS[_NAME])  # type: ignore[attr-defined]  # a module's own
             for name in _CONTENTS:
                 if name != _NAME:
                     importlib.import_module(name)
+
+
+def _object(name: str) -> object:
+    return _ONLY_THERE[name] if name in _ONLY_THERE else getattr(aimm_plugins, name)
+
+
+def _is_served(module: ModuleType) -> bool:
+    return isinstance(getattr(module, "__loader__", None), _Loader)
 
 
 class _InstalledInChild:
@@ -106,9 +118,9 @@ class _InstalledInChild:
 def _install_in_children() -> None:
     """Have spawned children call `install` before they import the program's main module.
 
-    A child of the start methods spawn and forkserver first unpickles its preparation data and then
-    acts on it. An object in it that installs when it is unpickled comes before all else, needs no
-    environment variable, and leaves children alone that are no Python or not ours.
+    A child of the start methods spawn and forkserver unpickles its preparation data before all
+    else. So an object in there that installs when it is unpickled comes first. It needs no
+    environment variable, which other programs would inherit.
     """
     from multiprocessing import spawn
 
@@ -121,87 +133,39 @@ def _install_in_children() -> None:
     spawn.get_preparation_data = get_preparation_data
 
 
-# What the original has beyond this package
+_FIELDS: dict[Action, str] = {
+    "data_access": "name function state_cb_arg_name",
+    "instantiate": "function state_cb_arg_name",
+    "fit": "function state_cb_arg_name instance_arg_name",
+    "predict": "function state_cb_arg_name instance_arg_name",
+    "serialize": "function",
+    "deserialize": "function",
+}
+"""The fields of what the original's `get_data_access`, `get_fit` and so on return."""
+
+_TUPLES = {
+    action: namedtuple(  # pyright: ignore[reportUntypedNamedTuple]  # made from a table
+        f"{action.title().replace('_', '')}Plugin", fields, module=f"{_NAME}.common"
+    )
+    for action, fields in _FIELDS.items()
+}
 
 
-class DataAccessPlugin(NamedTuple):
-    """A data access as `aimm.plugins.decorators.get_data_access` tells of it."""
+def _getter(action: ActionSpec) -> Callable[[str], Any]:
+    """The original's function that returns what was declared for a key."""
 
-    name: str
-    function: Callable[..., Any]
-    state_cb_arg_name: str | None = None
+    def of_name(name: str) -> Any:
+        return _declared(action.name, name)
 
+    def of_model_type(model_type: str) -> Any:
+        return _declared(action.name, model_type)
 
-class InstantiatePlugin(NamedTuple):
-    """An instantiation as `get_instantiate` tells of it."""
-
-    function: Callable[..., Any]
-    state_cb_arg_name: str | None = None
-
-
-class FitPlugin(NamedTuple):
-    """A fit as `get_fit` tells of it."""
-
-    function: Callable[..., Any]
-    state_cb_arg_name: str | None = None
-    instance_arg_name: str | None = None
+    getter = of_name if action.key_argument == "name" else of_model_type
+    getter.__name__ = getter.__qualname__ = f"get_{action.name}"
+    return getter
 
 
-class PredictPlugin(NamedTuple):
-    """A prediction as `get_predict` tells of it."""
-
-    function: Callable[..., Any]
-    state_cb_arg_name: str | None = None
-    instance_arg_name: str | None = None
-
-
-class SerializePlugin(NamedTuple):
-    """A serialization as `get_serialize` tells of it."""
-
-    function: Callable[..., Any]
-
-
-class DeserializePlugin(NamedTuple):
-    """A deserialization as `get_deserialize` tells of it."""
-
-    function: Callable[..., Any]
-
-
-def get_data_access(name: str) -> DataAccessPlugin:
-    """The data access plugin of a name; raises `UnknownPluginError`, a `ValueError`."""
-    declared = _declaration("data_access", name)
-    return DataAccessPlugin(name, declared.function, declared.state_cb_arg_name)
-
-
-def get_instantiate(model_type: str) -> InstantiatePlugin:
-    """The instantiation of a model type; raises `UnknownPluginError`, a `ValueError`."""
-    declared = _declaration("instantiate", model_type)
-    return InstantiatePlugin(declared.function, declared.state_cb_arg_name)
-
-
-def get_fit(model_type: str) -> FitPlugin:
-    """The fit of a model type; raises `UnknownPluginError`, a `ValueError`."""
-    declared = _declaration("fit", model_type)
-    return FitPlugin(declared.function, declared.state_cb_arg_name, declared.instance_arg_name)
-
-
-def get_predict(model_type: str) -> PredictPlugin:
-    """The prediction of a model type; raises `UnknownPluginError`, a `ValueError`."""
-    declared = _declaration("predict", model_type)
-    return PredictPlugin(declared.function, declared.state_cb_arg_name, declared.instance_arg_name)
-
-
-def get_serialize(model_type: str) -> SerializePlugin:
-    """The serialization of a model type; raises `UnknownPluginError`, a `ValueError`."""
-    return SerializePlugin(_declaration("serialize", model_type).function)
-
-
-def get_deserialize(model_type: str) -> DeserializePlugin:
-    """The deserialization of a model type; raises `UnknownPluginError`, a `ValueError`."""
-    return DeserializePlugin(_declaration("deserialize", model_type).function)
-
-
-def _declaration(action: Action, key: str) -> Any:
+def _declared(action: Action, key: str) -> Any:
     """What was declared; a deferred plugin is loaded for it, as by a call."""
     provider = aimm_plugins.providers(action, key).get((action, key))
     if provider is not None and provider.load is not None:
@@ -209,66 +173,29 @@ def _declaration(action: Action, key: str) -> Any:
         provider = aimm_plugins.providers(action, key).get((action, key))
     if provider is None:
         raise UnknownPluginError(f"no plugin provides {action}:{key}", action=action, key=key)
-    return provider.declaration
+    values = [
+        key if field == "name" else getattr(provider.declaration, field)
+        for field in _FIELDS[action].split()
+    ]
+    return _TUPLES[action](*values)
 
 
-_DECORATORS = (
-    "data_access",
-    "instantiate",
-    "fit",
-    "predict",
-    "serialize",
-    "deserialize",
-    "model",
-    "unload_all",
-)
-_EXECUTE = (
-    "exec_data_access",
-    "exec_instantiate",
-    "exec_fit",
-    "exec_predict",
-    "exec_serialize",
-    "exec_deserialize",
-)
-_NAMES = ("Model", "initialize", "StateCallback", *_EXECUTE, *_DECORATORS)
-
-
-def _ours(*names: str) -> dict[str, Any]:
-    return {name: getattr(aimm_plugins, name) for name in names}
-
-
-def _bridged(*objects: Any) -> dict[str, Any]:
-    return {each.__name__: each for each in objects}
-
-
-# The original's modules and what hosts find in them. Plain objects, not wrappers: a decorator notes
-# its caller's place, and a function that is pickled is found again by a process without all this.
-_CONTENTS: dict[str, Callable[[], dict[str, Any]]] = {
-    _NAME: lambda: _ours(*_NAMES),
-    f"{_NAME}.common": lambda: {
-        **_ours("Model", "initialize", "StateCallback"),
-        **_bridged(
-            DataAccessPlugin,
-            InstantiatePlugin,
-            FitPlugin,
-            PredictPlugin,
-            SerializePlugin,
-            DeserializePlugin,
-        ),
-    },
-    f"{_NAME}.decorators": lambda: {
-        **_ours(*_DECORATORS),
-        **_bridged(
-            get_data_access,
-            get_instantiate,
-            get_fit,
-            get_predict,
-            get_serialize,
-            get_deserialize,
-        ),
-    },
-    f"{_NAME}.execute": lambda: _ours(*_EXECUTE),
+_INTERFACE = ("Model", "initialize", "StateCallback")
+_DECORATORS = (*ACTIONS, "model", "unload_all")
+_EXECUTE = tuple(f"exec_{action}" for action in ACTIONS)
+_ONLY_THERE: dict[str, Any] = {
+    **{made.__name__: made for made in _TUPLES.values()},
+    **{f"get_{action.name}": _getter(action) for action in ACTIONS.values()},
 }
+"""What the original has and this package has not."""
+
+_CONTENTS = {
+    _NAME: (*_INTERFACE, *_EXECUTE, *_DECORATORS),
+    f"{_NAME}.common": (*_INTERFACE, *(made.__name__ for made in _TUPLES.values())),
+    f"{_NAME}.decorators": (*_DECORATORS, *(f"get_{action}" for action in ACTIONS)),
+    f"{_NAME}.execute": _EXECUTE,
+}
+"""The original's modules, and the names that hosts find in them."""
 
 
 # Running a program
@@ -310,7 +237,7 @@ def _check_runnable(module: str, *, as_program: bool) -> None:
         if as_program and package and not importlib.util.find_spec(f"{module}.__main__"):
             _refuse(f"{module} is a package without __main__, and cannot be run")
     except ModuleNotFoundError as error:
-        # A package on the way that is there and misses something else is the program's failure.
+        # A parent package that is found and imports something missing is the program's failure.
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise
         _refuse_missing(module)
@@ -322,13 +249,13 @@ def _function(module: str, path: str) -> Callable[[], Any]:
         target = getattr(target, name, None)
     if not callable(target):
         _refuse(f"{module} has no function {path!r}")
-    return target  # type: ignore[no-any-return]  # somebody else's
+    return target  # type: ignore[no-any-return]  # the program's own
 
 
 def _refuse_missing(module: str) -> NoReturn:
     message = f"No module named {module!r}"
     original = sys.modules.get("aimm")
-    if module.startswith("aimm.") and isinstance(getattr(original, "__loader__", None), _Loader):
+    if module.startswith("aimm.") and original is not None and _is_served(original):
         message += f"; the distribution aimm is not installed, and only {_NAME} is served without"
     _refuse(message)
 
@@ -339,7 +266,7 @@ def _refuse(message: str) -> NoReturn:
 
 
 if __name__ == "__main__":
-    # Under this name the module is a second one; finders and children need the importable one.
+    # `__main__` is a second copy of this module; finders and children need the importable one.
     from aimm_plugins.compat import main as run
 
     run()

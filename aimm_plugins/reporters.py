@@ -20,6 +20,7 @@ import numbers
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from aimm_plugins._system.text import one_line, type_name
 from aimm_plugins._values.actions import StateCallback
 
 if TYPE_CHECKING:
@@ -64,15 +65,15 @@ class Summary:
 def summary(state: object) -> Summary:
     """What a progress bar can show of an event, whatever a plugin may have sent.
 
-    Never raises, and its texts hold no line breaks and nothing that a terminal would obey.
+    Never raises, and its texts hold no line breaks and no control characters.
 
     Args:
         state: The event; mostly a dict.
     """
     if not isinstance(state, dict):
         return Summary(None, None, "", "", _shown(state))
-    said = {name: _shown(state[name]) for name in _WORDS if state.get(name) is not None}
-    parts = [said.get("warning"), said.get("message")]
+    texts = {name: _shown(state[name]) for name in _WORDS if state.get(name) is not None}
+    parts = [texts.get("warning"), texts.get("message")]
     metrics = state.get("metrics")
     if isinstance(metrics, dict):
         parts += [f"{_shown(name)}={_shown(value)}" for name, value in metrics.items()]
@@ -80,8 +81,8 @@ def summary(state: object) -> Summary:
     return Summary(
         _number(state.get("step")),
         _number(state.get("total")),
-        said.get("unit", ""),
-        said.get("phase", ""),
+        texts.get("unit", ""),
+        texts.get("phase", ""),
         " ".join(filter(None, parts)),
     )
 
@@ -99,9 +100,9 @@ def _number(value: Any) -> float | None:
 def _shown(value: Any) -> str:
     try:
         text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    except Exception:  # a stranger's __str__; showing progress must not end the work
-        text = f"<unprintable {type(value).__name__}>"
-    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+    except Exception:  # a plugin's `__str__`; showing progress must not end its work
+        text = f"<unprintable {type_name(value)}>"
+    return one_line(" ".join(text.split()))
 
 
 def rich_reporter(progress: Progress, description: str = "") -> StateCallback:
@@ -144,7 +145,7 @@ def tqdm_reporter(bar: _TqdmBar) -> StateCallback:
     """A callback that shows events on a `tqdm.tqdm` bar; `pip install "aimm-plugins[tqdm]"`.
 
     Args:
-        bar: Made and closed by the caller, as in `tqdm(total=None)`; starts anew where an event
+        bar: Made and closed by the caller, as in `tqdm(total=None)`; it is reset when an event
             counts from the beginning again.
 
     Returns:

@@ -6,6 +6,7 @@ import importlib
 import json
 import multiprocessing.spawn
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -220,6 +221,15 @@ def test_getters_tell_what_was_declared(served):
     assert decorators.get_deserialize("mean") == (declared.load,)
     assert decorators.get_instantiate("declared.Constant").function is declared.Constant
     assert decorators.get_fit("declared.Constant").function is declared.Constant.fit
+
+
+def test_getters_take_the_originals_argument_names_and_return_what_can_be_pickled(served):
+    write(served, {"declared.py": PLUGIN})
+    import declared  # noqa: F401  # for what it declares
+    from aimm.plugins import decorators
+
+    found = [decorators.get_data_access(name="rows"), decorators.get_fit(model_type="mean")]
+    assert pickle.loads(pickle.dumps(found)) == found
 
 
 def test_getter_loads_a_deferred_plugin(served, install):

@@ -1,4 +1,8 @@
-"""What differs between two reports, two freezes, or one of them and this environment."""
+"""What changed between two reports, two freezes, or one of them and this environment.
+
+In come two sides, read from files or from an inventory; out go changes. What only one side can tell
+is not compared.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +11,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from aimm_plugins._diagnostics.survey import Survey
+from aimm_plugins._diagnostics.inventory import ACTIVE_STATES, Inventory
 from aimm_plugins._policy.lockfile import read_lock
 from aimm_plugins._system.names import normalized
 from aimm_plugins.errors import ConfigError
 
 Kind = Literal["distribution", "plugin", "key", "finding"]
-_ACTIVE = ("loaded", "deferred", "planned")
+Table = dict[str, dict[str, str | None]]
+"""Fields by name of what they are about."""
+
 _MAX_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """One thing that is on one side only, or not the same on both.
+class Change:
+    """One thing that is on one side only, or not the same on both; as in `schemas/diff.yaml`.
 
     Attributes:
         kind: What it is.
@@ -35,30 +41,28 @@ class Difference:
     before: str | None
     after: str | None
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-serializable, as in `schemas/diff.yaml`."""
-        return {name: getattr(self, name) for name in self.__slots__}
 
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """What one side says, by name; `None` is what it cannot say.
+    """What one side says. A freeze knows distributions alone.
 
     Attributes:
         name: What messages call it.
-        distributions: Version and digest of RECORD.
-        plugins: State and what else is worth comparing.
+        is_report: Whether it knows plugins, keys and findings.
+        distributions: Version, and digest of RECORD or origin.
+        plugins: State, reason and error.
         keys: Who provides an `action:key`.
-        unsure: Plugins whose keys are not known.
+        unsure: Owners of plugins whose keys are not known.
         findings: Code and subject.
     """
 
     name: str
-    distributions: dict[str, dict[str, str | None]] = field(default_factory=dict)
-    plugins: dict[str, dict[str, str | None]] | None = None
-    keys: dict[str, str] | None = None
+    is_report: bool = False
+    distributions: Table = field(default_factory=dict)
+    plugins: Table = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
     unsure: set[str] = field(default_factory=set)
-    findings: set[tuple[str, str]] | None = None
+    findings: frozenset[tuple[str, str]] = frozenset()
 
 
 def read_side(path: str) -> Side:
@@ -76,17 +80,14 @@ def read_side(path: str) -> Side:
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror or error}", file=path) from error
     if content.lstrip()[:1] not in (b"{", b"["):
-        lock = read_lock(path)
-        return Side(
-            path,
-            {
-                name: {"version": entry.version, "record": entry.digest}
-                for name, entry in lock.entries.items()
-            },
-        )
+        entries = read_lock(path).entries.items()
+        locked: Table = {name: {"version": e.version, "record": e.digest} for name, e in entries}
+        return Side(name=path, distributions=locked)
     try:
         data = json.loads(content)
-        return _of_json(path, data)
+        if "frozen" in data:
+            return side_of_freeze(path, data["frozen"])
+        return side_of_report(path, data["plugins"], data.get("findings", ()))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigError(
             f"is no report and no freeze: {error!r}",
@@ -95,21 +96,22 @@ def read_side(path: str) -> Side:
         ) from error
 
 
-def _of_json(path: str, data: Mapping[str, Any]) -> Side:
-    if "frozen" in data:
-        return side_of_freeze(path, data["frozen"])
-    return side_of_report(path, data["plugins"], data.get("findings", ()))
-
-
 def side_of_freeze(name: str, frozen: Iterable[Mapping[str, str]]) -> Side:
     """A side from the entries of a freeze, as in `schemas/freeze.yaml`."""
     return Side(
-        name,
-        {
-            normalized(each["name"]): {"version": each["version"], "record": each["record"]}
-            for each in frozen
+        name=name,
+        distributions={
+            normalized(entry["name"]): {"version": entry["version"], "record": entry["record"]}
+            for entry in frozen
         },
     )
+
+
+def side_of_inventory(inventory: Inventory) -> Side:
+    """What is installed here, under a conf."""
+    plugins = [item.to_dict() for item in inventory.plugins]
+    findings = [finding.to_dict() for finding in inventory.findings]
+    return side_of_report("this environment", plugins, findings)
 
 
 def side_of_report(
@@ -122,92 +124,67 @@ def side_of_report(
         plugins: Records, as in `schemas/report.yaml` or `schemas/list.yaml`.
         findings: Findings of the report.
     """
-    side = Side(name, plugins={}, keys={}, findings={(f["code"], f["subject"]) for f in findings})
-    assert side.plugins is not None and side.keys is not None
+    side = Side(
+        name=name,
+        is_report=True,
+        findings=frozenset((found["code"], found["subject"]) for found in findings),
+    )
     for record in plugins:
-        who = record["distribution"] or record["module"] or record["name"]
+        owner = record["distribution"] or record["module"] or record["name"]
         if record["distribution"]:
-            key = normalized(record["distribution"])
-            side.distributions[key] = {"version": record["version"], "origin": record["origin"]}
-        label = f"{who} ({record['name']})" if record["name"] != who else who
-        state = record["state"]
+            side.distributions[normalized(record["distribution"])] = {
+                "version": record["version"],
+                "origin": record["origin"],
+            }
+        active = record["state"] in ACTIVE_STATES
+        label = owner if record["name"] == owner else f"{owner} ({record['name']})"
         side.plugins[label] = {
-            "state": "active" if state in _ACTIVE else state,
-            "reason": None if state in _ACTIVE else record["reason"],
+            "state": "active" if active else record["state"],
+            "reason": None if active else record["reason"],
             "error": None if record["error"] is None else record["error"]["message"],
         }
-        for each in record["provides"]:
-            side.keys[f"{each['action']}:{each['key']}"] = who
-        if not record["provides"] and state in _ACTIVE and not record.get("complete", False):
-            side.unsure.add(who)
+        for provided in record["provides"]:
+            side.keys[f"{provided['action']}:{provided['key']}"] = owner
+        if active and not record["provides"] and not record.get("complete", False):
+            side.unsure.add(owner)
     return side
 
 
-def side_of_survey(survey: Survey) -> Side:
-    """What is installed here, under a conf."""
-    told = [plugin.to_dict() for plugin in survey.plugins]
-    findings = [finding.to_dict() for finding in survey.findings]
-    return side_of_report("this environment", told, findings)
-
-
-def compare(one: Side, other: Side) -> tuple[Difference, ...]:
+def list_changes(one: Side, other: Side) -> list[Change]:
     """What differs, of what both sides can tell; sorted by kind and subject.
 
     Whether a plugin is loaded, deferred or only planned makes no difference, nor do times. Keys of
     a plugin that one side could not tell are not compared.
     """
-    found = [*_of_tables("distribution", one.distributions, other.distributions)]
-    if one.plugins is not None and other.plugins is not None:
-        found += _of_tables("plugin", one.plugins, other.plugins)
-    if one.keys is not None and other.keys is not None:
-        unsure = one.unsure | other.unsure
-        for key in sorted(one.keys.keys() | other.keys.keys()):
-            before, after = one.keys.get(key), other.keys.get(key)
-            if before != after and not {before, after} & unsure:
-                found.append(
-                    Difference(
-                        kind="key", subject=key, field="provider", before=before, after=after
-                    )
-                )
-    if one.findings is not None and other.findings is not None:
-        for code, subject in sorted(one.findings ^ other.findings):
-            there = (code, subject) in other.findings
+    found = [*_in_tables("distribution", one.distributions, other.distributions)]
+    if not (one.is_report and other.is_report):
+        return found
+    found += _in_tables("plugin", one.plugins, other.plugins)
+    unsure = one.unsure | other.unsure
+    for key in sorted(one.keys.keys() | other.keys.keys()):
+        before, after = one.keys.get(key), other.keys.get(key)
+        if before != after and not {before, after} & unsure:
             found.append(
-                Difference(
-                    kind="finding",
-                    subject=subject,
-                    field="presence",
-                    before=None if there else code,
-                    after=code if there else None,
-                )
+                Change(kind="key", subject=key, field="provider", before=before, after=after)
             )
-    return tuple(found)
+    for code, subject in sorted(one.findings ^ other.findings):
+        is_new = (code, subject) in other.findings
+        before, after = (None, code) if is_new else (code, None)
+        found.append(
+            Change(kind="finding", subject=subject, field="presence", before=before, after=after)
+        )
+    return found
 
 
-def _of_tables(
-    kind: Kind,
-    one: Mapping[str, Mapping[str, str | None]],
-    other: Mapping[str, Mapping[str, str | None]],
-) -> Iterator[Difference]:
+def _in_tables(kind: Kind, one: Table, other: Table) -> Iterator[Change]:
     for name in sorted(one.keys() | other.keys()):
-        if name not in one or name not in other:
-            there = one.get(name) or other.get(name) or {}
-            told = next(iter(there.values()), None) or "there"
-            yield Difference(
-                kind=kind,
-                subject=name,
-                field="presence",
-                before=told if name in one else None,
-                after=told if name in other else None,
-            )
-            continue
-        before, after = one[name], other[name]
-        for column in before:
-            if column in after and before[column] != after[column]:
-                yield Difference(
-                    kind=kind,
-                    subject=name,
-                    field=column,
-                    before=before[column],
-                    after=after[column],
-                )
+        if name in one and name in other:
+            fields = [f for f in one[name] if f in other[name] and one[name][f] != other[name][f]]
+            for changed in fields:
+                before, after = one[name][changed], other[name][changed]
+                yield Change(kind=kind, subject=name, field=changed, before=before, after=after)
+        else:
+            # The first field, a version or state, stands for the whole.
+            there = next(iter((one.get(name) or other[name]).values())) or "there"
+            before, after = (there, None) if name in one else (None, there)
+            yield Change(kind=kind, subject=name, field="presence", before=before, after=after)

@@ -22,15 +22,15 @@ from aimm_plugins._system.text import safe_text
 from aimm_plugins._values.report import Finding, Identity, PluginRecord, Report
 
 
-def initialize(runtime: Runtime, conf: Conf, *, connect: bool = False) -> Report:
+def initialize(runtime: Runtime, conf: Conf | Config, *, connect: bool = False) -> Report:
     """Load and register the plugins of a conf; see `aimm_plugins.initialize`.
 
     Args:
         runtime: Where to.
-        conf: The conf.
+        conf: The conf; one that was read already where a command has changed it.
         connect: Whether to open the executor that the conf asks for; workers and commands do not.
     """
-    config = read(conf)
+    config = conf if isinstance(conf, Config) else read(conf)
     with _executor(runtime, config if connect else None):
         found = scan()
         start = prepare(runtime, [config], found)
@@ -51,14 +51,14 @@ def _executor(runtime: Runtime, config: Config | None) -> AbstractContextManager
     return opened(runtime, config)
 
 
-def _new(runtime: Runtime, config: Config, conf: Conf) -> list[Conf]:
+def _new(runtime: Runtime, config: Config, conf: Conf | Config) -> list[Conf]:
     """What a conf was read from, unless an equal one was initialized before; paths are absolute."""
-    if config in runtime.confs:
+    if config in runtime.confs or isinstance(conf, Config):
         return []
     return [os.path.abspath(conf) if isinstance(conf, str | os.PathLike) else conf]
 
 
-def _remember(runtime: Runtime, config: Config, conf: Conf) -> None:
+def _remember(runtime: Runtime, config: Config, conf: Conf | Config) -> None:
     """Keep a conf for `refresh`, and what it was read from for workers."""
     given = _new(runtime, config, conf)
     if given:

@@ -1,4 +1,8 @@
-"""The command `aimm-plugins`. A verb parses, calls one function and renders what it returns."""
+"""The command `aimm-plugins`. A verb parses, calls one function and renders what it returns.
+
+A new verb is a line in `_VERBS` and a module `NAME_.py` with a click command named `command`, which
+returns the exit status or `None`. The underscore keeps `run_.py` from replacing the function `run`.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,8 @@ from typing import Any, NoReturn
 
 import click
 
-from aimm_plugins._system.text import printable
+import aimm_plugins
+from aimm_plugins._system.text import nearest, printable
 from aimm_plugins.errors import AimmPluginsError, ConfigError
 
 _VERBS = {
@@ -36,7 +41,10 @@ _VERBS = {
 
 
 class _LazyGroup(click.Group):
-    """Imports a verb's module when the verb is called, so that `--help` stays quick."""
+    """Imports a verb's module when the verb is called, so that `--help` stays quick.
+
+    For that click's own listing of commands is replaced too: it would import each of them.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_VERBS)
@@ -52,23 +60,19 @@ class _LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in _VERBS:
-            from difflib import get_close_matches
-
-            near = get_close_matches(args[0], _VERBS, n=1)
+            near = nearest(args[0], _VERBS)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             ctx.fail(f"No such command {args[0]!r}.{hint}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        # click would import each verb to ask it for its line.
         with formatter.section("Commands"):
             formatter.write_dl(list(_VERBS.items()))
 
 
 def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    # Not click's own option: that wants the version at once, and reading it takes 25 ms.
     if value and not ctx.resilient_parsing:
-        import aimm_plugins
-
         click.echo(f"aimm-plugins {aimm_plugins.__version__}")
         ctx.exit()
 
@@ -94,8 +98,8 @@ def group(debug: bool) -> None:
 def main() -> NoReturn:
     """Run the command line and exit: 0 done, 1 the answer is no, 2 wrong use or configuration.
 
-    130 where it is interrupted. The process is taken to be ours: its standard streams are made
-    safe to write to, whatever stands in for them.
+    It exits with 130 if it is interrupted. The process must be ours alone, because its standard
+    streams are changed: a closed one is opened, and each accepts any text.
     """
     _open_streams()
     status = run(sys.argv[1:])
@@ -110,7 +114,7 @@ def run(arguments: Sequence[str]) -> int:
         arguments: Without the program's name.
 
     Returns:
-        The exit status. A message stands on stderr where it is not 0.
+        The exit status. If it is not 0, stderr has a message.
     """
     debug = "--debug" in arguments
     try:
@@ -120,7 +124,7 @@ def run(arguments: Sequence[str]) -> int:
         return 2
     except click.Abort:
         return 130
-    except SystemExit as error:  # click's answer to a reader that went away
+    except SystemExit as error:  # from click, when the reader of a pipe has closed it
         return error.code if isinstance(error.code, int) else 1
     except ConfigError as error:
         return _say(error, "Wrong configuration", 2, debug)
@@ -142,16 +146,16 @@ def _say(error: Exception, what: str, status: int, debug: bool) -> int:
 
 
 def _open_streams() -> None:
-    """Make stdout and stderr take any text; a closed one swallows it.
+    """Make stdout and stderr accept any text; text for a closed one is dropped.
 
-    A closed descriptor would be given to the next file that is opened, which would then receive
-    what somebody prints. What a stream's encoding does not know is shown by its number.
+    The system gives the number of a closed descriptor to the next file that is opened, which would
+    then receive what is printed. A character that a stream's encoding lacks is shown by its number.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
         if getattr(sys, name) is None:
             opened = open(number, "r" if number == 0 else "w", closefd=False)  # noqa: SIM115  # for good
             setattr(sys, name, opened)
@@ -161,9 +165,10 @@ def _open_streams() -> None:
 
 
 def _end_stdout() -> None:
-    """Nothing may follow the answer: what plugins print while Python ends goes to stderr.
+    """Send what plugins print while Python ends to stderr, so that nothing follows the answer.
 
-    What could not be written is dropped: Python would try again while it ends, and exit with 120.
+    An answer that cannot be written is dropped: Python would try again while it ends, and exit with
+    120.
     """
     rest = 2
     try:

@@ -1,4 +1,4 @@
-"""What a shell is offered behind a verb; nothing of it imports a plugin."""
+"""Completion of a verb's arguments in the shell. No plugin is imported."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
-    from aimm_plugins._diagnostics.survey import Survey
+    from aimm_plugins._diagnostics.inventory import Inventory
 
 
 def complete_keys(
@@ -23,9 +23,8 @@ def complete_subjects(
 ) -> list[CompletionItem]:
     """What `explain` can be asked for: keys, distributions, modules and plugins."""
     texts = {text for key in _keys(ctx) for text in key}
-    for plugin in _survey(ctx).plugins:
-        record = plugin.record
-        texts.update({record.name, record.module, record.distribution or ""})
+    for item in _inventory(ctx).plugins:
+        texts |= {item.record.name, item.record.module, item.record.distribution or ""}
     return _items(texts, incomplete)
 
 
@@ -39,13 +38,13 @@ def complete_schemas(
 
 
 def _keys(ctx: click.Context) -> list[tuple[str, str]]:
-    return [(key, f"{action}:{key}") for action, key in _survey(ctx).slots]
+    return [(key.declaration.key, key.slot) for key in _inventory(ctx).keys]
 
 
-def _survey(ctx: click.Context) -> Survey:
-    from aimm_plugins._diagnostics.survey import survey
+def _inventory(ctx: click.Context) -> Inventory:
+    from aimm_plugins._diagnostics.take_inventory import take_inventory
 
-    return survey(ctx.params.get("conf"))
+    return take_inventory(ctx.params.get("conf"))
 
 
 def _items(texts: set[str], incomplete: str) -> list[CompletionItem]:

@@ -1,4 +1,4 @@
-"""Tables and JSON on stdout, progress on stderr."""
+"""What verbs have in common: options, answers on stdout as tables or JSON, progress on stderr."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ import os
 import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from aimm_plugins import StateCallback, reporting
-from aimm_plugins._system.text import printable
+from aimm_plugins._system.text import aligned, one_line, printable
 
 if TYPE_CHECKING:
     from aimm_plugins._values.report import Finding
+
+Verb = TypeVar("Verb", bound=Callable[..., Any])
+Pairs = Sequence[tuple[str, str | None]]
+"""Labels and their texts; a text that is `None` is left out."""
 
 format_option = click.option(
     "--format",
@@ -41,41 +45,102 @@ load_option = click.option(
 )
 
 
+def inventory_options(verb: Verb) -> Verb:
+    """The options of a verb that shows the inventory: `--load`, `--format`, `--conf`."""
+    return load_option(format_option(conf_option(verb)))
+
+
 def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
-    """Text on stdout or stderr, without what a terminal would obey: others have named things."""
+    """Text on stdout or stderr, safe for a terminal: it may hold names that plugins chose."""
     click.echo(printable(text), err=err, nl=nl)
 
 
 def print_findings(findings: Iterable[Finding]) -> None:
-    """Findings on stderr, beside an answer about something else."""
+    """Findings on stderr, next to an answer about something else."""
     for finding in findings:
         echo(f"finding  {finding}", err=True)
 
 
-def print_pairs(pairs: Sequence[tuple[str, str | None]]) -> None:
-    """Labels and their text on stdout, indented; on a terminal in its width. `None` is left out."""
-    told = [(label, text) for label, text in pairs if text is not None]
-    indent = max(len(label) for label, _ in told) + 4
-    width = None
-    if sys.stdout.isatty():
-        import shutil
+def print_blocks(blocks: Iterable[tuple[str | None, Pairs]]) -> None:
+    """Titles, each with labels and their texts under it; an empty line between two blocks."""
+    for number, (title, pairs) in enumerate(blocks):
+        if number:
+            click.echo()
+        if title is not None:
+            echo(one_line(title))
+        _print_pairs(pairs)
 
-        width = max(shutil.get_terminal_size().columns - indent, 20)
+
+def _print_pairs(pairs: Pairs) -> None:
+    """Labels and their texts, indented; on a terminal wrapped, but no word is broken."""
     from textwrap import wrap
 
-    for label, text in told:
-        lines = []
-        for line in text.splitlines() or [""]:
-            line = _printable(line)
-            lines += [line] if width is None else wrap(line, width) or [""]
+    shown = [(label, text) for label, text in pairs if text is not None]
+    indent = max(len(label) for label, _ in shown) + 4
+    width = _terminal_width()
+    for label, text in shown:
+        lines = [printable(line) for line in text.splitlines()] or [""]
+        if width is not None:
+            room = max(width - indent, 20)
+            lines = [
+                part
+                for line in lines
+                for part in wrap(line, room, break_long_words=False, break_on_hyphens=False) or [""]
+            ]
         click.echo(f"  {label}".ljust(indent) + lines[0])
         for line in lines[1:]:
             click.echo(f"{' ' * indent}{line}".rstrip())
 
 
-def _printable(text: str) -> str:
-    """The text on one line, without what a terminal would obey."""
-    return "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in text)
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table on stdout: by rich on a terminal, plain elsewhere.
+
+    No name or key is ever broken or cut. On a terminal only the last column is wrapped, which holds
+    sentences; if that is not enough, each row becomes a block of labels and texts.
+    """
+    table = [tuple(map(one_line, row)) for row in rows]
+    width = _terminal_width()
+    if width is None:
+        click.echo("\n".join(aligned([tuple(columns), *table])))
+        return
+    sizes = [max(map(len, cells)) for cells in zip(columns, *table, strict=True)]
+    room = width - sum(sizes[:-1]) - 2 * len(sizes[:-1])
+    words = [word for row in table for word in row[-1].split()]
+    least = min(sizes[-1], max(_LEAST_SENTENCE, *map(len, words or [""])))
+    if room < least:
+        print_blocks((None, list(zip(columns, row, strict=True))) for row in table)
+    elif not _print_by_rich(columns, table, width):
+        click.echo("\n".join(aligned([tuple(columns), *table])))
+
+
+_LEAST_SENTENCE = 24
+"""Characters below which a wrapped column is harder to read than blocks."""
+
+
+def _print_by_rich(columns: Sequence[str], rows: Iterable[Sequence[str]], width: int) -> bool:
+    """A table by rich, if that is installed; returns whether it is."""
+    try:
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+    except ImportError:
+        return False
+    table = Table(box=None, pad_edge=False)
+    for number, column in enumerate(columns, start=1):
+        table.add_column(column, overflow="fold", no_wrap=number < len(columns))
+    for row in rows:
+        table.add_row(*map(Text, row))  # plugins' texts hold no markup
+    Console(width=width).print(table)
+    return True
+
+
+def _terminal_width() -> int | None:
+    """Columns of the terminal that stdout is; `None` where it is none."""
+    if not sys.stdout.isatty():
+        return None
+    import shutil
+
+    return shutil.get_terminal_size().columns
 
 
 def write_file(path: str, text: str) -> None:
@@ -86,21 +151,21 @@ def write_file(path: str, text: str) -> None:
 
 
 def print_json(data: Any) -> None:
-    """JSON on stdout, never wrapped or coloured: somebody parses it."""
+    """JSON on stdout, never wrapped or coloured: a program parses it."""
     text = json.dumps(data, indent=2, ensure_ascii=False)
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError:
-        # Escapes of the stream would be no JSON.
+        # The stream's own escapes would not be JSON.
         text = json.dumps(data, indent=2)
     click.echo(text)
 
 
 @contextmanager
 def stdout_kept() -> Generator[None]:
-    """Keep stdout for the answer: while open, what anybody prints goes to stderr.
+    """Keep stdout for the answer: while open, what plugins print goes to stderr.
 
-    Holds for the file descriptor too, by which extensions written in C and child processes print.
+    So does what C extensions and child processes print, which use the file descriptor.
     """
     stdout, saved = sys.stdout, None
     with suppress(OSError, ValueError, AttributeError):
@@ -113,45 +178,20 @@ def stdout_kept() -> Generator[None]:
             yield
     finally:
         if saved is not None:
-            # What was written to the stream itself, by whoever got hold of it before.
+            # Plugins may have kept the stream itself from before, and written to that.
             with suppress(OSError, ValueError):
                 stdout.flush()
             os.dup2(saved, 1)
             os.close(saved)
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on stdout: by rich on a terminal, plain elsewhere; no cell is ever cut."""
-    rows = [tuple(map(_printable, row)) for row in rows]
-    if sys.stdout.isatty():
-        try:
-            from rich.console import Console
-            from rich.table import Table
-            from rich.text import Text
-        except ImportError:
-            pass
-        else:
-            table = Table(box=None, pad_edge=False)
-            for column in columns:
-                table.add_column(column, overflow="fold")
-            for row in rows:
-                table.add_row(*map(Text, row))  # no markup in what others named
-            Console().print(table)
-            return
-    table_rows = [tuple(columns), *(tuple(row) for row in rows)]
-    widths = [max(len(row[index]) for row in table_rows) for index in range(len(columns))]
-    for row in table_rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
-
-
 @contextmanager
 def progress() -> Generator[Callable[[str], StateCallback]]:
     """Show state events on stderr: bars by rich on a terminal, else lines, at most five a second.
 
-    Gives a function that makes a state callback for a step. Events may be anything: what is not
-    understood is shown as it is, and a callback never raises, whatever becomes of stderr: it would
-    end the plugin's work.
+    Gives a function that makes a state callback for a step. Events may be anything; one that is not
+    understood is shown as it is. A callback never raises, even if stderr is closed, because that
+    would end the plugin's work.
     """
     if sys.stderr.isatty():
         try:
@@ -173,7 +213,7 @@ def progress() -> Generator[Callable[[str], StateCallback]]:
     with ExitStack() as current:
 
         def lines(step: str) -> StateCallback:
-            current.close()  # the step before is over: its last event is shown
+            current.close()  # shows the last event of the step before
             return current.enter_context(
                 reporting(lambda state: _print_line(step, state), max_per_second=5)
             )
@@ -186,5 +226,5 @@ def _print_line(step: str, state: dict[str, Any]) -> None:
 
     event = summary(state)
     words = " ".join(filter(None, (event.count, event.phase, event.text)))
-    with suppress(OSError, ValueError):  # nobody reads it any more
+    with suppress(OSError, ValueError):  # stderr is closed
         echo(f"{step}: {words}".rstrip(), err=True)

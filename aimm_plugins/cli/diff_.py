@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import click
 
 from aimm_plugins._api.starting import freeze
-from aimm_plugins._diagnostics.comparison import compare, read_side, side_of_freeze, side_of_survey
-from aimm_plugins._diagnostics.survey import survey
+from aimm_plugins._diagnostics.comparison import (
+    list_changes,
+    read_side,
+    side_of_freeze,
+    side_of_inventory,
+)
+from aimm_plugins._diagnostics.take_inventory import take_inventory
 from aimm_plugins.cli._output import (
-    conf_option,
-    format_option,
-    load_option,
+    inventory_options,
     print_findings,
     print_json,
     print_table,
@@ -22,9 +27,7 @@ from aimm_plugins.cli.freeze_ import frozen_entries
 @click.command("diff")
 @click.argument("before", metavar="A", type=click.Path())
 @click.argument("after", metavar="[B]", type=click.Path(), required=False)
-@load_option
-@format_option
-@conf_option
+@inventory_options
 def command(before: str, after: str | None, load: bool, form: str, conf: str | None) -> int:
     """Compare two reports or freezes, or one of them with this environment.
 
@@ -36,30 +39,30 @@ def command(before: str, after: str | None, load: bool, form: str, conf: str | N
     one = read_side(before)
     if after is not None:
         other = read_side(after)
-    elif one.plugins is None:
-        # A freeze holds what a conf would load; the environment is asked for the same.
+    elif one.is_report:
+        with stdout_kept():
+            other = side_of_inventory(take_inventory(conf, load=load))
+    else:
+        # A freeze holds what a conf would load, so the same is asked of this environment.
         text, findings = freeze(conf)
         print_findings(findings)
         other = side_of_freeze("this environment", frozen_entries(text))
-    else:
-        with stdout_kept():
-            other = side_of_survey(survey(conf, load=load))
-    differences = compare(one, other)
+    changes = list_changes(one, other)
     if form == "json":
         print_json(
             {
-                "same": not differences,
+                "same": not changes,
                 "before": one.name,
                 "after": other.name,
-                "differences": [each.to_dict() for each in differences],
+                "differences": [asdict(change) for change in changes],
             }
         )
-    elif differences:
+    elif changes:
         print_table(
             ["kind", "subject", "what", "before", "after"],
             [
-                (each.kind, each.subject, each.field, each.before or "-", each.after or "-")
-                for each in differences
+                (found.kind, found.subject, found.field, found.before or "-", found.after or "-")
+                for found in changes
             ],
         )
-    return 1 if differences else 0
+    return 1 if changes else 0

@@ -5,23 +5,18 @@ from __future__ import annotations
 import click
 
 from aimm_plugins._diagnostics.doctor import examine
-from aimm_plugins._diagnostics.survey import survey
-from aimm_plugins._system.text import one_line
+from aimm_plugins._diagnostics.take_inventory import take_inventory
 from aimm_plugins.cli._output import (
-    conf_option,
     echo,
-    format_option,
-    load_option,
+    inventory_options,
+    print_blocks,
     print_json,
-    print_pairs,
     stdout_kept,
 )
 
 
 @click.command("doctor")
-@load_option
-@format_option
-@conf_option
+@inventory_options
 def command(load: bool, form: str, conf: str | None) -> int:
     """Look for what is wrong with the installed plugins, and say what to do about each.
 
@@ -31,17 +26,17 @@ def command(load: bool, form: str, conf: str | None) -> int:
     exit status is 1 if anything was found.
     """
     with stdout_kept():
-        found = examine(survey(conf, load=load, sources=True))
+        found = examine(take_inventory(conf, load=load, sources=True))
     if form == "json":
         print_json({"ok": not found, "findings": [finding.to_dict() for finding in found]})
     elif not found:
         echo("nothing found")
     else:
-        for number, finding in enumerate(found):
-            if number:
-                click.echo()
-            echo(one_line(f"{finding.code}: {finding.subject}"))
-            print_pairs(
-                [("found", finding.message), ("place", finding.place), ("to do", finding.remedy)]
+        print_blocks(
+            (
+                f"{finding.code}: {finding.subject}",
+                [("found", finding.message), ("place", finding.place), ("to do", finding.remedy)],
             )
+            for finding in found
+        )
     return 1 if found else 0

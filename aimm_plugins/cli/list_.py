@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import click
 
-from aimm_plugins._diagnostics.survey import Surveyed, survey
+from aimm_plugins._diagnostics.inventory import InventoryItem
+from aimm_plugins._diagnostics.naming import identity_cells
+from aimm_plugins._diagnostics.take_inventory import take_inventory
 from aimm_plugins._system.text import described
 from aimm_plugins._values.actions import ACTIONS
-from aimm_plugins._values.report import Report
 from aimm_plugins.cli._output import (
-    conf_option,
-    format_option,
-    load_option,
+    inventory_options,
     print_findings,
     print_json,
     print_table,
     stdout_kept,
 )
-from aimm_plugins.testing._receipt import with_receipts
-
-_HEADING = ("name", "distribution", "version", "origin", "module", "state", "keys", "reason")
 
 
 @click.command("list")
@@ -29,9 +25,7 @@ _HEADING = ("name", "distribution", "version", "origin", "module", "state", "key
     metavar="ACTION[:KEY]|KEY",
     help="Only plugins that declare this: `fit`, `fit:iris.svc` or `iris.svc`.",
 )
-@load_option
-@format_option
-@conf_option
+@inventory_options
 def command(wanted: str | None, load: bool, form: str, conf: str | None) -> None:
     """List installed plugins, and those that a conf names, without importing them.
 
@@ -39,74 +33,45 @@ def command(wanted: str | None, load: bool, form: str, conf: str | None) -> None
     the import can tell. Findings, such as broken metadata, go to stderr.
     """
     with stdout_kept():
-        seen = survey(conf, load=load)
-    everything = Report(tuple(each.record for each in seen.plugins), tuple(seen.findings))
-    report, receipts = with_receipts(everything)
-    chosen = [
-        number
-        for number, each in enumerate(seen.plugins)
-        if wanted is None or _declares(each, wanted)
-    ]
-    plugins = [seen.plugins[number] for number in chosen]
+        inventory = take_inventory(conf, load=load)
+    items = [item for item in inventory.plugins if wanted is None or _declares(item, wanted)]
     if form == "json":
         print_json(
             {
-                "plugins": [each.to_dict() for each in plugins],
-                "findings": [finding.to_dict() for finding in report.findings],
+                "plugins": [item.to_dict() for item in items],
+                "findings": [finding.to_dict() for finding in inventory.findings],
             }
         )
         return
-    heading = ["receipt"] if receipts else []
     print_table(
-        [
-            "name",
-            "distribution",
-            "version",
-            "origin",
-            "module",
-            "state",
-            "keys",
-            "reason",
-            *heading,
-        ],
-        [
-            (*_row(each), *(receipts.get(number, "-") for _ in heading))
-            for number, each in zip(chosen, plugins, strict=True)
-        ],
+        ["name", "distribution", "version", "origin", "module", "state", "keys", "reason"],
+        [_row(item) for item in items],
     )
-    print_findings(report.findings)
+    print_findings(inventory.findings)
 
 
-def _declares(plugin: Surveyed, wanted: str) -> bool:
-    return any(wanted in (action, key, f"{action}:{key}") for action, key in plugin.keys)
+def _declares(item: InventoryItem, wanted: str) -> bool:
+    return any(wanted in (action, key, f"{action}:{key}") for action, key in item.keys)
 
 
-def _row(plugin: Surveyed) -> tuple[str, ...]:
-    record = plugin.record
+def _row(item: InventoryItem) -> list[str]:
+    record = item.record
     why = record.reason
     if why is None and record.error is not None:
         why = described(record.error).partition("\n")[0]
-    return (
-        record.name,
-        record.distribution or "-",
-        record.version or "-",
-        record.origin or "-",
-        record.module + (f":{record.attribute}" if record.attribute else "") or "-",
-        "installed" if record.state == "planned" else record.state,
-        keys_text(plugin),
-        why or "-",
-    )
+    state = "installed" if record.state == "planned" else record.state
+    return [cell or "-" for cell in (*identity_cells(record), state, _keys(item), why)]
 
 
-def keys_text(plugin: Surveyed) -> str:
-    """Its keys on one line, the actions of a key together: `fit,predict:iris.svc`."""
-    actions: dict[str, list[str]] = {}
-    for action, key in plugin.keys:
-        actions.setdefault(key, []).append(action)
-    parts = []
-    for key, found in actions.items():
-        ordered = [action for action in ACTIONS if action in found]
-        parts.append(f"{','.join(ordered)}:{key}")
-    if not plugin.complete and plugin.record.module:
+def _keys(item: InventoryItem) -> str:
+    """The keys on one line, the actions of a key together: `fit,predict:iris.svc`."""
+    actions: dict[str, set[str]] = {}
+    for action, key in item.keys:
+        actions.setdefault(key, set()).add(action)
+    parts = [
+        f"{','.join(action for action in ACTIONS if action in found)}:{key}"
+        for key, found in actions.items()
+    ]
+    if not item.complete and item.record.module:
         parts.append("?")
-    return " ".join(parts) or "-"
+    return " ".join(parts)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import click
 
 from aimm_plugins._api.starting import plan
+from aimm_plugins._diagnostics.naming import identity_cells
 from aimm_plugins._system.text import one_line
+from aimm_plugins._values.report import PluginRecord
 from aimm_plugins.cli._output import (
     conf_option,
     echo,
@@ -14,7 +16,6 @@ from aimm_plugins.cli._output import (
     print_json,
     print_table,
 )
-from aimm_plugins.testing._receipt import with_receipts
 
 
 @click.command("plan")
@@ -28,34 +29,28 @@ def command(file: str | None, form: str, conf: str | None) -> int:
     far as plugins publish their keys. Findings go to stderr; the exit status is 1 if a plugin would
     fail or is missing.
     """
-    report, receipts = with_receipts(plan(file if file is not None else conf))
+    report = plan(file if file is not None else conf)
     if form == "json":
         print_json(report.to_dict())
-    else:
-        heading = ["receipt"] if receipts else []
-        with_options = any(record.options for record in report.plugins)
-        columns = ["#", "state", "name", "distribution", "version", "origin", "module", "keys"]
-        print_table(
-            [*columns, *(["options"] if with_options else []), "reason", *heading],
-            [
-                (
-                    str(number),
-                    record.state,
-                    record.name,
-                    record.distribution or "-",
-                    record.version or "-",
-                    record.origin or "-",
-                    record.module + (f":{record.attribute}" if record.attribute else "") or "-",
-                    " ".join(f"{action}:{key}" for action, key in record.provides)
-                    or ("?" if record.state == "planned" else "-"),
-                    *([record.options_told or "-"] if with_options else []),
-                    record.reason or "-",
-                    *(receipts.get(number - 1, "-") for _ in heading),
-                )
-                for number, record in enumerate(report.plugins, start=1)
-            ],
-        )
-        for record in report.failures:
-            echo(f"error  {one_line(record.name)}: {record.error}", err=True)
-        print_findings(report.findings)
+        return 0 if report.ok else 1
+    with_options = any(record.options for record in report)
+    columns = ["#", "state", "name", "distribution", "version", "origin", "module", "keys"]
+    print_table(
+        [*columns, *(["options"] if with_options else []), "reason"],
+        [
+            [str(number), record.state, *_cells(record, with_options)]
+            for number, record in enumerate(report, start=1)
+        ],
+    )
+    for record in report.failures:
+        echo(f"error  {one_line(record.name)}: {record.error}", err=True)
+    print_findings(report.findings)
     return 0 if report.ok else 1
+
+
+def _cells(record: PluginRecord, with_options: bool) -> list[str]:
+    keys = " ".join(f"{action}:{key}" for action, key in record.provides)
+    if not keys and record.state == "planned":
+        keys = "?"
+    options = [record.options_told] if with_options else []
+    return [cell or "-" for cell in (*identity_cells(record), keys, *options, record.reason)]

@@ -7,7 +7,7 @@ import json
 import click
 
 from aimm_plugins._diagnostics.profile import Cost, profile, trace
-from aimm_plugins._diagnostics.survey import given_options, survey
+from aimm_plugins._diagnostics.take_inventory import given_options, take_inventory
 from aimm_plugins._values.report import PluginRecord
 from aimm_plugins.cli._output import (
     conf_option,
@@ -55,7 +55,7 @@ def command(runs: int, timeout: float, trace_file: str | None, form: str, conf: 
     if a plugin cannot be imported.
     """
     with stdout_kept():
-        seen = survey(conf)
+        seen = take_inventory(conf)
         costs = profile(
             (plugin.record for plugin in seen.plugins),
             options=given_options(conf),

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import click
 
-from aimm_plugins._diagnostics.page import Bar, bars_of_profile, bars_of_survey, page
-from aimm_plugins._diagnostics.survey import survey
-from aimm_plugins.cli._output import (
-    conf_option,
-    echo,
-    format_option,
-    load_option,
-    print_json,
-    stdout_kept,
-    write_file,
+from aimm_plugins._diagnostics.html_report import (
+    WaterfallBar,
+    bars_of_inventory,
+    bars_of_profile,
+    html_report,
 )
+from aimm_plugins._diagnostics.take_inventory import take_inventory
+from aimm_plugins.cli._output import echo, inventory_options, print_json, stdout_kept, write_file
 from aimm_plugins.errors import ConfigError
 
 
@@ -35,9 +31,7 @@ from aimm_plugins.errors import ConfigError
     metavar="FILE",
     help="JSON of `profile`, for the page's picture of the start-up.",
 )
-@load_option
-@format_option
-@conf_option
+@inventory_options
 def command(
     html: str | None, profile_file: str | None, load: bool, form: str, conf: str | None
 ) -> int:
@@ -48,13 +42,13 @@ def command(
     """
     if profile_file is not None and html is None:
         raise click.UsageError("--profile is drawn in a page: it needs --html FILE.")
-    measured = None if profile_file is None else _bars(profile_file)
+    bars = None if profile_file is None else _measured_bars(profile_file)
     with stdout_kept():
-        seen = survey(conf, load=load, sources=True)
-        bars = bars_of_survey(seen) if measured is None else measured
-    report = seen.report
+        inventory = take_inventory(conf, load=load, sources=True)
+    report = inventory.report
     if html is not None:
-        write_file(html, page(seen, bars))
+        bars = bars_of_inventory(inventory) if bars is None else bars
+        write_file(html, html_report(inventory, bars))
         echo(f"wrote {html}", err=True)
     elif form == "json":
         print_json(report.to_dict())
@@ -63,11 +57,10 @@ def command(
     return 0 if report.ok else 1
 
 
-def _bars(path: str) -> list[Bar]:
+def _measured_bars(path: str) -> list[WaterfallBar]:
     try:
         with open(path, encoding="utf-8") as stream:
-            told: Any = json.load(stream)
-        return bars_of_profile(told)
+            return bars_of_profile(json.load(stream))
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror or error}", file=path) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:

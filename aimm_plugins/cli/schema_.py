@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 import click
 
@@ -15,6 +14,7 @@ from aimm_plugins._config.config import (
     schema_text,
     validate,
 )
+from aimm_plugins._system.text import nearest
 from aimm_plugins.cli._completion import complete_schemas
 from aimm_plugins.cli._output import format_option, print_json
 from aimm_plugins.errors import ConfigError
@@ -39,7 +39,7 @@ def command(name: str | None, files: Sequence[str], form: str) -> int:
             click.echo("\n".join(names))
         return 0
     if name not in schema_names():
-        near = get_close_matches(name, schema_names(), n=1)
+        near = nearest(name, schema_names())
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise click.UsageError(f"no schema {name!r}.{hint} There are {', '.join(schema_names())}.")
     if files:

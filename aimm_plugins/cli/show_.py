@@ -6,20 +6,19 @@ from typing import Any
 
 import click
 
-from aimm_plugins._diagnostics.explanation import answers, explain, matching, place_of, why_not
-from aimm_plugins._diagnostics.source import Sighting
-from aimm_plugins._diagnostics.survey import Survey, Surveyed, survey
+from aimm_plugins._diagnostics.explanation import explain
+from aimm_plugins._diagnostics.inventory import Inventory, InventoryKey
+from aimm_plugins._diagnostics.take_inventory import take_inventory
 from aimm_plugins._options.schema import KnownOption, read_schema
 from aimm_plugins._system.text import one_line
 from aimm_plugins._values.report import PluginRecord
 from aimm_plugins.cli._completion import complete_keys
 from aimm_plugins.cli._output import (
-    conf_option,
+    Pairs,
     echo,
-    format_option,
-    load_option,
+    inventory_options,
+    print_blocks,
     print_json,
-    print_pairs,
     stdout_kept,
 )
 from aimm_plugins.errors import DeclarationError
@@ -27,62 +26,34 @@ from aimm_plugins.errors import DeclarationError
 
 @click.command("show")
 @click.argument("key", shell_complete=complete_keys)
-@load_option
-@format_option
-@conf_option
+@inventory_options
 def command(key: str, load: bool, form: str, conf: str | None) -> int:
     """Show who provides KEY: `fit:iris.svc`, or `iris.svc` for all actions.
 
     Provider, place, signature and docstring come from metadata and from the source; with --load
     from the imported plugin. The exit status is 1 if nobody provides it.
     """
+    # With --load, signatures and schemas come from objects of the plugins, which may print.
     with stdout_kept():
-        seen = survey(conf, load=load, sources=True)
-        found = matching(seen, key)
-        told = [_told(seen, plugin, sighting) for plugin, sighting in found]
+        inventory = take_inventory(conf, load=load, sources=True)
+        found = inventory.keys_named(key)
+        options = [_known_options(inventory, declared.item.record) for declared in found]
+        data = [_data(*described) for described in zip(found, options, strict=True)]
+        blocks = [_block(*described) for described in zip(found, options, strict=True)]
     if form == "json":
-        print_json({"key": key, "providers": told})
+        print_json({"key": key, "providers": data})
     else:
-        for number, each in enumerate(told):
-            if number:
-                click.echo()
-            _print(each)
+        print_blocks(blocks)
     if not found:
-        nothing = explain(seen, key).reasons[0]
+        nothing = explain(inventory, key).reasons[0]
         echo(one_line(f"{key}: {nothing.why}. {nothing.remedy or ''}".rstrip()), err=True)
-    return 0 if any(each["provides"] for each in told) else 1
+    return 0 if any(declared.answers for declared in found) else 1
 
 
-def _told(seen: Survey, plugin: Surveyed, sighting: Sighting) -> dict[str, Any]:
-    record = plugin.record
-    there = answers(plugin, sighting)
-    return {
-        "action": sighting.action,
-        "key": sighting.key,
-        "provides": there,
-        "state": record.state,
-        "reason": None if there else why_not(seen, plugin, sighting),
-        "plugin": record.name,
-        "distribution": record.distribution,
-        "version": record.version,
-        "origin": record.origin,
-        "module": sighting.module,
-        "function": sighting.qualname or None,
-        "file": sighting.file,
-        "line": sighting.line,
-        "signature": sighting.signature,
-        "docstring": sighting.docstring,
-        "known_from": plugin.keys_from,
-        "options": list(record.options),
-        "options_schema": record.options_schema,
-        "options_known": [each.to_dict() for each in _known_options(seen, record)],
-    }
-
-
-def _known_options(seen: Survey, record: PluginRecord) -> list[KnownOption]:
+def _known_options(inventory: Inventory, record: PluginRecord) -> list[KnownOption]:
     """The options that a plugin's schema names, where it may be looked at."""
-    published = seen.installed.options_of(record.module, record.distribution)
-    if len(published) != 1 or not (published[0].is_file or seen.loaded):
+    published = inventory.installed.options_of(record.module, record.distribution)
+    if len(published) != 1 or not (published[0].is_file or inventory.loaded):
         return []
     try:
         return read_schema(published[0]).known()
@@ -90,40 +61,52 @@ def _known_options(seen: Survey, record: PluginRecord) -> list[KnownOption]:
         return []
 
 
-def _options_told(told: dict[str, Any]) -> str | None:
-    if not told["options"] and told["options_schema"] is None:
-        return None
-    lines = [f"set: {', '.join(told['options']) or 'none'}"]
-    lines.append(f"schema: {told['options_schema'] or 'none'}")
-    return "\n".join([*lines, *(str(KnownOption(**each)) for each in told["options_known"])])
+def _data(key: InventoryKey, options: list[KnownOption]) -> dict[str, Any]:
+    """A provider, as in `schemas/show.yaml`."""
+    declaration, record = key.declaration, key.item.record
+    return {
+        "action": declaration.action,
+        "key": declaration.key,
+        "provides": key.answers,
+        "state": record.state,
+        "reason": key.why_not,
+        "plugin": record.name,
+        "distribution": record.distribution,
+        "version": record.version,
+        "origin": record.origin,
+        "module": declaration.module,
+        "function": declaration.qualname or None,
+        "file": declaration.file,
+        "line": declaration.line,
+        "signature": declaration.signature,
+        "docstring": declaration.docstring,
+        "known_from": key.item.keys_from,
+        "options": list(record.options),
+        "options_schema": record.options_schema,
+        "options_known": [option.to_dict() for option in options],
+    }
 
 
-def _print(told: dict[str, Any]) -> None:
-    who = f"{told['distribution'] or '-'} {told['version'] or ''}".strip()
-    place = None
-    if told["file"] is not None:
-        place = place_of(
-            Sighting(
-                action=told["action"],
-                key=told["key"],
-                module=told["module"],
-                qualname=told["function"] or "",
-                file=told["file"],
-                line=told["line"],
-            )
+def _block(key: InventoryKey, options: list[KnownOption]) -> tuple[str, Pairs]:
+    declaration, record = key.declaration, key.item.record
+    settings = None
+    if record.options or record.options_schema is not None:
+        settings = "\n".join(
+            [
+                f"set: {', '.join(record.options) or 'none'}",
+                f"schema: {record.options_schema or 'none'}",
+                *map(str, options),
+            ]
         )
-    function = f"{told['module']}:{told['function'] or '?'}"
-    echo(one_line(f"{told['action']}:{told['key']}"))
-    print_pairs(
-        [
-            ("provided by" if told["provides"] else "could be by", f"{told['plugin']}  {who}"),
-            ("state", told["state"]),
-            ("reason", told["reason"]),
-            ("origin", told["origin"]),
-            ("function", function),
-            ("place", place),
-            ("signature", told["signature"] or "unknown"),
-            ("docstring", told["docstring"] or "-"),
-            ("options", _options_told(told)),
-        ]
-    )
+    who = f"{record.name}  {record.distribution or '-'} {record.version or ''}".rstrip()
+    return key.slot, [
+        ("provided by" if key.answers else "could be by", who),
+        ("state", record.state),
+        ("reason", key.why_not),
+        ("origin", record.origin),
+        ("function", f"{declaration.module}:{declaration.qualname or '?'}"),
+        ("place", key.place),
+        ("signature", declaration.signature or "unknown"),
+        ("docstring", declaration.docstring or "-"),
+        ("options", settings),
+    ]

@@ -1,4 +1,4 @@
-"""Server start-up: plugins loaded beside the event loop, and two addresses that tell how it went.
+"""Server start-up: load plugins next to the event loop, and serve how that went.
 
 `Startup` loads plugins once for a server and answers `/plugins` with the report and
 `/plugins/ready` with 200 or 503, for readiness probes. It is an ASGI application, and its
@@ -17,16 +17,13 @@ import os
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
 from contextlib import asynccontextmanager
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import aimm_plugins
-from aimm_plugins._config.config import operator_layers
-from aimm_plugins._policy.rules import Rule
-from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.log import logger
-from aimm_plugins._system.names import normalized
-from aimm_plugins._system.text import described, encodable, safe_text, type_name
-from aimm_plugins._values.report import Finding, PluginRecord, Report
+from aimm_plugins._system.text import described, safe_text
+from aimm_plugins._values.report import Report
+from aimm_plugins.contrib._readiness import LoadStatus, Outcome, required_distributions
 from aimm_plugins.errors import PluginLoadError
 
 Scope = MutableMapping[str, Any]
@@ -34,47 +31,30 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-Reason = Literal["not-started", "loading", "failed", "required-missing", "stopped"]
-
-_WITHHELD = "not shown here; it is in the server's log"
-
-
-class _Outcome(NamedTuple):
-    """What became of a load.
-
-    Attributes:
-        report: The account of what was tried; `None` where nothing was.
-        error: What ended the load.
-        required: Normalized names of the distributions that confs and policy require.
-    """
-
-    report: Report | None
-    error: BaseException | None
-    required: frozenset[str] = frozenset()
+Conf = Mapping[str, object] | str | os.PathLike[str] | None
 
 
 class _Load:
     """One call of `initialize`, in a thread of its own.
 
-    Not in a pool's: asyncio waits for the threads of its pool when it ends, and an import that
-    hangs would keep the process from ending.
+    The thread is not one of a pool: asyncio waits for the threads of its pool when it ends, so an
+    import that hangs would keep the process from ending.
     """
 
-    def __init__(self, conf: Mapping[str, object] | str | os.PathLike[str] | None, quiet: bool):
+    def __init__(self, conf: Conf, quiet: bool):
         self._conf = conf
         self._quiet = quiet
         self._lock = threading.Lock()
         self._unload_after = False
-        self.future: concurrent.futures.Future[_Outcome] = concurrent.futures.Future()
-        self.future.set_running_or_notify_cancel()  # so that nobody who awaits it can cancel it
+        self.future: concurrent.futures.Future[Outcome] = concurrent.futures.Future()
+        self.future.set_running_or_notify_cancel()  # a task that awaits it cannot cancel it then
         run = contextvars.copy_context().run
         threading.Thread(
             target=run, args=(self._run,), name="aimm_plugins start-up", daemon=True
         ).start()
 
     @property
-    def outcome(self) -> _Outcome | None:
+    def outcome(self) -> Outcome | None:
         """What became of it; `None` while it is running."""
         return self.future.result() if self.future.done() else None
 
@@ -87,9 +67,10 @@ class _Load:
 
     def _run(self) -> None:
         try:
-            outcome = _Outcome(aimm_plugins.initialize(self._conf), None, _required())
-        except BaseException as error:  # whoever waits must be told, whatever it is
-            outcome = _Outcome(error.report if isinstance(error, PluginLoadError) else None, error)
+            report = aimm_plugins.initialize(self._conf)
+            outcome = Outcome(report, None, required_distributions())
+        except BaseException as error:  # the event loop waits for the outcome, whatever it is
+            outcome = Outcome(error.report if isinstance(error, PluginLoadError) else None, error)
             if not self._quiet:
                 logger().error("plugins are not loaded: %s", safe_text(error), exc_info=error)
         with self._lock:
@@ -97,13 +78,8 @@ class _Load:
                 aimm_plugins.unload_all()
             self.future.set_result(outcome)
         if isinstance(outcome.error, KeyboardInterrupt):
-            # It is meant for the host, which a thread's exception does not reach.
+            # The host should get it, and an exception of this thread does not reach the host.
             _thread.interrupt_main()
-
-
-def _required() -> frozenset[str]:
-    layers = (*operator_layers(), *PROCESS.runtime.confs)
-    return frozenset(Rule(text, "").name for layer in layers for text in layer.required)
 
 
 class Startup:
@@ -128,8 +104,8 @@ class Startup:
         on_failure: What follows when `initialize` raises. `"report"`: the server runs and is not
             ready, so that the probe can tell why. `"raise"`: the server's start fails with that
             error, which needs `wait=True`.
-        details: Whether messages of errors, reasons, findings and paths are served. They may hold
-            what strangers should not read. Tracebacks go to the log only, always.
+        details: Whether messages of errors, reasons, findings, options and paths are served. They
+            may hold what the public should not read. Tracebacks go to the log only, always.
         unload: Whether `aimm_plugins.unload_all` is called when the server stops.
         path: Where the report is.
 
@@ -142,7 +118,7 @@ class Startup:
 
     def __init__(
         self,
-        conf: Mapping[str, object] | str | os.PathLike[str] | None = None,
+        conf: Conf = None,
         *,
         wait: bool | float = False,
         on_failure: Literal["report", "raise"] = "report",
@@ -172,8 +148,7 @@ class Startup:
     async def lifespan(self, app: object = None) -> AsyncGenerator[None]:
         """Load plugins while the context is open: `Starlette(lifespan=startup.lifespan)`.
 
-        To have a lifespan of your own beside it, enter this one in it:
-        `async with startup.lifespan(app): ...`
+        For a lifespan of your own, enter this one in it: `async with startup.lifespan(app): ...`
 
         Args:
             app: The application, as Starlette gives it; not used.
@@ -208,7 +183,7 @@ class Startup:
         Args:
             details: With the message of the error that ended the load.
         """
-        return _readiness(*self._standing(), details)
+        return self._status().readiness(details)
 
     def report(self) -> Report | None:
         """What is registered now, or what was tried where the load failed.
@@ -216,29 +191,29 @@ class Startup:
         `None` where there is neither: before the load is done, after the server has stopped, and
         where the conf could not be read.
         """
-        return _report(*self._standing())
+        return self._status().report()
 
     async def _answer(self, scope: Scope, send: Send, *, mounted: bool = False) -> bool:
         """Answer a request, if it is for one of the two addresses; returns whether it was."""
-        page = self._page(scope, mounted)
-        if page is None:
+        kind = self._kind(scope, mounted)
+        if kind is None:
             return False
-        reason, outcome = self._standing()
+        status = self._status()
         if scope["method"] not in ("GET", "HEAD"):
-            await _respond(
-                scope, send, 405, {"detail": "method not allowed"}, (b"allow", b"GET, HEAD")
-            )
-        elif page == "ready":
-            readiness = _readiness(reason, outcome, self._details)
+            detail = {"detail": "method not allowed"}
+            await _respond(scope, send, 405, detail, (b"allow", b"GET, HEAD"))
+        elif kind == "ready":
+            readiness = status.readiness(self._details)
             await _respond(scope, send, 200 if readiness["ready"] else 503, readiness)
         else:
-            await _respond(scope, send, 200, _shown(reason, outcome, self._details))
+            await _respond(scope, send, 200, status.served_report(self._details))
         return True
 
-    def _page(self, scope: Scope, mounted: bool) -> str | None:
-        """Which of the two a request is for.
+    def _kind(self, scope: Scope, mounted: bool) -> str | None:
+        """Which of the two addresses a request is for.
 
-        Who mounts an application adds its place to `root_path`, and may take it out of `path`.
+        A framework that mounts an application adds its place to `root_path`, and may take it out of
+        `path`.
         """
         rest = _behind(scope.get("root_path", ""), scope["path"])
         if rest is None:
@@ -251,10 +226,11 @@ class Startup:
         return {"": "report", "/": "report", "/ready": "ready", "/ready/": "ready"}.get(inside)
 
     async def _around(self, app: Application, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take part in the lifespan of an application, which is told of it as ever.
+        """Take part in the lifespan of an application, which gets and sends its messages as ever.
 
-        Its own start comes after plugins are begun to be loaded (and waited for), its end before
-        they are unloaded. One that takes no lifespan is left alone.
+        The load begins before the application starts (and is waited for, if asked), and plugins are
+        unloaded after the application has ended. An application that takes no lifespan is left
+        alone.
         """
         first: Message | None = await receive()
         try:
@@ -262,7 +238,7 @@ class Startup:
         except Exception as error:
             await send({"type": "lifespan.startup.failed", "message": safe_text(error)})
             return
-        entered, told = True, False
+        entered, answered = True, False
 
         def leave() -> None:
             nonlocal entered
@@ -276,8 +252,8 @@ class Startup:
             return await receive() if message is None else message
 
         async def send_on(message: Message) -> None:
-            nonlocal told
-            told = True
+            nonlocal answered
+            answered = True
             if message["type"] != "lifespan.startup.complete":
                 leave()
             await send(message)
@@ -286,11 +262,11 @@ class Startup:
             try:
                 await app(scope, receive_all, send_on)
             except Exception as error:
-                if told:
+                if answered:
                     raise
-                # The protocol's way to say that there is nothing to do for it.
+                # An application without a lifespan raises; that is how the protocol says so.
                 logger().info("the application takes no lifespan: %s", described(error))
-            if not told:
+            if not answered:
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
                 leave()
@@ -308,7 +284,7 @@ class Startup:
                 load.unload_after(False)
         try:
             if self._seconds != 0:
-                # Not `wait_for`: that would raise what is no fault of the server's when time is up.
+                # `wait_for` would raise when time is up, which is not a failure of the server.
                 await asyncio.wait([asyncio.wrap_future(load.future)], timeout=self._seconds)
             outcome = load.outcome
             if self._raises and outcome is not None and outcome.error is not None:
@@ -325,100 +301,16 @@ class Startup:
             if not self._users and self._load is not None and self._unload:
                 self._load.unload_after(True)
 
-    def _standing(self) -> tuple[Reason | None, _Outcome | None]:
-        """Why the server is not ready whatever the report says, and what became of the load."""
+    def _status(self) -> LoadStatus:
         load, users = self._load, self._users
         if load is None:
-            return "not-started", None
+            return LoadStatus("not-started")
         outcome = load.outcome
         if not users:
-            return "stopped", None
+            return LoadStatus("stopped")
         if outcome is None:
-            return "loading", None
-        return ("failed" if outcome.error is not None else None), outcome
-
-
-def _report(reason: Reason | None, outcome: _Outcome | None) -> Report | None:
-    if reason is None:
-        return aimm_plugins.current_report()
-    return None if outcome is None else outcome.report
-
-
-def _readiness(reason: Reason | None, outcome: _Outcome | None, details: bool) -> dict[str, Any]:
-    report = _report(reason, outcome) or Report()
-    error, required = None, frozenset[str]()
-    if outcome is not None:
-        required = outcome.required
-        if outcome.error is not None:
-            text = safe_text(outcome.error) if details else None
-            error = {"type": type_name(outcome.error), "message": text}
-    missing = {
-        _who(record)
-        for record in report.plugins
-        if record.state == "missing"
-        or (record.state == "failed" and normalized(record.distribution or "") in required)
-    }
-    if reason is None and missing:
-        reason = "required-missing"
-    return {
-        "ready": reason is None,
-        "reason": reason,
-        "missing": sorted(missing),
-        "failed": sorted({_who(each) for each in report.plugins if each.state == "failed"}),
-        "error": error,
-    }
-
-
-def _who(record: PluginRecord) -> str:
-    return encodable(record.distribution or record.name)
-
-
-def _shown(reason: Reason | None, outcome: _Outcome | None, details: bool) -> dict[str, Any]:
-    """The report as it is served, which fits `schemas/report.yaml`."""
-    report = _report(reason, outcome)
-    if report is None:
-        message = _WHY_NOTHING[reason or "loading"]
-        if outcome is not None and outcome.error is not None:
-            message += f": {described(outcome.error)}"
-        report = Report((), (Finding(code=reason or "loading", subject="", message=message),))
-    told = report.to_dict() | {"ok": report.ok and reason is None}
-    return told if details else _redacted(told)
-
-
-_WHY_NOTHING: dict[Reason, str] = {
-    "not-started": "the server has not told that it has started",
-    "loading": "plugins are being loaded",
-    "failed": "plugins are not loaded",
-    "stopped": "the server has stopped",
-}
-
-
-def _redacted(told: dict[str, Any]) -> dict[str, Any]:
-    """A report without what was written freely, which may hold anything, and without paths.
-
-    What is left are names, versions, states, keys and figures.
-    """
-    plugins = [
-        {
-            **plugin,
-            "error": plugin["error"] and {"type": plugin["error"]["type"], "message": _WITHHELD},
-            "reason": plugin["reason"] and _WITHHELD,
-            "config_place": None,
-            "file": None,
-        }
-        for plugin in told["plugins"]
-    ]
-    findings = [
-        {
-            "code": finding["code"],
-            "subject": "",
-            "message": _WITHHELD,
-            "place": None,
-            "remedy": None,
-        }
-        for finding in told["findings"]
-    ]
-    return {"ok": told["ok"], "plugins": plugins, "findings": findings}
+            return LoadStatus("loading")
+        return LoadStatus(None if outcome.error is None else "failed", outcome)
 
 
 def _behind(prefix: str, path: str) -> str | None:
@@ -437,19 +329,14 @@ async def _respond(
     scope: Scope, send: Send, status: int, content: object, *headers: tuple[bytes, bytes]
 ) -> None:
     body = json.dumps(content).encode()
-    await send(
-        {
-            "type": "http.response.start",
-            "status": status,
-            "headers": [
-                (b"content-type", b"application/json"),
-                (b"content-length", str(len(body)).encode()),
-                (b"cache-control", b"no-store"),
-                (b"x-content-type-options", b"nosniff"),
-                *headers,
-            ],
-        }
-    )
+    all_headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+        *headers,
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": all_headers})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
 

@@ -15,8 +15,8 @@ Its attributes:
     code.function.name        the declared function, with its module
     error.type                class of the exception that the call raised
 
-Those of the plugin and its code are absent where an executor answers for a key that nobody
-declared. An exception is recorded as an event and makes the status an error; `KeyboardInterrupt`
+Those of the plugin and its code are absent where an executor answers for a key that no plugin
+declares. An exception is recorded as an event and makes the status an error; `KeyboardInterrupt`
 and the cancelling of a task are none.
 """
 
@@ -26,6 +26,7 @@ from collections.abc import Callable, Generator
 
 import aimm_plugins
 from aimm_plugins import Action, Result, get_plugin_manager, hookimpl
+from aimm_plugins._values.actions import ACTIONS, ActionSpec
 
 try:
     from opentelemetry import trace
@@ -36,53 +37,32 @@ except ImportError as error:
     ) from error
 
 Wrapper = Generator[None, Result, Result]
+Hookimpl = Callable[[str], Wrapper]
 
 
 class OpenTelemetryWrapper:
     """A plugin for the plugin manager that makes a span of every call.
+
+    It has a hook wrapper for each action: `aimm_fit`, `aimm_predict` and so on.
 
     Args:
         tracer_provider: Where spans go; `None` for the global one, also where that is set later.
     """
 
     def __init__(self, tracer_provider: trace.TracerProvider | None = None) -> None:
-        self._tracer = trace.get_tracer("aimm_plugins", aimm_plugins.__version__, tracer_provider)
+        tracer = trace.get_tracer("aimm_plugins", aimm_plugins.__version__, tracer_provider)
+        for action in ACTIONS.values():
+            setattr(self, action.hook, _hook_wrapper(action, tracer))
 
-    @hookimpl(wrapper=True)
-    def aimm_data_access(self, name: str) -> Wrapper:
-        """Trace the access to data."""
-        return (yield from self._traced("data_access", name))
 
-    @hookimpl(wrapper=True)
-    def aimm_instantiate(self, model_type: str) -> Wrapper:
-        """Trace the making of an instance."""
-        return (yield from self._traced("instantiate", model_type))
+def _hook_wrapper(action: ActionSpec, tracer: trace.Tracer) -> Hookimpl:
+    """A wrapper of one action's hook; pluggy passes it the key by the name of its parameter."""
 
-    @hookimpl(wrapper=True)
-    def aimm_fit(self, model_type: str) -> Wrapper:
-        """Trace a fit."""
-        return (yield from self._traced("fit", model_type))
-
-    @hookimpl(wrapper=True)
-    def aimm_predict(self, model_type: str) -> Wrapper:
-        """Trace a prediction."""
-        return (yield from self._traced("predict", model_type))
-
-    @hookimpl(wrapper=True)
-    def aimm_serialize(self, model_type: str) -> Wrapper:
-        """Trace a serialization."""
-        return (yield from self._traced("serialize", model_type))
-
-    @hookimpl(wrapper=True)
-    def aimm_deserialize(self, model_type: str) -> Wrapper:
-        """Trace a deserialization."""
-        return (yield from self._traced("deserialize", model_type))
-
-    def _traced(self, action: Action, key: str) -> Wrapper:
-        with self._tracer.start_as_current_span(
-            f"{action} {key}",
+    def traced(key: str) -> Wrapper:
+        with tracer.start_as_current_span(
+            f"{action.name} {key}",
             kind=trace.SpanKind.INTERNAL,
-            attributes=_attributes(action, key),
+            attributes=_attributes(action.name, key),
             record_exception=False,
             set_status_on_exception=False,
         ) as span:
@@ -91,6 +71,16 @@ class OpenTelemetryWrapper:
             except Exception as error:
                 _record(span, error)
                 raise
+
+    def of_name(name: str) -> Wrapper:
+        return (yield from traced(name))
+
+    def of_model_type(model_type: str) -> Wrapper:
+        return (yield from traced(model_type))
+
+    wrapper = of_name if action.key_argument == "name" else of_model_type
+    wrapper.__name__ = wrapper.__qualname__ = action.hook
+    return hookimpl(wrapper=True)(wrapper)
 
 
 def _attributes(action: Action, key: str) -> dict[str, str]:
@@ -109,9 +99,10 @@ def _attributes(action: Action, key: str) -> dict[str, str]:
 
 
 def _record(span: trace.Span, error: Exception) -> None:
-    """Record an error; one that cannot even tell its message must not be hidden by another.
+    """Record an error, even one whose message cannot be asked for.
 
-    OpenTelemetry's own recording asks for the message and lets out what that raises.
+    OpenTelemetry's own recording asks for the message and lets out what that raises, which would
+    hide the plugin's error.
     """
     kind = type(error)
     name = kind.__qualname__
@@ -134,7 +125,7 @@ def instrument(tracer_provider: trace.TracerProvider | None = None) -> Callable[
         tracer_provider: Where spans go; `None` for the global one, also where that is set later.
 
     Returns:
-        A function that ends it. Calling that twice does no harm.
+        A function that ends it; calling it twice does no harm.
 
     Raises:
         ValueError: Calls are traced already, by an earlier `instrument` or by a conf.
@@ -151,42 +142,5 @@ def instrument(tracer_provider: trace.TracerProvider | None = None) -> Callable[
     return end
 
 
-_GLOBAL = OpenTelemetryWrapper()
-
-# What a conf that names this module registers. pluggy takes functions of a module, not methods.
-
-
-@hookimpl(wrapper=True)
-def aimm_data_access(name: str) -> Wrapper:
-    """Trace the access to data, for the global tracer provider."""
-    return (yield from _GLOBAL.aimm_data_access(name))
-
-
-@hookimpl(wrapper=True)
-def aimm_instantiate(model_type: str) -> Wrapper:
-    """Trace the making of an instance, for the global tracer provider."""
-    return (yield from _GLOBAL.aimm_instantiate(model_type))
-
-
-@hookimpl(wrapper=True)
-def aimm_fit(model_type: str) -> Wrapper:
-    """Trace a fit, for the global tracer provider."""
-    return (yield from _GLOBAL.aimm_fit(model_type))
-
-
-@hookimpl(wrapper=True)
-def aimm_predict(model_type: str) -> Wrapper:
-    """Trace a prediction, for the global tracer provider."""
-    return (yield from _GLOBAL.aimm_predict(model_type))
-
-
-@hookimpl(wrapper=True)
-def aimm_serialize(model_type: str) -> Wrapper:
-    """Trace a serialization, for the global tracer provider."""
-    return (yield from _GLOBAL.aimm_serialize(model_type))
-
-
-@hookimpl(wrapper=True)
-def aimm_deserialize(model_type: str) -> Wrapper:
-    """Trace a deserialization, for the global tracer provider."""
-    return (yield from _GLOBAL.aimm_deserialize(model_type))
+# What a conf that names this module registers: the module is the plugin then.
+globals().update(vars(OpenTelemetryWrapper()))

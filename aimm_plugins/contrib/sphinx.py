@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import aimm_plugins
 from aimm_plugins._diagnostics.source import Inspection, Inspector, Sighting
-from aimm_plugins._diagnostics.survey import _of_metadata
+from aimm_plugins._diagnostics.take_inventory import published_declarations
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.scan import Candidate, Scan, scan
@@ -100,7 +100,7 @@ class PluginsDirective(SphinxDirective):
             inspection = inspector.inspect(candidate.module, candidate.attribute)
             published = installed.keys_of(candidate)
             if published:
-                sightings = _of_metadata(published, inspection)
+                sightings = published_declarations(published, inspection)
             else:
                 sightings = inspection.sightings
                 self._warn_of_gaps(candidate, inspection)

@@ -546,7 +546,7 @@ def test_same_named_columns_are_no_json(folder, run_job, site):
     ("event", "line"),
     [
         ({"phase": "fit", "step": 1, "total": 2, "unit": "epoch"}, "s: 1/2 fit"),
-        ({"step": 1.5, "message": "a\n\x1b[31mb"}, "s: 1.5 a ?[31mb"),
+        ({"step": 1.5, "message": "a\n\x1b[31mb"}, r"s: 1.5 a \x1b[31mb"),
         ({"step": True, "total": "x"}, "s:"),
         ({"step": float("nan"), "total": float("inf")}, "s:"),
         ({"step": 10**400, "message": 0}, "s: 0"),

@@ -41,7 +41,7 @@ class Answer:
     body: bytes
 
     @property
-    def told(self):
+    def data(self):
         return json.loads(self.body)
 
 
@@ -66,8 +66,8 @@ async def request(app, path="/plugins/ready", method="GET", **scope) -> Answer:
     headers = {name.decode(): value.decode() for name, value in start["headers"]}
     answer = Answer(start["status"], headers, b"".join(part["body"] for part in parts))
     if answer.body and headers and answer.status in (200, 503):
-        schema = "readiness" if "ready" in answer.told else "report"
-        VALIDATORS[schema].validate(answer.told)
+        schema = "readiness" if "ready" in answer.data else "report"
+        VALIDATORS[schema].validate(answer.data)
     return answer
 
 
@@ -85,14 +85,14 @@ class Server:
     """The lifespan of an application, message by message."""
 
     def __init__(self, app) -> None:
-        self.told: list[dict] = []
+        self.sent: list[dict] = []
         self.provided: dict[str, bool] = {}
         self._app = app
         self._messages: asyncio.Queue[dict] = asyncio.Queue()
         self._answers: asyncio.Queue[dict] = asyncio.Queue()
 
     async def _send(self, message):
-        self.told.append(message)
+        self.sent.append(message)
         self.provided[message["type"]] = bool(aimm_plugins.providers())
         await self._answers.put(message)
 
@@ -186,11 +186,11 @@ def test_server_is_ready_once_plugins_are_loaded_and_not_before(write, gate, ser
     startup = Startup(names("slow"))
 
     async def main():
-        assert (await request(startup)).told["reason"] == "not-started"
+        assert (await request(startup)).data["reason"] == "not-started"
         async with serve(startup) as app:
             before = await request(app)
             assert before.status == 503
-            assert before.told == {
+            assert before.data == {
                 "ready": False,
                 "reason": "loading",
                 "missing": [],
@@ -198,17 +198,17 @@ def test_server_is_ready_once_plugins_are_loaded_and_not_before(write, gate, ser
                 "error": None,
             }
             report = await request(app, "/plugins")
-            assert (report.status, report.told["ok"], report.told["plugins"]) == (200, False, [])
-            assert [each["code"] for each in report.told["findings"]] == ["loading"]
+            assert (report.status, report.data["ok"], report.data["plugins"]) == (200, False, [])
+            assert [finding["code"] for finding in report.data["findings"]] == ["loading"]
             gate()
             await until_ready(startup)
             after = await request(app)
-            assert (after.status, after.told["ready"], after.told["reason"]) == (200, True, None)
+            assert (after.status, after.data["ready"], after.data["reason"]) == (200, True, None)
             assert startup.ready
             report = await request(app, "/plugins")
-            assert report.told["ok"]
-            assert [each["state"] for each in report.told["plugins"]] == ["loaded"]
-        assert (await request(startup)).told["reason"] == "stopped"
+            assert report.data["ok"]
+            assert [record["state"] for record in report.data["plugins"]] == ["loaded"]
+        assert (await request(startup)).data["reason"] == "stopped"
 
     asyncio.run(main())
 
@@ -248,7 +248,7 @@ def test_event_loop_is_free_while_a_plugin_is_imported(write, gate):
         starting = asyncio.create_task(server.start())
         while startup._load is None:
             await asyncio.sleep(0)
-        assert (await request(startup)).told["reason"] == "loading"
+        assert (await request(startup)).data["reason"] == "loading"
         assert not starting.done()
         gate()
         assert (await starting)["type"] == "lifespan.startup.complete"
@@ -265,20 +265,20 @@ def test_failed_strict_load_is_told_by_the_probe_and_logged(write, serve, caplog
         async with serve(startup) as app:
             answer = await request(app)
             assert answer.status == 503
-            assert answer.told == {
+            assert answer.data == {
                 "ready": False,
                 "reason": "failed",
                 "missing": [],
                 "failed": ["bad"],
                 "error": {"type": "PluginLoadError", "message": None},
             }
-            report = (await request(app, "/plugins")).told
-            assert [each["state"] for each in report["plugins"]] == ["undone", "failed"]
+            report = (await request(app, "/plugins")).data
+            assert [record["state"] for record in report["plugins"]] == ["undone", "failed"]
 
     asyncio.run(main())
-    (told,) = [each for each in caplog.records if each.levelno == logging.ERROR]
-    assert "password" in told.getMessage()
-    assert isinstance(told.exc_info[1], PluginLoadError)
+    (record,) = [entry for entry in caplog.records if entry.levelno == logging.ERROR]
+    assert "password" in record.getMessage()
+    assert isinstance(record.exc_info[1], PluginLoadError)
 
 
 def test_conf_that_cannot_be_read_is_told_by_the_probe(serve, tmp_path):
@@ -290,9 +290,9 @@ def test_conf_that_cannot_be_read_is_told_by_the_probe(serve, tmp_path):
         async with serve(startup) as app:
             answer = await request(app)
             assert answer.status == 503
-            assert answer.told["error"] == {"type": "ConfigError", "message": None}
+            assert answer.data["error"] == {"type": "ConfigError", "message": None}
             report = await request(app, "/plugins")
-            assert not report.told["ok"]
+            assert not report.data["ok"]
             assert startup.report() is None
             assert b"secret-place" not in answer.body + report.body
 
@@ -333,8 +333,8 @@ def test_plugin_that_is_not_required_may_fail(write, serve):
         conf = names("good", "bad", on_error="isolate")
         async with serve(Startup(conf, wait=True)) as app:
             answer = await request(app)
-            assert (answer.status, answer.told["failed"]) == (200, ["bad"])
-            assert not (await request(app, "/plugins")).told["ok"]
+            assert (answer.status, answer.data["failed"]) == (200, ["bad"])
+            assert not (await request(app, "/plugins")).data["ok"]
 
     asyncio.run(main())
 
@@ -347,8 +347,8 @@ def test_missing_required_distribution_is_named_until_it_is_there(write, install
         async with serve(Startup(conf, wait=True)) as app:
             answer = await request(app)
             assert answer.status == 503
-            assert answer.told["reason"] == "required-missing"
-            assert answer.told["missing"] == ["aimm-wanted"]
+            assert answer.data["reason"] == "required-missing"
+            assert answer.data["missing"] == ["aimm-wanted"]
             install("aimm-wanted", "1.2", entry_points={"w": "wanted"}, files=["wanted.py"])
             aimm_plugins.refresh()
             assert (await request(app)).status == 200
@@ -370,8 +370,8 @@ def test_required_distribution_that_fails_is_named(write, install, serve, where,
     async def main():
         async with serve(Startup(conf, wait=True)) as app:
             answer = await request(app)
-            assert (answer.status, answer.told["reason"]) == (503, "required-missing")
-            assert answer.told["missing"] == answer.told["failed"] == ["aimm-wanted"]
+            assert (answer.status, answer.data["reason"]) == (503, "required-missing")
+            assert answer.data["missing"] == answer.data["failed"] == ["aimm-wanted"]
 
     asyncio.run(main())
 
@@ -406,19 +406,21 @@ def test_nothing_written_freely_is_served(telling, serve, tmp_path):
     async def main():
         async with serve(Startup(telling, wait=True)) as app:
             report = await request(app, "/plugins")
-            states = {each["name"]: each["state"] for each in report.told["plugins"]}
+            states = {record["name"]: record["state"] for record in report.data["plugins"]}
             assert states == {
                 "bad": "failed",
                 "clash_a": "failed",
                 "clash_b": "failed",
                 "d": "denied",
             }
-            assert {each["error"] and each["error"]["type"] for each in report.told["plugins"]} == {
+            assert {
+                record["error"] and record["error"]["type"] for record in report.data["plugins"]
+            } == {
                 "ValueError",
                 "PluginConflictError",
                 None,
             }
-            assert report.told["findings"]
+            assert report.data["findings"]
             served = report.body + (await request(app)).body
             for hidden in (SECRET, str(tmp_path), "Traceback", ".py"):
                 assert hidden.encode() not in served
@@ -426,10 +428,26 @@ def test_nothing_written_freely_is_served(telling, serve, tmp_path):
     asyncio.run(main())
 
 
+def test_places_of_secrets_are_not_served(write, serve, tmp_path, monkeypatch):
+    write(good=GOOD)
+    (tmp_path / "vault").write_text("x")
+    monkeypatch.setenv("DB_PASSWORD", "x")
+    options = {"token": f"file:{tmp_path / 'vault'}", "password": "env:DB_PASSWORD"}
+
+    async def main():
+        conf = names("good", options={"good": options})
+        async with serve(Startup(conf, wait=True)) as app:
+            (record,) = (await request(app, "/plugins")).data["plugins"]
+            assert (record["state"], record["options"]) == ("loaded", [])
+        assert aimm_plugins.current_report().plugins[0].options  # there was something to hide
+
+    asyncio.run(main())
+
+
 def test_details_are_served_when_asked_for(telling, serve, tmp_path):
     async def main():
         async with serve(Startup(telling, wait=True, details=True)) as app:
-            report = (await request(app, "/plugins")).told
+            report = (await request(app, "/plugins")).data
             assert report == aimm_plugins.current_report().to_dict()
             assert SECRET in json.dumps(report)
 
@@ -439,8 +457,8 @@ def test_details_are_served_when_asked_for(telling, serve, tmp_path):
 def test_details_of_what_ended_the_load_are_served_when_asked_for(serve):
     async def main():
         async with serve(Startup({"names": [], "nmaes": []}, wait=True, details=True)) as app:
-            assert "nmaes" in (await request(app)).told["error"]["message"]
-            (finding,) = (await request(app, "/plugins")).told["findings"]
+            assert "nmaes" in (await request(app)).data["error"]["message"]
+            (finding,) = (await request(app, "/plugins")).data["findings"]
             assert "ConfigError: at nmaes: unknown key" in finding["message"]
 
     asyncio.run(main())
@@ -490,7 +508,7 @@ def test_mounted_anywhere_it_knows_its_addresses(path, root_path, kind):
     if kind is None:
         assert answer.status == 404
     else:
-        assert ("ready" in answer.told) == (kind == "ready")
+        assert ("ready" in answer.data) == (kind == "ready")
 
 
 @pytest.mark.parametrize("path", ["/", "/ready", "/pluginsready", "/plugins/other", "/a/plugins"])
@@ -718,7 +736,7 @@ def test_start_that_is_cancelled_leaves(write, gate):
         server.task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await starting
-        assert server.told == []
+        assert server.sent == []
 
     asyncio.run(main())
     assert startup.readiness()["reason"] == "stopped"
@@ -747,7 +765,7 @@ def test_interrupt_in_a_plugin_reaches_the_host(write, on_failure):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ({"on_failure": "ignore"}, "'report' or 'raise'"),
         ({"on_failure": "raise"}, "wait=True"),
@@ -756,6 +774,6 @@ def test_interrupt_in_a_plugin_reaches_the_host(write, on_failure):
         ({"path": "/"}, "'/plugins'"),
     ],
 )
-def test_wrong_argument_is_refused(arguments, told):
-    with pytest.raises(ValueError, match=told):
+def test_wrong_argument_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
         Startup(**arguments)

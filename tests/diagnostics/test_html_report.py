@@ -9,8 +9,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from aimm_plugins._diagnostics.page import Bar, page
-from aimm_plugins._diagnostics.survey import survey
+from aimm_plugins._diagnostics.html_report import WaterfallBar, html_report
+from aimm_plugins._diagnostics.take_inventory import take_inventory
 from aimm_plugins._values.report import Finding
 
 EVIL = "<script>alert(1)</script>&\"'@@STYLE@@"
@@ -38,22 +38,23 @@ def read(html: str) -> Reader:
 
 
 @pytest.fixture
-def surveyed(write, install):
+def inventory(write, install):
     write(
         paged="@fit(['<b>key</b>'])\ndef f(m): ...\n",
         rival="@fit(['<b>key</b>'])\ndef f(m): ...\n",
     )
     install("paged-dist", entry_points={"<i>ep</i>": "paged"}, files=["paged.py"])
     install("rival-dist", entry_points={"rival": "rival"}, files=["rival.py"])
-    return survey({"names": [], "entry_points": {"allow": ["paged-dist", "rival-dist"]}})
+    return take_inventory({"names": [], "entry_points": {"allow": ["paged-dist", "rival-dist"]}})
 
 
-def test_page_shows_plugins_providers_conflicts_and_findings(surveyed):
+def test_page_shows_plugins_providers_conflicts_and_findings(inventory):
     from dataclasses import replace
 
     finding = Finding(code="c", subject=EVIL, message="m", place="p", remedy="r")
-    html = page(
-        replace(surveyed, findings=(finding,)), [Bar(name="a", distribution=None, seconds=2)]
+    html = html_report(
+        replace(inventory, findings=(finding,)),
+        [WaterfallBar(name="a", distribution=None, seconds=2)],
     )
     text = " ".join(read(html).texts)
     for word in (
@@ -68,12 +69,12 @@ def test_page_shows_plugins_providers_conflicts_and_findings(surveyed):
     assert "Imports one after the other, 2.000 seconds in all" in text
 
 
-def test_page_shows_options_where_some_are_set_and_no_secret(surveyed, monkeypatch):
-    assert "Options" not in read(page(surveyed)).texts
+def test_page_shows_options_where_some_are_set_and_no_secret(inventory, monkeypatch):
+    assert "Options" not in read(html_report(inventory)).texts
     monkeypatch.setenv("PAGED_TOKEN", "hush")
     options = {"paged-dist": {"<u>a</u>": 1, "token": "env:PAGED_TOKEN"}}
-    html = page(
-        survey({"names": [], "entry_points": {"allow": ["paged-dist"]}, "options": options})
+    html = html_report(
+        take_inventory({"names": [], "entry_points": {"allow": ["paged-dist"]}, "options": options})
     )
     texts = read(html).texts
     assert "Options" in texts
@@ -81,16 +82,18 @@ def test_page_shows_options_where_some_are_set_and_no_secret(surveyed, monkeypat
     assert "hush" not in html
 
 
-def test_whatever_plugins_are_called_is_escaped(surveyed):
-    html = page(surveyed, [Bar(name=EVIL, distribution=EVIL, seconds=1, note=EVIL)], title=EVIL)
+def test_whatever_plugins_are_called_is_escaped(inventory):
+    html = html_report(
+        inventory, [WaterfallBar(name=EVIL, distribution=EVIL, seconds=1, note=EVIL)], title=EVIL
+    )
     tags = read(html).tags
     assert [tag for tag, _ in tags].count("script") == 1
     assert {"b", "i"}.isdisjoint(tag for tag, _ in tags)
     assert html.count("color-scheme: light dark") == 1
 
 
-def test_page_lets_its_own_style_and_script_run_alone(surveyed):
-    html = page(surveyed)
+def test_page_lets_its_own_style_and_script_run_alone(inventory):
+    html = html_report(inventory)
     policy = next(
         attrs["content"]
         for tag, attrs in read(html).tags
@@ -103,8 +106,8 @@ def test_page_lets_its_own_style_and_script_run_alone(surveyed):
         assert f"{tag}-src 'sha256-{digest}'" in policy
 
 
-def test_page_fetches_nothing(surveyed):
-    for tag, attrs in read(page(surveyed)).tags:
+def test_page_fetches_nothing(inventory):
+    for tag, attrs in read(html_report(inventory)).tags:
         for name in ("src", "href", "action", "srcset"):
             assert (attrs.get(name) or "#").startswith(("#", "data:,")), (tag, attrs)
         assert not any(name.startswith("on") or name == "style" for name in attrs)
@@ -121,16 +124,19 @@ def test_page_of_500_plugins_is_smaller_than_a_megabyte(site, install):
             entry_points={f"ep{number}": f"paged_{number}"},
             files=[f"paged_{number}.py"],
         )
-    html = page(survey(sources=True), [Bar(name="ep", distribution="paged", seconds=1)] * 500)
+    html = html_report(
+        take_inventory(sources=True),
+        [WaterfallBar(name="ep", distribution="paged", seconds=1)] * 500,
+    )
     assert len(html.encode()) < 1_000_000
 
 
 def test_page_without_anything_says_so():
-    seen = survey({"names": [], "entry_points": {"enabled": False}})
-    text = " ".join(read(page(seen)).texts)
+    seen = take_inventory({"names": [], "entry_points": {"enabled": False}})
+    text = " ".join(read(html_report(seen)).texts)
     assert "no plugins; 0 findings" in text
     assert "Nothing was imported for this page" in text
 
 
-def test_same_environment_gives_the_same_page(surveyed):
-    assert page(surveyed) == page(surveyed)
+def test_same_environment_gives_the_same_page(inventory):
+    assert html_report(inventory) == html_report(inventory)

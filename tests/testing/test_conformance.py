@@ -242,19 +242,6 @@ def shipped(make_distribution):
     return ship
 
 
-def told_of(form, capsys):
-    assert run(["list", "--format", form]) == 0
-    return capsys.readouterr()
-
-
-def test_list_shows_a_receipt_that_fits(shipped, capsys):
-    shipped()
-    told = told_of("table", capsys)
-    (line,) = [each for each in told.out.splitlines() if "modelling.line" in each]
-    assert line.endswith("fits: 41 run, 41 passed")
-    assert "receipt" not in told.err
-
-
 def test_hashes_are_of_the_whole_package(shipped):
     shipped()
     assert sorted(hashes("modelling.line")) == [
@@ -262,46 +249,6 @@ def test_hashes_are_of_the_whole_package(shipped):
         "modelling/data.bin",
         "modelling/line.py",
     ]
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda folder: (folder / "line.py").write_text("x"), "line.py is not the one that was"),
-        (lambda folder: (folder / "data.bin").unlink(), "data.bin is missing"),
-        (lambda folder: (folder / "new.py").write_text(""), "new.py is not in it"),
-    ],
-    ids=["changed", "missing", "added"],
-)
-def test_receipt_that_does_not_fit_is_a_finding(shipped, capsys, change, message):
-    change(shipped().folder / "modelling")
-    told = told_of("json", capsys)
-    (finding,) = [each for each in json.loads(told.out)["findings"] if each["code"] == "receipt"]
-    assert message in finding["message"]
-
-
-def test_receipt_of_another_version_does_not_fit(shipped, capsys):
-    shipped(version="0.9")
-    assert "is of version 0.9, not 1.0" in told_of("table", capsys).err
-
-
-def test_broken_receipt_is_a_finding_and_no_failure(shipped, capsys):
-    (shipped().folder / "modelling" / "aimm-receipt.json").write_text("{")
-    assert "its receipt cannot be read" in told_of("table", capsys).err
-
-
-def test_receipt_is_never_followed_out_of_the_folder(shipped, capsys):
-    shipped(files={"../secret.txt": "sha256:0"})
-    assert "leads out of the folder" in told_of("table", capsys).err
-
-
-def test_plan_shows_a_receipt_and_does_not_go_by_it(shipped, capsys):
-    (shipped().folder / "modelling" / "line.py").write_text(SOURCE + "\n")
-    run(["plan"])
-    told = capsys.readouterr()
-    (line,) = [each for each in told.out.splitlines() if "modelling.line" in each]
-    assert "planned" in line
-    assert "differs: modelling/line.py" in line
 
 
 # The command

@@ -30,18 +30,18 @@
 
   function sort(table, column, header) {
     const down = header.getAttribute("aria-sort") === "ascending";
-    for (const each of table.tHead.rows[0].cells) each.removeAttribute("aria-sort");
+    for (const cell of table.tHead.rows[0].cells) cell.removeAttribute("aria-sort");
     header.setAttribute("aria-sort", down ? "descending" : "ascending");
     const body = table.tBodies[0];
     const numeric = header.dataset.kind === "number";
     const keyed = Array.from(body.rows, (row, index) => {
-      const told = row.cells[column].textContent;
-      return { row, index, key: numeric ? Number.parseFloat(told) : told.toLowerCase() };
+      const text = row.cells[column].textContent;
+      return { row, index, key: numeric ? Number.parseFloat(text) : text.toLowerCase() };
     });
     const order = new Intl.Collator(undefined, { numeric: true });
     keyed.sort((a, b) => {
       if (numeric) {
-        // What has no number stands at the end, whichever way.
+        // What has no number goes to the end in both directions.
         const gaps = Number.isNaN(a.key) - Number.isNaN(b.key);
         if (gaps) return gaps;
         if (a.key !== b.key && !Number.isNaN(a.key)) return down ? b.key - a.key : a.key - b.key;

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from aimm_plugins._diagnostics.page import Bar, page
-from aimm_plugins._diagnostics.survey import survey
+from aimm_plugins._diagnostics.html_report import WaterfallBar, html_report
+from aimm_plugins._diagnostics.take_inventory import take_inventory
 from aimm_plugins._values.report import Finding
 from tests.support.metadata import write_dist_info
 
@@ -69,7 +69,7 @@ def html(tmp_path_factory) -> Path:
                 entry_points={f"ep{number}": module},
                 files=[f"{module}.py"],
             )
-        seen = survey(
+        seen = take_inventory(
             {
                 "names": [],
                 "entry_points": {"deny": ["browsed-7", "browsed-8"]},
@@ -78,11 +78,11 @@ def html(tmp_path_factory) -> Path:
         )
     seen = replace(seen, findings=(*seen.findings, Finding(code="odd", subject=EVIL, message="m")))
     bars = [
-        Bar(name=f"ep{n}", distribution=f"browsed-{n}", seconds=n / 100, note=EVIL)
+        WaterfallBar(name=f"ep{n}", distribution=f"browsed-{n}", seconds=n / 100, note=EVIL)
         for n in range(20)
     ]
     path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(page(seen, bars), encoding="utf-8")
+    path.write_text(html_report(seen, bars), encoding="utf-8")
     return path
 
 

@@ -1,0 +1,299 @@
+"""The report as one static HTML page, which needs no other file and no network.
+
+In comes an inventory; out goes the page. It is complete without scripts: the script only filters
+and sorts. All text from plugins is escaped, and the page's Content-Security-Policy lets no other
+script or style run.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+from aimm_plugins._diagnostics.inventory import (
+    ACTIVE_STATES,
+    Inventory,
+    InventoryItem,
+    InventoryKey,
+)
+from aimm_plugins._diagnostics.naming import identity_cells
+from aimm_plugins._system.text import described, printable
+from aimm_plugins._values.actions import ACTIONS
+from aimm_plugins._values.report import PluginRecord
+
+_BAD_STATES = frozenset({"failed", "missing", "undone"})
+_NONE = '<p class="note">None.</p>'
+_NOTHING_IMPORTED = (
+    '<p class="note">Nothing was imported for this page. <code>--load</code>, or <code>--profile '
+    "FILE</code> with what <code>aimm-plugins profile --format json</code> wrote, adds what each "
+    "import took.</p>"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaterfallBar:
+    """One import in the waterfall.
+
+    Attributes:
+        name: The plugin.
+        distribution: Who brings it, or `None`.
+        seconds: Wall time of its import.
+        note: What took most of it.
+    """
+
+    name: str
+    distribution: str | None
+    seconds: float
+    note: str = ""
+
+
+def bars_of_inventory(inventory: Inventory) -> list[WaterfallBar]:
+    """The imports of an inventory that loaded the plugins, in their order."""
+    return [
+        WaterfallBar(
+            name=record.name,
+            distribution=record.distribution,
+            seconds=record.import_seconds,
+            note=", ".join(f"{name} {count}" for name, count in _largest_imports(record)),
+        )
+        for record in inventory.report
+        if record.import_seconds is not None
+    ]
+
+
+def bars_of_profile(profile: Mapping[str, Any]) -> list[WaterfallBar]:
+    """The imports that `aimm-plugins profile --format json` measured.
+
+    Raises:
+        KeyError, TypeError: It is something else.
+    """
+    bars = []
+    for plugin in profile["plugins"]:
+        if plugin["seconds"] is not None:
+            own = str(plugin["module"]).partition(".")[0]
+            others = [part for part in plugin["dependencies"] if part["name"] != own][:3]
+            bars.append(
+                WaterfallBar(
+                    name=str(plugin["name"]),
+                    distribution=plugin["distribution"],
+                    seconds=float(plugin["seconds"]),
+                    note=", ".join(f"{part['name']} {part['seconds']:.3f} s" for part in others),
+                )
+            )
+    return bars
+
+
+def _largest_imports(record: PluginRecord) -> list[tuple[str, int]]:
+    return sorted(record.imports, key=lambda item: (-item[1], item[0]))[:3]
+
+
+def html_report(
+    inventory: Inventory, bars: Sequence[WaterfallBar] = (), title: str = "Plugins"
+) -> str:
+    """The page.
+
+    Args:
+        inventory: What it shows.
+        bars: Imports, in their order, for the waterfall.
+        title: Heading, and the name of the window.
+    """
+    sections = [
+        ("plugins", "Plugins", _plugins(inventory)),
+        ("providers", "Who provides what", _providers(inventory)),
+        ("conflicts", "Conflicts", _conflicts(inventory)),
+        ("startup", "Start-up", _waterfall(bars)),
+        ("findings", "Findings", _findings(inventory)),
+    ]
+    states = sorted({item.record.state for item in inventory.plugins})
+    style, script = _asset("css"), _asset("js")
+    values = {
+        "TITLE": escape(title),
+        "SUMMARY": escape(_summary(inventory)),
+        "NAV": "".join(f'<a href="#{name}">{escape(head)}</a>' for name, head, _ in sections),
+        "STATES": "".join(f"<option>{escape(state)}</option>" for state in states),
+        "SECTIONS": "\n".join(
+            f'<section id="{name}" aria-labelledby="{name}-head">'
+            f'<h2 id="{name}-head">{escape(head)}</h2>\n{body}\n</section>'
+            for name, head, body in sections
+        ),
+        "STYLE": style,
+        "SCRIPT": script,
+        "STYLE_HASH": _csp_hash(style),
+        "SCRIPT_HASH": _csp_hash(script),
+    }
+    parts = _asset("html").split("@@")
+    # Filled in one pass, so that `@@NAME@@` in a plugin's text is never taken for a place to fill.
+    parts[1::2] = [values[name] for name in parts[1::2]]
+    return printable("".join(parts))
+
+
+def _asset(kind: str) -> str:
+    return (files("aimm_plugins._diagnostics") / f"html_report.{kind}").read_text(encoding="utf-8")
+
+
+def _csp_hash(text: str) -> str:
+    """The hash by which a Content-Security-Policy allows an inline script or style."""
+    digest = hashlib.sha256(text.encode()).digest()
+    return "sha256-" + base64.b64encode(digest).decode()
+
+
+def _summary(inventory: Inventory) -> str:
+    states = [item.record.state for item in inventory.plugins]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
+    findings = len(inventory.findings)
+    return f"{counts or 'no plugins'}; {findings} finding{'' if findings == 1 else 's'}"
+
+
+def _table(
+    caption: str,
+    columns: Sequence[str],
+    rows: Iterable[tuple[str, Sequence[str]]],
+    kinds: Mapping[str, str] | None = None,
+) -> str:
+    """A table as HTML.
+
+    Args:
+        caption: What it shows.
+        columns: Headings.
+        rows: The state of a row's plugin, to filter by, or an empty text; and its cells, as HTML.
+        kinds: `number` or `picture` for columns that are not text.
+    """
+    kind_of = [(kinds or {}).get(column, "") for column in columns]
+    head = "".join(
+        f'<th scope="col"{f" data-kind={kind}" if kind else ""}>{escape(column)}'
+        for column, kind in zip(columns, kind_of, strict=True)
+    )
+    number = ' class="number"'
+    lines = []
+    for state, cells in rows:
+        marked = f" data-state={escape(state)}" if state else ""
+        # End tags that HTML does not need are left out: there are thousands of cells.
+        content = "".join(
+            f"<td{number if kind == 'number' else ''}>{cell}"
+            for cell, kind in zip(cells, kind_of, strict=True)
+        )
+        lines.append(f"<tr{marked}>{content}")
+    if not lines:
+        return _NONE
+    body = "\n".join(lines)
+    return (
+        f'<div class="wide" role="region" tabindex="0" aria-label="{escape(caption)}">'
+        f'<table class="rows"><caption>{escape(caption)}</caption>'
+        f"<thead><tr>{head}</thead>\n<tbody>\n{body}\n</tbody></table></div>"
+    )
+
+
+def _texts(*texts: str | None) -> list[str]:
+    return [escape(text or "") for text in texts]
+
+
+def _code(text: str) -> str:
+    return f"<code>{escape(text)}</code>"
+
+
+def _plugins(inventory: Inventory) -> str:
+    with_options = any(item.record.options_told is not None for item in inventory.plugins)
+    columns = ["State", "Name", "Distribution", "Version", "Origin", "Module", "Keys"]
+    rows = []
+    for item in inventory.plugins:
+        record = item.record
+        *names, target = identity_cells(record)
+        options = _texts(record.options_told) if with_options else []
+        cells = [_state(record.state), *_texts(*names), _code(target), *_texts(_keys(item))]
+        rows.append((record.state, [*cells, *options, *_texts(_why(record))]))
+    return _table(
+        "All plugins, in the order of loading",
+        [*columns, *(["Options"] if with_options else []), "Reason"],
+        rows,
+    )
+
+
+def _state(state: str) -> str:
+    kind = "good" if state in ACTIVE_STATES else "bad" if state in _BAD_STATES else "held"
+    return f"<span class={kind}>{escape(state)}</span>"
+
+
+def _keys(item: InventoryItem) -> str:
+    keys = sorted({key for _, key in item.keys})
+    return ", ".join(keys if item.complete or not item.record.module else [*keys, "?"])
+
+
+def _why(record: PluginRecord) -> str:
+    # Only the first line: the section on conflicts has the others.
+    error = described(record.error).partition("\n")[0] if record.error else ""
+    return "; ".join(part for part in (record.reason, error) if part)
+
+
+def _providers(inventory: Inventory) -> str:
+    # A row for each plugin's answering actions of a key, and one for those that do not answer.
+    groups: dict[tuple[str, int, bool], list[InventoryKey]] = {}
+    for number, item in enumerate(inventory.plugins):
+        for key in inventory.keys_of(item):
+            group = (key.declaration.key, number, not key.answers)
+            groups.setdefault(group, []).append(key)
+    rows = []
+    for (name, _, _), keys in sorted(groups.items(), key=lambda group: group[0]):
+        first, record = keys[0], keys[0].item.record
+        actions = {key.declaration.action for key in keys}
+        why = (first.why_not or "").partition("\n")[0]
+        cells = [
+            _code(name),
+            escape(", ".join(action for action in ACTIONS if action in actions)),
+            *_texts(record.distribution or record.module, record.version),
+            _code(first.place or ""),
+            "yes" if first.answers else escape(f"no: {why}"),
+        ]
+        rows.append((record.state, cells))
+    return _table(
+        "Keys, with who declares them and whether calls reach it",
+        ["Key", "Actions", "Provider", "Version", "Place", "Answers"],
+        rows,
+    )
+
+
+def _conflicts(inventory: Inventory) -> str:
+    errors = dict.fromkeys(
+        described(record.error)
+        for record in inventory.report.failures
+        if record.error is not None and getattr(record.error, "providers", None)
+    )
+    return "\n".join(f"<pre>{escape(error)}</pre>" for error in errors) or _NONE
+
+
+def _waterfall(bars: Sequence[WaterfallBar]) -> str:
+    if not bars:
+        return _NOTHING_IMPORTED
+    total = sum(bar.seconds for bar in bars) or 1.0
+    rows = []
+    begin = 0.0
+    for bar in bars:
+        x, width = 1000 * begin / total, max(1000 * bar.seconds / total, 1)
+        begin += bar.seconds
+        picture = (
+            '<svg viewBox="0 0 1000 16" preserveAspectRatio="none" aria-hidden="true">'
+            f'<rect x="{x:.1f}" width="{width:.1f}" height="16"/></svg>'
+        )
+        texts = _texts(bar.name, bar.distribution, f"{bar.seconds:.3f}", bar.note)
+        rows.append(("", [*texts, picture]))
+    return _table(
+        f"Imports one after the other, {total:.3f} seconds in all",
+        ["Plugin", "Distribution", "Seconds", "Most of it", "From begin to end"],
+        rows,
+        {"Seconds": "number", "From begin to end": "picture"},
+    )
+
+
+def _findings(inventory: Inventory) -> str:
+    return _table(
+        "What is no plugin's failure",
+        ["Code", "Subject", "Found", "Place", "Remedy"],
+        [
+            ("", _texts(found.code, found.subject, found.message, found.place, found.remedy))
+            for found in inventory.findings
+        ],
+    )

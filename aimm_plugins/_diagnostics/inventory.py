@@ -1,0 +1,179 @@
+"""The inventory: what is known about distributions, plugins and keys, as values.
+
+`take_inventory` fills it in. Verbs, reports and checks only render it, so that two of them never
+tell different things about one plugin.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from aimm_plugins._diagnostics.import_faults import import_fault
+from aimm_plugins._diagnostics.source import Inspection
+from aimm_plugins._diagnostics.source import Sighting as SourceDeclaration
+from aimm_plugins._discovery.scan import Scan
+from aimm_plugins._policy.rules import Policy
+from aimm_plugins._registry.providers import Slot
+from aimm_plugins._system.names import normalized
+from aimm_plugins._system.text import described
+from aimm_plugins._values.provenance import Provenance
+from aimm_plugins._values.report import Finding, PluginRecord, Report
+
+KeysFrom = Literal["metadata", "source", "import", "unknown"]
+
+ACTIVE_STATES = ("loaded", "deferred", "planned")
+"""States of a plugin that calls reach, or would reach."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InventoryItem:
+    """The facts about one plugin.
+
+    Attributes:
+        record: Its account; `provides` holds the keys that calls would reach it by.
+        declarations: All keys that it declares, also those that it loses or is denied.
+        keys_from: How they are known.
+        inspection: What its source says; `None` where the source was not read.
+    """
+
+    record: PluginRecord
+    declarations: tuple[SourceDeclaration, ...] = ()
+    keys_from: KeysFrom = "unknown"
+    inspection: Inspection | None = None
+
+    @property
+    def keys(self) -> tuple[Slot, ...]:
+        """Its action and key pairs, sorted, each once."""
+        return tuple(sorted({(found.action, found.key) for found in self.declarations}))
+
+    @property
+    def complete(self) -> bool:
+        """Whether there are surely no other keys."""
+        if self.keys_from == "source":
+            return self.inspection is not None and not self.inspection.gaps
+        return self.keys_from != "unknown"
+
+    @property
+    def active(self) -> bool:
+        """Whether calls reach it, or would reach it."""
+        return self.record.state in ACTIVE_STATES
+
+    @property
+    def fault(self) -> Finding | None:
+        """Why its import would fail, as far as its source shows."""
+        return None if self.inspection is None else import_fault(self.record, self.inspection)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-serializable, as in `schemas/list.yaml`."""
+        (data,) = Report((self.record,)).to_dict()["plugins"]
+        return {
+            **data,
+            "keys": [{"action": action, "key": key} for action, key in self.keys],
+            "keys_from": self.keys_from,
+            "complete": self.complete,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InventoryKey:
+    """The facts about one key that a plugin declares.
+
+    Attributes:
+        item: The plugin.
+        declaration: Its declaration of the key.
+        answers: Whether a call of the key reaches this plugin.
+        why_not: The rule, error or other plugin that keeps calls from it; `None` where it answers.
+        prefer_place: Place of the `prefer` rule that gives the key to another plugin.
+    """
+
+    item: InventoryItem
+    declaration: SourceDeclaration
+    answers: bool
+    why_not: str | None
+    prefer_place: str | None = None
+
+    @property
+    def slot(self) -> str:
+        """`fit:iris.svc`."""
+        return f"{self.declaration.action}:{self.declaration.key}"
+
+    @property
+    def place(self) -> str | None:
+        """File and line of the declaration: `pkg/svc.py:14`."""
+        found = self.declaration
+        return Provenance(module=found.module, file=found.file, line=found.line).place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inventory:
+    """What is installed, and what a conf makes of it.
+
+    Attributes:
+        plugins: In the order of loading; what is required and missing comes last.
+        findings: As of a report.
+        installed: The distributions.
+        policy: The rules, the operator's layers first.
+        loaded: Whether the plugins were imported for it.
+    """
+
+    plugins: tuple[InventoryItem, ...]
+    findings: tuple[Finding, ...]
+    installed: Scan
+    policy: Policy
+    loaded: bool = False
+
+    @property
+    def report(self) -> Report:
+        """The records alone."""
+        return Report((item.record for item in self.plugins), self.findings)
+
+    @property
+    def keys(self) -> list[InventoryKey]:
+        """Every declaration of every plugin, sorted by action and key."""
+        found = [key for item in self.plugins for key in self.keys_of(item)]
+        return sorted(found, key=lambda key: (key.declaration.action, key.declaration.key))
+
+    def keys_of(self, item: InventoryItem) -> list[InventoryKey]:
+        """The declarations of one plugin, in the order of its source."""
+        return [self._key(item, declaration) for declaration in item.declarations]
+
+    def keys_named(self, name: str) -> list[InventoryKey]:
+        """The declarations of `action:key`, or of a key for every action."""
+        return [key for key in self.keys if name in (key.declaration.key, key.slot)]
+
+    def of_distribution(self, name: str) -> list[InventoryItem]:
+        """The plugins of a distribution."""
+        wanted = normalized(name)
+        return [
+            item
+            for item in self.plugins
+            if item.record.distribution and normalized(item.record.distribution) == wanted
+        ]
+
+    def _key(self, item: InventoryItem, declaration: SourceDeclaration) -> InventoryKey:
+        record = item.record
+        slot = (declaration.action, declaration.key)
+        if item.active and (slot in record.provides or not declaration.certain):
+            return InventoryKey(item=item, declaration=declaration, answers=True, why_not=None)
+        text, place = f"{declaration.action}:{declaration.key}", None
+        if record.reason and not item.active:
+            why = record.reason
+        elif record.error is not None:
+            why = described(record.error)
+        elif (preferred := self._preferred(text, declaration.key)) is not None:
+            wanted, place = preferred
+            why = f"prefer gives {text} to {wanted} ({place})"
+        else:
+            why = record.reason or f"another plugin provides {text}"
+        return InventoryKey(
+            item=item, declaration=declaration, answers=False, why_not=why, prefer_place=place
+        )
+
+    def _preferred(self, slot: str, key: str) -> tuple[str, str] | None:
+        """The name that a `prefer` rule gives a key to, and the place of the rule."""
+        for layer in self.policy.layers:
+            for rule in (slot, key):
+                if rule in layer.prefer:
+                    return layer.prefer[rule]
+        return None

@@ -1,0 +1,157 @@
+"""What a server tells about its plugins: the report, and whether it is ready for requests.
+
+In comes the outcome of a load; out goes what is served, as data for JSON. Without details only
+fields that are listed here are served: texts that plugins, operators and files bring may hold
+anything.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import aimm_plugins
+from aimm_plugins._config.config import operator_layers
+from aimm_plugins._policy.rules import Rule
+from aimm_plugins._startup.runtime import PROCESS
+from aimm_plugins._system.names import normalized
+from aimm_plugins._system.text import described, encodable, safe_text, type_name
+from aimm_plugins._values.report import Finding, PluginRecord, Report
+
+Reason = Literal["not-started", "loading", "failed", "required-missing", "stopped"]
+
+SHOWN_FIELDS = frozenset(
+    {
+        "name",
+        "source",
+        "module",
+        "distribution",
+        "version",
+        "origin",
+        "state",
+        "provides",
+        "import_seconds",
+        "imports",
+        "entry_point",
+    }
+)
+"""Fields of a plugin's record that are served without details, with their values."""
+
+_WITHHELD = "not shown here; it is in the server's log"
+_NO_REPORT: dict[Reason, str] = {
+    "not-started": "the server has not told that it has started",
+    "loading": "plugins are being loaded",
+    "failed": "plugins are not loaded",
+    "stopped": "the server has stopped",
+}
+
+
+class Outcome(NamedTuple):
+    """What became of a load.
+
+    Attributes:
+        report: The account of what was tried; `None` where nothing was.
+        error: What ended the load.
+        required: Normalized names of the distributions that confs and policy require.
+    """
+
+    report: Report | None
+    error: BaseException | None
+    required: frozenset[str] = frozenset()
+
+
+class LoadStatus(NamedTuple):
+    """How a server's plugins are now.
+
+    Attributes:
+        reason: Why the server is not ready, whatever the report says.
+        outcome: What became of the load; `None` before it is done and after the server has stopped.
+    """
+
+    reason: Reason | None
+    outcome: Outcome | None = None
+
+    def report(self) -> Report | None:
+        """What is registered now, or what was tried where the load failed."""
+        if self.reason is None:
+            return aimm_plugins.current_report()
+        return None if self.outcome is None else self.outcome.report
+
+    def readiness(self, details: bool) -> dict[str, Any]:
+        """What a probe is told, as in `schemas/readiness.yaml`.
+
+        Args:
+            details: With the message of the error that ended the load.
+        """
+        records = (self.report() or Report()).plugins
+        reason, error, required = self.reason, None, frozenset[str]()
+        if self.outcome is not None:
+            required = self.outcome.required
+            if self.outcome.error is not None:
+                text = safe_text(self.outcome.error) if details else None
+                error = {"type": type_name(self.outcome.error), "message": text}
+        failed = [record for record in records if record.state == "failed"]
+        missing = [record for record in records if record.state == "missing"]
+        missing += [one for one in failed if normalized(one.distribution or "") in required]
+        if reason is None and missing:
+            reason = "required-missing"
+        return {
+            "ready": reason is None,
+            "reason": reason,
+            "missing": sorted(set(map(_owner, missing))),
+            "failed": sorted(set(map(_owner, failed))),
+            "error": error,
+        }
+
+    def served_report(self, details: bool) -> dict[str, Any]:
+        """The report as it is served, as in `schemas/report.yaml`.
+
+        Args:
+            details: With all of it.
+        """
+        report = self.report()
+        if report is None:
+            code = self.reason or "loading"
+            message = _NO_REPORT[code]
+            if self.outcome is not None and self.outcome.error is not None:
+                message += f": {described(self.outcome.error)}"
+            report = Report((), (Finding(code=code, subject="", message=message),))
+        data = report.to_dict() | {"ok": report.ok and self.reason is None}
+        return data if details else _without_details(data)
+
+
+def required_distributions() -> frozenset[str]:
+    """Normalized names of the distributions that the confs and the operator's policy require."""
+    layers = (*operator_layers(), *PROCESS.runtime.confs)
+    return frozenset(Rule(text, "").name for layer in layers for text in layer.required)
+
+
+def _owner(record: PluginRecord) -> str:
+    return encodable(record.distribution or record.name)
+
+
+def _without_details(report: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "ok": report["ok"],
+        "plugins": [_public_record(record) for record in report["plugins"]],
+        "findings": [
+            {
+                "code": finding["code"],
+                "subject": "",
+                "message": _WITHHELD,
+                "place": None,
+                "remedy": None,
+            }
+            for finding in report["findings"]
+        ],
+    }
+
+
+def _public_record(record: dict[str, Any]) -> dict[str, Any]:
+    """A record with the listed fields; the schema wants the others too, so they are empty."""
+    error = record["error"]
+    return {
+        **{name: [] if isinstance(value, list) else None for name, value in record.items()},
+        **{name: value for name, value in record.items() if name in SHOWN_FIELDS},
+        "error": error and {"type": error["type"], "message": _WITHHELD},
+        "reason": record["reason"] and _WITHHELD,
+    }

@@ -1,0 +1,66 @@
+"""`diff`: what changed between two reports or freezes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.cli.conftest import CONF
+
+
+def test_diff_of_a_report_and_this_environment(world, run, tmp_path, install):
+    (tmp_path / "a.json").write_text(json.dumps(run("list", "--format", "json", *CONF)[1]))
+    status, answer, _ = run("diff", "a.json", "--format", "json", *CONF)
+    assert (status, answer["differences"]) == (0, [])
+    install("looked-new", "3.0", entry_points={"new": "looked_legacy"})
+    (tmp_path / "plugins.yaml").write_text("names: []\non_error: isolate\n")
+    status, answer, _ = run("diff", "a.json", "--format", "json", *CONF)
+    assert status == 1
+    changes = {(d["kind"], d["subject"], d["field"]): d for d in answer["differences"]}
+    assert changes["distribution", "looked-new", "presence"]["after"] == "3.0"
+    assert changes["plugin", "looked-dev (dev)", "state"]["before"] == "denied"
+    assert changes["key", "fit:dev.old", "provider"]["after"] == "looked-dev"
+    assert "looked-new" in run("diff", "a.json", *CONF)[1]
+
+
+def test_diff_of_a_freeze_and_this_environment(world, run, tmp_path, site, install):
+    text = run("freeze", *CONF)[1]
+    (tmp_path / "plugins.lock").write_text(text)
+    (tmp_path / "frozen.json").write_text(json.dumps(run("freeze", "--format", "json", *CONF)[1]))
+    assert run("diff", "plugins.lock", *CONF)[:2] == (0, "")
+    assert run("diff", "plugins.lock", "frozen.json")[:2] == (0, "")
+    record = site / "looked_svc-1.2.dist-info" / "RECORD"
+    record.write_text(record.read_text() + "more.py,sha256=x,1\n")
+    status, answer, _ = run("diff", "plugins.lock", "--format", "json", *CONF)
+    assert status == 1
+    assert [(d["subject"], d["field"]) for d in answer["differences"]] == [("looked-svc", "record")]
+
+
+def test_diff_of_a_report_and_a_freeze_compares_distributions(world, run, tmp_path):
+    (tmp_path / "plugins.lock").write_text(run("freeze", *CONF)[1])
+    (tmp_path / "a.json").write_text(json.dumps(run("report", "--format", "json", *CONF)[1]))
+    _, answer, _ = run("diff", "a.json", "plugins.lock", "--format", "json")
+    assert {d["kind"] for d in answer["differences"]} == {"distribution"}
+    assert [d["subject"] for d in answer["differences"]] == ["looked-dev"]
+
+
+def test_diff_sees_findings_and_makes_nothing_of_keys_that_one_side_cannot_tell(
+    world, run, tmp_path
+):
+    plan = run("plan", "--format", "json", *CONF)[1]
+    plan["findings"] = [{"code": "c", "subject": "s", "message": "", "place": None, "remedy": None}]
+    (tmp_path / "a.json").write_text(json.dumps(plan))
+    _, answer, _ = run("diff", "a.json", "--format", "json", *CONF)
+    assert [(d["kind"], d["subject"]) for d in answer["differences"]] == [("finding", "s")]
+
+
+@pytest.mark.parametrize(
+    "content", ["{}", "[1]", "{", "nonsense", '{"plugins": [{}]}', '{"frozen": 5}']
+)
+def test_diff_of_something_else_exits_2(world, run, tmp_path, content):
+    (tmp_path / "odd").write_text(content)
+    status, out, err = run("diff", "odd")
+    assert (status, out) == (2, "")
+    assert "odd" in err
+    assert run("diff", "none.json")[0] == 2

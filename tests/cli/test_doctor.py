@@ -1,0 +1,141 @@
+"""`doctor`: what is wrong, with a remedy for each."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.cli.conftest import CONF, LEGACY
+
+
+def codes(answer) -> list[tuple[str, str]]:
+    return [(finding["code"], finding["subject"]) for finding in answer["findings"]]
+
+
+def test_doctor_finds_nothing_where_all_is_well(run, nothing_known):
+    status, answer, _ = run("doctor", "--format", "json")
+    assert (status, answer) == (0, {"ok": True, "findings": []})
+    assert run("doctor")[1] == "nothing found\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "entry_point", "published", "code"),
+    [
+        ("x = 1", "looked_at", None, "declares-nothing"),
+        (LEGACY, "looked_at:lern", None, "object-not-found"),
+        (LEGACY, "looked_off", None, "module-not-found"),
+        (LEGACY, "looked_at.more", None, "module-not-found"),
+        ("import surely_not_there\n" + LEGACY, "looked_at", None, "import-not-found"),
+        (LEGACY, "looked_at", {"fit:iris.svc": "looked_at:learn"}, "published-keys-differ"),
+        (
+            LEGACY,
+            "looked_at",
+            {f"fit:iris.{key}": "looked_at:learn" for key in ("svc", "old", "more")},
+            "published-keys-differ",
+        ),
+        (LEGACY, "not a module", None, "broken-entry-point"),
+    ],
+)
+def test_doctor_finds_what_is_wrong_with_a_plugin(
+    run, site, install, nothing_known, source, entry_point, published, code
+):
+    (site / "looked_at.py").write_text(source)
+    install(
+        "looked-at",
+        entry_points={"ep": entry_point},
+        published=published,
+        files=["looked_at.py"],
+    )
+    status, answer, _ = run("doctor", "--format", "json")
+    assert status == 1
+    assert [found for found, _ in codes(answer)] == [code]
+    assert all(finding["remedy"] for finding in answer["findings"])
+    assert code in run("doctor")[1]
+
+
+@pytest.mark.parametrize(
+    ("source", "entry_point"),
+    [
+        (LEGACY, "looked_at"),
+        (LEGACY, "looked_at:learn"),
+        ("from aimm_plugins import hookimpl\n@hookimpl\ndef aimm_fit(): ...\n", "looked_at"),
+        ("def register():\n  from aimm_plugins import fit\n  fit(['a'])(print)\n", "looked_at"),
+        ("from json import *\n" + LEGACY, "looked_at:loads"),
+        ("try:\n  import surely_not_there\nexcept ImportError: pass\n" + LEGACY, "looked_at"),
+        ("def f():\n  import surely_not_there\n" + LEGACY, "looked_at"),
+    ],
+)
+def test_doctor_blames_no_sound_plugin(run, site, install, nothing_known, source, entry_point):
+    (site / "looked_at.py").write_text(source)
+    install("looked-at", entry_points={"ep": entry_point}, files=["looked_at.py"])
+    assert run("doctor", "--format", "json")[:2] == (0, {"ok": True, "findings": []})
+
+
+def test_doctor_blames_no_published_key_that_may_be_declared_at_run_time(
+    run, site, install, nothing_known
+):
+    (site / "looked_at.py").write_text(LEGACY + "for k in 'ab':\n  fit([k])(learn)\n")
+    install(
+        "looked-at",
+        entry_points={"ep": "looked_at"},
+        published={f"fit:{key}": "looked_at:learn" for key in ("iris.svc", "iris.old", "a", "b")},
+        files=["looked_at.py"],
+    )
+    assert run("doctor", "--format", "json")[:2] == (0, {"ok": True, "findings": []})
+
+
+def test_doctor_finds_a_config_name_that_is_no_module(run, tmp_path, nothing_known):
+    (tmp_path / "c.yaml").write_text("names: ['..']\nentry_points: {enabled: false}\n")
+    _, answer, _ = run("doctor", "--format", "json", "--conf", str(tmp_path / "c.yaml"))
+    assert codes(answer) == [("module-not-found", "..")]
+
+
+def test_doctor_finds_doubles_conflicts_and_what_is_missing(world, run, site, install, tmp_path):
+    install("looked-svc", "1.3", entry_points={"svc": "looked_svc"})
+    (tmp_path / "c.yaml").write_text("names: []\nrequired: [nobody]\n")
+    found = {code for code, _ in codes(run("doctor", "--format", "json", "--conf", "c.yaml")[1])}
+    assert {"double-distribution", "would-fail", "required-missing"} <= found
+
+
+def test_doctor_with_load_tells_what_failed(world, run):
+    _, answer, _ = run("doctor", "--load", "--format", "json", *CONF)
+    assert ("failed", "looked-svc 1.2 (svc)") in codes(answer)
+
+
+def test_command_that_doctor_names_tells_of_the_failure(world, run):
+    _, answer, _ = run("doctor", "--load", "--format", "json", *CONF)
+    (finding,) = [found for found in answer["findings"] if found["code"] == "failed"]
+    (command,) = re.findall("`aimm-plugins (.*)`", finding["remedy"])
+    status, out, _ = run(*command.split(), *CONF)
+    assert status == 1
+    assert "ZeroDivisionError" in out
+
+
+def test_doctor_with_load_tells_of_needed_options_too(run, site, install, nothing_known):
+    (site / "looked_at.py").write_text(LEGACY)
+    (site / "options.yaml").write_text("type: object\nrequired: [url]\n")
+    made = install("looked-at", entry_points={"ep": "looked_at"}, files=["looked_at.py"])
+    with (made / "entry_points.txt").open("a") as points:
+        points.write("[aimm.plugins.options]\nep = looked_at:options.yaml\n")
+    for load in ((), ("--load",)):
+        _, answer, _ = run("doctor", *load, "--format", "json")
+        assert [code for code, _ in codes(answer)] == ["options-needed"]
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "found"),
+    [
+        ("importlib-metadata", "8.6.1", False),
+        ("importlib-metadata", "8.7.0", True),
+        ("importlib-metadata", "9.0.0", True),
+        ("importlib-metadata", "10.0.0", False),
+        ("pluggy", "1.6.0", True),
+        ("pluggy", "1.7.0", False),
+        ("pluggy", "nonsense", False),
+    ],
+)
+def test_doctor_knows_versions_with_faults(run, install, name, version, found):
+    install(name, version)
+    answer = run("doctor", "--format", "json")[1]
+    assert (("known-fault", f"{name} {version}") in codes(answer)) is found

@@ -1,0 +1,132 @@
+"""`explain`: why something is there or not, and what to change."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cli.conftest import CONF, LEGACY
+
+
+def test_explain_of_a_plugin_that_prefer_takes_everything_from(world, run, tmp_path):
+    (tmp_path / "c.yaml").write_text("names: []\nprefer: {'fit:iris.svc': looked-legacy}\n")
+    answer = explained(run, "looked-svc", "--conf", "c.yaml")
+    assert answer["reasons"][0]["state"] == "shadowed"
+    assert "prefer rule (c.yaml:2)" in answer["reasons"][0]["remedy"]
+
+
+def explained(run, subject, *more):
+    status, answer, _ = run("explain", subject, "--format", "json", *more)
+    assert status == (0 if answer["there"] else 1)
+    return answer
+
+
+def test_explain_names_the_rule_its_line_and_what_to_change(world, run):
+    answer = explained(run, "looked-dev", *CONF)
+    assert answer["kinds"] == ["distribution"]
+    (reason,) = answer["reasons"]
+    assert (reason["there"], reason["state"]) == (False, "denied")
+    assert reason["why"] == "denied by 'looked-dev' (plugins.yaml:3)"
+    assert reason["remedy"] == (
+        "Remove 'looked-dev' (plugins.yaml:3) from deny, or narrow it to versions other than 0.1."
+    )
+
+
+@pytest.mark.parametrize(
+    ("rules", "why", "remedy"),
+    [
+        ("deny: ['looked-legacy<1']", "denied by", "narrow it to versions other than 0.9"),
+        ("deny_origins: [index]", "denied by origin", "remove index from deny_origins (c.yaml:2)"),
+        ("allow: [looked-svc]", "not among those allowed", "to allow (c.yaml:2)"),
+        ("allow: ['looked-legacy>1']", "is not in", "in a version like 0.9 to allow"),
+        ("enabled: false", "entry points are disabled (c.yaml:2)", "Remove `enabled: false`"),
+    ],
+)
+def test_explain_has_a_remedy_for_each_kind_of_rule(world, run, tmp_path, rules, why, remedy):
+    (tmp_path / "c.yaml").write_text(f"names: []\nentry_points: {{{rules}}}\n")
+    answer = explained(run, "looked-legacy", "--conf", "c.yaml")
+    assert why in answer["reasons"][0]["why"]
+    assert remedy in answer["reasons"][0]["remedy"]
+    assert explained(run, "looked_legacy", "--conf", "c.yaml")["there"] is False
+
+
+def test_explain_has_a_remedy_for_locks_and_changed_files(world, run, site, tmp_path):
+    (tmp_path / "plugins.lock").write_text(f"looked-legacy==1.0  # record sha256:{'0' * 64}\n")
+    (tmp_path / "c.yaml").write_text("names: []\nlocked: plugins.lock\nverify: record\n")
+    answer = explained(run, "looked-legacy", "--conf", "c.yaml")
+    assert "is locked at 1.0" in answer["reasons"][0]["why"]
+    assert "freeze anew" in answer["reasons"][0]["remedy"]
+    (site / "looked_legacy.py").write_text("changed")
+    (tmp_path / "c.yaml").write_text("names: []\nverify: record\n")
+    answer = explained(run, "legacy", "--conf", "c.yaml")
+    assert answer["kinds"] == ["plugin"]
+    assert "Reinstall looked-legacy" in answer["reasons"][0]["remedy"]
+
+
+def test_explain_of_what_is_there_tells_its_keys(world, run):
+    answer = explained(run, "looked_svc", *CONF)
+    assert answer["there"]
+    assert answer["kinds"] == ["distribution", "module"]  # both have this name
+    assert len(answer["reasons"]) == 1
+    assert "fit:iris.svc" in answer["reasons"][0]["why"]
+
+
+def test_explain_of_a_conflict_offers_the_prefer_line(world, run):
+    answer = explained(run, "fit:iris.svc")
+    assert [reason["there"] for reason in answer["reasons"]] == [False, False]
+    assert "prefer" in answer["reasons"][0]["why"]
+
+
+def test_explain_of_a_plugin_that_lost_one_of_its_keys_says_that_it_is_there(world, run):
+    answer = explained(run, "looked-legacy")
+    (reason,) = answer["reasons"]
+    assert reason["there"]
+    assert "declares fit:iris.old, fit:iris.svc; PluginConflictError" in reason["why"]
+    assert "prefer line" in reason["remedy"]
+
+
+def test_explain_of_a_plugin_that_lost_its_only_key_says_that_it_is_not_there(world, run):
+    assert not explained(run, "looked-svc")["there"]
+
+
+def test_explain_of_a_lost_key_names_the_prefer_rule(world, run):
+    lost, won = explained(run, "iris.svc", *CONF)["reasons"]
+    assert (lost["there"], won["there"]) == (False, True)
+    assert lost["why"] == "prefer gives fit:iris.svc to looked-svc (plugins.yaml:4)"
+    assert lost["remedy"] == "Change or remove the prefer rule (plugins.yaml:4)."
+
+
+def test_explain_of_what_is_required_and_missing(world, run, tmp_path):
+    (tmp_path / "c.yaml").write_text("names: []\nrequired: [nobody]\n")
+    answer = explained(run, "nobody", "--conf", "c.yaml")
+    assert answer["reasons"][0]["state"] == "missing"
+    assert "c.yaml:2" in answer["reasons"][0]["remedy"]
+
+
+@pytest.mark.parametrize(
+    ("subject", "why", "remedy"),
+    [
+        ("pluggy", "no entry point in the group aimm.plugins", "names: [pluggy]"),
+        ("json", "no name in the conf", "names: [json]"),
+        ("fti:iris.svc", "there is no action 'fti'", "Did you mean fit:iris.svc?"),
+        ("looked-scv", "no plugin declares such a key", "Did you mean looked-svc"),
+        ("zzzzz", "no plugin declares such a key", "Install what provides it."),
+        ("..", "no plugin declares such a key", ""),
+    ],
+)
+def test_explain_of_what_is_no_plugin(world, run, subject, why, remedy):
+    answer = explained(run, subject, *CONF)
+    assert not answer["there"]
+    assert any(why in reason["why"] for reason in answer["reasons"])
+    assert any(remedy in reason["remedy"] for reason in answer["reasons"])
+
+
+def test_explain_with_load_tells_why_an_import_failed(world, run):
+    answer = explained(run, "looked-svc", "--load", *CONF)
+    assert "ZeroDivisionError" in answer["reasons"][0]["why"]
+
+
+def test_explain_foresees_an_import_that_must_fail(world, run, site):
+    (site / "looked_legacy.py").write_text("import surely_not_there\n" + LEGACY)
+    for subject in ("looked-legacy", "fit:iris.old"):
+        answer = explained(run, subject, *CONF)
+        assert "surely_not_there, which is not on the path" in answer["reasons"][0]["why"]

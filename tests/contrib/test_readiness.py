@@ -1,0 +1,61 @@
+"""What a server serves of a report, as values."""
+
+from __future__ import annotations
+
+import pytest
+
+from aimm_plugins._values.report import Finding, PluginRecord, Report
+from aimm_plugins.contrib._readiness import SHOWN_FIELDS, LoadStatus, Outcome
+
+SECRET = "s3cr3t"
+FILLED = PluginRecord(
+    name="score",
+    source="config",
+    module="acme_score",
+    attribute=SECRET,
+    distribution="acme-score",
+    version="1.0",
+    origin="index",
+    state="failed",
+    provides=(("fit", "acme.score"),),
+    error=ValueError(SECRET),
+    reason=SECRET,
+    import_seconds=0.5,
+    imports=(("acme_score", 1),),
+    entry_point="score = acme_score",
+    config_place=SECRET,
+    file=SECRET,
+    options=(SECRET,),
+    options_schema=SECRET,
+)
+FINDING = Finding(code="odd", subject=SECRET, message=SECRET, place=SECRET, remedy=SECRET)
+
+
+@pytest.fixture
+def served():
+    """What is served of a failed load, with and without details."""
+    outcome = Outcome(Report((FILLED,), (FINDING,)), ValueError(SECRET))
+    return {
+        details: LoadStatus("failed", outcome).served_report(details) for details in (False, True)
+    }
+
+
+def test_only_listed_fields_are_served_without_details(served):
+    without, with_all = served[False]["plugins"][0], served[True]["plugins"][0]
+    assert without.keys() == with_all.keys()
+    same = {name for name in without if without[name] == with_all[name]}
+    assert same == SHOWN_FIELDS
+    assert SECRET not in str(served[False])
+
+
+def test_record_says_without_details_that_there_are_an_error_and_a_reason(served):
+    record = served[False]["plugins"][0]
+    assert record["error"]["type"] == "ValueError"
+    assert "in the server's log" in record["error"]["message"]
+    assert "in the server's log" in record["reason"]
+
+
+def test_readiness_names_the_error_and_withholds_its_text():
+    status = LoadStatus("failed", Outcome(None, ValueError(SECRET)))
+    assert status.readiness(False)["error"] == {"type": "ValueError", "message": None}
+    assert status.readiness(True)["error"] == {"type": "ValueError", "message": SECRET}

@@ -1,0 +1,99 @@
+"""The facts that verbs render: who declares a key, whether a call reaches it, and why not."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from aimm_plugins._diagnostics.take_inventory import take_inventory
+
+LINE = "from aimm_plugins import fit\n\n@fit(['line', 'line.old'])\ndef learn(m): ...\n"
+CURVE = "from aimm_plugins import fit\n\n@fit(['line'])\ndef bend(m): ...\n"
+LOOPS = LINE + "for key in 'ab':\n    fit([key])(learn)\n"
+RULES = {"names": [], "entry_points": {"allow": ["acme-line", "acme-curve"]}}
+
+
+@pytest.fixture
+def site_of_two(site, install):
+    """Two distributions that declare one key; neither publishes it."""
+    (site / "acme_line.py").write_text(LINE)
+    (site / "acme_curve.py").write_text(CURVE)
+    install("acme-line", "1.0", entry_points={"line": "acme_line"}, files=["acme_line.py"])
+    install("acme-curve", "2.0", entry_points={"curve": "acme_curve"}, files=["acme_curve.py"])
+    return site
+
+
+def answers(inventory) -> dict[str, list[str]]:
+    """Who answers each key."""
+    found: dict[str, list[str]] = {}
+    for key in inventory.keys:
+        found.setdefault(key.slot, [])
+        if key.answers:
+            found[key.slot].append(key.item.record.name)
+    return found
+
+
+def test_key_of_two_plugins_is_answered_by_neither(site_of_two):
+    inventory = take_inventory(RULES)
+    assert answers(inventory) == {"fit:line": [], "fit:line.old": ["line"]}
+    first, second = inventory.keys_named("line")
+    assert first.why_not == second.why_not
+    assert "PluginConflictError" in first.why_not
+
+
+def test_preferred_plugin_answers_and_the_other_knows_the_rule(site_of_two):
+    inventory = take_inventory({**RULES, "prefer": {"fit:line": "acme-curve"}})
+    assert answers(inventory)["fit:line"] == ["curve"]
+    (lost,) = [key for key in inventory.keys_named("fit:line") if not key.answers]
+    assert lost.prefer_place == "conf prefer.fit:line"
+    assert lost.why_not == f"prefer gives fit:line to acme-curve ({lost.prefer_place})"
+
+
+def test_denied_plugin_is_known_with_its_keys(site_of_two):
+    inventory = take_inventory({"names": [], "entry_points": {"deny": ["acme-line"]}})
+    (item,) = inventory.of_distribution("Acme_Line")
+    assert (item.record.state, item.active) == ("denied", False)
+    assert item.keys == (("fit", "line"), ("fit", "line.old"))
+    assert {key.why_not for key in inventory.keys_of(item)} == {item.record.reason}
+
+
+def test_place_of_a_key_is_that_of_its_declaration(site_of_two):
+    (key,) = take_inventory(RULES).keys_named("line.old")
+    assert key.place == "acme_line.py:3"
+
+
+def test_item_is_complete_only_if_its_source_leaves_nothing_open(site_of_two):
+    (item,) = take_inventory(RULES).of_distribution("acme-line")
+    assert (item.keys_from, item.complete) == ("source", True)
+    (site_of_two / "acme_line.py").write_text(LOOPS)
+    (item,) = take_inventory(RULES).of_distribution("acme-line")
+    assert (item.keys_from, item.complete) == ("source", False)
+
+
+def test_nothing_is_imported_unless_asked_for(site_of_two):
+    take_inventory(RULES, sources=True)
+    assert not {"acme_line", "acme_curve"} & set(sys.modules)
+    assert take_inventory(RULES, load=True).loaded
+    assert {"acme_line", "acme_curve"} <= set(sys.modules)
+
+
+def test_imported_plugin_is_known_with_the_keys_that_it_lost(site_of_two):
+    inventory = take_inventory(RULES, load=True)
+    (item,) = inventory.of_distribution("acme-line")
+    assert (item.record.state, item.keys_from) == ("loaded", "import")
+    assert item.record.provides == (("fit", "line.old"),)
+    assert item.keys == (("fit", "line"), ("fit", "line.old"))
+    assert answers(inventory) == {"fit:line": [], "fit:line.old": ["line"]}
+
+
+def test_signature_that_cannot_be_told_is_unknown(site, install):
+    source = "from aimm_plugins import fit\n\nclass Odd:\n    __signature__ = 5\n    def __call__(self, m): ...\n"
+    (site / "acme_odd.py").write_text(
+        source + "    __doc__ = property(lambda s: 1 / 0)\nfit(['odd'])(Odd())\n"
+    )
+    install("acme-odd", entry_points={"odd": "acme_odd"}, files=["acme_odd.py"])
+    conf = {"names": [], "entry_points": {"allow": ["acme-odd"]}}
+    (key,) = take_inventory(conf, load=True).keys_named("fit:odd")
+    assert key.answers
+    assert (key.declaration.signature, key.declaration.docstring) == (None, None)
