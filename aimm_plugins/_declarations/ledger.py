@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from _thread import RLock, _local  # without threading, which takes a millisecond to import
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from aimm_plugins._declarations.declaration import CallSite, Declaration
@@ -43,16 +43,28 @@ if TYPE_CHECKING:  # making a Protocol takes as long as importing a module
             """
             ...
 
+        def is_registered(self, declared: DeclaredKey) -> bool:
+            """Whether calls reach a declaration."""
+            ...
+
 
 class ModuleDeclarations:
-    """What one execution of a module declared."""
+    """What one execution of a module declared.
 
-    __slots__ = ("by_action", "importing", "spec")
+    Attributes:
+        spec: The module's spec; `None` outside an import.
+        importing: Whether the end of the import was not seen yet.
+        by_action: Action to key to declaration.
+        origins: The modules by which the plugin that owns a declaration is found.
+    """
+
+    __slots__ = ("by_action", "importing", "origins", "spec")
 
     def __init__(self, spec: object | None, importing: bool) -> None:
         self.spec = spec
         self.importing = importing
         self.by_action: dict[Action, dict[str, Declaration]] = {}
+        self.origins: set[str | None] = set()
 
     def __iter__(self) -> Iterator[DeclaredKey]:
         for action, keys in self.by_action.items():
@@ -63,6 +75,7 @@ class ModuleDeclarations:
         """Keep a declaration under all its keys."""
         keys = self.by_action.setdefault(declaration.action, {})
         keys.update(dict.fromkeys(declaration.keys, declaration))
+        self.origins |= {declaration.module, declaration.importer, declaration.importing_module}
 
     def overlap(self, declaration: Declaration) -> list[DeclaredKey]:
         """What stands under the keys of a declaration already."""
@@ -79,7 +92,12 @@ class ModuleDeclarations:
         """A copy that changes by itself."""
         copy = ModuleDeclarations(self.spec, self.importing)
         copy.by_action = {action: dict(keys) for action, keys in self.by_action.items()}
+        copy.origins = set(self.origins)
         return copy
+
+
+_FEW = 32
+"""Modules from which on those that Python has forgotten are looked for."""
 
 
 class _ThreadState(_local):
@@ -104,14 +122,17 @@ class DeclarationLedger:
         lock: Held during every change.
         listener: Told of declarations by hand and of failed imports.
         ever_used: Whether anything was ever declared.
+        superseded: What imports under way have replaced and calls may still reach.
     """
 
     def __init__(self, listener: Listener | None = None) -> None:
         self.lock = RLock()
         self.listener = listener
         self.ever_used = False
+        self.superseded: set[DeclaredKey] = set()
         self._modules: dict[str, ModuleDeclarations] = {}
         self._open: dict[str, ModuleDeclarations] = {}
+        self._sweep_at = _FEW
         self._thread = _ThreadState()
         self._loading_modules: list[str] = []
 
@@ -158,9 +179,12 @@ class DeclarationLedger:
                     _refuse_twice(declaration, replaced)
                 gone += replaced
             self.ever_used = True
-            by_hand = all(declaration.importer is None for declaration in declarations)
-            if self.listener is not None and by_hand:
+            if any(declaration.importer is not None for declaration in declarations):
+                self.superseded.update(gone)
+            elif self.listener is not None:
                 self.listener.declared(declarations, gone)
+            if len(self._modules) >= self._sweep_at:
+                self.discard_unloaded_modules()
             self._modules[name] = module
             if module.importing:
                 self._open[name] = module
@@ -200,17 +224,18 @@ class DeclarationLedger:
                     module.importing = False
                     self._open.pop(name, None)
 
-    def discard_unloaded_modules(self, registered: Set[Declaration]) -> None:
+    def discard_unloaded_modules(self) -> None:
         """Forget what modules declared that were taken out of `sys.modules` since.
 
         Python would execute them again. What is registered stays, since calls still reach it.
         """
         with self.lock:
             for name, module in list(self._modules.items()):
-                if module.spec is None or name in sys.modules or is_initializing(module.spec):
+                if name in sys.modules or is_initializing(module.spec):
                     continue
-                if not any(declared.declaration in registered for declared in module):
+                if self.listener is None or not any(map(self.listener.is_registered, module)):
                     del self._modules[name]
+            self._sweep_at = max(_FEW, 2 * len(self._modules))
 
     # Looking up
 
@@ -228,10 +253,14 @@ class DeclarationLedger:
         with self.lock:
             return list(self._modules.get(module, ()))
 
-    def declared_keys(self) -> list[DeclaredKey]:
-        """All that is declared, in the order in which modules first declared something."""
+    def modules(self) -> list[ModuleDeclarations]:
+        """What each module declared, in the order in which they first declared something."""
         with self.lock:
-            return [declared for module in self._modules.values() for declared in module]
+            return list(self._modules.values())
+
+    def declared_keys(self) -> list[DeclaredKey]:
+        """All that is declared, in that order."""
+        return [declared for module in self.modules() for declared in module]
 
     # Isolation
 

@@ -136,6 +136,7 @@ class PluginManager(pluggy.PluginManager):
     Attributes:
         monitors: The monitors that see calls, the one added last at the end; never changed in
             place.
+        committed: The plugin modules that commits have registered, by name.
     """
 
     def __init__(self, owner: Owner) -> None:
@@ -143,6 +144,8 @@ class PluginManager(pluggy.PluginManager):
         self._owner = owner
         self.monitors: tuple[Monitor, ...] = ()
         self._unmonitored: Execute = self._inner_hookexec
+        self.committed: set[str] = set()
+        self._hookless: set[str] = set()
         self._registered_ids: set[int] = set()
         self._unconfirmed: list[tuple[str, object, Callable[[], object]]] = []
         self.add_hookspecs(HookSpecs)
@@ -174,30 +177,32 @@ class PluginManager(pluggy.PluginManager):
 
     # Plugin modules of a commit; the caller holds the lock and makes calls anew afterwards.
 
-    def add_module(self, module: ModuleType, name: str) -> bool:
-        """Register a module's hookimpls, without its declarations.
-
-        Returns:
-            Whether that was new.
+    def add_module(self, module: ModuleType, name: str) -> None:
+        """Register a module's hookimpls, without its declarations, unless somebody did already.
 
         Raises:
             pluggy.PluginValidationError: A hookimpl fits no hook; nothing is registered.
         """
-        if self.has_plugin(name) or id(module) in self._registered_ids:
-            return False
-        return self._add(module, name) is not None
+        if not self._is_new(module, name):
+            return
+        # First, so that an interrupt in the middle leaves no plugin that nobody takes out again.
+        self.committed.add(name)
+        if self._add(module, name) is None:  # its name is blocked
+            self.committed.discard(name)
 
     def remove_module(self, name: str) -> None:
         """Take a module's hookimpls out, without its declarations."""
         if self.has_plugin(name):
             self._remove(name)
+        self.committed.discard(name)
 
     def _add(self, plugin: object, name: str | None) -> str | None:
         if isinstance(plugin, ModuleType):
             name = name or plugin.__name__
             if self._is_new(plugin, name) and not self._hookimpls(plugin):
-                self._name2plugin[name] = plugin
+                self._hookless.add(name)
                 self._registered_ids.add(id(plugin))
+                self._name2plugin[name] = plugin
                 return name
         registered = super().register(plugin, name)
         if registered is not None:
@@ -211,10 +216,15 @@ class PluginManager(pluggy.PluginManager):
 
     def _remove(self, name: str) -> object:
         plugin = self._name2plugin[name]
+        if name in self._hookless:
+            self._name2plugin.pop(name)
+            self._hookless.discard(name)
+        else:
+            super().unregister(name=name)
+        # Last, so that what an interrupt leaves half removed is removed by the next try.
         self._registered_ids.discard(id(plugin))
-        if isinstance(plugin, ModuleType) and not self._hookimpls(plugin):
-            return self._name2plugin.pop(name)
-        return super().unregister(name=name)
+        self.committed.discard(name)
+        return plugin
 
     def check(self, module: ModuleType) -> None:
         """Judge a module's hookimpls without registering them.

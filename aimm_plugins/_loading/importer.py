@@ -45,6 +45,12 @@ class Outcome:
         self.loaded: list[Loaded] = []
         self.findings: list[Finding] = []
 
+    def add(self, other: Outcome) -> None:
+        """Add what became of another plan."""
+        self.records += other.records
+        self.loaded += other.loaded
+        self.findings += other.findings
+
     def fail(self, record: PluginRecord, error: BaseException) -> None:
         """Account for a plugin that was loaded and turned out to be no good."""
         failed = failed_record(record, error)
@@ -88,7 +94,7 @@ class Loader(NamedTuple):
                 waiting.append(record)
         if waiting:
             for record in waiting:
-                if record.state == "deferred" and _is_imported(record.module):
+                if record.state == "deferred" and is_imported(record.module):
                     self._load(record, plan, outcome)
                 else:
                     outcome.records.append(record)
@@ -154,7 +160,7 @@ class Loader(NamedTuple):
             )
         with self.ledger.importing(record.module):
             module = importlib.import_module(record.module)
-        if not _is_imported(record.module):
+        if not is_imported(record.module):
             raise ImportError(
                 f"{record.module} is still being imported: it is loaded by its own import",
                 name=record.module,
@@ -233,7 +239,7 @@ def _left_behind(record: PluginRecord, side_effects: list[str]) -> Finding:
     )
 
 
-def _is_imported(module: str) -> bool:
+def is_imported(module: str) -> bool:
     """Whether a module is imported to its end."""
     found = sys.modules.get(module)
     if found is None:

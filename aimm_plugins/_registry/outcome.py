@@ -34,15 +34,11 @@ class Resolution(NamedTuple):
     Attributes:
         records: The accounts, in the order of the plan.
         snapshot: What would be registered then.
-        modules: Plugin modules that belong into the plugin manager then.
-        dropped: Plugin modules that do not any more.
         findings: Published keys that differ from the declared ones.
     """
 
     records: list[PluginRecord]
     snapshot: Snapshot
-    modules: list[str]
-    dropped: list[str]
     findings: list[Finding]
 
     def add_missing(self, missing: Iterable[PluginRecord]) -> None:

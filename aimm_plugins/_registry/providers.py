@@ -155,17 +155,18 @@ class PluginOwners:
         loading first ran it; else the one during whose import by hand it ran.
         """
         return (
-            self._of_module(declaration.module)
-            or self._of_module(declaration.importer)
-            or self._of_module(declaration.importing_module)
+            self.of_module(declaration.module)
+            or self.of_module(declaration.importer)
+            or self.of_module(declaration.importing_module)
         )
 
     def ran(self, plugin: str, declaration: Declaration) -> bool:
         """Whether a declaration was made in the plugin's own import, or by hand."""
         module = declaration.importing_module
-        return module is None or self._of_module(module) == plugin
+        return module is None or self.of_module(module) == plugin
 
-    def _of_module(self, module: str | None) -> str | None:
+    def of_module(self, module: str | None) -> str | None:
+        """The plugin that a module is, or is beneath."""
         if module is None:
             return None
         if module not in self._found:

@@ -82,7 +82,7 @@ class Registry:
             PluginConflictError: Another plugin provides one of the keys; nothing is registered.
         """
         replaced: set[Slot] = {
-            (declared.action, declared.key) for declared in gone if self._answers(declared)
+            (declared.action, declared.key) for declared in gone if self.snapshot.reaches(declared)
         }
         offers = [
             (declaration, offer)
@@ -94,20 +94,19 @@ class Registry:
             keys = self.snapshot.offers[declaration.action]
             changed = changed or not keys.keys().isdisjoint(declaration.keys)
             keys.update(dict.fromkeys(declaration.keys, offer))
+            self.snapshot.by_hand.add(offer.plugin)
             # What was replaced is not taken away first: a call in between would find nobody.
             replaced.difference_update((declaration.action, key) for key in declaration.keys)
         for action, key in replaced:
             del self.snapshot.offers[action][key]
         return changed
 
-    def _answers(self, declared: DeclaredKey) -> bool:
-        offer = self.snapshot.offers[declared.action].get(declared.key)
-        return offer is not None and offer.declaration is declared.declaration
-
     def _offer_by_hand(self, declaration: Declaration, replaced: set[Slot]) -> Offer | None:
         snapshot, action = self.snapshot, declaration.action
-        plugin = snapshot.owners.of(declaration) or declaration.owner_module
-        record = next((r for r in snapshot.records.values() if r.module == plugin), None)
+        owner = snapshot.owners.of(declaration)
+        plugin = owner or declaration.owner_module
+        records = snapshot.records.values() if owner is not None else ()
+        record = next((r for r in records if r.module == plugin), None)
         # A failed plugin may have left a thread that goes on declaring.
         if record is not None and (
             record.state == "denied"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence, Set
 from typing import TypeVar
 
 from aimm_plugins._declarations.declaration import Declaration
-from aimm_plugins._declarations.ledger import DeclaredKey
+from aimm_plugins._declarations.ledger import DeclarationLedger
 from aimm_plugins._registry.accounts import account
 from aimm_plugins._registry.conflicts import conflict
 from aimm_plugins._registry.outcome import Loaded, Resolution
@@ -29,7 +29,7 @@ from aimm_plugins.errors import DeclarationError
 
 def resolve(
     current: Snapshot,
-    declared: Sequence[DeclaredKey],
+    ledger: DeclarationLedger,
     records: Sequence[PluginRecord],
     loaded: Sequence[Loaded],
     prefer: Preferences,
@@ -40,9 +40,12 @@ def resolve(
 ) -> Resolution:
     """Work out who provides what after a call.
 
+    The cost is that of what the call changes, not of what is registered: one plugin that is loaded
+    by its first call must not go through the keys of two thousand others.
+
     Args:
         current: What is registered now.
-        declared: All that the ledger holds, in its order.
+        ledger: What modules declared.
         records: The accounts of all plugins of this call, in order.
         loaded: Those whose modules are imported and sound.
         prefer: Rules that settle conflicts; earlier layers are asked first.
@@ -55,7 +58,7 @@ def resolve(
         The accounts with their keys and errors, and the snapshot to publish.
     """
     return _Resolver(
-        current, declared, records, loaded, prefer, deferred, removed, demanded
+        current, ledger, records, loaded, prefer, deferred, removed, demanded
     ).resolve()
 
 
@@ -65,7 +68,7 @@ class _Resolver:
     def __init__(
         self,
         current: Snapshot,
-        declared: Sequence[DeclaredKey],
+        ledger: DeclarationLedger,
         records: Sequence[PluginRecord],
         loaded: Sequence[Loaded],
         prefer: Preferences,
@@ -74,7 +77,7 @@ class _Resolver:
         demanded: bool,
     ) -> None:
         self.current = current
-        self.declared = declared
+        self.ledger = ledger
         self.records = records
         self.prefer = prefer
         self.deferred = deferred
@@ -90,9 +93,10 @@ class _Resolver:
         } - modules
         # Deferred and denied plugins own what their modules declare as much as loaded ones.
         self.owners = PluginOwners(modules)
+        self.displaced: set[str] = set()  # modules of plugins that lose keys by this call
         self.contenders: dict[Slot, list[Offer]] = {}
         self.errors: dict[str, list[Exception]] = {}
-        self.offers: dict[Action, dict[str, Offer]] = {action: {} for action in current.offers}
+        self.offers: dict[Action, dict[str, Offer]] = {}
         decided_now = self.loaded_by_module.keys() | self.deferred_by_module.keys() | self.removed
         self.shadowed = {
             lost: reason for lost, reason in current.shadowed.items() if lost[0] not in decided_now
@@ -118,8 +122,6 @@ class _Resolver:
         return Resolution(
             records=records,
             snapshot=self.snapshot(records),
-            modules=list(dict.fromkeys(r.module for r in records if r.state == "loaded")),
-            dropped=sorted(self.removed | self.denied),
             findings=findings,
         )
 
@@ -127,18 +129,24 @@ class _Resolver:
         """Collect all that plugins of this call declare, by slot; and what contradicts itself."""
         known = {record.module: record for record in self.current.records.values()}
         offers: dict[Declaration, Offer | None] = {}
-        for action, key, declaration in self.declared:
-            if declaration not in offers:
-                offers[declaration] = self._offer(declaration, known)
-            offer = offers[declaration]
-            if offer is None:
+        for module in self.ledger.modules():
+            plugins = {self.owners.of_module(origin) for origin in module.origins}
+            if plugins.isdisjoint(self.loaded_by_module):
                 continue
-            contenders = self.contenders.setdefault((action, key), [])
-            duplicate = next((c for c in contenders if c.plugin == offer.plugin), None)
-            if duplicate is None:
-                contenders.append(offer)
-            elif duplicate.declaration is not None:
-                self._settle_duplicate((action, key), contenders, duplicate, offer)
+            for action, key, declaration in module:
+                if declaration not in offers:
+                    offers[declaration] = self._offer(declaration, known)
+                offer = offers[declaration]
+                if offer is not None:
+                    self._contend((action, key), offer)
+
+    def _contend(self, slot: Slot, offer: Offer) -> None:
+        contenders = self.contenders.setdefault(slot, [])
+        duplicate = next((c for c in contenders if c.plugin == offer.plugin), None)
+        if duplicate is None:
+            contenders.append(offer)
+        elif duplicate.declaration is not None:
+            self._settle_duplicate(slot, contenders, duplicate, offer)
 
     def _offer(self, declaration: Declaration, known: dict[str, PluginRecord]) -> Offer | None:
         """What a declaration makes a plugin of this call offer; `None` if it is another's."""
@@ -190,23 +198,29 @@ class _Resolver:
     def keep_current(self) -> None:
         """Keep what is registered now.
 
-        But for what the ledger discarded, what is denied or removed now, and what deferred plugins
-        published that have failed since.
+        But for what modules have replaced or the call takes away: what is denied or removed now,
+        and what deferred plugins published that have failed since.
         """
-        failed = {r.module for r in self.records if r.state == "failed"}
-        failing = self.plugins_with_errors | failed
-        in_ledger = set(self.declared)
+        self.offers = {action: dict(keys) for action, keys in self.current.offers.items()}
+        for declared in self.ledger.superseded:
+            if self.current.reaches(declared):
+                self._withdraw(declared.action, declared.key)
+        failing = self.plugins_with_errors | {r.module for r in self.records if r.state == "failed"}
         out = self.denied | self.removed
+        if not failing and not out:
+            return
         for action, keys in self.current.offers.items():
             for key, offer in keys.items():
-                declaration = offer.declaration
-                if offer.plugin not in out and (
-                    offer.plugin not in failing
-                    if declaration is None
-                    else DeclaredKey(action, key, declaration) in in_ledger
-                    and self.owners.of(declaration) not in self.denied
-                ):
-                    self.offers[action][key] = offer
+                is_out = offer.plugin in out
+                if offer.declaration is None:
+                    is_out = is_out or offer.plugin in failing
+                elif self.denied:
+                    is_out = is_out or self.owners.of(offer.declaration) in self.denied
+                if is_out and key in self.offers[action]:
+                    self._withdraw(action, key)
+
+    def _withdraw(self, action: Action, key: str) -> None:
+        self.displaced.add(self.offers[action].pop(key).plugin)
 
     def drop_lost_while_deferred(self) -> None:
         """Keep a deferred plugin from winning, by being loaded, what it lost while it waited."""
@@ -231,6 +245,8 @@ class _Resolver:
         winner, rule = _choose(contenders, slot, self.prefer)
         losers = [c for c in contenders if c is not (winner or incumbent)]
         if winner is not None:
+            if present is not None:
+                self.displaced.add(present.plugin)
             self.offers[action][key] = winner
             for loser in losers:
                 self.shadowed[loser.plugin, slot] = (
@@ -251,16 +267,20 @@ class _Resolver:
 
     def drop_published_but_not_declared(self) -> None:
         """Take away keys that plugins published and, now that they are loaded, do not declare."""
-        for keys in self.offers.values():
-            for key, offer in list(keys.items()):
-                if offer.declaration is None and offer.plugin in self.loaded_by_module:
-                    del keys[key]
+        loaded = [entry for entries in self.loaded_by_module.values() for entry in entries]
+        for published in (key for entry in loaded for key in entry.published):
+            offer = self.offers[published.action].get(published.key)
+            if offer is None or offer.declaration is not None:
+                continue
+            if offer.plugin in self.loaded_by_module:
+                self._withdraw(published.action, published.key)
 
     def accounts(self) -> list[PluginRecord]:
         """What became of each plugin of this call."""
         provided: dict[str, list[tuple[Action, str, Offer]]] = {}
-        for action, keys in self.offers.items():
-            for key, offer in keys.items():
+        for action, key in self.contenders:
+            offer = self.offers[action].get(key)
+            if offer is not None:
                 provided.setdefault(offer.plugin, []).append((action, key, offer))
         lost: dict[str, list[str]] = {}
         for (plugin, _), reason in self.shadowed.items():
@@ -283,26 +303,25 @@ class _Resolver:
         there = {r.distribution for r in records if r.state in ("loaded", "deferred")}
         accounts = {
             identity: self.account_of_another_call(record)
+            if record.module in self.displaced
+            else record
             for identity, record in self.kept.items()
             if record.state != "missing" or record.distribution not in there
         }
         accounts.update({record.identity: record for record in records})
-        deferred = {
-            **self.current.deferred,
-            **{entry.record.identity: entry for entry in self.deferred},
-        }
+        deferred = {**self.current.deferred, **{e.record.identity: e for e in self.deferred}}
+        for identity in [*deferred]:
+            if identity not in accounts or accounts[identity].state != "deferred":
+                del deferred[identity]
         return Snapshot(
             offers=self.offers,
             records=accounts,
             findings=dict(self.current.findings),
             shadowed=self.shadowed,
             contested=self.contested,
-            deferred={
-                identity: entry
-                for identity, entry in deferred.items()
-                if identity in accounts and accounts[identity].state == "deferred"
-            },
+            deferred=deferred,
             broken=self.broken(records),
+            by_hand=self.current.by_hand - {record.module for record in records},
         )
 
     def account_of_another_call(self, record: PluginRecord) -> PluginRecord:
@@ -335,10 +354,11 @@ class _Resolver:
             for slot, record in self.current.broken.items()
             if record.module in failed or record.module not in decided_now
         }
-        for action, keys in self.current.offers.items():
-            for key, offer in keys.items():
-                if offer.declaration is None and offer.plugin in failed:
-                    broken[action, key] = failed[offer.plugin]
+        if failed:
+            for action, keys in self.current.offers.items():
+                for key, offer in keys.items():
+                    if offer.declaration is None and offer.plugin in failed:
+                        broken[action, key] = failed[offer.plugin]
         return {
             (action, key): record
             for (action, key), record in broken.items()

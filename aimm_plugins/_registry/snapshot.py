@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from aimm_plugins._declarations.declaration import Declaration
+from aimm_plugins._declarations.ledger import DeclaredKey
 from aimm_plugins._registry.providers import Deferred, Offer, PluginOwners, Provider, Slot
 from aimm_plugins._values.actions import ACTIONS, Action
 
@@ -24,16 +24,18 @@ class Snapshot:
     Attributes:
         offers: Action to key to what answers it.
         records: The account of each plugin of the calls so far, by identity.
-        findings: What the calls so far found besides plugins.
+        findings: What loading deferred plugins found besides plugins.
         shadowed: Keys that plugins lost to a `prefer` rule: (plugin, slot) to the reason.
         contested: Keys that plugins lost to a conflict: (plugin, slot) to the error.
         deferred: The plugins that wait for their first call, by identity.
         broken: Keys that a deferred plugin published before it failed to load.
+        by_hand: Modules that declare by hand and belong to no plugin of a call.
     """
 
     __slots__ = (
         "_owners",
         "broken",
+        "by_hand",
         "contested",
         "deferred",
         "findings",
@@ -52,6 +54,7 @@ class Snapshot:
         contested: dict[tuple[str, Slot], PluginConflictError] | None = None,
         deferred: dict[Identity, Deferred] | None = None,
         broken: dict[Slot, PluginRecord] | None = None,
+        by_hand: Iterable[str] = (),
     ) -> None:
         self.offers: dict[Action, dict[str, Offer]] = offers or {action: {} for action in ACTIONS}
         self.records: dict[Identity, PluginRecord] = records or {}
@@ -60,6 +63,7 @@ class Snapshot:
         self.contested: dict[tuple[str, Slot], PluginConflictError] = contested or {}
         self.deferred: dict[Identity, Deferred] = deferred or {}
         self.broken: dict[Slot, PluginRecord] = broken or {}
+        self.by_hand: set[str] = set(by_hand)
         self._owners: PluginOwners | None = None
 
     @property
@@ -75,10 +79,14 @@ class Snapshot:
             for key, offer in keys.items():
                 yield offer.provider(action, key)
 
-    def declarations(self) -> set[Declaration]:
-        """The declarations that calls reach."""
-        offers = {id(offer): offer for keys in self.offers.values() for offer in keys.values()}
-        return {offer.declaration for offer in offers.values() if offer.declaration is not None}
+    def reaches(self, declared: DeclaredKey) -> bool:
+        """Whether calls of a key reach its declaration."""
+        offer = self.offers[declared.action].get(declared.key)
+        return offer is not None and offer.declaration is declared.declaration
+
+    def loaded_modules(self) -> dict[str, None]:
+        """The modules of plugins that are loaded, in the order of their calls."""
+        return {r.module: None for r in self.records.values() if r.state == "loaded"}
 
     def without(self, plugin: str) -> Snapshot:
         """A snapshot without a plugin, whichever plugin's load ran its module."""
@@ -100,4 +108,5 @@ class Snapshot:
             broken={
                 slot: record for slot, record in self.broken.items() if record.module != plugin
             },
+            by_hand=self.by_hand - {plugin},
         )

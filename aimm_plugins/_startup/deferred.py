@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Set
 from functools import partial
 
 from aimm_plugins._declarations.declaration import modules_being_imported
-from aimm_plugins._loading.importer import Outcome
+from aimm_plugins._loading.importer import Outcome, is_imported
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.key_errors import not_loaded_error
 from aimm_plugins._registry.providers import Deferred
@@ -52,26 +53,34 @@ def load_deferred(runtime: Runtime, identity: Identity, start: PreparedStart) ->
         deferred = runtime.registry.snapshot.deferred
         if identity not in deferred:  # another thread did it, or it was unloaded
             return
-        plan = Plan(
-            tuple(entry.record for entry in deferred.values()),
-            {each: entry.published for each, entry in deferred.items()},
-            frozenset(i for i, entry in deferred.items() if entry.record.module == module),
-        )
-        outcome = load(runtime, start._replace(plan=plan, options=runtime.options))
+        start = start._replace(options=runtime.options)
+        outcome = load(runtime, start._replace(plan=_plan(deferred, {module})))
+        # Plugins whose modules it has imported have nothing left to wait for.
+        others = {e.record.module for e in deferred.values() if is_imported(e.record.module)}
+        if others - {module}:
+            outcome.add(load(runtime, start._replace(plan=_plan(deferred, others - {module}))))
         with runtime.lock:
             if identity not in runtime.registry.snapshot.deferred:
                 return
             resolution = resolve_now(
-                runtime,
-                [record for record in outcome.records if record.state != "deferred"],
-                outcome.loaded,
-                start.prefer,
-                demanded=True,
+                runtime, outcome.records, outcome.loaded, start.prefer, demanded=True
             )
             findings = (*outcome.findings, *resolution.findings)
-            publish(runtime, resolution, findings)
+            snapshot = resolution.snapshot
+            snapshot.findings.update({(f.code, f.subject, f.place): f for f in findings})
+            publish(runtime, snapshot, runtime.options)
     report = Report(resolution.records, findings)
     log(report)
     for record in report:
         if record.identity == identity and record.state == "failed":
             raise not_loaded_error(record)
+
+
+def _plan(deferred: Mapping[Identity, Deferred], modules: Set[str]) -> Plan:
+    """A plan that imports the deferred plugins of some modules now."""
+    entries = {i: entry for i, entry in deferred.items() if entry.record.module in modules}
+    return Plan(
+        tuple(entry.record for entry in entries.values()),
+        {identity: entry.published for identity, entry in entries.items()},
+        frozenset(entries),
+    )

@@ -12,11 +12,13 @@ from contextlib import AbstractContextManager, nullcontext
 from aimm_plugins._config.config import Conf, Config, read
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.scan import scan
+from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._startup.loading import forget_listings, load
 from aimm_plugins._startup.messages import log
 from aimm_plugins._startup.predict import predict_resolution
 from aimm_plugins._startup.prepare import PreparedStart, prepare, record_digest_of
-from aimm_plugins._startup.runtime import Runtime
+from aimm_plugins._startup.publish import publish
+from aimm_plugins._startup.runtime import Runtime, Start
 from aimm_plugins._startup.transaction import commit, resolved
 from aimm_plugins._system.text import safe_text
 from aimm_plugins._values.report import Finding, Identity, PluginRecord, Report
@@ -35,9 +37,9 @@ def initialize(runtime: Runtime, conf: Conf | Config, *, connect: bool = False) 
         found = scan()
         start = prepare(runtime, [config], found)
         loaded = load(runtime, start)
-        with resolved(runtime, start, loaded, given=_new(runtime, config, conf)) as outcome:
+        with resolved(runtime, start, loaded, given=_given(conf)) as outcome:
             report = commit(runtime, outcome)
-            _remember(runtime, config, conf)
+            _remember(runtime, Start(config, _given(conf), _of_start(report, start)))
     log(report)
     return report
 
@@ -51,19 +53,28 @@ def _executor(runtime: Runtime, config: Config | None) -> AbstractContextManager
     return opened(runtime, config)
 
 
-def _new(runtime: Runtime, config: Config, conf: Conf | Config) -> list[Conf]:
-    """What a conf was read from, unless an equal one was initialized before; paths are absolute."""
-    if config in runtime.confs or isinstance(conf, Config):
-        return []
-    return [os.path.abspath(conf) if isinstance(conf, str | os.PathLike) else conf]
+def _given(conf: Conf | Config) -> Conf:
+    """What a conf is read from by a process in another folder."""
+    if isinstance(conf, Config):
+        return None
+    if conf is None:
+        return {"names": []}
+    return os.path.abspath(conf) if isinstance(conf, str | os.PathLike) else conf
 
 
-def _remember(runtime: Runtime, config: Config, conf: Conf | Config) -> None:
-    """Keep a conf for `refresh`, and what it was read from for workers."""
-    given = _new(runtime, config, conf)
-    if given:
-        runtime.confs.append(config)
-        runtime.given += given
+def _of_start(report: Report, start: PreparedStart) -> tuple[Finding, ...]:
+    """The findings of one start, without those about what is installed, which all starts share."""
+    installed = set(start.installed.findings)
+    return tuple(finding for finding in report.findings if finding not in installed)
+
+
+def _remember(runtime: Runtime, start: Start) -> None:
+    """Keep a start for `refresh`; one with the same conf takes the place of an earlier one."""
+    for place, earlier in enumerate(runtime.starts):
+        if earlier.config == start.config:
+            runtime.starts[place] = start
+            return
+    runtime.starts.append(start)
 
 
 def plan(runtime: Runtime, conf: Conf) -> Report:
@@ -94,7 +105,13 @@ def refresh(runtime: Runtime) -> Report:
         removed = _removed(before, start)
         loaded = load(runtime, start)
         with resolved(runtime, start, loaded, removed=removed) as outcome:
+            if not runtime.starts:  # another thread has unloaded everything meanwhile
+                return Report()
+            outcome.resolution.snapshot.findings.clear()
             report = commit(runtime, outcome)
+            # It has looked at everything again, so that all findings of before are out of date.
+            *earlier, last = (begun._replace(findings=()) for begun in runtime.starts)
+            runtime.starts = [*earlier, last._replace(findings=_of_start(report, start))]
     log(report)
     changed = [
         record
@@ -139,22 +156,17 @@ def unload_all(runtime: Runtime) -> None:
 
         close(runtime)
     with runtime.lock:
-        runtime.confs.clear()
-        runtime.given.clear()
-        runtime.options = None
-        snapshot = runtime.registry.snapshot
-        modules = {record.module: None for record in snapshot.records.values()}
-        modules |= {o.plugin: None for keys in snapshot.offers.values() for o in keys.values()}
-        runtime.registry.clear()
-        runtime.remove_modules(modules)
-        runtime.hooks_changed()
+        publish(runtime, Snapshot(), options=None)
+        runtime.starts = []
+        runtime.installed_findings = ()
 
 
 def current_report(runtime: Runtime) -> Report:
     """The account of what is registered now; see `aimm_plugins.current_report`."""
     with runtime.lock:
         providers = runtime.registry.providers()
-        snapshot = runtime.registry.snapshot
+        snapshot, starts = runtime.registry.snapshot, list(runtime.starts)
+        installed = runtime.installed_findings
     known = {record.module for record in snapshot.records.values()}
     by_hand: dict[str, list[str]] = {}
     for (action, key), provider in providers.items():
@@ -170,7 +182,13 @@ def current_report(runtime: Runtime) -> Report:
         for module, keys in sorted(by_hand.items())
     ]
     records = sorted(snapshot.records.values(), key=lambda record: record.source != "config")
-    return Report(records, (*snapshot.findings.values(), *findings))
+    found = [
+        *installed,
+        *(finding for start in starts for finding in start.findings),
+        *snapshot.findings.values(),
+        *findings,
+    ]
+    return Report(records, dict.fromkeys(found))
 
 
 def freeze(runtime: Runtime, conf: Conf) -> tuple[str, tuple[Finding, ...]]:

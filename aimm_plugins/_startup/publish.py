@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Sequence, Set
+from typing import TYPE_CHECKING
 
 from aimm_plugins._registry.outcome import Loaded, Resolution
 from aimm_plugins._registry.providers import Deferred, Preferences
 from aimm_plugins._registry.resolution import resolve
+from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._startup.runtime import Runtime
-from aimm_plugins._system.log import logger
-from aimm_plugins._values.report import Finding, Identity, PluginRecord
+from aimm_plugins._values.report import Identity, PluginRecord
+
+if TYPE_CHECKING:
+    from aimm_plugins._options.values import State
 
 
 def resolve_now(
@@ -23,12 +27,11 @@ def resolve_now(
     demanded: bool = False,
 ) -> Resolution:
     """What registering plugins would lead to now; the caller holds the lock. See `resolve`."""
-    snapshot = runtime.registry.snapshot
     runtime.ledger.discard_failed_imports()
-    runtime.ledger.discard_unloaded_modules(snapshot.declarations())
+    runtime.ledger.discard_unloaded_modules()
     return resolve(
-        snapshot,
-        runtime.ledger.declared_keys(),
+        runtime.registry.snapshot,
+        runtime.ledger,
         records,
         loaded,
         prefer,
@@ -38,27 +41,25 @@ def resolve_now(
     )
 
 
-def publish(runtime: Runtime, resolution: Resolution, findings: Iterable[Finding]) -> None:
-    """Make a resolution what calls see, in one step. The caller holds the lock.
+def publish(runtime: Runtime, snapshot: Snapshot, options: State | None) -> None:
+    """Make a snapshot, its modules' hookimpls and options what calls see; or nothing of them.
+
+    The caller holds the lock. Whatever interrupts this, also a signal, leaves what was there
+    before.
 
     Raises:
-        pluggy.PluginValidationError: pluggy refuses a hookimpl; nothing is registered then.
+        pluggy.PluginValidationError: pluggy refuses a hookimpl; nothing has changed then.
     """
-    snapshot = resolution.snapshot
-    planned = {record.module for record in snapshot.records.values()}
-    by_hand = {
-        offer.plugin: None
-        for keys in snapshot.offers.values()
-        for offer in keys.values()
-        if offer.plugin not in planned
-    }
-    runtime.add_modules(resolution.modules)
+    before, options_before = runtime.registry.snapshot, runtime.options
     try:
-        runtime.add_modules(by_hand)
-    except Exception as error:  # no conf asked for these, so the call must not fail by them
-        logger().warning("hookimpls of a module imported by hand are not registered: %s", error)
-    for finding in findings:
-        snapshot.findings[finding.code, finding.subject, finding.place] = finding
-    runtime.registry.publish(snapshot)
-    runtime.remove_modules(resolution.dropped)
-    runtime.hooks_changed()
+        runtime.sync_hookimpls(snapshot)
+        runtime.registry.publish(snapshot)
+        runtime.options = options
+        runtime.hooks_changed()
+    except BaseException:
+        runtime.registry.publish(before)
+        runtime.options = options_before
+        runtime.sync_hookimpls(before)
+        runtime.hooks_changed()
+        raise
+    runtime.ledger.superseded.clear()

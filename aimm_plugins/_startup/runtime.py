@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from _thread import RLock  # without threading, which takes a millisecond to import
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pluggy
 
@@ -23,12 +23,29 @@ from aimm_plugins._dispatch.dispatcher import CallTable, Dispatcher
 from aimm_plugins._dispatch.manager import PluginManager
 from aimm_plugins._registry.providers import Provider
 from aimm_plugins._registry.registry import Registry
+from aimm_plugins._system.log import logger
 from aimm_plugins._values.actions import Action
 
 if TYPE_CHECKING:
     from aimm_plugins._config.config import Conf, Config
     from aimm_plugins._dispatch.executor import Executor
     from aimm_plugins._options.values import State
+    from aimm_plugins._registry.snapshot import Snapshot
+    from aimm_plugins._values.report import Finding
+
+
+class Start(NamedTuple):
+    """One `initialize` that holds.
+
+    Attributes:
+        config: Its conf.
+        given: What that was read from; a path is absolute.
+        findings: What it found besides plugins and broken installations.
+    """
+
+    config: Config
+    given: Conf
+    findings: tuple[Finding, ...]
 
 
 class Runtime:
@@ -39,8 +56,8 @@ class Runtime:
         versions: By plugin module, the distribution and version that it was imported from.
 
     Attributes:
-        confs: What was initialized so far and not unloaded, for `refresh`.
-        given: What those were read from, for workers elsewhere; paths are absolute.
+        starts: What was initialized so far and not unloaded, for `refresh`.
+        installed_findings: What the last look at the installed distributions found.
         executor: What a conf has switched on and `unload_all` closes.
         switching: Held while that is opened or closed, or its workers are told of plugins.
         options: What confs give to plugins; `None` until one does, or a plugin asks.
@@ -55,8 +72,8 @@ class Runtime:
         self.ledger = ledger
         self.lock = ledger.lock
         self.versions = {} if versions is None else versions
-        self.confs: list[Config] = []
-        self.given: list[Conf] = []
+        self.starts: list[Start] = []
+        self.installed_findings: tuple[Finding, ...] = ()
         self.executor: Executor | None = None
         self.switching = RLock()
         self.options: State | None = None
@@ -69,6 +86,16 @@ class Runtime:
         self.manager = PluginManager(self)
         self.dispatcher = Dispatcher(self.registry, self.manager)
         ledger.listener = self
+
+    @property
+    def confs(self) -> list[Config]:
+        """The confs of all starts."""
+        return [start.config for start in self.starts]
+
+    @property
+    def given(self) -> list[Conf]:
+        """What these were read from, for workers elsewhere; paths are absolute."""
+        return [start.given for start in self.starts]
 
     @property
     def calls(self) -> CallTable:
@@ -95,35 +122,32 @@ class Runtime:
         self._load_locks = {}
         self.switching = RLock()
 
-    # What a commit does; the caller holds the lock.
+    def sync_hookimpls(self, snapshot: Snapshot) -> None:
+        """Have the hookimpls of exactly those plugin modules registered that a snapshot has.
 
-    def add_modules(self, modules: Iterable[str]) -> list[str]:
-        """Register the hookimpls of plugin modules, without their declarations.
-
-        Args:
-            modules: Names of imported modules; those that are registered already are passed over.
-
-        Returns:
-            The names that are new, for `remove_modules`.
+        Plugins that were registered with the plugin manager by hand stay. The caller holds the lock
+        and makes calls anew afterwards.
 
         Raises:
-            pluggy.PluginValidationError: A hookimpl fits no hook; none of `modules` is registered.
+            pluggy.PluginValidationError: A hookimpl fits no hook.
         """
-        added: list[str] = []
-        try:
-            for name in modules:
-                module = sys.modules.get(name)
-                if isinstance(module, ModuleType) and self.manager.add_module(module, name):
-                    added.append(name)
-        except BaseException:
-            self.remove_modules(added)
-            raise
-        return added
-
-    def remove_modules(self, modules: Iterable[str]) -> None:
-        """Take the hookimpls of modules out of the plugin manager."""
-        for name in modules:
+        loaded = snapshot.loaded_modules()
+        for name in self.manager.committed - loaded.keys() - snapshot.by_hand:
             self.manager.remove_module(name)
+        for name in loaded:
+            self._add_hookimpls(name)
+        for name in snapshot.by_hand - loaded.keys():
+            try:
+                self._add_hookimpls(name)
+            except Exception as error:  # no conf asked for it, so that no call must fail by it
+                logger().warning(
+                    "hookimpls of a module imported by hand are not registered: %s", error
+                )
+
+    def _add_hookimpls(self, name: str) -> None:
+        module = sys.modules.get(name)
+        if not self.manager.has_plugin(name) and isinstance(module, ModuleType):
+            self.manager.add_module(module, name)
 
     # What the ledger and the plugin manager call.
 
@@ -131,6 +155,10 @@ class Runtime:
         """Register what was declared by hand, at once."""
         if self.registry.declare(new, gone):
             self.hooks_changed()
+
+    def is_registered(self, declared: DeclaredKey) -> bool:
+        """Whether calls reach a declaration."""
+        return self.registry.snapshot.reaches(declared)
 
     def hooks_changed(self) -> None:
         """Make calls anew from what is registered now."""

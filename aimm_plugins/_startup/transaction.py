@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -48,7 +48,7 @@ def resolved(
     loaded: Outcome,
     *,
     removed: Mapping[Identity, PluginRecord] | None = None,
-    given: Sequence[Conf] = (),
+    given: Conf = None,
 ) -> Generator[Resolved]:
     """Work out who provides what, and hold the lock while the block commits it.
 
@@ -59,7 +59,7 @@ def resolved(
         start: What was to be done.
         loaded: What became of the imports.
         removed: The accounts of plugins that are not installed any more.
-        given: The conf of this call, for workers.
+        given: The conf of this call, for workers; `None` where `refresh` has none of its own.
 
     Raises:
         ParityError: A worker has something else; nothing is registered.
@@ -73,7 +73,10 @@ def resolved(
                 yield outcome
                 return
         # Without the lock: workers take their time, and what they send may have to be imported.
-        executor.prepare([*runtime.given, *given], snapshot)
+        confs = runtime.given
+        if given is not None and given not in confs:
+            confs.append(given)
+        executor.prepare(confs, snapshot)
 
 
 def commit(runtime: Runtime, outcome: Resolved) -> Report:
@@ -86,13 +89,9 @@ def commit(runtime: Runtime, outcome: Resolved) -> Report:
         raise load_error(outcome.report)
     if runtime.executor is not None:
         runtime.executor.switch_on()
-    before = runtime.options
-    runtime.options = _options_after(before, outcome)
-    try:
-        publish(runtime, outcome.resolution, outcome.report.findings)
-    except BaseException:
-        runtime.options = before
-        raise
+    options = _options_after(runtime.options, outcome)
+    publish(runtime, outcome.resolution.snapshot, options)
+    runtime.installed_findings = outcome.start.installed.findings
     return outcome.report
 
 

@@ -35,7 +35,7 @@ def manager():
 def test_every_hook_call_of_pluggy_goes_through_hookexec():
     class Manager(pluggy.PluginManager):
         def _hookexec(self, hook_name, methods, kwargs, firstresult):
-            assert [impl.function for impl in methods] == [method for method in expected]
+            assert [impl.function for impl in methods] == list(expected)
             return (hook_name, dict(kwargs), firstresult)
 
     manager = Manager("host")
@@ -45,7 +45,7 @@ def test_every_hook_call_of_pluggy_goes_through_hookexec():
     expected = [plugin.ask]
     call = ("ask", {"question": 1}, True)
     assert manager.hook.ask(question=1) == call
-    extra = lambda question: None  # noqa: E731  # pluggy takes a function
+    extra = lambda question: None  # pluggy takes a function
     expected = [plugin.ask, extra]
     assert manager.hook.ask.call_extra([extra], {"question": 1}) == call
     expected = []

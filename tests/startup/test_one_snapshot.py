@@ -1,0 +1,180 @@
+"""A call uses the registry that it began with, and a change of the registry is whole or not at all."""
+
+from __future__ import annotations
+
+import random
+import signal
+import sys
+import threading
+import time
+import types
+
+import pytest
+
+import aimm_plugins
+from aimm_plugins import Result, hookimpl, initialize, unload_all
+from aimm_plugins._startup.runtime import PROCESS
+from tests.conftest import names
+
+
+class Waiting:
+    """A wrapper that stays in the middle of a call until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    @hookimpl(wrapper=True)
+    def aimm_predict(self):
+        self.begun.set()
+        assert self.go_on.wait(30)
+        return (yield)
+
+
+def test_wrapped_call_under_way_outlives_unload_all(write):
+    write(mod="@predict(['k'])\ndef f(m, x): return x\n")
+    initialize(names("mod"))
+    wrapper, answers = Waiting(), []
+    aimm_plugins.get_plugin_manager().register(wrapper)
+    thread = threading.Thread(
+        target=lambda: answers.append(aimm_plugins.exec_predict("k", 1, None, 2))
+    )
+    thread.start()
+    assert wrapper.begun.wait(30)
+    unload_all()
+    wrapper.go_on.set()
+    thread.join()
+    assert answers == [(1, 2)]
+
+
+def test_first_call_of_a_deferred_plugin_passes_its_own_wrapper_beside_an_executor(write, install):
+    class Passing:
+        @hookimpl
+        def aimm_predict(self, model_type):
+            return None
+
+    write(
+        guarded="@predict(['k'])\ndef f(m, x): return x\n"
+        "@hookimpl(wrapper=True)\n"
+        "def aimm_predict(model_type):\n"
+        "    result = yield\n"
+        "    return Result((result.value[0], 'guarded'))\n"
+    )
+    install("guarded-dist", entry_points={"g": "guarded"}, published={"predict:k": "guarded:f"})
+    aimm_plugins.get_plugin_manager().register(Passing())
+    initialize({"names": [], "load": "lazy", "entry_points": {"allow": ["guarded-dist"]}})
+    called = [aimm_plugins.exec_predict("k", 1, None, 2)[1] for _ in range(2)]
+    assert called == ["guarded", "guarded"]
+
+
+def test_direct_call_of_a_hook_that_loads_a_plugin_passes_its_own_wrapper(write, install):
+    write(
+        guarded="@predict(['k'])\ndef f(m, x): return x\n"
+        "@hookimpl(wrapper=True)\n"
+        "def aimm_predict(model_type):\n"
+        "    result = yield\n"
+        "    return Result((result.value[0], 'guarded'))\n"
+    )
+    install("guarded-dist", entry_points={"g": "guarded"}, published={"predict:k": "guarded:f"})
+    initialize({"names": [], "load": "lazy", "entry_points": {"allow": ["guarded-dist"]}})
+    hook = aimm_plugins.get_plugin_manager().hook.aimm_predict
+    arguments = {"model_type": "k", "instance": 1, "state_cb": None, "args": (2,), "kwargs": {}}
+    assert [hook(**arguments) for _ in range(2)] == [Result((1, "guarded"))] * 2
+
+
+def test_module_registered_by_hand_outlives_unload_all(write):
+    write(
+        hand="@fit(['hand'])\ndef f(m): return 1\n"
+        "@hookimpl(wrapper=True)\ndef aimm_predict(): return (yield)\n"
+    )
+    import hand
+
+    manager = aimm_plugins.get_plugin_manager()
+    manager.register(hand)
+    unload_all()
+    assert manager.is_registered(hand)
+
+
+def test_finding_that_was_repaired_is_not_in_the_current_report(install):
+    conf = {"names": [], "entry_points": {"allow": [], "deny": ["later-dist"]}}
+    initialize(conf)
+    codes = {finding.code for finding in aimm_plugins.current_report().findings}
+    assert "rule-matches-nothing" in codes
+    install("later-dist")
+    initialize(conf)
+    assert aimm_plugins.current_report().findings == ()
+
+
+def test_finding_that_was_repaired_is_gone_after_refresh(install):
+    initialize({"names": [], "entry_points": {"allow": [], "deny": ["later-dist"]}})
+    install("later-dist")
+    aimm_plugins.refresh()
+    assert aimm_plugins.current_report().findings == ()
+
+
+def test_refresh_beside_unload_all_registers_nothing(write):
+    write(
+        mod="@fit(['k'])\ndef f(m): return 1\n",
+    )
+    initialize(names("mod"))
+    with PROCESS.runtime.lock:
+        thread = threading.Thread(target=aimm_plugins.refresh)
+        thread.start()
+        unload_all()
+    thread.join()
+    assert aimm_plugins.current_report().plugins == ()
+
+
+def test_modules_that_come_and_go_are_not_held():
+    manager = aimm_plugins.get_plugin_manager()
+    for number in range(200):
+        module = types.ModuleType(f"made_{number}")
+        sys.modules[module.__name__] = module
+        exec(
+            "import aimm_plugins\n@aimm_plugins.fit(['made'])\ndef f(m): return 1",
+            vars(module),
+        )
+        manager.register(module)
+        manager.unregister(module)
+        del sys.modules[module.__name__]
+    held = [each for each in PROCESS.runtime.ledger.modules() if str(each.origins) >= "made_0"]
+    assert len(PROCESS.runtime.ledger.modules()) < 150, len(held)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs setitimer")
+def test_interrupt_in_the_middle_of_a_change_leaves_all_or_nothing(write):
+    count = 8
+    write(
+        **{
+            f"m{number}": f"@fit(['k{number}'])\ndef f(m): return {number}\n"
+            "@hookimpl(wrapper=True)\ndef aimm_predict(): return (yield)\n"
+            for number in range(count)
+        }
+    )
+    modules = [f"m{number}" for number in range(count)]
+    manager = aimm_plugins.get_plugin_manager()
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        initialize(names(*modules))
+        begin = time.perf_counter()
+        unload_all()
+        initialize(names(*modules))
+        seconds = time.perf_counter() - begin
+        for _ in range(60):
+            for change in (lambda: initialize(names(*modules)), unload_all):
+                try:
+                    signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, seconds))
+                    change()
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+                except KeyboardInterrupt:
+                    pass
+                there = {name for name, _ in manager.list_name_plugin()} & set(modules)
+                keys = {provider.plugin for provider in aimm_plugins.providers().values()}
+                assert there == keys & set(modules)
+                assert len(there) in (0, count)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
