@@ -69,8 +69,8 @@ if TYPE_CHECKING:
         reporting,
         state_event,
     )
+    from aimm_plugins._parity.differences import compare as compare
     from aimm_plugins._parity.fingerprint import Fingerprint, fingerprint
-    from aimm_plugins._parity.fingerprint import compare as compare
 
     __version__: str
 
@@ -142,7 +142,7 @@ _LATER = {
     "CancelToken": "_dispatch.state",
     "Fingerprint": "_parity.fingerprint",
     "StateEvent": "_dispatch.state",
-    "compare": "_parity.fingerprint",
+    "compare": "_parity.differences",
     "fingerprint": "_parity.fingerprint",
     "inspect": "_artifacts.artifacts",
     "pack": "_artifacts.artifacts",

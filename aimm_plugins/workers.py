@@ -27,7 +27,8 @@ from aimm_plugins import _api
 from aimm_plugins._config.config import Conf
 from aimm_plugins._dispatch.hooks import HOOKS, hookimpl
 from aimm_plugins._parity import fingerprint as _fingerprint
-from aimm_plugins._parity.fingerprint import Differences, Fingerprint, compare
+from aimm_plugins._parity.differences import Differences, compare
+from aimm_plugins._parity.fingerprint import Fingerprint
 from aimm_plugins._startup import lifecycle as _lifecycle
 from aimm_plugins._startup.runtime import RUNTIME
 from aimm_plugins._system.text import described, indented, printable

@@ -63,7 +63,7 @@ def other(host):
 
 
 def _other(row):
-    return type(row).from_dict({**row.to_dict(), "sources": "0" * 64})
+    return type(row).from_dict({**row.to_dict(), "files": "0" * 64})
 
 
 def call(key="k"):

@@ -31,7 +31,8 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
 
 from aimm_plugins import _api
 from aimm_plugins._config.config import Config, KeyFile, KeyKind, OnVersion, operator_layers, read
-from aimm_plugins._parity.fingerprint import FingerprintRow, fingerprint
+from aimm_plugins._parity.fingerprint import fingerprint
+from aimm_plugins._parity.rows import FingerprintRow
 from aimm_plugins._startup.runtime import RUNTIME
 from aimm_plugins._system.text import described, printable
 from aimm_plugins._values.report import Finding, PluginRecord
