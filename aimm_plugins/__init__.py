@@ -60,8 +60,9 @@ from aimm_plugins.errors import (
 
 if TYPE_CHECKING:
     from aimm_plugins import workers as workers
-    from aimm_plugins._artifacts.artifacts import ArtifactInfo, pack, unpack
-    from aimm_plugins._artifacts.artifacts import inspect as inspect
+    from aimm_plugins._artifacts.info import ArtifactInfo
+    from aimm_plugins._artifacts.pack import inspect as inspect
+    from aimm_plugins._artifacts.pack import pack, unpack
     from aimm_plugins._dispatch.state import (
         CancelToken,
         StateEvent,
@@ -138,18 +139,18 @@ __all__ = [
 # What a host does not need to start. `inspect` and `compare` are not in `__all__`: a star
 # import would put them over modules and functions of everybody's.
 _LATER = {
-    "ArtifactInfo": "_artifacts.artifacts",
+    "ArtifactInfo": "_artifacts.info",
     "CancelToken": "_dispatch.state",
     "Fingerprint": "_parity.fingerprint",
     "StateEvent": "_dispatch.state",
     "compare": "_parity.differences",
     "fingerprint": "_parity.fingerprint",
-    "inspect": "_artifacts.artifacts",
-    "pack": "_artifacts.artifacts",
+    "inspect": "_artifacts.pack",
+    "pack": "_artifacts.pack",
     "progress": "_dispatch.state",
     "reporting": "_dispatch.state",
     "state_event": "_dispatch.state",
-    "unpack": "_artifacts.artifacts",
+    "unpack": "_artifacts.pack",
 }
 
 

@@ -139,9 +139,9 @@ def owner_of(
 
     Args:
         module: The plugin's module.
-        publisher: The distribution whose entry point names the module, or that start-up found to
-            own it; `None` where there is none, and so no owner.
-        version: The publisher's version when the module was imported.
+        publisher: The distribution that brought the plugin, by an entry point or as the owner of
+            the module; `None` where no distribution did.
+        version: The version of that when the module was imported.
         installed: Gives what is installed.
     """
     if publisher is None:
