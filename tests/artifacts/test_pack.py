@@ -65,8 +65,8 @@ def test_requirements_are_those_of_the_distribution_and_of_theirs(dist, site):
         )
     restart()
     found = aimm_plugins.inspect(pack("k", 7)).requirements
-    assert [each.partition("==")[0] for each in found][:2] == ["attrs", "jsonschema"]
-    assert not {"pytest", "no-such-distribution"} & {each.partition("==")[0] for each in found}
+    assert [line.partition("==")[0] for line in found][:2] == ["attrs", "jsonschema"]
+    assert not {"pytest", "no-such-distribution"} & {line.partition("==")[0] for line in found}
 
 
 @pytest.mark.parametrize("kind", [bytearray, memoryview, lambda data: memoryview(bytearray(data))])

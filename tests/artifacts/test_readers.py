@@ -29,20 +29,20 @@ def test_provider_that_is_installed_and_not_loaded_says_so(artifact):
     )
 
 
-def test_denied_provider_tells_the_rule(artifact):
+def test_denied_provider_names_the_rule(artifact):
     restart({"names": [], "entry_points": {"deny": ["aimm-svc<2"]}})
     assert_refused(
         artifact, "provider", "which is denied: denied by 'aimm-svc<2'", "Change the rule"
     )
 
 
-def test_failed_provider_tells_its_error(artifact, dist):
+def test_failed_provider_shows_its_error(artifact, dist):
     dist(source="raise ValueError('no libsvm')\n")
     restart({"names": [], "on_error": "isolate"})
     assert_refused(artifact, "provider", "which is failed: ValueError: no libsvm", "Repair that")
 
 
-def test_shadowed_provider_tells_the_rule(artifact, dist):
+def test_shadowed_provider_names_the_rule(artifact, dist):
     dist(name="aimm-other", module="other")
     restart({"names": [], "prefer": {"k": "aimm-other"}})
     assert_refused(
@@ -54,13 +54,13 @@ def test_shadowed_provider_tells_the_rule(artifact, dist):
     )
 
 
-def test_denied_provider_of_a_key_that_another_has_tells_the_rule(artifact, dist):
+def test_denied_provider_of_a_key_that_another_has_names_the_rule(artifact, dist):
     dist(name="aimm-other", module="other")
     restart({"names": [], "entry_points": {"deny": ["aimm-svc"]}})
     assert_refused(artifact, "provider", "do not deny aimm-svc 1.2: denied by 'aimm-svc'")
 
 
-def test_conflict_about_the_key_is_told(artifact, dist):
+def test_conflict_about_the_key_is_shown(artifact, dist):
     dist(name="aimm-other", module="other")
     restart({"names": [], "on_error": "isolate"})
     assert_refused(artifact, "provider", "two plugins provide deserialize:k", "prefer:")
@@ -95,7 +95,7 @@ def test_module_that_was_packaged_later_reads_what_it_wrote(write, dist):
     assert unpack(data)[0] == 7
 
 
-def test_executor_may_read_what_nobody_provides(artifact):
+def test_executor_may_read_what_no_plugin_provides(artifact):
     class Executor:
         @aimm_plugins.hookimpl
         def aimm_deserialize(self, model_type, instance_bytes):
@@ -146,7 +146,7 @@ def test_other_version_follows_the_conf(artifact, dist, caplog, rule, version, o
         assert ("artifact-version-differs" in caplog.text) == (outcome == "warns")
 
 
-def test_refusal_tells_the_rule_and_its_place(artifact, dist, tmp_path):
+def test_refusal_names_the_rule_and_its_place(artifact, dist, tmp_path):
     dist("1.3")
     conf = tmp_path / "plugins.yaml"
     conf.write_text("names: []\nartifacts:\n  on_version: error\n")
@@ -219,7 +219,7 @@ def test_plugin_that_another_version_has_moved_is_another_version(twins):
 
 
 @pytest.mark.parametrize("rule", ["compatible", "error"])
-def test_module_that_nobody_installed_is_not_the_plugin_of_a_distribution(write, rule):
+def test_module_that_is_not_installed_is_not_the_plugin_of_a_distribution(write, rule):
     write(svc=SOURCE)
     initialize({"names": ["svc"], "artifacts": {"on_version": rule}})
     provider = {"distribution": "aimm-svc", "version": "9.9", "module": "svc"}

@@ -82,7 +82,7 @@ def test_artifact_of_a_key_that_is_not_trusted_is_refused_where_required(signed,
 def test_artifact_of_a_key_that_is_not_trusted_is_a_finding_elsewhere(signed, keys):
     restart(conf_of(keys))
     _, info = unpack(signed)
-    assert [each.code for each in info.findings] == ["artifact-signature-not-verified"]
+    assert [finding.code for finding in info.findings] == ["artifact-signature-not-verified"]
     assert info.signed_by is None
 
 

@@ -76,7 +76,7 @@ def test_verify_refuses_another_major_version(run, site):
     assert "aimm-svc 2.0 is here: another major version" in err
 
 
-def test_verify_tells_another_version_on_stderr(run, site):
+def test_verify_reports_another_version_on_stderr(run, site):
     install_svc(site, "1.3")
     status, _, err = run("verify")
     assert status == 0
