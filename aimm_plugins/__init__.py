@@ -63,13 +63,14 @@ from aimm_plugins.errors import (
 
 if TYPE_CHECKING:
     from aimm_plugins import workers as workers
-    from aimm_plugins._artifacts.artifacts import ArtifactInfo, pack, unpack
-    from aimm_plugins._artifacts.artifacts import inspect as inspect
+    from aimm_plugins._artifacts.info import ArtifactInfo
+    from aimm_plugins._artifacts.pack import inspect as inspect
+    from aimm_plugins._artifacts.pack import pack, unpack
     from aimm_plugins._dispatch.cancelling import CancelToken
     from aimm_plugins._dispatch.reporting import reporting
     from aimm_plugins._dispatch.state_events import StateEvent, progress, state_event
+    from aimm_plugins._parity.differences import compare as compare
     from aimm_plugins._parity.fingerprint import Fingerprint, fingerprint
-    from aimm_plugins._parity.fingerprint import compare as compare
     from aimm_plugins._values.report import Finding, PluginRecord, Report
 
     __version__: str
@@ -135,40 +136,84 @@ __all__ = [
     "unpack",
 ]
 
-# What a host does not need to start. `inspect` and `compare` are not in `__all__`: a star
-# import would put them over modules and functions of everybody's.
+
+# What a host does not need to start is imported when it is first asked for. `inspect` and `compare`
+# are not in `__all__`: a star import would put them over modules and functions of the importer.
+
+
+def _load_artifacts() -> dict[str, Any]:
+    from aimm_plugins._artifacts.info import ArtifactInfo
+    from aimm_plugins._artifacts.pack import inspect, pack, unpack
+
+    return {"ArtifactInfo": ArtifactInfo, "inspect": inspect, "pack": pack, "unpack": unpack}
+
+
+def _load_parity() -> dict[str, Any]:
+    from aimm_plugins._parity.differences import compare
+    from aimm_plugins._parity.fingerprint import Fingerprint, fingerprint
+
+    return {"Fingerprint": Fingerprint, "compare": compare, "fingerprint": fingerprint}
+
+
+def _load_reports() -> dict[str, Any]:
+    from aimm_plugins._values.report import Finding, PluginRecord, Report
+
+    return {"Finding": Finding, "PluginRecord": PluginRecord, "Report": Report}
+
+
+def _load_state_events() -> dict[str, Any]:
+    from aimm_plugins._dispatch.cancelling import CancelToken
+    from aimm_plugins._dispatch.reporting import reporting
+    from aimm_plugins._dispatch.state_events import StateEvent, progress, state_event
+
+    return {
+        "CancelToken": CancelToken,
+        "StateEvent": StateEvent,
+        "progress": progress,
+        "reporting": reporting,
+        "state_event": state_event,
+    }
+
+
+def _load_version() -> dict[str, Any]:
+    # Metadata takes longer to read than the rest of this import.
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return {"__version__": version("aimm-plugins")}
+    except PackageNotFoundError:  # run from a checkout that was not installed
+        return {"__version__": "0+unknown"}
+
+
+def _load_workers() -> dict[str, Any]:
+    import aimm_plugins.workers as workers
+
+    return {"workers": workers}
+
+
 _LATER = {
-    "ArtifactInfo": "_artifacts.artifacts",
-    "CancelToken": "_dispatch.cancelling",
-    "Finding": "_values.report",
-    "Fingerprint": "_parity.fingerprint",
-    "PluginRecord": "_values.report",
-    "Report": "_values.report",
-    "StateEvent": "_dispatch.state_events",
-    "compare": "_parity.fingerprint",
-    "fingerprint": "_parity.fingerprint",
-    "inspect": "_artifacts.artifacts",
-    "pack": "_artifacts.artifacts",
-    "progress": "_dispatch.state_events",
-    "reporting": "_dispatch.reporting",
-    "state_event": "_dispatch.state_events",
-    "unpack": "_artifacts.artifacts",
+    "ArtifactInfo": _load_artifacts,
+    "CancelToken": _load_state_events,
+    "Finding": _load_reports,
+    "Fingerprint": _load_parity,
+    "PluginRecord": _load_reports,
+    "Report": _load_reports,
+    "StateEvent": _load_state_events,
+    "__version__": _load_version,
+    "compare": _load_parity,
+    "fingerprint": _load_parity,
+    "inspect": _load_artifacts,
+    "pack": _load_artifacts,
+    "progress": _load_state_events,
+    "reporting": _load_state_events,
+    "state_event": _load_state_events,
+    "unpack": _load_artifacts,
+    "workers": _load_workers,
 }
 
 
 def __getattr__(name: str) -> Any:
-    # Asking for the version reads metadata, which costs more than the rest of this import.
-    if name == "__version__":
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            return version("aimm-plugins")
-        except PackageNotFoundError:  # run from a checkout that was not installed
-            return "0+unknown"
-    if name in _LATER or name == "workers":
-        from importlib import import_module
-
-        module = import_module(f"aimm_plugins.{_LATER.get(name, name)}")
-        value = module if name == "workers" else getattr(module, name)
-        return globals().setdefault(name, value)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = _LATER[name]()[name]
+    return value if name == "__version__" else globals().setdefault(name, value)

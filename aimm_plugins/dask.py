@@ -34,7 +34,8 @@ from aimm_plugins._config.config import Conf, Config, DaskRules
 from aimm_plugins._dispatch.cancelling import CancelToken
 from aimm_plugins._dispatch.hookspecs import Result, hookimpl
 from aimm_plugins._dispatch.state_events import state_event
-from aimm_plugins._parity.fingerprint import Fingerprint, compare, fingerprint, of_snapshot
+from aimm_plugins._parity.differences import compare
+from aimm_plugins._parity.fingerprint import Fingerprint, fingerprint, of_snapshot
 from aimm_plugins._startup import lifecycle as _lifecycle
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.log import logger

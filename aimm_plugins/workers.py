@@ -16,19 +16,20 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
-from concurrent.futures import Executor, Future
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NoReturn, Protocol
+from types import SimpleNamespace
+from typing import Any
 
-from aimm_plugins._api import starting
 from aimm_plugins._config.config import Conf
 from aimm_plugins._dispatch.hookspecs import hookimpl
 from aimm_plugins._dispatch.manager import HOOKS
 from aimm_plugins._parity import fingerprint as _fingerprint
-from aimm_plugins._parity.fingerprint import Differences, Fingerprint, compare
+from aimm_plugins._parity.differences import Differences, compare
+from aimm_plugins._parity.fingerprint import Fingerprint
 from aimm_plugins._startup import lifecycle as _lifecycle
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.text import described, indented, printable
@@ -41,6 +42,7 @@ __all__ = ["WorkerStatus", "check", "initializer", "status"]
 _LOG = logging.getLogger("aimm_plugins")
 
 _NAME = "aimm_plugins.workers"
+"""Of the plugin that holds the status of this process in its plugin manager."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,14 +68,11 @@ class WorkerStatus:
         return self.problem is None
 
 
-_status: WorkerStatus | None = None
-
-
 def initializer(
     conf: Mapping[str, object] | str | os.PathLike[str] | None = None,
     fingerprint: Fingerprint | None = None,
 ) -> None:
-    """Initialize a worker as its host was, and hold its plugins against the host's.
+    """Initialize a worker as its host was, and compare its plugins with the host's.
 
     To be handed to a pool as its `initializer`, with `(conf, fingerprint)` as `initargs`. Never
     raises: a pool whose initializer does breaks without a cause, or starts workers for ever. What
@@ -85,28 +84,27 @@ def initializer(
             the worker.
         fingerprint: The host's `aimm_plugins.fingerprint()`; `None` compares nothing.
     """
-    global _status
     found = attempt([conf], fingerprint)
-    manager = starting.get_plugin_manager()
-    before = manager.get_plugin(_NAME)
-    if before is not None:
-        manager.unregister(before)
+    manager = PROCESS.runtime.manager
+    if manager.has_plugin(_NAME):
+        manager.unregister(name=_NAME)
+    manager.register(_holder(found), _NAME)
     if found.problem is not None:
-        manager.register(_Refusal(found.problem, found.differences), _NAME)
         _LOG.error("%s", found.problem)
-    _status = found
 
 
 def status() -> WorkerStatus:
     """How this process fared as a worker; a fork of an initialized one counts as that one."""
-    if _status is None:
+    holder = PROCESS.runtime.manager.get_plugin(_NAME)
+    if holder is None:
         return WorkerStatus(
             pid=os.getpid(),
             problem="it was never initialized as a worker: give the pool "
             "initializer=aimm_plugins.workers.initializer, "
             "initargs=(conf, aimm_plugins.fingerprint())",
         )
-    return _status
+    found: WorkerStatus = holder.status
+    return found
 
 
 def attempt(confs: Sequence[Conf], expected: Fingerprint | None) -> WorkerStatus:
@@ -148,49 +146,36 @@ def _failures(reports: Sequence[Report]) -> str:
     return "\nFailed in this worker:" + "".join(lines) if lines else ""
 
 
-class _Refusal:
-    """Refuses every call.
+def _holder(status: WorkerStatus) -> SimpleNamespace:
+    """A plugin that holds the status of this process, and refuses every call if it is not ok."""
+    members: dict[str, Any] = {"status": status}
+    for hook in () if status.ok else HOOKS:
 
-    The wrappers come before those of plugins. The plain implementations are never reached: where
-    there is one that may answer, a deferred plugin is not imported before the hook is called.
-    """
+        @hookimpl(wrapper=True, tryfirst=True, specname=hook)
+        def before_wrappers() -> Generator[None, Any, Any]:
+            _refuse(status)
+            return (yield)
 
-    def __init__(self, problem: str, differences: tuple[Difference, ...]) -> None:
-        self._problem = problem
-        self._differences = differences
+        # Never reached. But where a plain implementation may answer, a deferred plugin is not
+        # imported before the hook is called.
+        @hookimpl(tryfirst=True, specname=hook)
+        def before_router() -> None:
+            _refuse(status)
 
-    def refuse(self) -> NoReturn:
-        """Raise what is wrong, made anew: an exception that is raised twice grows notes."""
-        raise ParityError(self._problem, differences=self._differences)
-
-
-def _refuse(hook: str) -> None:
-    @hookimpl(wrapper=True, tryfirst=True, specname=hook)
-    def before_wrappers(self: _Refusal) -> Generator[None, Any, Any]:
-        self.refuse()
-        return (yield)
-
-    @hookimpl(tryfirst=True, specname=hook)
-    def before_router(self: _Refusal) -> None:
-        self.refuse()
-
-    setattr(_Refusal, f"wrap_{hook}", before_wrappers)
-    setattr(_Refusal, hook, before_router)
+        members[f"wrap_{hook}"], members[hook] = before_wrappers, before_router
+    return SimpleNamespace(**members)
 
 
-for _hook in HOOKS:
-    _refuse(_hook)
+def _refuse(status: WorkerStatus) -> None:
+    # A new error each time: one that is raised twice collects notes.
+    raise ParityError(status.problem or "", differences=status.differences)
 
 
 # Asking a pool
 
 
-class _MultiprocessingPool(Protocol):
-    def apply_async(self, func: Callable[..., Any], args: Any = ..., kwds: Any = ...) -> Any: ...
-
-
 def check(
-    pool: Executor | _MultiprocessingPool | Any,
+    pool: Executor | Any,
     *,
     workers: int | None = None,
     timeout: float = 60.0,
@@ -209,23 +194,24 @@ def check(
         timeout: Seconds that workers wait for each other.
 
     Returns:
-        The account of each worker that answered, by process.
+        The status of each worker that answered, by process.
 
     Raises:
-        ParityError: A worker has other plugins, or was not initialized; with the account of each.
+        ParityError: A worker has other plugins, or was not initialized; with the status of each.
         TimeoutError: Fewer than `workers` answered in time; those that did are in order.
         TypeError: It is no pool, or does not tell how many workers it has.
     """
     count = _size(pool) if workers is None else workers
     with TemporaryDirectory(prefix="aimm-plugins-") as folder:
         answers = _ask(pool, count, (folder, count, timeout))
-    found = tuple({answer.pid: answer for answer in sorted(answers, key=lambda a: a.pid)}.values())
+    by_process = {answer.pid: answer for answer in answers}
+    found = tuple(by_process[pid] for pid in sorted(by_process))
     wrong = [answer for answer in found if not answer.ok]
     if wrong:
-        texts = dict.fromkeys(f"worker {answer.pid}: {answer.problem}" for answer in wrong)
+        texts = [f"worker {answer.pid}: {answer.problem}" for answer in wrong]
         raise ParityError(
             f"{len(wrong)} of {len(found)} workers run no plugin\n" + "\n".join(texts),
-            differences=[each for answer in wrong[:1] for each in answer.differences],
+            differences=wrong[0].differences,
         )
     if len(found) < count:
         raise TimeoutError(
@@ -236,7 +222,7 @@ def check(
 
 
 def _size(pool: Any) -> int:
-    # No pool tells it in public; these have been there since Python 3.2, and in loky.
+    # No pool says it in public; these have been there since Python 3.2, and in loky.
     for name in ("_max_workers", "_processes"):
         count = getattr(pool, name, None)
         if isinstance(count, int):
@@ -249,26 +235,26 @@ def _size(pool: Any) -> int:
 
 
 def _ask(pool: Any, count: int, args: tuple[str, int, float]) -> list[WorkerStatus]:
-    if isinstance(pool, Executor) or hasattr(pool, "submit"):
-        futures: list[Future[WorkerStatus]] = [pool.submit(_meet, *args) for _ in range(count)]
+    if hasattr(pool, "submit"):
+        futures = [pool.submit(_meet, *args) for _ in range(count)]
         return [future.result() for future in futures]
     if hasattr(pool, "apply_async"):
         results = [pool.apply_async(_meet, args) for _ in range(count)]
         return [result.get() for result in results]
     if callable(pool) and hasattr(pool, "n_jobs"):
-        run: Callable[..., Any] = pool
+        run: Any = pool
         return list(run([(_meet, args, {})] * count))
     raise TypeError(f"a pool has submit or apply_async, and was given {type(pool).__name__}")
 
 
 def _meet(folder: str, count: int, timeout: float) -> WorkerStatus:
-    """This worker's account, given when all have arrived or the time is over."""
+    """The status of this worker, given when all have arrived or the time is over."""
     arrived = Path(folder)
     deadline = time.monotonic() + timeout
     try:
         (arrived / f"{os.getpid()}").touch()
         while len(os.listdir(arrived)) < count and time.monotonic() < deadline:
             time.sleep(0.002)
-    except OSError:  # the others have waited long enough, and the folder is gone
+    except OSError:  # the others have waited long enough, and the folder was removed
         pass
     return status()

@@ -24,7 +24,7 @@ from aimm_plugins import (
     UnknownPluginError,
 )
 from aimm_plugins._jobs.jobs import JobError, StepRecord
-from aimm_plugins._parity.fingerprint import Difference
+from aimm_plugins._values.difference import Difference
 from aimm_plugins.errors import spell_path
 
 WHO = Provenance(module="m", distribution="d", version="1", file="/x/m.py", line=3)

@@ -63,7 +63,7 @@ def other(host):
 
 
 def _other(row):
-    return type(row).from_dict({**row.to_dict(), "sources": "0" * 64})
+    return type(row).from_dict({**row.to_dict(), "files": "0" * 64})
 
 
 def call(key="k"):
@@ -91,7 +91,7 @@ def test_differing_worker_refuses_every_action_with_the_table(other, action):
     with pytest.raises(ParityError) as caught:
         getattr(aimm_plugins, f"exec_{action}")(*CALLS[action])
     assert str(compare(other, fingerprint())) in str(caught.value)
-    assert {each.kind for each in caught.value.differences} == {"files differ"}
+    assert {difference.kind for difference in caught.value.differences} == {"files differ"}
 
 
 @pytest.mark.parametrize("action", CALLS)
@@ -161,7 +161,7 @@ def test_conf_that_cannot_be_read_is_raised_by_calls(tmp_path):
         call()
 
 
-def test_failure_that_isolate_lets_pass_stands_beside_the_difference(host, write):
+def test_failure_that_isolate_lets_pass_is_shown_with_the_difference(host, write):
     write(broken_worker="raise ValueError('no such library')\n")
     more = of_rows(
         [*host.rows, type(host.rows[0]).from_dict({**host.rows[0].to_dict(), "key": "x"})]
@@ -242,7 +242,7 @@ def test_joblib_calls_plugins_in_workers_that_were_checked(host):
 # Asking
 
 
-def test_worker_that_nobody_initialized_is_no_ok_one(host):
+def test_worker_that_was_not_initialized_is_not_ok(host):
     with ProcessPoolExecutor(1, multiprocessing.get_context(METHODS[0])) as pool:
         # A fork of this process has its account; a new process has none.
         pool.submit(_forget).result()
@@ -251,10 +251,10 @@ def test_worker_that_nobody_initialized_is_no_ok_one(host):
 
 
 def _forget():
-    workers._status = None
+    aimm_plugins.get_plugin_manager().unregister(name="aimm_plugins.workers")
 
 
-def test_workers_that_do_not_come_are_told(host):
+def test_workers_that_do_not_come_are_an_error(host):
     as_worker(CONF, host)
     with ThreadPoolExecutor(1) as pool:
         with pytest.raises(TimeoutError, match="1 of 2 workers answered within 0"):

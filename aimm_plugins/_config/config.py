@@ -25,7 +25,6 @@ OnError = Literal["strict", "isolate"]
 Load = Literal["eager", "lazy"]
 Verify = Literal["none", "record"]
 OnVersion = Literal["compatible", "error", "warn", "ignore"]
-KeyKind = Literal["hmac", "ed25519"]
 
 # The same pattern as `#/$defs/requirement` of the schema.
 _CLAUSE = r"(===?|~=|!=|<=?|>=?)[ \t]*[A-Za-z0-9._*+!-]+[ \t]*"
@@ -54,32 +53,21 @@ class EntryPointRules(NamedTuple):
     deny_origins: tuple[str, ...] = ()
 
 
-class KeyFile(NamedTuple):
-    """A key, by the file that holds it.
-
-    Attributes:
-        kind: Of what kind it is.
-        path: The file, as the conf names it.
-    """
-
-    kind: KeyKind
-    path: str
-
-
 class ArtifactRules(NamedTuple):
     """The conf's rules about saved models.
 
     Attributes:
         on_version: What another version of the provider leads to; `None` where nothing is said.
         signed: Whether a signature by one of the keys is required.
-        keys: The keys that signatures are held against, by the names that messages call them.
-        sign_with: The key that new artifacts are signed with.
+        keys: Files of the public keys that signatures are verified with, by the names that messages
+            call them.
+        sign_with: File of the private key that new artifacts are signed with.
     """
 
     on_version: OnVersion | None = None
     signed: bool = False
-    keys: Mapping[str, KeyFile] = MappingProxyType({})
-    sign_with: KeyFile | None = None
+    keys: Mapping[str, str] = MappingProxyType({})
+    sign_with: str | None = None
 
 
 class DaskRules(NamedTuple):
@@ -382,11 +370,10 @@ def _artifacts(value: object) -> ArtifactRules:
     )
 
 
-def _key_file(value: object) -> KeyFile:
-    if not isinstance(value, Mapping) or len(value) != 1:
+def _key_file(value: object) -> str:
+    if not isinstance(value, Mapping) or set(value) != {"ed25519"}:
         raise _UnsoundError
-    ((kind, path),) = value.items()
-    return KeyFile(kind=_one_of(kind, get_args(KeyKind)), path=_path(path))
+    return _path(value["ed25519"])
 
 
 def _dask(value: object) -> DaskRules:

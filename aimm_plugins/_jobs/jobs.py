@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from aimm_plugins._api import calling, starting
-from aimm_plugins._artifacts.artifacts import pack, unpack_as
+from aimm_plugins._artifacts.pack import pack, unpack_as
 from aimm_plugins._config.config import Config, parse, read, validate
 from aimm_plugins._config.yaml_reader import Document, load_file
 from aimm_plugins._startup import cluster as _executor

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from aimm_plugins._artifacts.artifacts import ArtifactInfo, inspect, verify
+from aimm_plugins._artifacts.info import ArtifactInfo
+from aimm_plugins._artifacts.pack import inspect, verify
 from aimm_plugins.cli._output import (
     conf_option,
     format_option,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from aimm_plugins import compare
-from aimm_plugins._parity.fingerprint import FingerprintRow, of_rows
+from aimm_plugins._parity.fingerprint import of_rows
+from aimm_plugins._parity.rows import FingerprintRow
 from tests.docs.pages import UPDATE, Page, run
 from tests.support.installing import ROOT
 
@@ -41,16 +42,15 @@ def test_differences_look_as_the_page_shows():
                 "distribution": "aimm-svc",
                 "version": "1.2",
                 "module": "aimm_svc",
-                "qualname": "fit_svc",
-                "sources": "3f9a51c07d2e" * 5 + "3f9a",
+                "files": "3f9a51c07d2e" * 5 + "3f9a",
                 **more,
             }
         )
 
-    trees = row(key="trees", distribution="aimm-trees", version="2.0", module="trees", sources=None)
-    host = of_rows([row(), row(action="predict", qualname="predict_svc"), trees])
-    old = {"version": "1.1", "sources": "b7" * 32}
-    worker = of_rows([row(**old), row(action="predict", qualname="predict_svc", **old)])
+    trees = row(key="trees", distribution="aimm-trees", version="2.0", module="trees", files=None)
+    host = of_rows([row(), row(action="predict"), trees])
+    old = {"version": "1.1", "files": "b7" * 32}
+    worker = of_rows([row(**old), row(action="predict", **old)])
     page = PAGES["workers"]
     (shown,) = page.blocks("text")
     output = f"{compare(host, worker)}\n"

@@ -6,11 +6,11 @@ import csv
 import json
 import re
 import subprocess
+import zipfile
 from pathlib import Path
 
 import pytest
 
-import aimm_plugins
 from tests.docs.pages import Page
 from tests.support.installing import ROOT, SAMPLES, build_wheels, environment, make_environment, pip
 
@@ -70,8 +70,8 @@ def share(predicted, truth) -> float:
 
 
 def payload(artifact: Path) -> bytes:
-    data = artifact.read_bytes()
-    return data[-aimm_plugins.inspect(data).size :]
+    with zipfile.ZipFile(artifact) as members:
+        return members.read("payload")
 
 
 def predictions(path: Path) -> list[str]:

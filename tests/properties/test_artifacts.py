@@ -67,7 +67,7 @@ def test_what_went_in_comes_out(given_bytes, payload, own):
 
 @LAW
 @given(st.binary(max_size=200))
-def test_bytes_that_nobody_packed_are_an_artifact_error(given_bytes, data):
+def test_bytes_that_were_not_packed_are_an_artifact_error(given_bytes, data):
     with pytest.raises(ArtifactError):
         unpack(data)
 

@@ -1,0 +1,135 @@
+"""Digests of the Python sources of plugins.
+
+A digest is SHA-256 of a line `path hash` for each source, sorted. The hashes are those of RECORD,
+where it has them of the plugin, and no source is read: `verify: record` checks that files are what
+RECORD says. Otherwise the files are read, so that an editable install and a zip have the digest of
+the wheel. Line ends are read as Python reads them: a checkout with other line ends is the same
+program.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+
+from aimm_plugins._discovery.distribution import Distribution
+from aimm_plugins._discovery.module_location import locate
+
+_RECORD_LIMIT = 128 * 1024 * 1024
+
+
+def source_digest(hashes: Mapping[str, str]) -> str | None:
+    """The digest of sources in hex; `None` where there are none.
+
+    Args:
+        hashes: Path of each source to its SHA-256 in hex.
+    """
+    import hashlib
+
+    if not hashes:
+        return None
+    lines = "".join(sorted(f"{path} {value}\n" for path, value in hashes.items()))
+    # A file name that is not UTF-8 must not stop anything.
+    return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def hashes_in_record(distribution: Distribution) -> dict[str, str]:
+    """The hashes that RECORD has of sources, by path; none unless it has them of all."""
+    import base64
+    import csv
+    import io
+
+    content = distribution.read("RECORD", _RECORD_LIMIT) or b""
+    text = io.StringIO(content.decode("utf-8-sig", "surrogateescape"), newline="")
+    hashes = {}
+    try:
+        for row in csv.reader(text):
+            if row and _is_source(row[0]):
+                _, _, value = row[1].partition("sha256=")
+                hashes[row[0]] = base64.urlsafe_b64decode(f"{value}=").hex()
+    except (csv.Error, IndexError, ValueError):
+        return {}
+    return hashes if all(hashes.values()) else {}
+
+
+def path_in_record(distribution: Distribution, file: str | None) -> str | None:
+    """The path that RECORD has for a file, if the distribution is in a folder that holds it."""
+    folder = None if distribution.folder is None else os.path.join(distribution.folder, "")
+    if file is None or folder is None or not file.startswith(folder):
+        return None
+    return file.removeprefix(folder).replace(os.sep, "/")
+
+
+def hashes_in_files(module: str) -> dict[str, str]:
+    """The hashes of the sources of the outermost package that a module is in, or of its file."""
+    parts = module.split(".")
+    outer = (".".join(parts[:depth]) for depth in range(1, len(parts) + 1))
+    # A namespace package has no file.
+    name, file = next(((name, file) for name in outer if (file := locate(name))), ("", ""))
+    # multiprocessing gives the main module another name in a process that it spawns.
+    path = name.replace("__mp_main__", "__main__").replace(".", "/")
+    folder, base = os.path.split(file)
+    if base.startswith("__init__."):
+        place, places = folder, _listed(folder, path)
+    elif base.endswith(".py"):
+        path += ".py"
+        place, places = file, iter([(file, path)])
+    else:
+        return {}
+    hashes = {path: _hash(content) for file, path in places if (content := _read(file)) is not None}
+    return hashes or {path: _hash(content) for path, content in _zipped(place, path)}
+
+
+def _is_source(path: str) -> bool:
+    """Whether a file is Python source that imports lead to: never into a folder with a dot."""
+    *folders, name = path.split("/")
+    return name.endswith(".py") and not any(
+        not folder or "." in folder or folder == "__pycache__" for folder in folders
+    )
+
+
+def _hash(content: bytes) -> str:
+    import hashlib
+
+    if b"\r" in content:
+        content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return hashlib.sha256(content).hexdigest()
+
+
+def _listed(folder: str, path: str) -> Iterator[tuple[str, str]]:
+    """Places of the sources in a folder, with their paths; none where it cannot be listed."""
+    names: list[str] = []
+    with suppress(OSError):
+        names = os.listdir(folder)
+    for name in names:
+        if name.endswith(".py"):
+            yield f"{folder}/{name}", f"{path}/{name}"
+        # A link may lead in a circle, and no installer makes any.
+        elif "." not in name and name != "__pycache__" and not os.path.islink(f"{folder}/{name}"):
+            yield from _listed(f"{folder}/{name}", f"{path}/{name}")
+
+
+def _read(file: str) -> bytes | None:
+    try:
+        with open(file, "rb", buffering=0) as stream:
+            return stream.read()
+    except OSError:
+        return None
+
+
+def _zipped(place: str, path: str) -> Iterator[tuple[str, bytes]]:
+    """Paths and contents of the sources in a folder, or of one file, in a zip on the path."""
+    from pkgutil import get_importer
+    from zipfile import BadZipFile, ZipFile
+    from zipimport import zipimporter
+
+    folder, name = os.path.split(place)
+    importer = get_importer(folder)
+    if not isinstance(importer, zipimporter):
+        return
+    inside = f"{importer.prefix}{name}".replace(os.sep, "/")
+    with suppress(OSError, BadZipFile), ZipFile(importer.archive) as archive:
+        for entry in archive.namelist():
+            if _is_source(entry) and (entry == inside or entry.startswith(f"{inside}/")):
+                yield path + entry.removeprefix(inside), archive.read(entry)
