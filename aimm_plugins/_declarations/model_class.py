@@ -15,11 +15,11 @@ from aimm_plugins._declarations.decorators import (
     unable_to_take,
 )
 from aimm_plugins._declarations.ledger import CallSite, Declaration, call_site, current_importer
-from aimm_plugins._values.actions import Action
+from aimm_plugins._values.actions import MODEL_ACTIONS, Action
 
 C = TypeVar("C", bound=type)
 
-_METHODS: tuple[Action, ...] = ("fit", "predict", "serialize", "deserialize")
+_METHODS = MODEL_ACTIONS[1:]
 
 
 class Model(abc.ABC):
