@@ -6,9 +6,9 @@ import os
 import sys
 from collections.abc import Iterator
 
-from aimm_plugins._diagnostics.source import Inspection
 from aimm_plugins._diagnostics.survey import Survey, Surveyed
 from aimm_plugins._discovery.module_location import locate
+from aimm_plugins._source.declarations import PluginSource
 from aimm_plugins._system.text import described
 from aimm_plugins._values.provenance import short_file
 from aimm_plugins._values.report import Finding
@@ -97,7 +97,7 @@ def _of_plugin(plugin: Surveyed, loaded: bool) -> Iterator[Finding]:
     yield from _of_source(plugin, plugin.inspection, who)
 
 
-def _of_source(plugin: Surveyed, inspection: Inspection, who: str) -> Iterator[Finding]:
+def _of_source(plugin: Surveyed, inspection: PluginSource, who: str) -> Iterator[Finding]:
     broken = False
     for finding in faults(plugin):
         broken = True
@@ -106,7 +106,7 @@ def _of_source(plugin: Surveyed, inspection: Inspection, who: str) -> Iterator[F
         return
     if plugin.keys_from == "metadata":
         yield from _of_published(plugin, inspection, who)
-    if inspection.gaps or inspection.hooks or inspection.sightings:
+    if inspection.gaps or inspection.hooks or inspection.declarations:
         return
     record = plugin.record
     if record.attribute is not None and inspection.names is None:
@@ -162,10 +162,10 @@ def faults(plugin: Surveyed) -> Iterator[Finding]:
         )
 
 
-def _of_published(plugin: Surveyed, inspection: Inspection, who: str) -> Iterator[Finding]:
+def _of_published(plugin: Surveyed, inspection: PluginSource, who: str) -> Iterator[Finding]:
     told = set(plugin.keys)
-    declared = {(each.action, each.key) for each in inspection.sightings}
-    certain = {(each.action, each.key) for each in inspection.sightings if each.certain}
+    declared = {(each.action, each.key) for each in inspection.declarations}
+    certain = {(each.action, each.key) for each in inspection.declarations if each.certain}
     missing = [] if inspection.gaps else sorted(told - declared)
     more = sorted(certain - told)
     parts = [

@@ -8,11 +8,11 @@ from difflib import get_close_matches
 from typing import Any, Literal
 
 from aimm_plugins._diagnostics.doctor import faults
-from aimm_plugins._diagnostics.source import Sighting
 from aimm_plugins._diagnostics.survey import Survey, Surveyed
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._policy.rules import Layer
+from aimm_plugins._source.declarations import SourceDeclaration
 from aimm_plugins._system.names import normalized
 from aimm_plugins._system.text import described
 from aimm_plugins._values.actions import ACTIONS
@@ -111,7 +111,7 @@ def explain(survey: Survey, asked: str) -> Explanation:
     return Explanation(asked=asked, kinds=tuple(kinds), there=there, reasons=tuple(reasons))
 
 
-def matching(survey: Survey, asked: str) -> list[tuple[Surveyed, Sighting]]:
+def matching(survey: Survey, asked: str) -> list[tuple[Surveyed, SourceDeclaration]]:
     """The declarations of `action:key`, or of a key for whatever action, sorted."""
     return [
         each
@@ -121,14 +121,14 @@ def matching(survey: Survey, asked: str) -> list[tuple[Surveyed, Sighting]]:
     ]
 
 
-def answers(plugin: Surveyed, sighting: Sighting) -> bool:
+def answers(plugin: Surveyed, sighting: SourceDeclaration) -> bool:
     """Whether a call of this key would reach this plugin."""
     record = plugin.record
     slot = (sighting.action, sighting.key)
     return record.state in GOOD and (slot in record.provides or not sighting.certain)
 
 
-def who_declares(plugin: Surveyed, sighting: Sighting) -> str:
+def who_declares(plugin: Surveyed, sighting: SourceDeclaration) -> str:
     """The plugin with the place of the declaration."""
     record = plugin.record
     owner = f"{record.distribution} {record.version or '(unknown version)'}"
@@ -137,7 +137,7 @@ def who_declares(plugin: Surveyed, sighting: Sighting) -> str:
     return f"{owner}  {place}" if place else owner
 
 
-def place_of(sighting: Sighting) -> str | None:
+def place_of(sighting: SourceDeclaration) -> str | None:
     """`pkg/svc.py:14`."""
     if sighting.file is None:
         return None
@@ -145,7 +145,7 @@ def place_of(sighting: Sighting) -> str | None:
     return short if sighting.line is None else f"{short}:{sighting.line}"
 
 
-def why_not(survey: Survey, plugin: Surveyed, sighting: Sighting) -> str:
+def why_not(survey: Survey, plugin: Surveyed, sighting: SourceDeclaration) -> str:
     """Why a plugin that declares a key does not answer it."""
     record = plugin.record
     if record.reason and record.state not in GOOD:
@@ -160,7 +160,7 @@ def why_not(survey: Survey, plugin: Surveyed, sighting: Sighting) -> str:
     return record.reason or f"another plugin provides {slot}"
 
 
-def _preference(survey: Survey, sighting: Sighting) -> tuple[str, str] | None:
+def _preference(survey: Survey, sighting: SourceDeclaration) -> tuple[str, str] | None:
     """Who is preferred for a key, and the place of the rule."""
     for layer in survey.policy.layers:
         for rule in (f"{sighting.action}:{sighting.key}", sighting.key):

@@ -12,16 +12,20 @@ import logging
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Literal
 
 from aimm_plugins._config.config import Conf, read
-from aimm_plugins._diagnostics.source import Description, Inspection, Inspector, Sighting
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.scan import Published, Scan
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._policy.rules import Policy
 from aimm_plugins._registry.providers import Provider, Slot
+from aimm_plugins._source.declarations import (
+    PluginSource,
+    SourceDeclaration,
+    published_declarations,
+)
+from aimm_plugins._source.reader import SourceReader
 from aimm_plugins._startup.lifecycle import _carry_out, _foreseen, _prepare
 from aimm_plugins._startup.runtime import RUNTIME
 from aimm_plugins._values.report import Finding, PluginRecord, Report
@@ -41,9 +45,9 @@ class Surveyed:
     """
 
     record: PluginRecord
-    sightings: tuple[Sighting, ...] = ()
+    sightings: tuple[SourceDeclaration, ...] = ()
     keys_from: KeysFrom = "unknown"
-    inspection: Inspection | None = None
+    inspection: PluginSource | None = None
 
     @property
     def keys(self) -> tuple[Slot, ...]:
@@ -90,9 +94,9 @@ class Survey:
         return Report(tuple(each.record for each in self.plugins), self.findings)
 
     @property
-    def slots(self) -> dict[Slot, list[tuple[Surveyed, Sighting]]]:
+    def slots(self) -> dict[Slot, list[tuple[Surveyed, SourceDeclaration]]]:
         """Who declares what, sorted by action and key."""
-        found: dict[Slot, list[tuple[Surveyed, Sighting]]] = {}
+        found: dict[Slot, list[tuple[Surveyed, SourceDeclaration]]] = {}
         for plugin in self.plugins:
             for sighting in plugin.sightings:
                 found.setdefault((sighting.action, sighting.key), []).append((plugin, sighting))
@@ -132,7 +136,7 @@ def given_options(conf: Conf = None) -> dict[str, dict[str, Any]]:
 def _seen(conf: Conf, sources: bool) -> Survey:
     todo = _prepare(RUNTIME, [read(conf)], looking=True)
     records = todo.plan.records
-    inspector = Inspector([record.module for record in records])
+    reader = SourceReader([record.module for record in records])
     plugins: dict[object, Surveyed] = {}
     published = dict(todo.plan.published)
     files: dict[object, str | None] = {}
@@ -140,15 +144,13 @@ def _seen(conf: Conf, sources: bool) -> Survey:
         told = published.get(record.identity, ())
         if record.state == "denied" and todo.installed.published:
             told = _published_by(record, todo.installed)
-        inspection = (
-            inspector.inspect(record.module, record.attribute) if sources or not told else None
-        )
+        inspection = reader.read(record.module, record.attribute) if sources or not told else None
         if told:
-            sightings = _of_metadata(told, inspection)
+            sightings = published_declarations(told, inspection)
             keys_from: KeysFrom = "metadata"
         else:
             assert inspection is not None
-            sightings = inspection.sightings
+            sightings = inspection.declarations
             nothing_told = not sightings and inspection.gaps
             keys_from = "unknown" if nothing_told else "source"
             certain = [each for each in sightings if each.certain]
@@ -189,19 +191,8 @@ def _published_by(record: PluginRecord, installed: Scan) -> tuple[Published, ...
     return installed.keys_of((record.distribution, record.module))
 
 
-def _of_metadata(
-    published: Sequence[Published], inspection: Inspection | None
-) -> tuple[Sighting, ...]:
-    seen = {} if inspection is None else {(s.action, s.key): s for s in inspection.sightings}
-    return tuple(
-        seen.get((each.action, each.key))
-        or Sighting(action=each.action, key=each.key, module=each.module, qualname=each.attribute)
-        for each in published
-    )
-
-
 def _as_published(
-    record: PluginRecord, sightings: Iterable[Sighting], installed: Scan
+    record: PluginRecord, sightings: Iterable[SourceDeclaration], installed: Scan
 ) -> tuple[Published, ...]:
     """What the plugin would publish if it published; it is only compared with others'."""
     distribution = installed.find(record.distribution) if record.distribution else None
@@ -280,19 +271,21 @@ def _answer_alone() -> Generator[None]:
         logger.removeHandler(handler)
 
 
-def _of_provider(provider: Provider) -> Sighting:
-    return Sighting(
+def _of_provider(provider: Provider) -> SourceDeclaration:
+    signature, docstring = _description(provider)
+    return SourceDeclaration(
         action=provider.action,
         key=provider.key,
         module=provider.module,
         qualname=provider.qualname,
         file=provider.file,
         line=provider.line,
-        describe=partial(_description, provider),
+        signature=signature,
+        docstring=docstring,
     )
 
 
-def _description(provider: Provider) -> Description:
+def _description(provider: Provider) -> tuple[str | None, str | None]:
     function = provider.function
     try:
         signature = str(inspect.signature(function)) if function is not None else None

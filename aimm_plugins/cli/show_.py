@@ -7,9 +7,9 @@ from typing import Any
 import click
 
 from aimm_plugins._diagnostics.explanation import answers, explain, matching, place_of, why_not
-from aimm_plugins._diagnostics.source import Sighting
 from aimm_plugins._diagnostics.survey import Survey, Surveyed, survey
 from aimm_plugins._options.schema import KnownOption, read_schema
+from aimm_plugins._source.declarations import SourceDeclaration
 from aimm_plugins._system.text import one_line
 from aimm_plugins._values.report import PluginRecord
 from aimm_plugins.cli._completion import complete_keys
@@ -53,7 +53,7 @@ def command(key: str, load: bool, form: str, conf: str | None) -> int:
     return 0 if any(each["provides"] for each in told) else 1
 
 
-def _told(seen: Survey, plugin: Surveyed, sighting: Sighting) -> dict[str, Any]:
+def _told(seen: Survey, plugin: Surveyed, sighting: SourceDeclaration) -> dict[str, Any]:
     record = plugin.record
     there = answers(plugin, sighting)
     return {
@@ -103,7 +103,7 @@ def _print(told: dict[str, Any]) -> None:
     place = None
     if told["file"] is not None:
         place = place_of(
-            Sighting(
+            SourceDeclaration(
                 action=told["action"],
                 key=told["key"],
                 module=told["module"],

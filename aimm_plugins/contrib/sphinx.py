@@ -29,12 +29,16 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import aimm_plugins
-from aimm_plugins._diagnostics.source import Inspection, Inspector, Sighting
-from aimm_plugins._diagnostics.survey import _of_metadata
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.scan import Candidate, Scan, scan
 from aimm_plugins._options.schema import KnownOption, read_schema
+from aimm_plugins._source.declarations import (
+    PluginSource,
+    SourceDeclaration,
+    published_declarations,
+)
+from aimm_plugins._source.reader import SourceReader
 from aimm_plugins._system.names import normalized
 from aimm_plugins.errors import DeclarationError
 
@@ -94,17 +98,17 @@ class PluginsDirective(SphinxDirective):
             [each for each in installed.candidates if each.distribution.key == normalized(name)],
             distribution,
         )
-        inspector = Inspector([each.module for each in installed.candidates])
+        reader = SourceReader([each.module for each in installed.candidates])
         made: list[nodes.Node] = []
         for candidate in candidates:
-            inspection = inspector.inspect(candidate.module, candidate.attribute)
+            source = reader.read(candidate.module, candidate.attribute)
             published = installed.keys_of(candidate)
             if published:
-                sightings = _of_metadata(published, inspection)
+                declarations = published_declarations(published, source)
             else:
-                sightings = inspection.sightings
-                self._warn_of_gaps(candidate, inspection)
-            made += self._plugin(candidate, inspection, sightings)
+                declarations = source.declarations
+                self._warn_of_gaps(candidate, source)
+            made += self._plugin(candidate, source, declarations)
             made += self._options(candidate, installed)
         return made
 
@@ -127,14 +131,17 @@ class PluginsDirective(SphinxDirective):
                 )
         return [each for each in candidates if each.name in wanted]
 
-    def _warn_of_gaps(self, candidate: Candidate, inspection: Inspection) -> None:
-        for gap in inspection.gaps:
+    def _warn_of_gaps(self, candidate: Candidate, source: PluginSource) -> None:
+        for gap in source.gaps:
             self._warn("key", f"{_who(candidate)}: {gap}")
-        if not inspection.sightings and not inspection.gaps and not inspection.hooks:
+        if not source.declarations and not source.gaps and not source.hooks:
             self._warn("key", f"{_who(candidate)}: {candidate.module} declares nothing")
 
     def _plugin(
-        self, candidate: Candidate, inspection: Inspection, sightings: tuple[Sighting, ...]
+        self,
+        candidate: Candidate,
+        source: PluginSource,
+        declarations: tuple[SourceDeclaration, ...],
     ) -> Iterator[nodes.Node]:
         yield nodes.paragraph(
             "",
@@ -146,11 +153,11 @@ class PluginsDirective(SphinxDirective):
             nodes.literal("", candidate.module),
             classes=["aimm-plugin"],
         )
-        for file in dict.fromkeys([inspection.file, *(each.file for each in sightings)]):
+        for file in dict.fromkeys([source.file, *(each.file for each in declarations)]):
             if file is not None:
                 self.env.note_dependency(file)
-        for sighting in sightings:
-            yield from self._key(sighting, _who(candidate))
+        for declaration in declarations:
+            yield from self._key(declaration, _who(candidate))
 
     def _options(self, candidate: Candidate, installed: Scan) -> Iterator[nodes.Node]:
         """The options that the plugin's schema names; of one that is code, where that is."""
@@ -181,35 +188,35 @@ class PluginsDirective(SphinxDirective):
                 ),
             )
 
-    def _key(self, sighting: Sighting, who: str) -> Iterator[nodes.Node]:
-        spelled = f"{sighting.action}:{sighting.key}"
-        if sighting.docstring is None:
+    def _key(self, declaration: SourceDeclaration, who: str) -> Iterator[nodes.Node]:
+        spelled = f"{declaration.action}:{declaration.key}"
+        if declaration.docstring is None:
             self._warn("docstring", f"{who}: no docstring of {spelled} was found")
         signature = addnodes.desc_signature(
             spelled,
             "",
-            addnodes.desc_annotation("", f"{sighting.action} "),
-            addnodes.desc_name("", sighting.key),
-            addnodes.desc_addname("", sighting.signature or ""),
+            addnodes.desc_annotation("", f"{declaration.action} "),
+            addnodes.desc_name("", declaration.key),
+            addnodes.desc_addname("", declaration.signature or ""),
         )
-        anchor = nodes.make_id(f"aimm-{sighting.action}-{sighting.key}")
+        anchor = nodes.make_id(f"aimm-{declaration.action}-{declaration.key}")
         if anchor not in self.state.document.ids:
             signature["ids"].append(anchor)
             self.state.document.note_explicit_target(signature)
-            entry = f"{sighting.key} ({sighting.action})"
+            entry = f"{declaration.key} ({declaration.action})"
             yield addnodes.index(entries=[("single", entry, anchor, "", None)])
-        content = addnodes.desc_content("", *self._docstring(sighting, who))
+        content = addnodes.desc_content("", *self._docstring(declaration, who))
         # A domain without a name: these are keys, which no language's domain knows.
         yield addnodes.desc(
             "", signature, content, domain="", objtype="aimm-key", desctype="aimm-key"
         )
 
-    def _docstring(self, sighting: Sighting, who: str) -> list[nodes.Node]:
+    def _docstring(self, declaration: SourceDeclaration, who: str) -> list[nodes.Node]:
         """A docstring's nodes; its faults are told with its source file."""
-        text = sighting.docstring or ""
+        text = declaration.docstring or ""
         for style in (GoogleDocstring, NumpyDocstring):
             text = str(style(text, _STYLE))  # type: ignore[arg-type]  # made by default
-        where = f"{sighting.file or who}:docstring of {sighting.qualname or sighting.key}"
+        where = f"{declaration.file or who}:docstring of {declaration.qualname or declaration.key}"
         settings = self.state.document.settings
         document = new_document(where, settings)
         document.reporter = LoggingReporter(where, settings.report_level, settings.halt_level)

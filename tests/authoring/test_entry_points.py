@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from aimm_plugins._authoring.declarations import read_declarations
 from aimm_plugins._authoring.project import find_project
 from aimm_plugins._authoring.pyproject import rewritten
 from aimm_plugins._authoring.running import run_declarations
-from aimm_plugins._authoring.source import read_declarations
 from aimm_plugins._authoring.tables import as_toml, entry_points
 from aimm_plugins.cli import run
 from aimm_plugins.errors import AimmPluginsError, ConfigError, DeclarationError
@@ -48,7 +48,7 @@ def project(tmp_path):
 
 def slots(folder):
     return {
-        f"{each.action}:{each.key}": f"{each.module}:{each.attribute}"
+        f"{each.action}:{each.key}": f"{each.module}:{each.qualname}"
         for each in read_declarations(find_project(folder))
     }
 
