@@ -104,7 +104,7 @@ class _Body:
                 case ast.Expr(value=value):
                     self.call(value, certain)
                 case ast.If(test=test, body=body, orelse=orelse):
-                    taken = _is_taken(test)
+                    taken = is_taken(test)
                     if taken is not False:
                         self.visit(body, certain=certain and taken is True)
                     if taken is not True:
@@ -327,7 +327,7 @@ def _names_in(*targets: ast.expr | None) -> Iterator[str]:
                 yield node.id
 
 
-def _is_taken(test: ast.expr) -> bool | None:
+def is_taken(test: ast.expr) -> bool | None:
     """Whether an import takes a branch; `None` where that depends."""
     match test:
         case ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING"):
@@ -345,7 +345,7 @@ def _nodes_that_run(statements: Iterable[ast.AST]) -> Iterator[ast.AST]:
     waiting = deque(statements)
     while waiting:
         node = waiting.popleft()
-        if isinstance(node, ast.If) and _is_taken(node.test) is False:
+        if isinstance(node, ast.If) and is_taken(node.test) is False:
             waiting.extend(node.orelse)
             continue
         yield node
