@@ -9,8 +9,8 @@
 
     [tool.hatch.metadata.hooks.aimm-plugins]
 
-Entry points of other groups stand in `[tool.hatch.metadata.hooks.aimm-plugins.entry-points]`, since
-a field is either static or dynamic as a whole; `import = true` reads the keys by running the code.
+Entry points of other groups belong in `[tool.hatch.metadata.hooks.aimm-plugins.entry-points]`: a
+field is either static or dynamic as a whole. `import = true` reads the keys by running the code.
 """
 
 from __future__ import annotations

@@ -129,16 +129,13 @@ class _Body:
 
     def bind(self, names: Iterable[str], value: object) -> None:
         """Bind names to a value. What one that is bound twice means depends on where it is used."""
-        if self.prefix:
-            return
         values = self.module.values
         for name in names:
             self.evaluator.budget.take(1)
             values[name] = uncertain(values[name]) if name in values else value
 
     def import_names(self, node: ast.Import | ast.ImportFrom, certain: bool) -> None:
-        if not self.prefix:
-            self.understood.add(node)
+        self.understood.add(node)
         imports = self.module.imports
         if isinstance(node, ast.Import):
             imports += ((alias.name, certain) for alias in node.names)
@@ -194,10 +191,16 @@ class _Body:
                 line = node.decorator_list[0].lineno
                 self.declare(found, decorator, call, qualname, line, certain)
         if isinstance(node, ast.ClassDef):
-            around, self.prefix = self.prefix, f"{qualname}."
-            self.visit(node.body, certain=certain)
-            self.prefix = around
+            self.visit_class(node.body, f"{qualname}.", certain)
         self.bind([node.name], None)
+
+    def visit_class(self, body: Sequence[ast.stmt], prefix: str, certain: bool) -> None:
+        """Read a class's body, whose names are its own."""
+        around = self.prefix, self.module.values
+        self.evaluator.budget.take(len(self.module.values))
+        self.prefix, self.module.values = prefix, {**self.module.values}
+        self.visit(body, certain=certain)
+        self.prefix, self.module.values = around
 
     def call(self, value: ast.expr, certain: bool) -> None:
         """Read `fit(["k"])(learn)` and `model(Svc)`, written out."""
@@ -219,7 +222,9 @@ class _Body:
         if call is not None or found.name == "model":
             self.understood.add(decorator)
             name = target.id if isinstance(target, ast.Name) else ""
-            qualname = name if name in self.module.values else ""
+            qualname = f"{self.prefix}{name}"
+            if qualname not in self.definitions:
+                qualname = name if name in self.module.values else ""
             self.declare(found, decorator, call, qualname, value.lineno, certain)
 
     def declare(

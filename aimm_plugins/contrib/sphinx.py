@@ -15,7 +15,7 @@ The distribution has to be installed where the documentation is built. Keys come
 and from its sources, which are parsed: no plugin is imported, so that what a plugin depends on need
 not be there. Docstrings are reStructuredText, in Google's or NumPy's style where they follow one.
 
-What is missing or cannot be told is a warning at the directive's line, of type `aimm_plugins` and
+What is missing or cannot be known is a warning at the directive's line, of type `aimm_plugins` and
 one of the subtypes `distribution` (not installed, or it has no plugins), `plugin` (no such plugin),
 `key` (keys that only running the code could tell), `docstring` (there is none) and `options` (their
 schema is broken).
@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import aimm_plugins
@@ -40,6 +39,7 @@ from aimm_plugins._source.declarations import (
 )
 from aimm_plugins._source.reader import SourceReader
 from aimm_plugins._system.names import normalized
+from aimm_plugins._system.text import nearest
 from aimm_plugins.errors import DeclarationError
 
 try:
@@ -90,15 +90,14 @@ class PluginsDirective(SphinxDirective):
         installed = scan()
         distribution = installed.find(name)
         if distribution is None:
-            known = sorted({each.distribution.name for each in installed.candidates})
-            self._warn("distribution", f"{name} is not installed", _nearest(name, known))
+            known = sorted({candidate.distribution.name for candidate in installed.candidates})
+            self._warn("distribution", f"{name} is not installed", _hint(name, known))
             return []
-        self._depend_on(distribution)
-        candidates = self._chosen(
-            [each for each in installed.candidates if each.distribution.key == normalized(name)],
-            distribution,
-        )
-        reader = SourceReader([each.module for each in installed.candidates])
+        # What pip changes when it installs another version.
+        self.env.note_dependency(os.path.join(distribution.place, "entry_points.txt"))
+        candidates = [c for c in installed.candidates if c.distribution.key == normalized(name)]
+        candidates = self._chosen(candidates, distribution)
+        reader = SourceReader([candidate.module for candidate in installed.candidates])
         made: list[nodes.Node] = []
         for candidate in candidates:
             source = reader.read(candidate.module, candidate.attribute)
@@ -121,15 +120,12 @@ class PluginsDirective(SphinxDirective):
         if "plugins" not in self.options:
             return candidates
         wanted = self.options["plugins"].split()
-        known = [each.name for each in candidates]
+        known = [candidate.name for candidate in candidates]
         for name in wanted:
             if name not in known:
-                self._warn(
-                    "plugin",
-                    f"{distribution.subject} has no plugin {name}",
-                    _nearest(name, known),
-                )
-        return [each for each in candidates if each.name in wanted]
+                message = f"{distribution.subject} has no plugin {name}"
+                self._warn("plugin", message, _hint(name, known))
+        return [candidate for candidate in candidates if candidate.name in wanted]
 
     def _warn_of_gaps(self, candidate: Candidate, source: PluginSource) -> None:
         for gap in source.gaps:
@@ -153,7 +149,7 @@ class PluginsDirective(SphinxDirective):
             nodes.literal("", candidate.module),
             classes=["aimm-plugin"],
         )
-        for file in dict.fromkeys([source.file, *(each.file for each in declarations)]):
+        for file in dict.fromkeys([source.file, *(found.file for found in declarations)]):
             if file is not None:
                 self.env.note_dependency(file)
         for declaration in declarations:
@@ -212,7 +208,7 @@ class PluginsDirective(SphinxDirective):
         )
 
     def _docstring(self, declaration: SourceDeclaration, who: str) -> list[nodes.Node]:
-        """A docstring's nodes; its faults are told with its source file."""
+        """A docstring's nodes; its faults are reported with its source file."""
         text = declaration.docstring or ""
         for style in (GoogleDocstring, NumpyDocstring):
             text = str(style(text, _STYLE))  # type: ignore[arg-type]  # made by default
@@ -221,7 +217,7 @@ class PluginsDirective(SphinxDirective):
         document = new_document(where, settings)
         document.reporter = LoggingReporter(where, settings.report_level, settings.halt_level)
         # The parser forgets the default role of the page that is being read.
-        role = roles._roles.get("")  # type: ignore[attr-defined]  # docutils tells it in no other way
+        role = roles._roles.get("")  # type: ignore[attr-defined]  # docutils has no other way
         with default_role(self.env.docname, self.config.default_role or ""):
             if role is not None:
                 register_role("", role)
@@ -234,10 +230,6 @@ class PluginsDirective(SphinxDirective):
             name.clear()
             name += nodes.Text(title[:1].upper() + title[1:])
         return [*document.children]
-
-    def _depend_on(self, distribution: Distribution) -> None:
-        # What pip changes when it installs another version.
-        self.env.note_dependency(os.path.join(distribution.place, "entry_points.txt"))
 
     def _warn(self, subtype: str, message: str, hint: str = "") -> None:
         _log.warning(
@@ -252,9 +244,8 @@ def _who(candidate: Candidate) -> str:
     return f"plugin {candidate.name} of {candidate.distribution.subject}"
 
 
-def _nearest(name: str, known: list[str]) -> str:
-    near = get_close_matches(name, known, n=1)
-    if near:
+def _hint(name: str, known: list[str]) -> str:
+    if near := nearest(name, known):
         return f"; did you mean {near[0]}?"
     return f"; there are {', '.join(known)}" if known else ""
 
