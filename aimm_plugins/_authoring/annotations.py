@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import importlib
 import inspect
 import sys
@@ -157,61 +158,46 @@ def _text(hint: object, owner: type | None, needed: set[str]) -> str:
     Raises:
         _UnwritableError: Some part of it cannot be written elsewhere.
     """
-    if hint is Any:
-        return ANY
+    if hint is Any or hint is ...:
+        return ANY if hint is Any else "..."
     if hint is None or hint is types.NoneType:
         return "None"
-    if hint is ...:
-        return "..."
     if hint is typing.Self:
         return _name(owner, needed)
-    if isinstance(hint, list):  # the parameters of a Callable
-        return f"[{', '.join(_text(item, owner, needed) for item in hint)}]"
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is None:
-        return _name(hint, needed)
     if origin is typing.Literal:
-        return _literal(arguments)
-    texts = [_text(argument, owner, needed) for argument in arguments]
+        if not all(type(value) in (str, bytes, int, bool, types.NoneType) for value in arguments):
+            raise _UnwritableError  # of an enumeration
+        return f"Literal[{', '.join(map(repr, arguments))}]"
+    parts = hint if isinstance(hint, list) else arguments  # a Callable has a list of parameters
+    texts = [_text(part, owner, needed) for part in parts]
     if origin in (typing.Union, types.UnionType):
         return " | ".join(texts)
-    if not texts:  # `tuple[()]`, or `typing.List` without arguments
-        texts = ["()"] if origin is tuple and hint is not typing.Tuple else []  # noqa: UP006
-    return f"{_name(origin, needed)}[{', '.join(texts)}]" if texts else _name(origin, needed)
-
-
-def _literal(values: tuple[object, ...]) -> str:
-    if not all(type(value) in (str, bytes, int, bool, types.NoneType) for value in values):
-        raise _UnwritableError  # of an enumeration
-    return f"Literal[{', '.join(map(repr, values))}]"
+    if origin is tuple and not texts and hint is not typing.Tuple:  # noqa: UP006
+        texts = ["()"]
+    outer = "" if isinstance(hint, list) else _name(origin or hint, needed)
+    return f"{outer}[{', '.join(texts)}]" if texts or not outer else outer
 
 
 def _name(thing: object, needed: set[str]) -> str:
-    """A class, or another object that stands for a type, by its module and name."""
+    """A class, or another object that means a type, by its module and name."""
     module = getattr(thing, "__module__", None)
     qualname = getattr(thing, "__qualname__", getattr(thing, "__name__", None))
     if not isinstance(module, str) or not isinstance(qualname, str):
         raise _UnwritableError
-    if _found(module, qualname) is not thing:  # local to a function, a type variable, ...
-        raise _UnwritableError
-    if module == "builtins":
+    if module == "builtins" and hasattr(builtins, qualname):
         return qualname
-    if "._" in module:  # as pathlib._local in Python 3.13: where it is public, if it is
-        parts = module.split(".")
-        parents = [".".join(parts[:count]) for count in range(1, len(parts))]
-        public = [parent for parent in parents if _found(parent, qualname) is thing]
-        module = (*public, module)[0]
-    if not _is_visible(module):
-        raise _UnwritableError
-    needed.add(module)
-    return f"{module}.{qualname}"
-
-
-def _found(module: str, qualname: str) -> object:
-    found: object = sys.modules.get(module)
-    for part in qualname.split("."):
-        found = getattr(found, part, None)
-    return found
+    parts = module.split(".")
+    modules = [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
+    # Where it is public: in Python 3.13 `Path` is of pathlib._local.
+    for name in modules if "._" in module else [module]:
+        found: object = sys.modules.get(name)
+        for part in qualname.split("."):
+            found = getattr(found, part, None)
+        if found is thing and _is_visible(name):
+            needed.add(name)
+            return f"{name}.{qualname}"
+    raise _UnwritableError  # local to a function, a type variable, not typed, ...
 
 
 def _is_visible(module: str) -> bool:

@@ -132,7 +132,10 @@ class _Body:
         values = self.module.values
         for name in names:
             self.evaluator.budget.take(1)
-            values[name] = uncertain(values[name]) if name in values else value
+            if name not in values:
+                values[name] = value
+            elif not isinstance(value, ImportedName) or values[name] != value:
+                values[name] = uncertain(values[name])
 
     def import_names(self, node: ast.Import | ast.ImportFrom, certain: bool) -> None:
         self.understood.add(node)

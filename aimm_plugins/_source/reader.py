@@ -115,8 +115,7 @@ class SourceReader:
 
     def _is_part(self, module: str, plugin: str) -> bool:
         """Whether what a module declares counts as that of a plugin that imports it."""
-        while module:
-            if module in self._plugins:
-                return module == plugin
-            module = module.rpartition(".")[0]
-        return True
+        owner = module
+        while owner and owner not in self._plugins:
+            owner = owner.rpartition(".")[0]
+        return module == plugin or owner in ("", plugin)

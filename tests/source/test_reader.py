@@ -43,6 +43,10 @@ FUNCTION = "\ndef f(model, *, rate: float = 0.5) -> int:\n    '''Do it.'''\n"
         (f"from aimm_plugins import *\nK = 'a'\n@fit([K + '.b']){FUNCTION}", ["fit:a.b"]),
         (f"from aimm_plugins import *\nK: str = 'a'\n@fit([*(K,)]){FUNCTION}", ["fit:a"]),
         ("from aimm_plugins import fit\n@fit(['a'])\ndef fit(m): ...\n", ["fit:a"]),
+        (
+            f"import aimm_plugins\nimport aimm_plugins.testing\n@aimm_plugins.fit(['a']){FUNCTION}",
+            ["fit:a"],
+        ),
         (f"from aimm_plugins import *\nK = ['a']\n@fit(K + ['b']){FUNCTION}", ["fit:a", "fit:b"]),
         (
             f"from aimm_plugins import *\n@fit([f'{{__name__}}.x']){FUNCTION}",
@@ -196,6 +200,14 @@ def test_submodules_that_are_imported_count_and_parents_too(site):
     }
     another = SourceReader(["looked_at_pkg.sub", "looked_at_pkg.far"]).read("looked_at_pkg.sub")
     assert "far" not in {each.key for each in another.declarations}
+
+
+def test_module_within_another_plugin_may_be_read_by_itself(site):
+    folder = site / "looked_at_pkg"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "part.py").write_text("from aimm_plugins import fit\n@fit(['a'])\ndef f(m): ...\n")
+    assert slots(SourceReader(["looked_at_pkg"]).read("looked_at_pkg.part")) == ["fit:a"]
 
 
 def test_names_are_those_that_the_module_binds(read):
