@@ -11,8 +11,8 @@ from aimm_plugins.errors import DeclarationError
 
 def slots(folder):
     return {
-        f"{each.action}:{each.key}": f"{each.module}:{each.qualname}"
-        for each in read_declarations(find_project(folder))
+        f"{found.action}:{found.key}": f"{found.module}:{found.qualname}"
+        for found in read_declarations(find_project(folder))
     }
 
 
@@ -129,8 +129,8 @@ WRONG = {
 
 @pytest.mark.parametrize("case", WRONG)
 def test_what_the_decorator_would_refuse_is_not_sent_to_the_running_code(project, case):
-    source, told = WRONG[case]
-    with pytest.raises(DeclarationError, match=rf"mine\.py:2: .*{told}") as caught:
+    source, message = WRONG[case]
+    with pytest.raises(DeclarationError, match=rf"mine\.py:2: .*{message}") as caught:
         read_declarations(
             find_project(project(mine=f"from aimm_plugins import fit, model\n{source}"))
         )

@@ -24,9 +24,9 @@ def test_write_keeps_comments_and_the_tables_of_others(project, capsys):
         '[project.entry-points."aimm.plugins"]\nmine = "mine"\n\n'
         '[project.entry-points."aimm.plugins.fit"]\nmine = "mine:f"\n\n# About ruff.',
     )
-    told = capsys.readouterr()
-    assert '+ mine = "mine:f"' in told.out
-    assert "pip install -e ." in told.err
+    shown = capsys.readouterr()
+    assert '+ mine = "mine:f"' in shown.out
+    assert "pip install -e ." in shown.err
     assert run(["entry-points", str(folder), "--check"]) == 0
     assert run(["entry-points", str(folder), "--write"]) == 0
     assert capsys.readouterr() == ("", "")

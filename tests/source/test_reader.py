@@ -149,7 +149,7 @@ class Iris:
 
 
 def test_model_class_declares_five_actions_each_with_its_own_signature(read):
-    found = {each.action: each.signature for each in read(MODEL).declarations}
+    found = {made.action: made.signature for made in read(MODEL).declarations}
     assert found == {
         "instantiate": "(rate=1)",
         "fit": "(x, y)",
@@ -161,12 +161,12 @@ def test_model_class_declares_five_actions_each_with_its_own_signature(read):
 
 def test_bare_model_has_the_key_of_its_class(read):
     found = read(MODEL.replace('@model(model_type="iris")', "@model"))
-    assert {each.key for each in found.declarations} == {"looked_at.Iris"}
+    assert {made.key for made in found.declarations} == {"looked_at.Iris"}
 
 
 def test_inherited_methods_of_a_model_have_no_signature_to_tell(read):
     found = read("from aimm_plugins import *\n@model\nclass M(Model):\n  pass\n")
-    assert {each.signature for each in found.declarations} == {None}
+    assert {made.signature for made in found.declarations} == {None}
 
 
 def test_object_of_an_entry_point_has_its_own_keys_alone(read):
@@ -190,7 +190,7 @@ def test_submodules_that_are_imported_count_and_parents_too(site):
     (folder / "side.py").write_text(declare.format("side"))
     (folder / "far.py").write_text(declare.format("far"))
     found = SourceReader(["looked_at_pkg.sub"]).read("looked_at_pkg.sub")
-    assert {each.key: each.certain for each in found.declarations} == {
+    assert {made.key: made.certain for made in found.declarations} == {
         "parent": True,
         "one": True,
         "two": True,
@@ -199,7 +199,7 @@ def test_submodules_that_are_imported_count_and_parents_too(site):
         "maybe": False,
     }
     another = SourceReader(["looked_at_pkg.sub", "looked_at_pkg.far"]).read("looked_at_pkg.sub")
-    assert "far" not in {each.key for each in another.declarations}
+    assert "far" not in {made.key for made in another.declarations}
 
 
 def test_module_within_another_plugin_may_be_read_by_itself(site):
