@@ -11,7 +11,6 @@ import sysconfig
 import types
 import typing
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +47,7 @@ class Annotations:
 
     def __init__(self) -> None:
         self.modules: set[str] = set()
+        self._imported: dict[str, dict[str, object]] = {}
 
     def signature(
         self, function: Callable[..., Any], owner: type | None = None
@@ -62,7 +62,7 @@ class Annotations:
             signature = _signature(function)
         except Exception:  # an extension's function, or a `__signature__` that fails
             signature = _signature(lambda *args, **kwargs: None)
-        names = _names(function)
+        names = self._names(function)
 
         def written(annotation: object) -> Verbatim:
             return self.written(_resolved(annotation, names), owner)
@@ -92,6 +92,19 @@ class Annotations:
         self.modules |= needed
         return Verbatim(text)
 
+    def _names(self, function: Callable[..., Any]) -> dict[str, Any]:
+        """The names that a function's annotations are made of."""
+        inner = inspect.unwrap(function)
+        if isinstance(inner, type):
+            inner = getattr(inner, "__init__", inner)
+        names: dict[str, Any] = getattr(getattr(inner, "__func__", inner), "__globals__", {})
+        module = sys.modules.get(names.get("__name__", ""))
+        if module is None:
+            return names
+        if module.__name__ not in self._imported:
+            self._imported[module.__name__] = _imported_for_checkers(module)
+        return {**names, **self._imported[module.__name__]}
+
 
 def _signature(function: Callable[..., Any]) -> inspect.Signature:
     if sys.version_info >= (3, 14):
@@ -102,17 +115,6 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature:
     return inspect.signature(function)
 
 
-def _names(function: Callable[..., Any]) -> dict[str, Any]:
-    """The names that a function's annotations are made of."""
-    inner = inspect.unwrap(function)
-    if isinstance(inner, type):
-        inner = getattr(inner, "__init__", inner)
-    found: dict[str, Any] = getattr(getattr(inner, "__func__", inner), "__globals__", {})
-    module = sys.modules.get(found.get("__name__", ""))
-    return {**found, **({} if module is None else _imported_for_checkers(module))}
-
-
-@cache
 def _imported_for_checkers(module: types.ModuleType) -> dict[str, object]:
     """What a module imports under `if TYPE_CHECKING`, as far as it can be imported."""
     found: dict[str, object] = {}

@@ -240,15 +240,15 @@ def test_types_of_modules_that_are_not_typed_are_any(write, tmp_path):
 
 def test_types_of_a_typed_package_are_imported_from_it(write, site):
     write(
-        pkg____init__="",
-        pkg__m="from fractions import Fraction as F\nclass C: ...\n"
+        stubbed____init__="",
+        stubbed__m="from fractions import Fraction as F\nclass C: ...\n"
         "@fit(['k'])\ndef f(m: C, x: 'list[C]', y: F) -> 'C | None': ...",
     )
-    (site / "pkg" / "py.typed").touch()
-    text = api_of("pkg.m")
-    assert "instance: pkg.m.C, state_cb: StateCallback | None, x: list[pkg.m.C]" in text
-    assert "y: fractions.Fraction) -> pkg.m.C | None" in text
-    assert "import pkg.m\n" in text
+    (site / "stubbed" / "py.typed").touch()
+    text = api_of("stubbed.m")
+    assert "instance: stubbed.m.C, state_cb: StateCallback | None, x: list[stubbed.m.C]" in text
+    assert "y: fractions.Fraction) -> stubbed.m.C | None" in text
+    assert "import stubbed.m\n" in text
 
 
 def test_public_names_are_those_of_the_package(write):
