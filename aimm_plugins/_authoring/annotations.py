@@ -1,4 +1,4 @@
-"""Annotations of plugin functions, rewritten so that they mean the same in another file."""
+"""Annotations of plugin functions, written so that they mean the same in a stub file."""
 
 from __future__ import annotations
 
@@ -8,226 +8,207 @@ import importlib
 import inspect
 import sys
 import sysconfig
+import types
+import typing
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
-from types import ModuleType, NoneType
 from typing import Any
 
-ANY = "Any"
+from aimm_plugins._source.imports import imported_names
+from aimm_plugins._source.module import is_taken
+from aimm_plugins._system.guard import guarded
 
 
-class _UnresolvedError(Exception):
-    """A name that another file could not say, or a type checker not see."""
+class Verbatim(str):
+    """A text that is printed in a signature as it is, without quotes."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
+
+
+ANY = Verbatim("Any")
+OMITTED = Verbatim("...")
+"""A default, as stubs write it."""
+
+
+class _UnwritableError(Exception):
+    """A type that another file cannot name, or a type checker not see."""
 
 
 class Annotations:
-    """Rewrites annotations, and keeps what modules they need.
+    """Writes annotations, and keeps what modules they need.
 
-    What type checkers cannot see becomes `Any`: modules of distributions that are not typed
-    (PEP 561), names that are local to functions, types made while the code runs.
+    What type checkers cannot see becomes `Any`: classes of distributions that are not typed
+    (PEP 561) or local to functions, type variables, names that are not there.
 
     Attributes:
-        modules: Modules to import in the file that holds the rewritten annotations.
+        modules: Modules to import in the file that holds the annotations.
     """
 
     def __init__(self) -> None:
         self.modules: set[str] = set()
+        self._imported: dict[str, dict[str, object]] = {}
 
-    def render(
-        self, annotation: object, function: Callable[..., Any], owner: type | None = None
-    ) -> str:
-        """An annotation with absolute names.
+    def signature(
+        self, function: Callable[..., Any], owner: type | None = None
+    ) -> inspect.Signature:
+        """A function's signature with texts as annotations and defaults.
 
         Args:
-            annotation: As `inspect.signature` has it.
-            function: Whose it is.
+            function: Of a class, an instance is the result.
             owner: What `Self` means.
         """
-        if annotation is inspect.Parameter.empty:
-            return ANY
-        home = _globals(function)
-        needed: set[str] = set()
-        scope = None if not isinstance(annotation, str) else home
-        text = annotation if isinstance(annotation, str) else _spelled(annotation)
         try:
-            rewritten = _Rewriter(scope, owner, needed).rewrite(ast.parse(text, mode="eval").body)
-        except (_UnresolvedError, SyntaxError, ValueError, RecursionError):
+            signature = _signature(function)
+        except Exception:  # an extension's function, or a `__signature__` that fails
+            signature = _signature(lambda *args, **kwargs: None)
+        names = self._names(function)
+
+        def written(annotation: object) -> Verbatim:
+            return self.written(_resolved(annotation, names), owner)
+
+        parameters = [
+            parameter.replace(
+                annotation=written(parameter.annotation),
+                default=OMITTED if parameter.default is not parameter.empty else parameter.empty,
+            )
+            for parameter in signature.parameters.values()
+        ]
+        result = function if isinstance(function, type) else signature.return_annotation
+        return signature.replace(parameters=parameters, return_annotation=written(result))
+
+    def written(self, hint: object, owner: type | None = None) -> Verbatim:
+        """A type as text.
+
+        Args:
+            hint: As `typing.get_type_hints` gives it.
+            owner: What `Self` means.
+        """
+        needed: set[str] = set()
+        try:
+            text = _text(hint, owner, needed)
+        except (_UnwritableError, RecursionError):
             return ANY
         self.modules |= needed
-        return rewritten
+        return Verbatim(text)
 
-    def name_of(self, cls: type) -> str:
-        """A class by its absolute name."""
-        return self.render(cls, cls)
-
-
-def _globals(function: Callable[..., Any]) -> dict[str, Any]:
-    """The names that a function's annotations are made of."""
-    inner = inspect.unwrap(function)
-    if isinstance(inner, type):
-        inner = vars(inner).get("__init__", inner)
-    found = getattr(inner, "__globals__", None) or getattr(
-        getattr(inner, "__func__", None), "__globals__", None
-    )
-    if isinstance(found, dict):
-        return found
-    return vars(sys.modules.get(getattr(inner, "__module__", None) or "", builtins))
+    def _names(self, function: Callable[..., Any]) -> dict[str, Any]:
+        """The names that a function's annotations are made of."""
+        inner = inspect.unwrap(function)
+        if isinstance(inner, type):
+            inner = getattr(inner, "__init__", inner)
+        names: dict[str, Any] = getattr(getattr(inner, "__func__", inner), "__globals__", {})
+        module = sys.modules.get(names.get("__name__", ""))
+        if module is None:
+            return names
+        if module.__name__ not in self._imported:
+            self._imported[module.__name__] = _imported_for_checkers(module)
+        return {**names, **self._imported[module.__name__]}
 
 
-def _spelled(annotation: object) -> str:
-    """An annotation that is no text as one."""
-    if annotation is None or annotation is NoneType:
-        return "None"
-    if isinstance(annotation, type) and not hasattr(annotation, "__origin__"):
-        module = annotation.__module__
-        return (
-            annotation.__qualname__
-            if module == "builtins"
-            else f"{module}.{annotation.__qualname__}"
-        )
-    return repr(annotation)
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    if sys.version_info >= (3, 14):
+        import annotationlib
+
+        # Names that only type checkers import would raise NameError.
+        return inspect.signature(function, annotation_format=annotationlib.Format.FORWARDREF)
+    return inspect.signature(function)
 
 
-class _Rewriter:
-    """Makes the names of one annotation absolute.
-
-    Args:
-        scope: The globals that its names belong to; `None` where they are absolute already.
-        owner: What `Self` means.
-        needed: Takes the modules to import.
-    """
-
-    def __init__(self, scope: dict[str, Any] | None, owner: type | None, needed: set[str]) -> None:
-        self.scope, self.owner, self.needed = scope, owner, needed
-
-    def rewrite(self, node: ast.expr) -> str:
-        """The text of an expression.
-
-        Raises:
-            _UnresolvedError: Some part of it cannot be said elsewhere.
-        """
-        match node:
-            case ast.Name() | ast.Attribute():
-                return self.absolute(ast.unparse(node).split("."))
-            case ast.Constant(value=None):
-                return "None"
-            case ast.Constant(value=value) if value is ...:
-                return "..."
-            case ast.Constant(value=str() as value):
-                return self.rewrite(ast.parse(value, mode="eval").body)
-            case ast.BinOp(left=left, op=ast.BitOr(), right=right):
-                return f"{self.rewrite(left)} | {self.rewrite(right)}"
-            case ast.List(elts=elements):
-                return f"[{', '.join(map(self.rewrite, elements))}]"
-            case ast.Starred(value=value):
-                return f"*{self.rewrite(value)}"
-            case ast.Subscript(value=value, slice=inner):
-                return self.subscript(value, inner)
-            case _:
-                raise _UnresolvedError
-
-    def subscript(self, value: ast.expr, inner: ast.expr) -> str:
-        """A generic type with its arguments."""
-        outer = self.rewrite(value)
-        arguments = inner.elts if isinstance(inner, ast.Tuple) else [inner]
-        name = outer.rpartition(".")[2]
-        if name == "Literal":
-            if all(isinstance(each, ast.Constant) for each in arguments):
-                return f"{outer}[{', '.join(map(ast.unparse, arguments))}]"
-            raise _UnresolvedError
-        if name == "Annotated":
-            return self.rewrite(arguments[0])
-        if not arguments:
-            return f"{outer}[()]"
-        return f"{outer}[{', '.join(map(self.rewrite, arguments))}]"
-
-    def absolute(self, parts: list[str]) -> str:
-        """A dotted name, from a module on."""
-        if self.scope is None:
-            return self.of_module(parts)
-        root = parts[0]
-        home = self.scope.get("__name__", "")
-        module = sys.modules.get(home)
-        imported = None if module is None else _imports(module).get(root)
-        if imported is not None:
-            return self.of_module([*imported.split("."), *parts[1:]])
-        if root in self.scope:
-            return self.of_module([*home.split("."), *parts])
-        return self.of_module(parts)
-
-    def of_module(self, parts: list[str]) -> str:
-        """A dotted name, of a module that type checkers see."""
-        text = ".".join(parts)
-        if len(parts) == 1:
-            if hasattr(builtins, text):
-                return text
-            raise _UnresolvedError
-        if text in ("typing.Self", "typing_extensions.Self"):
-            if self.owner is None:
-                raise _UnresolvedError
-            return _Rewriter(None, None, self.needed).rewrite(
-                ast.parse(_spelled(self.owner), mode="eval").body
-            )
-        for end in range(len(parts) - 1, 0, -1):
-            name = ".".join(parts[:end])
-            found: object = _module(name)
-            if found is None:
-                continue
-            if not _is_visible(name):
-                raise _UnresolvedError
-            for part in parts[end:]:
-                if not hasattr(found, part):
-                    # Imported for type checkers only, perhaps: then its own module has it not.
-                    raise _UnresolvedError
-                found = getattr(found, part)
-            self.needed.add(name)
-            return text
-        raise _UnresolvedError
-
-
-def _module(name: str) -> object | None:
-    if name not in sys.modules:
-        try:
-            importlib.import_module(name)
-        except Exception:  # a module that only type checkers look for may do anything
-            return None
-    return sys.modules.get(name)
-
-
-@cache
-def _imports(module: ModuleType) -> dict[str, str]:
-    """What a module's import statements bind, those for type checkers included."""
-    found: dict[str, str] = {}
+def _imported_for_checkers(module: types.ModuleType) -> dict[str, object]:
+    """What a module imports under `if TYPE_CHECKING`, as far as it can be imported."""
+    found: dict[str, object] = {}
     try:
-        tree = ast.parse(inspect.getsource(module))
+        nodes = ast.walk(ast.parse(inspect.getsource(module)))
     except (OSError, TypeError, SyntaxError):
         return found
-    package = getattr(module, "__package__", None) or ""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                found[alias.asname or alias.name.partition(".")[0]] = (
-                    alias.name if alias.asname else alias.name.partition(".")[0]
-                )
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                above = package.split(".")[: len(package.split(".")) - node.level + 1]
-                base = ".".join([*above, base] if base else above)
-            for alias in node.names:
-                found[alias.asname or alias.name] = f"{base}.{alias.name}"
+    package = module.__package__ or ""
+    blocks = [node for node in nodes if isinstance(node, ast.If) and is_taken(node.test) is False]
+    for node in (statement for block in blocks for statement in block.body):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            for name, imported in imported_names(node, package):
+                with guarded():  # a module that only type checkers look for may do anything
+                    found[name] = importlib.import_module(imported.module)
+                    if imported.attribute is not None:
+                        found[name] = getattr(found[name], imported.attribute)
     return found
 
 
+def _resolved(annotation: object, names: dict[str, Any]) -> object:
+    """The type that an annotation means; `Any` where that cannot be known."""
+    if annotation is inspect.Parameter.empty:
+        return Any
+
+    def carrier() -> None: ...
+
+    # One for itself: where a name is unknown, the other annotations are still of use.
+    carrier.__annotations__ = {"it": getattr(annotation, "__forward_arg__", annotation)}
+    try:
+        return typing.get_type_hints(carrier, names)["it"]
+    except Exception:  # an annotation may be any expression
+        return Any
+
+
+def _text(hint: object, owner: type | None, needed: set[str]) -> str:
+    """A type as text.
+
+    Args:
+        hint: The type.
+        owner: What `Self` means.
+        needed: Takes the modules to import.
+
+    Raises:
+        _UnwritableError: Some part of it cannot be written elsewhere.
+    """
+    if hint is Any or hint is ...:
+        return ANY if hint is Any else "..."
+    if hint is None or hint is types.NoneType:
+        return "None"
+    if hint is typing.Self:
+        return _name(owner, needed)
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal:
+        if not all(type(value) in (str, bytes, int, bool, types.NoneType) for value in arguments):
+            raise _UnwritableError  # of an enumeration
+        return f"Literal[{', '.join(map(repr, arguments))}]"
+    parts = hint if isinstance(hint, list) else arguments  # a Callable has a list of parameters
+    texts = [_text(part, owner, needed) for part in parts]
+    if origin in (typing.Union, types.UnionType):
+        return " | ".join(texts)
+    if origin is tuple and not texts and hint is not typing.Tuple:  # noqa: UP006
+        texts = ["()"]
+    outer = "" if isinstance(hint, list) else _name(origin or hint, needed)
+    return f"{outer}[{', '.join(texts)}]" if texts or not outer else outer
+
+
+def _name(thing: object, needed: set[str]) -> str:
+    """A class, or another object that means a type, by its module and name."""
+    module = getattr(thing, "__module__", None)
+    qualname = getattr(thing, "__qualname__", getattr(thing, "__name__", None))
+    if not isinstance(module, str) or not isinstance(qualname, str):
+        raise _UnwritableError
+    if module == "builtins" and hasattr(builtins, qualname):
+        return qualname
+    parts = module.split(".")
+    modules = [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
+    # Where it is public: in Python 3.13 `Path` is of pathlib._local.
+    for name in modules if "._" in module else [module]:
+        found: object = sys.modules.get(name)
+        for part in qualname.split("."):
+            found = getattr(found, part, None)
+        if found is thing and _is_visible(name):
+            needed.add(name)
+            return f"{name}.{qualname}"
+    raise _UnwritableError  # local to a function, a type variable, not typed, ...
+
+
 def _is_visible(module: str) -> bool:
-    """Whether type checkers know a module: by PEP 561, or since it stands in the current folder."""
+    """Whether type checkers see a module: by PEP 561, or since it is in the current folder."""
     top = module.partition(".")[0]
     if top in sys.stdlib_module_names or top in ("aimm_plugins", "typing_extensions"):
         return True
-    for folder in sys.path:
-        if Path(folder, f"{top}-stubs").is_dir():
-            return True
+    if any(Path(folder, f"{top}-stubs").is_dir() for folder in sys.path):
+        return True
     file = getattr(sys.modules.get(module), "__file__", None)
     if file is None:
         return False

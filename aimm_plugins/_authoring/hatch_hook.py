@@ -9,8 +9,8 @@
 
     [tool.hatch.metadata.hooks.aimm-plugins]
 
-Entry points of other groups stand in `[tool.hatch.metadata.hooks.aimm-plugins.entry-points]`, since
-a field is either static or dynamic as a whole; `import = true` reads the keys by running the code.
+Entry points of other groups belong in `[tool.hatch.metadata.hooks.aimm-plugins.entry-points]`: a
+field is either static or dynamic as a whole. `import = true` reads the keys by running the code.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from hatchling.metadata.plugin.interface import MetadataHookInterface
 from hatchling.plugin import hookimpl
 
 from aimm_plugins import ConfigError, DeclarationError
+from aimm_plugins._authoring.declarations import read_declarations
 from aimm_plugins._authoring.project import find_project
 from aimm_plugins._authoring.running import run_declarations
-from aimm_plugins._authoring.source import read_declarations
 from aimm_plugins._authoring.tables import entry_points, is_made
 
 

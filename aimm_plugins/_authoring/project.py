@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,34 +22,34 @@ class Project:
 
     Attributes:
         root: The folder of `pyproject.toml`; without one, that of the given file or package.
+        pyproject: The content of `pyproject.toml`; empty where there is none.
         sources: Folders that the modules are imported from.
         modules: Dotted name to file of each module.
-        pyproject: The content of `pyproject.toml`; empty where there is none.
     """
 
     root: Path
-    sources: tuple[Path, ...]
-    modules: Mapping[str, Path]
     pyproject: Mapping[str, Any]
+    sources: tuple[Path, ...] = ()
+    modules: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def pyproject_file(self) -> Path:
         """Where `pyproject.toml` is, or would be."""
         return self.root / "pyproject.toml"
 
-    @property
-    def name(self) -> str | None:
-        """The distribution's name, where it is told."""
-        name = _table(self.pyproject, "project").get("name")
-        return name if isinstance(name, str) else None
+    def table(self, *names: str) -> Mapping[str, Any]:
+        """A table of `pyproject.toml`; empty where it is missing, or no table."""
+        found = self.pyproject
+        for name in names:
+            inner = found.get(name)
+            found = inner if isinstance(inner, Mapping) else {}
+        return found
 
-    def shown(self, file: Path) -> str:
-        """A file as messages name it."""
-        return str(file.relative_to(self.root)) if file.is_relative_to(self.root) else str(file)
-
-    def is_package(self, module: str) -> bool:
-        """Whether a module is a package's `__init__`."""
-        return self.modules[module].name == "__init__.py"
+    def shown(self, file: str | None) -> str | None:
+        """A file as messages name it: seen from the project's root."""
+        if file is None or not Path(file).is_relative_to(self.root):
+            return file
+        return str(Path(file).relative_to(self.root))
 
 
 def find_project(path: Path) -> Project:
@@ -66,59 +66,45 @@ def find_project(path: Path) -> Project:
         ConfigError: There is nothing of that kind.
     """
     path = path.resolve()
-    if path.is_file() and path.suffix == ".py":
-        root = _project_root(path.parent)
+    if path.name == "pyproject.toml" and path.is_file():
+        path = path.parent
+    is_module = path.is_file() and path.suffix == ".py"
+    if not is_module and not path.is_dir():
+        raise ConfigError(f"{path} is neither a folder nor a .py file")
+    is_package = (path / "__init__.py").is_file() and not (path / "pyproject.toml").is_file()
+    root = _root(path) if is_module or is_package else path
+    project = Project(root=root, pyproject=_read(root / "pyproject.toml"))
+    if is_module or is_package:
         source = _source(path.parent)
         parts = path.relative_to(source).with_suffix("").parts
         name = ".".join(parts[:-1] if path.stem == "__init__" else parts)
-        return Project(
-            root=root,
-            sources=(source,),
-            modules={name: path},
-            pyproject=_read(root / "pyproject.toml"),
-        )
-    if path.is_file() and path.name == "pyproject.toml":
-        path = path.parent
-    if not path.is_dir():
-        raise ConfigError(f"{path} is neither a folder nor a .py file")
-    if (path / "__init__.py").is_file() and not (path / "pyproject.toml").is_file():
-        root = _project_root(path)
-        source = _source(path)
-        prefix = ".".join(path.relative_to(source).parts)
-        return Project(
-            root=root,
-            sources=(source,),
-            modules=dict(_package(prefix, path)),
-            pyproject=_read(root / "pyproject.toml"),
-        )
-    pyproject = _read(path / "pyproject.toml")
-    tops = list(_listed(path, pyproject)) or list(_conventional(path))
-    modules: dict[str, Path] = {}
-    for top in tops:
-        if top.is_dir():
-            modules.update(_package(top.name, top))
-        else:
-            modules[top.stem] = top
+        modules = {name: path} if is_module else dict(_package(name, path))
+        return replace(project, sources=(source,), modules=modules)
+    tops = list(_listed(project)) or list(_conventional(path))
+    modules = {
+        name: file
+        for top in tops
+        for name, file in (_package(top.name, top) if top.is_dir() else [(top.stem, top)])
+    }
     if not modules:
         raise ConfigError(
             f"{path} holds no package and no module; name the package's folder or the .py file"
         )
-    sources = tuple(dict.fromkeys(top.parent for top in tops))
-    return Project(root=path, sources=sources, modules=modules, pyproject=pyproject)
+    return replace(project, sources=tuple(dict.fromkeys(t.parent for t in tops)), modules=modules)
 
 
 def _source(folder: Path) -> Path:
-    """The folder that a package in or around a folder is imported from."""
+    """The folder that what is in a folder is imported from."""
     while (folder / "__init__.py").is_file():
         folder = folder.parent
     return folder
 
 
-def _project_root(folder: Path) -> Path:
-    for each in (folder, *folder.parents):
-        if (each / "pyproject.toml").is_file():
-            return each
-    return folder
+def _root(path: Path) -> Path:
+    """The folder of the `pyproject.toml` in or above a folder, or of a file; else the folder."""
+    folder = path if path.is_dir() else path.parent
+    parents = (folder, *folder.parents)
+    return next((parent for parent in parents if (parent / "pyproject.toml").is_file()), folder)
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -130,34 +116,19 @@ def _read(file: Path) -> dict[str, Any]:
         raise ConfigError(f"no TOML: {error}", file=str(file)) from error
 
 
-def _table(data: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
-    found = data
-    for name in names:
-        inner = found.get(name, {})
-        if not isinstance(inner, Mapping):
-            return {}
-        found = inner
-    return found
-
-
-def _listed(root: Path, pyproject: Mapping[str, Any]) -> Iterator[Path]:
-    """The packages and modules that the build backend's settings name."""
-    for name in _table(pyproject, "tool", "hatch", "build", "targets", "wheel").get("packages", ()):
-        yield from _existing(root / name)
-    setuptools = _table(pyproject, "tool", "setuptools")
-    base = root / _table(setuptools, "package-dir").get("", ".")
-    packages = setuptools.get("packages", ())
-    if isinstance(packages, list):
-        for name in packages:
-            if "." not in name:
-                yield from _existing(base / name)
-    for name in setuptools.get("py-modules", ()):
-        yield from _existing(base / f"{name}.py")
-
-
-def _existing(path: Path) -> Iterator[Path]:
-    if path.exists():
-        yield path.resolve()
+def _listed(project: Project) -> Iterator[Path]:
+    """The packages and modules that the build backend's settings name, as far as they exist."""
+    wheel = project.table("tool", "hatch", "build", "targets", "wheel")
+    setuptools = project.table("tool", "setuptools")
+    base = project.root / project.table("tool", "setuptools", "package-dir").get("", ".")
+    packages = setuptools.get("packages", ())  # a table where they are found by their names
+    tops = [name for name in packages if "." not in name] if isinstance(packages, list) else []
+    named = [
+        *(project.root / name for name in wheel.get("packages", ())),
+        *(base / name for name in tops),
+        *(base / f"{name}.py" for name in setuptools.get("py-modules", ())),
+    ]
+    return (path.resolve() for path in named if path.exists())
 
 
 def _conventional(root: Path) -> Iterator[Path]:

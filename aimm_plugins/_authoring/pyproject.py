@@ -1,15 +1,20 @@
-"""Writes entry point tables into `pyproject.toml`, everything else kept as its author wrote it."""
+"""Writes entry point tables into `pyproject.toml`, everything else kept as its author wrote it.
+
+The text is cut at the headers of its tables, each piece is changed by tomlkit, and the pieces are
+joined again. tomlkit alone would move comments: what is above a header it takes for the end of the
+table before.
+"""
 
 from __future__ import annotations
 
-import os
 import tomllib
 from collections.abc import Mapping
-from pathlib import Path
+from importlib.util import find_spec
 from typing import Any
 
 from aimm_plugins._authoring.project import Project
 from aimm_plugins._authoring.tables import Tables, as_toml, is_made
+from aimm_plugins._system.files import write_atomically
 from aimm_plugins.errors import ConfigError
 
 
@@ -29,58 +34,47 @@ def write_tables(project: Project, tables: Tables) -> None:
 
     Raises:
         ConfigError: There is no `pyproject.toml` with a `[project]` table, or its entry points are
-            made by the build; nothing is written.
+            laid out in a way that cannot be changed; nothing is written.
     """
     file = project.pyproject_file
-    shown = str(file)
     if "project" not in project.pyproject:
-        raise ConfigError("there is no [project] table to write entry points into", file=shown)
+        raise ConfigError("there is no [project] table to write entry points into", file=str(file))
     text = file.read_bytes().decode("utf-8")
     # Worked on with the line ends that tomlkit writes, and written back with the file's own.
     newline = "\r\n" if "\r\n" in text else "\n"
     unified = text.replace("\r\n", "\n")
     new = rewritten(unified, tables)
     if new != unified:
-        _replace(file, new.replace("\n", newline))
+        write_atomically(str(file), new.replace("\n", newline).encode("utf-8"))
 
 
 def rewritten(text: str, tables: Tables) -> str:
     """The text of a `pyproject.toml` with other tables of ours.
 
     Raises:
-        ConfigError: tomlkit is missing, or the text is laid out in a way that it cannot change.
+        ConfigError: tomlkit is missing, or the text is laid out in a way that cannot be changed.
     """
-    try:
-        import tomlkit
-    except ImportError as error:
-        raise MissingExtraError("tomlkit", "entry-points --write") from error
-    new = text
-    for group in tomllib.loads(text)["project"].get("entry-points", {}):
-        if is_made(group) and group not in tables:
-            new = _without(new, group)
-    document = tomlkit.parse(new)
-    project: Any = document["project"]
-    groups: Any = project.get("entry-points", {})
-    for group in list(groups):
-        if not is_made(group):
-            continue
-        if group in tables:
-            _change(groups[group], tables[group])
-        else:
-            del groups[group]
-    if "entry-points" in project and not len(groups):
-        del project["entry-points"]
-    new = tomlkit.dumps(document)
-    added = {group: entries for group, entries in tables.items() if group not in groups}
-    if added:
-        new = _inserted(new, as_toml(added))
-    expected = tomllib.loads(text)
-    _set(expected, tables)
-    try:
-        done = tomllib.loads(new)
-    except tomllib.TOMLDecodeError:
-        done = {}
-    if done != expected:
+    if find_spec("tomlkit") is None:
+        raise MissingExtraError("tomlkit", "entry-points --write")
+    missing = dict(tables)
+    pieces = _pieces(text)
+    last = 0  # the last piece of the project's table: behind it readers look for new ones
+    for number, piece in enumerate(pieces):
+        if "project" in tomllib.loads(piece):
+            pieces[number] = _changed(piece, missing)
+            if pieces[number]:
+                last = number
+            elif not "".join(pieces[:number]).endswith("\n\n"):
+                pieces[number] = "\n"  # the comment above a removed table is not about the next
+    before, behind = "".join(pieces[: last + 1]), "".join(pieces[last + 1 :])
+    if not pieces[-1].strip():  # the last table was removed
+        behind = f"{behind.rstrip()}\n" if behind.strip() else ""
+        before = before if behind else f"{before.rstrip()}\n"
+    if missing:
+        before = f"{before.rstrip()}\n\n{as_toml(missing)}"
+        behind = f"\n{behind}" if behind else ""
+    new = before + behind
+    if not _holds(new, text, tables):
         raise ConfigError(
             "its entry points are laid out in a way that cannot be changed without rewriting it "
             "(an inline table?). Put these in by hand:\n" + as_toml(tables),
@@ -89,141 +83,98 @@ def rewritten(text: str, tables: Tables) -> str:
     return new
 
 
+def _pieces(text: str) -> list[str]:
+    """The text, cut at each table's header and at the comments right above it."""
+    lines = text.splitlines(keepends=True)
+    cuts = [0]
+    for number, line in enumerate(lines):
+        if line.startswith("[") and _is_toml("".join(lines[:number])):  # no line of an array
+            above = number
+            while above and lines[above - 1].lstrip().startswith("#"):
+                above -= 1
+            cuts += [above, number]
+    ends = [*cuts[1:], len(lines)]
+    return ["".join(lines[cut:end]) for cut, end in zip(cuts, ends, strict=True)]
+
+
+def _changed(piece: str, missing: Tables) -> str:
+    """A piece with other entries of ours; empty where nothing of it is left.
+
+    Args:
+        piece: The piece.
+        missing: The tables that are to be put in; those that are found here are taken out.
+    """
+    import tomlkit
+
+    lines = piece.splitlines(keepends=True)
+    end: list[str] = []  # comments and blank lines, which stay behind new entries
+    while lines[-1].startswith(("#", "\n")):
+        end.insert(0, lines.pop())
+    document: Any = tomlkit.parse("".join(lines))
+    project = document["project"]
+    groups = project.get("entry-points", {})
+    for group in [group for group in groups if is_made(group)]:
+        if group in missing:
+            _change(groups[group], missing.pop(group))
+        else:
+            del groups[group]
+    if "entry-points" in project and not groups:
+        del project["entry-points"]
+    changed = tomlkit.dumps(document)
+    return changed and changed + "".join(end)
+
+
 def _change(table: Any, wanted: Mapping[str, str]) -> None:
     """Give a table other entries; a key that was renamed keeps its place and its comments."""
-    from tomlkit.items import Null, Table, item
+    from tomlkit.items import Null, Table
 
     names = _renamed(dict(table), wanted)
-    if list(names.values()) != list(names):  # a key goes, or has another name
-        if not isinstance(table, Table):  # an inline one: it has no comments
-            for name in [name for name in table if name not in wanted]:
-                del table[name]
-        else:
-            body = table.value.body
-            before = [(key, each) for key, each in body if not isinstance(each, Null)]
-            for name in list(table):
-                del table[name]
-            body.clear()
-            for key, each in before:
-                if key is None:
-                    table.append(None, each)
-                elif (name := names[key.key]) is not None:
-                    table.append(key if name == key.key else name, each)
+    if isinstance(table, Table):  # an inline one has no comments
+        items = [(key, item) for key, item in table.value.body if not isinstance(item, Null)]
+        for name in list(table):
+            del table[name]
+        table.value.body.clear()
+        for key, item in items:
+            if key is None:
+                table.append(None, item)
+            elif (name := names[key.key]) is not None:
+                table.append(key if name == key.key else name, item)
+    for name in [name for name in table if name not in wanted]:
+        del table[name]
     for name, value in wanted.items():
-        if name in table and table[name] != value:
+        if table.get(name) != value:
             table[name] = value
-    added = {name: value for name, value in wanted.items() if name not in table}
-    if not added:
-        return
-    # tomlkit counts what stands above the next table's header as the end of this one.
-    behind: list[Any] = []
-    if isinstance(table, Table):
-        body = table.value.body
-        while body and body[-1][0] is None:
-            behind.insert(0, body.pop()[1])
-    for name, value in added.items():
-        table.add(name, item(value))
-    for each in behind:
-        table.add(each)
 
 
-def _renamed(standing: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str | None]:
+def _renamed(current: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str | None]:
     """What each key is called from now on, `None` for one that goes.
 
     A key that comes where another with the same value goes is that one under another name.
     """
-    new = [name for name in wanted if name not in standing]
+    new = [name for name in wanted if name not in current]
     names: dict[str, str | None] = {}
-    for name, value in standing.items():
+    for name, value in current.items():
         names[name] = name if name in wanted else None
-        same = [each for each in new if wanted[each] == value]
+        same = [other for other in new if wanted[other] == value]
         if names[name] is None and same:
             names[name] = same[0]
             new.remove(same[0])
     return names
 
 
-def _without(text: str, group: str) -> str:
-    """The text without one group, if that has a header; what stands above other tables stays."""
-    lines = text.splitlines(keepends=True)
-    headers = [n for n in range(len(lines)) if _is_header(lines, n)]
-    begins = [n for n in headers if _group(lines[n]) == group]
-    if len(begins) != 1:
-        return text
-    begin = begins[0]
-    end = next((n for n in headers if n > begin), len(lines))
-    if end < len(lines):
-        end = _above(lines, end)
-    before, behind = "".join(lines[:begin]), "".join(lines[end:])
-    if behind and before.endswith("\n") and not before.endswith("\n\n"):
-        before += "\n"  # what was said above the group is not about what comes now
-    return before + behind if behind else before.rstrip("\n") + "\n"
+def _holds(new: str, text: str, tables: Tables) -> bool:
+    """Whether a text is the other, but for our tables."""
+    expected = tomllib.loads(text)
+    groups = expected["project"].pop("entry-points", {})
+    groups = {group: entries for group, entries in groups.items() if not is_made(group)} | tables
+    if groups:
+        expected["project"]["entry-points"] = groups
+    return _is_toml(new) and tomllib.loads(new) == expected
 
 
-def _above(lines: list[str], header: int) -> int:
-    """Where the comments begin that stand right above a header: they are that table's."""
-    while lines[header - 1].lstrip().startswith("#"):
-        header -= 1
-    return header
-
-
-def _set(document: dict[str, Any], tables: Tables) -> None:
-    groups = document["project"].get("entry-points", {})
-    others = {group: entries for group, entries in groups.items() if not is_made(group)}
-    document["project"].pop("entry-points", None)
-    if merged := {**others, **{group: dict(entries) for group, entries in tables.items()}}:
-        document["project"]["entry-points"] = merged
-
-
-def _inserted(text: str, block: str) -> str:
-    """The text with new tables after the last one of `[project]`, where readers look for them."""
-    lines = text.splitlines(keepends=True)
-    headers = [n for n in range(len(lines)) if _is_header(lines, n)]
-    last = [n for n in headers if _is_project(lines[n])]
-    after = [n for n in headers if last and n > last[-1]]
-    end = after[0] if after else len(lines)
-    if after:
-        end = _above(lines, end)
-    before, behind = "".join(lines[:end]), "".join(lines[end:])
-    before = before.rstrip("\n") + "\n\n" if before.strip() else ""
-    return before + block + ("\n" + behind if behind else "")
-
-
-def _is_header(lines: list[str], number: int) -> bool:
-    """Whether a line begins a table: what stands before it is whole TOML by itself."""
-    if not lines[number].startswith("["):
-        return False
+def _is_toml(text: str) -> bool:
     try:
-        tomllib.loads("".join(lines[:number]))
+        tomllib.loads(text)
     except tomllib.TOMLDecodeError:
         return False
     return True
-
-
-def _is_project(header: str) -> bool:
-    return "project" in _alone(header)
-
-
-def _group(header: str) -> str | None:
-    """The group of entry points that a header begins."""
-    groups = _alone(header).get("project", {})
-    groups = groups.get("entry-points", {}) if isinstance(groups, dict) else {}
-    return next(iter(groups), None) if isinstance(groups, dict) else None
-
-
-def _alone(header: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(header)
-    except tomllib.TOMLDecodeError:
-        return {}
-
-
-def _replace(file: Path, text: str) -> None:
-    """Write a file as a whole or not at all."""
-    new = file.with_name(f"{file.name}.new")
-    try:
-        new.write_bytes(text.encode("utf-8"))
-        new.chmod(file.stat().st_mode & 0o7777)
-        os.replace(new, file)
-    finally:
-        new.unlink(missing_ok=True)

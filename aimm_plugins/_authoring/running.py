@@ -9,15 +9,16 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from aimm_plugins import PluginImportError
 from aimm_plugins._authoring.project import Project
-from aimm_plugins._authoring.source import Declared
+from aimm_plugins._source.declarations import SourceDeclaration
 
 _CHILD = "import sys; from aimm_plugins._authoring.running import answer; answer(sys.argv[1])"
 
 
-def run_declarations(project: Project) -> tuple[Declared, ...]:
+def run_declarations(project: Project) -> tuple[SourceDeclaration, ...]:
     """All that a project's modules declare when they are imported, packages before their parts.
 
     Everything that the project ships is imported. What it prints goes to stderr.
@@ -53,7 +54,7 @@ def run_declarations(project: Project) -> tuple[Declared, ...]:
             ) from error
     if told["errors"]:
         raise PluginImportError("\n".join(told["errors"]))
-    return tuple(Declared(**each) for each in told["declared"])
+    return tuple(SourceDeclaration(**each) for each in told["declared"])
 
 
 def answer(job_file: str) -> None:
@@ -70,7 +71,7 @@ def answer(job_file: str) -> None:
     os._exit(0)
 
 
-def _declared(modules: Sequence[str], root: str, errors: list[str]) -> list[dict[str, str]]:
+def _declared(modules: Sequence[str], root: str, errors: list[str]) -> list[dict[str, Any]]:
     import importlib
     from traceback import format_exception_only
 
@@ -103,8 +104,9 @@ def _declared(modules: Sequence[str], root: str, errors: list[str]) -> list[dict
                 "action": provider.action,
                 "key": provider.key,
                 "module": provider.module,
-                "attribute": attribute,
-                "place": f"{shown}:{provider.line}",
+                "qualname": attribute,
+                "file": provider.file,
+                "line": provider.line,
             }
         )
     return found

@@ -35,7 +35,7 @@ def make_package(name: str, folder: Path, answers: dict[str, Any], *, ask: bool)
     except ImportError as error:
         raise MissingExtraError("copier", "new") from error
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # Made beside its place and moved there as a whole.
+    # Made in a folder next to its place, and moved there as a whole.
     with tempfile.TemporaryDirectory(prefix=".aimm-new-", dir=folder.parent) as scratch:
         made = Path(scratch) / "package"
         with as_file(files("aimm_plugins._authoring") / "template") as template:

@@ -1,50 +1,39 @@
 """Type stubs of `exec_*` for the keys that are registered: overloads by `Literal` key.
 
-Both files stand in for this package's modules of the same name, and type checkers take all other
-modules from where they are installed. Tried with mypy 2.4 (`mypy_path`) and pyright 1.1.414
-(`stubPath`, by default `typings`), which resolve a package module by module.
+They stand in for `aimm_plugins/__init__.py`; type checkers take all other modules of the package
+from where they are installed. Tried with mypy 2.4 (`mypy_path`) and pyright 1.1.414 (`stubPath`, by
+default `typings`), which resolve a package module by module.
 """
 
 from __future__ import annotations
 
 import ast
-import copy
 import inspect
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
+from inspect import Parameter, Signature
 from pathlib import Path
+from typing import Any
 
-from aimm_plugins import Action, ConfigError, Provider
-from aimm_plugins._authoring.annotations import ANY, Annotations
-from aimm_plugins._values.actions import ACTIONS
+import aimm_plugins
+from aimm_plugins import ConfigError, Provider
+from aimm_plugins._authoring.annotations import ANY, OMITTED, Annotations, Verbatim
+from aimm_plugins._values.actions import ACTIONS, ActionSpec
 
 HEADER = """\
-# Made by `aimm-plugins stubs`, which makes it anew when plugins change.
+# Made by `aimm-plugins stubs`, which rewrites it when plugins change.
 # mypy: ignore-errors
-# pyright: basic
+# pyright: basic, reportMissingModuleSource=false
 # ruff: noqa
 """
-_BYTES = "bytes | bytearray | memoryview"
-_CALLBACK = "StateCallback | None"
-_Kind = inspect._ParameterKind
-_BY_POSITION = inspect.Parameter.POSITIONAL_ONLY
-_EITHER = inspect.Parameter.POSITIONAL_OR_KEYWORD
-_BY_KEYWORD = inspect.Parameter.KEYWORD_ONLY
-_ARGS = inspect.Parameter.VAR_POSITIONAL
-_KWARGS = inspect.Parameter.VAR_KEYWORD
-
-
-@dataclass(frozen=True, slots=True)
-class _Parameter:
-    name: str
-    kind: _Kind
-    annotation: str
-    optional: bool = False
-
-    def __str__(self) -> str:
-        stars = "*" if self.kind is _ARGS else "**" if self.kind is _KWARGS else ""
-        return f"{stars}{self.name}: {self.annotation}{' = ...' if self.optional else ''}"
+_BYTES = Verbatim("bytes | bytearray | memoryview")
+_CALLBACK = Verbatim("StateCallback | None")
+_BY_POSITION = Parameter.POSITIONAL_ONLY
+_EITHER = Parameter.POSITIONAL_OR_KEYWORD
+_BY_KEYWORD = Parameter.KEYWORD_ONLY
+_ARGS = Parameter.VAR_POSITIONAL
+_KWARGS = Parameter.VAR_KEYWORD
 
 
 def stub_files(providers: Iterable[Provider], *, open_keys: bool = False) -> dict[str, str]:
@@ -57,48 +46,31 @@ def stub_files(providers: Iterable[Provider], *, open_keys: bool = False) -> dic
     Returns:
         File name within the package's folder to content.
     """
-    by_action: dict[Action, list[Provider]] = {action: [] for action in ACTIONS}
-    for each in sorted(providers, key=lambda each: each.key):
-        by_action[each.action].append(each)
-    package = files("aimm_plugins")
-    made = {
-        "__init__.pyi": HEADER + _surface(package.joinpath("__init__.py").read_text("utf-8")),
-        "_api/__init__.pyi": HEADER,
-    }
-    for module in ("starting", "calling", "calling_async"):
-        source = package.joinpath("_api", f"{module}.py").read_text("utf-8")
-        made[f"_api/{module}.pyi"] = _stub_of(source, by_action, open_keys)
-    return made
-
-
-def _stub_of(source: str, by_action: dict[Action, list[Provider]], open_keys: bool) -> str:
-    """The stub of one module of the public functions."""
-    tree = ast.parse(source)
+    known = sorted(providers, key=lambda provider: provider.key)
     annotations = Annotations()
-    parts: list[str] = []
-    kept: list[ast.FunctionDef | ast.AsyncFunctionDef] = []
-    for node in tree.body:
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            continue
-        action = _action(node.name)
-        if action is None or open_keys:
-            kept.append(node)
-        if action is None:
-            parts.append(_without_body(node))
-            continue
-        overloads = [
-            form for provider in by_action[action] for form in _forms(provider, annotations)
-        ]
-        parts.append(_definition(node, action, overloads, open_keys))
-    imports = [f"import {name}" for name in sorted(annotations.modules)]
-    imports += _imports_for(tree, kept, {"StateCallback"})
-    body = "\n\n".join(part.rstrip() for part in parts)
-    return (
-        HEADER
-        + "from typing import Any, Literal, Never, overload\n"
-        + "\n".join(imports)
-        + f"\n\n{body}\n"
-    )
+    overloads: dict[str, list[str]] = {}
+    for spec in ACTIONS.values():
+        ours = [provider for provider in known if provider.action == spec.name]
+        forms = [form for provider in ours for form in _forms(provider, spec, annotations)]
+        for name in (f"exec_{spec.name}", f"exec_{spec.name}_async"):
+            function: Callable[..., Any] = getattr(aimm_plugins, name)
+            all_forms = forms
+            if open_keys:
+                all_forms = [*forms, (annotations.signature(function), inspect.getdoc(function))]
+            elif not forms:
+                all_forms = [(_refusal(spec), inspect.getdoc(function))]
+            overloads[name] = [_definition(name, *form) for form in all_forms]
+    calls = [
+        "\n".join(f"@overload\n{form}" for form in forms) if len(forms) > 1 else forms[0]
+        for forms in overloads.values()
+    ]
+    imports = "".join(f"import {name}\n" for name in sorted(annotations.modules))
+    surface = files("aimm_plugins").joinpath("__init__.py").read_text(encoding="utf-8")
+    return {
+        "__init__.pyi": HEADER + _surface(surface, overloads),
+        "_calls.pyi": f"{HEADER}from typing import Any, Literal, Never, overload\n{imports}"
+        "from aimm_plugins import StateCallback\n\n" + "\n\n".join(calls) + "\n",
+    }
 
 
 def write_stubs(folder: Path, contents: Mapping[str, str]) -> None:
@@ -114,8 +86,8 @@ def write_stubs(folder: Path, contents: Mapping[str, str]) -> None:
             raise ConfigError(
                 "is not made by `aimm-plugins stubs`; name another folder", file=str(file)
             )
+    package.mkdir(parents=True, exist_ok=True)
     for name, text in contents.items():
-        (package / name).parent.mkdir(parents=True, exist_ok=True)
         (package / name).write_text(text, encoding="utf-8")
 
 
@@ -133,208 +105,144 @@ def stale(folder: Path, contents: Mapping[str, str]) -> list[str]:
     return found
 
 
-def _action(function: str) -> Action | None:
-    if not function.startswith("exec_"):
-        return None
-    name = function.removeprefix("exec_").removesuffix("_async")
-    return next((action for action in ACTIONS if action == name), None)
-
-
-def _forms(provider: Provider, annotations: Annotations) -> list[str]:
-    """The ways to call one action of one key: parameters and result."""
+def _forms(
+    provider: Provider, spec: ActionSpec, annotations: Annotations
+) -> Iterator[tuple[Signature, str | None]]:
+    """The ways to call one action of one key, with the docstring of what answers."""
     if provider.declaration is None and provider.load is not None:
-        from aimm_plugins import providers
-
         provider.load()
         slot = (provider.action, provider.key)
-        provider = providers(*slot).get(slot, provider)
+        provider = aimm_plugins.providers(*slot).get(slot, provider)
     declaration = provider.declaration
     if declaration is None:
-        return []
-    function = declaration.function
+        return
     owner = declaration.target if isinstance(declaration.target, type) else None
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):
-        signature = inspect.Signature(
-            [
-                inspect.Parameter("args", _ARGS),
-                inspect.Parameter("kwargs", _KWARGS),
-            ]
-        )
-    parameters = [
-        _Parameter(
-            each.name,
-            each.kind,
-            annotations.render(each.annotation, function, owner),
-            each.default is not inspect.Parameter.empty,
-        )
-        for each in signature.parameters.values()
-    ]
-    if isinstance(function, type):
-        result = annotations.name_of(function)
-    else:
-        result = annotations.render(signature.return_annotation, function, owner)
-    spec = ACTIONS[provider.action]
-    leading = [_Parameter(spec.key_argument, _EITHER, f"Literal[{provider.key!r}]")]
+    signature = annotations.signature(declaration.function, owner)
+    parameters, result = list(signature.parameters.values()), signature.return_annotation
+    key = Verbatim(f"Literal[{provider.key!r}]")
+    leading = [Parameter(spec.key_argument, _EITHER, annotation=key)]
     if spec.takes == "instance":
         instance, parameters = _taken(parameters, declaration.instance_arg_name)
         if declaration.method is not None and owner is not None:
-            instance = annotations.name_of(owner)
-        leading.append(_Parameter("instance", _EITHER, instance))
-        if provider.action == "predict" and not declaration.returns_instance:
-            result = f"tuple[{instance}, {result}]"
-        elif provider.action == "predict" and result == ANY:
-            result = f"tuple[{ANY}, {ANY}]"
+            instance = annotations.written(owner)
+        leading.append(Parameter("instance", _EITHER, annotation=instance))
+        if spec.name == "predict" and not declaration.returns_instance:
+            result = Verbatim(f"tuple[{instance}, {result}]")
+        elif spec.name == "predict" and result == ANY:
+            result = Verbatim("tuple[Any, Any]")
     elif spec.takes == "instance_bytes":
         content, parameters = _taken(parameters, None)
-        leading.append(_Parameter("instance_bytes", _EITHER, _BYTES if content == ANY else content))
+        content = _BYTES if content == ANY else content
+        leading.append(Parameter("instance_bytes", _EITHER, annotation=content))
+    docstring = inspect.getdoc(declaration.function)
     if not spec.free_arguments:
-        if provider.action == "serialize" and result == ANY:
+        if spec.name == "serialize" and result == ANY:
             result = _BYTES
-        return [f"({', '.join(map(str, leading))}) -> {result}"]
+        yield Signature(leading, return_annotation=result), docstring
+        return
     if declaration.state_cb_arg_name is not None:
         _, parameters = _taken(parameters, declaration.state_cb_arg_name)
-    return [f"({form}) -> {result}" for form in _calls(leading, parameters)]
+    for form in _calls(leading, parameters):
+        yield _fitting_signature(form, result), docstring
 
 
-def _taken(parameters: list[_Parameter], name: str | None) -> tuple[str, list[_Parameter]]:
-    """The annotation of the parameter that the framework passes, and the others.
+def _taken(parameters: list[Parameter], name: str | None) -> tuple[Verbatim, list[Parameter]]:
+    """The annotation of the parameter that the framework passes, and the other parameters.
 
     Args:
         parameters: All.
         name: Its name where it is passed as a keyword; else it is the first positional one. What
             follows one that is passed as a keyword can itself only be passed as one.
     """
-    for number, each in enumerate(parameters):
-        if name is None and each.kind is _ARGS:
-            return each.annotation, parameters
-        if name is None and each.kind in (_BY_POSITION, _EITHER):
-            return each.annotation, parameters[:number] + parameters[number + 1 :]
-        if name is not None and each.name == name:
-            after = parameters[number + 1 :]
-            if each.kind is _EITHER:
-                after = [
-                    replace(other, kind=_BY_KEYWORD) if other.kind is _EITHER else other
-                    for other in after
-                    if other.kind is not _ARGS
-                ]
-            return each.annotation, parameters[:number] + after
+    for number, parameter in enumerate(parameters):
+        if name is None and parameter.kind is _ARGS:
+            return parameter.annotation, parameters
+        before, after = parameters[:number], parameters[number + 1 :]
+        if name is None and parameter.kind in (_BY_POSITION, _EITHER):
+            return parameter.annotation, before + after
+        if name is not None and parameter.name == name:
+            if parameter.kind is _EITHER:
+                after = _as(_BY_KEYWORD, (other for other in after if other.kind is not _ARGS))
+            return parameter.annotation, before + after
     return ANY, parameters
 
 
-def _calls(leading: list[_Parameter], parameters: list[_Parameter]) -> list[str]:
+def _as(kind: Any, parameters: Iterable[Parameter]) -> list[Parameter]:
+    """Parameters, with another kind for those that are passed by position or by keyword."""
+    return [p.replace(kind=kind) if p.kind is _EITHER else p for p in parameters]
+
+
+def _calls(leading: list[Parameter], parameters: list[Parameter]) -> Iterator[list[Parameter]]:
     """Parameter lists: one with the callback by position, one without where that differs."""
-    taken = {each.name for each in leading} | {"state_cb"}
-    fitting: list[_Parameter] = []
-    for each in parameters:
-        if each.name in taken and each.kind is _EITHER:
+    taken = {parameter.name for parameter in leading} | {"state_cb"}
+    fitting: list[Parameter] = []
+    for parameter in parameters:
+        if parameter.name in taken and parameter.kind is _EITHER:
             # As a keyword it would be an argument of exec_* itself.
-            fitting = [
-                replace(other, kind=_BY_POSITION) if other.kind is _EITHER else other
-                for other in fitting
-            ]
-            fitting.append(replace(each, kind=_BY_POSITION))
-        elif each.name not in taken or each.kind in (_BY_POSITION, _ARGS, _KWARGS):
-            fitting.append(each)
-    positional = [each for each in fitting if each.kind in (_BY_POSITION, _EITHER)]
-    needed = any(not each.optional for each in positional)
-    callback = _Parameter("state_cb", _EITHER, _CALLBACK, optional=not needed)
-    forms = [_listed([*leading, callback, *fitting])]
-    if needed and all(each.optional for each in positional if each.kind is _BY_POSITION):
-        by_keyword = [
-            replace(each, kind=_BY_KEYWORD) if each.kind is _EITHER else each
-            for each in fitting
-            if each.kind not in (_BY_POSITION, _ARGS)
-        ]
-        callback = replace(callback, kind=_BY_KEYWORD, optional=True)
-        forms.append(_listed([*leading, callback, *by_keyword]))
-    return forms
+            fitting = _as(_BY_POSITION, [*fitting, parameter])
+        elif parameter.name not in taken or parameter.kind is not _BY_KEYWORD:
+            fitting.append(parameter)
+    positional = [p for p in fitting if p.kind in (_BY_POSITION, _EITHER)]
+    needed = any(parameter.default is Parameter.empty for parameter in positional)
+    callback = Parameter("state_cb", _EITHER, annotation=_CALLBACK)
+    optional = callback.replace(default=OMITTED)
+    yield [*leading, callback if needed else optional, *fitting]
+    required = [p for p in positional if p.default is Parameter.empty]
+    if needed and all(parameter.kind is _EITHER for parameter in required):
+        by_keyword = _as(_BY_KEYWORD, (p for p in fitting if p.kind not in (_BY_POSITION, _ARGS)))
+        yield [*leading, optional.replace(kind=_BY_KEYWORD), *by_keyword]
 
 
-def _listed(parameters: list[_Parameter]) -> str:
-    """Parameters as they stand in a definition, with `/` and `*`."""
-    words: list[str] = []
-    last = max((n for n, each in enumerate(parameters) if each.kind is _BY_POSITION), default=-1)
-    starred = False
-    for number, each in enumerate(parameters):
-        if each.kind is _ARGS:
-            starred = True
-        elif each.kind is _BY_KEYWORD and not starred:
-            words.append("*")
-            starred = True
-        words.append(_unique(each, parameters))
-        if number == last:
-            words.append("/")
-    return ", ".join(words)
+def _fitting_signature(parameters: list[Parameter], result: Verbatim) -> Signature:
+    """A signature of parameters that come from two functions, and may have the same names."""
+    if any(parameter.kind is _BY_POSITION for parameter in parameters):
+        last = max(n for n, p in enumerate(parameters) if p.kind is _BY_POSITION)
+        parameters = [*_as(_BY_POSITION, parameters[:last]), *parameters[last:]]
+    names: dict[str, Parameter] = {}
+    for parameter in parameters:
+        # A second one of a name is passed by position, so that any name will do.
+        name = f"{parameter.name}_" if parameter.name in names else parameter.name
+        names[name] = parameter.replace(name=name)
+    return Signature(list(names.values()), return_annotation=result)
 
 
-def _unique(parameter: _Parameter, parameters: list[_Parameter]) -> str:
-    """A parameter; one that nobody can name and whose name is taken gets another."""
-    same = [each for each in parameters if each.name == parameter.name]
-    if len(same) > 1 and same[0] is not parameter:
-        return str(replace(parameter, name=f"{parameter.name}_"))
-    return str(parameter)
+def _refusal(spec: ActionSpec) -> Signature:
+    """The signature of an action that no plugin provides: any key is wrong."""
+    return Signature(
+        [
+            Parameter(spec.key_argument, _EITHER, annotation=Verbatim("Never")),
+            Parameter("args", _ARGS, annotation=ANY),
+            Parameter("kwargs", _KWARGS, annotation=ANY),
+        ],
+        return_annotation=Verbatim("Never"),
+    )
 
 
-def _definition(
-    node: ast.FunctionDef | ast.AsyncFunctionDef,
-    action: Action,
-    overloads: list[str],
-    open_keys: bool,
-) -> str:
-    """One `exec_*` with all that can be called by it."""
-    keyword = "async def" if isinstance(node, ast.AsyncFunctionDef) else "def"
-    if not overloads and not open_keys:
-        # Nobody provides it, so that any key is wrong.
-        overloads = [f"({ACTIONS[action].key_argument}: Never, *args: Any, **kwargs: Any) -> Never"]
-    lines = [f"{keyword} {node.name}{form}: ..." for form in overloads]
-    if open_keys:
-        lines.append(_without_body(node))
-    head = "@overload\n" if len(lines) > 1 else ""
-    return "\n".join(f"{head}{line}" for line in lines)
+def _definition(name: str, signature: Signature, docstring: str | None) -> str:
+    keyword = "async def" if name.endswith("_async") else "def"
+    head = f"{keyword} {name}{signature}:"
+    if not docstring:
+        return f"{head} ..."
+    return f"{head}\n{textwrap.indent(_docstring(docstring), '    ')}\n    ..."
 
 
-def _without_body(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
-    stub = copy.copy(node)
-    stub.body = [ast.Expr(ast.Constant(...))]
-    docstring = ast.get_docstring(node)
-    if docstring:
-        stub.body.insert(0, ast.Expr(ast.Constant(docstring.partition("\n")[0])))
-    return ast.unparse(ast.fix_missing_locations(stub))
+def _docstring(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"""{escaped}"""'
 
 
-def _imports_for(tree: ast.Module, functions: Iterable[ast.AST], more: set[str]) -> list[str]:
-    """The import statements of a module that some of its functions need for their annotations."""
-    used = set(more)
-    for function in functions:
-        assert isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
-        for part in (function.args, function.returns):
-            if part is not None:
-                used |= {each.id for each in ast.walk(part) if isinstance(each, ast.Name)}
-    lines: list[str] = []
-    statements = [
-        stmt for node in tree.body for stmt in (node.body if isinstance(node, ast.If) else [node])
-    ]
-    for node in statements:
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            names = [each for each in node.names if (each.asname or each.name) in used]
-            if isinstance(node, ast.ImportFrom) and node.module in ("__future__", "typing"):
-                continue
-            if names:
-                lines.append(
-                    f"import {', '.join(map(ast.unparse, names))}"
-                    if isinstance(node, ast.Import)
-                    else f"from {node.module} import {', '.join(map(ast.unparse, names))}"
-                )
-    return lines
-
-
-def _surface(source: str) -> str:
-    """The public names of the package, from where they come."""
-    lines: list[str] = []
-    for node in ast.parse(source).body:
-        ours = isinstance(node, ast.ImportFrom) and (node.module or "").startswith("aimm_plugins")
-        if ours or isinstance(node, ast.Assign):
+def _surface(source: str, calls: Mapping[str, Sequence[str]]) -> str:
+    """The public names of the package, from where they come, but `exec_*`."""
+    tree = ast.parse(source)
+    lines = [_docstring(ast.get_docstring(tree) or "")]
+    lines += (f"from aimm_plugins._calls import {name} as {name}" for name in calls)
+    # What is imported late is imported for type checkers only.
+    blocks = [node.body if isinstance(node, ast.If) else [node] for node in tree.body]
+    for node in (node for block in blocks for node in block):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("aimm_plugins"):
+            node.names = [alias for alias in node.names if alias.name not in calls]
+            if node.names:
+                lines.append(ast.unparse(node))
+        elif isinstance(node, ast.AnnAssign) or "__all__" in ast.unparse(node).partition("=")[0]:
             lines.append(ast.unparse(node))
-    return "\n".join(lines) + "\n\n__version__: str\n"
+    return "\n".join(lines) + "\n"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from aimm_plugins import DeclarationError
+from aimm_plugins._authoring.declarations import ProjectSource
 from aimm_plugins._authoring.project import Project
-from aimm_plugins._authoring.source import Declared, reachable
+from aimm_plugins._source.declarations import SourceDeclaration
 from aimm_plugins._values.actions import ACTIONS
 
 GROUP = "aimm.plugins"
@@ -16,7 +17,7 @@ Tables = dict[str, dict[str, str]]
 """Group to name to value."""
 
 
-def entry_points(project: Project, declared: Sequence[Declared]) -> Tables:
+def entry_points(project: Project, declared: Sequence[SourceDeclaration]) -> Tables:
     """The tables of the group `aimm.plugins` and its actions.
 
     Plugins that `pyproject.toml` names already keep their entries as long as they declare
@@ -32,32 +33,27 @@ def entry_points(project: Project, declared: Sequence[Declared]) -> Tables:
     Raises:
         DeclarationError: A key cannot be the name of an entry point.
     """
-    refuse_unfit(declared)
+    _refuse_unfit(project, declared)
     tables: Tables = {}
     if plugins := _plugins(project, declared):
         tables[GROUP] = plugins
     for action in ACTIONS:
-        keys = {d.key: f"{d.module}:{d.attribute}" for d in declared if d.action == action}
+        keys = {d.key: f"{d.module}:{d.qualname}" for d in declared if d.action == action}
         if keys:
             tables[f"{GROUP}.{action}"] = dict(sorted(keys.items()))
     return tables
 
 
-def refuse_unfit(declared: Iterable[Declared]) -> None:
-    """Refuse keys that the file `entry_points.txt` cannot carry as names.
-
-    Raises:
-        DeclarationError: There is one.
-    """
-    for each in declared:
-        if fault := _fault(each.key):
-            file, _, line = each.place.rpartition(":")
+def _refuse_unfit(project: Project, declared: Iterable[SourceDeclaration]) -> None:
+    """Refuse keys that the file `entry_points.txt` cannot carry as names."""
+    for declaration in declared:
+        if fault := _fault(declaration.key):
             raise DeclarationError(
-                f"the key {each.key!r} of {each.action} {fault}, which the name of an entry point "
-                "cannot. Choose another key, or leave this one unpublished: a plugin without "
-                "published keys loads as well, but never lazily.",
-                file=file,
-                line=int(line),
+                f"the key {declaration.key!r} of {declaration.action} {fault}, which the name of "
+                "an entry point cannot. Choose another key, or leave this one unpublished: a "
+                "plugin without published keys loads as well, but never lazily.",
+                file=project.shown(declaration.file),
+                line=declaration.line,
             )
 
 
@@ -73,9 +69,9 @@ def _fault(key: str) -> str | None:
     return None
 
 
-def standing(project: Project) -> Tables:
+def current_tables(project: Project) -> Tables:
     """Our tables as `pyproject.toml` has them."""
-    groups: Any = project.pyproject.get("project", {}).get("entry-points", {})
+    groups = project.table("project", "entry-points")
     return {group: dict(entries) for group, entries in groups.items() if is_made(group)}
 
 
@@ -86,7 +82,7 @@ def is_made(group: str) -> bool:
 
 def are_dynamic(project: Project) -> bool:
     """Whether the build makes the entry points."""
-    return "entry-points" in project.pyproject.get("project", {}).get("dynamic", ())
+    return "entry-points" in project.table("project").get("dynamic", ())
 
 
 def difference(before: Mapping[str, Mapping[str, str]], after: Tables) -> list[str]:
@@ -99,85 +95,58 @@ def difference(before: Mapping[str, Mapping[str, str]], after: Tables) -> list[s
         lines.append(f'  [project.entry-points."{group}"]')
         for name in sorted({*old, *new}):
             if name in old and old[name] != new.get(name):
-                lines.append(f"- {toml_key(name)} = {toml_text(old[name])}")
+                lines.append(f"- {_toml_key(name)} = {_toml_text(old[name])}")
             if name in new and new[name] != old.get(name):
-                lines.append(f"+ {toml_key(name)} = {toml_text(new[name])}")
+                lines.append(f"+ {_toml_key(name)} = {_toml_text(new[name])}")
     return lines
 
 
 def as_toml(tables: Tables) -> str:
-    """The tables as they stand in `pyproject.toml`."""
+    """The tables as `pyproject.toml` has them."""
     return "\n".join(
         f'[project.entry-points."{group}"]\n'
-        + "".join(f"{toml_key(n)} = {toml_text(v)}\n" for n, v in entries.items())
+        + "".join(f"{_toml_key(n)} = {_toml_text(v)}\n" for n, v in entries.items())
         for group, entries in tables.items()
     )
 
 
-def toml_key(name: str) -> str:
-    """A name as TOML writes a key."""
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else toml_text(name)
+def _toml_key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml_text(name)
 
 
-def toml_text(value: str) -> str:
-    """A text as TOML writes it."""
-    shown = "".join(
-        f"\\u{ord(c):04x}" if ord(c) < 0x20 or ord(c) == 0x7F else f"\\{c}" if c in '"\\' else c
-        for c in value
-    )
-    return f'"{shown}"'
+def _toml_text(value: str) -> str:
+    # JSON's escapes are TOML's. The one character that JSON leaves and TOML forbids is DEL.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _plugins(project: Project, declared: Sequence[Declared]) -> dict[str, str]:
+def _plugins(project: Project, declared: Iterable[SourceDeclaration]) -> dict[str, str]:
     """The entries of the plugins themselves: the kept ones, in their order, then new ones."""
-    declaring = {(each.module, each.attribute) for each in declared}
+    source = ProjectSource(project)
+    declaring = {(declaration.module, declaration.qualname) for declaration in declared}
     covered: set[tuple[str, str]] = set()
-    kept: dict[str, str] = {}
-    for name, value in standing(project).get(GROUP, {}).items():
-        module, _, attribute = str(value).partition(":")
-        module, attribute = module.strip(), attribute.partition("[")[0].strip()
-        covers = _covered(project, module, attribute, declaring)
-        if covers or module not in project.modules:
-            kept[name] = value
-            covered |= covers
-    rest = {module for module, _ in declaring - covered}
-    for module in _roots(project, rest):
-        kept[_free_name(module, kept)] = module
-    return kept
-
-
-def _covered(
-    project: Project, module: str, attribute: str, declaring: set[tuple[str, str]]
-) -> set[tuple[str, str]]:
-    """What of the declarations one entry brings."""
-    if module not in project.modules:
-        return set()
-    found = reachable(project, module)
-    return {
-        (each, name)
-        for each, name in declaring
-        if each in found and (not attribute or (each, name) == (module, attribute))
-    }
-
-
-def _roots(project: Project, modules: set[str]) -> list[str]:
-    """As few modules as bring all of these when they are imported, packages before their parts."""
-    rest, roots = set(modules), []
-    # A package is the plugin of whatever it imports of itself; what nobody imports is its own.
+    entries: dict[str, str] = {}
+    for name, value in current_tables(project).get(GROUP, {}).items():
+        module, _, attribute = (part.strip() for part in value.partition("[")[0].partition(":"))
+        reached = source.reached(module)
+        brought = {
+            target
+            for target in declaring
+            if target[0] in reached and (not attribute or target == (module, attribute))
+        }
+        if brought or module not in project.modules:
+            entries[name] = value
+            covered |= brought
+    # A package is the plugin of whatever it imports of itself; what no plugin imports is its own.
+    missing = {module for module, _ in declaring - covered}
     for module in sorted(project.modules, key=lambda name: (name.count("."), name)):
-        own = {each for each in rest if f"{each}.".startswith(f"{module}.")}
-        brought = own & reachable(project, module) if own else set()
-        if brought:
-            roots.append(module)
-            rest -= brought
-    return roots
+        own = {name for name in missing if f"{name}.".startswith(f"{module}.")}
+        if own and (found := own & source.reached(module)):
+            entries[_free_name(module, entries)] = module
+            missing -= found
+    return entries
 
 
 def _free_name(module: str, taken: Mapping[str, str]) -> str:
-    for name in (module.rpartition(".")[2], module):
-        if name not in taken:
-            return name
-    number = 2
-    while f"{module}-{number}" in taken:
-        number += 1
-    return f"{module}-{number}"
+    numbered = (f"{module}-{number}" for number in range(2, len(taken) + 3))
+    names = (module.rpartition(".")[2], module, *numbered)
+    return next(name for name in names if name not in taken)

@@ -10,11 +10,11 @@ from typing import Any, TypeVar, overload
 from aimm_plugins._declarations.declaration import CallSite, Declaration, call_site
 from aimm_plugins._declarations.decorators import check_key, refuse, takes_keyword, unable_to_take
 from aimm_plugins._declarations.ledger import current_ledger
-from aimm_plugins._values.actions import Action
+from aimm_plugins._values.actions import MODEL_ACTIONS, Action
 
 C = TypeVar("C", bound=type)
 
-_METHODS: tuple[Action, ...] = ("fit", "predict", "serialize", "deserialize")
+_METHODS = MODEL_ACTIONS[1:]
 
 
 class Model(abc.ABC):

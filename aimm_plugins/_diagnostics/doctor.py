@@ -70,7 +70,7 @@ def _of_plugin(item: InventoryItem, loaded: bool) -> Iterator[Finding]:
         yield _failure(item, loaded)
         if loaded:  # the failure says more than the source
             return
-    if record.state in ("denied", "missing") or item.inspection is None:
+    if record.state in ("denied", "missing") or item.source is None:
         return
     if fault := item.fault:
         yield fault
@@ -107,19 +107,19 @@ def _failure(item: InventoryItem, loaded: bool) -> Finding:
 
 def _declares_nothing(item: InventoryItem) -> bool:
     """Whether the source surely declares nothing, for the entry point's object if it names one."""
-    inspection = item.inspection
-    if inspection is None or inspection.gaps or inspection.hooks or inspection.sightings:
+    source = item.source
+    if source is None or source.gaps or source.hooks or source.declarations:
         return False
-    return item.record.attribute is None or inspection.names is not None
+    return item.record.attribute is None or source.names is not None
 
 
 def _of_published_keys(item: InventoryItem) -> Iterator[Finding]:
-    assert item.inspection is not None
+    assert item.source is not None
     published = set(item.keys)
-    declared = {(found.action, found.key) for found in item.inspection.sightings}
-    certain = {(found.action, found.key) for found in item.inspection.sightings if found.certain}
+    declared = {(found.action, found.key) for found in item.source.declarations}
+    certain = {(found.action, found.key) for found in item.source.declarations if found.certain}
     # What the source leaves open may declare the keys that are missing from it.
-    missing = set() if item.inspection.gaps else published - declared
+    missing = set() if item.source.gaps else published - declared
     parts = [
         f"{what} {', '.join(f'{action}:{key}' for action, key in sorted(slots))}"
         for what, slots in (

@@ -6,17 +6,17 @@ import os
 import sys
 
 from aimm_plugins._diagnostics.naming import subject_of
-from aimm_plugins._diagnostics.source import Inspection
 from aimm_plugins._discovery.module_location import locate
+from aimm_plugins._source.declarations import PluginSource
 from aimm_plugins._values.report import Finding, PluginRecord
 
 
-def import_fault(record: PluginRecord, inspection: Inspection) -> Finding | None:
+def import_fault(record: PluginRecord, source: PluginSource) -> Finding | None:
     """The first reason why an import would fail; `None` where the source shows none.
 
     Args:
         record: The plugin, not imported.
-        inspection: What its source says.
+        source: What its source says.
     """
     if record.state not in ("planned", "deferred", "failed"):
         return None
@@ -32,7 +32,7 @@ def import_fault(record: PluginRecord, inspection: Inspection) -> Finding | None
             else "Correct the name in the conf, or put the module on the path.",
         )
     name = (record.attribute or "").partition(".")[0]
-    bound = inspection.names is None or name in inspection.names
+    bound = source.names is None or name in source.names
     if name and not bound and locate(f"{record.module}.{name}") is None:
         return Finding(
             code="object-not-found",
@@ -42,7 +42,7 @@ def import_fault(record: PluginRecord, inspection: Inspection) -> Finding | None
             place=record.provenance.place,
             remedy="Tell its author: the entry point names an object that is not there.",
         )
-    missing = [name for name in inspection.needs if not _exists(name) and not locate(name)]
+    missing = [name for name in source.needs if not _exists(name) and not locate(name)]
     if missing:
         return Finding(
             code="import-not-found",

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from aimm_plugins._diagnostics.import_faults import import_fault
-from aimm_plugins._diagnostics.source import Inspection
-from aimm_plugins._diagnostics.source import Sighting as SourceDeclaration
 from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._policy.rules import Policy
 from aimm_plugins._registry.providers import Slot
+from aimm_plugins._source.declarations import PluginSource, SourceDeclaration
 from aimm_plugins._system.names import normalized
 from aimm_plugins._system.text import described
 from aimm_plugins._values.provenance import Provenance
@@ -34,13 +33,13 @@ class InventoryItem:
         record: Its account; `provides` holds the keys that calls would reach it by.
         declarations: All keys that it declares, also those that it loses or is denied.
         keys_from: How they are known.
-        inspection: What its source says; `None` where the source was not read.
+        source: What its source says; `None` where the source was not read.
     """
 
     record: PluginRecord
     declarations: tuple[SourceDeclaration, ...] = ()
     keys_from: KeysFrom = "unknown"
-    inspection: Inspection | None = None
+    source: PluginSource | None = None
 
     @property
     def keys(self) -> tuple[Slot, ...]:
@@ -51,7 +50,7 @@ class InventoryItem:
     def complete(self) -> bool:
         """Whether there are surely no other keys."""
         if self.keys_from == "source":
-            return self.inspection is not None and not self.inspection.gaps
+            return self.source is not None and not self.source.gaps
         return self.keys_from != "unknown"
 
     @property
@@ -62,7 +61,7 @@ class InventoryItem:
     @property
     def fault(self) -> Finding | None:
         """Why its import would fail, as far as its source shows."""
-        return None if self.inspection is None else import_fault(self.record, self.inspection)
+        return None if self.source is None else import_fault(self.record, self.source)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-serializable, as in `schemas/list.yaml`."""

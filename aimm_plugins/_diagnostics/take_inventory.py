@@ -12,17 +12,20 @@ import logging
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from aimm_plugins._config.config import Conf, read
 from aimm_plugins._diagnostics.inventory import Inventory, InventoryItem, KeysFrom
-from aimm_plugins._diagnostics.source import Description, Inspection, Inspector
-from aimm_plugins._diagnostics.source import Sighting as SourceDeclaration
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.scan import Candidate, Published, Scan, scan
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.providers import Provider, Slot
+from aimm_plugins._source.declarations import (
+    PluginSource,
+    SourceDeclaration,
+    published_declarations,
+)
+from aimm_plugins._source.reader import SourceReader
 from aimm_plugins._startup.lifecycle import initialize
 from aimm_plugins._startup.predict import predict_resolution
 from aimm_plugins._startup.prepare import PreparedStart, prepare
@@ -64,14 +67,14 @@ def given_options(conf: Conf = None) -> dict[str, dict[str, Any]]:
 
 def _without_imports(conf: Conf, sources: bool) -> Inventory:
     prepared = prepare(PROCESS.runtime, [read(conf)], scan(), only_looking=True)
-    inspector = Inspector([record.module for record in prepared.plan.records])
+    reader = SourceReader([record.module for record in prepared.plan.records])
     items = []
     for record, published in _published_keys(prepared):
-        inspection = None
+        source = None
         if sources or not published:
-            inspection = inspector.inspect(record.module, record.attribute)
-            record = record._replace(file=record.file or inspection.file)
-        items.append(_item(record, published, inspection))
+            source = reader.read(record.module, record.attribute)
+            record = record._replace(file=record.file or source.file)
+        items.append(_item(record, published, source))
     predicted = _predict(prepared, items)
     missing = prepared.policy.missing(predicted, prepared.installed.find)
     return Inventory(
@@ -105,36 +108,17 @@ def _published_keys(
 
 
 def _item(
-    record: PluginRecord, published: Sequence[Published], inspection: Inspection | None
+    record: PluginRecord, published: Sequence[Published], source: PluginSource | None
 ) -> InventoryItem:
     keys_from: KeysFrom = "metadata"
     if published:
-        declarations = published_declarations(published, inspection)
+        declarations = published_declarations(published, source)
     else:
-        assert inspection is not None, "the source is read where no keys are published"
-        declarations = inspection.sightings
-        keys_from = "unknown" if inspection.gaps and not declarations else "source"
+        assert source is not None, "the source is read where no keys are published"
+        declarations = source.declarations
+        keys_from = "unknown" if source.gaps and not declarations else "source"
     return InventoryItem(
-        record=record, declarations=declarations, keys_from=keys_from, inspection=inspection
-    )
-
-
-def published_declarations(
-    published: Iterable[Published], inspection: Inspection | None
-) -> tuple[SourceDeclaration, ...]:
-    """The declarations behind published keys, as the source has them where it was read.
-
-    Args:
-        published: The keys in a plugin's metadata.
-        inspection: What its source says.
-    """
-    seen = {} if inspection is None else {(s.action, s.key): s for s in inspection.sightings}
-    return tuple(
-        seen.get((key.action, key.key))
-        or SourceDeclaration(
-            action=key.action, key=key.key, module=key.module, qualname=key.attribute
-        )
-        for key in published
+        record=record, declarations=declarations, keys_from=keys_from, source=source
     )
 
 
@@ -239,6 +223,7 @@ def _silent_log() -> Generator[None]:
 
 
 def _of_provider(provider: Provider) -> SourceDeclaration:
+    signature, docstring = _description(provider.function)
     return SourceDeclaration(
         action=provider.action,
         key=provider.key,
@@ -246,11 +231,12 @@ def _of_provider(provider: Provider) -> SourceDeclaration:
         qualname=provider.qualname,
         file=provider.file,
         line=provider.line,
-        describe=partial(_description, provider.function),
+        signature=signature,
+        docstring=docstring,
     )
 
 
-def _description(function: Callable[..., Any] | None) -> Description:
+def _description(function: Callable[..., Any] | None) -> tuple[str | None, str | None]:
     signature = docstring = None
     if function is not None:
         with guarded():  # a function of an extension may have none, and `__signature__` may be odd

@@ -83,3 +83,6 @@ ACTIONS: dict[Action, ActionSpec] = {
 }
 
 assert tuple(ACTIONS) == get_args(Action)
+
+MODEL_ACTIONS: tuple[Action, ...] = ("instantiate", "fit", "predict", "serialize", "deserialize")
+"""What `@model` declares of one class: it makes the instances, and its methods do the rest."""

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import click
 
+from aimm_plugins._authoring.declarations import read_declarations
 from aimm_plugins._authoring.project import find_project
 from aimm_plugins._authoring.pyproject import write_tables
 from aimm_plugins._authoring.running import run_declarations
-from aimm_plugins._authoring.source import read_declarations
 from aimm_plugins._authoring.tables import (
     are_dynamic,
     as_toml,
+    current_tables,
     difference,
     entry_points,
-    standing,
 )
 from aimm_plugins.cli._output import echo, format_option, print_json
 
@@ -47,7 +47,7 @@ def command(path: Path, write: bool, check: bool, run: bool, form: str) -> int:
     if are_dynamic(project):
         echo(f"{project.pyproject_file}: entry points are made by the build.", err=True)
         return 0
-    lines = difference(standing(project), tables)
+    lines = difference(current_tables(project), tables)
     if write:
         write_tables(project, tables)
     if form == "json":

@@ -15,7 +15,7 @@ The distribution has to be installed where the documentation is built. Keys come
 and from its sources, which are parsed: no plugin is imported, so that what a plugin depends on need
 not be there. Docstrings are reStructuredText, in Google's or NumPy's style where they follow one.
 
-What is missing or cannot be told is a warning at the directive's line, of type `aimm_plugins` and
+What is missing or cannot be known is a warning at the directive's line, of type `aimm_plugins` and
 one of the subtypes `distribution` (not installed, or it has no plugins), `plugin` (no such plugin),
 `key` (keys that only running the code could tell), `docstring` (there is none) and `options` (their
 schema is broken).
@@ -25,17 +25,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import aimm_plugins
-from aimm_plugins._diagnostics.source import Inspection, Inspector, Sighting
-from aimm_plugins._diagnostics.take_inventory import published_declarations
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.scan import Candidate, Scan, scan
 from aimm_plugins._options.schema import KnownOption, read_schema
+from aimm_plugins._source.declarations import (
+    PluginSource,
+    SourceDeclaration,
+    published_declarations,
+)
+from aimm_plugins._source.reader import SourceReader
 from aimm_plugins._system.names import normalized
+from aimm_plugins._system.text import nearest
 from aimm_plugins.errors import DeclarationError
 
 try:
@@ -86,25 +90,24 @@ class PluginsDirective(SphinxDirective):
         installed = scan()
         distribution = installed.find(name)
         if distribution is None:
-            known = sorted({each.distribution.name for each in installed.candidates})
-            self._warn("distribution", f"{name} is not installed", _nearest(name, known))
+            known = sorted({candidate.distribution.name for candidate in installed.candidates})
+            self._warn("distribution", f"{name} is not installed", _hint(name, known))
             return []
-        self._depend_on(distribution)
-        candidates = self._chosen(
-            [each for each in installed.candidates if each.distribution.key == normalized(name)],
-            distribution,
-        )
-        inspector = Inspector([each.module for each in installed.candidates])
+        # What pip changes when it installs another version.
+        self.env.note_dependency(os.path.join(distribution.place, "entry_points.txt"))
+        candidates = [c for c in installed.candidates if c.distribution.key == normalized(name)]
+        candidates = self._chosen(candidates, distribution)
+        reader = SourceReader([candidate.module for candidate in installed.candidates])
         made: list[nodes.Node] = []
         for candidate in candidates:
-            inspection = inspector.inspect(candidate.module, candidate.attribute)
+            source = reader.read(candidate.module, candidate.attribute)
             published = installed.keys_of(candidate)
             if published:
-                sightings = published_declarations(published, inspection)
+                declarations = published_declarations(published, source)
             else:
-                sightings = inspection.sightings
-                self._warn_of_gaps(candidate, inspection)
-            made += self._plugin(candidate, inspection, sightings)
+                declarations = source.declarations
+                self._warn_of_gaps(candidate, source)
+            made += self._plugin(candidate, source, declarations)
             made += self._options(candidate, installed)
         return made
 
@@ -117,24 +120,24 @@ class PluginsDirective(SphinxDirective):
         if "plugins" not in self.options:
             return candidates
         wanted = self.options["plugins"].split()
-        known = [each.name for each in candidates]
+        known = [candidate.name for candidate in candidates]
         for name in wanted:
             if name not in known:
-                self._warn(
-                    "plugin",
-                    f"{distribution.subject} has no plugin {name}",
-                    _nearest(name, known),
-                )
-        return [each for each in candidates if each.name in wanted]
+                message = f"{distribution.subject} has no plugin {name}"
+                self._warn("plugin", message, _hint(name, known))
+        return [candidate for candidate in candidates if candidate.name in wanted]
 
-    def _warn_of_gaps(self, candidate: Candidate, inspection: Inspection) -> None:
-        for gap in inspection.gaps:
+    def _warn_of_gaps(self, candidate: Candidate, source: PluginSource) -> None:
+        for gap in source.gaps:
             self._warn("key", f"{_who(candidate)}: {gap}")
-        if not inspection.sightings and not inspection.gaps and not inspection.hooks:
+        if not source.declarations and not source.gaps and not source.hooks:
             self._warn("key", f"{_who(candidate)}: {candidate.module} declares nothing")
 
     def _plugin(
-        self, candidate: Candidate, inspection: Inspection, sightings: tuple[Sighting, ...]
+        self,
+        candidate: Candidate,
+        source: PluginSource,
+        declarations: tuple[SourceDeclaration, ...],
     ) -> Iterator[nodes.Node]:
         yield nodes.paragraph(
             "",
@@ -146,11 +149,11 @@ class PluginsDirective(SphinxDirective):
             nodes.literal("", candidate.module),
             classes=["aimm-plugin"],
         )
-        for file in dict.fromkeys([inspection.file, *(each.file for each in sightings)]):
+        for file in dict.fromkeys([source.file, *(found.file for found in declarations)]):
             if file is not None:
                 self.env.note_dependency(file)
-        for sighting in sightings:
-            yield from self._key(sighting, _who(candidate))
+        for declaration in declarations:
+            yield from self._key(declaration, _who(candidate))
 
     def _options(self, candidate: Candidate, installed: Scan) -> Iterator[nodes.Node]:
         """The options that the plugin's schema names; of one that is code, where that is."""
@@ -181,40 +184,40 @@ class PluginsDirective(SphinxDirective):
                 ),
             )
 
-    def _key(self, sighting: Sighting, who: str) -> Iterator[nodes.Node]:
-        spelled = f"{sighting.action}:{sighting.key}"
-        if sighting.docstring is None:
+    def _key(self, declaration: SourceDeclaration, who: str) -> Iterator[nodes.Node]:
+        spelled = f"{declaration.action}:{declaration.key}"
+        if declaration.docstring is None:
             self._warn("docstring", f"{who}: no docstring of {spelled} was found")
         signature = addnodes.desc_signature(
             spelled,
             "",
-            addnodes.desc_annotation("", f"{sighting.action} "),
-            addnodes.desc_name("", sighting.key),
-            addnodes.desc_addname("", sighting.signature or ""),
+            addnodes.desc_annotation("", f"{declaration.action} "),
+            addnodes.desc_name("", declaration.key),
+            addnodes.desc_addname("", declaration.signature or ""),
         )
-        anchor = nodes.make_id(f"aimm-{sighting.action}-{sighting.key}")
+        anchor = nodes.make_id(f"aimm-{declaration.action}-{declaration.key}")
         if anchor not in self.state.document.ids:
             signature["ids"].append(anchor)
             self.state.document.note_explicit_target(signature)
-            entry = f"{sighting.key} ({sighting.action})"
+            entry = f"{declaration.key} ({declaration.action})"
             yield addnodes.index(entries=[("single", entry, anchor, "", None)])
-        content = addnodes.desc_content("", *self._docstring(sighting, who))
+        content = addnodes.desc_content("", *self._docstring(declaration, who))
         # A domain without a name: these are keys, which no language's domain knows.
         yield addnodes.desc(
             "", signature, content, domain="", objtype="aimm-key", desctype="aimm-key"
         )
 
-    def _docstring(self, sighting: Sighting, who: str) -> list[nodes.Node]:
-        """A docstring's nodes; its faults are told with its source file."""
-        text = sighting.docstring or ""
+    def _docstring(self, declaration: SourceDeclaration, who: str) -> list[nodes.Node]:
+        """A docstring's nodes; its faults are reported with its source file."""
+        text = declaration.docstring or ""
         for style in (GoogleDocstring, NumpyDocstring):
             text = str(style(text, _STYLE))  # type: ignore[arg-type]  # made by default
-        where = f"{sighting.file or who}:docstring of {sighting.qualname or sighting.key}"
+        where = f"{declaration.file or who}:docstring of {declaration.qualname or declaration.key}"
         settings = self.state.document.settings
         document = new_document(where, settings)
         document.reporter = LoggingReporter(where, settings.report_level, settings.halt_level)
         # The parser forgets the default role of the page that is being read.
-        role = roles._roles.get("")  # type: ignore[attr-defined]  # docutils tells it in no other way
+        role = roles._roles.get("")  # type: ignore[attr-defined]  # docutils has no other way
         with default_role(self.env.docname, self.config.default_role or ""):
             if role is not None:
                 register_role("", role)
@@ -227,10 +230,6 @@ class PluginsDirective(SphinxDirective):
             name.clear()
             name += nodes.Text(title[:1].upper() + title[1:])
         return [*document.children]
-
-    def _depend_on(self, distribution: Distribution) -> None:
-        # What pip changes when it installs another version.
-        self.env.note_dependency(os.path.join(distribution.place, "entry_points.txt"))
 
     def _warn(self, subtype: str, message: str, hint: str = "") -> None:
         _log.warning(
@@ -245,9 +244,8 @@ def _who(candidate: Candidate) -> str:
     return f"plugin {candidate.name} of {candidate.distribution.subject}"
 
 
-def _nearest(name: str, known: list[str]) -> str:
-    near = get_close_matches(name, known, n=1)
-    if near:
+def _hint(name: str, known: list[str]) -> str:
+    if near := nearest(name, known):
         return f"; did you mean {near[0]}?"
     return f"; there are {', '.join(known)}" if known else ""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
 import subprocess
 import sys
@@ -188,7 +190,10 @@ def checked(tool: str, folder: Path) -> dict[str, set[int]]:
 @pytest.mark.parametrize("tool", ["mypy", "pyright"])
 def test_type_checker_takes_good_calls_and_refuses_each_bad_one(project, tool):
     pytest.importorskip(tool)
-    (project / "dynamic.py").write_text("")
+    public = [*aimm_plugins.__all__, "compare", "inspect", "workers", "__version__"]
+    (project / "dynamic.py").write_text(
+        "import aimm_plugins\n" + "".join(f"print(aimm_plugins.{name})\n" for name in public)
+    )
     assert run(["stubs", "--conf", "conf.yaml"]) == 0
     wrong = {n for n, line in enumerate(BAD.splitlines(), 1) if "exec_" in line and n > 3}
     assert checked(tool, project) == {"bad.py": wrong}
@@ -213,7 +218,7 @@ def test_open_stubs_take_keys_that_are_known_as_str_only(project, tool):
 
 def api_of(module: str, **options) -> str:
     aimm_plugins.initialize(names(module))
-    return stub_files(aimm_plugins.providers().values(), **options)["_api/calling.pyi"]
+    return stub_files(aimm_plugins.providers().values(), **options)["_calls.pyi"]
 
 
 def test_argument_behind_the_callback_can_only_be_a_keyword(write):
@@ -235,18 +240,40 @@ def test_types_of_modules_that_are_not_typed_are_any(write, tmp_path):
 
 def test_types_of_a_typed_package_are_imported_from_it(write, site):
     write(
-        pkg____init__="",
-        pkg__m="from fractions import Fraction as F\nclass C: ...\n"
+        stubbed____init__="",
+        stubbed__m="from fractions import Fraction as F\nclass C: ...\n"
         "@fit(['k'])\ndef f(m: C, x: 'list[C]', y: F) -> 'C | None': ...",
     )
-    (site / "pkg" / "py.typed").touch()
-    text = api_of("pkg.m")
-    assert "instance: pkg.m.C, state_cb: StateCallback | None, x: list[pkg.m.C]" in text
-    assert "y: fractions.Fraction) -> pkg.m.C | None" in text
-    assert "import pkg.m\n" in text
+    (site / "stubbed" / "py.typed").touch()
+    text = api_of("stubbed.m")
+    assert "instance: stubbed.m.C, state_cb: StateCallback | None, x: list[stubbed.m.C]" in text
+    assert "y: fractions.Fraction) -> stubbed.m.C | None" in text
+    assert "import stubbed.m\n" in text
 
 
-def test_action_that_nobody_provides_takes_no_key(write):
+def test_public_names_are_those_of_the_package(write):
+    write(m="@fit(['k'])\ndef f(m): ...")
+    aimm_plugins.initialize(names("m"))
+    stub = ast.parse(stub_files(aimm_plugins.providers().values())["__init__.pyi"])
+    imported = {
+        alias.asname or alias.name
+        for node in stub.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert {*aimm_plugins.__all__, "compare", "inspect", "workers"} <= imported
+    assert ast.get_docstring(stub) == inspect.getdoc(aimm_plugins)
+
+
+def test_overload_has_the_docstring_of_the_function_that_answers(write):
+    write(m='@fit([\'k\'])\ndef f(m):\n    """Fit \\\\ it.\n\n    By "care"."""\n')
+    functions = [node for node in ast.parse(api_of("m")).body if hasattr(node, "name")]
+    found = {node.name: ast.get_docstring(node) for node in functions}
+    assert found["exec_fit"] == 'Fit \\ it.\n\nBy "care".'
+    assert found["exec_predict"] == inspect.getdoc(aimm_plugins.exec_predict)
+
+
+def test_action_that_no_plugin_provides_takes_no_key(write):
     write(m="@fit(['k'])\ndef f(m): ...")
     assert "def exec_predict(model_type: Never, *args: Any, **kwargs: Any) -> Never" in api_of("m")
 
@@ -258,7 +285,7 @@ def test_deferred_plugins_are_loaded_for_their_signatures(site, install):
         {"names": [], "load": "lazy", "entry_points": {"allow": ["m"]}}
     )
     assert "deferred" in {record.state for record in report.plugins}
-    text = stub_files(aimm_plugins.providers().values())["_api/calling.pyi"]
+    text = stub_files(aimm_plugins.providers().values())["_calls.pyi"]
     assert "Literal['k'], instance: int" in text
 
 
@@ -272,10 +299,10 @@ def test_check_tells_when_stubs_are_stale(project, capsys):
 
 
 def test_files_of_others_are_not_overwritten(project, capsys):
-    file = project / "typings" / "aimm_plugins" / "_api" / "calling.pyi"
+    file = project / "typings" / "aimm_plugins" / "_calls.pyi"
     file.parent.mkdir(parents=True)
     file.write_text("mine")
     assert run(["stubs", "--conf", "conf.yaml"]) == 2
-    assert "_api/calling.pyi" in capsys.readouterr().err
+    assert "_calls.pyi" in capsys.readouterr().err
     assert file.read_text() == "mine"
-    assert [path.name for path in file.parent.iterdir()] == ["calling.pyi"]
+    assert [path.name for path in file.parent.iterdir()] == ["_calls.pyi"]

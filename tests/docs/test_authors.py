@@ -72,5 +72,5 @@ def test_tutorial_makes_a_plugin_that_does_what_the_page_shows(tmp_path):
     (folder / "conf.yaml").write_text("names: []\nentry_points: {allow: [my-models]}\n")
     command, output = shown("aimm-plugins stubs")
     assert run(folder, *command, PYTHONPATH=str(site), AIMM_PLUGINS_CONF="conf.yaml") == output
-    made = (folder / "typings" / "aimm_plugins" / "_api" / "calling.pyi").read_text()
+    made = (folder / "typings" / "aimm_plugins" / "_calls.pyi").read_text()
     assert "(name: Literal['my-models.steps'], state_cb: StateCallback | None, count: int)" in made

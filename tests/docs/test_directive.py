@@ -167,7 +167,7 @@ def test_two_listings_of_one_distribution_do_not_clash(build, models):
     assert made.count('id="aimm-fit-iris-svc"') == 1
 
 
-def test_page_is_made_anew_when_plugin_or_metadata_changes(build, models):
+def test_page_is_made_again_when_plugin_or_metadata_changes(build, models):
     build(PAGE)
     names = {Path(path).name for path in build.dependencies}
     assert {"my_models.py", "entry_points.txt"} <= names
@@ -191,8 +191,8 @@ def test_only_plugins_asked_for_are_listed(build, models, install):
             "[aimm_plugins.distribution]",
         ),
         (
-            ".. aimm-plugins:: stranger\n",
-            "aimm-plugins: stranger 1.0 has no entry point of the group aimm.plugins "
+            ".. aimm-plugins:: console-tool\n",
+            "aimm-plugins: console-tool 1.0 has no entry point of the group aimm.plugins "
             "[aimm_plugins.distribution]",
         ),
         (
@@ -218,7 +218,7 @@ def test_only_plugins_asked_for_are_listed(build, models, install):
 def test_fault_is_a_warning_at_the_line_of_the_directive(build, models, install, page, warning):
     (models / "bare.py").write_text("from aimm_plugins import fit\n@fit(['bare'])\ndef f(m): ...\n")
     (models / "empty.py").write_text("")
-    install("stranger", entry_points="[console_scripts]\nstranger = stranger:main\n")
+    install("console-tool", entry_points="[console_scripts]\ntool = console_tool:main\n")
     install("gone", entry_points={"gone": "no_such_module"})
     install("bare", entry_points={"bare": "bare"})
     install("empty", entry_points={"empty": "empty"})

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import random
-import signal
 import sys
 import threading
-import time
 import types
-
-import pytest
 
 import aimm_plugins
 from aimm_plugins import Result, hookimpl, initialize, unload_all
 from aimm_plugins._startup.runtime import PROCESS
 from tests.conftest import names
+from tests.support.forked.case import Case
 
 
 class Waiting:
@@ -140,41 +136,41 @@ def test_modules_that_come_and_go_are_not_held():
     assert len(PROCESS.runtime.ledger.modules()) < 150, len(held)
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs setitimer")
-def test_interrupt_in_the_middle_of_a_change_leaves_all_or_nothing(write):
-    count = 8
-    write(
-        **{
-            f"m{number}": f"@fit(['k{number}'])\ndef f(m): return {number}\n"
-            "@hookimpl(wrapper=True)\ndef aimm_predict(): return (yield)\n"
-            for number in range(count)
-        }
-    )
-    modules = [f"m{number}" for number in range(count)]
-    manager = aimm_plugins.get_plugin_manager()
-
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    try:
-        initialize(names(*modules))
+def test_interrupt_in_the_middle_of_a_change_leaves_all_or_nothing(case: Case) -> None:
+    modules = [f"m{number}" for number in range(8)]
+    for module in modules:
+        case.module(
+            module,
+            f"@fit(['{module}'])\ndef f(m): return 1\n"
+            "@hookimpl(wrapper=True)\ndef aimm_predict(): return (yield)\n",
+        )
+    got = case.run(
+        f"""
+        import random, signal, time
+        modules = {modules!r}
+        conf = {{"names": modules, "entry_points": {{"enabled": False}}}}
+        def interrupt(*_):
+            raise KeyboardInterrupt
+        signal.signal(signal.SIGALRM, interrupt)
+        initialize(conf)
         begin = time.perf_counter()
         unload_all()
-        initialize(names(*modules))
+        initialize(conf)
         seconds = time.perf_counter() - begin
-        for _ in range(60):
-            for change in (lambda: initialize(names(*modules)), unload_all):
+        out["halves"], out["interrupted"] = [], 0
+        for _ in range(100):
+            for change in (lambda: initialize(conf), unload_all):
                 try:
                     signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, seconds))
                     change()
                     signal.setitimer(signal.ITIMER_REAL, 0)
                 except KeyboardInterrupt:
-                    pass
-                there = {name for name, _ in manager.list_name_plugin()} & set(modules)
-                keys = {provider.plugin for provider in aimm_plugins.providers().values()}
-                assert there == keys & set(modules)
-                assert len(there) in (0, count)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+                    out["interrupted"] += 1
+                there = sorted(set(plugged()) & set(modules))
+                callable = sorted(key for _, key in providers())
+                if there != callable or len(there) not in (0, len(modules)):
+                    out["halves"].append([there, callable])
+        """
+    )
+    assert got["halves"] == []
+    assert got["interrupted"]

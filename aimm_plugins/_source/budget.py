@@ -1,0 +1,45 @@
+"""What reading source may cost, whoever wrote it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_KIB = 1024
+
+
+class OverBudgetError(Exception):
+    """Reading on would cost more than the budget has left."""
+
+
+@dataclass(slots=True)
+class Budget:
+    """The most that is read of one package; honest packages need a small part of it.
+
+    A syntax tree takes up to 900 times the memory of its source (measured on CPython 3.11), and
+    `A1 = A0 + A0; A2 = A1 + A1` makes a text of any length of a few lines. So source is bounded in
+    size before it is parsed, and in the work on its syntax tree.
+
+    Attributes:
+        work: Steps that are left. One is 5 bytes of source, a name that is bound or looked up, a
+            part of an expression, an item of a list, or 100 characters that are put together;
+            a declaration is 10, a name that is imported 20.
+        module_size: Bytes of one module.
+    """
+
+    work: int = 1_000_000
+    module_size: int = 512 * _KIB
+
+    def take(self, steps: int) -> None:
+        """Count work.
+
+        Raises:
+            OverBudgetError: It is too much.
+        """
+        self.work -= steps
+        if self.work < 0:
+            raise OverBudgetError("it has too much source, or too many constants")
+
+
+def own_code_budget() -> Budget:
+    """The budget for source that its own author reads; no honest project reaches it."""
+    return Budget(work=10**9, module_size=64 * _KIB * _KIB)

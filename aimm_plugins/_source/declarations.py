@@ -1,0 +1,129 @@
+"""What is read of source: declarations and gaps, of a module and of a plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from aimm_plugins._discovery.scan import Published
+from aimm_plugins._source.imports import ImportedName
+from aimm_plugins._values.actions import Action
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceDeclaration:
+    """A declaration that was found without importing it, or after an import that was asked for.
+
+    Attributes:
+        action: The action.
+        key: Model type or data access name.
+        module: The module that makes it.
+        qualname: The function or class in that module; empty where it has no name there.
+        file: Source file, where known.
+        line: Its line, from 1, where known.
+        certain: Whether an import makes it whatever conditions hold.
+        decorator: The decorator as the source spells it, such as `ap.fit`; empty where the source
+            was not read.
+        signature: As in the source, `(model, x, *, epochs=20)`; `None` where it cannot be known.
+        docstring: Its docstring, cleaned, or `None`.
+    """
+
+    action: Action
+    key: str
+    module: str
+    qualname: str
+    file: str | None = None
+    line: int | None = None
+    certain: bool = True
+    decorator: str = ""
+    signature: str | None = None
+    docstring: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """A reason why there may be more declarations than were found.
+
+    Attributes:
+        reason: What could not be read.
+        file: Source file, where there is one.
+        line: The line in it, from 1, where there is one.
+        is_mistake: Whether running the code would not help, since it fails as well.
+    """
+
+    reason: str
+    file: str | None = None
+    line: int | None = None
+    is_mistake: bool = False
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line) if part is not None)
+        return f"{place}: {self.reason}" if place else self.reason
+
+
+@dataclass(slots=True, kw_only=True)
+class ModuleSource:
+    """What one module's source says.
+
+    Attributes:
+        name: Dotted name.
+        file: Source file.
+        values: What its names are bound to, as far as it is read; `None` where that is unknown.
+        stars: Modules that all names are imported from.
+        names: All names that it binds; `None` where it may bind others too.
+        imports: Modules that it imports, or objects of them, and whether it surely does.
+        declarations: In the order in which an import makes them.
+        gaps: Why there may be more.
+        hooks: Places of hook implementations, as `file:line`.
+    """
+
+    name: str
+    file: str
+    values: dict[str, object] = field(default_factory=dict)
+    stars: list[ImportedName] = field(default_factory=list)
+    names: frozenset[str] | None = None
+    imports: list[tuple[str, bool]] = field(default_factory=list)
+    declarations: list[SourceDeclaration] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    hooks: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginSource:
+    """What the source of a plugin's module, and of what it imports of its package, declares.
+
+    Attributes:
+        declarations: In the order of the source.
+        gaps: Why there may be more; empty where everything was understood.
+        hooks: Places of hook implementations, as `file:line`.
+        names: Names that the plugin's module binds; `None` where it may bind others too.
+        file: The module's source file, where it is found.
+        needs: Top-level modules that its import surely imports, but for the plugin's own module.
+    """
+
+    declarations: tuple[SourceDeclaration, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    hooks: tuple[str, ...] = ()
+    names: frozenset[str] | None = None
+    file: str | None = None
+    needs: tuple[str, ...] = ()
+
+
+def published_declarations(
+    published: Iterable[Published], source: PluginSource | None
+) -> tuple[SourceDeclaration, ...]:
+    """The declarations behind keys that metadata publishes, in the order of the metadata.
+
+    Args:
+        published: The keys.
+        source: The plugin's source, which adds places, signatures and docstrings; `None` where it
+            was not read.
+    """
+    known = {} if source is None else {(d.action, d.key): d for d in source.declarations}
+    return tuple(
+        known.get((key.action, key.key))
+        or SourceDeclaration(
+            action=key.action, key=key.key, module=key.module, qualname=key.attribute
+        )
+        for key in published
+    )

@@ -1,0 +1,360 @@
+"""One module's source, read as an import runs it: statement by statement, from top to bottom."""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+
+from aimm_plugins._source.budget import Budget, OverBudgetError
+from aimm_plugins._source.declarations import Gap, ModuleSource, SourceDeclaration
+from aimm_plugins._source.description import Description, Function, descriptions, unparsed
+from aimm_plugins._source.imports import ImportedName, imported_names, package_of
+from aimm_plugins._source.keys import MistakeError, slots_of
+from aimm_plugins._source.values import PACKAGE, Decorator, Evaluator, UnknownValueError, uncertain
+from aimm_plugins._system.files import read_file
+
+_BINDS_UNSEEN = (b"globals", b"vars", b"setattr", b"exec", b"locals")
+"""Words of a source that may bind names that it does not show."""
+
+
+def read_module(module: ModuleSource, evaluator: Evaluator) -> None:
+    """Read a module's source; why it cannot be read, or not to its end, is a gap.
+
+    Args:
+        module: Its name and file; takes what is read.
+        evaluator: Works out constants, and has the budget.
+    """
+    reason, line, is_mistake = None, None, True
+    try:
+        content, tree = _parsed(module.file, evaluator.budget)
+        is_mistake = False
+        _Body(module, evaluator).read(tree, content)
+    except OSError as error:
+        reason = f"cannot be read: {error}"
+    except SyntaxError as error:
+        reason, line = f"no Python: {error}", error.lineno
+    except (RecursionError, MemoryError):
+        reason = "it is nested too deep to be read"
+    except OverBudgetError as error:
+        reason, is_mistake = f"it is not read to its end: {error}", False
+    if reason is not None:
+        module.gaps.append(Gap(reason=reason, file=module.file, line=line, is_mistake=is_mistake))
+
+
+def _parsed(file: str, budget: Budget) -> tuple[bytes, ast.Module]:
+    if not file.endswith(".py"):
+        raise OSError("it is no Python source")
+    budget.take(1)
+    content = read_file(file, budget.module_size)
+    if content is None:
+        raise FileNotFoundError("no such file")
+    budget.take(len(content) // 5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of odd escapes in texts
+        try:
+            return content, ast.parse(content, file)
+        except ValueError as error:  # a NUL, before Python 3.12
+            raise SyntaxError(str(error)) from error
+
+
+class _Body:
+    """Goes through a module's statements, and notes what they bind, import and declare."""
+
+    def __init__(self, module: ModuleSource, evaluator: Evaluator) -> None:
+        self.module, self.evaluator = module, evaluator
+        self.package = package_of(module.name, module.file)
+        self.prefix = ""  # within a class, `Class.`
+        self.definitions: dict[str, Function | ast.ClassDef] = {}
+        self.understood: set[ast.AST] = set()
+
+    def read(self, tree: ast.Module, content: bytes) -> None:
+        nodes = list(_nodes_that_run(tree.body))
+        for node in nodes:
+            if isinstance(node, ast.Global):  # a function may bind them at any time
+                self.bind(node.names, None)
+        self.visit(tree.body, certain=True)
+        binds_unseen = self.module.stars or any(word in content for word in _BINDS_UNSEEN)
+        if not binds_unseen and "__getattr__" not in self.module.values:
+            self.module.names = frozenset(self.module.values)
+        self.find_gaps(nodes)
+
+    def visit(self, statements: Sequence[ast.stmt], *, certain: bool) -> None:
+        """Read statements of the module, of a block or of a class.
+
+        Args:
+            statements: In the order in which they run.
+            certain: Whether an import always runs them.
+        """
+        for node in statements:
+            match node:
+                case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                    self.define(node, certain)
+                case ast.Import() | ast.ImportFrom():
+                    self.import_names(node, certain)
+                case ast.Assign(targets=targets, value=value):
+                    self.assign(targets, value, certain)
+                case ast.AnnAssign(target=target, value=ast.expr() as value):
+                    self.assign([target], value, certain)
+                case ast.AugAssign(target=target):
+                    self.bind(_names_in(target), None)
+                case ast.Delete(targets=targets):
+                    self.bind(_names_in(*targets), None)
+                case ast.Expr(value=value):
+                    self.call(value, certain)
+                case ast.If(test=test, body=body, orelse=orelse):
+                    taken = is_taken(test)
+                    if taken is not False:
+                        self.visit(body, certain=certain and taken is True)
+                    if taken is not True:
+                        self.visit(orelse, certain=certain and taken is False)
+                case ast.Try() | ast.TryStar():
+                    for block in (node.body, *(h.body for h in node.handlers), node.orelse):
+                        self.visit(block, certain=False)
+                    self.visit(node.finalbody, certain=certain)
+                case ast.With(items=items, body=body):
+                    self.bind(_names_in(*(item.optional_vars for item in items)), None)
+                    self.visit(body, certain=certain)
+                case ast.For(target=target, body=body, orelse=orelse):
+                    self.bind(_names_in(target), None)
+                    self.visit([*body, *orelse], certain=False)
+                case ast.While(body=body, orelse=orelse):
+                    self.visit([*body, *orelse], certain=False)
+                case ast.Match(cases=cases):
+                    for case in cases:
+                        self.visit(case.body, certain=False)
+                case _:
+                    pass
+
+    def bind(self, names: Iterable[str], value: object) -> None:
+        """Bind names to a value. What one that is bound twice means depends on where it is used."""
+        values = self.module.values
+        for name in names:
+            self.evaluator.budget.take(1)
+            if name not in values:
+                values[name] = value
+            elif not isinstance(value, ImportedName) or values[name] != value:
+                values[name] = uncertain(values[name])
+
+    def import_names(self, node: ast.Import | ast.ImportFrom, certain: bool) -> None:
+        self.understood.add(node)
+        imports = self.module.imports
+        if isinstance(node, ast.Import):
+            imports += ((alias.name, certain) for alias in node.names)
+        for name, imported in imported_names(node, self.package, certain=certain):
+            self.evaluator.budget.take(20)  # the file system is asked for it
+            if imported.attribute is not None:
+                imports.append((imported.module, certain))
+                # It may be a submodule.
+                imports.append((f"{imported.module}.{imported.attribute}", certain))
+            if name == "*":
+                self.module.stars.append(imported)
+            else:
+                self.bind([name], imported)
+
+    def assign(self, targets: Sequence[ast.expr], value: ast.expr, certain: bool) -> None:
+        self.call(value, certain)
+        meaning = self.constant(value)
+        for target in targets:
+            if isinstance(target, ast.Name):
+                self.bind([target.id], meaning if certain else uncertain(meaning))
+            else:
+                self.bind(_names_in(target), None)
+
+    def constant(self, node: ast.expr) -> object:
+        """The value of an expression where it may be of use for keys."""
+        if isinstance(node, ast.Name | ast.Attribute):
+            found = self.evaluator.dotted_name(self.module, node)
+            if isinstance(found, Decorator) and found.certain:
+                self.understood.add(node)
+            return found
+        first = node.elts[0] if isinstance(node, ast.List | ast.Tuple) and node.elts else node
+        if isinstance(first, ast.List | ast.Tuple):  # a table
+            return None
+        try:
+            return self.evaluator.value(self.module, node)
+        except UnknownValueError:
+            return None
+
+    def define(self, node: Function | ast.ClassDef, certain: bool) -> None:
+        qualname = f"{self.prefix}{node.name}"
+        self.definitions[qualname] = node
+        # The innermost decorator runs first.
+        for expression in reversed(node.decorator_list):
+            call = expression if isinstance(expression, ast.Call) else None
+            decorator = expression.func if isinstance(expression, ast.Call) else expression
+            found = self.evaluator.dotted_name(self.module, decorator)
+            if not isinstance(found, Decorator):
+                continue
+            self.understood.add(decorator)
+            if found.name == "hookimpl":
+                self.module.hooks.append(f"{self.module.file}:{node.lineno}")
+            else:
+                line = node.decorator_list[0].lineno
+                self.declare(found, decorator, call, qualname, line, certain)
+        if isinstance(node, ast.ClassDef):
+            self.visit_class(node.body, f"{qualname}.", certain)
+        self.bind([node.name], None)
+
+    def visit_class(self, body: Sequence[ast.stmt], prefix: str, certain: bool) -> None:
+        """Read a class's body, whose names are its own."""
+        around = self.prefix, self.module.values
+        self.evaluator.budget.take(len(self.module.values))
+        self.prefix, self.module.values = prefix, {**self.module.values}
+        self.visit(body, certain=certain)
+        self.prefix, self.module.values = around
+
+    def call(self, value: ast.expr, certain: bool) -> None:
+        """Read `fit(["k"])(learn)` and `model(Svc)`, written out."""
+        call: ast.Call | None = None
+        match value:
+            case ast.Call(func=ast.Call(func=decorator) as call, args=[target]):
+                pass
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="append" | "extend")):
+                if name in self.module.values:  # a list that is changed
+                    self.bind([name], None)
+                return
+            case ast.Call(func=decorator, args=[target]):
+                pass
+            case _:
+                return
+        found = self.evaluator.dotted_name(self.module, decorator)
+        if not isinstance(found, Decorator) or found.name == "hookimpl":
+            return
+        if call is not None or found.name == "model":
+            self.understood.add(decorator)
+            name = target.id if isinstance(target, ast.Name) else ""
+            qualname = f"{self.prefix}{name}"
+            if qualname not in self.definitions:
+                qualname = name if name in self.module.values else ""
+            self.declare(found, decorator, call, qualname, value.lineno, certain)
+
+    def declare(
+        self,
+        found: Decorator,
+        decorator: ast.expr,
+        call: ast.Call | None,
+        qualname: str,
+        line: int,
+        certain: bool,
+    ) -> None:
+        """Note what one decorator declares.
+
+        Args:
+            found: What the decorator is.
+            decorator: How the module names it.
+            call: What gives it its keys; `None` for a bare one.
+            qualname: The function or class; empty where it has no name in the module.
+            line: The first line.
+            certain: Whether an import always runs it.
+        """
+        spelled = unparsed(decorator) or found.name
+        class_name = qualname.rpartition(".")[2]
+        default = f"{self.module.name}.{class_name}" if class_name else None
+        try:
+            slots = slots_of(
+                found.name, call, default, lambda node: self.evaluator.value(self.module, node)
+            )
+        except UnknownValueError as error:
+            reason = f"@{spelled} of {qualname or 'a call'}: {error}"
+            self.add_gap(reason, decorator, is_mistake=isinstance(error, MistakeError))
+            return
+        definition = self.definitions.get(qualname)
+        described = {} if definition is None else descriptions(definition)
+        self.evaluator.budget.take(10 * len(slots))
+        for action, key in slots:
+            signature, docstring = described.get(action, Description())
+            self.module.declarations.append(
+                SourceDeclaration(
+                    action=action,
+                    key=key,
+                    module=self.module.name,
+                    qualname=qualname,
+                    file=self.module.file,
+                    line=line,
+                    certain=certain and found.certain,
+                    decorator=spelled,
+                    signature=signature,
+                    docstring=docstring,
+                )
+            )
+
+    def add_gap(self, reason: str, node: ast.expr, *, is_mistake: bool = False) -> None:
+        self.module.gaps.append(
+            Gap(reason=reason, file=self.module.file, line=node.lineno, is_mistake=is_mistake)
+        )
+
+    def find_gaps(self, nodes: Sequence[ast.AST]) -> None:
+        """Find uses of our decorators that were not understood, such as within functions."""
+        for node in nodes:
+            if isinstance(node, ast.Import | ast.ImportFrom) and node not in self.understood:
+                for name, imported in imported_names(node, self.package, certain=False):
+                    if name not in self.module.values:
+                        self.bind([name], imported)
+        may_be_ours: dict[str, bool] = {}
+        for node in nodes:
+            if not isinstance(node, ast.Name | ast.Attribute) or node in self.understood:
+                continue
+            root = _root(node)
+            if root not in may_be_ours:
+                may_be_ours[root] = self.may_be_ours(root)
+            if may_be_ours[root] and isinstance(node.ctx, ast.Load):
+                found = self.evaluator.dotted_name(self.module, node)
+                if isinstance(found, Decorator) and found.name != "hookimpl":
+                    self.add_gap(not_a_decorator(unparsed(node) or found.name), node)
+
+    def may_be_ours(self, name: str) -> bool:
+        """Whether a name is a decorator of ours, or a module that may have one."""
+        found = self.evaluator.name(self.module, name)
+        if isinstance(found, ImportedName):
+            return found.module == PACKAGE or self.evaluator.find(found.module) is not None
+        return isinstance(found, Decorator)
+
+
+def not_a_decorator(spelled: str) -> str:
+    """Why a use of a decorator may declare nothing, or something else."""
+    return (
+        f"`{spelled}` is not the decorator of a function or class that the module defines in any "
+        "case"
+    )
+
+
+def _root(node: ast.expr) -> str:
+    """The first name of `a.b.c`; empty where it begins with something else."""
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _names_in(*targets: ast.expr | None) -> Iterator[str]:
+    """The names that are bound or changed by being assigned to."""
+    for target in targets:
+        for node in ast.walk(target) if target is not None else ():
+            if isinstance(node, ast.Name):
+                yield node.id
+
+
+def is_taken(test: ast.expr) -> bool | None:
+    """Whether an import takes a branch; `None` where that depends."""
+    match test:
+        case ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING"):
+            return False
+        case ast.Compare(left=ast.Name(id="__name__"), ops=[ast.Eq()]):
+            return False
+        case ast.Constant(value=value):
+            return bool(value)
+        case _:
+            return None
+
+
+def _nodes_that_run(statements: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """As `ast.walk`, but for blocks that only type checkers read."""
+    waiting = deque(statements)
+    while waiting:
+        node = waiting.popleft()
+        if isinstance(node, ast.If) and is_taken(node.test) is False:
+            waiting.extend(node.orelse)
+            continue
+        yield node
+        waiting.extend(ast.iter_child_nodes(node))

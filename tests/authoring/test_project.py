@@ -1,0 +1,32 @@
+"""The modules that a project ships."""
+
+from __future__ import annotations
+
+import pytest
+
+from aimm_plugins._authoring.project import find_project
+from aimm_plugins.errors import ConfigError
+from tests.authoring.conftest import FIT, PYPROJECT
+
+
+@pytest.mark.parametrize(
+    ("settings", "files"),
+    [
+        ("", ("src__pkg__init",)),
+        ("", ("pkg__init", "tests__init", "setup")),
+        ('[tool.hatch.build.targets.wheel]\npackages = ["lib/pkg"]', ("lib__pkg__init", "other")),
+        ('[tool.setuptools]\npackages = ["pkg"]', ("pkg__init", "other__init")),
+        ('[tool.setuptools]\npy-modules = ["pkg"]', ("pkg", "other")),
+    ],
+)
+def test_modules_are_those_that_the_project_ships(project, settings, files):
+    folder = project(PYPROJECT + settings, **dict.fromkeys(files, ""))
+    assert list(find_project(folder).modules) == ["pkg"]
+
+
+def test_path_may_be_a_package_or_a_module(project):
+    folder = project(pkg__init="", pkg__sub__init="", pkg__sub__mod=FIT, pkg__other=FIT)
+    assert list(find_project(folder / "pkg" / "sub").modules) == ["pkg.sub", "pkg.sub.mod"]
+    assert list(find_project(folder / "pkg" / "other.py").modules) == ["pkg.other"]
+    with pytest.raises(ConfigError, match="neither a folder"):
+        find_project(folder / "nothing")
