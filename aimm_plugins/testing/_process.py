@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import tempfile
@@ -12,8 +13,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-
-from aimm_plugins._loading.probe import end_with_children
 
 # The path comes first: what unpickling the job imports is found by it.
 _BOOTSTRAP = """\
@@ -86,7 +85,7 @@ def ask(
             try:
                 ended = _wait(child, content, answers, seconds, start_seconds)
             finally:
-                end_with_children(child)
+                _end(child)
             stream.seek(0)
             text = stream.read(1_000_000).decode(errors="replace")
         with open(answers, "rb") as told_by_child:
@@ -124,6 +123,18 @@ def _wait(
             deadline = time.monotonic() + allowed
         elif time.monotonic() > deadline:
             return f"gave no answer for {allowed:g} seconds"
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Stop the child and all that it started."""
+    try:
+        if hasattr(os, "killpg"):
+            os.killpg(child.pid, signal.SIGKILL)
+        else:
+            child.kill()
+    except (ProcessLookupError, PermissionError):
+        pass
+    child.wait()
 
 
 def _how(status: int) -> str:
