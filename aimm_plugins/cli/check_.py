@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
@@ -16,19 +15,11 @@ from aimm_plugins.cli._output import echo, format_option, print_json, print_tabl
 @click.command("check")
 @click.argument("target", metavar="[DIST|MODULE|MODULE:OBJECT]", required=False)
 @click.option("--only", multiple=True, metavar="CHECK", help="Run this check; may be repeated.")
-@click.option(
-    "--receipt",
-    metavar="FILE",
-    help="Write a receipt; where FILE is there, no fewer checks may run than it says.",
-)
-@click.option("--last", metavar="FILE", help="Receipt of the last release to count by.")
 @click.option("--checks", "listing", is_flag=True, help="List the checks and leave.")
 @format_option
 def command(
     target: str | None,
     only: tuple[str, ...],
-    receipt: str | None,
-    last: str | None,
     listing: bool,
     form: str,
 ) -> int:
@@ -36,8 +27,7 @@ def command(
 
     Plugin code runs. Arguments to call it with come from a Conformance that the distribution's
     entry points of the group `aimm_plugins.conformance` name; without one only what needs no
-    arguments is checked. The exit status is 1 if a check failed, or fewer were run than for the
-    receipt of the last release.
+    arguments is checked. The exit status is 1 if a check failed.
     """
     from aimm_plugins.testing._checks import checks
 
@@ -51,7 +41,6 @@ def command(
         else:
             print_table(["check", "of", "claim", "what holds"], rows)
         return 0
-    from aimm_plugins.testing._receipt import make_receipt, read_receipt, write_receipt
     from aimm_plugins.testing._target import find_target
     from aimm_plugins.testing._verdict import run, trials
 
@@ -61,24 +50,15 @@ def command(
             todo = trials(found.conformances, found.plugins, only)
         except (LookupError, ValueError, TypeError) as error:
             raise click.UsageError(str(error)) from error
-        least = None
-        for path in (last, receipt):
-            if least is None and path is not None and (path is last or os.path.exists(path)):
-                least = read_receipt(path)["counts"]["run"]
-        if least is None and not only:
-            least = found.shipped
         with _quiet():
-            verdict = run(todo, least=least, told=lambda result: echo(str(result), err=True))
+            verdict = run(todo, told=lambda result: echo(str(result), err=True))
             uncovered = list(found.uncovered(verdict))
-        if receipt is not None and verdict.ok:
-            write_receipt(receipt, make_receipt(verdict, found.modules, found.distribution))
     counts = verdict.counts
     if form == "json":
         print_json(
             {
                 "ok": verdict.ok,
                 "counts": counts,
-                "fewer": verdict.fewer,
                 "uncovered": uncovered,
                 "results": [each.to_dict() for each in verdict.results],
             }
@@ -103,8 +83,6 @@ def command(
                 "aimm_plugins.conformance",
                 err=True,
             )
-        if verdict.fewer:
-            echo(verdict.fewer, err=True)
     return 0 if verdict.ok else 1
 
 

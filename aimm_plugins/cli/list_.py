@@ -7,7 +7,6 @@ import click
 from aimm_plugins._diagnostics.survey import Surveyed, survey
 from aimm_plugins._system.text import described
 from aimm_plugins._values.actions import ACTIONS
-from aimm_plugins._values.report import Report
 from aimm_plugins.cli._output import (
     conf_option,
     format_option,
@@ -17,7 +16,6 @@ from aimm_plugins.cli._output import (
     print_table,
     stdout_kept,
 )
-from aimm_plugins.testing._receipt import with_receipts
 
 _HEADING = ("name", "distribution", "version", "origin", "module", "state", "keys", "reason")
 
@@ -40,41 +38,17 @@ def command(wanted: str | None, load: bool, form: str, conf: str | None) -> None
     """
     with stdout_kept():
         seen = survey(conf, load=load)
-    everything = Report(tuple(each.record for each in seen.plugins), tuple(seen.findings))
-    report, receipts = with_receipts(everything)
-    chosen = [
-        number
-        for number, each in enumerate(seen.plugins)
-        if wanted is None or _declares(each, wanted)
-    ]
-    plugins = [seen.plugins[number] for number in chosen]
+    plugins = [each for each in seen.plugins if wanted is None or _declares(each, wanted)]
     if form == "json":
         print_json(
             {
                 "plugins": [each.to_dict() for each in plugins],
-                "findings": [finding.to_dict() for finding in report.findings],
+                "findings": [finding.to_dict() for finding in seen.findings],
             }
         )
         return
-    heading = ["receipt"] if receipts else []
-    print_table(
-        [
-            "name",
-            "distribution",
-            "version",
-            "origin",
-            "module",
-            "state",
-            "keys",
-            "reason",
-            *heading,
-        ],
-        [
-            (*_row(each), *(receipts.get(number, "-") for _ in heading))
-            for number, each in zip(chosen, plugins, strict=True)
-        ],
-    )
-    print_findings(report.findings)
+    print_table(_HEADING, [_row(each) for each in plugins])
+    print_findings(seen.findings)
 
 
 def _declares(plugin: Surveyed, wanted: str) -> bool:

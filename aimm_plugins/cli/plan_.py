@@ -14,7 +14,6 @@ from aimm_plugins.cli._output import (
     print_json,
     print_table,
 )
-from aimm_plugins.testing._receipt import with_receipts
 
 
 @click.command("plan")
@@ -28,15 +27,14 @@ def command(file: str | None, form: str, conf: str | None) -> int:
     far as plugins publish their keys. Findings go to stderr; the exit status is 1 if a plugin would
     fail or is missing.
     """
-    report, receipts = with_receipts(plan(file if file is not None else conf))
+    report = plan(file if file is not None else conf)
     if form == "json":
         print_json(report.to_dict())
     else:
-        heading = ["receipt"] if receipts else []
         with_options = any(record.options for record in report.plugins)
         columns = ["#", "state", "name", "distribution", "version", "origin", "module", "keys"]
         print_table(
-            [*columns, *(["options"] if with_options else []), "reason", *heading],
+            [*columns, *(["options"] if with_options else []), "reason"],
             [
                 (
                     str(number),
@@ -50,7 +48,6 @@ def command(file: str | None, form: str, conf: str | None) -> int:
                     or ("?" if record.state == "planned" else "-"),
                     *([record.options_told or "-"] if with_options else []),
                     record.reason or "-",
-                    *(receipts.get(number - 1, "-") for _ in heading),
                 )
                 for number, record in enumerate(report.plugins, start=1)
             ],

@@ -13,12 +13,10 @@ from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._system.names import normalized
 from aimm_plugins._system.text import described
-from aimm_plugins._values.report import PluginRecord
 from aimm_plugins.errors import PluginImportError
 from aimm_plugins.testing._checks import CONFORMANCE_GROUP
 from aimm_plugins.testing._conformance import Conformance
 from aimm_plugins.testing._isolation import isolated
-from aimm_plugins.testing._receipt import read_receipt, shipped_receipt
 from aimm_plugins.testing._results import Verdict
 
 
@@ -29,14 +27,10 @@ class Target:
     Attributes:
         plugins: Their modules.
         conformances: What their authors say.
-        distribution: Who installs them, where it is one.
-        shipped: How many checks the receipt that it ships counts, if it ships one.
     """
 
     plugins: tuple[str, ...]
     conformances: tuple[Conformance, ...]
-    distribution: Distribution | None = None
-    shipped: int | None = None
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -77,8 +71,6 @@ def find_target(target: str | None) -> Target:
         return Target(
             plugins=tuple(name for part in parts for name in part.plugins),
             conformances=tuple(each for part in parts for each in part.conformances),
-            distribution=parts[0].distribution if len(parts) == 1 else None,
-            shipped=parts[0].shipped if len(parts) == 1 else None,
         )
     if ":" in target:
         module, _, attribute = target.partition(":")
@@ -119,21 +111,9 @@ def _of_distribution(installed: Scan, distribution: Distribution) -> Target:
     conformances: list[Conformance] = []
     for module, attribute, place in _entry_points(distribution):
         conformances += _conformances(module, attribute, place)
-    shipped = None
-    for module in plugins:
-        found = shipped_receipt(
-            PluginRecord(
-                name=module, source="entry_point", module=module, distribution=distribution.name
-            ),
-            installed,
-        )
-        if found is not None:
-            shipped = read_receipt(found[1])["counts"]["run"]
     return Target(
         plugins=plugins,
         conformances=_with_plugin(conformances, plugins),
-        distribution=distribution,
-        shipped=shipped,
     )
 
 

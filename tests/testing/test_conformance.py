@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from dataclasses import replace
@@ -11,11 +10,9 @@ from pathlib import Path
 import pytest
 
 import aimm_plugins
-from aimm_plugins._config.config import validate
 from aimm_plugins.cli import run
 from aimm_plugins.testing import Conformance, check_plugin, checks
 from aimm_plugins.testing._distributions import forget_modules, write_distribution
-from aimm_plugins.testing._receipt import hashes, make_receipt, read_receipt, write_receipt
 from tests.seeded.variants import DATA, MODEL, SOURCE, VARIANTS
 
 PAGE = Path(__file__).parents[2] / "docs" / "conformance.md"
@@ -114,16 +111,6 @@ def test_failure_is_raised_with_check_reason_and_place(seeded):
     assert isinstance(caught.value.__cause__, ExceptionGroup)
 
 
-def test_fewer_checks_than_in_the_last_release_fail(seeded, tmp_path):
-    receipt = tmp_path / "receipt.json"
-    write_receipt(receipt, RECEIPT)
-    verdict = check_plugin(
-        replace(MODEL, plugin="line"), only=["round-trip"], receipt=str(receipt), on_fail="report"
-    )
-    assert not verdict.ok
-    assert verdict.fewer == "1 checks were run, and 41 for the receipt of the last release"
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -184,124 +171,6 @@ def test_source_that_gives_no_arguments_is_named(seeded):
     told = replace(MODEL, plugin="line", fit=lambda: [1, 2])
     verdict = check_plugin(told, only=["fit-gives-a-predictor"], on_fail="report")
     assert "gave list; return arguments(...)" in verdict.results[0].reason
-
-
-# Receipts
-
-
-RECEIPT = {
-    "format": 1,
-    "distribution": None,
-    "version": None,
-    "plugins": ["line"],
-    "versions": {"aimm-plugins": "0.1.0", "python": "3.11.7"},
-    "counts": {"run": 41, "passed": 41, "failed": 0, "expected": 0, "skipped": 3},
-    "checks": [],
-    "files": {},
-}
-
-
-def test_receipt_has_counts_versions_and_hashes(seeded, in_order):
-    receipt = make_receipt(in_order, ["line"])
-    validate(receipt, "receipt")
-    assert receipt["counts"] == in_order.counts
-    assert set(receipt["versions"]) == {"aimm-plugins", "python"}
-    assert receipt["files"] == {
-        "line.py": "sha256:" + hashlib.sha256((seeded / "line.py").read_bytes()).hexdigest()
-    }
-    assert len(receipt["checks"]) == len(in_order.results)
-
-
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 2}', "[" * 100_000])
-def test_what_is_no_receipt_is_refused(tmp_path, content):
-    path = tmp_path / "receipt.json"
-    path.write_text(content)
-    with pytest.raises(aimm_plugins.ConfigError, match="no receipt"):
-        read_receipt(path)
-
-
-PACKAGE = {"modelling": "", "modelling.line": SOURCE}
-
-
-@pytest.fixture
-def shipped(make_distribution):
-    """A distribution that ships a receipt of its files."""
-
-    def ship(**more):
-        made = make_distribution(
-            "modelling",
-            modules=PACKAGE,
-            entry_points={"line": "modelling.line"},
-            files={"modelling/data.bin": b"1"},
-        )
-        files = hashes("modelling.line")
-        receipt = {**RECEIPT, "distribution": "modelling", "version": "1.0", "files": files, **more}
-        write_receipt(made.folder / "modelling" / "aimm-receipt.json", receipt)
-        return made
-
-    return ship
-
-
-def told_of(form, capsys):
-    assert run(["list", "--format", form]) == 0
-    return capsys.readouterr()
-
-
-def test_list_shows_a_receipt_that_fits(shipped, capsys):
-    shipped()
-    told = told_of("table", capsys)
-    (line,) = [each for each in told.out.splitlines() if "modelling.line" in each]
-    assert line.endswith("fits: 41 run, 41 passed")
-    assert "receipt" not in told.err
-
-
-def test_hashes_are_of_the_whole_package(shipped):
-    shipped()
-    assert sorted(hashes("modelling.line")) == [
-        "modelling/__init__.py",
-        "modelling/data.bin",
-        "modelling/line.py",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda folder: (folder / "line.py").write_text("x"), "line.py is not the one that was"),
-        (lambda folder: (folder / "data.bin").unlink(), "data.bin is missing"),
-        (lambda folder: (folder / "new.py").write_text(""), "new.py is not in it"),
-    ],
-    ids=["changed", "missing", "added"],
-)
-def test_receipt_that_does_not_fit_is_a_finding(shipped, capsys, change, message):
-    change(shipped().folder / "modelling")
-    told = told_of("json", capsys)
-    (finding,) = [each for each in json.loads(told.out)["findings"] if each["code"] == "receipt"]
-    assert message in finding["message"]
-
-
-def test_receipt_of_another_version_does_not_fit(shipped, capsys):
-    shipped(version="0.9")
-    assert "is of version 0.9, not 1.0" in told_of("table", capsys).err
-
-
-def test_broken_receipt_is_a_finding_and_no_failure(shipped, capsys):
-    (shipped().folder / "modelling" / "aimm-receipt.json").write_text("{")
-    assert "its receipt cannot be read" in told_of("table", capsys).err
-
-
-def test_receipt_is_never_followed_out_of_the_folder(shipped, capsys):
-    shipped(files={"../secret.txt": "sha256:0"})
-    assert "leads out of the folder" in told_of("table", capsys).err
-
-
-def test_plan_shows_a_receipt_and_does_not_go_by_it(shipped, capsys):
-    (shipped().folder / "modelling" / "line.py").write_text(SOURCE + "\n")
-    run(["plan"])
-    told = capsys.readouterr()
-    (line,) = [each for each in told.out.splitlines() if "modelling.line" in each]
-    assert "planned" in line
-    assert "differs: modelling/line.py" in line
 
 
 # The command
@@ -391,17 +260,6 @@ VARIANTS_BY_CHECK = {each.check: each for each in VARIANTS}
 def test_wrong_use_is_exit_status_two(installed, capsys, arguments):
     assert run(["check", *arguments]) == 2
     assert "round-trip" in (told := capsys.readouterr().err) or "nobody" in told
-
-
-def test_command_writes_a_receipt_and_counts_by_it_the_next_time(installed, tmp_path, capsys):
-    path = tmp_path / "aimm-receipt.json"
-    only = ["--only", "round-trip", "--only", "round-trip-twice"]
-    assert run(["check", "lines", *only, "--receipt", str(path)]) == 0
-    written = path.read_text()
-    assert read_receipt(path)["counts"]["run"] == 2
-    assert run(["check", "lines", *only[:2], "--receipt", str(path)]) == 1
-    assert "1 checks were run, and 2 for the receipt" in capsys.readouterr().err
-    assert path.read_text() == written
 
 
 def test_command_lists_the_checks(capsys):
