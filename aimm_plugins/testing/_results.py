@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -66,12 +67,15 @@ class Verdict:
     @property
     def counts(self) -> dict[str, int]:
         """How many checks were run, passed, failed, were expected to fail, and were skipped."""
-        names = ("run", "passed", "failed", "expected", "skipped")
-        found: dict[str, int] = dict.fromkeys(names, 0)
-        for result in self.results:
-            found["failed" if result.status == "unexpected" else result.status] += 1
-        found["run"] = found["passed"] + found["failed"] + found["expected"]
-        return found
+        found = Counter(result.status for result in self.results)
+        failed = found["failed"] + found["unexpected"]
+        return {
+            "run": found["passed"] + failed + found["expected"],
+            "passed": found["passed"],
+            "failed": failed,
+            "expected": found["expected"],
+            "skipped": found["skipped"],
+        }
 
     @property
     def ok(self) -> bool:

@@ -274,16 +274,6 @@ def test_crash_of_a_fresh_process_is_told(fresh_process):
         fresh_process("import os\nos._exit(7)")
 
 
-def test_hanging_fresh_process_is_ended():
-    from aimm_plugins.testing import _process
-
-    answers = _process.ask(
-        "execute", {"code": "while True: pass", "names": {}}, seconds=0.1, start_seconds=0.1
-    )
-    assert answers.told == []
-    assert answers.ended == "gave no answer for 0.2 seconds"
-
-
 # pytest itself
 
 
