@@ -1,9 +1,8 @@
 """What importing each plugin costs: seconds, modules, peak memory, and whose they are.
 
-Each plugin is imported in fresh child processes, one after the other: some for its time, and one
-more under `python -X importtime`, which makes imports slower, for whose time it is. A child has
-imported this package and what its host certainly has before the clock starts, so that a plugin is
-not charged with what is there anyway.
+Each plugin is imported in fresh child processes, one after the other: several measure its time, and
+one more, under `python -X importtime`, whose time it is; that option makes imports slower. A child
+has imported this package before the clock starts, so a plugin is not charged with it.
 
 References:
     https://docs.python.org/3/using/cmdline.html#cmdoption-X for `-X importtime`;
@@ -12,77 +11,20 @@ References:
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import subprocess
+import secrets
 import sys
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from statistics import median
 from types import MappingProxyType
 from typing import Any
 
-from aimm_plugins._loading.probe import as_json, end_with_children
+from aimm_plugins._diagnostics.measured_import import measure_import
+from aimm_plugins._loading.probe import plain_options
+from aimm_plugins._system.child import ChildError, run_task
 from aimm_plugins._values.report import PluginRecord
-
-_CHILD = """\
-import json, os, sys
-job = json.loads(sys.stdin.buffer.read())
-import time
-sys.path[:] = job["path"]
-sys.argv[:] = [""]
-import aimm_plugins
-if job["options"] is not None:
-    from aimm_plugins._options import values as _option_values
-    _option_values.BY_HAND[job["module"]] = job["options"]
-def peak():
-    # Not ru_maxrss on Linux: a child begins with the peak of the process that made it.
-    try:
-        with open("/proc/self/status") as stream:
-            for line in stream:
-                if line.startswith("VmHWM:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    try:
-        import resource
-    except ImportError:
-        return None
-    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return size if sys.platform == "darwin" else size * 1024
-clock = time.perf_counter
-before, memory = set(sys.modules), peak()
-error = None
-if job["marks"]:
-    os.write(2, b"\\n" + job["marks"].encode() + b"\\n")
-begin = clock()
-try:
-    # Not importlib.import_module: -X importtime has no line for what that imports.
-    __import__(job["module"])
-except BaseException as caught:
-    error = caught
-seconds = clock() - begin
-if job["marks"]:
-    os.write(2, b"\\n" + job["marks"].encode() + b"\\n")
-after = peak()
-told = {
-    "seconds": seconds,
-    "modules": len(set(sys.modules) - before),
-    "memory": None if after is None or memory is None else after - memory,
-    "error": None,
-}
-if error is not None:
-    try:
-        text = str(error)
-    except BaseException:
-        text = "<unprintable>"
-    told["error"] = f"{type(error).__name__}: {text[:10000]}"
-with open(job["answer"], "w", encoding="utf-8", errors="backslashreplace") as stream:
-    json.dump(told, stream)
-os._exit(0)
-"""
 
 _LINE = re.compile(rb"import time:\s*(\d+) \|\s*(\d+) \|( +)(\S+)\s*$")
 _STDLIB = "(standard library)"
@@ -128,8 +70,8 @@ class Cost:
         record: The plugin.
         runs: Wall time of each run in seconds, in order.
         modules: How many modules came into the process.
-        memory_bytes: By how much the peak of resident memory grew; `None` where the system does
-            not tell.
+        memory_bytes: By how much the peak of resident memory grew; `None` where the system keeps
+            no such figure.
         dependencies: Whose time it is, the most expensive first; slower than `runs` as a whole,
             since it is measured under `-X importtime`.
         imports: The imports as they are nested.
@@ -153,7 +95,8 @@ class Cost:
     def costliest(self) -> Dependency | None:
         """The dependency that takes most, the plugin's own package aside."""
         own = self.record.module.partition(".")[0]
-        return next((each for each in self.dependencies if each.name != own), None)
+        others = (dependency for dependency in self.dependencies if dependency.name != own)
+        return next(others, None)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-serializable, as in `schemas/profile.yaml`."""
@@ -166,10 +109,7 @@ class Cost:
             "runs": list(self.runs),
             "modules": self.modules,
             "memory_bytes": self.memory_bytes,
-            "dependencies": [
-                {"name": each.name, "seconds": each.seconds, "modules": each.modules}
-                for each in self.dependencies
-            ],
+            "dependencies": [asdict(dependency) for dependency in self.dependencies],
             "error": self.error,
         }
 
@@ -180,7 +120,7 @@ def profile(
     options: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     runs: int = 3,
     timeout: float = 60.0,
-    tell: Callable[[PluginRecord], None] = lambda record: None,
+    on_import: Callable[[PluginRecord], None] = lambda record: None,
 ) -> tuple[Cost, ...]:
     """Import each plugin that a host would, in child processes.
 
@@ -189,88 +129,71 @@ def profile(
         options: What plugins are given, by module; what cannot be written as JSON is not.
         runs: How often each is imported for its time, at least once.
         timeout: Seconds that one import may take, start of the child included.
-        tell: Called with each plugin before it is imported.
+        on_import: Called with each plugin before it is imported.
     """
     costs = []
     for record in records:
         if record.module and record.state not in ("denied", "missing"):
-            tell(record)
-            costs.append(_measured(record, as_json(options.get(record.module)), runs, timeout))
+            on_import(record)
+            costs.append(
+                _measured(record, plain_options(options.get(record.module)), runs, timeout)
+            )
     return tuple(costs)
 
 
 def _measured(
-    record: PluginRecord, options: Mapping[str, Any] | None, runs: int, timeout: float
+    record: PluginRecord, options: dict[str, Any] | None, runs: int, timeout: float
 ) -> Cost:
-    done: list[dict[str, Any]] = []
+    measured: list[dict[str, Any]] = []
     # Once for nothing: the first run compiles what has no bytecode yet, and fills the disk cache.
     for number in range(runs + 1):
-        told, _ = _run(record.module, options, timeout)
-        if told["error"] is not None:
-            return Cost(record=record, error=told["error"])
+        figures, _ = _run(record.module, options, timeout)
+        if figures["error"] is not None:
+            return Cost(record=record, error=figures["error"])
         if number:
-            done.append(told)
-    told, imports = _run(record.module, options, timeout, detailed=True)
-    memories = [each["memory"] for each in done if each["memory"] is not None]
+            measured.append(figures)
+    detailed, log = _run(record.module, options, timeout, mark=_new_mark())
+    imports = nested_imports(log)
+    memories = [figures["memory"] for figures in measured if figures["memory"] is not None]
     return Cost(
         record=record,
-        runs=tuple(each["seconds"] for each in done),
-        modules=done[-1]["modules"],
+        runs=tuple(figures["seconds"] for figures in measured),
+        modules=measured[-1]["modules"],
         memory_bytes=max(0, int(median(memories))) if memories else None,
         dependencies=tuple(_dependencies(imports)),
         imports=tuple(imports),
-        error=told["error"],
+        error=detailed["error"],
     )
 
 
+def _new_mark() -> bytes:
+    """A line that no plugin writes."""
+    return f"\naimm-plugins-profile-{secrets.token_hex(8)}\n".encode()
+
+
 def _run(
-    module: str, options: Mapping[str, Any] | None, timeout: float, *, detailed: bool = False
-) -> tuple[dict[str, Any], list[Import]]:
-    """One child's answer, with the tree of imports where that is asked for."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        answer, log = os.path.join(folder, "answer.json"), os.path.join(folder, "stderr")
-        marks = f"aimm-plugins-profile-{os.path.basename(folder)}" if detailed else ""
-        job = {
-            "module": module,
-            "path": [each for each in sys.path if isinstance(each, str)],
-            "answer": answer,
-            "marks": marks,
-            "options": options,  # by a pipe, since it has secrets
-        }
-        flags = ["-X", "importtime"] if detailed else []
-        with open(log, "wb") as stderr:
-            child = subprocess.Popen(
-                [sys.executable, *flags, "-c", _CHILD],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=stderr,
-                start_new_session=True,
-            )
-            try:
-                child.communicate(json.dumps(job).encode(), timeout=timeout)
-            except subprocess.TimeoutExpired:
-                return {"error": f"its import took more than {timeout:g} seconds"}, []
-            finally:
-                end_with_children(child)
-        try:
-            with open(answer, encoding="utf-8") as stream:
-                told = json.load(stream)
-        except (OSError, ValueError):
-            return {"error": f"its import ended the process with status {child.returncode}"}, []
-        imports: list[Import] = []
-        if detailed:
-            with open(log, "rb") as stream:
-                imports = _tree(_between(stream.read(), marks.encode()))
-    return told, imports
+    module: str, options: dict[str, Any] | None, timeout: float, mark: bytes = b""
+) -> tuple[dict[str, Any], list[bytes]]:
+    """What one child answers, and with a mark the lines of its `-X importtime`."""
+    try:
+        result = run_task(
+            partial(measure_import, module, options, mark),
+            seconds=timeout,
+            output="captured" if mark else "dropped",
+            flags=["-X", "importtime"] if mark else [],
+        )
+    except ChildError as error:
+        return {"error": str(error)}, []
+    if not result.answers:
+        if result.status is None:
+            return {"error": f"its import took more than {timeout:g} seconds"}, []
+        return {"error": f"its import ended the process with {result.cause}"}, []
+    parts = result.output.split(mark) if mark else []
+    return result.answers[0], parts[1].splitlines() if len(parts) == 3 else []
 
 
-def _between(log: bytes, mark: bytes) -> list[bytes]:
-    parts = log.split(mark)
-    return parts[1].splitlines() if len(parts) == 3 else []
-
-
-def _tree(lines: Iterable[bytes]) -> list[Import]:
-    """The imports as they are nested: each line stands after those of what it imported."""
+def nested_imports(lines: Iterable[bytes]) -> list[Import]:
+    """The imports, nested, from lines of `-X importtime`: a module comes after what it imports."""
     waiting: list[tuple[int, Import]] = []
     for line in lines:
         match = _LINE.search(line)  # behind what was printed without a line's end
@@ -281,27 +204,23 @@ def _tree(lines: Iterable[bytes]) -> list[Import]:
         while waiting and waiting[-1][0] > depth:
             found.inner.insert(0, waiting.pop()[1])
         waiting.append((depth, found))
-    return [each for _, each in waiting]
-
-
-def _all(imports: Iterable[Import]) -> Iterator[Import]:
-    stack = list(imports)
-    while stack:
-        each = stack.pop()
-        yield each
-        stack += each.inner
+    return [outermost for _, outermost in waiting]
 
 
 def _dependencies(imports: Iterable[Import]) -> list[Dependency]:
-    own: dict[str, tuple[int, int]] = {}
-    for each in _all(imports):
-        top = each.name.partition(".")[0]
+    """Sum the modules' own time by top-level package, the most expensive first."""
+    sums: dict[str, tuple[int, int]] = {}
+    stack = list(imports)
+    while stack:
+        module = stack.pop()
+        stack += module.inner
+        top = module.name.partition(".")[0]
         name = _STDLIB if top in sys.stdlib_module_names else top
-        microseconds, count = own.get(name, (0, 0))
-        own[name] = (microseconds + each.own, count + 1)
+        microseconds, count = sums.get(name, (0, 0))
+        sums[name] = (microseconds + module.own, count + 1)
     return [
         Dependency(name=name, seconds=microseconds / 1e6, modules=count)
-        for name, (microseconds, count) in sorted(own.items(), key=lambda i: (-i[1][0], i[0]))
+        for name, (microseconds, count) in sorted(sums.items(), key=lambda i: (-i[1][0], i[0]))
     ]
 
 
@@ -311,35 +230,26 @@ def trace(costs: Sequence[Cost]) -> dict[str, Any]:
     Lengths are measured. Where within an import its inner ones began is not: they are drawn at its
     begin, and its own time behind them.
     """
-    events: list[dict[str, Any]] = [
-        {"name": "process_name", "ph": "M", "pid": 1, "tid": 0, "args": {"name": "start-up"}}
-    ]
+    events = [_event("process_name", "M", 0, args={"name": "start-up"})]
     clock = 0
     for number, cost in enumerate(costs, start=1):
         who = cost.record.distribution or cost.record.module
         name = f"{cost.record.name} ({who})"
-        events.append(
-            {"name": "thread_name", "ph": "M", "pid": 1, "tid": number, "args": {"name": name}}
-        )
+        events.append(_event("thread_name", "M", number, args={"name": name}))
         stack = []
-        for each in cost.imports:
-            stack.append((each, clock))
-            clock += each.microseconds
+        for outermost in cost.imports:
+            stack.append((outermost, clock))
+            clock += outermost.microseconds
         while stack:
-            each, begin = stack.pop()
-            events.append(
-                {
-                    "name": each.name,
-                    "cat": "import",
-                    "ph": "X",
-                    "ts": begin,
-                    "dur": each.microseconds,
-                    "pid": 1,
-                    "tid": number,
-                    "args": {"own_microseconds": each.own},
-                }
-            )
-            for inner in each.inner:
+            module, begin = stack.pop()
+            times = {"ts": begin, "dur": module.microseconds}
+            args = {"own_microseconds": module.own}
+            events.append(_event(module.name, "X", number, cat="import", **times, args=args))
+            for inner in module.inner:
                 stack.append((inner, begin))
                 begin += inner.microseconds
     return {"traceEvents": events, "displayTimeUnit": "ms"}
+
+
+def _event(name: str, phase: str, thread: int, **more: Any) -> dict[str, Any]:
+    return {"name": name, "ph": phase, "pid": 1, "tid": thread, **more}

@@ -1,52 +1,23 @@
-"""Importing a plugin in a child process first, where it can hang or crash without harm.
+"""Import a plugin in a child process first, where it can hang or crash without harm.
 
-A timeout in the process itself is no help: a thread that imports cannot be stopped, and holds its
-locks. No verdict is kept, since what breaks a plugin is an upgrade of something else.
+A timeout in this process would not help: a thread that imports cannot be stopped, and holds its
+locks. Results are not kept, because what breaks a plugin is often an upgrade of something else.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
-import os
-import signal
-import subprocess
-import sys
-import tempfile
-from collections.abc import Mapping
+import traceback
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
+from aimm_plugins._options import values
+from aimm_plugins._system.child import ChildError, run_task
+from aimm_plugins._system.guard import guarded
+from aimm_plugins._system.text import described
 from aimm_plugins.errors import PluginImportError
-
-# Run by `python -c`, so that the child has nothing of the host but the path and its environment.
-# It answers in a file: a plugin may print, and a status of 0 is not enough, since `os._exit(0)` in
-# the middle of an import has that too.
-_CHILD = """\
-import importlib, json, os, sys
-job = json.loads(sys.stdin.buffer.read())
-sys.path[:] = job["path"]
-sys.argv[:] = [""]
-if job["options"] is not None:
-    from aimm_plugins._options import values as _option_values
-    _option_values.BY_HAND[job["module"]] = job["options"]
-try:
-    importlib.import_module(job["module"])
-except BaseException as error:
-    try:
-        text = str(error)
-    except BaseException:
-        text = "<unprintable>"
-    try:
-        import traceback
-        trace = "".join(traceback.format_exception(error))
-    except BaseException:
-        trace = ""
-    told = {"type": type(error).__name__, "text": text[:10_000], "trace": trace[-100_000:]}
-else:
-    told = {}
-with open(job["answer"], "w", encoding="utf-8") as stream:
-    json.dump(told, stream)
-os._exit(0)
-"""
 
 
 def probe(module: str, seconds: float) -> None:
@@ -60,88 +31,56 @@ def probe(module: str, seconds: float) -> None:
         seconds: Time that the import may take, start of the child included.
 
     Raises:
-        PluginImportError: The import raised, or the child hung, crashed or left early.
+        PluginImportError: The import raised, or the child hung, crashed or left early; or no child
+            process can be started here.
     """
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        answer = os.path.join(folder, "answer.json")
-        job = {
-            "module": module,
-            "path": [each for each in sys.path if isinstance(each, str)],
-            "answer": answer,
-            "options": _options(module),  # by a pipe, since it has secrets
-        }
-        child = subprocess.Popen(
-            [sys.executable, "-c", _CHILD],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        try:
-            child.communicate(json.dumps(job).encode(), timeout=seconds)
-        except subprocess.TimeoutExpired:
-            raise PluginImportError(
-                f"importing {module} in a child process took more than {seconds:g} seconds",
-                name=module,
-            ) from None
-        finally:
-            end_with_children(child)
-        told = _read(answer)
-    if told is None:
+    task = partial(import_plugin, module, plain_options(values.given_to(module)))
+    try:
+        result = run_task(task, seconds=seconds)
+    except ChildError as reason:
         raise PluginImportError(
-            f"the child process that imported {module} {_how(child.returncode)}", name=module
-        )
-    if told:
-        error = PluginImportError(
-            f"importing {module} in a child process raised {told['type']}: {told['text']}",
+            f"{module} was not tried in a child process: {reason}. Leave `probe` out of the conf "
+            "to import plugins in this process alone",
             name=module,
+        ) from reason
+    if not result.answers:
+        if result.status is None:
+            what = f"importing {module} in a child process took more than {seconds:g} seconds"
+        else:
+            what = f"the child process that imported {module} {result.ended}"
+            what += " in the middle of the import"
+        raise PluginImportError(what, name=module)
+    raised, trace = result.answers[0]
+    if raised is not None:
+        error = PluginImportError(
+            f"importing {module} in a child process raised {raised}", name=module
         )
-        if told["trace"]:
-            error.add_note("In the child process:\n" + told["trace"].rstrip())
+        if trace:
+            error.add_note(f"In the child process:\n{trace.rstrip()}")
         raise error
 
 
-def _options(module: str) -> dict[str, Any] | None:
-    """What the plugin is given."""
-    from aimm_plugins._options.values import given_to
-
-    return as_json(given_to(module))
-
-
-def as_json(options: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """A plugin's options for a child process, or `None` where they cannot be written down."""
+def import_plugin(module: str, options: dict[str, Any] | None) -> Iterator[tuple[str | None, str]]:
+    """Import a plugin in the child process; answers with what that raised, if anything."""
+    if options is not None:
+        values.BY_HAND[module] = options
     try:
-        json.dumps(options)
+        importlib.import_module(module)
+    except BaseException as error:
+        trace = ""
+        with guarded():
+            trace = "".join(traceback.format_exception(error))
+        yield described(error)[:10_000], trace[-100_000:]
+    else:
+        yield None, ""
+
+
+def plain_options(options: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """A plugin's options for a child process, or `None` where they cannot be written as JSON."""
+    if options is None:
+        return None
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(dict(options)))
     except (TypeError, ValueError, RecursionError):  # a host's mapping may hold anything
         return None
-    return None if options is None else dict(options)
-
-
-def end_with_children(child: subprocess.Popen[bytes]) -> None:
-    """Stop the child and all that it started."""
-    try:
-        if hasattr(os, "killpg"):
-            os.killpg(child.pid, signal.SIGKILL)
-        else:
-            child.kill()
-    except (ProcessLookupError, PermissionError):
-        pass
-    child.wait()
-
-
-def _read(path: str) -> dict[str, str] | None:
-    try:
-        with open(path, encoding="utf-8") as stream:
-            told = json.load(stream)
-    except (OSError, ValueError):
-        return None
-    return told if isinstance(told, dict) else None
-
-
-def _how(status: int) -> str:
-    if status < 0:
-        try:
-            return f"was ended by {signal.Signals(-status).name}"
-        except ValueError:
-            return f"was ended by signal {-status}"
-    return f"left with status {status} in the middle of the import"
+    return plain

@@ -1,4 +1,4 @@
-"""What every stage needs of the system: safe text, files, the log, module objects.
+"""What every stage needs of the system: safe text, files, the log, modules, child processes.
 
 Nothing here knows of plugins, and nothing of this package is imported.
 """

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import click
@@ -16,71 +15,40 @@ from aimm_plugins.cli._output import echo, format_option, print_json, print_tabl
 @click.command("check")
 @click.argument("target", metavar="[DIST|MODULE|MODULE:OBJECT]", required=False)
 @click.option("--only", multiple=True, metavar="CHECK", help="Run this check; may be repeated.")
-@click.option(
-    "--receipt",
-    metavar="FILE",
-    help="Write a receipt; where FILE is there, no fewer checks may run than it says.",
-)
-@click.option("--last", metavar="FILE", help="Receipt of the last release to count by.")
 @click.option("--checks", "listing", is_flag=True, help="List the checks and leave.")
 @format_option
-def command(
-    target: str | None,
-    only: tuple[str, ...],
-    receipt: str | None,
-    last: str | None,
-    listing: bool,
-    form: str,
-) -> int:
+def command(target: str | None, only: tuple[str, ...], listing: bool, form: str) -> int:
     """Check plugins: those of a distribution, a module, what MODULE:OBJECT says, or all installed.
 
     Plugin code runs. Arguments to call it with come from a Conformance that the distribution's
     entry points of the group `aimm_plugins.conformance` name; without one only what needs no
-    arguments is checked. The exit status is 1 if a check failed, or fewer were run than for the
-    receipt of the last release.
+    arguments is checked. The exit status is 1 if a check failed.
     """
-    from aimm_plugins.testing._checks import checks
+    from aimm_plugins.testing import check_plugin, find_target, uncovered_keys
 
     if listing:
-        rows = [
-            (each.name, " ".join(each.kinds), each.claim or "-", each.summary) for each in checks()
-        ]
-        if form == "json":
-            names = ("check", "kinds", "claim", "summary")
-            print_json([dict(zip(names, row, strict=True)) for row in rows])
-        else:
-            print_table(["check", "of", "claim", "what holds"], rows)
+        _list_checks(form)
         return 0
-    from aimm_plugins.testing._receipt import make_receipt, read_receipt, write_receipt
-    from aimm_plugins.testing._target import find_target
-    from aimm_plugins.testing._verdict import run, trials
-
     with stdout_kept():
         try:
-            found = find_target(target)
-            todo = trials(found.conformances, found.plugins, only)
+            about = find_target(target, only)
         except (LookupError, ValueError, TypeError) as error:
             raise click.UsageError(str(error)) from error
-        least = None
-        for path in (last, receipt):
-            if least is None and path is not None and (path is last or os.path.exists(path)):
-                least = read_receipt(path)["counts"]["run"]
-        if least is None and not only:
-            least = found.shipped
         with _quiet():
-            verdict = run(todo, least=least, told=lambda result: echo(str(result), err=True))
-            uncovered = list(found.uncovered(verdict))
-        if receipt is not None and verdict.ok:
-            write_receipt(receipt, make_receipt(verdict, found.modules, found.distribution))
-    counts = verdict.counts
+            verdict = check_plugin(
+                *about,
+                only=only,
+                on_fail="report",
+                on_result=lambda result: echo(str(result), err=True),
+            )
+            uncovered = uncovered_keys(*about)
     if form == "json":
         print_json(
             {
                 "ok": verdict.ok,
-                "counts": counts,
-                "fewer": verdict.fewer,
-                "uncovered": uncovered,
-                "results": [each.to_dict() for each in verdict.results],
+                "counts": verdict.counts,
+                "uncovered": list(uncovered),
+                "results": [result.to_dict() for result in verdict.results],
             }
         )
     else:
@@ -88,29 +56,40 @@ def command(
             ["about", "check", "status", "reason"],
             [
                 (
-                    each.about,
-                    each.check,
-                    each.status,
-                    _one_line(each.reason, each.notes),
+                    result.about,
+                    result.check,
+                    result.status,
+                    _one_line(result.reason or "; ".join(result.notes)),
                 )
-                for each in verdict.results
+                for result in verdict.results
             ],
         )
-        echo(", ".join(f"{count} {name}" for name, count in counts.items()))
+        echo(", ".join(f"{count} {name}" for name, count in verdict.counts.items()))
         for key in uncovered:
             echo(
                 f"finding  no Conformance names {key}, so it was not called; add one, in the group "
                 "aimm_plugins.conformance",
                 err=True,
             )
-        if verdict.fewer:
-            echo(verdict.fewer, err=True)
     return 0 if verdict.ok else 1
+
+
+def _list_checks(form: str) -> None:
+    from aimm_plugins.testing import checks
+
+    columns = ("check", "kinds", "claim", "summary")
+    rows = [
+        (check.name, " ".join(check.kinds), check.claim or "-", check.summary) for check in checks()
+    ]
+    if form == "json":
+        print_json([dict(zip(columns, row, strict=True)) for row in rows])
+    else:
+        print_table(["check", "of", "claim", "what holds"], rows)
 
 
 @contextmanager
 def _quiet() -> Generator[None]:
-    """Keep what each isolated start logs from stderr: the checks tell it, each once."""
+    """Keep what each isolated start logs from stderr: the results of the checks have it."""
     handler = logging.NullHandler()
     logger().addHandler(handler)
     try:
@@ -119,5 +98,5 @@ def _quiet() -> Generator[None]:
         logger().removeHandler(handler)
 
 
-def _one_line(reason: str, notes: Sequence[str]) -> str:
-    return " ".join((reason or "; ".join(notes)).split()) or "-"
+def _one_line(text: str) -> str:
+    return " ".join(text.split()) or "-"

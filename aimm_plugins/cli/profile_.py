@@ -61,7 +61,7 @@ def command(runs: int, timeout: float, trace_file: str | None, form: str, conf: 
             options=given_options(conf),
             runs=runs,
             timeout=timeout,
-            tell=_tell,
+            on_import=_announce,
         )
     if trace_file is not None:
         write_file(trace_file, json.dumps(trace(costs)))
@@ -76,7 +76,7 @@ def command(runs: int, timeout: float, trace_file: str | None, form: str, conf: 
     return 1 if any(cost.error for cost in costs) else 0
 
 
-def _tell(record: PluginRecord) -> None:
+def _announce(record: PluginRecord) -> None:
     echo(f"importing {record.module}", err=True)
 
 

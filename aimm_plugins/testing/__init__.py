@@ -15,27 +15,23 @@ if TYPE_CHECKING:
     from aimm_plugins.testing._distributions import InstalledDistribution
     from aimm_plugins.testing._events import StateEvents
     from aimm_plugins.testing._fixtures import parametrize_conformance
+    from aimm_plugins.testing._fresh_process import FreshProcess
     from aimm_plugins.testing._isolation import Isolated, isolated
-    from aimm_plugins.testing._process import FreshProcess
     from aimm_plugins.testing._results import CheckResult, Verdict
-    from aimm_plugins.testing._verdict import check_plugin
+    from aimm_plugins.testing._target import find_target, uncovered_keys
+    from aimm_plugins.testing._trials import check_plugin
 
-_HOMES = {
-    "Arguments": "_conformance",
-    "Check": "_checks",
-    "CheckResult": "_results",
-    "Claim": "_conformance",
-    "Conformance": "_conformance",
-    "FreshProcess": "_process",
-    "InstalledDistribution": "_distributions",
-    "Isolated": "_isolation",
-    "StateEvents": "_events",
-    "Verdict": "_results",
-    "arguments": "_conformance",
-    "check_plugin": "_verdict",
-    "checks": "_checks",
-    "isolated": "_isolation",
-    "parametrize_conformance": "_fixtures",
+_NAMES = {
+    "_checks": ("Check", "checks"),
+    "_conformance": ("Arguments", "Claim", "Conformance", "arguments"),
+    "_distributions": ("InstalledDistribution",),
+    "_events": ("StateEvents",),
+    "_fixtures": ("parametrize_conformance",),
+    "_fresh_process": ("FreshProcess",),
+    "_isolation": ("Isolated", "isolated"),
+    "_results": ("CheckResult", "Verdict"),
+    "_target": ("find_target", "uncovered_keys"),
+    "_trials": ("check_plugin",),
 }
 
 __all__ = [
@@ -52,14 +48,17 @@ __all__ = [
     "arguments",
     "check_plugin",
     "checks",
+    "find_target",
     "isolated",
     "parametrize_conformance",
+    "uncovered_keys",
 ]
 
 pytest_plugins = ("aimm_plugins.testing._fixtures",)
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(f"aimm_plugins.testing.{_HOMES[name]}"), name)
+    for module, names in _NAMES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

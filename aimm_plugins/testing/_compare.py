@@ -1,4 +1,4 @@
-"""Equality of whatever plugins return and are given."""
+"""Compare what plugins return and are given."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def _equal(one: Any, other: Any, tolerance: float, depth: int) -> bool:
             return bool(one == other)
         except Exception:  # an equality without a truth, of whatever library
             return False
-    attributes = [getattr(each, "__dict__", None) for each in (one, other)]
-    if isinstance(attributes[0], dict):
-        return _equal(attributes[0], attributes[1], tolerance, depth + 1)
+    attributes = getattr(one, "__dict__", None)
+    if isinstance(attributes, dict):
+        return _equal(attributes, other.__dict__, tolerance, depth + 1)
     return False
 
 

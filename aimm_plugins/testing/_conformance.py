@@ -1,4 +1,4 @@
-"""What an author tells the checks: arguments, claims, and what is known to fail."""
+"""What an author says of a plugin: arguments to call it with, claims, and known failures."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ import inspect
 import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any, Literal, get_args
+
+from aimm_plugins._system.text import did_you_mean
+
+CONFORMANCE_GROUP = "aimm_plugins.conformance"
+"""Entry points that name a `Conformance`, or a list of them, for the command line."""
 
 Claim = Literal["deterministic", "thread_safe", "distributable"]
 
@@ -28,7 +32,7 @@ def arguments(*args: Any, **kwargs: Any) -> Arguments:
 
 Given = Arguments | tuple[Any, ...] | Mapping[str, Any]
 Source = Callable[..., Given]
-"""A function that makes arguments anew each time, or a hypothesis strategy of such values."""
+"""A function that makes new arguments each time, or a hypothesis strategy of such values."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +40,9 @@ class Conformance:
     """What the checks call a plugin with, and what its author claims.
 
     A source of arguments is a function or a hypothesis strategy; both give `arguments(...)`, a
-    tuple of positional arguments, or a dict of keywords. A function is called for each call anew;
+    tuple of positional arguments, or a dict of keywords. A function is called once for each call;
     one that takes a parameter is given a number, 0 or 1, and should give other data for each: only
-    so can be told whether instances mix. Without a source the call is made without arguments.
+    so a check can see whether instances mix. Without a source the call is made without arguments.
 
     Args:
         model_type: Key of the model; either this or `data_access`.
@@ -106,7 +110,7 @@ class Conformance:
 
     def strategies(self) -> dict[str, Any]:
         """Those sources that are hypothesis strategies."""
-        return {action: each for action, each in self.sources.items() if _is_strategy(each)}
+        return {action: source for action, source in self.sources.items() if _is_strategy(source)}
 
     def check_names(self, known: Collection[str]) -> None:
         """Refuse expected failures of checks that do not exist.
@@ -116,9 +120,13 @@ class Conformance:
         """
         for name in self.expected_failures:
             if name not in known:
-                near = get_close_matches(name, known, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise ValueError(f"expected_failures: no check {name!r}{hint}")
+                raise ValueError(f"expected_failures: {no_check(name, known)}")
+
+
+def no_check(name: str, known: Collection[str]) -> str:
+    """What to say of a check that does not exist."""
+    hint = did_you_mean(name, known)
+    return f"no check {name!r}{f'; {hint}' if hint else ''}"
 
 
 def _is_strategy(source: object) -> bool:
@@ -127,15 +135,12 @@ def _is_strategy(source: object) -> bool:
 
 
 def given(source: Any, variant: int, drawn: Any = None) -> Arguments:
-    """Arguments for one call, which nobody else holds.
+    """Arguments for one call, which no other call holds, or TypeError where a source gives none.
 
     Args:
         source: As in a `Conformance`.
         variant: Which data, 0 or 1.
         drawn: What the strategy gave, where `source` is one.
-
-    Raises:
-        TypeError: The source gave something else than arguments.
     """
     if source is None:
         return Arguments()
@@ -162,8 +167,9 @@ def _takes_variant(source: Callable[..., Any]) -> bool:
     except (TypeError, ValueError):
         return False
     return any(
-        each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD, each.VAR_POSITIONAL)
-        for each in parameters
+        parameter.kind
+        in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD, parameter.VAR_POSITIONAL)
+        for parameter in parameters
     )
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from aimm_plugins._discovery.scan import GROUP
 
+_WHEEL = "Wheel-Version: 1.0\nGenerator: aimm-plugins\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstalledDistribution:
@@ -48,34 +50,33 @@ def write_distribution(
     direct_url: Mapping[str, object] | None = None,
 ) -> InstalledDistribution:
     """Write what an installer leaves of a distribution; see the fixture `make_distribution`."""
+    rows: list[tuple[str, str, str]] = []
+
+    def write(path: str, content: str | bytes, *, with_hash: bool = True) -> None:
+        raw = content if isinstance(content, bytes) else textwrap.dedent(content).encode()
+        place = folder / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(raw)
+        digest = base64.urlsafe_b64encode(hashlib.sha256(raw).digest()).rstrip(b"=").decode()
+        rows.append((path, f"sha256={digest}", str(len(raw))) if with_hash else (path, "", ""))
+
     sources = dict(modules or {})
-    written: list[str] = []
     for module, source in sources.items():
         is_package = any(other.startswith(f"{module}.") for other in sources)
-        path = module.replace(".", "/") + ("/__init__.py" if is_package else ".py")
-        _write(folder, path, textwrap.dedent(source).encode(), written)
+        write(module.replace(".", "/") + ("/__init__.py" if is_package else ".py"), source)
     for path, content in (files or {}).items():
-        raw = content if isinstance(content, bytes) else textwrap.dedent(content).encode()
-        _write(folder, path, raw, written)
+        write(path, content)
     info = f"{name.replace('-', '_')}-{version}.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-    metadata += "".join(f"Requires-Dist: {each}\n" for each in requires)
-    _write(folder, f"{info}/METADATA", metadata.encode(), written)
-    wheel = (
-        b"Wheel-Version: 1.0\nGenerator: aimm-plugins\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-    )
-    _write(folder, f"{info}/WHEEL", wheel, written)
-    text = _entry_points(entry_points or {}, published or {})
-    if text:
-        _write(folder, f"{info}/entry_points.txt", text.encode(), written)
-    rows = [_row(folder, path) for path in written]
+    metadata += "".join(f"Requires-Dist: {requirement}\n" for requirement in requires)
+    write(f"{info}/METADATA", metadata)
+    write(f"{info}/WHEEL", _WHEEL)
+    if text := _entry_points(entry_points or {}, published or {}):
+        write(f"{info}/entry_points.txt", text)
     # What installers write has no hash in RECORD.
-    extra = {"INSTALLER": "pip\n"}
+    write(f"{info}/INSTALLER", "pip\n", with_hash=False)
     if direct_url is not None:
-        extra["direct_url.json"] = json.dumps(direct_url)
-    for file, content in extra.items():
-        (folder / info / file).write_text(content, encoding="utf-8")
-        rows.append((f"{info}/{file}", "", ""))
+        write(f"{info}/direct_url.json", json.dumps(direct_url), with_hash=False)
     rows.append((f"{info}/RECORD", "", ""))
     with (folder / info / "RECORD").open("w", newline="", encoding="utf-8") as stream:
         csv.writer(stream, lineterminator="\n").writerows(rows)
@@ -87,19 +88,6 @@ def write_distribution(
         dist_info=folder / info,
         modules=tuple(sources),
     )
-
-
-def _write(folder: Path, path: str, content: bytes, written: list[str]) -> None:
-    place = folder / path
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_bytes(content)
-    written.append(path)
-
-
-def _row(folder: Path, path: str) -> tuple[str, str, str]:
-    content = (folder / path).read_bytes()
-    digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
-    return path, f"sha256={digest}", str(len(content))
 
 
 def _entry_points(
@@ -122,11 +110,11 @@ def _entry_points(
 
 
 def forget_modules(folder: Path) -> None:
-    """Take the modules out of `sys.modules` whose files are in a folder."""
+    """Remove the modules from `sys.modules` whose files are in a folder."""
     inside = str(folder)
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         path = list(getattr(module, "__path__", ())) if file is None else [file]
-        if any(isinstance(each, str) and each.startswith(inside) for each in path):
+        if any(isinstance(place, str) and place.startswith(inside) for place in path):
             del sys.modules[name]
     importlib.invalidate_caches()

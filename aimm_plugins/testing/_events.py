@@ -1,11 +1,11 @@
-"""State events as a test wants them: recorded as they were sent, and judged."""
+"""Record state events as they are sent, and find what is wrong with them."""
 
 from __future__ import annotations
 
 import copy
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 
@@ -33,13 +33,13 @@ class StateEvents(list[Any]):
     @property
     def steps(self) -> list[Any]:
         """The `step` of each event that has one."""
-        return [each["step"] for each in self if isinstance(each, dict) and "step" in each]
+        return [event["step"] for event in self if isinstance(event, dict) and "step" in event]
 
     def check(self) -> None:
         """Hold all events to the schema, and their steps to going forward and arriving.
 
         Raises:
-            AssertionError: Something is wrong with them; all of it is told.
+            AssertionError: Something is wrong with them; the text has all of it.
         """
         faults = [*invalid(self), *backward(self), *unfinished(self), *shared(self.sent)]
         if faults:
@@ -48,8 +48,12 @@ class StateEvents(list[Any]):
 
 def invalid(events: Sequence[Any]) -> list[str]:
     """What is wrong with events on their own: not JSON, or not as `schemas/state-event.yaml`."""
+    from jsonschema import Draft202012Validator
+
+    from aimm_plugins._config.config import schema
+
+    validator = Draft202012Validator(schema("state-event"))
     faults = []
-    validate = _validator()
     for number, event in enumerate(events, start=1):
         if not isinstance(event, dict):
             faults.append(f"event {number} is a {type(event).__name__}, not a dict")
@@ -59,35 +63,18 @@ def invalid(events: Sequence[Any]) -> list[str]:
         except (TypeError, ValueError, RecursionError) as error:
             faults.append(f"event {number} is not JSON: {error}: {event!r:.200}")
             continue
-        faults += [f"event {number}: {fault}" for fault in validate(event)]
+        for fault in validator.iter_errors(event):
+            place = ".".join(map(str, fault.absolute_path)) or "its root"
+            faults.append(f"event {number}: at {place}: {fault.message}")
     return faults
-
-
-def _validator() -> Any:
-    from jsonschema import Draft202012Validator
-
-    from aimm_plugins._config.config import schema
-
-    checker = Draft202012Validator(schema("state-event"))
-
-    def validate(event: dict[str, Any]) -> list[str]:
-        return [
-            f"at {'.'.join(map(str, fault.absolute_path)) or 'its root'}: {fault.message}"
-            for fault in checker.iter_errors(event)
-        ]
-
-    return validate
 
 
 def backward(events: Sequence[Any]) -> list[str]:
     """Steps that go back or beyond the total, within one phase."""
     faults = []
-    last: dict[Any, float] = {}
-    for number, event in enumerate(events, start=1):
-        step, total, phase = _position(event)
-        if step is None:
-            continue
-        if phase in last and step < last[phase]:
+    last: dict[str | None, float] = {}
+    for number, phase, step, total in _positions(events):
+        if step < last.get(phase, step):
             faults.append(f"event {number}: step {step:g} after step {last[phase]:g}")
         if total is not None and step > total:
             faults.append(f"event {number}: step {step:g} of a total of {total:g}")
@@ -97,11 +84,7 @@ def backward(events: Sequence[Any]) -> list[str]:
 
 def unfinished(events: Sequence[Any]) -> list[str]:
     """Phases with a total whose last step is not the total."""
-    ends: dict[Any, tuple[float, float | None]] = {}
-    for event in events:
-        step, total, phase = _position(event)
-        if step is not None:
-            ends[phase] = (step, total)
+    ends = {phase: (step, total) for _, phase, step, total in _positions(events)}
     return [
         f"{f'phase {phase!r}' if phase else 'the work'} ended at step {step:g} of {total:g}"
         for phase, (step, total) in ends.items()
@@ -116,15 +99,19 @@ def shared(sent: Sequence[Any]) -> list[str]:
     return ["one and the same dict was sent several times; send a new one each time"]
 
 
-def _position(event: Any) -> tuple[float | None, float | None, Any]:
-    if not isinstance(event, dict):
-        return None, None, None
-    phase = event.get("phase")
-    return (
-        _number(event.get("step")),
-        _number(event.get("total")),
-        phase if isinstance(phase, str) else None,
-    )
+def _positions(
+    events: Sequence[Any],
+) -> Iterator[tuple[int, str | None, float, float | None]]:
+    """Number, phase, step and total of the events that have a step."""
+    for number, event in enumerate(events, start=1):
+        if isinstance(event, dict) and (step := _number(event.get("step"))) is not None:
+            phase = event.get("phase")
+            yield (
+                number,
+                phase if isinstance(phase, str) else None,
+                step,
+                _number(event.get("total")),
+            )
 
 
 def _number(value: Any) -> float | None:

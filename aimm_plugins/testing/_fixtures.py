@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from aimm_plugins.testing._conformance import Conformance
     from aimm_plugins.testing._distributions import InstalledDistribution
     from aimm_plugins.testing._events import StateEvents
+    from aimm_plugins.testing._fresh_process import FreshProcess
     from aimm_plugins.testing._isolation import Isolated
-    from aimm_plugins.testing._process import FreshProcess
+    from aimm_plugins.testing._trials import Trial
 
-# The imports stand in the functions: pytest loads this in every run of everybody who has the
+# Everything is imported in functions: pytest loads this module in each run of all who have the
 # package installed, and most of those tests have nothing to do with it.
 
-MOST_LINES = 40
+_MOST_LINES = 40
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def make_distribution(
 @pytest.fixture
 def fresh_process() -> FreshProcess:
     """Runs code in a fresh interpreter: `fresh_process("result = 1 + x", x=1)` is 2."""
-    from aimm_plugins.testing._process import FreshProcess
+    from aimm_plugins.testing._fresh_process import FreshProcess
 
     return FreshProcess()
 
@@ -85,14 +86,14 @@ def fresh_process() -> FreshProcess:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show with a failed test who provided what, and where that stands."""
+    """Show with a failed test who provided what, with file and line."""
     report = yield
     if report.failed and "aimm" in getattr(item, "fixturenames", ()):
         from aimm_plugins import providers
 
-        lines = [str(each) for each in providers().values()]
-        if len(lines) > MOST_LINES:
-            lines[MOST_LINES:] = [f"... and {len(lines) - MOST_LINES} more"]
+        lines = [str(provider) for provider in providers().values()]
+        if len(lines) > _MOST_LINES:
+            lines[_MOST_LINES:] = [f"... and {len(lines) - _MOST_LINES} more"]
         if lines:
             report.sections.append(("aimm_plugins: registered providers", "\n".join(lines)))
     return report
@@ -118,16 +119,15 @@ def parametrize_conformance(
         ...     check()
     """
     from aimm_plugins.testing._conformance import Conformance
-    from aimm_plugins.testing._verdict import trials
+    from aimm_plugins.testing._trials import trials
 
     flat = [
-        each
+        conformance
         for given in conformances
-        for each in ([given] if isinstance(given, Conformance) else given)
+        for conformance in ([given] if isinstance(given, Conformance) else given)
     ]
-    todo = trials(flat)
     parameters = [
-        pytest.param(_Case(trial), id=f"{trial.about}:{trial.check.name}") for trial in todo
+        pytest.param(_Case(trial), id=f"{trial.about}:{trial.check.name}") for trial in trials(flat)
     ]
     return pytest.mark.parametrize("check", parameters)
 
@@ -135,7 +135,7 @@ def parametrize_conformance(
 class _Case:
     """One check as a test calls it."""
 
-    def __init__(self, trial: Any) -> None:
+    def __init__(self, trial: Trial) -> None:
         self.trial = trial
 
     def __call__(self) -> None:
@@ -145,16 +145,12 @@ class _Case:
             pytest.skip(result.reason)
         if result.status == "expected":
             pytest.xfail(result.reason)
-        if result.status != "passed":
-            error = result.error
-            pytest.fail(str(result), pytrace=False) if error is None else _raise(error, result)
+        if result.status == "unexpected":
+            pytest.fail(str(result), pytrace=False)
+        if result.error is not None:
+            if result.place:
+                result.error.add_note(f"check {result.check} of {result.about}: {result.place}")
+            raise result.error
 
     def __repr__(self) -> str:
         return f"<check {self.trial.check.name} of {self.trial.about}>"
-
-
-def _raise(error: BaseException, result: Any) -> None:
-    __tracebackhide__ = True
-    if result.place:
-        error.add_note(f"check {result.check} of {result.about}: {result.place}")
-    raise error

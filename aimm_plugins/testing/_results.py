@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -20,7 +21,7 @@ class CheckResult:
         status: `expected` is a failure that was declared, `unexpected` a pass in its place.
         reason: Why it failed, was skipped, or was expected to fail.
         notes: Figures that it reports.
-        place: Who provides what was called, and where that stands.
+        place: Who provides what was called, with file and line.
         error: What was raised.
     """
 
@@ -43,7 +44,7 @@ class CheckResult:
         return text
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-serializable, as in `schemas/receipt.yaml`."""
+        """JSON-serializable, as `aimm-plugins check --format json` prints it."""
         return {
             "check": self.check,
             "about": self.about,
@@ -59,33 +60,34 @@ class Verdict:
 
     Attributes:
         results: One a check.
-        fewer: Why the number of checks is too small, where it is.
     """
 
     results: tuple[CheckResult, ...]
-    fewer: str | None = None
 
     @property
     def counts(self) -> dict[str, int]:
         """How many checks were run, passed, failed, were expected to fail, and were skipped."""
-        names = ("run", "passed", "failed", "expected", "skipped")
-        found: dict[str, int] = dict.fromkeys(names, 0)
-        for each in self.results:
-            found["failed" if each.status == "unexpected" else each.status] += 1
-        found["run"] = found["passed"] + found["failed"] + found["expected"]
-        return found
+        found = Counter(result.status for result in self.results)
+        failed = found["failed"] + found["unexpected"]
+        return {
+            "run": found["passed"] + failed + found["expected"],
+            "passed": found["passed"],
+            "failed": failed,
+            "expected": found["expected"],
+            "skipped": found["skipped"],
+        }
 
     @property
     def ok(self) -> bool:
-        """Whether nothing failed, and as many checks were run as there had to be."""
-        return not self.failures and self.fewer is None
+        """Whether nothing failed."""
+        return not self.failures
 
     @property
     def failures(self) -> tuple[CheckResult, ...]:
         """The checks that failed, or passed though a failure was declared."""
-        return tuple(each for each in self.results if each.status in ("failed", "unexpected"))
+        return tuple(result for result in self.results if result.status in ("failed", "unexpected"))
 
     def __str__(self) -> str:
         counts = ", ".join(f"{count} {name}" for name, count in self.counts.items())
-        lines = [str(each) for each in self.results if each.status != "passed"]
-        return "\n".join([*lines, *([self.fewer] if self.fewer else []), counts])
+        lines = [str(result) for result in self.results if result.status != "passed"]
+        return "\n".join([*lines, counts])

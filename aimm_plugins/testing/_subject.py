@@ -10,29 +10,20 @@ import unittest
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import aimm_plugins
 from aimm_plugins import Action, Provider, StateCallback
+from aimm_plugins._system.child import START_SECONDS, ChildResult, Task, run_task
+from aimm_plugins.testing import _calls_in_child
 from aimm_plugins.testing._compare import equal
-from aimm_plugins.testing._conformance import Arguments, Claim, Conformance, given, varies
+from aimm_plugins.testing._conformance import Arguments, Claim, Conformance, given
 from aimm_plugins.testing._events import StateEvents
-from aimm_plugins.testing._process import Answers, ask
 
 
 class Inapplicable(unittest.SkipTest):  # not an error; hypothesis lets a SkipTest pass
-    """A check does not apply; the reason is its text."""
-
-
-@dataclass(slots=True)
-class Shared:
-    """What the checks of one plugin have in common, found out once.
-
-    Attributes:
-        facts: What importing it in a fresh process took and changed.
-    """
-
-    facts: dict[str, Any] | None = None
+    """A check does not apply; the text is the reason."""
 
 
 _IMPORTED_WITH: dict[str, dict[str, str | None]] = {}
@@ -63,30 +54,33 @@ def environment_before(plugin: str) -> dict[str, str | None]:
 class Subject:
     """A plugin, one of its keys, and arguments to call it with.
 
+    What its methods need and the plugin does not have makes them raise `Inapplicable`; what is
+    wrong with the plugin, `AssertionError`.
+
     Attributes:
         plugin: Its module.
         conformance: What its author says; `None` where only the plugin as such is looked at.
-        shared: What its checks have in common.
+        facts: What importing it in a fresh process takes and changes, once a check has found out.
         drawn: What hypothesis gave for this example: action to the two variants.
-        notes: What checks report beside their verdict.
+        notes: Figures that checks report with their result.
     """
 
     plugin: str
     conformance: Conformance | None
-    shared: Shared
+    facts: dict[str, Any]
     drawn: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @property
-    def told(self) -> Conformance:
-        """What the author says."""
+    def spec(self) -> Conformance:
+        """What the author says of the key."""
         assert self.conformance is not None, "checks of a key have a Conformance"
         return self.conformance
 
     @property
     def key(self) -> str:
         """The key that is called."""
-        return self.told.key
+        return self.spec.key
 
     def provider(self, action: Action) -> Provider | None:
         """Who answers an action, if anybody does."""
@@ -94,57 +88,55 @@ class Subject:
 
     def providers(self) -> list[Provider]:
         """All that the plugin provides."""
-        return [each for each in aimm_plugins.providers().values() if each.plugin == self.plugin]
+        found = aimm_plugins.providers().values()
+        return [provider for provider in found if provider.plugin == self.plugin]
 
     def need(self, *actions: Action) -> None:
-        """Refuse where an action is not provided.
-
-        Raises:
-            Inapplicable: It is not.
-        """
+        """Refuse where an action is not provided."""
         for action in actions:
             if self.provider(action) is None:
                 raise Inapplicable(f"no plugin provides {action}:{self.key}")
 
     def claims(self, claim: Claim) -> bool:
         """Whether the author claims something."""
-        return claim in self.told.claims
+        return claim in self.spec.claims
 
     def equal(self, one: Any, other: Any) -> bool:
         """Whether two results are equal, in the author's sense."""
-        if self.told.compare is not None:
-            return bool(self.told.compare(one, other))
-        return equal(one, other, self.told.tolerance)
+        if self.spec.compare is not None:
+            return bool(self.spec.compare(one, other))
+        return equal(one, other, self.spec.tolerance)
 
     def same(self, one: Any, other: Any, message: str) -> None:
-        """Fail unless two results are equal.
-
-        Raises:
-            AssertionError: They are not.
-        """
+        """Fail unless two results are equal."""
         if not self.equal(one, other):
             raise AssertionError(f"{message}\n  {_short(one)}\n  {_short(other)}")
 
     # Calls
 
     def arguments(self, action: str, variant: int = 0) -> Arguments:
-        """Arguments that nobody else holds."""
+        """Arguments that no other call holds."""
         drawn = self.drawn.get(action)
-        return given(self.told.sources[action], variant, None if drawn is None else drawn[variant])
+        return given(self.spec.sources[action], variant, None if drawn is None else drawn[variant])
 
-    def varies(self) -> bool:
-        """Whether the two variants of the data differ."""
-        return varies(self.told.fit)
+    def call(
+        self,
+        action: Action,
+        made: Arguments,
+        *instance: Any,
+        state_cb: StateCallback | None = None,
+    ) -> Any:
+        """What an action returns; all but `instantiate` and `data_access` need an instance."""
+        function = getattr(aimm_plugins, f"exec_{action}")
+        return function(self.key, *instance, state_cb, *made.args, **made.kwargs)
 
     def instantiate(self, state_cb: StateCallback | None = None) -> Any:
         """A new instance."""
-        made = self.arguments("instantiate")
-        return aimm_plugins.exec_instantiate(self.key, state_cb, *made.args, **made.kwargs)
+        return self.call("instantiate", self.arguments("instantiate"), state_cb=state_cb)
 
     def fit(self, instance: Any, variant: int = 0, state_cb: StateCallback | None = None) -> Any:
         """The fitted instance."""
-        made = self.arguments("fit", variant)
-        return aimm_plugins.exec_fit(self.key, instance, state_cb, *made.args, **made.kwargs)
+        return self.call("fit", self.arguments("fit", variant), instance, state_cb=state_cb)
 
     def fitted(self, variant: int = 0) -> Any:
         """A new instance, fitted."""
@@ -155,12 +147,12 @@ class Subject:
     ) -> tuple[Any, Any]:
         """The instance to go on with, and the prediction."""
         made = self.arguments("predict", variant)
-        return aimm_plugins.exec_predict(self.key, instance, state_cb, *made.args, **made.kwargs)
+        found: tuple[Any, Any] = self.call("predict", made, instance, state_cb=state_cb)
+        return found
 
     def access(self, state_cb: StateCallback | None = None) -> Any:
         """The data."""
-        made = self.arguments("data_access")
-        return aimm_plugins.exec_data_access(self.key, state_cb, *made.args, **made.kwargs)
+        return self.call("data_access", self.arguments("data_access"), state_cb=state_cb)
 
     def serialize(self, instance: Any) -> bytes:
         """The instance's bytes."""
@@ -171,11 +163,7 @@ class Subject:
         return aimm_plugins.exec_deserialize(self.key, content)
 
     def repeatable(self, instance: Any) -> tuple[Any, Any]:
-        """The instance and its prediction, where predicting again gives the same.
-
-        Raises:
-            Inapplicable: It does not.
-        """
+        """The instance and its prediction, where predicting again gives the same."""
         instance, first = self.predict(instance)
         first = copied(first)
         instance, second = self.predict(instance)
@@ -183,22 +171,20 @@ class Subject:
             raise Inapplicable("two predictions in a row differ, so nothing can be compared")
         return instance, first
 
-    def called(self) -> dict[Action, Callable[[StateCallback | None], Any]]:
-        """The actions that take a state callback, as calls that are given one.
+    def predicts(self, instance: Any, expected: Any, message: str) -> None:
+        """Fail unless an instance predicts what is expected."""
+        _, prediction = self.predict(instance)
+        self.same(expected, prediction, message)
 
-        Raises:
-            Inapplicable: There is none.
-        """
-        if self.told.data_access is not None:
-            calls: dict[Action, Callable[[StateCallback | None], Any]] = {
-                "data_access": self.access
-            }
-        else:
-            calls = {
-                "instantiate": self.instantiate,
-                "fit": lambda state_cb: self.fit(self.instantiate(), 0, state_cb),
-                "predict": lambda state_cb: self.predict(self.fitted(), 0, state_cb),
-            }
+    def calls_with_callback(self) -> dict[Action, Callable[[StateCallback | None], Any]]:
+        """The actions that take a state callback, as calls that are given one."""
+        calls: dict[Action, Callable[[StateCallback | None], Any]] = {
+            "instantiate": self.instantiate,
+            "fit": lambda state_cb: self.fit(self.instantiate(), 0, state_cb),
+            "predict": lambda state_cb: self.predict(self.fitted(), 0, state_cb),
+        }
+        if self.spec.data_access is not None:
+            calls = {"data_access": self.access}
         found = {}
         for action, call in calls.items():
             provider = self.provider(action)
@@ -207,18 +193,14 @@ class Subject:
                 found[action] = call
         if not found:
             raise Inapplicable("no action takes a state callback")
-        if self.told.data_access is None:
+        if self.spec.data_access is None:
             self.need("instantiate", "fit", "predict")
         return found
 
     def events(self) -> dict[Action, StateEvents]:
-        """The events of each action that sent any.
-
-        Raises:
-            Inapplicable: There were none.
-        """
+        """The events of each action that sent any."""
         sent: dict[Action, StateEvents] = {}
-        for action, call in self.called().items():
+        for action, call in self.calls_with_callback().items():
             events = StateEvents()
             call(events)
             if len(events):
@@ -229,65 +211,66 @@ class Subject:
 
     # Other processes
 
-    def ask(self, task: str, *, hash_seed: str | None = None, **job: Any) -> Answers:
-        """Run a task in a fresh process that has loaded the plugin.
-
-        Raises:
-            Inapplicable: The plugin was declared by hand, and so is not there.
-            AssertionError: It cannot be loaded there.
-        """
-        job = {"plugin": self.plugin, "key": self.key, **job}
-        environment = environment_before(self.plugin)
-        if hash_seed is not None:
-            environment["PYTHONHASHSEED"] = hash_seed
-        answers = ask(task, job, seconds=self.told.call_seconds, environment=environment)
-        if answers.told and answers.told[0][0] == "absent":
-            if answers.told[0][2]:
-                raise Inapplicable(f"{self.plugin} cannot be imported by name in another process")
-            if all(
-                each.declaration is None or each.declaration.importing_module is None
-                for each in aimm_plugins.providers(key=self.key).values()
-            ):
-                raise Inapplicable(f"{self.plugin} declares {self.key} by hand, not by its import")
-            raise AssertionError(f"in a fresh process {answers.told[0][1]}")
-        return answers
-
-    def calls(self, *actions: str) -> bytes:
-        """The arguments of actions, pickled for another process.
-
-        Raises:
-            Inapplicable: They cannot be pickled.
-        """
+    def pickled(self, *actions: str) -> bytes:
+        """The arguments of actions, for another process."""
         made = {action: self.arguments(action) for action in actions}
         try:
             return pickle.dumps(
-                {action: (each.args, dict(each.kwargs)) for action, each in made.items()}
+                {action: (call.args, dict(call.kwargs)) for action, call in made.items()}
             )
         except Exception as error:
             raise Inapplicable(f"the arguments cannot be pickled: {error}") from error
 
-    def work(self, hash_seed: str | None = None) -> Any:
+    def work_in_child(self, hash_seed: str | None = None) -> Any:
         """What a fresh process predicts, or the data that it gets."""
-        if self.told.data_access is not None:
-            calls = self.calls("data_access")
+        if self.spec.data_access is not None:
+            calls = self.pickled("data_access")
         else:
             self.need("instantiate", "fit", "predict")
-            calls = self.calls("instantiate", "fit", "predict")
-        return value_of(self.ask("work", hash_seed=hash_seed, calls=calls))
+            calls = self.pickled("instantiate", "fit", "predict")
+        task = partial(_calls_in_child.work, self.plugin, self.key, calls)
+        return value_of(self._run(task, {"PYTHONHASHSEED": hash_seed} if hash_seed else {}))
+
+    def deserialize_in_child(self, *contents: bytes, predict: bool = True) -> ChildResult:
+        """What a fresh process answers that deserializes, and predicts with what comes of it."""
+        calls = self.pickled("predict") if predict else None
+        return self._run(
+            partial(_calls_in_child.deserialize, self.plugin, self.key, contents, calls), {}
+        )
+
+    def _run(self, task: Task, environment: Mapping[str, str | None]) -> ChildResult:
+        """Run a task in a fresh process that loads the plugin."""
+        result = run_task(
+            task,
+            seconds=self.spec.call_seconds,
+            start_seconds=START_SECONDS,
+            output="captured",
+            environment={**environment_before(self.plugin), **environment},
+        )
+        match result.answers:
+            case [("absent", _, True)]:
+                raise Inapplicable(f"{self.plugin} cannot be imported by name in another process")
+            case [("absent", reason, _)]:
+                providers = aimm_plugins.providers(key=self.key).values()
+                declarations = [p.declaration for p in providers if p.declaration is not None]
+                if not any(found.importing_module for found in declarations):
+                    raise Inapplicable(
+                        f"{self.plugin} declares {self.key} by hand, not by its import"
+                    )
+                raise AssertionError(f"in a fresh process {reason}")
+            case _:
+                return result
 
 
-def value_of(answers: Answers) -> Any:
-    """The value that a child told.
-
-    Raises:
-        AssertionError: It told of an error, hung or crashed.
-    """
-    if not answers.told or answers.told[-1][0] == "ready":
-        raise AssertionError(f"a fresh process {answers.ended}\n{answers.output}".rstrip())
-    answer = answers.told[-1]
-    if answer[0] != "value":
-        raise AssertionError(f"a fresh process raised {answer[1]}\n{answer[2]}".rstrip())
-    return pickle.loads(answer[1])
+def value_of(result: ChildResult) -> Any:
+    """The value that a child process answered."""
+    match result.answers:
+        case [*_, ("value", value)]:
+            return pickle.loads(value)
+        case [*_, ("error", name, text, _)]:
+            raise AssertionError(f"a fresh process raised {name}\n{text}".rstrip())
+        case _:
+            raise AssertionError(f"a fresh process {result.ended}\n{result.text}".rstrip())
 
 
 def copied(value: Any) -> Any:

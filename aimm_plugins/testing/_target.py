@@ -1,166 +1,131 @@
-"""What `aimm-plugins check` is to look at, and who says what of it."""
+"""Find what `aimm-plugins check` is to check, and what the authors say of it."""
 
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import aimm_plugins
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.scan import Scan, scan
+from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.names import normalized
 from aimm_plugins._system.text import described
-from aimm_plugins._values.report import PluginRecord
 from aimm_plugins.errors import PluginImportError
-from aimm_plugins.testing._checks import CONFORMANCE_GROUP
-from aimm_plugins.testing._conformance import Conformance
+from aimm_plugins.testing._conformance import CONFORMANCE_GROUP, Conformance
 from aimm_plugins.testing._isolation import isolated
-from aimm_plugins.testing._receipt import read_receipt, shipped_receipt
-from aimm_plugins.testing._results import Verdict
+from aimm_plugins.testing._trials import trials
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """Plugins to check.
-
-    Attributes:
-        plugins: Their modules.
-        conformances: What their authors say.
-        distribution: Who installs them, where it is one.
-        shipped: How many checks the receipt that it ships counts, if it ships one.
-    """
-
-    plugins: tuple[str, ...]
-    conformances: tuple[Conformance, ...]
-    distribution: Distribution | None = None
-    shipped: int | None = None
-
-    @property
-    def modules(self) -> tuple[str, ...]:
-        """All modules, each once."""
-        named = (each.plugin for each in self.conformances if each.plugin is not None)
-        return tuple(dict.fromkeys([*self.plugins, *named]))
-
-    def uncovered(self, verdict: Verdict) -> tuple[str, ...]:
-        """Keys of the plugins that no Conformance is of."""
-        covered = {each.key for each in self.conformances}
-        with isolated() as state:
-            state.load(*self.modules)
-            keys = {key for _, key in state.providers()}
-        return tuple(sorted(keys - covered))
-
-
-def find_target(target: str | None) -> Target:
-    """What to check.
+def find_target(target: str | None, only: Iterable[str] = ()) -> tuple[Conformance | str, ...]:
+    """What `check_plugin` is to check: what authors say of keys, and names of plugin modules.
 
     Args:
-        target: A distribution, a plugin module, `MODULE:OBJECT` of a Conformance or of several, or
-            `None` for all that is installed.
+        target: A distribution, a plugin module, `MODULE:OBJECT` of a `Conformance` or of several,
+            or `None` for all that is installed.
+        only: Names of checks that are to be run.
 
     Raises:
         LookupError: There is nothing of that name.
-        ValueError: What an entry point names is no Conformance.
+        ValueError: What an entry point names is no `Conformance`, or there is no such check.
+        PluginImportError: A module that holds a `Conformance` cannot be imported.
     """
+    plugins, conformances = _find(target)
+    trials(conformances, plugins, only)  # raises where a check does not exist
+    return (*conformances, *plugins)
+
+
+def uncovered_keys(*about: Conformance | str) -> tuple[str, ...]:
+    """Keys of the plugins that no `Conformance` is about, so that no check calls them.
+
+    Args:
+        *about: As `check_plugin` takes it.
+
+    Raises:
+        PluginLoadError: A plugin cannot be loaded.
+    """
+    conformances = [subject for subject in about if isinstance(subject, Conformance)]
+    modules = [subject for subject in about if isinstance(subject, str)]
+    modules += [conformance.plugin for conformance in conformances if conformance.plugin]
+    with isolated() as state:
+        state.load(*dict.fromkeys(modules))
+        keys = {key for _, key in state.providers()}
+    return tuple(sorted(keys - {conformance.key for conformance in conformances}))
+
+
+def _find(target: str | None) -> tuple[list[str], list[Conformance]]:
+    """The modules of plugins, and what their authors say."""
     installed = scan()
+    by_key = {
+        candidate.distribution.key: candidate.distribution for candidate in installed.candidates
+    }
     if target is None:
-        parts = [
-            _of_distribution(installed, each)
-            for each in {
-                each.distribution.key: each.distribution for each in installed.candidates
-            }.values()
-        ]
-        if not parts:
+        if not by_key:
             raise LookupError("no plugin is installed; name a module")
-        return Target(
-            plugins=tuple(name for part in parts for name in part.plugins),
-            conformances=tuple(each for part in parts for each in part.conformances),
-            distribution=parts[0].distribution if len(parts) == 1 else None,
-            shipped=parts[0].shipped if len(parts) == 1 else None,
-        )
+        plugins: list[str] = []
+        conformances: list[Conformance] = []
+        for distribution in by_key.values():
+            modules, said = _of_distribution(installed, distribution)
+            plugins += modules
+            conformances += said
+        return plugins, conformances
     if ":" in target:
         module, _, attribute = target.partition(":")
-        given = _conformances(module, attribute, target)
-        return Target(plugins=(), conformances=_with_plugin(given, None))
-    key = normalized(target)
-    for each in installed.candidates:
-        if each.distribution.key == key:
-            return _of_distribution(installed, each.distribution)
+        return [], _conformances(module, attribute, target)
+    if normalized(target) in by_key:
+        return _of_distribution(installed, by_key[normalized(target)])
     file = locate(target)
-    if file is None and not _is_there(target):
+    if file is None and target not in sys.modules:
         raise LookupError(f"{target!r} is no installed distribution with plugins, and no module")
     owner = installed.owner(target, file)
     if owner is None:
-        return Target(plugins=(target,), conformances=())
-    whole = _of_distribution(installed, owner)
-    return replace(
-        whole,
-        plugins=(target,),
-        conformances=tuple(each for each in whole.conformances if each.plugin == target),
-    )
+        return [target], []
+    _, said = _of_distribution(installed, owner)
+    return [target], [conformance for conformance in said if conformance.plugin == target]
 
 
-def _is_there(module: str) -> bool:
-    import sys
-
-    return module in sys.modules
-
-
-def _of_distribution(installed: Scan, distribution: Distribution) -> Target:
-    plugins = tuple(
-        dict.fromkeys(
-            each.module
-            for each in installed.candidates
-            if each.distribution.key == distribution.key
-        )
-    )
-    conformances: list[Conformance] = []
-    for module, attribute, place in _entry_points(distribution):
-        conformances += _conformances(module, attribute, place)
-    shipped = None
-    for module in plugins:
-        found = shipped_receipt(
-            PluginRecord(
-                name=module, source="entry_point", module=module, distribution=distribution.name
-            ),
-            installed,
-        )
-        if found is not None:
-            shipped = read_receipt(found[1])["counts"]["run"]
-    return Target(
-        plugins=plugins,
-        conformances=_with_plugin(conformances, plugins),
-        distribution=distribution,
-        shipped=shipped,
-    )
-
-
-def _entry_points(distribution: Distribution) -> Iterable[tuple[str, str, str]]:
-    from importlib.metadata import PackageNotFoundError
+def _of_distribution(
+    installed: Scan, distribution: Distribution
+) -> tuple[list[str], list[Conformance]]:
+    from importlib.metadata import EntryPoint, PackageNotFoundError
     from importlib.metadata import distribution as find
 
-    try:
+    modules = dict.fromkeys(
+        candidate.module
+        for candidate in installed.candidates
+        if candidate.distribution.key == distribution.key
+    )
+    points: Iterable[EntryPoint] = ()
+    with suppress(PackageNotFoundError):
         points = find(distribution.name).entry_points
-    except PackageNotFoundError:
-        return
+    conformances: list[Conformance] = []
     for point in points:
         if point.group == CONFORMANCE_GROUP:
-            module, _, attribute = point.value.partition(":")
-            yield module.strip(), attribute.strip(), f"{point.name} = {point.value}"
+            module, _, attribute = (part.strip() for part in point.value.partition(":"))
+            conformances += _conformances(module, attribute, f"{point.name} = {point.value}")
+    plugins = list(modules)
+    return plugins, [
+        conformance
+        if conformance.plugin is not None
+        else replace(conformance, plugin=_provider(conformance, plugins))
+        for conformance in conformances
+    ]
 
 
 def _conformances(module: str, attribute: str, place: str) -> list[Conformance]:
-    """What an object names: a Conformance, several, or a function that returns such."""
-    try:
-        found: Any = importlib.import_module(module)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # sys.exit() too: it must not decide what the check ends with
+    """What an object is: a `Conformance`, several, or a function that returns such."""
+    found: Any = None
+    with guarded() as attempt:  # sys.exit() must not decide what the check ends with
+        found = importlib.import_module(module)
+    if attempt.error is not None:
         raise PluginImportError(
-            f"{place}: {module} cannot be imported: {described(error)}", name=module
-        ) from error
+            f"{place}: {module} cannot be imported: {described(attempt.error)}", name=module
+        ) from attempt.error
     for name in attribute.split(".") if attribute else ["CONFORMANCE"]:
         try:
             found = getattr(found, name)
@@ -169,24 +134,15 @@ def _conformances(module: str, attribute: str, place: str) -> list[Conformance]:
     if callable(found) and not isinstance(found, Conformance):
         found = found()
     given = [found] if isinstance(found, Conformance) else found
-    if not isinstance(given, list | tuple) or not all(isinstance(e, Conformance) for e in given):
+    if not isinstance(given, list | tuple) or not all(
+        isinstance(item, Conformance) for item in given
+    ):
         raise ValueError(f"{place}: {found!r:.100} is no Conformance, nor a list of them")
     return list(given)
 
 
-def _with_plugin(
-    conformances: Iterable[Conformance], plugins: tuple[str, ...] | None
-) -> tuple[Conformance, ...]:
-    """The conformances with the plugin's module, where they do not name it."""
-    found = []
-    for each in conformances:
-        if each.plugin is None and plugins is not None:
-            each = replace(each, plugin=_provider(each, plugins))
-        found.append(each)
-    return tuple(found)
-
-
-def _provider(conformance: Conformance, plugins: tuple[str, ...]) -> str:
+def _provider(conformance: Conformance, plugins: list[str]) -> str:
+    """The plugin that provides what a `Conformance` is about."""
     if len(plugins) == 1:
         return plugins[0]
     with isolated() as state:

@@ -9,7 +9,14 @@ import pytest
 
 from aimm_plugins import cli
 from aimm_plugins._config.config import validate
-from aimm_plugins._diagnostics.profile import Cost, Dependency, Import, _tree, profile, trace
+from aimm_plugins._diagnostics.profile import (
+    Cost,
+    Dependency,
+    Import,
+    nested_imports,
+    profile,
+    trace,
+)
 from aimm_plugins._values.report import PluginRecord
 
 SOURCES = {
@@ -18,6 +25,9 @@ SOURCES = {
     "costly_library/__init__.py": "from . import part\nmemory = bytearray(32 * 1024 * 1024)\n",
     "costly_library/part.py": "total = sum(range(300_000))\n",
     "broken_one.py": "raise ValueError('why \\udcff')\n",
+    "bare_child.py": "import sys\nraise ValueError({'dataclasses', 'pickle', 'subprocess',"
+    " 'tempfile', 'threading'} & set(sys.modules))\n",
+    "crashes.py": "import os; os.abort()\n",
     "leaves.py": "import os; os._exit(3)\n",
     "hangs.py": "import threading; threading.Event().wait()\n",
 }
@@ -41,7 +51,7 @@ def record(module: str, **more: object) -> PluginRecord:
 @pytest.fixture(scope="module")
 def costs(folder) -> dict[str, Cost]:
     records = [record("costly"), record("broken_one"), record("leaves")]
-    records.append(record("denied_one", state="denied"))
+    records += [record("bare_child"), record("crashes"), record("denied_one", state="denied")]
     return {cost.record.name: cost for cost in profile(records, runs=2)}
 
 
@@ -56,7 +66,7 @@ def test_cost_has_seconds_modules_and_memory(costs):
 
 
 def test_costliest_dependency_is_not_the_plugin_itself(costs):
-    found = {each.name: each.modules for each in costs["costly"].dependencies}
+    found = {dependency.name: dependency.modules for dependency in costs["costly"].dependencies}
     assert found == {"costly": 1, "costly_library": 2, "(standard library)": 1}
     assert costs["costly"].costliest.name == "costly_library"
 
@@ -70,11 +80,22 @@ def test_plugin_whose_own_modules_take_most_has_the_next_one_as_costliest():
     assert Cost(record=record("own"), dependencies=dependencies[:1]).costliest is None
 
 
-def test_plugin_that_fails_or_leaves_is_told_and_the_denied_one_is_not_imported(costs):
+def test_plugin_that_fails_or_leaves_has_an_error_and_the_denied_one_is_not_imported(costs):
     assert costs["broken_one"].error.startswith("ValueError: why")
     assert "ended the process with status 3" in costs["leaves"].error
+    assert "ended the process with SIGABRT" in costs["crashes"].error
     assert costs["broken_one"].seconds is None
-    assert set(costs) == {"costly", "broken_one", "leaves"}
+    assert "denied_one" not in costs
+
+
+def test_what_measures_the_import_is_not_imported_before_it(costs):
+    assert costs["bare_child"].error == "ValueError: set()"
+
+
+def test_program_that_is_no_python_is_said_to_be_none(folder, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/usr/bin/uwsgi")
+    (cost,) = profile([record("costly")])
+    assert "sys.executable is /usr/bin/uwsgi, which is no Python interpreter" in cost.error
 
 
 def test_import_that_hangs_is_ended_after_its_time(folder):
@@ -83,15 +104,15 @@ def test_import_that_hangs_is_ended_after_its_time(folder):
 
 
 def test_trace_nests_the_imports_within_each_other(costs):
-    told = trace(list(costs.values()))
-    events = {each["name"]: each for each in told["traceEvents"] if each["ph"] == "X"}
+    found = trace(list(costs.values()))
+    events = {event["name"]: event for event in found["traceEvents"] if event["ph"] == "X"}
     outer, inner = events["costly"], events["costly_library"]
     assert outer["ts"] <= inner["ts"]
     assert inner["ts"] + inner["dur"] <= outer["ts"] + outer["dur"]
     assert events["costly_library.part"]["dur"] <= inner["dur"]
-    assert {each["pid"] for each in told["traceEvents"]} == {1}
+    assert {event["pid"] for event in found["traceEvents"]} == {1}
     assert {
-        each["args"]["name"] for each in told["traceEvents"] if each["name"] == "thread_name"
+        event["args"]["name"] for event in found["traceEvents"] if event["name"] == "thread_name"
     } >= {"costly (costly)"}
 
 
@@ -103,7 +124,7 @@ import time:       4 |          4 |   c
 import time:       5 |         12 | top
 import time:       6 |          6 | next
 """.splitlines()
-    assert _tree(lines) == [
+    assert nested_imports(lines) == [
         Import("top", 12, 5, [Import("a", 3, 2, [Import("a.b", 1, 1)]), Import("c", 4, 4)]),
         Import("next", 6, 6),
     ]
@@ -117,9 +138,9 @@ def test_verb_prints_figures_and_writes_a_trace(folder, tmp_path, monkeypatch, c
     arguments = ["profile", "--runs", "1", "--conf", "c.yaml", "--trace", "t.json"]
     assert cli.run([*arguments, "--format", "json"]) == 1
     out, err = capsys.readouterr()
-    told = json.loads(out)
-    validate(told, "profile")
-    assert [each["name"] for each in told["plugins"]] == ["costly", "broken_one"]
+    answer = json.loads(out)
+    validate(answer, "profile")
+    assert [plugin["name"] for plugin in answer["plugins"]] == ["costly", "broken_one"]
     assert "importing costly" in err
     assert json.loads((tmp_path / "t.json").read_text())["traceEvents"]
     (tmp_path / "c.yaml").write_text("names: [costly]\nentry_points: {enabled: false}\n")

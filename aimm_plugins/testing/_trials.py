@@ -1,21 +1,21 @@
-"""Running checks, and what comes of it."""
+"""Run checks: one check of one plugin or key is a trial, whose end is a `CheckResult`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Literal
 
 import aimm_plugins
 from aimm_plugins._discovery.module_location import locate
+from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.text import described, safe_text
 from aimm_plugins._values.provenance import Provenance
 from aimm_plugins.testing._checks import Check, Kind, checks
-from aimm_plugins.testing._conformance import Conformance
+from aimm_plugins.testing._conformance import Conformance, no_check
 from aimm_plugins.testing._isolation import isolated
 from aimm_plugins.testing._results import CheckResult, Status, Verdict
-from aimm_plugins.testing._subject import Inapplicable, Shared, Subject, seeing_environment
+from aimm_plugins.testing._subject import Inapplicable, Subject, seeing_environment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,14 +25,14 @@ class Trial:
     Attributes:
         check: The check.
         conformance: What the author says, if anything.
-        plugin: The plugin's module; `None` for whoever provides the key.
-        shared: What the checks of one plugin have in common.
+        plugin: The plugin's module; `None` for the one that provides the key.
+        facts: What the checks of one plugin find out once; see `Subject`.
     """
 
     check: Check
     conformance: Conformance | None
     plugin: str | None
-    shared: Shared
+    facts: dict[str, Any]
 
     @property
     def about(self) -> str:
@@ -51,51 +51,41 @@ class Trial:
         """
         plugin = self.plugin or _plugin_of(self.conformance)
         with isolated() as state:
-            # What only its import in another process tells needs none here, which would leave in
-            # this process what the check is about.
+            # A check of the import looks at another process. An import here would leave in this
+            # process what the check is about.
             if not self.check.child or "plugin" not in self.check.kinds:
                 with seeing_environment(plugin):
                     state.load(plugin)
-            subject = Subject(plugin=plugin, conformance=self.conformance, shared=self.shared)
+            subject = Subject(plugin=plugin, conformance=self.conformance, facts=self.facts)
             place = _place(subject)
-            notes: list[str] = subject.notes
-            error: BaseException | None = None
-            try:
-                _examined(self.check, subject)
-            except Inapplicable as reason:
-                return self._result("skipped", str(reason), place, notes)
-            except KeyboardInterrupt:
-                raise
-            except BaseException as raised:  # a plugin may raise SystemExit and worse
-                error = raised
-        expected = {} if self.conformance is None else self.conformance.expected_failures
-        declared = expected.get(self.check.name)
-        if error is None:
-            if declared is None:
-                return self._result("passed", "", place, notes)
-            text = f"it passed, and was declared to fail: {declared}. Remove that declaration."
-            return self._result("unexpected", text, place, notes)
-        if declared is not None:
-            return self._result("expected", declared, place, notes)
-        text = safe_text(error) if isinstance(error, AssertionError) else described(error)
-        return self._result("failed", text, place, notes, error)
-
-    def _result(
-        self,
-        status: Status,
-        reason: str,
-        place: str | None,
-        notes: Sequence[str],
-        error: BaseException | None = None,
-    ) -> CheckResult:
+            with guarded() as attempt:
+                _examine(self.check, subject)
+        status, reason = self._outcome(attempt.error)
         return CheckResult(
             check=self.check.name,
             about=self.about,
             status=status,
             reason=reason,
-            notes=tuple(dict.fromkeys(notes)),
+            notes=tuple(dict.fromkeys(subject.notes)),
             place=place,
-            error=error,
+            error=attempt.error if status == "failed" else None,
+        )
+
+    def _outcome(self, error: BaseException | None) -> tuple[Status, str]:
+        """What an error, or none, means where the author expects a failure or does not."""
+        if isinstance(error, Inapplicable):
+            return "skipped", str(error)
+        expected = {} if self.conformance is None else self.conformance.expected_failures
+        declared = expected.get(self.check.name)
+        if declared is not None:
+            if error is not None:
+                return "expected", declared
+            text = f"it passed, and was declared to fail: {declared}. Remove that declaration."
+            return "unexpected", text
+        if error is None:
+            return "passed", ""
+        return "failed", (
+            safe_text(error) if isinstance(error, AssertionError) else described(error)
         )
 
 
@@ -113,18 +103,19 @@ def _plugin_of(conformance: Conformance | None) -> str:
     )
 
 
-def _place(subject: Subject) -> str | None:
+def _place(subject: Subject) -> str:
     """Who provides what is called."""
     providers = subject.providers()
     if subject.conformance is not None:
-        wanted = [each for each in providers if each.key == subject.key]
-        providers = [each for each in wanted if each.action == "fit"] or wanted or providers
+        of_key = [provider for provider in providers if provider.key == subject.key]
+        fits = [provider for provider in of_key if provider.action == "fit"]
+        providers = fits or of_key or providers
     if not providers:
         return str(Provenance(module=subject.plugin, file=locate(subject.plugin)))
     return str(providers[0].provenance)
 
 
-def _examined(check: Check, subject: Subject) -> None:
+def _examine(check: Check, subject: Subject) -> None:
     """Run a check, for each example where hypothesis gives the arguments."""
     strategies = {} if subject.conformance is None else subject.conformance.strategies()
     if not strategies or "plugin" in check.kinds:
@@ -133,12 +124,11 @@ def _examined(check: Check, subject: Subject) -> None:
     import hypothesis
     from hypothesis import strategies as st
 
-    # A process an example would take minutes.
-    count = 1 if check.child else subject.told.examples
     every: Any = list(hypothesis.HealthCheck)
 
     @hypothesis.settings(
-        max_examples=count,
+        # A process for each example would take minutes.
+        max_examples=1 if check.child else subject.spec.examples,
         deadline=None,
         database=None,
         derandomize=True,
@@ -161,75 +151,45 @@ def trials(
 
     Args:
         conformances: What authors say.
-        plugins: Modules to look at as such, beside those that the conformances name.
+        plugins: Modules to look at as such, besides those that the conformances name.
         only: Names of checks; all by default.
 
     Raises:
         ValueError: There is no such check.
     """
-    every = checks()
-    names = [each.name for each in every]
+    known = [check.name for check in checks()]
     chosen = list(only)
     for name in chosen:
-        if name not in names:
-            near = get_close_matches(name, names, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"no check {name!r}{hint}")
-    every = tuple(each for each in every if not chosen or each.name in chosen)
+        if name not in known:
+            raise ValueError(no_check(name, known))
     found: list[Trial] = []
-    seen: dict[str | None, Shared] = {}
+    seen: dict[str | None, dict[str, Any]] = {}
 
     def add(kind: Kind, conformance: Conformance | None, plugin: str | None) -> None:
-        shared = seen.setdefault(plugin, Shared())
+        facts = seen.setdefault(plugin, {})
         found.extend(
-            Trial(check=each, conformance=conformance, plugin=plugin, shared=shared)
-            for each in every
-            if kind in each.kinds
+            Trial(check=check, conformance=conformance, plugin=plugin, facts=facts)
+            for check in checks()
+            if kind in check.kinds and (not chosen or check.name in chosen)
         )
 
-    given = list(conformances)
-    for each in given:
-        each.check_names(names)
-        if each.plugin not in seen or each.plugin is None:
-            add("plugin", each, each.plugin)
-        add("model" if each.model_type is not None else "data", each, each.plugin)
+    for conformance in conformances:
+        conformance.check_names(known)
+        plugin = conformance.plugin
+        if plugin not in seen or plugin is None:
+            add("plugin", conformance, plugin)
+        add("model" if conformance.model_type is not None else "data", conformance, plugin)
     for plugin in plugins:
         if plugin not in seen:
             add("plugin", None, plugin)
     return found
 
 
-def run(
-    todo: Iterable[Trial],
-    *,
-    least: int | None = None,
-    told: Callable[[CheckResult], None] = lambda result: None,
-) -> Verdict:
-    """Run checks.
-
-    Args:
-        todo: The checks.
-        least: How many were run for the last release.
-        told: Called with each result as it comes.
-    """
-    results = []
-    for trial in todo:
-        result = trial.run()
-        told(result)
-        results.append(result)
-    verdict = Verdict(tuple(results))
-    count = verdict.counts["run"]
-    if least is not None and count < least:
-        fewer = f"{count} checks were run, and {least} for the receipt of the last release"
-        return Verdict(verdict.results, fewer)
-    return verdict
-
-
 def check_plugin(
     *about: Conformance | str,
     only: Iterable[str] = (),
-    receipt: str | None = None,
     on_fail: Literal["raise", "report"] = "raise",
+    on_result: Callable[[CheckResult], None] = lambda result: None,
 ) -> Verdict:
     """Check plugins, and say what came of it.
 
@@ -237,27 +197,28 @@ def check_plugin(
         *about: What to check: what authors say of keys, and names of plugin modules, of which only
             what needs no arguments is checked.
         only: Names of checks; all by default.
-        receipt: File of the last release's receipt: it fails where fewer checks are run now.
         on_fail: `raise` where something failed, or `report` it in what is returned.
+        on_result: Called with each result as it comes.
 
     Returns:
         The verdict, with a result for each check.
 
     Raises:
-        AssertionError: Something failed, or too few checks were run; the text has all of it, and
-            the cause is a group of what was raised.
+        AssertionError: Something failed; the text has all of it, and the cause is a group of what
+            was raised.
         ValueError: There is no such check.
         LookupError: Nobody provides a key.
         PluginLoadError: A plugin cannot be loaded.
     """
-    from aimm_plugins.testing._receipt import read_receipt
-
-    least = None if receipt is None else read_receipt(receipt)["counts"]["run"]
-    conformances = [each for each in about if isinstance(each, Conformance)]
-    plugins = [each for each in about if isinstance(each, str)]
-    verdict = run(trials(conformances, plugins, only), least=least)
+    conformances = [subject for subject in about if isinstance(subject, Conformance)]
+    plugins = [subject for subject in about if isinstance(subject, str)]
+    results: list[CheckResult] = []
+    for trial in trials(conformances, plugins, only):
+        results.append(trial.run())
+        on_result(results[-1])
+    verdict = Verdict(tuple(results))
     if not verdict.ok and on_fail == "raise":
-        raised = [each.error for each in verdict.failures if each.error is not None]
+        raised = [result.error for result in verdict.failures if result.error is not None]
         cause = BaseExceptionGroup("what the checks raised", raised) if raised else None
         raise AssertionError(str(verdict)) from cause
     return verdict

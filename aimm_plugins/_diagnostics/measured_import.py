@@ -1,0 +1,66 @@
+"""Import a plugin in a child process and measure what that costs.
+
+What is imported here is there when the clock starts, so it is this package and what any host has.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from aimm_plugins._system.text import described
+
+
+def measure_import(
+    module: str, options: dict[str, Any] | None, mark: bytes
+) -> Iterator[dict[str, Any]]:
+    """Import a module; answers with the seconds, how many modules came, and bytes of memory.
+
+    Args:
+        module: Dotted name.
+        options: What the plugin is given.
+        mark: A line for stderr before and after the import, to find what it wrote; empty for none.
+    """
+    if options is not None:
+        from aimm_plugins._options import values
+
+        values.BY_HAND[module] = options
+    error = None
+    before, memory = set(sys.modules), _peak_memory()
+    os.write(2, mark)
+    begin = time.perf_counter()
+    try:
+        # Not importlib.import_module: -X importtime has no line for what that imports.
+        __import__(module)
+    except BaseException as raised:
+        error = raised
+    seconds = time.perf_counter() - begin
+    os.write(2, mark)
+    after = _peak_memory()
+    yield {
+        "seconds": seconds,
+        "modules": len(set(sys.modules) - before),
+        "memory": None if after is None or memory is None else after - memory,
+        "error": None if error is None else described(error)[:10_000],
+    }
+
+
+def _peak_memory() -> int | None:
+    """The highest resident memory so far, in bytes."""
+    # Not ru_maxrss on Linux: a child begins with the peak of the process that made it.
+    try:
+        with open("/proc/self/status") as stream:
+            for line in stream:
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        import resource
+    except ImportError:
+        return None
+    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return size if sys.platform == "darwin" else size * 1024

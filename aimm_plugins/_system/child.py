@@ -1,0 +1,258 @@
+"""Run a task in a fresh Python process, and end that process with all that it started.
+
+A task is a function of this package with plain arguments, which yields plain answers; `child_side`
+calls it. Tasks and answers travel by marshal: reading an answer runs no code, so no plugin can come
+into this process that way.
+
+The child ends when its task is done, when it gives no answer in time, and when this process ends,
+even if that is killed: the child's stdin is a pipe whose other end only this process holds. Nothing
+is left in the folder of temporary files either, because what is written there has no name.
+"""
+
+from __future__ import annotations
+
+import marshal
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import IO, Any, Literal
+
+from aimm_plugins._system.child_side import END
+
+Task = partial[Iterator[Any]]
+"""A function at the top of a module of this package, with arguments that marshal takes."""
+
+Output = Literal["dropped", "captured", "shown"]
+
+START_SECONDS = 120.0
+"""For starting an interpreter and importing what it needs; generous, since machines are busy."""
+
+OUTPUT_LIMIT = 16 * 1024 * 1024
+"""Most bytes that are kept of what a child writes."""
+
+# The path comes first: everything else is imported by it.
+_BOOTSTRAP = (
+    "import marshal, sys; sys.path[:] = marshal.load(sys.stdin.buffer); "
+    "from aimm_plugins._system.child_side import serve; serve()"
+)
+_POLL_SECONDS = 0.02
+_PYTHON = re.compile(r"(platform-)?(python|pypy|graalpy)", re.IGNORECASE)
+
+
+class ChildError(RuntimeError):
+    """No child process can be started here; the message says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildResult:
+    """What a child process answered, and how it ended.
+
+    Attributes:
+        answers: In order.
+        finished: Whether it did all of its task.
+        status: Its exit status, negative where a signal ended it; `None` where it was ended because
+            it gave no answer in time.
+        allowed: Seconds that it had for the last answer.
+        output: What it wrote to stdout and stderr, where that was captured.
+    """
+
+    answers: list[Any]
+    finished: bool
+    status: int | None
+    allowed: float
+    output: bytes
+
+    @property
+    def text(self) -> str:
+        """The output as text."""
+        return self.output.decode(errors="replace")
+
+    @property
+    def ended(self) -> str:
+        """How it ended, as a sentence without its subject."""
+        if self.status is None:
+            return f"gave no answer for {self.allowed:g} seconds"
+        return f"{'was ended by' if self.status < 0 else 'left with'} {self.cause}"
+
+    @property
+    def cause(self) -> str:
+        """What it ended with: `status 3`, or a signal's name."""
+        if self.status is None or self.status >= 0:
+            return f"status {self.status}"
+        try:
+            return signal.Signals(-self.status).name
+        except ValueError:  # a real-time signal
+            return f"signal {-self.status}"
+
+
+def interpreter() -> str:
+    """The Python that runs this process.
+
+    Raises:
+        ChildError: This process is a frozen program, or embeds Python. Started again, it would do
+            its own work again, and not ours.
+    """
+    program = sys.executable
+    if getattr(sys, "frozen", False):
+        reason = "this program is frozen, so sys.executable would start the program again"
+    elif not program:
+        reason = "sys.executable is empty; set it to a Python that has the same packages"
+    elif not _PYTHON.match(os.path.basename(program)):
+        reason = (
+            f"sys.executable is {program}, which is no Python interpreter; set it to one that has "
+            "the same packages"
+        )
+    else:
+        return program
+    raise ChildError(f"no child process can be started: {reason}")
+
+
+def run_task(
+    task: Task,
+    *,
+    seconds: float = math.inf,
+    start_seconds: float = 0.0,
+    output: Output = "dropped",
+    flags: Sequence[str] = (),
+    environment: Mapping[str, str | None] = MappingProxyType({}),
+    in_new_folder: bool = False,
+) -> ChildResult:
+    """Do a task in a fresh Python process.
+
+    The process has this one's `sys.path`, environment and working directory, and neither its import
+    hooks nor what it has imported. Its stdin is empty, its stdout is its stderr. It leaves as soon
+    as the task is done, and its threads and what it has started end with it.
+
+    Args:
+        task: What to do; it yields answers that marshal takes.
+        seconds: Time between two answers after which it counts as hanging.
+        start_seconds: What the first answer may take more, for starting and importing.
+        output: What becomes of its output. Of captured output the first `OUTPUT_LIMIT` bytes are
+            kept; shown output goes to this process's stderr.
+        flags: Further options of the interpreter.
+        environment: Variables beyond this process's; `None` for one that it is not to have.
+        in_new_folder: Whether its working directory is an empty one, which is removed afterwards.
+
+    Raises:
+        ChildError: No process can be started.
+    """
+    # With -I or -P no module of the working directory comes before Python's own.
+    command = [interpreter(), "-I" if sys.flags.isolated else "-P", *flags, "-c", _BOOTSTRAP]
+    variables = {**os.environ, **environment}
+    with ExitStack() as stack:
+        try:
+            answers = stack.enter_context(tempfile.TemporaryFile())
+            captured = stack.enter_context(tempfile.TemporaryFile())
+            folder = stack.enter_context(_new_folder()) if in_new_folder else None
+            stderr: int | IO[bytes] | None = None
+            if output != "shown":
+                stderr = captured if output == "captured" else subprocess.DEVNULL
+            child = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=answers,
+                stderr=stderr,
+                cwd=folder,
+                env={name: value for name, value in variables.items() if value is not None},
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ChildError(f"no child process can be started: {error}") from error
+        try:
+            _feed(child, _job(task, folder))
+            status, allowed = _wait(child, answers, captured, seconds, start_seconds)
+        finally:
+            _end(child)
+        found, finished = _read(answers)
+        captured.seek(0)
+        return ChildResult(
+            answers=found,
+            finished=finished,
+            status=status,
+            allowed=allowed,
+            output=captured.read(OUTPUT_LIMIT),
+        )
+
+
+def _new_folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+
+
+def _job(task: Task, folder: str | None) -> bytes:
+    """What the child reads: its path, then the task."""
+    path = [entry for entry in sys.path if isinstance(entry, str)]
+    if folder is not None:  # where relative entries would lead nowhere
+        path = [os.path.abspath(entry) for entry in path]
+    job = (task.func.__module__, task.func.__qualname__, task.args, task.keywords, folder)
+    return marshal.dumps(path) + marshal.dumps(job)
+
+
+def _feed(child: subprocess.Popen[bytes], content: bytes) -> None:
+    """Write the job in a thread: a child that hangs before it reads must not hold this one up."""
+    pipe = child.stdin
+    assert pipe is not None
+
+    def write() -> None:
+        with suppress(OSError, ValueError):  # the child has ended
+            pipe.write(content)
+            pipe.flush()
+
+    threading.Thread(target=write, daemon=True).start()
+
+
+def _wait(
+    child: subprocess.Popen[bytes],
+    answers: IO[bytes],
+    captured: IO[bytes],
+    seconds: float,
+    start_seconds: float,
+) -> tuple[int | None, float]:
+    """Wait for the child's end: its exit status, and the seconds that it had for an answer."""
+    size, allowed = 0, start_seconds + seconds
+    deadline = time.monotonic() + allowed
+    while True:
+        with suppress(subprocess.TimeoutExpired):
+            return child.wait(_POLL_SECONDS), allowed
+        now = os.fstat(answers.fileno()).st_size
+        if now != size:
+            size, allowed = now, seconds
+            deadline = time.monotonic() + allowed
+        elif time.monotonic() > deadline:
+            return None, allowed
+        if os.fstat(captured.fileno()).st_size > OUTPUT_LIMIT:
+            captured.truncate(OUTPUT_LIMIT)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """End the child and all that it started."""
+    with suppress(ProcessLookupError, PermissionError):
+        if hasattr(os, "killpg"):
+            os.killpg(child.pid, signal.SIGKILL)
+        else:
+            child.kill()
+    child.wait()
+    with suppress(OSError):  # what was not written has no reader any more
+        assert child.stdin is not None
+        child.stdin.close()
+
+
+def _read(stream: IO[bytes]) -> tuple[list[Any], bool]:
+    """The answers that were written whole, and whether they are all."""
+    stream.seek(0)
+    found = []
+    with suppress(EOFError, ValueError, TypeError):  # a crash cut the last one off
+        while (answer := marshal.load(stream)) != END:
+            found.append(answer)
+        return found, True
+    return found, False

@@ -1,0 +1,103 @@
+"""Checks of what importing the plugin does to a process, seen in a fresh one."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from aimm_plugins._system.child import START_SECONDS, run_task
+from aimm_plugins.testing._checks.registry import check
+from aimm_plugins.testing._import_observer import observe_import
+from aimm_plugins.testing._subject import Inapplicable, Subject, environment_before
+
+
+def _facts(subject: Subject) -> dict[str, Any]:
+    """What importing the plugin in a fresh process took and changed, found out once."""
+    if not subject.facts:
+        subject.facts.update(_import_facts(subject.plugin))
+    return subject.facts
+
+
+def _import_facts(plugin: str) -> dict[str, Any]:
+    result = run_task(
+        partial(observe_import, plugin),
+        seconds=60.0,
+        start_seconds=START_SECONDS,
+        output="captured",
+        environment=environment_before(plugin),
+        in_new_folder=True,
+    )
+    if not result.answers:
+        raise AssertionError(
+            f"importing {plugin} in a fresh process: it {result.ended}\n{result.text}"
+        )
+    facts: dict[str, Any] | None = result.answers[0]
+    if facts is None:
+        raise Inapplicable(f"{plugin} cannot be imported by name in another process")
+    return {**facts, "text": result.text}
+
+
+def _check_changes(name: str, promise: str, *prefixes: str) -> None:
+    """Add a check that no change begins with one of the prefixes."""
+
+    def function(subject: Subject) -> None:
+        found = [change for change in _facts(subject)["changes"] if change.startswith(prefixes)]
+        if found:
+            raise AssertionError("importing the plugin: " + "; ".join(found))
+
+    function.__name__ = name
+    function.__doc__ = f"Importing the plugin {promise}."
+    check("plugin", child=True)(function)
+
+
+_check_changes("import_leaves_threads", "leaves no thread running", "threads")
+_check_changes("import_leaves_signals", "sets no signal handler", "signal handlers")
+_check_changes("import_leaves_environment", "sets no environment variable", "os.environ")
+_check_changes(
+    "import_leaves_working_directory",
+    "does not change the working directory",
+    "working directory",
+)
+_check_changes(
+    "import_leaves_logging",
+    "does not configure logging",
+    "root logging",
+    "globals: logging",
+    "globals: the logger",
+)
+_check_changes("import_leaves_warnings", "adds no warning filter", "warning filters")
+_check_changes("import_leaves_path", "does not change `sys.path`", "sys.path")
+_check_changes(
+    "import_leaves_globals",
+    "changes no hook, stream, limit, locale or random state of Python's",
+    "globals",
+)
+
+
+@check("plugin", child=True)
+def import_writes_no_file(subject: Subject) -> None:
+    """Importing the plugin writes no file into the working directory."""
+    files = _facts(subject)["files"]
+    if files:
+        raise AssertionError("importing the plugin wrote " + ", ".join(files))
+
+
+@check("plugin", child=True)
+def import_prints_nothing(subject: Subject) -> None:
+    """Importing the plugin prints nothing on stdout or stderr."""
+    facts = _facts(subject)
+    if facts["output"]:
+        raise AssertionError(f"importing the plugin printed: {facts['text']:.500}")
+
+
+@check("plugin", child=True)
+def import_is_quick(subject: Subject) -> None:
+    """Importing the plugin takes no longer than `import_seconds`."""
+    limit = 30.0 if subject.conformance is None else subject.spec.import_seconds
+    seconds = _facts(subject)["seconds"]
+    if seconds > limit:
+        # Once more: files that were never read before and a busy machine are not the plugin's.
+        seconds = min(seconds, _import_facts(subject.plugin)["seconds"])
+    subject.notes.append(f"imported in {seconds:.2f} s")
+    if seconds > limit:
+        raise AssertionError(f"the import took {seconds:.2f} s, and the limit is {limit:g} s")

@@ -1,0 +1,106 @@
+"""`aimm-plugins check`."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import aimm_plugins
+from aimm_plugins.cli import run
+from aimm_plugins.testing import checks
+from tests.seeded.variants import SOURCE, VARIANTS
+
+
+@pytest.fixture
+def installed(make_distribution):
+    """A distribution with a plugin and a Conformance of its model alone."""
+    return make_distribution(
+        "lines",
+        modules={"lines": SOURCE, "lines_conformance": LINES_CONFORMANCE},
+        entry_points={
+            "aimm.plugins": {"lines": "lines"},
+            "aimm_plugins.conformance": {"lines": "lines_conformance:LINE"},
+        },
+    )
+
+
+LINES_CONFORMANCE = """
+from aimm_plugins.testing import Conformance
+
+LINE = Conformance(
+    model_type="line",
+    fit=lambda: ([1.0, 2.0], [2.0, 3.0]),
+    predict=lambda: ([1.0],),
+    claims=["deterministic"],
+)
+"""
+
+
+@pytest.mark.parametrize("target", ["lines", "Lines", "lines_conformance:LINE"])
+def test_command_finds_the_conformance(installed, capsys, target):
+    arguments = ["check", target, "--only", "round-trip", "--format", "json"]
+    if ":" in target:
+        aimm_plugins.initialize({"names": ["lines"], "entry_points": {"enabled": False}})
+    assert run(arguments) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["counts"]["passed"] == 1
+    assert answer["results"][0]["about"] == "line"
+
+
+def test_command_names_keys_that_were_not_called(installed, capsys):
+    assert run(["check", "lines", "--only", "round-trip"]) == 0
+    printed = capsys.readouterr()
+    assert "1 run, 1 passed" in printed.out
+    assert "no Conformance names points" in printed.err
+
+
+def test_failed_check_is_exit_status_one(installed, capsys):
+    (installed.folder / "lines.py").write_text(VARIANTS_BY_CHECK["round-trip"].source)
+    assert run(["check", "lines", "--only", "round-trip"]) == 1
+    assert "failed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("ending", "error"), [("1 / 0", "ZeroDivisionError"), ("raise SystemExit(0)", "SystemExit: 0")]
+)
+def test_plugin_that_cannot_be_imported_is_exit_status_one(installed, capsys, ending, error):
+    (installed.folder / "lines_conformance.py").write_text(ending)
+    assert run(["check", "lines"]) == 1
+    printed = capsys.readouterr().err
+    assert f"lines_conformance cannot be imported: {error}" in printed
+    assert "Usage" not in printed
+
+
+def test_each_difference_of_the_metadata_is_named_once(make_distribution, capsys):
+    make_distribution(
+        "lines",
+        modules={"lines": SOURCE, "lines_conformance": LINES_CONFORMANCE},
+        entry_points={
+            "aimm.plugins": {"lines": "lines"},
+            "aimm.plugins.fit": {"old": "lines:learn"},
+            "aimm_plugins.conformance": {"lines": "lines_conformance:LINE"},
+        },
+    )
+    assert run(["check", "lines"]) == 1
+    printed = capsys.readouterr()
+    assert printed.err.count("published and not declared: fit:old; declared and not") == 1
+    assert "published-keys-differ" not in printed.err
+    assert "aimm-plugins entry-points --write" in printed.out
+
+
+VARIANTS_BY_CHECK = {each.check: each for each in VARIANTS}
+
+
+@pytest.mark.parametrize("arguments", [["nobody"], ["lines", "--only", "round-trp"]])
+def test_wrong_use_is_exit_status_two(installed, capsys, arguments):
+    assert run(["check", *arguments]) == 2
+    printed = capsys.readouterr().err
+    assert "did you mean 'round-trip'" in printed or "'nobody' is no installed" in printed
+
+
+def test_command_lists_the_checks(capsys):
+    assert run(["check", "--checks", "--format", "json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert [row["check"] for row in answer] == [check.name for check in checks()]
+    assert all(row["summary"].endswith(".") for row in answer)
