@@ -29,7 +29,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, get_args
 
 from aimm_plugins import _api, workers
-from aimm_plugins._config.config import Conf, Config, DaskRules
+from aimm_plugins._config.values import Conf, Config, DaskRules
 from aimm_plugins._dispatch.hooks import Result, hookimpl
 from aimm_plugins._dispatch.state import CancelToken, state_event
 from aimm_plugins._parity.fingerprint import Fingerprint, compare, fingerprint, of_snapshot

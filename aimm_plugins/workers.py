@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NoReturn, Protocol
 
 from aimm_plugins import _api
-from aimm_plugins._config.config import Conf
+from aimm_plugins._config.values import Conf
 from aimm_plugins._dispatch.hooks import HOOKS, hookimpl
 from aimm_plugins._parity import fingerprint as _fingerprint
 from aimm_plugins._parity.fingerprint import Differences, Fingerprint, compare

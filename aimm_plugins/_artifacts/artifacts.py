@@ -30,7 +30,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
 
 from aimm_plugins import _api
-from aimm_plugins._config.config import Config, KeyFile, KeyKind, OnVersion, operator_layers, read
+from aimm_plugins._config.environment import operator_layers
+from aimm_plugins._config.parse import read
+from aimm_plugins._config.values import Config, KeyFile, KeyKind, OnVersion
 from aimm_plugins._parity.fingerprint import FingerprintRow, fingerprint
 from aimm_plugins._startup.runtime import RUNTIME
 from aimm_plugins._system.text import described, printable
@@ -664,7 +666,7 @@ def _rules(confs: Sequence[Config]) -> _Rules:
         keys=named,
         sign_with=next(
             (
-                (key, each.beside(key.path), each.where("artifacts", "sign_with"))
+                (key, each.resolved(key.path), each.where("artifacts", "sign_with"))
                 for each in (*operator, *reversed(confs))
                 if (key := each.artifacts.sign_with) is not None
             ),
@@ -675,7 +677,7 @@ def _rules(confs: Sequence[Config]) -> _Rules:
 
 def _keys(layers: Sequence[Config]) -> dict[str, tuple[KeyFile, str, str]]:
     return {
-        name: (key, layer.beside(key.path), layer.where("artifacts", "keys", name))
+        name: (key, layer.resolved(key.path), layer.where("artifacts", "keys", name))
         for layer in layers
         for name, key in layer.artifacts.keys.items()
     }

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
-from aimm_plugins._config.config import Conf, read
+from aimm_plugins._config.parse import read
+from aimm_plugins._config.values import Conf
 from aimm_plugins._diagnostics.source import Description, Inspection, Inspector, Sighting
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.scan import Published, Scan

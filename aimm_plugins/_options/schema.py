@@ -14,7 +14,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from aimm_plugins._config.config import _deepest, _explain, _plain, _shown, _type_name
+from aimm_plugins._config.json_schema import deepest, explain, plain, shown, types_in_words
 from aimm_plugins._declarations.ledger import modules_being_imported
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.scan import PublishedOptions
@@ -186,10 +186,10 @@ def read_schema(published: PublishedOptions) -> Schema:
     if not isinstance(document, Mapping):
         raise _broken(published, f"it is a {type(document).__name__}, and no mapping")
     try:
-        plain = _plain(document, ())
+        schema = plain(document)
     except ConfigError as error:
         raise _broken(published, str(error)) from error
-    return Schema(plain, published)
+    return Schema(schema, published)
 
 
 def _of_file(published: PublishedOptions) -> object:
@@ -384,7 +384,7 @@ class Schema:
             return "one of " + ", ".join(str(each) for each in schema["enum"])
         kinds = schema.get("type")
         if kinds is not None:
-            return " or ".join(map(_type_name, [kinds] if isinstance(kinds, str) else kinds))
+            return types_in_words(kinds)
         for word in ("anyOf", "oneOf"):
             if word in schema:
                 told = (self._type_told(each, depth + 1) for each in schema[word])
@@ -403,7 +403,7 @@ class Schema:
     # Messages
 
     def _told(self, found: Any, secrets: tuple[Path, ...]) -> Fault:
-        fault = _deepest(found)
+        fault = deepest(found)
         path: Path = tuple(fault.absolute_path)
         if fault.validator == "required":
             missing = [key for key in fault.validator_value if key not in fault.instance]
@@ -411,19 +411,19 @@ class Schema:
             several = len(missing) > 1
             return Fault(path, f"keys {keys} are missing" if several else f"key {keys} is missing")
         if fault.validator == "additionalProperties" and fault.validator_value is False:
-            message, expected, key = _explain(fault, path)
+            message, expected, key = explain(fault)
             return Fault((*path, str(key)), message, expected, True)
         if self._may_show(fault.instance, path, secrets):
             if fault.validator in _EXPLAINED:
-                message, expected, _ = _explain(fault, path)
+                message, expected, _ = explain(fault)
                 return Fault(path, message, expected)
             return Fault(path, printable(fault.message[:_MAX_SHOWN]))
         wanted = fault.validator_value
         asked = str(fault.validator)
         if asked == "type":
-            asked = " or ".join(map(_type_name, [wanted] if isinstance(wanted, str) else wanted))
+            asked = types_in_words(wanted)
         elif isinstance(wanted, str | int | float):
-            asked += f" {_shown(wanted)}"
+            asked += f" {shown(wanted)}"
         what = "what stands here, with a secret in it," if path in _above(secrets) else "a secret"
         return Fault(path, f"{what} does not fit", asked)
 

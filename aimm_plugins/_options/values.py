@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aimm_plugins._config.config import Config
+from aimm_plugins._config.values import Config
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.scan import PublishedOptions, Scan, scan
 from aimm_plugins._options.schema import (
@@ -518,7 +518,7 @@ def _secret(kind: str, rest: str, config: Config) -> tuple[str | None, str]:
             return f"the environment variable {rest} is not set", ""
         except ValueError as error:
             return str(error), ""
-    path = config.beside(rest)
+    path = config.resolved(rest)
     try:
         content = read_file(path, _MAX_SECRET_BYTES)
         if content is None:

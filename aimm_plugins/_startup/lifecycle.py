@@ -14,7 +14,9 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from aimm_plugins._config.config import Conf, Config, operator_layers, read
+from aimm_plugins._config.environment import operator_layers
+from aimm_plugins._config.parse import read
+from aimm_plugins._config.values import Conf, Config
 from aimm_plugins._declarations.ledger import modules_being_imported
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.scan import Published, Scan, scan
@@ -220,7 +222,7 @@ def _read_locks(layers: Iterable[Config]) -> dict[str, Lock]:
         if layer.locked is not None:
             from aimm_plugins._policy.lockfile import read_lock
 
-            path = layer.beside(layer.locked)
+            path = layer.resolved(layer.locked)
             locks[path] = read_lock(path)
     return locks
 

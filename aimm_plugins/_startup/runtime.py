@@ -15,7 +15,7 @@ from aimm_plugins._dispatch.hooks import PluginManager
 from aimm_plugins._registry.registry import Registry
 
 if TYPE_CHECKING:
-    from aimm_plugins._config.config import Conf, Config
+    from aimm_plugins._config.values import Conf, Config
     from aimm_plugins._dispatch.executor import Executor
     from aimm_plugins._options.values import State
 

@@ -7,14 +7,8 @@ from difflib import get_close_matches
 
 import click
 
-from aimm_plugins._config.config import (
-    read,
-    read_policy,
-    schema,
-    schema_names,
-    schema_text,
-    validate,
-)
+from aimm_plugins._config.json_schema import schema, schema_names, schema_text, validate
+from aimm_plugins._config.parse import read, read_policy
 from aimm_plugins.cli._completion import complete_schemas
 from aimm_plugins.cli._output import format_option, print_json
 from aimm_plugins.errors import ConfigError

@@ -20,7 +20,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Literal, NamedTuple
 
 import aimm_plugins
-from aimm_plugins._config.config import operator_layers
+from aimm_plugins._config.environment import operator_layers
 from aimm_plugins._policy.rules import Rule
 from aimm_plugins._startup.runtime import RUNTIME
 from aimm_plugins._system.log import logger

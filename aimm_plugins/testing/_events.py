@@ -66,7 +66,7 @@ def invalid(events: Sequence[Any]) -> list[str]:
 def _validator() -> Any:
     from jsonschema import Draft202012Validator
 
-    from aimm_plugins._config.config import schema
+    from aimm_plugins._config.json_schema import schema
 
     checker = Draft202012Validator(schema("state-event"))
 

@@ -14,7 +14,7 @@ import yaml
 import aimm_plugins
 from aimm_plugins import ArtifactError, ConfigError, cli, initialize, pack, unpack
 from aimm_plugins._artifacts.artifacts import FORMAT, HEADER, INFO_LIMIT, MAGIC, verify
-from aimm_plugins._config.config import validate
+from aimm_plugins._config.json_schema import validate
 from tests.support.artifacts import joined, parts, repacked
 
 SOURCE = """

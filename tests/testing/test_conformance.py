@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import aimm_plugins
-from aimm_plugins._config.config import validate
+from aimm_plugins._config.json_schema import validate
 from aimm_plugins.cli import run
 from aimm_plugins.testing import Conformance, check_plugin, checks
 from aimm_plugins.testing._distributions import forget_modules, write_distribution
