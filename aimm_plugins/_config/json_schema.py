@@ -92,11 +92,14 @@ def validate(
     """
     from jsonschema import Draft202012Validator
 
+    layer = Config(document=document, prefix=prefix)
+    wanted = schema(name)
+    if document is not None and document.is_empty:
+        raise ConfigError("is empty", file=layer.source, expected=f"at least {_least(wanted)}")
     faults: list[Any] = []
-    validator, value = Draft202012Validator(schema(name)), plain(data)
+    validator, value = Draft202012Validator(wanted), plain(data)
     with guarded() as attempt:
         faults += validator.iter_errors(value)
-    layer = Config(document=document, prefix=prefix)
     if attempt.error is not None:  # jsonschema writes down what does not fit
         raise ConfigError(
             f"holds an object that cannot be written down: {described(attempt.error)}",
@@ -117,6 +120,14 @@ def validate(
     path = tuple(fault.absolute_path)
     message, expected, key = explain(fault)
     raise layer.error(message, (*path, key) if key else path, expected=expected, key=bool(key))
+
+
+def _least(schema: Mapping[str, Any]) -> str:
+    """The smallest document that fits a schema of ours, which is its default."""
+    import json
+
+    entries = [f"{key}: {json.dumps(value)}" for key, value in schema["default"].items()]
+    return ", ".join(entries) or "{}"
 
 
 def deepest(fault: Any) -> Any:

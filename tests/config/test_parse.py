@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from aimm_plugins import ConfigError
-from aimm_plugins._config.parse import read
+from aimm_plugins._config.parse import read, read_policy
 from tests.support.forked.case import BAD, Case
 
 
@@ -89,6 +89,29 @@ def test_fault_in_a_file_names_line_and_column(tmp_path):
         read(path)
     assert (caught.value.line, caught.value.column) == (3, 3)
     assert str(caught.value).startswith(f"{path}:3:3: at entry_points.dney: unknown key")
+
+
+@pytest.mark.parametrize("text", ["", "  \n", "# names: []\n", "---\n# nothing\n"])
+def test_empty_file_says_so_and_what_a_conf_needs(tmp_path, text):
+    path = tmp_path / "plugins.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        read(path)
+    assert str(caught.value) == f"{path}: is empty (expected at least names: [])"
+
+
+def test_empty_policy_says_so(tmp_path):
+    path = tmp_path / "policy.yaml"
+    path.write_text("# nothing yet\n")
+    with pytest.raises(ConfigError, match=r"policy\.yaml: is empty \(expected at least \{\}\)"):
+        read_policy(str(path))
+
+
+def test_fault_in_a_merged_mapping_is_where_it_was_written(tmp_path):
+    path = tmp_path / "plugins.yaml"
+    path.write_text("names: []\nx-rules: &rules\n  dney: [x]\nentry_points: {<<: *rules}\n")
+    with pytest.raises(ConfigError, match=r"plugins\.yaml:3:3: at entry_points\.dney: unknown"):
+        read(path)
 
 
 @pytest.mark.parametrize("rule", ["a b", "a>=1.x.0"])
@@ -321,7 +344,7 @@ def test_every_type_at_every_place_is_accepted_as_the_schema_does(
     (case.folder / "confs.json").write_text(json.dumps(confs))
     got = case.run(
         """
-        from aimm_plugins._config.parse import read
+        from aimm_plugins._config.parse import read, read_policy
         schema = yaml.safe_load((files("aimm_plugins") / "schemas" / "plugins.yaml").read_text("utf-8"))
         judge = jsonschema.Draft202012Validator(schema)
         wrong = []

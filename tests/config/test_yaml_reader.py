@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import time
+from contextlib import suppress
 
 import pytest
 
@@ -53,6 +55,81 @@ def test_scalars_mean_what_yaml_1_2_says(text, value):
     assert type(load(text).data) is type(value)
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("<<: {a: 1}", {"a": 1}),
+        ("<<: {}", {}),
+        ("<<: []", {}),
+        ("<<: {a: 1, b: 2}\na: 3", {"a": 3, "b": 2}),
+        ("a: 3\n<<: {a: 1}", {"a": 3}),
+        ("<<: [{a: 1, b: 1}, {b: 2, c: 2}]", {"a": 1, "b": 1, "c": 2}),
+        ("<<: {<<: {a: 1, b: 1}, b: 2}\nc: 3", {"a": 1, "b": 2, "c": 3}),
+        ("a: {<<: {b: {c: 1}}}", {"a": {"b": {"c": 1}}}),
+        ("'<<': 1", {"<<": 1}),
+        ("a: <<", {"a": "<<"}),
+        ("[<<]", ["<<"]),
+        ("!!str <<: 1", {"<<": 1}),
+        ("<< : {a: 1}", {"a": 1}),
+        ("<<<: 1", {"<<<": 1}),
+    ],
+)
+def test_merge_key_adds_the_keys_that_are_not_written(text, value):
+    assert load(text).data == value
+
+
+SHARED = """\
+x-base: &base
+  deny: [aimm-old]
+  enabled: true
+x-more: &more {deny_origins: [vcs]}
+names: []
+entry_points:
+  <<: [*base, *more]
+  enabled: false
+"""
+
+
+def test_merged_aliases_are_part_of_the_mapping():
+    assert load(SHARED).data["entry_points"] == {
+        "deny": ["aimm-old"],
+        "enabled": False,
+        "deny_origins": ["vcs"],
+    }
+
+
+def test_merged_values_are_where_they_were_written():
+    document = load(SHARED)
+    assert document.place(("entry_points", "deny"), key=True) == (2, 3)
+    assert document.place(("entry_points", "deny", 0)) == (2, 10)
+    assert document.place(("entry_points", "enabled"), key=True) == (8, 3)
+    assert document.place(("entry_points", "enabled")) == (8, 12)
+
+
+def test_merging_shares_nothing_between_mappings():
+    data = load("x: &x {a: [1]}\ny: {<<: *x}").data
+    data["x"]["a"].append(2)
+    assert data["y"] == {"a": [1]}
+
+
+LONG = 100_000
+
+
+@pytest.mark.parametrize(
+    ("unit", "before", "after"),
+    [
+        (unit, before, after)
+        for unit in (".", "1", "1.", ".1", "e1", "0x", "f", "-", "+", "~", "<", "_", "7")
+        for before, after in (("", ""), ("", "x"), ("1", ""), ("-.", "e"), ("0x", "g"), ("0o", "8"))
+    ],
+)
+def test_type_of_long_text_is_found_in_linear_time(unit, before, after):
+    begin = time.thread_time()
+    with suppress(ConfigError):  # a number of too many digits
+        load(before + unit * (LONG // len(unit)) + after)
+    assert time.thread_time() - begin < 1
+
+
 def test_nan_is_a_float():
     assert math.isnan(load(".nan").data)
 
@@ -63,7 +140,15 @@ def test_nan_is_a_float():
         ("a: 1\nb: 2\na: 3", "3:1", "'a' stands twice; the first is at line 1, column 1"),
         ("1: x", "1:1", "is not text; put it in quotes"),
         ("[a]: x", "1:1", "a key is text"),
-        ("<<: {a: 1}", "1:1", "merge keys"),
+        ("<<: 1", "1:5", "'<<' takes a mapping or a list of mappings"),
+        ("<<: [{a: 1}, x]", "1:14", "'<<' takes a mapping or a list of mappings"),
+        ("<<:", "1:4", "'<<' takes a mapping or a list of mappings"),
+        ("<<: {a: 1, a: 2}", "1:12", "'a' stands twice; the first is at line 1, column 6"),
+        ("<<: {}\n<<: {}", "2:1", "'<<' stands twice"),
+        ("<<: {1: x}", "1:6", "is not text; put it in quotes"),
+        ("<<: !own {a: 1}", "1:5", "is not allowed"),
+        ("!!merge x: {}", "1:1", "is not allowed"),
+        ("a: &x {<<: *x}", "1:12", "stands within itself"),
         ("a: !!timestamp foo", "1:4", "is not allowed"),
         ("a: !!int abc", "1:4", "is no int"),
         ("a: !!bool 3", "1:4", "is no bool"),
@@ -177,8 +262,16 @@ BROKEN: dict[str, str | bytes] = {
     "alias_of_itself": "names: &a [*a]\n",
     "alias_of_its_parent": "&a\nnames: []\nx-loop: *a\n",
     "alias_of_nothing": "names: [*nothing]\n",
-    "merge_bomb": "x-a: &a {<<: {}}\nnames: []\n<<: *a\n",
-    "merge_key": "<<: {names: []}\n",
+    "bomb_of_merges": "x-0: &a0 {k: ["
+    + "x, " * 9
+    + "x]}\n"
+    + "".join(
+        f"x-{n}: &a{n} {{k{n}: [" + f"*a{n - 1}, " * 9 + f"], <<: *a{n - 1}}}\n"
+        for n in range(1, 9)
+    )
+    + "names: []\n<<: *a8\n",
+    "merge_of_text": "names: []\n<<: x-a\n",
+    "merge_of_an_unknown_key": "x-a: &a {nmaes: []}\nnames: []\n<<: *a\n",
     "deep_brackets": "names: " + "[" * 100_000 + "\n",
     "deep_brackets_closed": "names: " + "[" * 5_000 + "]" * 5_000 + "\n",
     "deep_mappings": "names: " + "{a: " * 5_000 + "}" * 5_000 + "\n",
@@ -302,6 +395,9 @@ SOUND: dict[str, str | bytes] = {
     "quoted": b"names: ['good', \"good\"]\n",
     "folded": b"names:\n- >-\n  good\n",
     "comments": "# ü\nnames: [good]  # …\n".encode(),
+    "merge": b"x-a: &a {names: [good]}\n<<: *a\n",
+    "merge_of_nothing": b"x-a: &a {<<: {}}\nnames: [good]\n<<: *a\n",
+    "merge_of_its_own": b"<<: {names: [good]}\n",
     "name_that_is_a_1_1_bool": b"names: [good]\nprefer: {on: off}\n",
 }
 
