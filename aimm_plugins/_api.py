@@ -29,8 +29,9 @@ def initialize(conf: Mapping[str, object] | str | os.PathLike[str] | None = None
     threads; calls go on meanwhile with what was registered before.
 
     Args:
-        conf: A mapping or the path of a YAML file as in `schemas/plugins.yaml`; `None` is
-            `{"names": []}`: whatever is installed.
+        conf: A mapping or the path of a YAML file as in `schemas/plugins.yaml`. `None` is the file
+            that `AIMM_PLUGINS_CONF` names, and `{"names": []}`, whatever is installed, where that
+            is not set.
 
     Returns:
         The account of this call: a record for each plugin, and findings.

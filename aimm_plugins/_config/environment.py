@@ -5,8 +5,13 @@ from __future__ import annotations
 import os
 
 from aimm_plugins._config.parse import check_meaning, is_requirement, read_policy
-from aimm_plugins._config.values import Config, EntryPointRules
+from aimm_plugins._config.values import Conf, Config, EntryPointRules
 from aimm_plugins.errors import ConfigError
+
+
+def conf_or_default(conf: Conf) -> Conf:
+    """The conf; where none is given, the file that `AIMM_PLUGINS_CONF` names, if it names one."""
+    return (os.environ.get("AIMM_PLUGINS_CONF") or None) if conf is None else conf
 
 
 def operator_layers() -> tuple[Config, ...]:

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from aimm_plugins._config.environment import operator_layers
+from aimm_plugins._config.environment import conf_or_default, operator_layers
 from aimm_plugins._config.parse import read
 from aimm_plugins._config.values import Conf, Config
 from aimm_plugins._declarations.ledger import modules_being_imported
@@ -46,6 +46,7 @@ def initialize(runtime: Runtime, conf: Conf, *, connect: bool = False) -> Report
         conf: The conf.
         connect: Whether to open the executor that the conf asks for; workers and commands do not.
     """
+    conf = conf_or_default(conf)
     config = read(conf)
     with _executor(runtime, config if connect else None):
         here = os.path.abspath(conf) if isinstance(conf, str | os.PathLike) else conf
@@ -67,7 +68,7 @@ def _executor(runtime: Runtime, config: Config | None) -> AbstractContextManager
 
 def plan(runtime: Runtime, conf: Conf) -> Report:
     """What `initialize` would do, as far as metadata tells; see `aimm_plugins.plan`."""
-    todo = _prepare(runtime, [read(conf)], looking=True)
+    todo = _prepare(runtime, [read(conf_or_default(conf))], looking=True)
     records = _foreseen(runtime, todo)
     if todo.probe_seconds is not None:
         records = [
@@ -117,7 +118,7 @@ def freeze(runtime: Runtime, conf: Conf) -> tuple[str, tuple[Finding, ...]]:
     """The freeze file of what a conf would load, and what could not be frozen."""
     from aimm_plugins._policy.lockfile import freeze_text
 
-    todo = _prepare(runtime, [read(conf)], looking=True)
+    todo = _prepare(runtime, [read(conf_or_default(conf))], looking=True)
     frozen: list[tuple[Distribution, str]] = []
     findings = []
     names = {
