@@ -6,9 +6,9 @@ jsonschema and YAML are imported where a schema is read: a start with a sound ma
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from aimm_plugins._config.values import Config
 from aimm_plugins._system.guard import guarded
@@ -79,13 +79,7 @@ def validate(
     document: Document | None = None,
     prefix: tuple[str | int, ...] = (),
 ) -> None:
-    """Hold data against a schema.
-
-    Args:
-        data: What was read.
-        name: Name of the schema.
-        document: The document that the data is part of, for places.
-        prefix: Where in `document` it is.
+    """Hold data against a schema; the data may be part of a document, below a prefix.
 
     Raises:
         ConfigError: It does not fit; the most specific fault, with its place.
@@ -111,15 +105,11 @@ def validate(
     # says so.
     fault = min(
         map(deepest, faults),
-        key=lambda fault: (
-            -len(fault.absolute_path),
-            fault.validator == "required",
-            str(fault.path),
-        ),
+        key=lambda f: (-len(f.absolute_path), f.validator == "required", str(f.path)),
     )
-    path = tuple(fault.absolute_path)
     message, expected, key = explain(fault)
-    raise layer.error(message, (*path, key) if key else path, expected=expected, key=bool(key))
+    path = (*fault.absolute_path, key) if key else tuple(fault.absolute_path)
+    raise layer.error(message, path, expected=expected, key=bool(key))
 
 
 def _least(schema: Mapping[str, Any]) -> str:
@@ -139,67 +129,48 @@ def deepest(fault: Any) -> Any:
     return fault
 
 
-class Explanation(NamedTuple):
-    """A fault in words.
-
-    Attributes:
-        message: What is wrong.
-        expected: What would have been right, where the schema says so.
-        key: The key that is wrong, where it is not the value.
-    """
-
-    message: str
-    expected: str | None = None
-    key: str | None = None
-
-
-def explain(fault: Any) -> Explanation:
-    """What one fault of jsonschema means."""
+def explain(fault: Any) -> tuple[str, str | None, str | None]:
+    """What is wrong, what would have been right, and the key where not the value is wrong."""
     value, wanted = fault.instance, fault.validator_value
     description = fault.schema.get("description") if isinstance(fault.schema, dict) else None
     match fault.validator:
         case "required":
-            missing = next(key for key in wanted if key not in value)
-            return Explanation(f"key {missing!r} is missing")
+            return f"key {next(key for key in wanted if key not in value)!r} is missing", None, None
         case "additionalProperties":
-            return _unknown_key(value, fault.schema)
+            known = fault.schema.get("properties", {})
+            patterns = fault.schema.get("patternProperties", {})
+            unknown = next(
+                key
+                for key in value
+                if key not in known and not any(re.search(pattern, key) for pattern in patterns)
+            )
+            hint = did_you_mean(unknown, known, cutoff=0.5)
+            message = f"unknown key {unknown!r}" + (f"; {hint}" if hint else "")
+            return message, "one of " + ", ".join(sorted(known)), unknown
         case "type":
             # A wrong value directly among the options of a conf may be a secret.
             hidden = tuple(fault.absolute_path)[:1] == ("options",)
             text = f"a {type(value).__name__}" if hidden else shown(value)
-            return Explanation(f"{text} is of the wrong type", types_in_words(wanted))
+            return f"{text} is of the wrong type", types_in_words(wanted), None
         case "enum":
-            known = ", ".join(map(str, wanted))
-            return Explanation(f"{shown(value)} is not known here", f"one of {known}")
+            return (
+                f"{shown(value)} is not known here",
+                f"one of {', '.join(map(str, wanted))}",
+                None,
+            )
         case "exclusiveMinimum":
-            return Explanation(f"{shown(value)} is too small", f"more than {wanted}")
+            return f"{shown(value)} is too small", f"more than {wanted}", None
         case "maximum":
-            return Explanation(f"{shown(value)} is too large", f"{wanted} at most")
+            return f"{shown(value)} is too large", f"{wanted} at most", None
         case "minLength":
-            return Explanation("is empty", description)
+            return "is empty", description, None
         case "pattern":
-            return Explanation(f"{shown(value)} cannot be read", description)
+            return f"{shown(value)} cannot be read", description, None
         case "not":
             where = fault.absolute_path[-1] if fault.absolute_path else "this"
-            return Explanation(f"{where} does not belong here")
+            return f"{where} does not belong here", None, None
         case _:
-            return Explanation(fault.message, description)
-
-
-def _unknown_key(value: Mapping[str, object], schema: Mapping[str, Any]) -> Explanation:
-    known = schema.get("properties", {})
-    patterns = schema.get("patternProperties", {})
-    unknown = next(
-        key
-        for key in value
-        if key not in known and not any(re.search(pattern, key) for pattern in patterns)
-    )
-    hint = did_you_mean(unknown, known, cutoff=0.5)
-    return Explanation(
-        f"unknown key {unknown!r}" + (f"; {hint}" if hint else ""),
-        "one of " + ", ".join(sorted(known)),
-        unknown,
-    )
+            return fault.message, description, None
 
 
 def types_in_words(types: str | list[str]) -> str:
@@ -219,10 +190,6 @@ def shown(value: object) -> str:
 def plain(value: object, path: tuple[str | int, ...] = ()) -> Any:
     """A copy as JSON Schema knows it: dicts with text as keys, lists, and scalars as they are.
 
-    Args:
-        value: Anything from Python.
-        path: Where it is, for the error.
-
     Raises:
         ConfigError: It is nested too deep, has a key that is not text, or a number that Python
             would refuse to write down.
@@ -240,13 +207,9 @@ def plain(value: object, path: tuple[str | int, ...] = ()) -> Any:
     return value
 
 
-def items(
-    value: Mapping[Any, object], path: tuple[str | int, ...] = ()
-) -> list[tuple[str, object]]:
+def items(value: Mapping[Any, Any], path: tuple[str | int, ...] = ()) -> Iterator[tuple[str, Any]]:
     """The items of a mapping whose keys have to be text; see `plain`."""
-    found = []
     for key, item in value.items():
         if not isinstance(key, str):
             raise ConfigError(f"key {shown(key)} is not text", path=path)
-        found.append((str.__str__(key), item))
-    return found
+        yield str.__str__(key), item

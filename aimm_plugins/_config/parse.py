@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from aimm_plugins._config.json_schema import items, plain, shown, validate
@@ -107,12 +107,7 @@ def _given(conf: object) -> dict[str, object] | str:
 def parse(
     data: object, *, document: Document | None = None, prefix: tuple[str | int, ...] = ()
 ) -> Config:
-    """Check a conf that was read already.
-
-    Args:
-        data: The conf.
-        document: The document that it is part of, for places.
-        prefix: Where in `document` it is.
+    """Check a conf that was read already, as part of a document below a prefix.
 
     Raises:
         ConfigError: It is not what `schemas/plugins.yaml` says.
@@ -190,11 +185,11 @@ Parser = Callable[[object], Any]
 
 
 def _fields(
-    value: object, parsers: Mapping[str, Parser], required: Sequence[str] = ()
+    value: object, parsers: Mapping[str, Parser], required: Collection[str] = ()
 ) -> dict[str, Any]:
-    """The parsed values of a mapping with known keys; keys that begin with `x-` are left out."""
+    """The values of a mapping with known keys; keys that begin with `x-` are left out."""
     given = _mapping(value)
-    if not all(key in given for key in required):
+    if not given.keys() >= set(required):
         raise _UnsoundError
     found = {}
     for key, item in given.items():
@@ -205,64 +200,47 @@ def _fields(
     return found
 
 
-def _mapping(value: object) -> Mapping[str, object]:
-    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise _UnsoundError
-    return value
+def _if(fits: Callable[[Any], bool]) -> Parser:
+    """Of values that are taken as they are."""
 
-
-def _mapping_of(parser: Parser) -> Parser:
-    """Of mappings whose keys are names."""
-
-    def parsed(value: object) -> dict[str, Any]:
-        return {_name(key): parser(item) for key, item in _mapping(value).items()}
-
-    return parsed
-
-
-def _bool(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise _UnsoundError
-    return value
-
-
-def _name(value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise _UnsoundError
-    return value
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple) or not all(isinstance(text, str) for text in value):
-        raise _UnsoundError
-    return tuple(value)
-
-
-def _nothing(value: object) -> tuple[str, ...]:
-    if _texts(value):
-        raise _UnsoundError
-    return ()
-
-
-def _requirements(value: object) -> tuple[str, ...]:
-    texts = _texts(value)
-    if not all(map(is_requirement, texts)):
-        raise _UnsoundError
-    return texts
-
-
-def _one_of(known: Collection[Any]) -> Parser:
     def parsed(value: object) -> Any:
-        if not isinstance(value, str) or value not in known:
+        if not fits(value):
             raise _UnsoundError
         return value
 
     return parsed
 
 
-def _some_of(known: Collection[Any]) -> Parser:
-    one = _one_of(known)
-    return lambda value: tuple(map(one, _texts(value)))
+def _tuple_of(parser: Parser) -> Parser:
+    def parsed(value: object) -> tuple[Any, ...]:
+        if not isinstance(value, list | tuple):
+            raise _UnsoundError
+        return tuple(map(parser, value))
+
+    return parsed
+
+
+def _mapping_of(parser: Parser) -> Parser:
+    def parsed(value: object) -> dict[str, Any]:
+        return {_name(key): parser(item) for key, item in _mapping(value).items()}
+
+    return parsed
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise _UnsoundError
+    return value
+
+
+def _one_of(known: Collection[Any]) -> Parser:
+    return _if(lambda value: isinstance(value, str) and value in known)
+
+
+_bool = _if(lambda value: isinstance(value, bool))
+_text = _if(lambda value: isinstance(value, str))
+_name = _if(lambda value: isinstance(value, str) and value != "")
+_requirements = _tuple_of(_if(lambda value: isinstance(value, str) and is_requirement(value)))
 
 
 def _seconds(value: object) -> float | None:
@@ -278,14 +256,14 @@ def _key_file(value: object) -> KeyFile:
     if len(given) != 1:
         raise _UnsoundError
     ((kind, path),) = given.items()
-    return KeyFile(kind=_one_of(get_args(KeyKind))(kind), path=_name(path))
+    return KeyFile(_one_of(get_args(KeyKind))(kind), _name(path))
 
 
 _ENTRY_POINTS: dict[str, Parser] = {
     "enabled": _bool,
     "allow": _requirements,
     "deny": _requirements,
-    "deny_origins": _some_of(_ORIGINS),
+    "deny_origins": _tuple_of(_one_of(_ORIGINS)),
 }
 _ARTIFACTS: dict[str, Parser] = {
     "on_version": _one_of(get_args(OnVersion)),
@@ -295,12 +273,12 @@ _ARTIFACTS: dict[str, Parser] = {
 }
 _DASK: dict[str, Parser] = {
     "address": _name,
-    "actions": _some_of(get_args(Action)),
-    "keys": _texts,
+    "actions": _tuple_of(_one_of(get_args(Action))),
+    "keys": _tuple_of(_text),
     "keep_on_cluster": _bool,
 }
 _POLICY: dict[str, Parser] = {
-    "names": _nothing,  # a policy says what may be loaded, and loads nothing
+    "names": _tuple_of(_one_of([])),  # a policy says what may be loaded, and loads nothing
     "entry_points": lambda value: EntryPointRules(**_fields(value, _ENTRY_POINTS)),
     "required": _requirements,
     "prefer": _mapping_of(_name),
@@ -311,7 +289,7 @@ _POLICY: dict[str, Parser] = {
 }
 _CONF: dict[str, Parser] = {
     **_POLICY,
-    "names": _texts,
+    "names": _tuple_of(_text),
     "on_error": _one_of(get_args(OnError)),
     "load": _one_of(get_args(Load)),
     "options": _mapping_of(_mapping),

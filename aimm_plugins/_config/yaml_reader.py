@@ -16,7 +16,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import yaml
 
@@ -29,26 +29,11 @@ MAX_NODES = 100_000
 """Nodes of a document with its aliases expanded."""
 
 _MAX_DIGITS = 4000
-_MAX_SHOWN = 60
 _TAG = "tag:yaml.org,2002:"
 _MERGE = f"{_TAG}merge"
 
 Path = tuple[str | int, ...]
 Place = tuple[int, int]
-
-
-class _Scalar(NamedTuple):
-    """A type of the core schema.
-
-    Attributes:
-        pattern: What is one, matched in time that is linear in the text's length.
-        first: The first characters of such text, "" for an empty one.
-        value: What the text means.
-    """
-
-    pattern: re.Pattern[str]
-    first: list[str]
-    value: Callable[[str], Any]
 
 
 def _int(text: str) -> int:
@@ -59,27 +44,18 @@ def _float(text: str) -> float:
     return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
 
 
-# In order: an integer is a float too.
-_SCALARS = {
-    "null": _Scalar(re.compile(r"(~|null|Null|NULL)?\Z"), ["", *"~nN"], lambda text: None),
-    "bool": _Scalar(
-        re.compile(r"(true|True|TRUE|false|False|FALSE)\Z"),
-        [*"tTfF"],
-        lambda text: text[0] in "tT",
-    ),
-    "int": _Scalar(
-        re.compile(r"([-+]?[0-9]++|0o[0-7]++|0x[0-9a-fA-F]++)\Z"), [*"-+0123456789"], _int
-    ),
-    "float": _Scalar(
-        re.compile(
-            r"([-+]?(\.[0-9]++|[0-9]++(\.[0-9]*+)?)([eE][-+]?[0-9]++)?"
-            r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))\Z"
-        ),
-        [*"-+.0123456789"],
+_SCALARS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
+    "null": (r"(~|null|Null|NULL)?", "~nN", lambda text: None),
+    "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF", lambda text: text[0] in "tT"),
+    "int": (r"[-+]?[0-9]++|0o[0-7]++|0x[0-9a-fA-F]++", "-+0123456789", _int),
+    "float": (
+        r"[-+]?(\.[0-9]++|[0-9]++(\.[0-9]*+)?)([eE][-+]?[0-9]++)?"
+        r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        "-+.0123456789",
         _float,
     ),
 }
-
+"""The core schema: a pattern that takes linear time, first characters, and the value of a text."""
 
 # The C loader is ten times faster; a PyYAML built without libyaml does not have it.
 _PyYAMLLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -89,8 +65,8 @@ class _Loader(_PyYAMLLoader):  # type: ignore[misc]  # which base it has is know
     yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}  # none of YAML 1.1
 
 
-for _name, _scalar in _SCALARS.items():
-    _Loader.add_implicit_resolver(_TAG + _name, _scalar.pattern, _scalar.first)
+for _name, (_pattern, _first, _) in _SCALARS.items():  # in order: an integer is a float too
+    _Loader.add_implicit_resolver(_TAG + _name, re.compile(rf"({_pattern})\Z"), [*_first, ""])
 _Loader.add_implicit_resolver(_MERGE, re.compile(r"<<\Z"), ["<"])
 
 
@@ -298,11 +274,12 @@ class _Builder:
             return text
         if name not in _SCALARS:
             raise self._error(f"tag {node.tag!r} is not allowed here", node)
-        if not _SCALARS[name].pattern.match(text):  # the tag was written
-            raise self._error(f"{text[:_MAX_SHOWN]!r} is no {name}", node)
+        pattern, _, value = _SCALARS[name]
+        if not re.fullmatch(pattern, text):  # the tag was written
+            raise self._error(f"{text[:60]!r} is no {name}", node)
         if name == "int" and len(text) > _MAX_DIGITS:
             raise self._error(f"a number of more than {_MAX_DIGITS} digits", node)
-        return _SCALARS[name].value(text)
+        return value(text)
 
     def _check_tag(self, node: Any, plain: str) -> None:
         if node.tag != _TAG + plain:

@@ -35,8 +35,8 @@ sys.path[:] = job["path"]
 sys.argv[:] = [""]
 import aimm_plugins
 if job["options"] is not None:
-    from aimm_plugins._options import values as _option_values
-    _option_values.BY_HAND[job["module"]] = job["options"]
+    from aimm_plugins._startup.plugin_options import give
+    give(job["module"], job["options"])
 def peak():
     # Not ru_maxrss on Linux: a child begins with the peak of the process that made it.
     try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from itertools import islice
 from time import perf_counter
 from types import ModuleType
@@ -62,7 +62,7 @@ def load(
     manager: PluginManager,
     versions: Versions,
     *,
-    probe_seconds: float | None = None,
+    probe: Callable[[str], None] | None = None,
 ) -> Outcome:
     """Import what is planned; every plugin is tried, whatever the others do.
 
@@ -74,7 +74,7 @@ def load(
         book: Where the modules declare.
         manager: Judges their hookimpls.
         versions: What was installed when a module was imported; kept up to date here.
-        probe_seconds: Time for importing each module in a child process first; `None` for none.
+        probe: Raises where the import of a module fails in a child process; `None` for no child.
 
     Raises:
         KeyboardInterrupt: Passed through; nothing was registered.
@@ -83,13 +83,13 @@ def load(
     waiting = []
     for record in plan.records:
         if record.state == "planned" or record.identity in plan.demanded:
-            _load(record, plan, book, manager, versions, probe_seconds, outcome)
+            _load(record, plan, book, manager, versions, probe, outcome)
         else:
             waiting.append(record)
     if waiting:
         for record in waiting:
             if record.state == "deferred" and _is_imported(record.module):
-                _load(record, plan, book, manager, versions, probe_seconds, outcome)
+                _load(record, plan, book, manager, versions, probe, outcome)
             else:
                 outcome.records.append(record)
         places = {record.identity: place for place, record in enumerate(plan.records)}
@@ -209,7 +209,7 @@ def _load(
     book: Book,
     manager: PluginManager,
     versions: Versions,
-    probe_seconds: float | None,
+    probe: Callable[[str], None] | None,
     outcome: Outcome,
 ) -> None:
     was_deferred = record.state == "deferred"
@@ -220,10 +220,8 @@ def _load(
     try:
         # Within, since an earlier plugin may have put anything in the place of `sys.modules`.
         present, count = record.module in sys.modules, len(sys.modules)
-        if probe_seconds is not None and not present:
-            from aimm_plugins._loading.probe import probe
-
-            probe(record.module, probe_seconds)
+        if probe is not None and not present:
+            probe(record.module)
             begin = perf_counter()
         module = manager.checked.get(record.module)
         # What was imported and found sound is not asked for again: Python looks at its spec then,

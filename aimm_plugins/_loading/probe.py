@@ -26,8 +26,8 @@ job = json.loads(sys.stdin.buffer.read())
 sys.path[:] = job["path"]
 sys.argv[:] = [""]
 if job["options"] is not None:
-    from aimm_plugins._options import values as _option_values
-    _option_values.BY_HAND[job["module"]] = job["options"]
+    from aimm_plugins._startup.plugin_options import give
+    give(job["module"], job["options"])
 try:
     importlib.import_module(job["module"])
 except BaseException as error:
@@ -49,7 +49,7 @@ os._exit(0)
 """
 
 
-def probe(module: str, seconds: float) -> None:
+def probe(module: str, seconds: float, options: Mapping[str, Any] | None = None) -> None:
     """Import a module in a child process and return when that has succeeded.
 
     The child gets this process's `sys.path`, environment and working directory, and neither its
@@ -58,6 +58,7 @@ def probe(module: str, seconds: float) -> None:
     Args:
         module: Dotted name.
         seconds: Time that the import may take, start of the child included.
+        options: What the plugin is given.
 
     Raises:
         PluginImportError: The import raised, or the child hung, crashed or left early.
@@ -68,7 +69,7 @@ def probe(module: str, seconds: float) -> None:
             "module": module,
             "path": [each for each in sys.path if isinstance(each, str)],
             "answer": answer,
-            "options": _options(module),  # by a pipe, since it has secrets
+            "options": as_json(options),  # by a pipe, since it has secrets
         }
         child = subprocess.Popen(
             [sys.executable, "-c", _CHILD],
@@ -99,13 +100,6 @@ def probe(module: str, seconds: float) -> None:
         if told["trace"]:
             error.add_note("In the child process:\n" + told["trace"].rstrip())
         raise error
-
-
-def _options(module: str) -> dict[str, Any] | None:
-    """What the plugin is given."""
-    from aimm_plugins._options.values import given_to
-
-    return as_json(given_to(module))
 
 
 def as_json(options: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -34,7 +34,7 @@ from aimm_plugins._values.report import Finding, Identity, PluginRecord, Report
 from aimm_plugins.errors import PluginImportError, PluginLoadError
 
 if TYPE_CHECKING:
-    from aimm_plugins._options.values import State
+    from aimm_plugins._options.state import PluginOptions
     from aimm_plugins._policy.lockfile import Lock
 
 
@@ -153,7 +153,7 @@ class _Todo(NamedTuple):
     prefer: Preferences
     probe_seconds: float | None
     strict: bool
-    options: State | None = None
+    options: PluginOptions | None = None
 
 
 def _prepare(runtime: Runtime, configs: Sequence[Config], *, looking: bool = False) -> _Todo:
@@ -192,11 +192,10 @@ def _prepare(runtime: Runtime, configs: Sequence[Config], *, looking: bool = Fal
         findings.update(dict.fromkeys(rules.unmatched(installed.has)))
     options = None
     if installed.options or any(config.options for config in configs):
-        from aimm_plugins._options.values import prepare
+        from aimm_plugins._options.assignment import assign
 
-        prepared = prepare(parts, records, installed, looking=looking)
-        records, options = dict(prepared.records), prepared.state
-        findings.update(dict.fromkeys(prepared.findings))
+        records, options, found = assign(parts, records, installed, looking=looking)
+        findings.update(dict.fromkeys(found))
     everything = policies[0]._replace(
         layers=(
             *policies[0].layers[: len(operator)],
@@ -286,14 +285,8 @@ def _carry_out(
             if ready and not failed:
                 if executor is not None:
                     executor.switch_on()
-                before = runtime.options
-                if before is not None or todo.options is not None:
-                    runtime.options = _options_after(runtime, todo.options, outcome)
-                try:
+                with _options_after(runtime, todo.options, outcome):
                     _commit(runtime, resolution, findings)
-                except BaseException:
-                    runtime.options = before
-                    raise
         if executor is None or ready:
             break
         # Without the lock: workers take their time, and what they send may have to be imported.
@@ -305,7 +298,7 @@ def _carry_out(
 
 
 def _load(
-    runtime: Runtime, todo: Plan, probe_seconds: float | None, options: State | None
+    runtime: Runtime, todo: Plan, probe_seconds: float | None, options: PluginOptions | None
 ) -> Outcome:
     """Import what is planned, with the options of the call.
 
@@ -313,16 +306,27 @@ def _load(
     what the plugin declares.
     """
 
+    def probed(module: str) -> None:
+        from aimm_plugins._loading.probe import probe
+
+        given = None if options is None else options.given.get(module)
+        assert probe_seconds is not None
+        probe(module, probe_seconds, None if given is None else given.values)
+
     def imported() -> Outcome:
         return load(
-            todo, runtime.book, runtime.manager, runtime.versions, probe_seconds=probe_seconds
+            todo,
+            runtime.book,
+            runtime.manager,
+            runtime.versions,
+            probe=None if probe_seconds is None else probed,
         )
 
     if options is None:
         return imported()
-    from aimm_plugins._options.values import staging
+    from aimm_plugins._startup.plugin_options import options_state
 
-    with staging(options):
+    with options_state(runtime).staging(options):
         outcome = imported()
         unfit: dict[Identity, PluginRecord] = {}
         for entry in outcome.loaded:
@@ -342,13 +346,25 @@ def _load(
     return outcome
 
 
-def _options_after(runtime: Runtime, staged: State | None, outcome: Outcome) -> State:
-    """The options of all plugins after a call; one that failed keeps those that it had."""
-    from aimm_plugins._options.values import State
+@contextmanager
+def _options_after(
+    runtime: Runtime, staged: PluginOptions | None, outcome: Outcome
+) -> Generator[None]:
+    """The options of all plugins after a call, and those before it again if the block raises."""
+    if runtime.options is None and staged is None:
+        yield
+        return
+    from aimm_plugins._startup.plugin_options import options_state
 
-    if staged is not None:
-        staged.modules -= {each.module for each in outcome.records if each.state == "failed"}
-    return (runtime.options or State()).merged(staged)
+    state = options_state(runtime)
+    before = state.current
+    failed = {record.module for record in outcome.records if record.state == "failed"}
+    state.current = before.after(staged, failed)
+    try:
+        yield
+    except BaseException:
+        state.current = before
+        raise
 
 
 def _forget_listings() -> None:
@@ -407,7 +423,7 @@ def _load_deferred(
                 frozenset(i for i, entry in standing.items() if entry.record.module == module),
             ),
             probe_seconds,
-            runtime.options,
+            None if runtime.options is None else runtime.options.current,
         )
         with runtime.lock:
             if identity not in registry.snapshot.deferred:
@@ -472,7 +488,8 @@ def unload_all(runtime: Runtime) -> None:
     with runtime.lock:
         runtime.confs.clear()
         runtime.given.clear()
-        runtime.options = None
+        if runtime.options is not None:
+            runtime.options.forget()
         modules = [record.module for record in runtime.registry.snapshot.records.values()]
         modules += [provider.plugin for provider in runtime.registry.providers().values()]
         runtime.registry.clear()

@@ -17,7 +17,7 @@ from aimm_plugins._registry.registry import Registry
 if TYPE_CHECKING:
     from aimm_plugins._config.values import Conf, Config
     from aimm_plugins._dispatch.executor import Executor
-    from aimm_plugins._options.values import State
+    from aimm_plugins._options.state import OptionsState
 
 
 class Runtime:
@@ -43,7 +43,7 @@ class Runtime:
         self.executor: Executor | None = None
         self.switching = RLock()
         self.versions: dict[str, tuple[str | None, str | None]] = {}
-        self.options: State | None = None
+        self.options: OptionsState | None = None
         self.attempted = False
         self._turns: dict[str, RLock] = {}
         self._adopted: dict[str, str] = {}

@@ -24,7 +24,7 @@ from aimm_plugins import (
     UnknownPluginError,
     cli,
 )
-from aimm_plugins._options.schema import Options
+from aimm_plugins._options.hiding import Options
 from aimm_plugins.testing import check_plugin
 
 SECRET = "hunter2-of-the-cellar"
@@ -498,42 +498,49 @@ def test_line_of_metadata_that_names_a_module_alone_is_a_finding(wine):
     assert "neither `module:object` nor `package:file.json`" in finding.message
 
 
-def test_defaults_come_through_references_and_branches(wine):
-    schema = {
-        "$defs": {
-            "Pool": {
-                "type": "object",
-                "properties": {"size": {"type": "integer", "default": 4}, "name": {}},
-                "required": ["name"],
-            },
-            "Level": {"enum": ["low", "high"], "default": "low"},
-        },
-        "properties": {
-            "pool": {"$ref": "#/$defs/Pool"},
-            "level": {"$ref": "#/$defs/Level"},
-            "either": {"anyOf": [{"$ref": "#/$defs/Pool"}, {"type": "null"}], "default": None},
-            "pools": {"type": "array", "items": {"$ref": "#/$defs/Pool"}},
-            "named": {"type": "object", "additionalProperties": {"$ref": "#/$defs/Pool"}},
-            "kind": {"const": "a"},
-        },
-        "allOf": [{"properties": {"more": {"default": 1}}}],
-        "if": {"required": ["kind"]},
-        "then": {"properties": {"of_kind": {"default": True}}},
-        "else": {"properties": {"of_none": {"default": True}}},
+def test_defaults_come_from_properties_wherever_they_hold(wine):
+    pool = {
+        "type": "object",
+        "properties": {"size": {"type": "integer", "default": 4}, "name": {}},
+        "required": ["name"],
     }
-    wine(schema)
+    wine(
+        {
+            "$defs": {"Pool": pool},
+            "properties": {
+                "pool": {"$ref": "#/$defs/Pool"},
+                "main": {"$ref": "#/$defs/Pool", "default": {"name": "m"}},
+                "pools": {"type": "array", "items": {"$ref": "#/$defs/Pool"}},
+                "named": {"type": "object", "additionalProperties": {"$ref": "#/$defs/Pool"}},
+            },
+            "allOf": [{"properties": {"more": {"default": 1}}}],
+        }
+    )
     pool = {"name": "p"}
-    options = {"either": pool, "pools": [pool], "named": {"x": pool}, "kind": "a"}
     full = {"name": "p", "size": 4}
-    assert given({"wine": options}) == {
-        "either": full,
+    assert given({"wine": {"pools": [pool], "named": {"x": pool}}}) == {
+        "main": {"name": "m", "size": 4},
         "pools": [full],
         "named": {"x": full},
-        "kind": "a",
-        "level": "low",
         "more": 1,
-        "of_kind": True,
     }
+
+
+@pytest.mark.parametrize(
+    "branch",
+    [
+        {"anyOf": [{"properties": {"a": {"default": 1}}}, {"required": ["b"]}]},
+        {"oneOf": [{"properties": {"a": {"default": 1}}}, False]},
+        {"if": {"required": ["b"]}, "else": {"properties": {"a": {"default": 1}}}},
+        {"if": {"properties": {"a": {"default": 1}}}},
+        {"not": {"properties": {"a": {"default": 1}}, "required": ["b"]}},
+        {"$defs": {"a": {"default": 1}}, "properties": {"a": {"$ref": "#/$defs/a"}}},
+    ],
+    ids=json.dumps,
+)
+def test_no_default_comes_from_elsewhere(wine, branch):
+    wine(branch)
+    assert given({"wine": {}}) == {}
 
 
 def test_schema_of_an_older_draft_is_read_by_its_own_rules(wine):
@@ -939,7 +946,7 @@ def test_what_is_kept_of_a_conf_has_no_secret_in_its_repr(wine, monkeypatch):
     wine()
     monkeypatch.setenv("WINE_TOKEN", SECRET)
     given({"wine": {"token": "env:WINE_TOKEN"}})
-    kept = aimm_plugins._api.RUNTIME.options
+    kept = aimm_plugins._api.RUNTIME.options.current
     assert kept.given["aimm_wine"].values["token"] == SECRET
     assert SECRET not in repr([kept.given, kept.checked])
 
