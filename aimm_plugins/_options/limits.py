@@ -71,11 +71,11 @@ class Limit:
 def _check_patterns(patterns: list[str], texts: list[str]) -> None:
     longest = max(map(len, texts), default=0)
     for pattern in patterns:
-        if _steps(pattern, longest) > _MAX_STEPS:
+        if most_steps(pattern, longest) > _MAX_STEPS:
             raise UnjudgedError(f"its pattern {pattern[:100]!r} might take too long")
 
 
-def _steps(pattern: str, length: int) -> float:
+def most_steps(pattern: str, length: int) -> float:
     """An upper bound of how often a search tries: each repeat any length, each choice both ways."""
     bare = re.sub(r"(?s)\\.|\[\^?\]?[^\]]*\]", "x", pattern)  # escapes and classes
     if len(bare) > 1000 or re.search(r"\)[*+{]|\(\?[^:=!<P]", bare):
