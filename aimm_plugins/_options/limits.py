@@ -77,9 +77,11 @@ def _check_patterns(patterns: list[str], texts: list[str]) -> None:
 
 def most_steps(pattern: str, length: int) -> float:
     """An upper bound of how often a search tries: each repeat any length, each choice both ways."""
-    bare = re.sub(r"(?s)\\.|\[\^?\]?[^\]]*\]", "x", pattern)  # escapes and classes
-    if len(bare) > 1000 or re.search(r"\)[*+{]|\(\?[^:=!<P]", bare):
-        return math.inf  # a repeated group; flags and comments, which may hide one
+    if len(pattern) > 1000:
+        return math.inf
+    bare = re.sub(r"(?s)\\.|\[\^?\]?(\\.|[^\]\\])*+\]", "x", pattern)  # escapes and classes
+    if re.search(r"\)[*+{]|\(\?[^:=!<P]", bare):  # a repeated group, or what may hide one
+        return math.inf
     bare = re.sub(r"\{\d+\}", "", bare).replace("(?", "")
     anchored = bare.startswith("^") and "|" not in bare
     repeats = len(re.findall(r"[*+{]", bare)) + (0 if anchored else 1)

@@ -1,4 +1,4 @@
-"""Strict YAML: what it means, where it stands, and what is refused."""
+"""Strict YAML: what it means, where it was written, and what is refused."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def test_options_that_do_not_fit_are_refused_with_their_place(
     assert "aimm_wine" not in sys.modules
 
 
-def test_all_faults_are_told_at_once(wine, conf):
+def test_all_faults_are_reported_at_once(wine, conf):
     wine()
     with pytest.raises(ConfigError) as caught:
         aimm_plugins.plan(conf("wine:\n  trees: many\n  store: 1"))
@@ -49,7 +49,7 @@ def test_all_faults_are_told_at_once(wine, conf):
     assert caught.value.line == 4
 
 
-def test_options_that_a_plugin_needs_and_nobody_gives_are_its_failure_when_it_asks(wine):
+def test_options_that_a_plugin_needs_and_no_conf_gives_are_its_failure_when_it_asks(wine):
     wine({**SCHEMA, "required": ["token"]})
     with pytest.raises(PluginLoadError) as caught:
         aimm_plugins.initialize({"names": []})
@@ -59,14 +59,14 @@ def test_options_that_a_plugin_needs_and_nobody_gives_are_its_failure_when_it_as
     assert error.expected == "an entry aimm-wine"
 
 
-def test_plan_finds_options_that_a_plugin_needs_and_nobody_gives(wine):
+def test_plan_finds_options_that_a_plugin_needs_and_no_conf_gives(wine):
     wine({**SCHEMA, "required": ["token"]})
     (finding,) = aimm_plugins.plan().findings
     assert finding.code == "options-needed"
     assert "'token' is missing" in finding.message
 
 
-def test_options_for_nobody_are_a_finding_with_its_place(wine, conf):
+def test_options_for_no_plugin_are_a_finding_with_its_place(wine, conf):
     wine()
     (finding,) = aimm_plugins.plan(conf("wien: {trees: 1}")).findings
     assert (finding.code, finding.subject) == ("rule-matches-nothing", "options wien")
@@ -131,7 +131,7 @@ def test_two_schemas_of_one_plugin_are_its_failure(wine):
     assert "several schemas of the options of one plugin" in str(record.error)
 
 
-def test_schema_for_nobody_is_a_finding(wine):
+def test_schema_for_no_plugin_is_a_finding(wine):
     wine(groups={**GROUPS, "aimm.plugins.options": {"wein": "aimm_wine:options.json"}}, code="")
     (finding,) = aimm_plugins.initialize().findings
     assert finding.code == "options-without-plugin"

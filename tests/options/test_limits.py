@@ -116,10 +116,13 @@ def test_own_id_and_dialect_at_the_root_are_fine():
         "(a|a)" * 40 + "b",
         "a*" * 8 + "b",
         r"[\])]*(a+)+$",
+        r"[\][](a+)+]?$",
+        r"[]\](a+)+]|(b+)+$",
         "x" * 2000,
+        "[" * 100_000,
     ],
 )
-def test_pattern_that_might_backtrack_for_long_counts_as_long(pattern):
+def test_pattern_that_might_backtrack_for_long_counts_as_long(quick, pattern):
     assert most_steps(pattern, 40) > 10_000_000
 
 

@@ -49,7 +49,7 @@ def test_conformance_fails_a_default_that_does_not_fit(wine):
     assert not verdict.ok
 
 
-def test_options_in_a_job_are_told_with_its_line(wine, tmp_path, capsys):
+def test_options_in_a_job_are_reported_with_its_line(wine, tmp_path, capsys):
     wine()
     job = tmp_path / "job.yaml"
     job.write_text("model: {type: wine}\nplugins:\n  names: []\n  options: {wine: {trees: many}}\n")

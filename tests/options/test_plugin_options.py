@@ -39,7 +39,7 @@ def test_every_module_of_a_plugin_has_its_options(wine, module):
     assert aimm_plugins.options(module)["trees"] == 3
 
 
-def test_module_beside_the_only_plugin_of_a_package_has_its_options(wine):
+def test_module_next_to_the_only_plugin_of_a_package_has_its_options(wine):
     wine(
         code="",
         groups={
@@ -60,7 +60,7 @@ def test_each_call_gives_a_dict_of_its_own(wine):
     assert aimm_plugins.options("aimm_wine") == {"trees": 100, "store": {"url": "memory:"}}
 
 
-def test_plugin_without_schema_is_given_what_stands_there(make_distribution):
+def test_plugin_without_schema_is_given_what_the_conf_has(make_distribution):
     make_distribution("aimm-wine", modules={"aimm_wine": CODE}, entry_points={"wine": "aimm_wine"})
     assert given({"wine": {"any": [1, {"x": None}]}}) == {"any": [1, {"x": None}]}
 
@@ -154,7 +154,7 @@ def test_nothing_is_checked_by_hand(wine):
     assert "token" not in aimm_wine.AT_IMPORT
 
 
-def test_module_of_nobody_has_no_options_while_it_is_imported(make_distribution):
+def test_module_of_no_plugin_has_no_options_while_it_is_imported(make_distribution):
     make_distribution("aimm-wine", modules={"aimm_wine": CODE})
     import aimm_wine
 

@@ -44,7 +44,7 @@ def test_message_says_what_is_wrong_with_a_value(wine, child, value, message):
     assert len(str(caught.value)) < 500
 
 
-def test_missing_options_are_told_together(wine, conf):
+def test_missing_options_are_reported_together(wine, conf):
     wine({"required": ["a", "b"]})
     with pytest.raises(ConfigError, match="keys 'a', 'b' are missing"):
         aimm_plugins.plan(conf("wine: {c: 1}"))

@@ -57,7 +57,7 @@ def test_plugin_that_fails_keeps_its_options_while_others_get_theirs(wine, make_
     assert aimm_plugins.options("other") == {}
 
 
-def test_refresh_reads_secrets_anew(wine, monkeypatch):
+def test_refresh_reads_secrets_again(wine, monkeypatch):
     wine()
     monkeypatch.setenv("WINE_TOKEN", SECRET)
     given({"wine": {"token": "env:WINE_TOKEN"}})
@@ -88,8 +88,8 @@ def test_profile_gives_the_child_the_options_of_the_plugin(wine, conf, monkeypat
     monkeypatch.setenv("WINE_TOKEN", SECRET)
     arguments = ["profile", "--runs", "1", "--format", "json", "--conf"]
     assert cli.run([*arguments, conf("wine: {token: 'env:WINE_TOKEN'}")]) == 0
-    told = capsys.readouterr()
-    assert SECRET not in told.out + told.err
+    printed = capsys.readouterr()
+    assert SECRET not in printed.out + printed.err
 
 
 def test_profile_tells_of_a_secret_that_cannot_be_read(wine, conf, capsys):
