@@ -45,6 +45,8 @@ class Limit:
     def __init__(self, document: dict[str, Any], *, looking: bool) -> None:
         self._end = thread_time() + MAX_SECONDS
         self._looking = looking
+        texts = [node.get("pattern") for node in mappings(document)]
+        self._patterns = [text for text in texts if isinstance(text, str)]
         self._key_patterns = [
             pattern for node in mappings(document) for pattern in node.get("patternProperties", ())
         ]
@@ -53,6 +55,13 @@ class Limit:
         """Raise `TooSlowError` when the time is over."""
         if thread_time() > self._end:
             raise TooSlowError
+
+    def compile_patterns(self) -> None:
+        """Raise `re.error` for a pattern that cannot be read; long ones are passed over."""
+        for pattern in self._patterns + self._key_patterns:
+            self.check()
+            if most_steps(pattern, 0) < math.inf:
+                re.compile(pattern)
 
     def applied(self, word: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """A keyword's function of jsonschema that asks for the time first."""

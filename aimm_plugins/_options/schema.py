@@ -127,11 +127,13 @@ class Schema:
             self._kind: Any = validator_for(document, default=Draft202012Validator)
             self._check_it_is_one_resource()
             try:
-                self._kind.check_schema(document)
+                # Patterns are read below. The protocol leaves the argument out.
+                self._kind.check_schema(document, format_checker=None)  # type: ignore[call-arg]
             except SchemaError as error:
                 place = spell_path(tuple(error.absolute_path)) or "its root"
                 message = error.message[:_MAX_SHOWN]
                 raise broken(published, f"it is no JSON Schema: at {place}: {message}") from None
+            Limit(self.document, looking=True).compile_patterns()
             self._registry: Any = Registry()  # of its own, so that nothing is fetched
             resource = DRAFT202012.create_resource(self.document)
             self._resolver: Any = self._registry.with_resource("", resource).resolver()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -69,6 +70,13 @@ def test_schema_with_too_many_values_is_refused(quick):
         schema_of({"allOf": [{}] * MAX_VALUES})
 
 
+@pytest.mark.parametrize("flags", ["", "(?i)"])
+def test_patterns_that_are_dear_to_compile_are_refused_or_read_in_time(quick, flags):
+    pattern = flags + r"[\x00-\U0010ffff]" * 40
+    with suppress(DeclarationError):
+        schema_of({"allOf": [{"pattern": f"{pattern}{number}"} for number in range(1000)]})
+
+
 def test_schema_of_values_that_are_dear_to_compare_is_refused_in_time(quick):
     with pytest.raises(DeclarationError, match="is no JSON Schema"):
         schema_of({"type": [{"a": number} for number in range(MAX_VALUES // 2 - 10)]})
@@ -118,8 +126,8 @@ def test_own_id_and_dialect_at_the_root_are_fine():
         r"[\])]*(a+)+$",
         r"[\][](a+)+]?$",
         r"[]\](a+)+]|(b+)+$",
-        "x" * 2000,
-        "[" * 100_000,
+        pytest.param("x" * 2000, id="long"),
+        pytest.param("[" * 100_000, id="many classes"),
     ],
 )
 def test_pattern_that_might_backtrack_for_long_counts_as_long(quick, pattern):

@@ -57,6 +57,8 @@ def test_missing_options_are_reported_together(wine, conf):
         ("[]", "it is a list, and no mapping"),
         ("[" * 100_000, "nested too deep"),
         ({"type": "objekt"}, "it is no JSON Schema: at type: 'objekt'"),
+        ({"properties": {"a": {"pattern": "("}}}, "a pattern of it cannot be read: missing )"),
+        ({"patternProperties": {"(": {}}}, "a pattern of it cannot be read: missing )"),
         ({"$ref": "#/$defs/gone"}, "/$defs/gone' leads nowhere"),
         ({"$ref": "https://schemas.example/far.json"}, "leads nowhere within it"),
         ({"$ref": "#"}, "leads in a circle"),
