@@ -252,7 +252,10 @@ class _Builder:
     def _merged(self, node: Any) -> dict[str, tuple[Any, Any]]:
         """The entries of the mapping, or of the mappings, that a merge key names."""
         entries: dict[str, tuple[Any, Any]] = {}
-        sources = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        sources = [node]
+        if isinstance(node, yaml.SequenceNode):
+            self._check_tag(node, "seq")
+            sources = node.value
         for source in reversed(sources):  # an earlier mapping wins over a later one
             if not isinstance(source, yaml.MappingNode):
                 raise self._error("'<<' takes a mapping or a list of mappings", source)

@@ -107,54 +107,59 @@ def hidden_paths(
     """
     hidden: dict[Path, str] = {}
 
-    def visit(value: Any, schemas: list[Any], path: Path) -> None:
-        holding = all_holding(schemas)
-        own = _OF_KEYS if isinstance(value, dict) else _OF_ITEMS if isinstance(value, list) else ()
+    def visit(value: Any, schemas: Iterable[Any], path: Path) -> None:
+        holding = _holding(schemas, target, check)
         if isinstance(holding, str):
             hidden[path] = holding
             return
+        own = _OF_KEYS if isinstance(value, dict) else _OF_ITEMS if isinstance(value, list) else ()
         within = {word for schema in holding for word in schema.keys() & _WITHIN}
         if within and within.isdisjoint(own) and not isinstance(value, bool | None):
             hidden[path] = PERHAPS_SECRET  # one that belongs into the mapping or the list
         elif isinstance(value, dict):
             for key, item in value.items():
-                visit(item, of_key(holding, key), (*path, key))
+                visit(item, _of_key(holding, key), (*path, key))
         elif isinstance(value, list):
             for index, item in enumerate(value):
                 visit(item, [s["items"] for s in holding if "items" in s], (*path, index))
 
-    def all_holding(schemas: list[Any]) -> list[dict[str, Any]] | str:
-        """The schemas and those that they refer to; or why a value of theirs is not shown."""
-        found: dict[int, dict[str, Any]] = {}
-        waiting = list(schemas)
-        while waiting:
-            check()
-            schema = waiting.pop()
-            if isinstance(schema, bool):
-                continue
-            if not isinstance(schema, dict):
-                return PERHAPS_SECRET
-            if schema.get("writeOnly", False) is not False or schema.get("format") == "password":
-                return SECRET
-            if not schema.keys() <= _UNDERSTOOD:
-                return PERHAPS_SECRET
-            if id(schema) not in found:
-                found[id(schema)] = schema
-                waiting += [inner for word in _BRANCHES for inner in schema.get(word, ())]
-                waiting += [target(schema["$ref"])] if "$ref" in schema else []
-        return list(found.values())
-
-    def of_key(schemas: list[dict[str, Any]], key: str) -> list[Any]:
-        named = [s["properties"][key] for s in schemas if key in s.get("properties", ())]
-        rest = [
-            schema["additionalProperties"]
-            for schema in schemas
-            if "additionalProperties" in schema and key not in schema.get("properties", ())
-        ]
-        if named or not all(isinstance(schema, bool) for schema in rest):
-            return named + rest
-        # It may be one of the named keys, misspelt.
-        return [inner for schema in schemas for inner in schema.get("properties", {}).values()]
-
     visit(values, [document], ())
     return hidden
+
+
+def _holding(
+    schemas: Iterable[Any], target: Callable[[str], Any], check: Callable[[], None]
+) -> list[dict[str, Any]] | str:
+    """The schemas and those that they refer to; or why a value of theirs is not shown."""
+    found: dict[int, dict[str, Any]] = {}
+    waiting = list(schemas)
+    while waiting:
+        check()
+        schema = waiting.pop()
+        if isinstance(schema, bool):
+            continue
+        if not isinstance(schema, dict):
+            return PERHAPS_SECRET
+        if schema.get("writeOnly", False) is not False or schema.get("format") == "password":
+            return SECRET
+        if not schema.keys() <= _UNDERSTOOD:
+            return PERHAPS_SECRET
+        if id(schema) not in found:
+            found[id(schema)] = schema
+            waiting += [inner for word in _BRANCHES for inner in schema.get(word, ())]
+            waiting += [target(schema["$ref"])] if "$ref" in schema else []
+    return list(found.values())
+
+
+def _of_key(schemas: list[dict[str, Any]], key: str) -> list[Any]:
+    """The schemas for the value of a key."""
+    named = [s["properties"][key] for s in schemas if key in s.get("properties", ())]
+    rest = [
+        schema["additionalProperties"]
+        for schema in schemas
+        if "additionalProperties" in schema and key not in schema.get("properties", ())
+    ]
+    if named or not all(isinstance(schema, bool) for schema in rest):
+        return named + rest
+    # It may be one of the named keys, misspelt.
+    return [inner for schema in schemas for inner in schema.get("properties", {}).values()]

@@ -182,16 +182,16 @@ class Schema:
                 raise broken(self.published, f"its own default does not fit: {where}")
         return hiding(filled, hidden), list(faults)
 
-    def filled(self, values: Mapping[str, Any], secrets: Collection[Path] = ()) -> Options:
-        """The values with defaults, unchecked.
+    def defaults(self) -> Options:
+        """The defaults alone, unchecked.
 
         Raises:
             DeclarationError: A reference leads nowhere or in a circle, or it takes long.
         """
         with self._blaming_it():
             limit = Limit(self.document, looking=False)
-            made = self._filled(values, limit)
-            return hiding(made, self._hidden(made, secrets, limit))
+            filled = self._filled({}, limit)
+            return hiding(filled, self._hidden(filled, (), limit))
 
     def known(self) -> list[KnownOption]:
         """The options that it names, in its order, for people.

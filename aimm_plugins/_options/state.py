@@ -6,12 +6,12 @@ import sys
 from _thread import get_ident
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from aimm_plugins._config.values import Config
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.scan import PublishedOptions, Scan, scan
-from aimm_plugins._options.hiding import Options, Path, copied, hiding
+from aimm_plugins._options.hiding import Options, Path, copied
 from aimm_plugins._options.schema import Fault, Schema, read_schema
 from aimm_plugins.errors import ConfigError, DeclarationError
 
@@ -130,19 +130,15 @@ class PluginOptions:
             )
         return options
 
-    def defaults(self, plugin: str, given: Mapping[str, Any]) -> Options:
-        """What is given to a plugin that is imported by hand, with defaults; unchecked.
-
-        All that is given is hidden: a child process is not told which values are secrets.
+    def defaults(self, plugin: str) -> Options:
+        """The defaults of a plugin that is imported without `initialize`; nothing is checked.
 
         Raises:
             DeclarationError: The schema is broken.
         """
         if plugin not in self.by_hand:
-            schema, secrets = self._schema_of(plugin), [(key,) for key in given]
-            self.by_hand[plugin] = (
-                hiding(given, secrets) if schema is None else schema.filled(given, secrets)
-            )
+            schema = self._schema_of(plugin)
+            self.by_hand[plugin] = Options() if schema is None else schema.defaults()
         own: Options = copied(self.by_hand[plugin])
         return own
 
@@ -164,17 +160,10 @@ class PluginOptions:
 
 
 class OptionsState:
-    """All that a runtime knows of options.
-
-    Attributes:
-        current: What calls have given that are done.
-        by_hand: What plugins are given that are imported without `initialize`, by module: those of
-            a child process.
-    """
+    """All that a runtime knows of options; `current` is what calls have given that are done."""
 
     def __init__(self) -> None:
         self.current = PluginOptions()
-        self.by_hand: dict[str, Mapping[str, Any]] = {}
         self._in_progress: list[tuple[int, PluginOptions]] = []
 
     def forget(self) -> None:
@@ -184,12 +173,17 @@ class OptionsState:
     @contextmanager
     def staging(self, options: PluginOptions) -> Generator[None]:
         """While open, plugins that this thread imports are given these options."""
-        entry = (get_ident(), options)
-        self._in_progress.append(entry)
+        entry = self.stage(options)
         try:
             yield
         finally:
             self._in_progress.remove(entry)
+
+    def stage(self, options: PluginOptions) -> tuple[int, PluginOptions]:
+        """As `staging`, for good."""
+        entry = (get_ident(), options)
+        self._in_progress.append(entry)
+        return entry
 
     def staged(self, *, by_any_thread: bool = False) -> list[PluginOptions]:
         """What this thread is staging, the latest first; or any: imports may start threads."""

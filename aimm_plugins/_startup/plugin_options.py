@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from aimm_plugins._config.values import Config
 from aimm_plugins._declarations.ledger import current_importer, modules_being_imported
-from aimm_plugins._options.hiding import Options
-from aimm_plugins._options.state import OptionsState, plugin_of
+from aimm_plugins._options.hiding import Options, Path, hiding
+from aimm_plugins._options.state import Given, OptionsState, PluginOptions, plugin_of
 from aimm_plugins._startup.runtime import RUNTIME, Runtime
 from aimm_plugins._system.text import nearest
 from aimm_plugins.errors import UnknownPluginError
@@ -21,8 +22,11 @@ def options_state(runtime: Runtime) -> OptionsState:
 
 
 def give(module: str, options: Mapping[str, Any]) -> None:
-    """Give options to a plugin that a child process of a host will import by hand."""
-    options_state(RUNTIME).by_hand[module] = options
+    """Give options to a plugin that this process, a child of a host, will import by hand."""
+    # Which of them are secrets is not known here.
+    secrets: dict[Path, str] = {(key,): "the host" for key in options}
+    given = Given(Config(), module, hiding(options, secrets), secrets)
+    options_state(RUNTIME).stage(PluginOptions({module: given}, modules=[module]))
 
 
 def options(runtime: Runtime, module: str) -> Options:
@@ -46,23 +50,22 @@ def options(runtime: Runtime, module: str) -> Options:
         plugin = layer.plugin_of(module)
         if plugin is not None:
             return layer.value(plugin)
-    return _by_hand(runtime, state, module)
+    return _by_hand(runtime, current, module)
 
 
-def _by_hand(runtime: Runtime, state: OptionsState, module: str) -> Options:
+def _by_hand(runtime: Runtime, current: PluginOptions, module: str) -> Options:
     """The options of a plugin that no `initialize` has loaded: defaults, or nothing."""
-    current = state.current
     plugin = module if module in current.by_hand else None
     modules: set[str] = set()
     for again in (False, True):  # pip may have been at work since that was first asked
         if plugin is None:
             modules = {candidate.module for candidate in current.installed(again=again).candidates}
-            plugin = plugin_of(module, modules | state.by_hand.keys())
+            plugin = plugin_of(module, modules)
     if plugin is None:
         providers = runtime.registry.snapshot.providers.values()
         plugin = plugin_of(module, {p.plugin for keys in providers for p in keys.values()})
     if plugin is not None:
-        return current.defaults(plugin, state.by_hand.get(plugin, {}))
+        return current.defaults(plugin)
     if module in modules_being_imported():  # it may declare something yet
         return Options()
     raise _unknown(module, modules | current.modules)

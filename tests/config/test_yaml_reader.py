@@ -147,6 +147,7 @@ def test_nan_is_a_float():
         ("<<: {}\n<<: {}", "2:1", "'<<' stands twice"),
         ("<<: {1: x}", "1:6", "is not text; put it in quotes"),
         ("<<: !own {a: 1}", "1:5", "is not allowed"),
+        ("<<: !own [{a: 1}]", "1:5", "is not allowed"),
         ("!!merge x: {}", "1:1", "is not allowed"),
         ("a: &x {<<: *x}", "1:12", "stands within itself"),
         ("a: !!timestamp foo", "1:4", "is not allowed"),
