@@ -7,7 +7,7 @@ and each schema that holds for it is understood here and says neither `writeOnly
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 Path = tuple[str | int, ...]
@@ -65,30 +65,27 @@ def copied(value: Any) -> Any:
     return [copied(item) for item in value] if isinstance(value, list) else value
 
 
-def hiding(values: Mapping[str, Any], hidden: Collection[Path]) -> Options:
-    """The values as options that hide what is at some paths."""
+def hiding(values: Mapping[str, Any], hidden: Iterable[Path]) -> Options:
+    """The values as options that hide what is at some paths, and lists with any of them."""
+    places = set(hidden)
+    for place in list(places):
+        while place and isinstance(place[-1], int):
+            place = place[:-1]
+            places.add(place)
 
-    def made(value: Any, path: Path) -> Any:
+    def made(value: Any, path: Path, within_hidden: bool) -> Any:
+        within_hidden = within_hidden or path in places
         if isinstance(value, dict):
-            hides = [key for key in value if _is_hidden((*path, key), hidden)]
-            return Options({key: made(item, (*path, key)) for key, item in value.items()}, hides)
+            return Options(
+                {key: made(item, (*path, key), within_hidden) for key, item in value.items()},
+                [key for key in value if within_hidden or (*path, key) in places],
+            )
         if isinstance(value, list):
-            return [made(item, (*path, index)) for index, item in enumerate(value)]
+            return [made(item, (*path, i), within_hidden) for i, item in enumerate(value)]
         return value
 
-    options: Options = made(dict(values), ())
+    options: Options = made(dict(values), (), False)
     return options
-
-
-def _is_hidden(path: Path, hidden: Collection[Path]) -> bool:
-    """Whether a value is hidden, or is a list with a hidden item: a list cannot hide a part."""
-    for place in hidden:
-        below = place[len(path) :]
-        if path[: len(place)] == place:
-            return True
-        if place[: len(path)] == path and all(isinstance(part, int) for part in below):
-            return True
-    return False
 
 
 def hidden_paths(
