@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from aimm_plugins import workers
 from aimm_plugins._api import calling, starting
-from aimm_plugins._config.config import Conf, Config, DaskRules
+from aimm_plugins._config.values import Conf, Config, DaskRules
 from aimm_plugins._dispatch.cancelling import CancelToken
 from aimm_plugins._dispatch.hookspecs import Result, hookimpl
 from aimm_plugins._dispatch.state_events import state_event

@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
-from aimm_plugins._config.config import Conf
+from aimm_plugins._config.values import Conf
 from aimm_plugins._dispatch.hookspecs import hookimpl
 from aimm_plugins._dispatch.manager import HOOKS
 from aimm_plugins._parity import fingerprint as _fingerprint

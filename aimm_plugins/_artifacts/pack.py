@@ -23,7 +23,7 @@ from aimm_plugins._artifacts.readers import checked, expected_reader, why_missin
 from aimm_plugins._artifacts.signing import sign
 from aimm_plugins._artifacts.strict_json import plain
 from aimm_plugins._artifacts.trust import rules_of, trusted
-from aimm_plugins._config.config import read
+from aimm_plugins._config.parse import read
 from aimm_plugins._parity.fingerprint import fingerprint
 from aimm_plugins._registry.key_errors import call_error
 from aimm_plugins._startup.runtime import PROCESS

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from aimm_plugins._artifacts.info import ArtifactInfo
 from aimm_plugins._artifacts.signing import ALGORITHM, KeyFile, Verifier
-from aimm_plugins._config.config import Config, OnVersion, operator_layers
+from aimm_plugins._config.environment import operator_layers
+from aimm_plugins._config.values import Config, OnVersion
 from aimm_plugins._values.report import Finding
 
 _STRICTNESS: tuple[OnVersion, ...] = ("ignore", "warn", "compatible", "error")
@@ -43,7 +44,7 @@ def rules_of(confs: Sequence[Config]) -> Rules:
     strictest = max(on_version or [default], key=lambda said: _STRICTNESS.index(said[0]))
     signed = [layer.where("artifacts", "signed") for layer in layers if layer.artifacts.signed]
     signers = [
-        KeyFile(layer.beside(path), layer.where("artifacts", "sign_with"))
+        KeyFile(layer.resolved(path), layer.where("artifacts", "sign_with"))
         for layer in (*operator, *reversed(confs))
         if (path := layer.artifacts.sign_with) is not None
     ]
@@ -58,7 +59,7 @@ def rules_of(confs: Sequence[Config]) -> Rules:
 
 def _keys(layers: Sequence[Config]) -> dict[str, KeyFile]:
     return {
-        name: KeyFile(layer.beside(path), layer.where("artifacts", "keys", name))
+        name: KeyFile(layer.resolved(path), layer.where("artifacts", "keys", name))
         for layer in layers
         for name, path in layer.artifacts.keys.items()
     }

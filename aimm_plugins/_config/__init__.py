@@ -1,1 +1,4 @@
-"""From a conf, a policy or the environment to one checked value."""
+"""From a mapping, a YAML file or the environment to one checked `Config`.
+
+Nothing here looks at what is installed.
+"""

@@ -1,44 +1,73 @@
 """Strict YAML that keeps line and column.
 
-PyYAML is asked for events and for nodes only; values are made here, by the YAML 1.2 core schema:
-`on`, `no` and dates are text, a key stands once, and nothing but plain data comes out. Depth and
-alias expansion are counted on the events, before anything is composed: the C loader crashes the
-process on a hundred thousand nested brackets.
+PyYAML parses and composes. Tags are resolved by YAML 1.2's core schema instead of YAML 1.1, so that
+`on`, `no` and dates are text. Values are made here: plain data only, each key once, merge keys
+(`<<`) included. Depth and the size with aliases expanded are bounded before anything is composed:
+the C loader crashes the process on a hundred thousand nested brackets.
 
-Reference: https://yaml.org/spec/1.2.2/#103-core-schema
+References:
+    https://yaml.org/spec/1.2.2/#103-core-schema
+    https://yaml.org/type/merge.html
 """
 
 from __future__ import annotations
 
-import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
 from aimm_plugins._system.files import opener
 from aimm_plugins.errors import ConfigError
 
-# The C loader is ten times faster; a PyYAML built without libyaml does not have it.
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 100
 MAX_NODES = 100_000
 """Nodes of a document with its aliases expanded."""
 
-_INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_INFINITY = re.compile(r"[-+]?(\.inf|\.Inf|\.INF)")
 _MAX_DIGITS = 4000
 _TAG = "tag:yaml.org,2002:"
-_CORE = ("null", "bool", "int", "float", "str", "seq", "map")
+_MERGE = f"{_TAG}merge"
 
 Path = tuple[str | int, ...]
 Place = tuple[int, int]
+
+
+def _int(text: str) -> int:
+    return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
+
+
+def _float(text: str) -> float:
+    return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+
+
+_SCALARS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
+    "null": (r"(~|null|Null|NULL)?", "~nN", lambda text: None),
+    "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF", lambda text: text[0] in "tT"),
+    "int": (r"[-+]?[0-9]++|0o[0-7]++|0x[0-9a-fA-F]++", "-+0123456789", _int),
+    "float": (
+        r"[-+]?(\.[0-9]++|[0-9]++(\.[0-9]*+)?)([eE][-+]?[0-9]++)?"
+        r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        "-+.0123456789",
+        _float,
+    ),
+}
+"""The core schema: a pattern that takes linear time, first characters, and the value of a text."""
+
+# The C loader is ten times faster; a PyYAML built without libyaml does not have it.
+_PyYAMLLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_PyYAMLLoader):  # type: ignore[misc]  # which base it has is known at run time only
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}  # none of YAML 1.1
+
+
+for _name, (_pattern, _first, _) in _SCALARS.items():  # in order: an integer is a float too
+    _Loader.add_implicit_resolver(_TAG + _name, re.compile(rf"({_pattern})\Z"), [*_first, ""])
+_Loader.add_implicit_resolver(_MERGE, re.compile(r"<<\Z"), ["<"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +84,16 @@ class Document:
     _values: Mapping[Path, Place] = field(default_factory=dict, repr=False)
     _keys: Mapping[Path, Place] = field(default_factory=dict, repr=False)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing in it but comments."""
+        return not self._values
+
     def place(self, path: Path, *, key: bool = False) -> Place | None:
         """Line and column, from 1, of the value at a path, or of its key.
 
-        Where the path leads to nothing, the nearest value around it counts.
+        Where the path leads to nothing, the nearest value around it counts. A merged value is
+        where it was written.
         """
         path = tuple(path)
         if key and path in self._keys:
@@ -101,8 +136,7 @@ def load(content: str | bytes, *, file: str | None = None) -> Document:
     """
     text = _decoded(content, file)
     try:
-        _count(text, file)
-        # The event pass has bounded what this composes.
+        _check_size(text, file)
         loader = _Loader(text)
         try:
             node = loader.get_single_node()
@@ -114,9 +148,10 @@ def load(content: str | bytes, *, file: str | None = None) -> Document:
         raise _fault(f"is not YAML: {problem}", file, mark) from error
     except yaml.YAMLError as error:
         raise ConfigError(f"is not YAML: {' '.join(str(error).split())}", file=file) from error
+    if node is None or (node.tag, node.value) == (f"{_TAG}null", ""):  # "---" alone is empty too
+        return Document(None, file)
     builder = _Builder(file)
-    data = None if node is None else builder.build(node, ())
-    return Document(data, file, builder.values, builder.keys)
+    return Document(builder.build(node, ()), file, builder.values, builder.keys)
 
 
 def _decoded(content: str | bytes, file: str | None) -> str:
@@ -124,14 +159,16 @@ def _decoded(content: str | bytes, file: str | None) -> str:
         raise ConfigError(f"is longer than {MAX_BYTES} bytes", file=file)
     if isinstance(content, bytes):
         try:
-            text = content.decode("utf-8-sig")
+            content = content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            line = content.count(b"\n", 0, error.start) + 1
-            column = error.start - (content.rfind(b"\n", 0, error.start) + 1) + 1
+            line = error.object.count(b"\n", 0, error.start) + 1
+            column = error.start - error.object.rfind(b"\n", 0, error.start)
             raise ConfigError("is not UTF-8", file=file, line=line, column=column) from error
-    else:
-        text = content
-    return text.removeprefix("\ufeff")
+    return content.removeprefix("\ufeff")
+
+
+def _place(node: Any) -> Place:
+    return node.start_mark.line + 1, node.start_mark.column + 1
 
 
 def _fault(message: str, file: str | None, mark: Any) -> ConfigError:
@@ -140,38 +177,32 @@ def _fault(message: str, file: str | None, mark: Any) -> ConfigError:
     return ConfigError(message, file=file, line=mark.line + 1, column=mark.column + 1)
 
 
-def _count(text: str, file: str | None) -> None:
-    """Refuse what is too deep or grows too large by its aliases."""
-    sizes: dict[str, int] = {}
-    heights: dict[str, int] = {}
-    # For each open collection: anchor, values before it, greatest height of what it holds.
-    stack: list[tuple[str | None, int, int]] = []
+def _check_size(text: str, file: str | None) -> None:
+    """Refuse what is too deep, or too large with its aliases expanded."""
+    anchors: dict[str | None, tuple[int, int]] = {}  # nodes and height of what each names
+    parents: list[tuple[str | None, int, int]] = []  # anchor, nodes before it, height so far
     total = 0
     for event in yaml.parse(text, Loader=_Loader):
-        height = 0
-        if isinstance(event, yaml.AliasEvent):
-            if any(anchor == event.anchor for anchor, _, _ in stack):
-                raise _fault(f"*{event.anchor} stands within itself", file, event.start_mark)
-            total += sizes.get(event.anchor or "", 1)
-            height = heights.get(event.anchor or "", 0)
-        elif isinstance(event, yaml.ScalarEvent):
-            total += 1
-            if event.anchor is not None:
-                sizes[event.anchor], heights[event.anchor] = 1, 0
-        elif isinstance(event, yaml.CollectionStartEvent):
-            stack.append((event.anchor, total, 0))
-            total += 1
+        nodes, height = 1, 0
+        if isinstance(event, yaml.CollectionStartEvent):
+            parents.append((event.anchor, total, 0))
         elif isinstance(event, yaml.CollectionEndEvent):
-            anchor, before, inner = stack.pop()
-            height = inner + 1
-            if anchor is not None:
-                sizes[anchor], heights[anchor] = total - before, height
+            anchor, before, inner = parents.pop()
+            nodes, height = 0, inner + 1
+            anchors[anchor] = (total - before, height)
+        elif isinstance(event, yaml.ScalarEvent):
+            anchors[event.anchor] = (1, 0)
+        elif isinstance(event, yaml.AliasEvent):
+            if any(anchor == event.anchor for anchor, _, _ in parents):
+                raise _fault(f"*{event.anchor} stands within itself", file, event.start_mark)
+            nodes, height = anchors.get(event.anchor, (1, 0))
         else:
             continue
-        if stack:
-            anchor, before, inner = stack[-1]
-            stack[-1] = (anchor, before, max(inner, height))
-        if len(stack) + height > MAX_DEPTH:
+        total += nodes
+        if parents:
+            anchor, before, inner = parents[-1]
+            parents[-1] = (anchor, before, max(inner, height))
+        if len(parents) + height > MAX_DEPTH:
             raise _fault(f"is nested deeper than {MAX_DEPTH}", file, event.start_mark)
         if total > MAX_NODES:
             raise _fault(
@@ -180,7 +211,7 @@ def _count(text: str, file: str | None) -> None:
 
 
 class _Builder:
-    """Makes plain data of nodes and notes where each stood."""
+    """Makes plain data of nodes, and notes where each was written."""
 
     def __init__(self, file: str | None) -> None:
         self._file = file
@@ -188,93 +219,74 @@ class _Builder:
         self.keys: dict[Path, Place] = {}
 
     def build(self, node: Any, path: Path) -> Any:
-        self.values[path] = (node.start_mark.line + 1, node.start_mark.column + 1)
+        self.values[path] = _place(node)
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node)
-        self._check_tag(node, "map" if isinstance(node, yaml.MappingNode) else "seq")
         if isinstance(node, yaml.SequenceNode):
+            self._check_tag(node, "seq")
             return [self.build(child, (*path, index)) for index, child in enumerate(node.value)]
         result: dict[str, Any] = {}
+        for key, (key_node, value_node) in self._entries(node).items():
+            self.keys[(*path, key)] = _place(key_node)
+            result[key] = self.build(value_node, (*path, key))
+        return result
+
+    def _entries(self, node: Any) -> dict[str, tuple[Any, Any]]:
+        """The key and value nodes of a mapping, those that it merges first."""
+        self._check_tag(node, "map")
+        own: dict[str, tuple[Any, Any]] = {}
         for key_node, value_node in node.value:
             key = self._key(key_node)
-            here = (*path, key)
-            if key in result:
-                line, column = self.keys[here]
-                raise _fault(
+            if key in own:
+                line, column = _place(own[key][0])
+                raise self._error(
                     f"key {key!r} stands twice; the first is at line {line}, column {column}",
-                    self._file,
-                    key_node.start_mark,
+                    key_node,
                 )
-            self.keys[here] = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
-            result[key] = self.build(value_node, here)
-        return result
+            own[key] = (key_node, value_node)
+        if "<<" in own and own["<<"][0].tag == _MERGE:
+            _, merged = own.pop("<<")
+            return {**self._merged(merged), **own}
+        return own
+
+    def _merged(self, node: Any) -> dict[str, tuple[Any, Any]]:
+        """The entries of the mapping, or of the mappings, that a merge key names."""
+        entries: dict[str, tuple[Any, Any]] = {}
+        sources = [node]
+        if isinstance(node, yaml.SequenceNode):
+            self._check_tag(node, "seq")
+            sources = node.value
+        for source in reversed(sources):  # an earlier mapping wins over a later one
+            if not isinstance(source, yaml.MappingNode):
+                raise self._error("'<<' takes a mapping or a list of mappings", source)
+            entries |= self._entries(source)
+        return entries
 
     def _key(self, node: Any) -> str:
         if not isinstance(node, yaml.ScalarNode):
-            raise _fault("a key is text, not a list or a mapping", self._file, node.start_mark)
-        if not node.style and node.value == "<<":
-            raise _fault("merge keys are not supported", self._file, node.start_mark)
+            raise self._error("a key is text, not a list or a mapping", node)
         key = self._scalar(node)
         if not isinstance(key, str):
-            raise _fault(
-                f"key {node.value!r} is not text; put it in quotes", self._file, node.start_mark
-            )
+            raise self._error(f"key {node.value!r} is not text; put it in quotes", node)
         return key
 
-    def _check_tag(self, node: Any, plain: str) -> None:
-        if node.tag not in (_TAG + plain, "!"):
-            raise _fault(f"tag {node.tag!r} is not allowed here", self._file, node.start_mark)
-
     def _scalar(self, node: Any) -> Any:
-        """A scalar's value. PyYAML has resolved its tag by YAML 1.1, which counts only if written.
-
-        That a tag was written shows in a tag other than what PyYAML would have resolved.
-        """
         text: str = node.value
-        quoted = bool(node.style)  # the C loader says "" for a plain scalar, the other one None
-        resolver: Any = yaml.SafeLoader.yaml_implicit_resolvers
-        resolved = _TAG + "str"
-        if not quoted:
-            for tag, pattern in (*resolver.get(text[:1], ()), *resolver.get(None, ())):
-                if pattern.match(text):
-                    resolved = tag
-                    break
-        if node.tag in (resolved, "!"):
-            return text if quoted or node.tag == "!" else self._plain(text, node)
         name = node.tag.removeprefix(_TAG)
-        if name == "str":
+        if name == "str" or (name == "merge" and text == "<<"):
             return text
-        if name in _CORE:
-            value = self._plain(text, node)
-            fits = {
-                "null": value is None,
-                "bool": isinstance(value, bool),
-                "int": isinstance(value, int) and not isinstance(value, bool),
-                "float": isinstance(value, int | float) and not isinstance(value, bool),
-            }
-            if fits.get(name):
-                return float(value) if name == "float" else value
-            raise _fault(f"{text!r} is no {name}", self._file, node.start_mark)
-        raise _fault(f"tag {node.tag!r} is not allowed here", self._file, node.start_mark)
+        if name not in _SCALARS:
+            raise self._error(f"tag {node.tag!r} is not allowed here", node)
+        pattern, _, value = _SCALARS[name]
+        if not re.fullmatch(pattern, text):  # the tag was written
+            raise self._error(f"{text[:60]!r} is no {name}", node)
+        if name == "int" and len(text) > _MAX_DIGITS:
+            raise self._error(f"a number of more than {_MAX_DIGITS} digits", node)
+        return value(text)
 
-    def _plain(self, text: str, node: Any) -> Any:
-        if text in ("", "~", "null", "Null", "NULL"):
-            return None
-        if text in ("true", "True", "TRUE"):
-            return True
-        if text in ("false", "False", "FALSE"):
-            return False
-        if _INT.fullmatch(text):
-            if len(text) > _MAX_DIGITS:
-                raise _fault(
-                    f"a number of more than {_MAX_DIGITS} digits", self._file, node.start_mark
-                )
-            base = {"0o": 8, "0x": 16}.get(text[:2], 10)
-            return int(text, base)
-        if _FLOAT.fullmatch(text):
-            return float(text)
-        if _INFINITY.fullmatch(text):
-            return -math.inf if text.startswith("-") else math.inf
-        if text in (".nan", ".NaN", ".NAN"):
-            return math.nan
-        return text
+    def _check_tag(self, node: Any, plain: str) -> None:
+        if node.tag != _TAG + plain:
+            raise self._error(f"tag {node.tag!r} is not allowed here", node)
+
+    def _error(self, message: str, node: Any) -> ConfigError:
+        return _fault(message, self._file, node.start_mark)

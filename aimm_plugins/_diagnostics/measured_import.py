@@ -25,9 +25,9 @@ def measure_import(
         mark: A line for stderr before and after the import, to find what it wrote; empty for none.
     """
     if options is not None:
-        from aimm_plugins._options import values
+        from aimm_plugins._startup.plugin_options import give
 
-        values.BY_HAND[module] = options
+        give(module, options)
     error = None
     before, memory = set(sys.modules), _peak_memory()
     os.write(2, mark)

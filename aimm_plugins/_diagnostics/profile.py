@@ -22,7 +22,7 @@ from types import MappingProxyType
 from typing import Any
 
 from aimm_plugins._diagnostics.measured_import import measure_import
-from aimm_plugins._loading.probe import plain_options
+from aimm_plugins._startup.probe import plain_options
 from aimm_plugins._system.child import ChildError, run_task
 from aimm_plugins._values.report import PluginRecord
 

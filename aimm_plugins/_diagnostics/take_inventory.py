@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from aimm_plugins._config.config import Conf, read
+from aimm_plugins._config.parse import read
+from aimm_plugins._config.values import Conf
 from aimm_plugins._diagnostics.inventory import Inventory, InventoryItem, KeysFrom
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.scan import Candidate, Published, Scan, scan

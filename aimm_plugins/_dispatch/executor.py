@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from aimm_plugins._config.config import Conf, DaskRules
+    from aimm_plugins._config.values import Conf, DaskRules
     from aimm_plugins._registry.snapshot import Snapshot
 
 

@@ -16,7 +16,9 @@ from typing import Any
 
 from aimm_plugins._api import calling, starting
 from aimm_plugins._artifacts.pack import pack, unpack_as
-from aimm_plugins._config.config import Config, parse, read, validate
+from aimm_plugins._config.json_schema import validate
+from aimm_plugins._config.parse import parse, read
+from aimm_plugins._config.values import Config
 from aimm_plugins._config.yaml_reader import Document, load_file
 from aimm_plugins._startup import cluster as _executor
 from aimm_plugins._startup.lifecycle import initialize

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from itertools import islice
 from time import perf_counter
 from types import ModuleType
@@ -65,13 +65,13 @@ class Loader(NamedTuple):
         ledger: Where the modules declare.
         manager: Judges their hookimpls.
         versions: What was installed when a module was imported; kept up to date here.
-        probe_seconds: Time for importing each module in a child process first; `None` for none.
+        probe: Raises where the import of a module fails in a child process; `None` for no child.
     """
 
     ledger: DeclarationLedger
     manager: PluginManager
     versions: Versions
-    probe_seconds: float | None = None
+    probe: Callable[[str], None] | None = None
 
     def load(self, plan: Plan) -> Outcome:
         """Import what is planned; every plugin is tried, whatever the others do.
@@ -109,10 +109,8 @@ class Loader(NamedTuple):
         was_imported = record.module in sys.modules
         clock = _ImportClock()
         try:
-            if self.probe_seconds is not None and not was_imported:
-                from aimm_plugins._loading.probe import probe
-
-                probe(record.module, self.probe_seconds)
+            if self.probe is not None and not was_imported:
+                self.probe(record.module)
                 clock = _ImportClock()
             module = self._import(record)
             if not was_imported:

@@ -1,122 +1,49 @@
-"""The schemas of plugins' options: read, held against values, and their defaults filled in.
+"""A schema of a plugin's options: held against values, and its defaults filled in.
 
-A schema in a file is read without running any code. One that an object makes is asked for when the
-plugin is imported. Nothing here shows a secret: messages name the place of a value that may be one,
-and what the schema wants.
+No message shows a secret, and what a schema can cost is bounded.
 """
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
-from functools import cached_property
+from collections.abc import Callable, Collection, Generator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from aimm_plugins._config.config import _deepest, _explain, _plain, _shown, _type_name
-from aimm_plugins._declarations.declaration import modules_being_imported
-from aimm_plugins._discovery.module_location import locate
+from aimm_plugins._config.json_schema import deepest, explain, shown, types_in_words
 from aimm_plugins._discovery.scan import PublishedOptions
-from aimm_plugins._system.files import read_file
-from aimm_plugins._system.text import described, printable, type_name
-from aimm_plugins.errors import ConfigError, DeclarationError, spell_path
+from aimm_plugins._options.hiding import SECRET, Options, Path, copied, hidden_paths, hiding
+from aimm_plugins._options.limits import (
+    MAX_SECONDS,
+    MAX_VALUES,
+    Limit,
+    TooSlowError,
+    UnjudgedError,
+    mappings,
+    nodes,
+)
+from aimm_plugins._options.schema_source import broken, read_document
+from aimm_plugins._system.text import printable, type_name
+from aimm_plugins.errors import DeclarationError, spell_path
 
-Path = tuple[str | int, ...]
+_MAX_SHOWN = 300
 
-_MAX_BYTES = 1024 * 1024
-_MAX_DEPTH = 100
-
-# What speaks of a container's keys and size and not of the values in it.
 _OF_STRUCTURE = frozenset(
     {"required", "additionalProperties", "type", "minProperties", "maxProperties", "minItems"}
     | {"maxItems", "dependentRequired", "propertyNames"}
 )
+"""Words that speak of a container's keys and size and not of the values in it."""
+
 _EXPLAINED = frozenset({"type", "enum", "exclusiveMinimum", "maximum"})
 """What the conf's own schema explains better than jsonschema; its other words are for itself."""
-_MAX_SHOWN = 300
 
 _CONDITIONAL = frozenset({"then", "else", "dependentSchemas"})
 
-
-class Options(dict[str, Any]):
-    """What a plugin is given: a dict of the caller's own, whose `repr` shows no secret.
-
-    Args:
-        values: The options.
-        hidden: Keys whose values are secrets.
-    """
-
-    __slots__ = ("_hidden",)
-
-    def __init__(self, values: Mapping[str, Any] | None = None, hidden: Iterable[str] = ()) -> None:
-        super().__init__(values or {})
-        self._hidden = frozenset(hidden)
-
-    def __repr__(self) -> str:
-        pairs = (
-            f"{key!r}: {'***' if key in self._hidden else repr(value)}"
-            for key, value in self.items()
-        )
-        return f"{{{', '.join(pairs)}}}"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Options, (dict(self), self._hidden)
-
-
-def copied(value: Any) -> Any:
-    """A copy that shares nothing that can change with the original."""
-    if isinstance(value, Options):
-        return Options({key: copied(each) for key, each in value.items()}, value._hidden)
-    if isinstance(value, dict):
-        return {key: copied(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [copied(each) for each in value]
-    return value
-
-
-def as_options(
-    values: Mapping[str, Any],
-    secrets: Iterable[Path] = (),
-    hides: Callable[[str], bool] = lambda name: False,
-) -> Options:
-    """The values with what is to be hidden of them marked.
-
-    Args:
-        values: Plain data.
-        secrets: Paths of secrets in it.
-        hides: Tells whether a key holds secrets wherever it stands.
-    """
-    made: Options = _marked(dict(values), (), frozenset(secrets), hides, False)
-    return made
-
-
-def _marked(
-    value: Any,
-    path: Path,
-    secrets: frozenset[Path],
-    hides: Callable[[str], bool],
-    hidden: bool,
-) -> Any:
-    if isinstance(value, dict):
-        keys = {
-            key
-            for key, each in value.items()
-            if hidden or hides(key) or _holds_secret(each, (*path, key), secrets)
-        }
-        return Options(
-            {
-                key: _marked(each, (*path, key), secrets, hides, key in keys)
-                for key, each in value.items()
-            },
-            keys,
-        )
-    if isinstance(value, list):
-        return [
-            _marked(each, (*path, index), secrets, hides, hidden)
-            for index, each in enumerate(value)
-        ]
-    return value
+_CERTAIN = frozenset(
+    {"properties", "patternProperties", "additionalProperties", "items", "prefixItems"}
+    | {"additionalItems", "allOf", "$ref", "$dynamicRef", "$recursiveRef"}
+)
+"""Words whose schemas hold whatever the value is: their defaults are filled in."""
 
 
 class Fault(NamedTuple):
@@ -126,7 +53,7 @@ class Fault(NamedTuple):
         path: Where, from the options' root.
         message: What is wrong, without any secret.
         expected: What would have been right.
-        at_key: Whether it is the key that offends.
+        at_key: Whether it is the key that is wrong.
     """
 
     path: Path
@@ -154,19 +81,13 @@ class KnownOption(NamedTuple):
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-serializable, as in `schemas/show.yaml`."""
-        return {
-            "name": self.name,
-            "type": self.type,
-            "required": self.required,
-            "default": self.default,
-            "description": self.description,
-        }
+        return self._asdict()
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.told}"
+        return f"{self.name}: {self.summary}"
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """All but its name, on one line."""
         text = self.type
         text += ", required" if self.required else ""
@@ -175,108 +96,19 @@ class KnownOption(NamedTuple):
 
 
 def read_schema(published: PublishedOptions) -> Schema:
-    """The schema that metadata names.
-
-    One in a file is read without importing its package. For any other the module is imported.
+    """The schema that metadata names; of one that is no file the module is imported.
 
     Raises:
         DeclarationError: It is not there, or is no sound JSON Schema.
     """
-    document = _of_file(published) if published.is_file else _of_object(published)
-    if not isinstance(document, Mapping):
-        raise _broken(published, f"it is a {type(document).__name__}, and no mapping")
-    try:
-        plain = _plain(document, ())
-    except ConfigError as error:
-        raise _broken(published, str(error)) from error
-    return Schema(plain, published)
-
-
-def _of_file(published: PublishedOptions) -> object:
-    file = locate(published.module)
-    if file is None:
-        raise _broken(published, f"{published.module} has no folder that can be found")
-    path = os.path.join(os.path.dirname(file), published.attribute)
-    content = _content(path, published)
-    if published.attribute.endswith(".json"):
-        import json
-
-        try:
-            return json.loads(content)
-        except RecursionError:
-            raise _broken(published, "it is nested too deep") from None
-        except ValueError as error:
-            line = getattr(error, "lineno", None)
-            raise _broken(published, f"it is no JSON: {error}", path, line) from error
-    from aimm_plugins._config.yaml_reader import load
-
-    try:
-        return load(content, file=path).data
-    except ConfigError as error:
-        raise _broken(published, f"it cannot be read: {error}", path, error.line) from error
-
-
-def _content(path: str, published: PublishedOptions) -> bytes:
-    problem = "there is no such file"
-    try:
-        content = read_file(path, _MAX_BYTES)
-    except (OSError, ValueError) as error:
-        content, problem = None, f"it cannot be read: {error}"
-    if content is None:
-        from pkgutil import get_importer
-
-        importer: Any = get_importer(os.path.dirname(path))  # in a zip
-        if hasattr(importer, "get_data"):
-            with suppress(OSError):
-                content = importer.get_data(path)
-    if content is None:
-        raise _broken(published, problem)
-    return content
-
-
-def _of_object(published: PublishedOptions) -> object:
-    import importlib
-
-    found: Any = None
-    try:
-        found = importlib.import_module(published.module)
-        for name in published.attribute.split("."):
-            found = getattr(found, name)
-        if hasattr(found, "model_json_schema"):
-            found = found.model_json_schema()
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        if isinstance(error, AttributeError) and published.module in modules_being_imported():
-            raise _broken(
-                published,
-                f"{published.module} asks for options before it has made {published.attribute}; "
-                "ask within functions, or keep the class in a module of its own",
-            ) from error
-        raise _broken(published, f"it cannot be had: {described(error)}") from error
-    return found
-
-
-def _broken(
-    published: PublishedOptions, message: str, file: str | None = None, line: int | None = None
-) -> DeclarationError:
-    return DeclarationError(
-        f"{published.distribution.who} publishes {published} as the schema of its options "
-        f"({published.place}), and {message}. Its author has to mend that.",
-        file=file if line is not None else None,
-        line=line,
-    )
+    return Schema(read_document(published), published)
 
 
 class Schema:
-    """A schema of a plugin's options.
-
-    Args:
-        document: The schema.
-        published: Where it comes from.
+    """A schema of a plugin's options, and where it comes from.
 
     Raises:
-        DeclarationError: It is no sound JSON Schema.
+        DeclarationError: It is no sound JSON Schema, or a large one.
     """
 
     def __init__(self, document: dict[str, Any], published: PublishedOptions) -> None:
@@ -286,364 +118,245 @@ class Schema:
         from referencing import Registry
         from referencing.jsonschema import DRAFT202012
 
-        self.document = document
         self.published = published
-        registry: Any = Registry()
-        with _Guard(published):
-            kind: Any = validator_for(document, default=Draft202012Validator)
+        # Where a schema is named, jsonschema goes on by classes of its own, which are not limited.
+        self.document = {word: value for word, value in document.items() if word != "$schema"}
+        if sum(1 for _ in nodes(document)) > MAX_VALUES:
+            raise broken(published, f"it has more than {MAX_VALUES} values")
+        with self._blaming_it():
+            self._kind: Any = validator_for(document, default=Draft202012Validator)
+            self._check_it_is_one_resource()
             try:
-                kind.check_schema(document)
+                # Patterns are read below. The protocol leaves the argument out.
+                self._kind.check_schema(document, format_checker=None)  # type: ignore[call-arg]
             except SchemaError as error:
                 place = spell_path(tuple(error.absolute_path)) or "its root"
-                raise _broken(
-                    published, f"it is no JSON Schema: at {place}: {error.message[:_MAX_SHOWN]}"
-                ) from None
-            # An empty registry: what is not in the schema itself is never fetched from anywhere.
-            self._validator: Any = kind(document, registry=registry)
-            resource = DRAFT202012.create_resource(document)
-            self._resolver: Any = registry.with_resource("", resource).resolver()
+                message = error.message[:_MAX_SHOWN]
+                raise broken(published, f"it is no JSON Schema: at {place}: {message}") from None
+            Limit(self.document, looking=True).compile_patterns()
+            self._registry: Any = Registry()  # of its own, so that nothing is fetched
+            resource = DRAFT202012.create_resource(self.document)
+            self._resolver: Any = self._registry.with_resource("", resource).resolver()
 
     def __str__(self) -> str:
         return f"{self.published} of {self.published.distribution.who}"
 
-    def filled(self, values: Mapping[str, Any]) -> tuple[dict[str, Any], set[Path]]:
-        """The values with the schema's defaults, and the paths of those.
-
-        Raises:
-            DeclarationError: A reference in the schema leads nowhere, or in a circle.
-        """
-        made: dict[str, Any] = copied(dict(values))
-        added: set[Path] = set()
-        with _Guard(self.published):
-            self._fill(made, self.document, (), added, 0)
-        return made, added
+    def _check_it_is_one_resource(self) -> None:
+        """Refuse references out of the document, and schemas of another dialect in it."""
+        for node in mappings(self.document):
+            for word in ("$ref", "$dynamicRef", "$recursiveRef"):
+                if isinstance(node.get(word), str) and not node[word].startswith("#"):
+                    problem = f"its reference {node[word]!r} leads nowhere within it"
+                    raise broken(self.published, problem)
+            named = (node.get("$schema"), self._kind.ID_OF(node))
+            if node is not self.document and any(isinstance(name, str) for name in named):
+                raise broken(self.published, "it holds a schema with an $id or $schema of its own")
 
     def check(
-        self,
-        values: Mapping[str, Any],
-        secrets: Iterable[Path] = (),
-        *,
-        unread: bool = False,
+        self, values: Mapping[str, Any], secrets: Collection[Path] = (), *, looking: bool = False
     ) -> tuple[Options, list[Fault]]:
         """The values with defaults, and what the schema has against those that were given.
 
         Args:
             values: What is given.
             secrets: Where the secrets in it are.
-            unread: Whether the secrets are still names of where they are, so that what depends on
-                them cannot be judged.
+            looking: Whether nothing will be loaded. The secrets are still the names of where they
+                are then, and what depends on them is not judged.
 
         Raises:
-            DeclarationError: A default does not fit, or a reference leads nowhere.
+            DeclarationError: A default does not fit, a reference leads nowhere, or it takes long.
+            UnjudgedError: It cannot be judged while looking.
         """
-        made, added = self.filled(values)
-        paths = tuple(secrets)
-        with _Guard(self.published):
-            found = [
-                fault
-                for fault in self._validator.iter_errors(made)
-                if not (unread and _depends(fault, paths))
-            ]
-        faults: dict[Fault, None] = {}
-        for each in found:
-            fault = self._told(each, paths)
-            if any(fault.path[:length] in added for length in range(1, len(fault.path) + 1)):
-                raise _broken(
-                    self.published,
-                    f"its own default does not fit: at {spell_path(fault.path)}: {fault.message}",
-                )
-            faults.setdefault(fault)
-        return as_options(made, paths, self.hides), list(faults)
+        with self._blaming_it():
+            limit = Limit(self.document, looking=looking)
+            filled = self._filled(values, limit)
+            hidden = self._hidden(filled, secrets, limit)
+            faults = {
+                _fault(deepest(fault), hidden): None
+                for fault in self._validator(limit).iter_errors(filled)
+                if not (looking and _may_depend_on(secrets, fault))
+            }
+        for fault in faults:
+            if not _is_in(values, fault.path):
+                where = f"at {spell_path(fault.path)}: {fault.message}"
+                raise broken(self.published, f"its own default does not fit: {where}")
+        return hiding(filled, hidden), list(faults)
 
-    def hides(self, name: str) -> bool:
-        """Whether the schema says that a key holds a secret: `writeOnly`, or format `password`."""
-        return (
-            self._all_secret
-            or name in self._secret_names
-            or any(pattern.search(name) for pattern in self._secret_patterns)
-        )
+    def defaults(self) -> Options:
+        """The defaults alone, unchecked.
+
+        Raises:
+            DeclarationError: A reference leads nowhere or in a circle, or it takes long.
+        """
+        with self._blaming_it():
+            limit = Limit(self.document, looking=False)
+            filled = self._filled({}, limit)
+            return hiding(filled, self._hidden(filled, (), limit))
 
     def known(self) -> list[KnownOption]:
-        """The options that it names, in its order, for people."""
-        required = self.document.get("required", ())
-        return [
-            KnownOption(
-                name=name,
-                type=self._type_told(child),
-                required=name in required and self._default(child) is None,
-                default=self._default_told(name, child),
-                description=str(_mapping(child).get("description", "")),
-            )
-            for name, child in _mapping(self.document.get("properties")).items()
-        ]
+        """The options that it names, in its order, for people.
 
-    def _type_told(self, schema: Any, depth: int = 0) -> str:
-        if not isinstance(schema, dict) or depth > _MAX_DEPTH:
-            return "anything"
-        if "enum" in schema:
-            return "one of " + ", ".join(str(each) for each in schema["enum"])
-        kinds = schema.get("type")
-        if kinds is not None:
-            return " or ".join(map(_type_name, [kinds] if isinstance(kinds, str) else kinds))
-        for word in ("anyOf", "oneOf"):
-            if word in schema:
-                told = (self._type_told(each, depth + 1) for each in schema[word])
-                return " or ".join(dict.fromkeys(told))
-        all_of = schema.get("allOf") or [None]
-        return self._type_told(self._target(schema) or all_of[0], depth + 1)
-
-    def _default_told(self, name: str, schema: Any) -> str | None:
+        Raises:
+            DeclarationError: It takes long to tell which defaults may be shown.
+        """
         import json
 
-        found = self._default(schema)
-        if found is None:
-            return None
-        return "***" if self.hides(name) else json.dumps(found[0], ensure_ascii=False, default=str)
+        properties = {
+            name: child if isinstance(child, dict) else {}
+            for name, child in self.document.get("properties", {}).items()
+        }
+        required = self.document.get("required", ())
+        defaults = {n: child["default"] for n, child in properties.items() if "default" in child}
+        texts = {n: json.dumps(d, ensure_ascii=False, default=str) for n, d in defaults.items()}
+        with self._blaming_it():
+            for path in self._hidden(defaults, (), Limit(self.document, looking=True)):
+                texts |= dict.fromkeys(path[:1] or texts, "***")
+            return [
+                KnownOption(
+                    name=name,
+                    type=self._type_of(child),
+                    required=name in required and name not in texts,
+                    default=texts.get(name),
+                    description=str(child.get("description", "")),
+                )
+                for name, child in properties.items()
+            ]
 
-    # Messages
+    def _type_of(self, schema: Any) -> str:
+        """What a value may be, in words."""
+        types: dict[str, None] = {}
+        waiting, seen = [schema], set[int]()
+        while waiting:
+            schema = waiting.pop(0)
+            if id(schema) in seen:
+                continue
+            seen.add(id(schema))
+            if not isinstance(schema, dict):
+                types["anything"] = None
+            elif "enum" in schema:
+                types["one of " + ", ".join(map(str, schema["enum"]))] = None
+            elif "type" in schema:
+                types[types_in_words(schema["type"])] = None
+            else:
+                inner = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf", [])[:1]
+                waiting[:0] = inner or [self._target(schema.get("$ref"))]
+        return " or ".join(types) or "anything"
 
-    def _told(self, found: Any, secrets: tuple[Path, ...]) -> Fault:
-        fault = _deepest(found)
-        path: Path = tuple(fault.absolute_path)
-        if fault.validator == "required":
-            missing = [key for key in fault.validator_value if key not in fault.instance]
-            keys = ", ".join(map(repr, missing))
-            several = len(missing) > 1
-            return Fault(path, f"keys {keys} are missing" if several else f"key {keys} is missing")
-        if fault.validator == "additionalProperties" and fault.validator_value is False:
-            message, expected, key = _explain(fault, path)
-            return Fault((*path, str(key)), message, expected, True)
-        if self._may_show(fault.instance, path, secrets):
-            if fault.validator in _EXPLAINED:
-                message, expected, _ = _explain(fault, path)
-                return Fault(path, message, expected)
-            return Fault(path, printable(fault.message[:_MAX_SHOWN]))
-        wanted = fault.validator_value
-        asked = str(fault.validator)
-        if asked == "type":
-            asked = " or ".join(map(_type_name, [wanted] if isinstance(wanted, str) else wanted))
-        elif isinstance(wanted, str | int | float):
-            asked += f" {_shown(wanted)}"
-        what = "what stands here, with a secret in it," if path in _above(secrets) else "a secret"
-        return Fault(path, f"{what} does not fit", asked)
-
-    def _may_show(self, value: Any, path: Path, secrets: tuple[Path, ...]) -> bool:
-        if self._all_secret or any(isinstance(each, str) and self.hides(each) for each in path):
-            return False
-        if any(each[: len(path)] == path or path[: len(each)] == each for each in secrets):
-            return False
-        return not any(self.hides(each) for each in _keys_in(value))
-
-    # Secrets
-
-    @cached_property
-    def _secret_names(self) -> frozenset[str]:
-        return frozenset(
-            name
-            for node in _nodes(self.document)
-            for name, child in _mapping(node.get("properties")).items()
-            if self._is_secret(child)
-        )
-
-    @cached_property
-    def _secret_patterns(self) -> list[re.Pattern[str]]:
-        return [
-            _pattern(pattern)
-            for node in _nodes(self.document)
-            for pattern, child in _mapping(node.get("patternProperties")).items()
-            if self._is_secret(child)
-        ]
-
-    @cached_property
-    def _all_secret(self) -> bool:
-        return self._is_secret(self.document)
-
-    def _is_secret(self, schema: Any, seen: tuple[int, ...] = ()) -> bool:
-        """Whether a value, or one in it that no `properties` name, is marked as a secret.
-
-        Read generously: a mark in any branch counts, since a value too many that is hidden does no
-        harm.
-        """
-        if not isinstance(schema, dict) or id(schema) in seen:
-            return False
-        if schema.get("writeOnly") is True or schema.get("format") == "password":
-            return True
-        seen = (*seen, id(schema))
-        inner = [
-            schema.get(word)
-            for word in ("items", "additionalProperties", "contains", "if", "then", "else")
-        ]
-        for word in ("anyOf", "oneOf", "allOf", "prefixItems"):
-            if isinstance(schema.get(word), list):
-                inner += schema[word]
-        inner.append(self._target(schema))
-        return any(self._is_secret(each, seen) for each in inner)
-
-    def _target(self, schema: Mapping[str, Any]) -> Any:
+    def _target(self, reference: Any) -> Any:
         """The schema that a `$ref` leads to; `None` without one, or where it leads nowhere."""
-        reference = schema.get("$ref")
-        if not isinstance(reference, str):
-            return None
         from referencing.exceptions import Unresolvable
 
         try:
-            return self._resolver.lookup(reference).contents
-        except Unresolvable:  # the validator says so
+            return None if reference is None else self._resolver.lookup(reference).contents
+        except Unresolvable:  # the validator says so, where it is needed
             return None
 
-    # Defaults
+    def _hidden(self, values: Any, secrets: Collection[Path], limit: Limit) -> dict[Path, str]:
+        hidden = hidden_paths(values, self.document, self._target, limit.check)
+        return hidden | dict.fromkeys(secrets, SECRET)
 
-    def _fill(self, value: Any, schema: Any, path: Path, added: set[Path], depth: int) -> None:
-        if not isinstance(schema, dict) or not isinstance(value, dict | list):
-            return
-        if depth > _MAX_DEPTH:
-            raise RecursionError
-        depth += 1
-        if isinstance(value, dict):
-            self._fill_mapping(value, schema, path, added, depth)
-        else:
-            first = schema.get("prefixItems")
-            first = first if isinstance(first, list) else []
-            for index, each in enumerate(value):
-                child = first[index] if index < len(first) else schema.get("items")
-                self._fill(each, child, (*path, index), added, depth)
-        for child in self._applying(value, schema, depth):
-            self._fill(value, child, path, added, depth)
+    def _validator(self, limit: Limit, **words: Callable[..., Any]) -> Any:
+        from jsonschema import validators
 
-    def _fill_mapping(
-        self,
-        value: dict[str, Any],
-        schema: dict[str, Any],
-        path: Path,
-        added: set[Path],
-        depth: int,
-    ) -> None:
-        properties = _mapping(schema.get("properties"))
-        patterns = _mapping(schema.get("patternProperties"))
-        for name, child in properties.items():
-            if name not in value:
-                found = self._default(child)
-                if found is not None:
-                    value[name] = copied(found[0])
-                    added.add((*path, name))
-        for name in list(value):
-            children = [properties[name]] if name in properties else []
-            children += [each for pattern, each in patterns.items() if re.search(pattern, name)]
-            for child in children or [schema.get("additionalProperties")]:
-                self._fill(value[name], child, (*path, name), added, depth)
+        extend: Any = validators.extend  # typed in part
+        functions = {**self._kind.VALIDATORS, **words}
+        limited = {word: limit.applied(word, function) for word, function in functions.items()}
+        return extend(self._kind, limited)(self.document, registry=self._registry)
 
-    def _default(self, schema: Any, depth: int = 0) -> tuple[Any] | None:
-        """The default of a property, from wherever its schema has it."""
-        if not isinstance(schema, dict) or depth > _MAX_DEPTH:
-            return None
-        if "default" in schema:
-            return (schema["default"],)
-        all_of = schema.get("allOf")
-        for child in (self._target(schema), *(all_of if isinstance(all_of, list) else ())):
-            found = self._default(child, depth + 1)
-            if found is not None:
-                return found
-        return None
+    def _filled(self, values: Mapping[str, Any], limit: Limit) -> dict[str, Any]:
+        """The values with defaults, by jsonschema's own way of adding them.
 
-    def _applying(self, value: Any, schema: dict[str, Any], depth: int) -> Iterator[Any]:
-        """The further schemas that hold for a value."""
-        yield self._target(schema)
-        yield from schema.get("allOf", ())
-        for word in ("anyOf", "oneOf"):
-            # The first that fits: what other branches would add is not for this value.
-            yield next(
-                (each for each in schema.get(word, ()) if self._fits(value, each, depth)), None
-            )
-        if "if" in schema:
-            yield schema.get("then" if self._fits(value, schema["if"], depth) else "else")
+        Reference: https://python-jsonschema.readthedocs.io/en/stable/faq/
+        """
+        follow = self._kind.VALIDATORS["properties"]
+        added = 0
 
-    def _fits(self, value: Any, schema: Any, depth: int) -> bool:
-        trial = copied(value)
-        self._fill(trial, schema, (), set(), depth)
-        return bool(self._validator.evolve(schema=schema).is_valid(trial))
+        def fill(validator: Any, properties: Any, instance: Any, schema: Any) -> Any:
+            nonlocal added
+            if validator.is_type(instance, "object"):
+                for name, child in properties.items():
+                    if isinstance(child, dict) and "default" in child and name not in instance:
+                        instance[name] = copied(child["default"])
+                        added += 1
+            return follow(validator, properties, instance, schema)
 
+        passed_over = {word: _nothing for word in self._kind.VALIDATORS if word not in _CERTAIN}
+        validator = self._validator(limit, **{**passed_over, "properties": fill})
+        made: dict[str, Any] = copied(dict(values))
+        before = -1
+        while added > before:  # what one schema adds may have defaults by another
+            before = added
+            for _ in validator.iter_errors(made):  # what does not fit is found when all is there
+                pass
+        return made
 
-class _Guard:
-    """Turns what only a broken schema raises into the error that says so."""
-
-    def __init__(self, published: PublishedOptions) -> None:
-        self._published = published
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if not isinstance(error, Exception) or isinstance(error, DeclarationError):
-            return
+    @contextmanager
+    def _blaming_it(self) -> Generator[None]:
+        """Turn what only a broken schema raises into the error that says so."""
         from referencing.exceptions import Unresolvable
 
-        if isinstance(error, RecursionError):
-            problem = "it leads in a circle, or is nested too deep"
-        elif isinstance(error, Unresolvable):
-            problem = f"its reference {error.ref!r} leads nowhere within it"
-        elif isinstance(error, re.error):
-            problem = f"a pattern of it cannot be read: {error}"
-        else:  # its text may hold values
-            problem = f"it cannot be used: {type_name(error)}"
-        raise _broken(self._published, problem) from None
+        try:
+            yield
+        except (DeclarationError, UnjudgedError):
+            raise
+        except Exception as error:
+            if isinstance(error, RecursionError):
+                problem = "it leads in a circle, or is nested too deep"
+            elif isinstance(error, TooSlowError):
+                problem = f"it takes more than {MAX_SECONDS:g} seconds to check"
+            elif isinstance(error, Unresolvable):
+                problem = f"its reference {error.ref!r} leads nowhere within it"
+            elif isinstance(error, re.error):
+                problem = f"a pattern of it cannot be read: {error}"
+            else:  # its text may hold values
+                problem = f"it cannot be used: {type_name(error)}"
+            raise broken(self.published, problem) from None
 
 
-def _depends(fault: Any, secrets: tuple[Path, ...]) -> bool:
+def _nothing(validator: Any, value: Any, instance: Any, schema: Any) -> None:
+    """A keyword's function that has nothing against anything."""
+
+
+def _fault(fault: Any, hidden: Mapping[Path, str]) -> Fault:
+    """A fault of jsonschema in words, without what is hidden."""
+    path: Path = tuple(fault.absolute_path)
+    word, wanted = str(fault.validator), fault.validator_value
+    if word == "required":
+        first, *more = [repr(key) for key in wanted if key not in fault.instance]
+        keys = f"keys {', '.join([first, *more])} are" if more else f"key {first} is"
+        return Fault(path, f"{keys} missing")
+    if word == "additionalProperties" and wanted is False:
+        message, expected, key = explain(fault)
+        return Fault((*path, str(key)), message, expected, at_key=True)
+    above = [name for place, name in hidden.items() if path[: len(place)] == place]
+    if above or any(place[: len(path)] == path for place in hidden):
+        what = above[0] if above else "what stands here, with a secret in it,"
+        if word == "type":
+            word = types_in_words(wanted)
+        elif isinstance(wanted, str | int | float):
+            word += f" {shown(wanted)}"
+        return Fault(path, f"{what} does not fit", word)
+    if word in _EXPLAINED:
+        message, expected, _ = explain(fault)
+        return Fault(path, message, expected)
+    return Fault(path, printable(fault.message[:_MAX_SHOWN]))
+
+
+def _may_depend_on(secrets: Collection[Path], fault: Any) -> bool:
     """Whether a fault may be due to secrets that were not read."""
     path = tuple(fault.absolute_path)
-    if not secrets:
-        return False
-    if any(path[: len(each)] == each for each in secrets):
+    if any(path[: len(secret)] == secret for secret in secrets):
         return True
-    if _CONDITIONAL.intersection(fault.absolute_schema_path):
+    if fault.validator not in _OF_STRUCTURE and any(s[: len(path)] == path for s in secrets):
         return True
-    return fault.validator not in _OF_STRUCTURE and any(
-        each[: len(path)] == path for each in secrets
-    )
+    return bool(secrets) and not _CONDITIONAL.isdisjoint(fault.absolute_schema_path)
 
 
-def _above(paths: Iterable[Path]) -> set[Path]:
-    """The containers of values."""
-    return {path[:length] for path in paths for length in range(len(path))}
-
-
-def _holds_secret(value: Any, path: Path, secrets: frozenset[Path]) -> bool:
-    """Whether a value is a secret, or a list with one outside of mappings."""
-    if path in secrets:
-        return True
-    return isinstance(value, list) and any(
-        _holds_secret(each, (*path, index), secrets) for index, each in enumerate(value)
-    )
-
-
-def _keys_in(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for key, each in value.items():
-            yield key
-            yield from _keys_in(each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from _keys_in(each)
-
-
-def _nodes(value: Any) -> Iterator[dict[str, Any]]:
-    """All mappings in a document."""
-    if isinstance(value, dict):
-        yield value
-        for each in value.values():
-            yield from _nodes(each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from _nodes(each)
-
-
-def _pattern(text: str) -> re.Pattern[str]:
-    """A pattern of keys that hold secrets; one that cannot be read hides all."""
+def _is_in(values: Any, path: Path) -> bool:
+    """Whether a path leads to something that was given, and not to a default."""
     try:
-        return re.compile(text)
-    except re.error:
-        return re.compile("")
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+        for part in path:
+            values = values[part]
+    except (KeyError, IndexError, TypeError):
+        return False
+    return True

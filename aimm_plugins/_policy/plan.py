@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from aimm_plugins._config.config import Config
+from aimm_plugins._config.values import Config
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.scan import Candidate, Published, Scan
 from aimm_plugins._policy.rules import Policy

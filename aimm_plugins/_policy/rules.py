@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from aimm_plugins._config.config import Config
+from aimm_plugins._config.values import Config
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._system.names import normalized
 from aimm_plugins._values.report import Finding, PluginRecord
@@ -365,7 +365,7 @@ def _layer(config: Config, locks: Mapping[str, Lock]) -> Layer:
         },
         locked=None
         if config.locked is None
-        else (locks[config.beside(config.locked)], config.where("locked")),
+        else (locks[config.resolved(config.locked)], config.where("locked")),
         verify_place=None if config.verify == "none" else config.where("verify"),
         disabled_place=None if rules.enabled else config.where("entry_points", "enabled"),
     )

@@ -11,7 +11,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from aimm_plugins._config.config import Config, DaskRules
+from aimm_plugins._config.values import Config, DaskRules
 
 if TYPE_CHECKING:
     from aimm_plugins._dispatch.executor import Executor

@@ -13,7 +13,7 @@ from aimm_plugins._registry.providers import Deferred
 from aimm_plugins._startup.loading import load
 from aimm_plugins._startup.messages import log
 from aimm_plugins._startup.prepare import PreparedStart
-from aimm_plugins._startup.publish import publish, resolve_now
+from aimm_plugins._startup.publish import current_options, publish, resolve_now
 from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._values.report import Identity, Report
 
@@ -53,7 +53,7 @@ def load_deferred(runtime: Runtime, identity: Identity, start: PreparedStart) ->
         deferred = runtime.registry.snapshot.deferred
         if identity not in deferred:  # another thread did it, or it was unloaded
             return
-        start = start._replace(options=runtime.options)
+        start = start._replace(options=current_options(runtime))
         outcome = load(runtime, start._replace(plan=_plan(deferred, {module})))
         # Plugins whose modules it has imported have nothing left to wait for.
         others = {e.record.module for e in deferred.values() if is_imported(e.record.module)}
@@ -68,7 +68,7 @@ def load_deferred(runtime: Runtime, identity: Identity, start: PreparedStart) ->
             findings = (*outcome.findings, *resolution.findings)
             snapshot = resolution.snapshot
             snapshot.findings.update({(f.code, f.subject, f.place): f for f in findings})
-            publish(runtime, snapshot, runtime.options)
+            publish(runtime, snapshot, current_options(runtime))
     report = Report(resolution.records, findings)
     log(report)
     for record in report:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 from contextlib import AbstractContextManager, nullcontext
 
-from aimm_plugins._config.config import Conf, Config, read
+from aimm_plugins._config.environment import conf_or_default
+from aimm_plugins._config.parse import read
+from aimm_plugins._config.values import Conf, Config
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.scan import scan
 from aimm_plugins._registry.snapshot import Snapshot
@@ -32,6 +34,7 @@ def initialize(runtime: Runtime, conf: Conf | Config, *, connect: bool = False) 
         conf: The conf; one that was read already where a command has changed it.
         connect: Whether to open the executor that the conf asks for; workers and commands do not.
     """
+    conf = conf_or_default(conf)
     config = conf if isinstance(conf, Config) else read(conf)
     with _executor(runtime, config if connect else None):
         found = scan()
@@ -79,7 +82,7 @@ def _remember(runtime: Runtime, start: Start) -> None:
 
 def plan(runtime: Runtime, conf: Conf) -> Report:
     """What `initialize` would do, as far as metadata tells; see `aimm_plugins.plan`."""
-    start = prepare(runtime, [read(conf)], scan(), only_looking=True)
+    start = prepare(runtime, [read(conf_or_default(conf))], scan(), only_looking=True)
     records = predict_resolution(runtime, start)
     if start.probe_seconds is not None:
         records = [
@@ -195,7 +198,7 @@ def freeze(runtime: Runtime, conf: Conf) -> tuple[str, tuple[Finding, ...]]:
     """The freeze file of what a conf would load, and what could not be frozen."""
     from aimm_plugins._policy.lockfile import freeze_text
 
-    start = prepare(runtime, [read(conf)], scan(), only_looking=True)
+    start = prepare(runtime, [read(conf_or_default(conf))], scan(), only_looking=True)
     frozen: list[tuple[Distribution, str]] = []
     findings = []
     names = {

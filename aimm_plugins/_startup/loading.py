@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from functools import partial
 
 from aimm_plugins._loading.importer import Loader, Outcome
 from aimm_plugins._startup.prepare import PreparedStart
@@ -19,13 +20,14 @@ def load(runtime: Runtime, start: PreparedStart) -> Outcome:
         # A plugin that was repaired since may have new files in folders that were listed before.
         forget_listings()
     runtime.has_loaded = True
-    loader = Loader(runtime.ledger, runtime.manager, runtime.versions, start.probe_seconds)
+    probe = None if start.probe_seconds is None else partial(_probe, start)
+    loader = Loader(runtime.ledger, runtime.manager, runtime.versions, probe)
     options = start.options
     if options is None:
         return loader.load(start.plan)
-    from aimm_plugins._options.values import staging
+    from aimm_plugins._startup.plugin_options import options_state
 
-    with staging(options):
+    with options_state(runtime).staging(options):
         outcome = loader.load(start.plan)
         for entry in outcome.loaded:
             if entry.record.module in options.given:
@@ -34,6 +36,14 @@ def load(runtime: Runtime, start: PreparedStart) -> Outcome:
                 except Exception as error:
                     outcome.fail(entry.record, error)
     return outcome
+
+
+def _probe(start: PreparedStart, module: str) -> None:
+    from aimm_plugins._startup.probe import probe  # most starts have none
+
+    given = None if start.options is None else start.options.given.get(module)
+    assert start.probe_seconds is not None
+    probe(module, start.probe_seconds, None if given is None else given.values)
 
 
 def forget_listings() -> None:

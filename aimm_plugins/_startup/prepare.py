@@ -6,7 +6,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from aimm_plugins._config.config import Config, operator_layers
+from aimm_plugins._config.environment import operator_layers
+from aimm_plugins._config.values import Config
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.scan import Published, Scan
 from aimm_plugins._policy.plan import Plan, arrange
@@ -17,7 +18,7 @@ from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._values.report import Finding, Identity, PluginRecord
 
 if TYPE_CHECKING:
-    from aimm_plugins._options.values import State
+    from aimm_plugins._options.state import PluginOptions
     from aimm_plugins._policy.lockfile import Lock
 
 
@@ -42,7 +43,7 @@ class PreparedStart(NamedTuple):
     prefer: Preferences
     probe_seconds: float | None
     strict: bool
-    options: State | None = None
+    options: PluginOptions | None = None
 
     def idle_preferences(self, resolution: Resolution) -> list[Finding]:
         """`prefer` rules that name nobody who provides the key: mostly typos."""
@@ -89,14 +90,13 @@ def prepare(
         findings.update(dict.fromkeys(rules.unmatched(installed.has)))
     options = None
     if installed.options or any(config.options for config in configs):
-        from aimm_plugins._options.values import prepare as prepare_options
+        from aimm_plugins._options.assignment import assign
 
         parts = [(config, part.records) for config, part in zip(configs, plans, strict=True)]
         records = {record.identity: record for record in plan.records}
-        prepared = prepare_options(parts, records, installed, looking=only_looking)
-        plan = plan._replace(records=tuple(prepared.records.values()))
-        options = prepared.state
-        findings.update(dict.fromkeys(prepared.findings))
+        records, options, found = assign(parts, records, installed, looking=only_looking)
+        plan = plan._replace(records=tuple(records.values()))
+        findings.update(dict.fromkeys(found))
     everything = policies[0]._replace(
         layers=(
             *policies[0].layers[: len(operator)],
@@ -155,7 +155,7 @@ def _read_locks(layers: Iterable[Config]) -> dict[str, Lock]:
         if layer.locked is not None:
             from aimm_plugins._policy.lockfile import read_lock
 
-            path = layer.beside(layer.locked)
+            path = layer.resolved(layer.locked)
             locks[path] = read_lock(path)
     return locks
 

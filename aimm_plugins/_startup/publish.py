@@ -13,7 +13,7 @@ from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._values.report import Identity, PluginRecord
 
 if TYPE_CHECKING:
-    from aimm_plugins._options.values import State
+    from aimm_plugins._options.state import PluginOptions
 
 
 def resolve_now(
@@ -41,25 +41,44 @@ def resolve_now(
     )
 
 
-def publish(runtime: Runtime, snapshot: Snapshot, options: State | None) -> None:
+def publish(runtime: Runtime, snapshot: Snapshot, options: PluginOptions | None) -> None:
     """Make a snapshot, its modules' hookimpls and options what calls see; or nothing of them.
 
     The caller holds the lock. Whatever interrupts this, also a signal, leaves what was there
     before.
 
+    Args:
+        runtime: Where to.
+        snapshot: What is registered from now on.
+        options: What plugins are given from now on; `None` for nothing.
+
     Raises:
         pluggy.PluginValidationError: pluggy refuses a hookimpl; nothing has changed then.
     """
-    before, options_before = runtime.registry.snapshot, runtime.options
+    before, options_before = runtime.registry.snapshot, current_options(runtime)
     try:
         runtime.sync_hookimpls(snapshot)
         runtime.registry.publish(snapshot)
-        runtime.options = options
+        _set_options(runtime, options)
         runtime.hooks_changed()
     except BaseException:
         runtime.registry.publish(before)
-        runtime.options = options_before
+        _set_options(runtime, options_before)
         runtime.sync_hookimpls(before)
         runtime.hooks_changed()
         raise
     runtime.ledger.superseded.clear()
+
+
+def current_options(runtime: Runtime) -> PluginOptions | None:
+    """What plugins are given now, if any conf gives something or any plugin has asked."""
+    return None if runtime.options is None else runtime.options.current
+
+
+def _set_options(runtime: Runtime, options: PluginOptions | None) -> None:
+    if options is not None:
+        from aimm_plugins._startup.plugin_options import options_state
+
+        options_state(runtime).current = options
+    elif runtime.options is not None:
+        runtime.options.forget()

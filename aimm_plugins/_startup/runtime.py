@@ -27,9 +27,9 @@ from aimm_plugins._system.log import logger
 from aimm_plugins._values.actions import Action
 
 if TYPE_CHECKING:
-    from aimm_plugins._config.config import Conf, Config
+    from aimm_plugins._config.values import Conf, Config
     from aimm_plugins._dispatch.executor import Executor
-    from aimm_plugins._options.values import State
+    from aimm_plugins._options.state import OptionsState
     from aimm_plugins._registry.snapshot import Snapshot
     from aimm_plugins._values.report import Finding
 
@@ -76,7 +76,7 @@ class Runtime:
         self.installed_findings: tuple[Finding, ...] = ()
         self.executor: Executor | None = None
         self.switching = RLock()
-        self.options: State | None = None
+        self.options: OptionsState | None = None
         self.has_loaded = False
         self._load_locks: dict[str, RLock] = {}
         self._registered_as: dict[str, str] = {}

@@ -6,18 +6,18 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from aimm_plugins._config.config import Conf
+from aimm_plugins._config.values import Conf
 from aimm_plugins._loading.importer import Outcome
 from aimm_plugins._registry.outcome import Resolution
 from aimm_plugins._startup.deferred import deferrals
 from aimm_plugins._startup.messages import load_error
 from aimm_plugins._startup.prepare import PreparedStart
-from aimm_plugins._startup.publish import publish, resolve_now
+from aimm_plugins._startup.publish import current_options, publish, resolve_now
 from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._values.report import Identity, PluginRecord, Report
 
 if TYPE_CHECKING:
-    from aimm_plugins._options.values import State
+    from aimm_plugins._options.state import PluginOptions
 
 
 class Resolved(NamedTuple):
@@ -89,7 +89,7 @@ def commit(runtime: Runtime, outcome: Resolved) -> Report:
         raise load_error(outcome.report)
     if runtime.executor is not None:
         runtime.executor.switch_on()
-    options = _options_after(runtime.options, outcome)
+    options = _options_after(runtime, outcome)
     publish(runtime, outcome.resolution.snapshot, options)
     runtime.installed_findings = outcome.start.installed.findings
     return outcome.report
@@ -121,13 +121,12 @@ def _resolve(
     return Resolved(start, loaded, resolution, report)
 
 
-def _options_after(before: State | None, outcome: Resolved) -> State | None:
+def _options_after(runtime: Runtime, outcome: Resolved) -> PluginOptions | None:
     """The options of all plugins after a call; one that failed keeps those that it had."""
-    staged = outcome.start.options
+    before, staged = current_options(runtime), outcome.start.options
     if before is None and staged is None:
         return None
-    from aimm_plugins._options.values import State
+    from aimm_plugins._options.state import PluginOptions
 
-    if staged is not None:
-        staged.modules -= {r.module for r in outcome.loaded.records if r.state == "failed"}
-    return (before or State()).merged(staged)
+    failed = {record.module for record in outcome.loaded.records if record.state == "failed"}
+    return (before or PluginOptions()).after(staged, failed)

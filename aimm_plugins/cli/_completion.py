@@ -32,7 +32,7 @@ def complete_schemas(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """Names of schemas."""
-    from aimm_plugins._config.config import schema_names
+    from aimm_plugins._config.json_schema import schema_names
 
     return _items(set(schema_names()), incomplete)
 

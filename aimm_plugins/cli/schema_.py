@@ -6,14 +6,8 @@ from collections.abc import Sequence
 
 import click
 
-from aimm_plugins._config.config import (
-    read,
-    read_policy,
-    schema,
-    schema_names,
-    schema_text,
-    validate,
-)
+from aimm_plugins._config.json_schema import schema, schema_names, schema_text, validate
+from aimm_plugins._config.parse import read, read_policy
 from aimm_plugins._system.text import nearest
 from aimm_plugins.cli._completion import complete_schemas
 from aimm_plugins.cli._output import format_option, print_json

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple
 
 import aimm_plugins
-from aimm_plugins._config.config import operator_layers
+from aimm_plugins._config.environment import operator_layers
 from aimm_plugins._policy.rules import Rule
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.names import normalized

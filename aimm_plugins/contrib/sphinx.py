@@ -178,7 +178,7 @@ class PluginsDirective(SphinxDirective):
                     nodes.definition_list_item(
                         "",
                         nodes.term("", "", nodes.literal("", option.name)),
-                        nodes.definition("", nodes.paragraph("", option.told)),
+                        nodes.definition("", nodes.paragraph("", option.summary)),
                     )
                     for option in known
                 ),

@@ -50,7 +50,7 @@ def invalid(events: Sequence[Any]) -> list[str]:
     """What is wrong with events on their own: not JSON, or not as `schemas/state-event.yaml`."""
     from jsonschema import Draft202012Validator
 
-    from aimm_plugins._config.config import schema
+    from aimm_plugins._config.json_schema import schema
 
     validator = Draft202012Validator(schema("state-event"))
     faults = []

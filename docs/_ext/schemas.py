@@ -14,7 +14,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from aimm_plugins._config.config import schema, schema_names
+from aimm_plugins._config.json_schema import schema, schema_names
 
 Schema = Mapping[str, Any]
 

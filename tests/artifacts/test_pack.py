@@ -11,7 +11,7 @@ import pytest
 import aimm_plugins
 from aimm_plugins import initialize, pack, unpack
 from aimm_plugins._artifacts.container import INFO_LIMIT
-from aimm_plugins._config.config import validate
+from aimm_plugins._config.json_schema import validate
 from tests.support.artifacts import SOURCE, assert_refused, joined, parts, repacked, restart
 
 

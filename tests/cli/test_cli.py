@@ -15,7 +15,7 @@ import pytest
 
 import aimm_plugins
 from aimm_plugins import cli
-from aimm_plugins._config.config import validate
+from aimm_plugins._config.json_schema import validate
 from aimm_plugins.cli._output import print_json, progress
 from tests.support.artifacts import parts, repacked
 

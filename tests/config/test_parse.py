@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import json
+import os
+from collections.abc import Iterator
+from importlib.resources import files
 from types import MappingProxyType
+from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
+import yaml
 
 from aimm_plugins import ConfigError
-from aimm_plugins._config.config import read, schema, schema_names, schema_text
+from aimm_plugins._config.parse import read, read_policy
+from tests.support.forked.case import BAD, Case
 
 
 @pytest.mark.parametrize("conf", [None, {"names": []}, MappingProxyType({"names": ()})])
@@ -86,6 +91,29 @@ def test_fault_in_a_file_names_line_and_column(tmp_path):
     assert str(caught.value).startswith(f"{path}:3:3: at entry_points.dney: unknown key")
 
 
+@pytest.mark.parametrize("text", ["", "  \n", "# names: []\n", "---\n# nothing\n"])
+def test_empty_file_says_so_and_what_a_conf_needs(tmp_path, text):
+    path = tmp_path / "plugins.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        read(path)
+    assert str(caught.value) == f"{path}: is empty (expected at least names: [])"
+
+
+def test_empty_policy_says_so(tmp_path):
+    path = tmp_path / "policy.yaml"
+    path.write_text("# nothing yet\n")
+    with pytest.raises(ConfigError, match=r"policy\.yaml: is empty \(expected at least \{\}\)"):
+        read_policy(str(path))
+
+
+def test_fault_in_a_merged_mapping_is_where_it_was_written(tmp_path):
+    path = tmp_path / "plugins.yaml"
+    path.write_text("names: []\nx-rules: &rules\n  dney: [x]\nentry_points: {<<: *rules}\n")
+    with pytest.raises(ConfigError, match=r"plugins\.yaml:3:3: at entry_points\.dney: unknown"):
+        read(path)
+
+
 @pytest.mark.parametrize("rule", ["a b", "a>=1.x.0"])
 def test_unreadable_rule_in_a_file_names_its_line(tmp_path, rule):
     path = tmp_path / "plugins.yaml"
@@ -110,33 +138,232 @@ def test_rules_that_can_be_read(rule):
     assert read({"names": [], "entry_points": {"deny": [rule]}}).entry_points.deny == (rule,)
 
 
-@pytest.mark.parametrize("name", schema_names())
-def test_schema_is_sound_and_describes_every_key(name):
-    loaded = schema(name)
-    Draft202012Validator.check_schema(loaded)
-    assert loaded["$id"] == f"aimm://{name}.yaml"
+PATHS = {
+    "missing": "'no/such/file.yaml'",
+    "folder": "'.'",
+    "below_a_file": "'site/good.py/x.yaml'",
+    "link_loop": "'loop.yaml'",
+    "dangling_link": "'dangling.yaml'",
+    "device": "'/dev/zero'",
+    "random": "'/dev/urandom'",
+    "null_device": "'/dev/null'",
+    "pipe_without_a_writer": "'pipe'",
+    "null_byte": "'a\\0b'",
+    "surrogate": "'\\udcff.yaml'",
+    "long": "'x' * 100_000",
+    "empty": "''",
+    "bytes": "b'plugins.yaml'",
+    "path_object": "Path('no/such')",
+    "odd_path_object": "type('P', (), {'__fspath__': lambda s: 5})()",
+    "exiting_path_object": "type('P', (), {'__fspath__': lambda s: b'x'})()",
+    "int": "5",
+    "list": "['names']",
+    "tuple": "()",
+    "set": "{'names'}",
+    "object": "object()",
+    "class": "dict",
+    "open_file": "open('/dev/null')",
+    "bool": "True",
+    "pairs": "[('names', [])]",
+}
 
-    def bare(node, path):
-        if isinstance(node, dict):
-            for key, child in node.get("properties", {}).items():
-                if isinstance(child, dict) and "$ref" not in child:
-                    for word in ("description", "default"):
-                        if word not in child:
-                            yield f"{path}.{key}: no {word}"
-            for key, child in node.items():
-                yield from bare(child, f"{path}.{key}")
-        elif isinstance(node, list):
-            for child in node:
-                yield from bare(child, path)
 
-    assert list(bare(loaded, name)) == []
-
-
-def test_unknown_schema_is_a_lookup_error():
-    with pytest.raises(LookupError, match=r"there are .*job, .*plugins, policy, .*report"):
-        schema_text("nobody")
+@pytest.mark.parametrize("kind", PATHS)
+def test_what_is_no_conf_is_refused(case: Case, kind: str) -> None:
+    (case.folder / "loop.yaml").symlink_to("loop.yaml")
+    (case.folder / "dangling.yaml").symlink_to("nowhere")
+    os.mkfifo(case.folder / "pipe")
+    got = case.run(
+        f"""
+        out.update(attempt(initialize, {PATHS[kind]}))
+        out["keys"] = keys()
+        initialize()
+        out["good"] = attempt(exec_data_access, "good")
+        """
+    )
+    assert got["error"] in ("ConfigError", "TypeError")
+    assert got["keys"] == []
+    assert got["good"] == {"value": 42}
 
 
-def test_schemas_at_the_top_are_those_of_the_package():
-    top = Path(__file__).parents[2] / "schemas"
-    assert sorted(path.stem for path in top.iterdir()) == list(schema_names())
+def test_pipe_with_content_is_a_conf(case: Case) -> None:
+    got = case.run(
+        """
+        reader, writer = os.pipe()
+        with open(writer, "w") as stream:
+            stream.write("names: [good]")
+        out.update(account(initialize(f"/dev/fd/{reader}")))
+        """
+    )
+    assert got["states"]["good"] == "loaded"
+
+
+ABC = (
+    "from collections.abc import Mapping\nclass M(Mapping):\n"
+    "    def __len__(s): return 1\n    def __getitem__(s, k): return []\n    "
+)
+MAPPINGS = {
+    "circular": "c = {'names': []}; c['x-me'] = c",
+    "circular_list": "l = []; l.append(l); c = {'names': l}",
+    "deep": "c = []\nfor _ in range(50_000): c = [c]\nc = {'names': c}",
+    "key_is_no_str": "c = {'names': [], 5: 1}",
+    "key_is_a_tuple": "c = {'names': [], ('a',): 1}",
+    "key_is_none": "c = {None: 1, 'names': []}",
+    "iteration_raises": ABC + "def __iter__(s): raise RuntimeError('told')\nc = M()",
+    "iteration_exits": ABC + "def __iter__(s): raise SystemExit\nc = M()",
+    "value_raises": ABC
+    + "def __iter__(s): return iter(['names'])\n    def __getitem__(s, k): raise RuntimeError\nc = M()",
+    "class_lies": "class M:\n    __class__ = dict\nc = M()",
+    "path_raises": "class P:\n    def __fspath__(s): raise RuntimeError\nc = P()",
+    "path_exits": "class P:\n    def __fspath__(s): raise SystemExit\nc = P()",
+    "path_is_no_str": "class P:\n    def __fspath__(s): return 5\nc = P()",
+    "repr_exits": "class R:\n    def __repr__(s): raise SystemExit\nc = {'names': R()}",
+    "repr_of_a_key_exits": "class R:\n    def __repr__(s): raise SystemExit\nc = {'names': [], R(): 1}",
+    "rule_with_a_huge_number": "c = {'names': [], 'entry_points': {'deny': ['x>5,<' + '9' * 10_000]}}",
+    "bytes_for_text": "c = {'names': [b'good']}",
+    "generator_for_a_list": "c = {'names': (n for n in ['good'])}",
+    "set_for_a_list": "c = {'names': {'good'}}",
+    "str_for_a_list": "c = {'names': 'good'}",
+    "range_for_a_list": "c = {'names': range(3)}",
+    "dict_for_a_list": "c = {'names': {'good': 1}}",
+    "int_for_a_bool": "c = {'names': [], 'entry_points': {'enabled': 1}}",
+    "nan_for_seconds": "c = {'names': [], 'probe': float('nan')}",
+    "unknown_key": "c = {'names': [], 'nmaes': []}",
+    "huge_int": "c = {'names': [], 'probe': 10**5000}",
+    "huge_int_in_a_list": "c = {'names': [10**5000]}",
+    "huge_value": "c = {'names': [], 'load': 'x' * 10_000_000}",
+    "surrogate_key": "c = {'names': [], '\\udcff': 1}",
+}
+
+
+@pytest.mark.parametrize("kind", MAPPINGS)
+def test_odd_mapping_is_refused_or_read_and_harms_no_later_call(case: Case, kind: str) -> None:
+    source = MAPPINGS[kind]
+    case_script = f"""
+{source}
+try:
+    account(initialize(c))
+except ConfigError as error:
+    out["text"] = str(error)
+unload_all()
+initialize()
+out["good"] = attempt(exec_data_access, "good")
+"""
+    got = case.run(case_script)
+    if kind != "circular":
+        assert len(got["text"]) < 2000
+    assert got["good"] == {"value": 42}
+
+
+RULES_IN_SUBCLASSES = {
+    "dict_get": "class M(dict):\n    def get(s, k, d=None): return d\nrules = M(deny=['bad-dist'])",
+    "dict_contains": "class M(dict):\n    def __contains__(s, k): return False\nrules = M(allow=['good-dist'])",
+    "dict_getitem": "class M(dict):\n    def __getitem__(s, k): return ()\nrules = M(allow=['good-dist'])",
+    "str_methods": "class S(str):\n    def lower(s): return 'x'\n    strip = __str__ = __getitem__ = lambda s, *a: 'x'\n    def __iter__(s): return iter('x')\nrules = {'deny': [S('bad-dist')]}",
+    "str_equality": "class S(str):\n    def __eq__(s, o): raise SystemExit\n    __hash__ = str.__hash__\nrules = {'deny': [S('bad-dist')]}",
+}
+
+
+@pytest.mark.parametrize("kind", RULES_IN_SUBCLASSES)
+def test_rule_in_a_subclass_of_a_plain_type_holds(case: Case, kind: str) -> None:
+    case.bad(BAD + case.trap())
+    got = case.run(
+        f"{RULES_IN_SUBCLASSES[kind]}\n"
+        "out.update(account(initialize({'names': [], 'entry_points': rules})))"
+    )
+    assert got["states"] == {"good": "loaded", "bad": "denied"}
+    assert not case.marker.exists()
+
+
+# The schema, walked: at every place every type.
+
+SCHEMA: dict[str, Any] = yaml.safe_load(
+    (files("aimm_plugins") / "schemas" / "plugins.yaml").read_text("utf-8")
+)
+
+
+def places(schema: dict[str, Any], path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every place that the schema describes."""
+    yield path
+    for key, below in schema.get("properties", {}).items():
+        yield from places(below, (*path, key))
+    if isinstance(schema.get("additionalProperties"), dict):
+        yield (*path, "any")
+    if "items" in schema:
+        yield (*path, 0)
+
+
+VALUES: list[Any] = [
+    None,
+    True,
+    False,
+    0,
+    1,
+    -1,
+    1.5,
+    1e300,
+    "",
+    " ",
+    "x",
+    "good",
+    "good-dist",
+    "\n",
+    "a b",
+    "é",
+    "a" * 300,
+    [],
+    [[]],
+    [None],
+    ["x"],
+    ["x", 5],
+    [""],
+    [{}],
+    {},
+    {"x": "y"},
+    {"x": None},
+    {"": "y"},
+    {"x-a": 1},
+    {"names": []},
+]
+
+
+@pytest.mark.parametrize(
+    "path", list(places(SCHEMA)), ids=lambda path: ".".join(map(str, path)) or "root"
+)
+def test_every_type_at_every_place_is_accepted_as_the_schema_does(
+    case: Case, path: tuple[Any, ...]
+) -> None:
+    confs = []
+    for value in VALUES:
+        made = value
+        for key in reversed(path):
+            made = [made] if key == 0 else {key: made}
+        if path and path[0] != "names" and isinstance(made, dict):
+            made = {"names": [], **made}
+        confs.append(made)
+    (case.folder / "confs.json").write_text(json.dumps(confs))
+    got = case.run(
+        """
+        from aimm_plugins._config.parse import read, read_policy
+        schema = yaml.safe_load((files("aimm_plugins") / "schemas" / "plugins.yaml").read_text("utf-8"))
+        judge = jsonschema.Draft202012Validator(schema)
+        wrong = []
+        for conf in json.load(open("confs.json")):
+            if conf is None:
+                continue
+            done = attempt(read, conf)
+            if not isinstance(conf, dict | str):
+                expected = ["ConfigError", "TypeError"]
+            elif isinstance(conf, str):
+                expected = ["ConfigError"]
+            else:
+                expected = [None] if judge.is_valid(conf) else ["ConfigError"]
+            if done.get("error") not in expected:
+                wrong.append([repr(conf)[:200], done.get("error"), done.get("text", "")[:200], expected])
+        out["wrong"] = wrong
+        initialize()
+        out["good"] = attempt(exec_data_access, "good")
+        """
+    )
+    assert got["wrong"] == []
+    assert got["good"] == {"value": 42}

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from aimm_plugins import cli
-from aimm_plugins._config.config import validate
+from aimm_plugins._config.json_schema import validate
 from aimm_plugins._diagnostics.profile import (
     Cost,
     Dependency,

@@ -16,7 +16,7 @@ import pytest
 
 import aimm_plugins
 from aimm_plugins import Cancelled, CancelToken, progress, reporters, reporting, state_event
-from aimm_plugins._config.config import schema
+from aimm_plugins._config.json_schema import schema
 
 
 class Clock:

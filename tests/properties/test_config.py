@@ -15,7 +15,9 @@ from jsonschema import Draft202012Validator
 
 import aimm_plugins
 from aimm_plugins import ConfigError
-from aimm_plugins._config.config import Config, parse, schema
+from aimm_plugins._config.json_schema import schema
+from aimm_plugins._config.parse import parse
+from aimm_plugins._config.values import Config
 from aimm_plugins._config.yaml_reader import load
 from aimm_plugins._jobs.jobs import Job, read_job
 from tests.conftest import names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import pickle
 
@@ -12,6 +13,7 @@ from jsonschema import Draft202012Validator
 from aimm_plugins import DeclarationError
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.scan import PublishedOptions
+from aimm_plugins._options.hiding import Options
 from aimm_plugins._options.schema import Schema
 from tests.properties.strategies import json_like, mutated
 
@@ -121,6 +123,46 @@ def test_filling_in_defaults_twice_adds_nothing(schema, given):
 
 @settings(max_examples=80, deadline=None)
 @given(mutated(schemas), values)
-def test_schema_of_a_stranger_is_used_or_refused(schema, given):
+def test_schema_of_a_third_party_is_used_or_refused(schema, given):
     if isinstance(schema, dict):
         outcome(schema, given)
+
+
+def nodes(schema):
+    """A schema and the schemas in it."""
+    yield schema
+    for word, inner in schema.items():
+        if word in ("properties", "patternProperties", "$defs"):
+            children = list(inner.values())
+        elif word in ("anyOf", "oneOf", "allOf", "prefixItems"):
+            children = inner
+        else:
+            children = [inner] if word in ("items", "additionalProperties", "if", "then") else []
+        for child in children:
+            if isinstance(child, dict):
+                yield from nodes(child)
+
+
+def visible(value, path=()):
+    """The paths of all that the `repr` of options shows."""
+    shown = {path}
+    if isinstance(value, Options):
+        for key in value.keys() - value._hidden:
+            shown |= visible(value[key], (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            shown |= visible(item, (*path, index))
+    return shown
+
+
+@settings(max_examples=80, deadline=None)
+@given(schemas, values, st.data())
+def test_a_mark_or_an_unknown_word_can_only_hide_more(schema, given, data):
+    before = outcome(schema, given)
+    changed = copy.deepcopy(schema)
+    word, value = data.draw(st.sampled_from([("writeOnly", True), ("x-unknown", 1)]))
+    data.draw(st.sampled_from(list(nodes(changed))))[word] = value
+    after = outcome(changed, given)
+    assert (before is None) == (after is None)
+    if before is not None:
+        assert visible(after[0]) <= visible(before[0])

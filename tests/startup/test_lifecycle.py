@@ -580,7 +580,7 @@ def test_report_is_readable_by_people(write):
 
 
 def test_report_fits_its_schema(write):
-    from aimm_plugins._config.config import validate
+    from aimm_plugins._config.json_schema import validate
 
     write(p="@fit(['k'])\ndef f(m): ...\n", bad="1/0")
     conf = {"names": ["p", "bad"], "entry_points": {"deny": ["nobody"]}, "on_error": "isolate"}

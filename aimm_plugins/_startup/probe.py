@@ -13,14 +13,14 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from aimm_plugins._options import values
+from aimm_plugins._startup.plugin_options import give
 from aimm_plugins._system.child import ChildError, run_task
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.text import described
 from aimm_plugins.errors import PluginImportError
 
 
-def probe(module: str, seconds: float) -> None:
+def probe(module: str, seconds: float, options: Mapping[str, Any] | None = None) -> None:
     """Import a module in a child process and return when that has succeeded.
 
     The child gets this process's `sys.path`, environment and working directory, and neither its
@@ -29,12 +29,13 @@ def probe(module: str, seconds: float) -> None:
     Args:
         module: Dotted name.
         seconds: Time that the import may take, start of the child included.
+        options: What the plugin is given.
 
     Raises:
         PluginImportError: The import raised, or the child hung, crashed or left early; or no child
             process can be started here.
     """
-    task = partial(import_plugin, module, plain_options(values.given_to(module)))
+    task = partial(import_plugin, module, plain_options(options))
     try:
         result = run_task(task, seconds=seconds)
     except ChildError as reason:
@@ -63,7 +64,7 @@ def probe(module: str, seconds: float) -> None:
 def import_plugin(module: str, options: dict[str, Any] | None) -> Iterator[tuple[str | None, str]]:
     """Import a plugin in the child process; answers with what that raised, if anything."""
     if options is not None:
-        values.BY_HAND[module] = options
+        give(module, options)
     try:
         importlib.import_module(module)
     except BaseException as error:

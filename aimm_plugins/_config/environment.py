@@ -1,0 +1,60 @@
+"""What the environment of the process says about plugins."""
+
+from __future__ import annotations
+
+import os
+
+from aimm_plugins._config.parse import check_meaning, is_requirement, read_policy
+from aimm_plugins._config.values import Conf, Config, EntryPointRules
+from aimm_plugins.errors import ConfigError
+
+
+def conf_or_default(conf: Conf) -> Conf:
+    """The conf; where none is given, the file that `AIMM_PLUGINS_CONF` names, if it names one."""
+    return (os.environ.get("AIMM_PLUGINS_CONF") or None) if conf is None else conf
+
+
+def operator_layers() -> tuple[Config, ...]:
+    """The rules that the environment sets, which no conf can widen.
+
+    `AIMM_PLUGINS_POLICY` names a file as in `schemas/policy.yaml`; `AIMM_PLUGINS_DENY` holds
+    requirements with commas between them, for one run.
+
+    Raises:
+        ConfigError: One of them cannot be read: a rule that is not understood must not pass.
+    """
+    layers = []
+    path = os.environ.get("AIMM_PLUGINS_POLICY")
+    if path:
+        layers.append(read_policy(path))
+    rules = _split_requirements(os.environ.get("AIMM_PLUGINS_DENY", ""))
+    if rules:
+        layers.append(_denying(rules))
+    return tuple(layers)
+
+
+def _denying(rules: list[str]) -> Config:
+    for rule in rules:
+        if not is_requirement(rule):
+            raise ConfigError(
+                f"AIMM_PLUGINS_DENY: {rule!r} cannot be read",
+                expected="distributions, such as aimm-x,aimm-old<2",
+            )
+    layer = Config(entry_points=EntryPointRules(deny=tuple(rules)), place="AIMM_PLUGINS_DENY")
+    try:
+        check_meaning(layer)
+    except ConfigError as error:
+        raise ConfigError(f"AIMM_PLUGINS_DENY: {error}") from None
+    return layer
+
+
+def _split_requirements(text: str) -> list[str]:
+    """`a,b>=1,<2` as `["a", "b>=1,<2"]`: a piece that begins with an operator is no new name."""
+    rules: list[str] = []
+    for piece in text.split(","):
+        stripped = piece.strip()
+        if rules and stripped[:1] in ("<", ">", "=", "!", "~"):
+            rules[-1] += f",{stripped}"
+        elif stripped:
+            rules.append(stripped)
+    return rules

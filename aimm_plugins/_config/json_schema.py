@@ -1,0 +1,215 @@
+"""Hold data against a JSON Schema, and explain the first fault in words.
+
+jsonschema and YAML are imported where a schema is read: a start with a sound mapping needs neither.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from aimm_plugins._config.values import Config
+from aimm_plugins._system.guard import guarded
+from aimm_plugins._system.text import described, did_you_mean, encodable, type_name
+from aimm_plugins.errors import ConfigError
+
+if TYPE_CHECKING:
+    from aimm_plugins._config.yaml_reader import Document
+
+_MAX_DEPTH = 100
+_MAX_SHOWN = 60
+_MAX_BITS = 13_000
+
+_TYPES = {
+    "object": "a mapping",
+    "array": "a list",
+    "string": "text",
+    "boolean": "true or false",
+    "number": "a number",
+    "integer": "a whole number",
+    "null": "nothing",
+}
+
+
+@cache
+def schema_names() -> tuple[str, ...]:
+    """Names of the schemas that are shipped, sorted."""
+    from importlib.resources import files
+
+    return tuple(
+        sorted(
+            entry.name.removesuffix(".yaml")
+            for entry in (files("aimm_plugins") / "schemas").iterdir()
+            if entry.name.endswith(".yaml")
+        )
+    )
+
+
+@cache
+def schema_text(name: str) -> str:
+    """A schema as it is shipped.
+
+    Args:
+        name: One of `schema_names()`.
+
+    Raises:
+        LookupError: There is no such schema.
+    """
+    from importlib.resources import files
+
+    if name not in schema_names():
+        raise LookupError(f"no schema {name!r}; there are {', '.join(schema_names())}")
+    return (files("aimm_plugins") / "schemas" / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def schema(name: str) -> dict[str, Any]:
+    """A schema as plain data; see `schema_text`."""
+    from aimm_plugins._config.yaml_reader import load
+
+    loaded: dict[str, Any] = load(schema_text(name), file=f"{name}.yaml").data
+    return loaded
+
+
+def validate(
+    data: object,
+    name: str,
+    *,
+    document: Document | None = None,
+    prefix: tuple[str | int, ...] = (),
+) -> None:
+    """Hold data against a schema; the data may be part of a document, below a prefix.
+
+    Raises:
+        ConfigError: It does not fit; the most specific fault, with its place.
+    """
+    from jsonschema import Draft202012Validator
+
+    layer = Config(document=document, prefix=prefix)
+    wanted = schema(name)
+    if document is not None and document.is_empty:
+        raise ConfigError("is empty", file=layer.source, expected=f"at least {_least(wanted)}")
+    faults: list[Any] = []
+    validator, value = Draft202012Validator(wanted), plain(data)
+    with guarded() as attempt:
+        faults += validator.iter_errors(value)
+    if attempt.error is not None:  # jsonschema writes down what does not fit
+        raise ConfigError(
+            f"holds an object that cannot be written down: {described(attempt.error)}",
+            file=layer.source,
+        ) from attempt.error
+    if not faults:
+        return
+    # Report a missing key last: usually the key is there but misspelt, and the "unknown key" error
+    # says so.
+    fault = min(
+        map(deepest, faults),
+        key=lambda f: (-len(f.absolute_path), f.validator == "required", str(f.path)),
+    )
+    message, expected, key = explain(fault)
+    path = (*fault.absolute_path, key) if key else tuple(fault.absolute_path)
+    raise layer.error(message, path, expected=expected, key=bool(key))
+
+
+def _least(schema: Mapping[str, Any]) -> str:
+    """The smallest document that fits a schema of ours, which is its default."""
+    import json
+
+    entries = [f"{key}: {json.dumps(value)}" for key, value in schema["default"].items()]
+    return ", ".join(entries) or "{}"
+
+
+def deepest(fault: Any) -> Any:
+    """The most specific fault under an `anyOf`."""
+    while fault.context:
+        fault = max(
+            fault.context, key=lambda inner: (len(inner.absolute_path), inner.validator != "type")
+        )
+    return fault
+
+
+def explain(fault: Any) -> tuple[str, str | None, str | None]:
+    """What is wrong, what would have been right, and the key where not the value is wrong."""
+    value, wanted = fault.instance, fault.validator_value
+    description = fault.schema.get("description") if isinstance(fault.schema, dict) else None
+    match fault.validator:
+        case "required":
+            return f"key {next(key for key in wanted if key not in value)!r} is missing", None, None
+        case "additionalProperties":
+            known = fault.schema.get("properties", {})
+            patterns = fault.schema.get("patternProperties", {})
+            unknown = next(
+                key
+                for key in value
+                if key not in known and not any(re.search(pattern, key) for pattern in patterns)
+            )
+            hint = did_you_mean(unknown, known, cutoff=0.5)
+            message = f"unknown key {unknown!r}" + (f"; {hint}" if hint else "")
+            return message, "one of " + ", ".join(sorted(known)), unknown
+        case "type":
+            # A wrong value directly among the options of a conf may be a secret.
+            hidden = tuple(fault.absolute_path)[:1] == ("options",)
+            text = f"a {type(value).__name__}" if hidden else shown(value)
+            return f"{text} is of the wrong type", types_in_words(wanted), None
+        case "enum":
+            return (
+                f"{shown(value)} is not known here",
+                f"one of {', '.join(map(str, wanted))}",
+                None,
+            )
+        case "exclusiveMinimum":
+            return f"{shown(value)} is too small", f"more than {wanted}", None
+        case "maximum":
+            return f"{shown(value)} is too large", f"{wanted} at most", None
+        case "minLength":
+            return "is empty", description, None
+        case "pattern":
+            return f"{shown(value)} cannot be read", description, None
+        case "not":
+            where = fault.absolute_path[-1] if fault.absolute_path else "this"
+            return f"{where} does not belong here", None, None
+        case _:
+            return fault.message, description, None
+
+
+def types_in_words(types: str | list[str]) -> str:
+    """What JSON Schema's `type` asks for: `a whole number or nothing`."""
+    names = [types] if isinstance(types, str) else types
+    return " or ".join(_TYPES.get(name, name) for name in names)
+
+
+def shown(value: object) -> str:
+    """The `repr` of a value for a message: encodable, short, and never an error."""
+    text = f"a {type_name(value)}"
+    with guarded():  # an object of the host's in a mapping
+        text = encodable(repr(value))
+    return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 3] + "..."
+
+
+def plain(value: object, path: tuple[str | int, ...] = ()) -> Any:
+    """A copy as JSON Schema knows it: dicts with text as keys, lists, and scalars as they are.
+
+    Raises:
+        ConfigError: It is nested too deep, has a key that is not text, or a number that Python
+            would refuse to write down.
+    """
+    if len(path) > _MAX_DEPTH:
+        raise ConfigError(f"is nested deeper than {_MAX_DEPTH}")
+    if isinstance(value, str):
+        return str.__str__(value)  # the text of an enumeration's member, whose `str` is its name
+    if isinstance(value, Mapping):
+        return {key: plain(item, (*path, key)) for key, item in items(value, path)}
+    if isinstance(value, list | tuple):
+        return [plain(item, (*path, index)) for index, item in enumerate(value)]
+    if isinstance(value, int) and value.bit_length() > _MAX_BITS:
+        raise ConfigError("is a number of thousands of digits", path=path)
+    return value
+
+
+def items(value: Mapping[Any, Any], path: tuple[str | int, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """The items of a mapping whose keys have to be text; see `plain`."""
+    for key, item in value.items():
+        if not isinstance(key, str):
+            raise ConfigError(f"key {shown(key)} is not text", path=path)
+        yield str.__str__(key), item

@@ -1,0 +1,295 @@
+"""From plain data to a checked `Config`.
+
+A sound conf is parsed here by hand: jsonschema takes five sixths of a start without plugins. The
+schema is asked only to explain what does not parse, and a property test holds both to the same
+verdict.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from aimm_plugins._config.json_schema import items, plain, shown, validate
+from aimm_plugins._config.values import (
+    ArtifactRules,
+    Conf,
+    Config,
+    DaskRules,
+    EntryPointRules,
+    Load,
+    OnError,
+    OnVersion,
+    Verify,
+)
+from aimm_plugins._system.guard import guarded
+from aimm_plugins._system.text import described, type_name
+from aimm_plugins._values.actions import Action
+from aimm_plugins.errors import ConfigError
+
+if TYPE_CHECKING:
+    from aimm_plugins._config.yaml_reader import Document
+
+PROBE_SECONDS = 60.0
+"""What `probe: true` allows one import: a large library on a cold disk takes tens of seconds."""
+
+_MAX_SECONDS = 86_400
+_ORIGINS = ("index", "local", "url", "vcs", "editable", "unknown")
+
+# The same pattern as `#/$defs/requirement` of the schema.
+_CLAUSE = r"(===?|~=|!=|<=?|>=?)[ \t]*[A-Za-z0-9._*+!-]+[ \t]*"
+_CLAUSES = rf"{_CLAUSE}(,[ \t]*{_CLAUSE})*"
+# Compiled by `re` at their first use: a conf without rules does without them.
+_REQUIREMENT = (
+    r"^[ \t]*[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?[ \t]*"
+    rf"({_CLAUSES}|\([ \t]*{_CLAUSES}\)[ \t]*)?$(?!\n)"
+)
+_NAME_ALONE = r"[ \t]*[A-Za-z0-9._-]+[ \t]*"
+
+SchemaName = Literal["plugins", "policy"]
+
+
+class _UnsoundError(Exception):
+    """The conf does not parse; the schema will say why."""
+
+
+def read(conf: Conf) -> Config:
+    """Read and check a conf.
+
+    Args:
+        conf: A mapping, the path of a YAML file, `None` for an empty conf, or one that was read.
+
+    Raises:
+        ConfigError: It is not what `schemas/plugins.yaml` says.
+    """
+    if conf is None:
+        return Config()
+    if isinstance(conf, Config):
+        return conf
+    given = _given(conf)
+    if isinstance(given, dict):
+        return parse(given)
+    from aimm_plugins._config.yaml_reader import load_file
+
+    document = load_file(given)
+    return parse(document.data, document=document)
+
+
+def _given(conf: object) -> dict[str, object] | str:
+    """A conf's path, or a copy of its mapping: what a host does to it later changes nothing."""
+    with guarded() as attempt:  # an object of the host's may raise anything
+        if isinstance(conf, Mapping):
+            # Keys that begin with `x-` are the host's own, and their values may be anything.
+            return {
+                key: value if key.startswith("x-") else plain(value, (key,))
+                for key, value in items(conf)
+            }
+        if not isinstance(conf, str | os.PathLike):
+            raise ConfigError(
+                f"a conf is a mapping, the path of a YAML file or None, not {type_name(conf)}"
+            )
+        path: object = os.fspath(conf)
+        if isinstance(path, str):
+            return path
+        raise ConfigError("a conf's path is text, and was given as bytes")
+    if isinstance(attempt.error, ConfigError):
+        raise attempt.error
+    assert attempt.error is not None
+    raise ConfigError(
+        f"a conf of class {type_name(conf)} cannot be read: {described(attempt.error)}"
+    ) from attempt.error
+
+
+def parse(
+    data: object, *, document: Document | None = None, prefix: tuple[str | int, ...] = ()
+) -> Config:
+    """Check a conf that was read already, as part of a document below a prefix.
+
+    Raises:
+        ConfigError: It is not what `schemas/plugins.yaml` says.
+    """
+    return _checked(data, "plugins", Config(document=document, prefix=prefix))
+
+
+def read_policy(path: str) -> Config:
+    """Read and check an operator's policy.
+
+    Raises:
+        ConfigError: It cannot be read, or is not what `schemas/policy.yaml` says.
+    """
+    from aimm_plugins._config.yaml_reader import load_file
+
+    document = load_file(path)
+    return _checked(document.data, "policy", Config(document=document))
+
+
+def _checked(data: object, schema_name: SchemaName, bare: Config) -> Config:
+    try:
+        if schema_name == "plugins":
+            config = bare._replace(**_fields(data, _CONF, required=["names"]))
+        else:
+            config = bare._replace(**_fields(data, _POLICY))
+    except _UnsoundError:
+        validate(data, schema_name, document=bare.document, prefix=bare.prefix)
+        raise ConfigError(f"is not what schema {schema_name} says", file=bare.source) from None
+    check_meaning(config)
+    return config
+
+
+def is_requirement(text: str) -> bool:
+    """Whether a rule has the shape of a distribution's name, optionally with versions."""
+    return re.search(_REQUIREMENT, text) is not None
+
+
+def check_meaning(config: Config) -> None:
+    """Refuse what has the right shape and still says nothing: `>=1.0.x`, or a time of `.nan`.
+
+    Raises:
+        ConfigError: There is such a value.
+    """
+    rules = config.entry_points
+    for path, texts in (
+        (("entry_points", "allow"), rules.allow or ()),
+        (("entry_points", "deny"), rules.deny),
+        (("required",), config.required),
+    ):
+        for index, text in enumerate(texts):
+            if re.fullmatch(_NAME_ALONE, text):
+                continue
+            from packaging.requirements import Requirement
+
+            try:
+                for clause in Requirement(text).specifier:
+                    clause.contains("0", prereleases=True)  # packaging reads numbers only now
+            except ValueError as error:  # also a number that is too long for Python
+                raise config.error(
+                    f"{shown(text)} is no requirement: {str(error).splitlines()[0]}",
+                    (*path, index),
+                    expected="a name with versions, such as aimm-sklearn>=1,<2",
+                ) from error
+    if config.probe is not None and config.probe != config.probe:  # JSON Schema lets NaN pass
+        raise config.error(
+            f"{config.probe} is no time to wait for",
+            ("probe",),
+            expected=f"true, false, or seconds up to {_MAX_SECONDS}",
+        )
+
+
+# Parsers: each takes plain data, and returns what a field of `Config` holds or raises.
+
+Parser = Callable[[object], Any]
+
+
+def _fields(
+    value: object, parsers: Mapping[str, Parser], required: Collection[str] = ()
+) -> dict[str, Any]:
+    """The values of a mapping with known keys; keys that begin with `x-` are left out."""
+    given = _mapping(value)
+    if not given.keys() >= set(required):
+        raise _UnsoundError
+    found = {}
+    for key, item in given.items():
+        if key in parsers:
+            found[key] = parsers[key](item)
+        elif not key.startswith("x-"):
+            raise _UnsoundError
+    return found
+
+
+def _if(fits: Callable[[Any], bool]) -> Parser:
+    """Of values that are taken as they are."""
+
+    def parsed(value: object) -> Any:
+        if not fits(value):
+            raise _UnsoundError
+        return value
+
+    return parsed
+
+
+def _tuple_of(parser: Parser) -> Parser:
+    def parsed(value: object) -> tuple[Any, ...]:
+        if not isinstance(value, list | tuple):
+            raise _UnsoundError
+        return tuple(map(parser, value))
+
+    return parsed
+
+
+def _mapping_of(parser: Parser) -> Parser:
+    def parsed(value: object) -> dict[str, Any]:
+        return {_name(key): parser(item) for key, item in _mapping(value).items()}
+
+    return parsed
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise _UnsoundError
+    return value
+
+
+def _one_of(known: Collection[Any]) -> Parser:
+    return _if(lambda value: isinstance(value, str) and value in known)
+
+
+_bool = _if(lambda value: isinstance(value, bool))
+_text = _if(lambda value: isinstance(value, str))
+_name = _if(lambda value: isinstance(value, str) and value != "")
+_requirements = _tuple_of(_if(lambda value: isinstance(value, str) and is_requirement(value)))
+
+
+def _seconds(value: object) -> float | None:
+    if isinstance(value, bool):
+        return PROBE_SECONDS if value else None
+    if not isinstance(value, int | float) or value <= 0 or value > _MAX_SECONDS:
+        raise _UnsoundError
+    return value
+
+
+def _key_file(value: object) -> str:
+    given = _mapping(value)
+    if given.keys() != {"ed25519"}:
+        raise _UnsoundError
+    path: str = _name(given["ed25519"])
+    return path
+
+
+_ENTRY_POINTS: dict[str, Parser] = {
+    "enabled": _bool,
+    "allow": _requirements,
+    "deny": _requirements,
+    "deny_origins": _tuple_of(_one_of(_ORIGINS)),
+}
+_ARTIFACTS: dict[str, Parser] = {
+    "on_version": _one_of(get_args(OnVersion)),
+    "signed": lambda value: _one_of(["optional", "required"])(value) == "required",
+    "keys": _mapping_of(_key_file),
+    "sign_with": _key_file,
+}
+_DASK: dict[str, Parser] = {
+    "address": _name,
+    "actions": _tuple_of(_one_of(get_args(Action))),
+    "keys": _tuple_of(_text),
+    "keep_on_cluster": _bool,
+}
+_POLICY: dict[str, Parser] = {
+    "names": _tuple_of(_one_of([])),  # a policy says what may be loaded, and loads nothing
+    "entry_points": lambda value: EntryPointRules(**_fields(value, _ENTRY_POINTS)),
+    "required": _requirements,
+    "prefer": _mapping_of(_name),
+    "verify": _one_of(get_args(Verify)),
+    "probe": _seconds,
+    "locked": _name,
+    "artifacts": lambda value: ArtifactRules(**_fields(value, _ARTIFACTS)),
+}
+_CONF: dict[str, Parser] = {
+    **_POLICY,
+    "names": _tuple_of(_text),
+    "on_error": _one_of(get_args(OnError)),
+    "load": _one_of(get_args(Load)),
+    "options": _mapping_of(_mapping),
+    "dask": lambda value: DaskRules(**_fields(value, _DASK, required=["address"])),
+}

@@ -1,0 +1,231 @@
+"""Which plugin a conf gives which options, held against the schemas that can be read by now.
+
+A conf's `options` are for distributions or plugins; here they become one mapping a plugin module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from aimm_plugins._config.values import Config
+from aimm_plugins._discovery.scan import PublishedOptions, Scan
+from aimm_plugins._options.hiding import Options
+from aimm_plugins._options.limits import UnjudgedError
+from aimm_plugins._options.secrets import read_given
+from aimm_plugins._options.state import Given, PluginOptions, one_error, schema_of
+from aimm_plugins._system.names import normalized
+from aimm_plugins._system.text import nearest
+from aimm_plugins._values.report import Finding, PluginRecord
+from aimm_plugins.errors import ConfigError, DeclarationError
+
+if TYPE_CHECKING:
+    from aimm_plugins._values.report import Identity
+
+
+def assign(
+    parts: Sequence[tuple[Config, Sequence[PluginRecord]]],
+    records: Mapping[Identity, PluginRecord],
+    installed: Scan,
+    *,
+    looking: bool,
+) -> tuple[dict[Identity, PluginRecord], PluginOptions | None, list[Finding]]:
+    """Give options to plugins, and hold them against those schemas that can be read by now.
+
+    Args:
+        parts: Each conf with the accounts of its plugins; later ones hold.
+        records: The accounts of all.
+        installed: What is installed.
+        looking: Whether nothing will be loaded: then no secret is read, and what is missing is a
+            finding.
+
+    Returns:
+        The accounts with what is set, `failed` where a plugin's schema is broken; what is to be
+        staged, if there is anything; options for no plugin, and where the call only looks what
+        `initialize` would meet.
+
+    Raises:
+        ConfigError: Options do not fit their schema, or a secret cannot be read.
+    """
+    findings: list[Finding] = []
+    given: dict[str, Given] = {}
+    for config, plugins in parts:
+        if config.options:
+            given |= _given(config, plugins, installed, looking, findings)
+    verdicts: dict[str, _Verdict] = {}
+    done: dict[Identity, PluginRecord] = {}
+    for identity, record in records.items():
+        module = record.module
+        published = installed.options_of(module, record.distribution)
+        own = None if record.state == "denied" else given.get(module)
+        if record.state != "denied" and (own is not None or looking) and module not in verdicts:
+            verdicts[module] = _judge(record, published, own, looking)
+        record = record._replace(
+            options=() if own is None else own.summary,
+            options_schema=str(published[0]) if published else None,
+        )
+        done[identity] = verdicts.get(module, _Verdict()).on(record)
+    errors = [error for verdict in verdicts.values() for error in verdict.errors]
+    if errors:
+        raise one_error(errors)
+    findings += [finding for verdict in verdicts.values() for finding in verdict.findings]
+    checked = {m: v.options for m, v in verdicts.items() if v.options is not None}
+    modules = {record.module for record in records.values()}
+    options = PluginOptions(given, checked, modules, installed) if given else None
+    return done, options, findings
+
+
+class _Verdict(NamedTuple):
+    """What the schema of one plugin says.
+
+    Attributes:
+        options: What a conf gives, with defaults.
+        errors: What is wrong with that.
+        findings: What is wrong where no conf gives anything.
+        broken: What is wrong with the schema.
+        reason: Why nothing is said yet.
+    """
+
+    options: Options | None = None
+    errors: Sequence[ConfigError] = ()
+    findings: Sequence[Finding] = ()
+    broken: DeclarationError | None = None
+    reason: str | None = None
+
+    def on(self, record: PluginRecord) -> PluginRecord:
+        """The account of a plugin with the verdict."""
+        if record.state == "denied":
+            return record
+        if self.broken is not None:
+            return record._replace(state="failed", error=self.broken, provides=())
+        if self.reason is not None and record.state == "planned" and record.reason is None:
+            return record._replace(reason=f"its options are checked when it is {self.reason}")
+        return record
+
+
+def _judge(
+    record: PluginRecord,
+    published: Sequence[PublishedOptions],
+    given: Given | None,
+    looking: bool,
+) -> _Verdict:
+    """Hold what a plugin is given against its schema, if that is read without running code."""
+    if not published:
+        return _Verdict()
+    if len(published) == 1 and not published[0].is_file:
+        pending = f"imported, since their schema {published[0]} is code"
+        return _Verdict(reason=pending if given is not None and looking else None)
+    try:
+        schema = schema_of(published)
+        assert schema is not None
+        if given is not None:
+            options, faults = schema.check(given.values, given.secrets, looking=looking)
+            return _Verdict(options, [given.error(fault, schema) for fault in faults])
+        _, faults = schema.check({}, looking=looking)
+    except UnjudgedError as error:
+        pending = f"loaded, since of their schema {published[0]} {error}"
+        return _Verdict(reason=pending if given is not None else None)
+    except DeclarationError as error:
+        if given is not None:
+            return _Verdict(broken=error)
+        code, texts, remedy = "broken-options-schema", [str(error)], _NO_OPTIONS
+    else:
+        code = "options-needed"
+        texts = [f"no conf gives it options, and {f.message}, says {schema}" for f in faults]
+        name = published[0].distribution.name
+        remedy = f"Add to the conf: options: {{{name}: {{...}}}}."
+    who, place = str(record.provenance), published[0].place
+    return _Verdict(findings=[Finding(code, who, text, place, remedy) for text in texts])
+
+
+_NO_OPTIONS = "Until then it cannot ask for its options."
+
+
+def _given(
+    config: Config,
+    records: Sequence[PluginRecord],
+    installed: Scan,
+    looking: bool,
+    findings: list[Finding],
+) -> dict[str, Given]:
+    """What one conf gives, by plugin module.
+
+    Raises:
+        ConfigError: It is not clear to whom, or a secret cannot be read.
+    """
+    by_plugin: dict[str, str] = {}
+    by_distribution: dict[str, str] = {}
+    for key in config.options:
+        named, owned = _meant(key, records, config)
+        if not named and not owned:
+            findings.append(_for_no_plugin(key, config, records, installed))
+        for keys, plugins in ((by_plugin, named), (by_distribution, owned)):
+            for module in (record.module for record in plugins if record.state != "denied"):
+                other = keys.setdefault(module, key)
+                if other != key:
+                    raise config.error(
+                        f"{key!r} and {other!r} are both options of {module}",
+                        ("options", key),
+                        expected="one of them",
+                        key=True,
+                    )
+    chosen = {**by_distribution, **by_plugin}
+    for key in dict.fromkeys(by_distribution.values()):
+        if key not in chosen.values():
+            message = (
+                "every plugin of this distribution has options by its own name, which hold instead"
+            )
+            findings.append(_matches_nothing(key, config, message, "Remove one of them."))
+    given = {
+        key: read_given(config, key, looking=looking, findings=findings)
+        for key in dict.fromkeys(chosen.values())
+    }
+    return {module: given[key] for module, key in chosen.items()}
+
+
+def _meant(
+    key: str, records: Sequence[PluginRecord], config: Config
+) -> tuple[list[PluginRecord], list[PluginRecord]]:
+    """The plugins that a key names, or else those of the distribution that it names."""
+    named = [record for record in records if record.module == key] or [
+        record for record in records if record.source == "entry_point" and record.name == key
+    ]
+    owned = [
+        record
+        for record in records
+        if record.distribution and normalized(record.distribution) == normalized(key)
+    ]
+    owners = {
+        normalized(record.distribution) if record.distribution else record.module: record.provenance
+        for record in (*named, *owned)
+        if record.state != "denied"
+    }
+    if len(owners) > 1:
+        raise config.error(
+            f"{key!r} is several: " + " and ".join(map(str, owners.values())),
+            ("options", key),
+            expected="the name of a module or distribution that is one of them alone",
+            key=True,
+        )
+    return named, [] if named else owned
+
+
+def _for_no_plugin(
+    key: str, config: Config, records: Sequence[PluginRecord], installed: Scan
+) -> Finding:
+    known = {record.name for record in records if record.source == "entry_point"}
+    known |= {record.module for record in records}
+    known |= {record.distribution for record in records if record.distribution}
+    near = nearest(key, sorted(known))
+    message = (
+        "this distribution brings no plugin that this conf loads"
+        if installed.has(key)
+        else "no plugin, module or distribution that this conf loads has this name"
+    )
+    remedy = f"Did you mean {near[0]}?" if near else "Correct the name, or remove them."
+    return _matches_nothing(key, config, message, remedy)
+
+
+def _matches_nothing(key: str, config: Config, message: str, remedy: str) -> Finding:
+    place = config.where("options", key)
+    return Finding("rule-matches-nothing", f"options {key}", message, place, remedy)

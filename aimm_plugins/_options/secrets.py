@@ -1,0 +1,82 @@
+"""Read the secrets that a conf names by `env:NAME` and `file:PATH`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from aimm_plugins._config.values import Config
+from aimm_plugins._options.hiding import Path, hiding
+from aimm_plugins._options.state import Given
+from aimm_plugins._system.files import read_file
+from aimm_plugins._values.report import Finding
+
+_MAX_BYTES = 1024 * 1024
+
+
+def read_given(config: Config, key: str, *, looking: bool, findings: list[Finding]) -> Given:
+    """The options under a key of a conf's `options`, with secrets read.
+
+    Args:
+        config: The conf.
+        key: The key.
+        looking: Whether nothing will be loaded. No secret is in the values then.
+        findings: Gets the secrets that cannot be read while looking.
+
+    Raises:
+        ConfigError: A secret cannot be read.
+    """
+    secrets: dict[Path, str] = {}
+
+    def read(value: Any, path: Path) -> Any:
+        if isinstance(value, Mapping):
+            return {name: read(item, (*path, name)) for name, item in value.items()}
+        if isinstance(value, list):
+            return [read(item, (*path, index)) for index, item in enumerate(value)]
+        if not isinstance(value, str):
+            return value
+        kind, colon, name = value.partition(":")
+        if not colon or kind not in ("env", "file") or name.startswith("//"):  # file:// is a URL
+            return value
+        if name.startswith(":"):
+            return f"{kind}{name}"
+        secrets[path] = value
+        problem, text = _secret(kind, name, config)
+        if problem is None:
+            return value if looking else text
+        where, problem = ("options", key, *path), f"cannot be read: {problem}"
+        if not looking:
+            expected = f"{kind}::{name} for the text {value} itself"
+            raise config.error(f"{value} {problem}", where, expected=expected)
+        remedy = "Provide it where initialize is called."
+        findings.append(Finding("secret-missing", value, problem, config.where(*where), remedy))
+        return value
+
+    values = read(config.options[key], ())
+    # The `repr` of what is kept hides secrets too: tools that report errors print local variables.
+    return Given(config, key, hiding(values, secrets), secrets)
+
+
+def _secret(kind: str, name: str, config: Config) -> tuple[str | None, str]:
+    """What is wrong with a secret, and its text."""
+    if not name:
+        return "it names nothing", ""
+    if kind == "env":
+        try:
+            return None, os.environ[name]
+        except KeyError:
+            return f"the environment variable {name} is not set", ""
+        except ValueError as error:
+            return str(error), ""
+    path = config.resolved(name)
+    try:
+        content = read_file(path, _MAX_BYTES)
+        if content is None:
+            return f"there is no file {path}", ""
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:  # whose text would show what is in the file
+        return f"{path} is not UTF-8", ""
+    except (OSError, ValueError) as error:
+        return f"{path}: {getattr(error, 'strerror', None) or error}", ""
+    return None, text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text

@@ -1,0 +1,235 @@
+"""What plugins are given: in the runtime, and in a call of `initialize` that is under way."""
+
+from __future__ import annotations
+
+import sys
+from _thread import get_ident
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from aimm_plugins._config.values import Config
+from aimm_plugins._discovery.module_location import locate
+from aimm_plugins._discovery.scan import PublishedOptions, Scan, scan
+from aimm_plugins._options.hiding import Options, Path, copied
+from aimm_plugins._options.schema import Fault, Schema, read_schema
+from aimm_plugins.errors import ConfigError, DeclarationError
+
+
+class Given(NamedTuple):
+    """What a conf gives to one plugin.
+
+    Attributes:
+        config: The conf.
+        key: Under which key of its `options`.
+        values: As written, with the secrets that were read.
+        secrets: Path of each secret in `values` to `env:NAME` or `file:PATH`.
+    """
+
+    config: Config
+    key: str
+    values: Options
+    secrets: Mapping[Path, str]
+
+    def error(self, fault: Fault, schema: Schema) -> ConfigError:
+        """What the schema has against it, with the place in the conf."""
+        return self.config.error(
+            f"{fault.message}, says {schema}",
+            ("options", self.key, *fault.path),
+            expected=fault.expected,
+            key=fault.at_key,
+        )
+
+    @property
+    def summary(self) -> tuple[str, ...]:
+        """The keys that are set, and where secrets come from; no values."""
+        texts = {key: key for key in self.values}
+        for path, source in self.secrets.items():
+            name = ".".join(map(str, path))
+            texts[name] = f"{name} ({source})"
+        return tuple(texts[name] for name in sorted(texts))
+
+
+class PluginOptions:
+    """The options of plugins, by plugin module.
+
+    Attributes:
+        given: What confs give.
+        checked: What was held against its schema already, with defaults.
+        modules: The plugin modules that this is about.
+        followed: The snapshot of the registry that these are of.
+        by_hand: The options of plugins that are imported without `initialize`.
+    """
+
+    def __init__(
+        self,
+        given: Mapping[str, Given] | None = None,
+        checked: Mapping[str, Options] | None = None,
+        modules: Iterable[str] = (),
+        installed: Scan | None = None,
+    ) -> None:
+        self.given = dict(given or {})
+        self.checked = dict(checked or {})
+        self.modules = frozenset(modules)
+        self._installed = installed
+        self.by_hand: dict[str, Options] = {}
+        self._plugins: dict[str, str] = {}
+        self.followed: object = None
+
+    def after(self, staged: PluginOptions | None, failed: Collection[str]) -> PluginOptions:
+        """These and what a call gives; a plugin that failed in it keeps what it had."""
+        given, checked = dict(self.given), dict(self.checked)
+        if staged is not None:
+            for module in (staged.modules & staged.given.keys()) - set(failed):
+                given[module] = staged.given[module]
+                checked.pop(module, None)
+                if module in staged.checked:
+                    checked[module] = staged.checked[module]
+        return PluginOptions(given, {m: checked[m] for m in given if m in checked})
+
+    def follow(self, snapshot: object, modules: Iterable[str]) -> None:
+        """Be about the plugin modules of a snapshot of the registry."""
+        self.modules, self._plugins, self.followed = frozenset(modules), {}, snapshot
+
+    def plugin_of(self, module: str) -> str | None:
+        """The plugin module that a module is part of."""
+        found = self._plugins.get(module) or plugin_of(module, self.modules)
+        if found is not None:
+            self._plugins[module] = found
+        return found
+
+    def value(self, plugin: str) -> Options:
+        """A plugin's options, a copy of the caller's own.
+
+        Raises:
+            ConfigError: What its conf gives does not fit its schema.
+            DeclarationError: The schema is broken.
+        """
+        if plugin not in self.checked:
+            self.checked[plugin] = self._check(plugin)
+        own: Options = copied(self.checked[plugin])
+        return own
+
+    def _check(self, plugin: str) -> Options:
+        given, schema = self.given.get(plugin), self._schema_of(plugin)
+        if schema is None:
+            return Options() if given is None else given.values
+        if given is not None:
+            options, faults = schema.check(given.values, given.secrets)
+            if faults:
+                raise one_error([given.error(fault, schema) for fault in faults])
+            return options
+        options, faults = schema.check({})
+        if faults:
+            raise ConfigError(
+                f"{plugin} needs options, and no conf gives it any: "
+                + "; ".join(fault.message for fault in faults)
+                + f", says {schema}",
+                path=("options",),
+                expected=f"an entry {schema.published.distribution.name}",
+            )
+        return options
+
+    def defaults(self, plugin: str) -> Options:
+        """The defaults of a plugin that is imported without `initialize`; nothing is checked.
+
+        Raises:
+            DeclarationError: The schema is broken.
+        """
+        if plugin not in self.by_hand:
+            schema = self._schema_of(plugin)
+            self.by_hand[plugin] = Options() if schema is None else schema.defaults()
+        own: Options = copied(self.by_hand[plugin])
+        return own
+
+    def installed(self, *, again: bool = False) -> Scan:
+        """What is installed, as far as it was when that was first asked."""
+        if self._installed is None or again:
+            self._installed = scan()
+        return self._installed
+
+    def _schema_of(self, plugin: str) -> Schema | None:
+        installed = self.installed()
+        distribution = next(
+            (c.distribution.name for c in installed.candidates if c.module == plugin), None
+        )
+        if distribution is None and installed.options:
+            owner = installed.owner(plugin, locate(plugin))
+            distribution = None if owner is None else owner.name
+        return schema_of(installed.options_of(plugin, distribution))
+
+
+class OptionsState:
+    """All that a runtime knows of options; `current` is what calls have given that are done."""
+
+    def __init__(self) -> None:
+        self.current = PluginOptions()
+        self._in_progress: list[tuple[int, PluginOptions]] = []
+
+    def forget(self) -> None:
+        """Forget what calls have given that are done."""
+        self.current = PluginOptions()
+
+    @contextmanager
+    def staging(self, options: PluginOptions) -> Generator[None]:
+        """While open, plugins that this thread imports are given these options."""
+        entry = self.stage(options)
+        try:
+            yield
+        finally:
+            self._in_progress.remove(entry)
+
+    def stage(self, options: PluginOptions) -> tuple[int, PluginOptions]:
+        """As `staging`, for good."""
+        entry = (get_ident(), options)
+        self._in_progress.append(entry)
+        return entry
+
+    def staged(self, *, by_any_thread: bool = False) -> list[PluginOptions]:
+        """What this thread is staging, the latest first; or any: imports may start threads."""
+        if not self._in_progress:  # nearly always
+            return []
+        own = get_ident()
+        return [
+            options for thread, options in self._in_progress[::-1] if by_any_thread or thread == own
+        ]
+
+
+def plugin_of(module: str, plugins: Collection[str]) -> str | None:
+    """The plugin module that a module is, or is beneath; or the only one in the same package."""
+    above = [plugin for plugin in plugins if plugin and f"{module}.".startswith(f"{plugin}.")]
+    if above:
+        return max(above, key=len)
+    top = module.partition(".")[0]
+    if getattr(sys.modules.get(top), "__file__", None) is None:
+        return None  # a namespace package may be shared with other distributions
+    near = [plugin for plugin in plugins if plugin.partition(".")[0] == top]
+    return near[0] if len(near) == 1 else None
+
+
+def schema_of(published: Sequence[PublishedOptions]) -> Schema | None:
+    """The schema of a plugin, if it publishes one.
+
+    Raises:
+        DeclarationError: It publishes several, or a broken one.
+    """
+    if len(published) > 1:
+        distribution = published[0].distribution
+        raise DeclarationError(
+            f"{distribution.name} {distribution.version} publishes several schemas of the options "
+            f"of one plugin, {' and '.join(map(str, published))} "
+            f"({', '.join(schema.place for schema in published)}). Its author has to remove all "
+            "but one."
+        )
+    return read_schema(published[0]) if published else None
+
+
+def one_error(errors: Sequence[ConfigError]) -> ConfigError:
+    """The first of several errors by its place, with the text of the others."""
+    first, *others = sorted(errors, key=lambda error: (error.line or 0, error.column or 0))
+    if not others:
+        return first
+    whole = ConfigError("\n".join([str(first), *(f"  and {error}" for error in others)]))
+    whole.file, whole.line, whole.column = first.file, first.line, first.column
+    whole.path, whole.expected = first.path, first.expected
+    return whole

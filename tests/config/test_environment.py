@@ -1,0 +1,56 @@
+"""What the environment says; its deny rules are among the tests of rules."""
+
+from __future__ import annotations
+
+import pytest
+
+import aimm_plugins
+from aimm_plugins import ConfigError
+from aimm_plugins._startup.runtime import PROCESS
+
+
+@pytest.fixture
+def conf(write, tmp_path, monkeypatch):
+    """A conf that `AIMM_PLUGINS_CONF` names by a relative path, and a module that it names."""
+    write(wine="")
+    (tmp_path / "plugins.yaml").write_text("names: [wine]\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AIMM_PLUGINS_CONF", "plugins.yaml")
+    return tmp_path / "plugins.yaml"
+
+
+def names(report):
+    return [record.name for record in report.plugins if record.source == "config"]
+
+
+@pytest.mark.parametrize("do", [aimm_plugins.initialize, aimm_plugins.plan])
+def test_start_without_a_conf_reads_the_one_of_the_environment(conf, do):
+    assert names(do()) == ["wine"]
+
+
+@pytest.mark.parametrize("do", [aimm_plugins.initialize, aimm_plugins.plan])
+def test_conf_that_is_given_holds_instead_of_the_one_of_the_environment(conf, do):
+    assert names(do({"names": []})) == []
+
+
+def test_conf_of_the_environment_is_known_to_workers_by_its_whole_path(conf):
+    aimm_plugins.initialize()
+    assert PROCESS.runtime.given == [str(conf)]
+
+
+def test_refresh_reads_the_conf_of_the_environment_that_was_read(conf, monkeypatch):
+    aimm_plugins.initialize()
+    monkeypatch.delenv("AIMM_PLUGINS_CONF")
+    aimm_plugins.refresh()
+    assert names(aimm_plugins.current_report()) == ["wine"]
+
+
+def test_empty_variable_names_no_conf(conf, monkeypatch):
+    monkeypatch.setenv("AIMM_PLUGINS_CONF", "")
+    assert names(aimm_plugins.plan()) == []
+
+
+def test_conf_of_the_environment_that_is_not_there_is_an_error(conf, monkeypatch):
+    monkeypatch.setenv("AIMM_PLUGINS_CONF", "nowhere.yaml")
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml: cannot be read"):
+        aimm_plugins.initialize()
