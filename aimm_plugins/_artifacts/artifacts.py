@@ -299,29 +299,27 @@ def _requirements(name: str | None, version: str | None) -> tuple[str, ...]:
 
     from packaging.requirements import Requirement
 
-    from aimm_plugins._discovery.distribution import guarded
+    from aimm_plugins._system.guard import guarded
     from aimm_plugins._system.names import normalized
 
     found: dict[str, str] = {}
     seen = {normalized(name)}
     waiting = [name]
     while waiting:
-        lines = guarded(lambda each: list(distribution(each).requires or ()), waiting.pop()) or ()
+        lines: list[str] = []
+        with guarded():
+            lines = list(distribution(waiting.pop()).requires or ())
         for line in lines:
-            needed = guarded(Requirement, line)
-            if needed is None or (
-                needed.marker is not None
-                and not guarded(lambda each: each.marker.evaluate({"extra": ""}), needed)
-            ):
-                continue
-            key = normalized(needed.name)
-            if key in seen:
-                continue
-            seen.add(key)
-            installed = guarded(lambda each: distribution(each).version, needed.name)
-            if isinstance(installed, str):
-                found[key] = installed
-                waiting.append(needed.name)
+            with guarded():
+                needed = Requirement(line)
+                key = normalized(needed.name)
+                if key in seen or (needed.marker and not needed.marker.evaluate({"extra": ""})):
+                    continue
+                seen.add(key)
+                installed = distribution(needed.name).version
+                if isinstance(installed, str):
+                    found[key] = installed
+                    waiting.append(needed.name)
     return tuple(f"{key}=={found[key]}" for key in sorted(found))
 
 

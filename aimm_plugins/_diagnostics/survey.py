@@ -18,7 +18,8 @@ from typing import Any, Literal
 from aimm_plugins._config.config import Conf, read
 from aimm_plugins._diagnostics.source import Description, Inspection, Inspector, Sighting
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._discovery.scan import Published, Scan
+from aimm_plugins._discovery.entry_points import Published
+from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._policy.rules import Policy
 from aimm_plugins._registry.providers import Provider, Slot

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 from aimm_plugins._config.config import _deepest, _explain, _plain, _shown, _type_name
 from aimm_plugins._declarations.ledger import modules_being_imported
+from aimm_plugins._discovery.entry_points import PublishedOptions
 from aimm_plugins._discovery.module_location import locate
-from aimm_plugins._discovery.scan import PublishedOptions
 from aimm_plugins._system.files import read_file
 from aimm_plugins._system.text import described, printable, type_name
 from aimm_plugins.errors import ConfigError, DeclarationError, spell_path

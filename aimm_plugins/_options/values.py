@@ -15,8 +15,9 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aimm_plugins._config.config import Config
+from aimm_plugins._discovery.entry_points import PublishedOptions
 from aimm_plugins._discovery.module_location import locate
-from aimm_plugins._discovery.scan import PublishedOptions, Scan, scan
+from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._options.schema import (
     Fault,
     Options,

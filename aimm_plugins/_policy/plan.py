@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from aimm_plugins._config.config import Config
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._discovery.scan import Candidate, Published, Scan
+from aimm_plugins._discovery.entry_points import Candidate, Published
+from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._policy.rules import Policy
 from aimm_plugins._values.report import Identity, PluginRecord
 
@@ -69,10 +70,12 @@ def arrange(
         ]
 
     suspects = policy.suspects(scan.find, scan.distributions)
+    code_owners = scan.code_owners(suspects) if suspects else None
     records: list[PluginRecord] = []
     published: dict[Identity, tuple[Published, ...]] = {}
     for record, distribution, keys in steps:
-        owners = scan.owners(record.module, locate, suspects) if suspects else ()
+        files = code_owners.files(record.module, locate) if code_owners is not None else ()
+        owners = [owner for file in files for owner in file.owners]
         reason = policy.denial(record.module, distribution, owners)
         if reason is not None:
             record = record._replace(state="denied", reason=reason)

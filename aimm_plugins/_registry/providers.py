@@ -13,7 +13,7 @@ from aimm_plugins._values.report import Finding, Identity, PluginRecord
 from aimm_plugins.errors import PluginConflictError
 
 if TYPE_CHECKING:  # reading metadata is not part of `import aimm_plugins`
-    from aimm_plugins._discovery.scan import Published
+    from aimm_plugins._discovery.entry_points import Published
 
 Slot = tuple[Action, str]
 

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from aimm_plugins._config.config import Conf, Config, operator_layers, read
 from aimm_plugins._declarations.ledger import modules_being_imported
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._discovery.scan import Published, Scan, scan
+from aimm_plugins._discovery.entry_points import Published
+from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._loading.exceptions import as_member
 from aimm_plugins._loading.importer import Outcome, load
 from aimm_plugins._policy.plan import Plan, arrange

@@ -32,8 +32,9 @@ import aimm_plugins
 from aimm_plugins._diagnostics.source import Inspection, Inspector, Sighting
 from aimm_plugins._diagnostics.survey import _of_metadata
 from aimm_plugins._discovery.distribution import Distribution
+from aimm_plugins._discovery.entry_points import Candidate
 from aimm_plugins._discovery.module_location import locate
-from aimm_plugins._discovery.scan import Candidate, Scan, scan
+from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._options.schema import KnownOption, read_schema
 from aimm_plugins._system.names import normalized
 from aimm_plugins.errors import DeclarationError
