@@ -374,8 +374,8 @@ def _of_layer(
     if distribution is None:
         return
     name = distribution.name
-    for rule in layer.deny:
-        if rule.covers(distribution) is not False:
+    for rule in layer.deny.get(distribution.key, ()):
+        if rule.fits(distribution.version) is not False:
             yield (
                 f"Remove {rule} from deny, or narrow it to versions other than "
                 f"{distribution.version}."
@@ -386,7 +386,7 @@ def _of_layer(
             f"Install {name} from another origin than {distribution.origin}, or remove "
             f"{distribution.origin} from deny_origins ({place})."
         )
-    if layer.allow is not None and not any(rule.covers(distribution) for rule in layer.allow):
+    if layer.exclusion(distribution) is not None:
         yield f"Add {name} in a version like {distribution.version} to allow ({layer.allow_place})."
     if layer.locked is not None:
         lock, locked_place = layer.locked

@@ -20,8 +20,8 @@ from aimm_plugins._diagnostics.source import Description, Inspection, Inspector,
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.entry_points import Published
 from aimm_plugins._discovery.scan import Scan
+from aimm_plugins._policy.judge import Policy
 from aimm_plugins._policy.plan import Plan
-from aimm_plugins._policy.rules import Policy
 from aimm_plugins._registry.providers import Provider, Slot
 from aimm_plugins._startup.lifecycle import _carry_out, _foreseen, _prepare
 from aimm_plugins._startup.runtime import RUNTIME

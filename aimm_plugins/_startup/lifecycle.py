@@ -21,8 +21,8 @@ from aimm_plugins._discovery.entry_points import Published
 from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._loading.exceptions import as_member
 from aimm_plugins._loading.importer import Outcome, load
+from aimm_plugins._policy.judge import Policy, policy
 from aimm_plugins._policy.plan import Plan, arrange
-from aimm_plugins._policy.rules import Policy, policy
 from aimm_plugins._registry.providers import Deferred, Preferences, named
 from aimm_plugins._registry.registry import not_loaded
 from aimm_plugins._registry.resolution import Resolution
