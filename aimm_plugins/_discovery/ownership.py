@@ -7,6 +7,7 @@ editable installs, then entry points.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from operator import attrgetter
@@ -14,6 +15,7 @@ from typing import NamedTuple
 
 from aimm_plugins._discovery.distribution import Distribution, is_beneath
 from aimm_plugins._discovery.entry_points import with_parents
+from aimm_plugins._discovery.module_location import unasked_finder
 from aimm_plugins._discovery.path_entry import Hidden
 from aimm_plugins._discovery.record_file import declared_top_levels, listed, top_levels
 
@@ -24,12 +26,15 @@ class ModuleFile(NamedTuple):
     Attributes:
         module: Dotted name of the module or the package.
         file: Its file, `None` where none was found.
-        owners: Who installed it, among the distributions that were asked about.
+        owners: Who installed it, among the distributions that were asked about. With `unasked` who
+            may have installed it.
+        unasked: The module of a finder that might know the file, and may run code when it is asked.
     """
 
     module: str
     file: str | None
     owners: tuple[Distribution, ...]
+    unasked: str | None = None
 
 
 class Owners:
@@ -170,10 +175,15 @@ class CodeOwners:
         self._shown = {suspect.key: suspect for suspect in suspects}
         self._owners = Owners((*suspects, *hidden))
         self._others = others
+        self._unasked = unasked_finder() if self._owners.editable else None
 
     def files(self, module: str, locate: Callable[[str], str | None]) -> tuple[ModuleFile, ...]:
         """The files that an import runs, the module's own first, then those of its parents."""
-        return tuple(self._file(name, locate(name)) for name in with_parents(module))
+        files = [self._file(name, locate(name)) for name in with_parents(module)]
+        if self._unasked is not None and files[0].file is None and module not in sys.modules:
+            editable = dict.fromkeys(chain.from_iterable(self._owners.editable.values()))
+            files[0] = ModuleFile(module, None, tuple(editable), self._unasked)
+        return tuple(files)
 
     def _file(self, module: str, file: str | None) -> ModuleFile:
         found: list[Distribution] = []

@@ -173,8 +173,14 @@ def _denial_of_files(layer: Layer, wanted: Import) -> str | None:
     for file in wanted.files:
         for owner in file.owners:
             reason = None if owner is wanted.publisher else layer.denial(owner)
-            if reason is not None:
+            if reason is None:
+                continue
+            if file.unasked is None:
                 return f"importing {wanted.module} would run {owner.who}, which is {reason}"
+            return (
+                f"importing {wanted.module} may run {owner.who}, which is {reason}; its file was "
+                f"not found, and to ask the finder of {file.unasked} for it may run code"
+            )
     return None
 
 

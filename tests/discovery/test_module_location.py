@@ -7,11 +7,12 @@ import importlib.util
 import sys
 import zipfile
 from types import ModuleType
+from typing import ClassVar
 
 import pytest
 
-from aimm_plugins._discovery.module_location import locate
-from tests.support.scanning import Exiting, Finder
+from aimm_plugins._discovery.module_location import locate, unasked_finder
+from tests.support.scanning import Exiting, Finder, python_finders
 
 
 def test_locate_imports_no_parent(site):
@@ -86,3 +87,56 @@ def test_locate_survives_a_finder_that_exits(monkeypatch, site):
     (site / "mod_x.py").write_text("")
     monkeypatch.setattr(sys, "meta_path", [Exiting(), *sys.meta_path])
     assert locate("mod_x") == str(site / "mod_x.py")
+
+
+class Building:
+    """As the finder of an editable install that builds its package when it is asked."""
+
+    asked: ClassVar[list[str]] = []
+
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        cls.asked.append(name)
+
+    @classmethod
+    def path_hook(cls, path):
+        cls.asked.append(path)
+        raise ImportError
+
+
+def test_locate_asks_no_finder_that_may_run_code(monkeypatch):
+    monkeypatch.setattr(sys, "meta_path", [Building, *python_finders()])
+    assert locate("mod_built") is None
+    assert unasked_finder() == __name__
+    assert Building.asked == []
+
+
+def test_locate_asks_no_path_hook_that_may_run_code(monkeypatch, site):
+    package = ModuleType("built_p")
+    package.__path__ = [str(site / "loader.py" / "built_p")]
+    monkeypatch.setitem(sys.modules, "built_p", package)
+    monkeypatch.setattr(sys, "path_hooks", [*sys.path_hooks, Building.path_hook])
+    assert locate("built_p.mod") is None
+    assert Building.asked == []
+
+
+def test_locate_asks_the_finder_of_an_editable_install_that_looks_names_up(monkeypatch, site):
+    (site / "source").mkdir()
+    (site / "source" / "mod_ed.py").write_text("")
+    setuptools = ModuleType("__editable___dist_1_0_finder")
+    exec(
+        "from importlib.util import spec_from_file_location\n"
+        "class _EditableFinder:\n"
+        "    @classmethod\n"
+        "    def find_spec(cls, name, path=None, target=None):\n"
+        f"        return spec_from_file_location(name, {str(site / 'source' / 'mod_ed.py')!r})\n",
+        vars(setuptools),
+    )
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, setuptools._EditableFinder])
+    assert locate("mod_ed") == str(site / "source" / "mod_ed.py")
+
+
+def test_finders_that_bring_no_module_of_a_plugin_are_no_matter(monkeypatch):
+    pytest_hook = type("AssertionRewritingHook", (), {"__module__": "_pytest.assertion.rewrite"})
+    monkeypatch.setattr(sys, "meta_path", [pytest_hook(), *python_finders()])
+    assert unasked_finder() is None

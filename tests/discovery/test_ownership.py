@@ -9,6 +9,7 @@ from pathlib import Path
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.scan import scan
 from tests.support.metadata import write_dist_info
+from tests.support.scanning import Finder, python_finders
 
 
 def owner_of(module: str, *folders: Path) -> str | None:
@@ -144,3 +145,23 @@ def test_module_in_a_wheel_on_the_path_is_the_wheels(closed_zips, tmp_path, monk
     monkeypatch.syspath_prepend(path)
     assert owner_of("mod_whl", path) == "dist"
     assert code_owners_of("mod_whl", "dist", path) == [("dist", "1.0")]
+
+
+def test_module_that_only_a_finder_knows_may_be_an_editable_installs(
+    site, install, tmp_path, monkeypatch
+):
+    install("built", direct_url=editable(tmp_path / "source"))
+    monkeypatch.setattr(sys, "meta_path", [*python_finders(), Finder(list)])
+    installed = scan([str(site)])
+    suspects = installed.code_owners(installed.distributions())
+    (file,) = suspects.files("mod_built", locate)
+    assert [owner.name for owner in file.owners] == ["built"]
+    assert file.unasked == Finder.__module__
+
+
+def test_module_that_no_finder_is_left_to_know_is_nobodys(site, install, tmp_path, monkeypatch):
+    install("built", direct_url=editable(tmp_path / "source"))
+    monkeypatch.setattr(sys, "meta_path", python_finders())
+    installed = scan([str(site)])
+    (file,) = installed.code_owners(installed.distributions()).files("mod_built", locate)
+    assert (file.owners, file.unasked) == ((), None)

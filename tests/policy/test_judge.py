@@ -383,6 +383,14 @@ def test_every_layer_is_asked_about_every_file() -> None:
         assert policy_of(*layers).judge(wanted) is not None
 
 
+def test_owner_that_may_be_is_denied_with_the_reason_why_it_is_not_known() -> None:
+    files = (ModuleFile("pkg", None, (OTHER,), unasked="builder"),)
+    assert policy_of(denying("other")).judge(Import("pkg", None, files)) == (
+        "importing pkg may run other 2.0, which is denied by 'other' (conf other); its file was not "
+        "found, and to ask the finder of builder for it may run code"
+    )
+
+
 def test_blocked_module_is_denied_whoever_brings_it() -> None:
     policy = policy_of(blocked="pkg".__eq__)
     assert policy.judge(Import("pkg", None)) == "pkg is blocked in the plugin manager (set_blocked)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.abc import MetaPathFinder
+from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
 from pathlib import Path
 
 from aimm_plugins._discovery.scan import scan
@@ -32,6 +33,11 @@ class Finder(MetaPathFinder):
 
     def find_distributions(self, context=None):
         return self.distributions()
+
+
+def python_finders() -> list[type]:
+    """The finders that are on `sys.meta_path` when Python starts."""
+    return [BuiltinImporter, FrozenImporter, PathFinder]
 
 
 class Exiting:
