@@ -179,7 +179,7 @@ class InFolder(Distribution):
         if os.path.basename(path).lower() == "egg-info":
             path = os.path.dirname(path)
         parts = os.path.basename(path).rpartition(".")[0].split("-")
-        return parts[1] or None if len(parts) > 1 else None
+        return _sound_version(parts[1]) if len(parts) > 1 else None
 
 
 class FromFinder(Distribution):
@@ -226,7 +226,17 @@ def _parse_headers(content: bytes) -> dict[str, str]:
             found.setdefault(name.decode(), value.strip().decode(errors="replace"))
             if len(found) == 2:
                 break
+    found["version"] = _sound_version(found.get("version", "")) or ""
     return found
+
+
+def _sound_version(version: str) -> str | None:
+    """A version that is one word of printable ASCII, as PEP 440 has them; `None` for any other.
+
+    A line break in one would write further lines into a freeze file.
+    """
+    sound = version.isascii() and version.isprintable() and " " not in version
+    return version if sound and 0 < len(version) <= 200 else None
 
 
 def _parse_object(content: bytes) -> dict[str, Any]:

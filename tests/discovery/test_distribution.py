@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -56,6 +57,27 @@ def test_editable_install_seen_through_its_egg_info_is_editable(tmp_path, folder
     )
     (candidate,) = scan([str(source), str(folder)]).candidates
     assert candidate.distribution.origin == "editable"
+
+
+def version_of(folder: Path, version: str) -> str | None:
+    path = write_dist_info(folder, "dist")
+    path = path.rename(folder / "dist.dist-info")
+    (path / "METADATA").write_text(f"Name: dist\nVersion: {version}\n", encoding="utf-8")
+    (distribution,) = scan([str(folder)]).distributions()
+    return distribution.version
+
+
+@pytest.mark.parametrize("version", ["1.0", "1!2.0rc1+local.7", "six"])
+def test_version_is_taken_as_it_is_written(folder, version):
+    assert version_of(folder, version) == version
+
+
+@pytest.mark.parametrize(
+    "version",
+    ["1.0\u2028x", "1.0\x0bx", "1.0\x85x", "\x1b[2J", "1.0 # x", "\u0661.0", "9" * 201, ""],
+)
+def test_version_that_is_no_word_of_ascii_cannot_be_read(folder, version):
+    assert version_of(folder, version) is None
 
 
 def test_name_that_is_not_the_one_a_finder_goes_by_is_not_believed(monkeypatch):

@@ -10,6 +10,8 @@ import pytest
 
 import aimm_plugins
 from aimm_plugins import ConfigError, initialize
+from aimm_plugins._discovery.distribution import Distribution
+from aimm_plugins._policy.lockfile import freeze_text
 from tests.conftest import record_of
 from tests.support.denials import assert_refused, trapped
 from tests.support.forked.case import Case, record
@@ -235,3 +237,27 @@ def test_unreadable_lock_is_an_error_and_nothing_runs(case: Case, kind: str) -> 
 def test_missing_lock_is_an_error(case: Case) -> None:
     got = case.run("out.update(attempt(initialize, {'names': [], 'locked': 'no/such/file'}))")
     assert got["error"] == "ConfigError"
+
+
+FOREIGN = "x\n--index-url http://localhost/"
+
+
+def test_name_that_would_write_further_lines_is_left_out() -> None:
+    good, evil = (
+        Distribution(name=name, version="1.0", origin="index", place="")
+        for name in ("good", FOREIGN)
+    )
+    digest = f"sha256:{'0' * 64}"
+    assert freeze_text([(evil, digest), (good, digest)]) == f"good==1.0  # record {digest}\n"
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\x0b", "\x0c", "\x1c", "\x85", "\x1b"])
+def test_version_that_would_write_further_lines_is_not_frozen(marked, site, separator: str) -> None:
+    marked()
+    (info,) = site.glob("mark_dist-*.dist-info")
+    version = f"1.0  # record sha256:{'0' * 64}{separator}evil==1"
+    (info / "METADATA").write_text(f"Name: mark-dist\nVersion: {version}\n", encoding="utf-8")
+    info.rename(site / "mark_dist.dist-info")
+    text, findings = aimm_plugins.freeze({"names": [], "entry_points": {"allow": ["mark-dist"]}})
+    assert text == ""
+    assert ("not-frozen", "mark-dist") in {(each.code, each.subject) for each in findings}
