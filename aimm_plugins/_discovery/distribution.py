@@ -212,6 +212,12 @@ def is_beneath(path: str, folder: str) -> bool:
     return path == folder or path.startswith(os.path.join(folder, ""))
 
 
+def spellings(path: str) -> tuple[str, ...]:
+    """A path as it is given, and with links followed: an item of `sys.path` may be a link."""
+    plain, real = os.path.normpath(path), os.path.realpath(path)
+    return (plain,) if real == plain else (plain, real)
+
+
 def _parse_headers(content: bytes) -> dict[str, str]:
     """Name and Version of METADATA or PKG-INFO, the first of each."""
     found: dict[str, str] = {}

@@ -13,7 +13,7 @@ from itertools import chain
 from operator import attrgetter
 from typing import NamedTuple
 
-from aimm_plugins._discovery.distribution import Distribution, is_beneath
+from aimm_plugins._discovery.distribution import Distribution, is_beneath, spellings
 from aimm_plugins._discovery.entry_points import with_parents
 from aimm_plugins._discovery.module_location import unasked_finder
 from aimm_plugins._discovery.path_entry import Hidden
@@ -61,18 +61,18 @@ class Owners:
             folder = distribution.folder
             if folder is not None:
                 if folder not in self._folders:
-                    self._folders[folder] = _spellings(folder)
+                    self._folders[folder] = spellings(folder)
                 for name in self._top_levels(distribution) if exact else top_levels(distribution):
                     self._index.setdefault((folder, name), []).append(distribution)
             root = distribution.editable_root
-            for spelling in _spellings(root) if root is not None else ():
+            for spelling in spellings(root) if root is not None else ():
                 self.editable.setdefault(spelling, []).append(distribution)
 
     def listing(self, file: str) -> Iterator[Distribution]:
         """The distributions that list a file among those that they installed."""
-        for path in _spellings(file):
-            for folder, spellings in self._folders.items():
-                for start in spellings:
+        for path in spellings(file):
+            for folder, starts in self._folders.items():
+                for start in starts:
                     if is_beneath(path, start):
                         relative = os.path.relpath(path, start).replace(os.sep, "/")
                         top = relative.partition("/")[0].partition(".")[0]
@@ -82,7 +82,7 @@ class Owners:
 
     def holding(self, file: str) -> Iterator[Distribution]:
         """The editable installs in whose source folder a file lies, the innermost folder first."""
-        for path in _spellings(file) if self.editable else ():
+        for path in spellings(file) if self.editable else ():
             while True:
                 yield from self.editable.get(path, ())
                 parent = os.path.dirname(path)
@@ -196,9 +196,3 @@ class CodeOwners:
             if editable and self._others.by_record(module, file) is None:
                 found += editable
         return ModuleFile(module, file, tuple(dict.fromkeys(found)))
-
-
-def _spellings(path: str) -> tuple[str, ...]:
-    """A path as it is given, and with links followed: an item of `sys.path` may be a link."""
-    plain, real = os.path.normpath(path), os.path.realpath(path)
-    return (plain,) if real == plain else (plain, real)

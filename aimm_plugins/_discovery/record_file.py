@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from importlib.machinery import all_suffixes
 from typing import NamedTuple
 
-from aimm_plugins._discovery.distribution import Distribution
+from aimm_plugins._discovery.distribution import Distribution, spellings
 from aimm_plugins._system.files import OPEN_FLAGS
 
 _LIMIT = 128 * 1024 * 1024
@@ -178,11 +178,10 @@ def _fault_of_place(
 ) -> str | None:
     if file is None:
         return f"{module} has no file to compare"
-    places = {os.path.normpath(os.path.join(folder, line.path)) for line in lines}
-    if os.path.normpath(file) in places:
-        return None
-    if os.path.realpath(file) in {os.path.realpath(place) for place in places}:
-        return None
+    # Not by where links lead: beside a link to a listed file there may be others.
+    for start in spellings(folder):
+        if any(os.path.normpath(os.path.join(start, line.path)) == file for line in lines):
+            return None
     return f"{file}, which an import of {module} would run, is not a file that RECORD lists"
 
 
@@ -225,12 +224,7 @@ def _digest(place: str, algorithm: str) -> str:
 
 def _fault_of_extras(known: set[str], folder: str) -> str | None:
     """What an import would take in the package's folders although RECORD does not list it."""
-    packages = {
-        path.rpartition("/")[0]
-        for path in known
-        if "/" in path and _module_name(path.rpartition("/")[2]) == "__init__"
-    }
-    for package in sorted(packages):
+    for package in _package_folders(known):
         place = os.path.join(folder, package)
         try:
             names = sorted(os.listdir(place))
@@ -241,12 +235,35 @@ def _fault_of_extras(known: set[str], folder: str) -> str | None:
             if _module_name(name) is not None:
                 if path not in known:
                     return f"{os.path.join(place, name)} is not listed in RECORD"
-            elif path not in packages and "." not in name and name != "__pycache__":
+            elif "." not in name and name != "__pycache__":
                 # An unlisted package goes before a listed module of the same name.
                 for file in _listing(os.path.join(place, name)):
                     if _module_name(file) == "__init__" and f"{path}/{file}" not in known:
                         return f"{os.path.join(place, name, file)} is not listed in RECORD"
     return None
+
+
+def _package_folders(known: set[str]) -> list[str]:
+    """The folders of modules that are, or lie in, a package with an `__init__`.
+
+    The folders of a namespace package may hold files of other distributions.
+    """
+    folders: set[str] = set()
+    packages: set[str] = set()
+    for path in known:
+        folder, _, file = path.rpartition("/")
+        name = _module_name(file)
+        if folder and name is not None and not folder.endswith("__pycache__"):
+            folders.add(folder)
+            if name == "__init__":
+                packages.add(folder)
+    return sorted(folder for folder in folders if _is_in(folder, packages))
+
+
+def _is_in(folder: str, packages: set[str]) -> bool:
+    while folder and folder not in packages:
+        folder = folder.rpartition("/")[0]
+    return bool(folder)
 
 
 def _listing(folder: str) -> list[str]:
