@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from aimm_plugins._diagnostics.import_faults import import_fault
 from aimm_plugins._discovery.scan import Scan
-from aimm_plugins._policy.rules import Policy
+from aimm_plugins._policy.judge import Policy
 from aimm_plugins._registry.providers import Slot
 from aimm_plugins._source.declarations import PluginSource, SourceDeclaration
 from aimm_plugins._system.names import normalized

@@ -52,15 +52,15 @@ def _remedy_for_denied(inventory: Inventory, record: PluginRecord) -> str:
 def _of_selection(layer: Layer, distribution: Distribution) -> Iterator[str]:
     """Remedies for rules that choose distributions by name, version and origin."""
     name, version, origin = distribution.name, distribution.version, distribution.origin
-    for rule in layer.deny:
-        if rule.covers(distribution) is not False:
+    for rule in layer.deny.get(distribution.key, ()):
+        if rule.fits(version) is not False:
             yield f"Remove {rule} from deny, or narrow it to versions other than {version}."
     if origin in layer.deny_origins:
         yield (
             f"Install {name} from another origin than {origin}, or remove {origin} from "
             f"deny_origins ({layer.deny_origins[origin]})."
         )
-    if layer.allow is not None and not any(rule.covers(distribution) for rule in layer.allow):
+    if layer.exclusion(distribution) is not None:
         yield f"Add {name} in a version like {version} to allow ({layer.allow_place})."
 
 

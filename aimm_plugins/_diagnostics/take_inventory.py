@@ -18,7 +18,8 @@ from aimm_plugins._config.parse import read
 from aimm_plugins._config.values import Conf
 from aimm_plugins._diagnostics.inventory import Inventory, InventoryItem, KeysFrom
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._discovery.scan import Candidate, Published, Scan, scan
+from aimm_plugins._discovery.entry_points import Candidate, Published
+from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.providers import Provider, Slot
 from aimm_plugins._source.declarations import (

@@ -1,1 +1,1 @@
-"""From installed metadata to candidates; nothing is imported."""
+"""From installed metadata to candidates, their owners and files; no plugin is imported or asked."""

@@ -1,43 +1,56 @@
-"""Where a module's file is, without importing anything."""
+"""Where a module's file is, without importing anything.
+
+`importlib.util.find_spec("a.b")` imports `a`. A finder of an editable install may build the package
+when it is asked, as meson-python's does. So only finders that look names up are asked here, for one
+level of the name after the other.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Iterable
-from importlib.machinery import PathFinder
+from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
 from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
+from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.modules import contents
+
+_LOOKING_UP = ("__editable__", "editables.")
+"""How modules begin whose finders look names up: setuptools' and hatchling's editable installs."""
+
+_WITHOUT_MODULES = frozenset(
+    {"_distutils_hack", "_pytest", "_virtualenv", "aimm_plugins", "importlib_metadata", "six"}
+)
+"""Packages whose finders bring no module of a plugin."""
+
+_Found = tuple[object, list[str] | None]
+"""A module's file, and the folders of its submodules; no folders for what is no package."""
 
 
 def locate(module: str) -> str | None:
     """The file that importing a module would run, without importing it or its parents.
 
-    `importlib.util.find_spec("a.b")` imports `a`; this asks the finders for one level after the
-    other instead. A parent that changes its own `__path__` when it runs cannot be foreseen. Never
-    raises: the import itself will say what is wrong with a finder.
-
-    Args:
-        module: Dotted name.
+    A parent that changes its own `__path__` when it runs cannot be foreseen. Never raises: the
+    import itself will say what is wrong with a finder.
 
     Returns:
-        The file, or `None` where there is none (built in, frozen, a namespace package) or the
-        module cannot be found.
+        The file, or `None` where there is none (built in, frozen, a namespace package), where the
+        module cannot be found, or where only an `unasked_finder` knows it.
     """
     parts = module.split(".")
     if not all(parts):
         return None
     if module in sys.modules:
-        return _absolute(_attribute(sys.modules[module], "__file__"))
+        return _absolute(_stated(sys.modules[module], "__file__"))
     search: list[str] | None = None
     origin: object = None
     name = ""
     for part in parts:
         name = f"{name}.{part}" if name else part
         if name != module and name in sys.modules:
-            search = _folders(_attribute(sys.modules[name], "__path__"))
+            search = _folders(_stated(sys.modules[name], "__path__"))
         else:
             found = _find(name, search)
             if found is None:
@@ -48,73 +61,90 @@ def locate(module: str) -> str | None:
     return _absolute(origin)
 
 
+def unasked_finder() -> str | None:
+    """The first finder that `locate` does not ask, since it may run code; `None` for none."""
+    for finder in list(sys.meta_path):
+        module = _module_of(finder)
+        if not _looks_up(finder) and module.partition(".")[0] not in _WITHOUT_MODULES:
+            return module
+    return None
+
+
+def _looks_up(finder: Any) -> bool:
+    own = finder in (BuiltinImporter, FrozenImporter, PathFinder)
+    return own or _module_of(finder).startswith(_LOOKING_UP)
+
+
+def _module_of(finder: object) -> str:
+    """The module of a finder's class; a finder may be a class itself."""
+    return str((finder if isinstance(finder, type) else type(finder)).__module__)
+
+
 def _absolute(file: object) -> str | None:
-    file = _text(file)
-    return None if file is None or "\0" in file else os.path.abspath(file)
+    with guarded():  # a module may set it to anything
+        if isinstance(file, str) and "\0" not in file:
+            return os.path.abspath(file)
+    return None
 
 
-def _text(value: object) -> str | None:
-    """A path as plain text, since a module may have set it to a class of its own."""
-    return str.__str__(cast(str, value)) if issubclass(type(value), str) else None
-
-
-def _attribute(module: object, name: str) -> object:
-    """Of a loaded module, past its `__getattr__`: to ask a lazily loaded one would run it."""
-    try:
-        if issubclass(type(module), ModuleType):
-            return contents(module).get(name)
-        return object.__getattribute__(module, "__dict__").get(name)
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # an object of a stranger's in place of a module
-        return None
+def _stated(module: object, name: str) -> object:
+    """An attribute of a loaded module, past `__getattr__`: asking a lazy module would run it."""
+    with guarded():  # any object may stand in the place of a module
+        loaded = isinstance(module, ModuleType)
+        return contents(module).get(name) if loaded else getattr(module, name, None)
+    return None
 
 
 def _folders(path: Any) -> list[str] | None:
     """A `__path__` as a list, or `None` for what is no package."""
-    if path is None:
-        return None
-    try:
-        return [item for each in path if (item := _text(each)) is not None]
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # a stranger's __path__ may do anything
-        return None
-
-
-def _find(name: str, search: list[str] | None) -> tuple[object, list[str] | None] | None:
-    """File and submodule folders of a module whose parent's folders are `search`."""
-    for finder in list(sys.meta_path):
-        try:
-            if finder is PathFinder and search is not None:
-                found = _find_in_folders(name, search)
-            else:
-                spec: Any = finder.find_spec(name, search, None)
-                found = None if spec is None else _parts(spec)
-        except KeyboardInterrupt:
-            raise
-        except BaseException:  # a stranger's finder may raise anything, SystemExit too
-            continue
-        if found is not None:
-            return found
+    with guarded():  # a module may set it to anything
+        return None if path is None else [item for item in path if isinstance(item, str)]
     return None
 
 
-def _parts(spec: Any) -> tuple[object, list[str] | None]:
+def _find(name: str, search: list[str] | None) -> _Found | None:
+    """File and submodule folders of a module whose parent's folders are `search`."""
+    for finder in list(sys.meta_path):
+        with guarded():
+            if not _looks_up(finder):
+                continue
+            if finder is PathFinder and search is not None:
+                found = _find_in_folders(name, search)
+            else:
+                found = _parts(finder.find_spec(name, search, None))
+            if found is not None:
+                return found
+    return None
+
+
+def _parts(spec: Any) -> _Found | None:
+    if spec is None:
+        return None
     return spec.origin if spec.has_location else None, _folders(spec.submodule_search_locations)
 
 
-def _find_in_folders(name: str, search: Iterable[str]) -> tuple[object, list[str] | None] | None:
+def _find_in_folders(name: str, search: Iterable[str]) -> _Found | None:
     """As `PathFinder`, which for a namespace package asks for the parent in `sys.modules`."""
-    from pkgutil import get_importer
-
     portions: list[str] = []
     for folder in search:
-        importer = get_importer(folder)
-        spec: Any = importer.find_spec(name) if importer is not None else None
-        if spec is None:
-            continue
-        if spec.loader is not None:
+        spec = _spec_in(folder, name)
+        if spec is not None and spec.loader is not None:
             return _parts(spec)
-        portions += _folders(spec.submodule_search_locations) or ()
+        if spec is not None:
+            portions += _folders(spec.submodule_search_locations) or ()
     return (None, portions) if portions else None
+
+
+def _spec_in(folder: str, name: str) -> Any:
+    """What Python's own finders of folders and zips know; the hooks of others may run code."""
+    with guarded():
+        if os.path.isdir(folder):
+            from pkgutil import get_importer
+
+            importer: Any = get_importer(folder)
+        else:
+            from zipimport import zipimporter
+
+            importer = zipimporter(folder)
+        return importer.find_spec(name)
+    return None

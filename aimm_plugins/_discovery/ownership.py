@@ -1,164 +1,198 @@
-"""Which distribution installed a module."""
+"""Which distributions installed the files that an import would run.
+
+RECORD is asked first (of an egg-info without one, `top_level.txt`), then the source folders of
+editable installs, then entry points.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from operator import attrgetter
+from typing import NamedTuple
 
-from aimm_plugins._discovery.distribution import Distribution, InFolder, is_beneath
+from aimm_plugins._discovery.distribution import Distribution, is_beneath, spellings
+from aimm_plugins._discovery.entry_points import with_parents
+from aimm_plugins._discovery.module_location import unasked_finder
+from aimm_plugins._discovery.path_entry import Hidden
 from aimm_plugins._discovery.record_file import declared_top_levels, listed, top_levels
-from aimm_plugins._system.names import normalized
+
+
+class ModuleFile(NamedTuple):
+    """One file that an import would run: that of the module or of a parent package.
+
+    Attributes:
+        module: Dotted name of the module or the package.
+        file: Its file, `None` where none was found.
+        owners: Who installed it, among the distributions that were asked about. With `unasked` who
+            may have installed it.
+        unasked: The module of a finder that might know the file, and may run code when it is asked.
+    """
+
+    module: str
+    file: str | None
+    owners: tuple[Distribution, ...]
+    unasked: str | None = None
 
 
 class Owners:
-    """Answers who owns a module, reading each distribution's files at most once.
+    """Tells which of some distributions installed a file.
+
+    What they installed is sorted into tables: to compare each of 400 plugins with each of 400
+    denied distributions would take two seconds.
 
     Args:
-        folders: Normalized name to metadata file of what each folder on the path holds.
-        distribution: Gives the distribution of a normalized name.
+        distributions: Those that are asked about.
+        exact: Whether to read each RECORD whole at once, in whatever words it lists its paths.
+            Otherwise only what lies beneath the same top-level name as the file is read whole.
+
+    Attributes:
+        editable: The editable installs among them, by source folder.
+    """
+
+    def __init__(self, distributions: Iterable[Distribution], *, exact: bool = True) -> None:
+        self._files: dict[str, frozenset[str] | None] = {}
+        self._index: dict[tuple[str, str], list[Distribution]] = {}
+        self._folders: dict[str, tuple[str, ...]] = {}
+        self.editable: dict[str, list[Distribution]] = {}
+        for distribution in distributions:
+            folder = distribution.folder
+            if folder is not None:
+                if folder not in self._folders:
+                    self._folders[folder] = spellings(folder)
+                for name in self._top_levels(distribution) if exact else top_levels(distribution):
+                    self._index.setdefault((folder, name), []).append(distribution)
+            root = distribution.editable_root
+            for spelling in spellings(root) if root is not None else ():
+                self.editable.setdefault(spelling, []).append(distribution)
+
+    def listing(self, file: str) -> Iterator[Distribution]:
+        """The distributions that list a file among those that they installed."""
+        for path in spellings(file):
+            for folder, starts in self._folders.items():
+                for start in starts:
+                    if is_beneath(path, start):
+                        relative = os.path.relpath(path, start).replace(os.sep, "/")
+                        top = relative.partition("/")[0].partition(".")[0]
+                        for distribution in self._index.get((folder, top), ()):
+                            if self._lists(distribution, relative):
+                                yield distribution
+
+    def holding(self, file: str) -> Iterator[Distribution]:
+        """The editable installs in whose source folder a file lies, the innermost folder first."""
+        for path in spellings(file) if self.editable else ():
+            while True:
+                yield from self.editable.get(path, ())
+                parent = os.path.dirname(path)
+                if parent == path:
+                    break
+                path = parent
+
+    def _read(self, distribution: Distribution) -> frozenset[str] | None:
+        place = distribution.place
+        if place not in self._files:
+            self._files[place] = listed(distribution)
+        return self._files[place]
+
+    def _top_levels(self, distribution: Distribution) -> Iterable[str]:
+        files = self._read(distribution)
+        if files is None:
+            return declared_top_levels(distribution)
+        return {file.partition("/")[0].partition(".")[0] for file in files}
+
+    def _lists(self, distribution: Distribution, relative: str) -> bool:
+        files = self._read(distribution)
+        if files is not None:
+            return relative in files
+        first = relative.partition("/")[0].removesuffix(".py")
+        return first in declared_top_levels(distribution)
+
+
+class ModuleOwners:
+    """Finds the owner of a module among all that is installed, reading as few files as it can.
+
+    Args:
+        find: Gives the installed distribution of a name.
+        everything: Gives all distributions.
         named: Who has an entry point that names a module.
-        hidden: Normalized name to metadata that another of the same name hides: what it installed
-            can be imported all the same, and rules about the name hold for it.
+        hidden: Metadata that other metadata of the same name hides. What it installed can be
+            imported all the same, and rules about the name hold for it.
     """
 
     def __init__(
         self,
-        folders: Mapping[str, Mapping[str, str]],
-        distribution: Callable[[str], Distribution],
+        find: Callable[[str], Distribution | None],
+        everything: Callable[[], Iterable[Distribution]],
         named: Mapping[str, Distribution],
-        hidden: Mapping[str, Sequence[str]],
+        hidden: Hidden,
     ) -> None:
-        self._folders = folders
-        self._distribution = distribution
+        self._find = find
+        self._everything = everything
         self._named = named
-        self._hidden = {
-            key: [InFolder(key, *os.path.split(place)) for place in places]
-            for key, places in hidden.items()
-        }
-        self._lists: dict[str, frozenset[str] | None] = {}
-        self._indexes: dict[str, dict[str, list[str]]] = {}
+        self.hidden = hidden
+        self._of_one: dict[str, Owners] = {}
+        self._of_all: Owners | None = None
 
     def find(self, module: str, file: str | None) -> Distribution | None:
-        """The owner by RECORD, else by an editable folder, else by an entry point.
-
-        Args:
-            module: Dotted name.
-            file: Its source file.
-        """
+        """The owner by RECORD, else by an editable folder, else by an entry point."""
         named = self._named.get(module)
         if file is None:
             return named
-        owner = self._by_record(module, file)
-        if owner is not None:
-            return owner
-        # A path item may be a link to the folder that another item names.
-        real = os.path.realpath(file)
-        owner = self._by_record(module, real) if real != file else None
-        owner = owner or self._by_editable_folder(file, real)
-        if owner is not None:
-            return owner
-        hidden = self._by_hidden_record(file, real)
-        return named if hidden is None or (named and named.key == hidden.key) else hidden
+        owner = self.by_record(module, file) or next(self._all().holding(file), None)
+        # One that another of its name hides is that other.
+        return named if owner is None or (named and named.key == owner.key) else owner
 
-    def brings(self, distribution: Distribution, module: str, file: str | None) -> bool:
-        """Whether one distribution is the owner by RECORD, or by its editable folder.
+    def by_record(self, module: str, file: str) -> Distribution | None:
+        """The distribution that lists a module's file among those that it installed.
 
-        Args:
-            distribution: Who is asked about.
-            module: Dotted name.
-            file: Its source file.
+        Those that are likely by their name or an entry point go first: to ask all is to read every
+        RECORD there is.
         """
-        if file is None:
-            return False
-        files = {file, os.path.realpath(file)}
-        root = distribution.editable_root
-        roots = set() if root is None else {os.path.normpath(root), os.path.realpath(root)}
-        if any(is_beneath(each, root) for each in files for root in roots):
-            return True
-        if any(_lists(each, *files) for each in self._hidden.get(distribution.key, ())):
-            return True
-        return any(
-            distribution.key in keys
-            and is_beneath(each, folder)
-            and self._lists_file(
-                distribution.key, os.path.relpath(each, folder).replace(os.sep, "/")
-            )
-            for each in files
-            for folder, keys in self._folders.items()
-        )
+        for likely in (self._find(module.partition(".")[0]), self._named.get(module)):
+            if likely is not None:
+                if likely.key not in self._of_one:
+                    self._of_one[likely.key] = Owners([likely])
+                owner = next(self._of_one[likely.key].listing(file), None)
+                if owner is not None:
+                    return owner
+        return next(self._all().listing(file), None)
 
-    def _by_hidden_record(self, *files: str) -> Distribution | None:
-        for distributions in self._hidden.values():
-            for each in distributions:
-                if _lists(each, *files):
-                    return each
-        return None
-
-    def _by_record(self, module: str, file: str) -> Distribution | None:
-        top = module.partition(".")[0]
-        for folder, keys in self._folders.items():
-            if not is_beneath(file, folder):
-                continue
-            relative = os.path.relpath(file, folder).replace(os.sep, "/")
-            guesses = [normalized(top)]
-            if module in self._named:
-                guesses.append(self._named[module].key)
-            for key in guesses:
-                if key in keys and self._lists_file(key, relative):
-                    return self._distribution(key)
-            for key in self._index(folder).get(relative.partition("/")[0].partition(".")[0], ()):
-                if self._lists_file(key, relative):
-                    return self._distribution(key)
-        return None
-
-    def _lists_file(self, key: str, relative: str) -> bool:
-        if key not in self._lists:
-            self._lists[key] = listed(self._distribution(key))
-        files = self._lists[key]
-        if files is not None:
-            return relative in files
-        first = relative.partition("/")[0].removesuffix(".py")
-        return first in declared_top_levels(self._distribution(key))
-
-    def _index(self, folder: str) -> dict[str, list[str]]:
-        """Who brings a top-level name into a folder: one look into every RECORD there."""
-        if folder not in self._indexes:
-            index: dict[str, list[str]] = {}
-            for key in sorted(self._folders[folder]):
-                for name in top_levels(self._distribution(key)):
-                    index.setdefault(name, []).append(key)
-            self._indexes[folder] = index
-        return self._indexes[folder]
-
-    def _by_editable_folder(self, *files: str) -> Distribution | None:
-        for root, distribution in self._editable_roots:
-            if any(is_beneath(file, root) for file in files):
-                return distribution
-        return None
-
-    @cached_property
-    def _editable_roots(self) -> list[tuple[str, Distribution]]:
-        """Source folders of editable installs, the innermost first."""
-        roots: list[tuple[str, Distribution]] = []
-        # All are asked, 3 ms for 1,000: that a folder has no `.pth` file proves nothing, since the
-        # host may have put the source folder on the path itself, and a deny rule hangs on this.
-        keys = {key for keys in self._folders.values() for key in keys}
-        keys.update(each.key for each in self._named.values())
-        for key in sorted(keys):
-            distribution = self._distribution(key)
-            root = distribution.editable_root
-            if root is not None:
-                root = os.path.normpath(root)
-                spellings = {root, os.path.realpath(root)}
-                roots += [(spelling, distribution) for spelling in spellings]
-        return sorted(roots, key=lambda each: (-len(each[0]), each[0], each[1].key))
+    def _all(self) -> Owners:
+        if self._of_all is None:
+            everything = sorted(self._everything(), key=attrgetter("key"))
+            hidden = chain.from_iterable(self.hidden.values())
+            self._of_all = Owners((*everything, *hidden), exact=False)
+        return self._of_all
 
 
-def _lists(distribution: InFolder, *files: str) -> bool:
-    """Whether RECORD lists one of these files."""
-    beneath = [each for each in files if is_beneath(each, distribution.folder)]
-    paths = (listed(distribution) if beneath else None) or ()
-    return any(
-        os.path.relpath(each, distribution.folder).replace(os.sep, "/") in paths for each in beneath
-    )
+class CodeOwners:
+    """Tells which of a few distributions, the suspects, an import would run code of."""
+
+    def __init__(self, suspects: Sequence[Distribution], others: ModuleOwners) -> None:
+        hidden = chain.from_iterable(others.hidden.get(suspect.key, ()) for suspect in suspects)
+        self._shown = {suspect.key: suspect for suspect in suspects}
+        self._owners = Owners((*suspects, *hidden))
+        self._others = others
+        self._unasked = unasked_finder() if self._owners.editable else None
+
+    def files(self, module: str, locate: Callable[[str], str | None]) -> tuple[ModuleFile, ...]:
+        """The files that an import runs, the module's own first, then those of its parents."""
+        files = [self._file(name, locate(name)) for name in with_parents(module)]
+        if self._unasked is not None and files[0].file is None and module not in sys.modules:
+            editable = dict.fromkeys(chain.from_iterable(self._owners.editable.values()))
+            files[0] = ModuleFile(module, None, tuple(editable), self._unasked)
+        return tuple(files)
+
+    def _file(self, module: str, file: str | None) -> ModuleFile:
+        found: list[Distribution] = []
+        if file is not None:
+            for owner in self._owners.listing(file):
+                # What a hidden distribution installed counts as the other's of its name too.
+                found += (owner, self._shown[owner.key])
+            editable = list(self._owners.holding(file))
+            # A venv may lie in the source folder of an editable install.
+            if editable and self._others.by_record(module, file) is None:
+                found += editable
+        return ModuleFile(module, file, tuple(dict.fromkeys(found)))

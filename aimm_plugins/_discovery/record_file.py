@@ -1,11 +1,11 @@
 """RECORD: the files that a distribution installed, and whether they are still what it installed.
 
+csv, hashlib and base64 are imported where they are used: a start that verifies nothing does
+without them, and hashlib loads OpenSSL.
+
 References:
     https://packaging.python.org/specifications/recording-installed-packages/ for the format;
     https://peps.python.org/pep-0427/ for the hashes.
-
-csv, hashlib and base64 are imported where they are used: a start that verifies nothing does
-without them, and hashlib loads OpenSSL.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import os
 import posixpath
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from importlib.machinery import all_suffixes
 from typing import NamedTuple
 
-from aimm_plugins._discovery.distribution import Distribution, InFolder
+from aimm_plugins._discovery.distribution import Distribution, spellings
 from aimm_plugins._system.files import OPEN_FLAGS
 
 _LIMIT = 128 * 1024 * 1024
@@ -46,12 +46,12 @@ def listed(distribution: Distribution) -> frozenset[str] | None:
     content = distribution.read("RECORD", _LIMIT)
     if content is None:
         return None
-    folder = distribution.folder if isinstance(distribution, InFolder) else ""
-    return frozenset(_spelled(line.path, folder) for line in _lines(content))
+    folder = distribution.folder or ""
+    return frozenset(_plainly_spelled(line.path, folder) for line in _lines(content))
 
 
-def _spelled(path: str, folder: str) -> str:
-    """A path in the one way in which it is looked up; RECORD may say `./x.py` or `/site/x.py`."""
+def _plainly_spelled(path: str, folder: str) -> str:
+    """A path in the one spelling in which it is looked up: not as `./x.py` or `/site/x.py`."""
     if not folder or (path[:1] not in ("/", ".") and "/." not in path and "//" not in path):
         return path
     return os.path.relpath(os.path.join(folder, path), folder).replace(os.sep, "/")
@@ -63,11 +63,12 @@ def top_levels(distribution: Distribution) -> frozenset[str]:
     From RECORD, else from `top_level.txt`. Folders that hold no module may be among them.
     """
     content = distribution.read("RECORD", _LIMIT)
-    if content is not None:
-        # Not by csv: all RECORDs of a folder are read here, and who is named is asked closely.
-        found = {name.partition(b".")[0] for name in re.findall(_TOP_LEVEL, content)}
-        return frozenset(name.decode(errors="replace") for name in found if name)
-    return declared_top_levels(distribution)
+    if content is None:
+        return declared_top_levels(distribution)
+    # By a pattern and not by csv: all RECORDs of a folder are read here. A distribution with the
+    # name on its list is only a candidate, and its RECORD is read properly afterwards.
+    found = {name.partition(b".")[0] for name in re.findall(_TOP_LEVEL, content)}
+    return frozenset(name.decode(errors="replace") for name in found if name)
 
 
 def declared_top_levels(distribution: Distribution) -> frozenset[str]:
@@ -88,22 +89,16 @@ def record_digest(distribution: Distribution) -> str | None:
     """
     if distribution.origin == "editable":
         return None
-    import hashlib
-
     content = distribution.read("RECORD", _LIMIT)
     if content is None:
         return None
-    lines = {
-        f"{line.path},{line.hash}\n"
-        for line in _lines(content)
-        if line.hash and not _is_of_the_installation(line.path)
-    }
-    if not lines or any(
-        not line.hash and not _is_of_the_installation(line.path) for line in _lines(content)
-    ):
+    lines = {line for line in _lines(content) if not _is_of_the_installation(line.path)}
+    if not lines or not all(line.hash for line in lines):
         return None
+    import hashlib
+
     digest = hashlib.sha256()
-    for text in sorted(lines):
+    for text in sorted(f"{line.path},{line.hash}\n" for line in lines):
         digest.update(text.encode("utf-8", "surrogateescape"))
     return f"sha256:{digest.hexdigest()}"
 
@@ -118,10 +113,10 @@ def _is_of_the_installation(path: str) -> bool:
 def verify_record(distribution: Distribution, module: str, file: str | None) -> str | None:
     """Why a plugin's own package is not proven to be what was installed, or `None` if it is.
 
-    Compared are all files that RECORD lists beneath the module's top level (of a single-file
-    module, that file), and nothing else may stand in the package's folders that an import would
-    take. Bytecode in `__pycache__` is not covered: installers do not hash it. Whoever may write
-    to the folder may write RECORD too; this finds files that were changed, not an intruder.
+    All files that RECORD lists beneath the module's top level are compared (of a single-file
+    module, that file). The package's folders must hold nothing else that an import would take.
+    Bytecode in `__pycache__` is not covered: installers do not hash it. Who may write to the folder
+    may write RECORD too; this finds files that were changed, not an intruder.
 
     Args:
         distribution: The owner of the module.
@@ -135,7 +130,7 @@ def verify_record(distribution: Distribution, module: str, file: str | None) -> 
     if distribution.origin == "editable":
         return f"{who} is an editable install, which has no hashes of its sources"
     folder = distribution.folder
-    if folder is None:
+    if folder is None or not os.path.isdir(folder):
         return f"{who} is not in a plain folder ({distribution.place}); no file can be compared"
     content = distribution.read("RECORD", _LIMIT)
     if content is None:
@@ -179,20 +174,18 @@ def _module_name(file: str) -> str | None:
 
 
 def _fault_of_place(
-    lines: Iterable[_Line], folder: str, module: str, file: str | None
+    lines: Sequence[_Line], folder: str, module: str, file: str | None
 ) -> str | None:
     if file is None:
         return f"{module} has no file to compare"
-    places = {os.path.normpath(os.path.join(folder, line.path)) for line in lines}
-    if os.path.normpath(file) in places:
-        return None
-    real = {os.path.realpath(place) for place in places}
-    if os.path.realpath(file) in real:
-        return None
+    # Not by where links lead: beside a link to a listed file there may be others.
+    for start in spellings(folder):
+        if any(os.path.normpath(os.path.join(start, line.path)) == file for line in lines):
+            return None
     return f"{file}, which an import of {module} would run, is not a file that RECORD lists"
 
 
-def _fault_of_files(lines: Iterable[_Line], folder: str) -> str | None:
+def _fault_of_files(lines: Sequence[_Line], folder: str) -> str | None:
     import hashlib
 
     for line in lines:
@@ -230,13 +223,8 @@ def _digest(place: str, algorithm: str) -> str:
 
 
 def _fault_of_extras(known: set[str], folder: str) -> str | None:
-    """What stands in a package's folders and would be imported, though RECORD does not list it."""
-    packages = {
-        path.rpartition("/")[0]
-        for path in known
-        if "/" in path and _module_name(path.rpartition("/")[2]) == "__init__"
-    }
-    for package in sorted(packages):
+    """What an import would take in the package's folders although RECORD does not list it."""
+    for package in _package_folders(known):
         place = os.path.join(folder, package)
         try:
             names = sorted(os.listdir(place))
@@ -247,13 +235,35 @@ def _fault_of_extras(known: set[str], folder: str) -> str | None:
             if _module_name(name) is not None:
                 if path not in known:
                     return f"{os.path.join(place, name)} is not listed in RECORD"
-            elif path not in packages and "." not in name and name != "__pycache__":
+            elif "." not in name and name != "__pycache__":
                 # An unlisted package goes before a listed module of the same name.
-                inside = _listing(os.path.join(place, name))
-                for file in inside:
+                for file in _listing(os.path.join(place, name)):
                     if _module_name(file) == "__init__" and f"{path}/{file}" not in known:
                         return f"{os.path.join(place, name, file)} is not listed in RECORD"
     return None
+
+
+def _package_folders(known: set[str]) -> list[str]:
+    """The folders of modules that are, or lie in, a package with an `__init__`.
+
+    The folders of a namespace package may hold files of other distributions.
+    """
+    folders: set[str] = set()
+    packages: set[str] = set()
+    for path in known:
+        folder, _, file = path.rpartition("/")
+        name = _module_name(file)
+        if folder and name is not None and not folder.endswith("__pycache__"):
+            folders.add(folder)
+            if name == "__init__":
+                packages.add(folder)
+    return sorted(folder for folder in folders if _is_in(folder, packages))
+
+
+def _is_in(folder: str, packages: set[str]) -> bool:
+    while folder and folder not in packages:
+        folder = folder.rpartition("/")[0]
+    return bool(folder)
 
 
 def _listing(folder: str) -> list[str]:

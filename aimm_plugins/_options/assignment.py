@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._config.values import Config
-from aimm_plugins._discovery.scan import PublishedOptions, Scan
+from aimm_plugins._discovery.entry_points import PublishedOptions
+from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._options.hiding import Options
 from aimm_plugins._options.limits import UnjudgedError
 from aimm_plugins._options.secrets import read_given

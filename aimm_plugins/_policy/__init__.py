@@ -1,1 +1,1 @@
-"""From rules and candidates to a plan; nothing is imported."""
+"""From rules and candidates to a plan: what may be imported, in order; no plugin is imported."""

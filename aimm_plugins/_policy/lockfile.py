@@ -52,10 +52,7 @@ class Lock(NamedTuple):
 
 
 def read_lock(path: str) -> Lock:
-    """Read a freeze file.
-
-    Args:
-        path: The file, as `freeze_text` wrote it.
+    """Read a freeze file, as `freeze_text` wrote it.
 
     Raises:
         ConfigError: It cannot be read, or a line of it says no name, version and digest.
@@ -97,13 +94,11 @@ def read_lock(path: str) -> Lock:
 def freeze_text(frozen: Iterable[tuple[Distribution, str]]) -> str:
     """The text of a freeze file, sorted by name.
 
-    Args:
-        frozen: Distributions with a version, and the digests of their RECORD.
+    Left out is a distribution whose name does not fit into its line: what reads the file, pip too,
+    would take the rest for other lines. `frozen` has distributions with the digest of their RECORD.
     """
-    lines = [
-        f"{distribution.name}=={distribution.version}  # record {digest}\n"
-        for distribution, digest in sorted(
-            frozen, key=lambda each: (normalized(each[0].name), str(each[0].version))
-        )
-    ]
-    return "".join(lines)
+    lines = sorted(
+        (distribution.key, f"{distribution.name}=={distribution.version}  # record {digest}")
+        for distribution, digest in frozen
+    )
+    return "".join(f"{line}\n" for _, line in lines if _LINE.fullmatch(line))

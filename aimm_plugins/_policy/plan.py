@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
 from aimm_plugins._config.values import Config
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._discovery.scan import Candidate, Published, Scan
-from aimm_plugins._policy.rules import Policy
+from aimm_plugins._discovery.entry_points import Candidate, Published
+from aimm_plugins._discovery.scan import Scan
+from aimm_plugins._policy.judge import Import, Policy
 from aimm_plugins._values.report import Identity, PluginRecord
 
 
@@ -18,7 +19,7 @@ class Plan(NamedTuple):
 
     Attributes:
         records: A record for each plugin, `planned`, `deferred` or `denied`, in order.
-        published: The keys that a plugin's metadata tells, where it tells any.
+        published: The keys that a plugin's metadata publishes, where it publishes any.
         demanded: Deferred plugins that a call needs now.
     """
 
@@ -46,10 +47,42 @@ def arrange(
         locate: Finds a module's file without importing anything.
         imported: Tells whether a module is imported already; such a one is never deferred.
     """
-    steps: list[tuple[PluginRecord, Distribution | None, tuple[Published, ...]]] = []
+    steps = list(_of_names(config, scan, locate))
+    if policy.disabled_place is None:
+        steps += [
+            (_of_candidate(candidate), candidate.distribution, scan.keys_of(candidate))
+            for candidate in scan.candidates
+        ]
+    suspects = policy.suspects(scan.find, scan.distributions)
+    code_owners = scan.code_owners(suspects) if suspects else None
+    records: list[PluginRecord] = []
+    published: dict[Identity, tuple[Published, ...]] = {}
+    for record, publisher, keys in steps:
+        files = code_owners.files(record.module, locate) if code_owners is not None else ()
+        reason = policy.judge(Import(record.module, publisher, files))
+        if reason is not None:
+            record = record._replace(state="denied", reason=reason)
+        else:
+            if keys:
+                published[record.identity] = keys
+                provides = tuple(sorted((key.action, key.key) for key in keys))
+                record = record._replace(provides=provides)
+            if config.load == "lazy":
+                record = _lazily(config, record, imported)
+        records.append(record)
+    return Plan(tuple(records), published)
+
+
+_Step = tuple[PluginRecord, Distribution | None, tuple[Published, ...]]
+"""A plugin, who brings it, and the keys that it publishes."""
+
+
+def _of_names(config: Config, scan: Scan, locate: Callable[[str], str | None]) -> Iterator[_Step]:
+    seen: set[str] = set()
     for index, name in enumerate(config.names):
-        if name in config.names[:index]:
+        if name in seen:
             continue
+        seen.add(name)
         file = locate(name)
         owner = scan.owner(name, file)
         record = PluginRecord(
@@ -62,29 +95,7 @@ def arrange(
             config_place=config.where("names", index),
             file=file,
         )
-        steps.append((record, owner, scan.keys_of((owner.name, name)) if owner else ()))
-    if policy.disabled_place is None:
-        steps += [
-            (_of_candidate(each), each.distribution, scan.keys_of(each)) for each in scan.candidates
-        ]
-
-    suspects = policy.suspects(scan.find, scan.distributions)
-    records: list[PluginRecord] = []
-    published: dict[Identity, tuple[Published, ...]] = {}
-    for record, distribution, keys in steps:
-        owners = scan.owners(record.module, locate, suspects) if suspects else ()
-        reason = policy.denial(record.module, distribution, owners)
-        if reason is not None:
-            record = record._replace(state="denied", reason=reason)
-        else:
-            if keys:
-                published[record.identity] = keys
-                provides = tuple(sorted((each.action, each.key) for each in keys))
-                record = record._replace(provides=provides)
-            if config.load == "lazy":
-                record = _lazily(config, record, imported)
-        records.append(record)
-    return Plan(tuple(records), published)
+        yield record, owner, scan.keys_of((owner.name, name)) if owner else ()
 
 
 def _of_candidate(candidate: Candidate) -> PluginRecord:

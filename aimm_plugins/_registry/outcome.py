@@ -9,7 +9,7 @@ from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._values.report import Finding, PluginRecord
 
 if TYPE_CHECKING:
-    from aimm_plugins._discovery.scan import Published
+    from aimm_plugins._discovery.entry_points import Published
 
 
 class Loaded(NamedTuple):

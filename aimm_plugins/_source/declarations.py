@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from aimm_plugins._discovery.scan import Published
+from aimm_plugins._discovery.entry_points import Published
 from aimm_plugins._source.imports import ImportedName
 from aimm_plugins._values.actions import Action
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from aimm_plugins._config.environment import operator_layers
 from aimm_plugins._config.values import Config
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._discovery.scan import Published, Scan
+from aimm_plugins._discovery.entry_points import Published
+from aimm_plugins._discovery.scan import Scan
+from aimm_plugins._policy.judge import Policy, policy
 from aimm_plugins._policy.plan import Plan, arrange
-from aimm_plugins._policy.rules import Policy, policy
 from aimm_plugins._registry.outcome import Resolution
 from aimm_plugins._registry.providers import Preferences, is_named
 from aimm_plugins._startup.runtime import Runtime

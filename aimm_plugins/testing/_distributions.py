@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from aimm_plugins._discovery.scan import GROUP
+from aimm_plugins._discovery.entry_points import GROUP
 
 _WHEEL = "Wheel-Version: 1.0\nGenerator: aimm-plugins\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 

@@ -174,3 +174,41 @@ def test_digest_tells_another_wheel_and_needs_a_record(tmp_path):
     assert digest(tmp_path) != first
     record.unlink()
     assert digest(tmp_path) is None
+
+
+def test_package_that_shadows_a_module_of_a_folder_without_an_init_is_named(package):
+    (package / "pkg/inner").mkdir()
+    (package / "pkg/inner/mod.py").write_text("")
+    write_record(package, "dist", (*FILES, "pkg/inner/mod.py"))
+    assert fault(package) is None
+    (package / "pkg/inner/mod").mkdir()
+    (package / "pkg/inner/mod/__init__.py").write_text("")
+    assert fault(package) == f"{package / 'pkg/inner/mod/__init__.py'} is not listed in RECORD"
+
+
+def test_link_to_a_listed_file_in_another_folder_is_not_the_listed_file(package, tmp_path_factory):
+    write_record(package, "dist", FILES)
+    farm = tmp_path_factory.mktemp("farm") / "pkg"
+    farm.mkdir()
+    (farm / "__init__.py").symlink_to(package / "pkg/__init__.py")
+    (distribution,) = scan([str(package)]).distributions()
+    reason = verify_record(distribution, "pkg", str(farm / "__init__.py"))
+    assert "is not a file that RECORD lists" in reason
+
+
+def test_folder_that_the_path_names_by_a_link_holds_the_listed_files(package, tmp_path_factory):
+    write_record(package, "dist", FILES)
+    link = tmp_path_factory.mktemp("links") / "site"
+    link.symlink_to(package)
+    (distribution,) = scan([str(link)]).distributions()
+    for site in (link, package):
+        assert verify_record(distribution, "pkg", str(site / "pkg/__init__.py")) is None
+
+
+def test_bytecode_that_pip_listed_leaves_room_for_that_of_other_interpreters(package):
+    cache = package / "pkg/__pycache__"
+    cache.mkdir()
+    for name in ("__init__.cpython-311.pyc", "__init__.cpython-312.pyc", "mod.cpython-311.pyc"):
+        (cache / name).write_bytes(b"")
+    append(package, "pkg/__pycache__/__init__.cpython-311.pyc,,\n")
+    assert fault(package) is None

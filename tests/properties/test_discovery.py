@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aimm_plugins._discovery.distribution import Distribution
+from aimm_plugins._discovery.entry_points import EntryPoints
 from aimm_plugins._discovery.record_file import verify_record
 from aimm_plugins._discovery.scan import scan
 from aimm_plugins._system.names import normalized
@@ -55,6 +56,51 @@ def test_no_bytes_stop_a_scan(content, garbage):
         (place / "entry_points.txt").write_bytes(b"[aimm.plugins]\n" + garbage)
         for each in scan(path).distributions():
             assert normalized(each.name) == each.key
+
+
+MODULES = st.sampled_from(["a", "a.b", "a.b.c", "ab", "b"])
+OBJECTS = st.sampled_from(["C", "C.f", "C.f.g", "Cf", "D"])
+
+
+def is_within(name: str, whole: str) -> bool:
+    return f"{name}.".startswith(f"{whole}.")
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.tuples(MODULES, st.none() | OBJECTS), max_size=4),
+    st.lists(st.tuples(MODULES, OBJECTS), max_size=4),
+    MODULES,
+)
+def test_key_goes_to_the_nearest_plugin_above_it_or_to_the_only_one(plugins, keys, named):
+    lines = ["[aimm.plugins]"]
+    lines += [
+        f"p{i} = {module}" + (f":{attribute}" if attribute else "")
+        for i, (module, attribute) in enumerate(plugins)
+    ]
+    lines += ["[aimm.plugins.fit]"]
+    lines += [f"k{i} = {module}:{attribute}" for i, (module, attribute) in enumerate(keys)]
+    points = EntryPoints(
+        Distribution(name="dist", version="1", origin="index", place=""),
+        "\n".join(lines).encode(),
+    )
+
+    def brought(module: str, attribute: str | None, modules: set[str]) -> list[str]:
+        found = []
+        for i, (of_key, function) in enumerate(keys):
+            above = [each for each in {*modules, module} if is_within(of_key, each)]
+            nearest = max(above, key=len) == module if above else (modules or {module}) == {module}
+            if nearest and (attribute is None or is_within(function, attribute)):
+                found.append(f"k{i}")
+        return found
+
+    modules = {module for module, _ in plugins}
+    for module, attribute in [*plugins, (named, None)]:
+        got = [key.key for key in points.keys_of(module, attribute)]
+        assert got == brought(module, attribute, modules)
+    idle = {f"k{i}" for i in range(len(keys))}
+    idle -= {key for plugin in plugins for key in brought(*plugin, modules)}
+    assert bool(idle) == bool(points.findings)
 
 
 @settings(max_examples=30, deadline=None)

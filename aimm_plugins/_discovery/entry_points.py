@@ -1,0 +1,345 @@
+"""From an `entry_points.txt` to plugins, the keys that they bring, and schemas of their options.
+
+Only our own groups are judged: bytes in a third party's group are the third party's. However many
+lines are broken, a file gets one finding of each kind; and whatever is looked up in it is looked up
+in tables, since the largest file has room for 100,000 plugins and as many keys.
+
+References:
+    https://packaging.python.org/specifications/entry-points/ for the file format.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from operator import attrgetter
+from typing import NamedTuple
+
+from aimm_plugins._discovery.distribution import Distribution
+from aimm_plugins._system.text import nearest
+from aimm_plugins._values.actions import ACTIONS, Action
+from aimm_plugins._values.report import Finding
+
+GROUP = "aimm.plugins"
+"""The group of plugins; those of published keys are called `aimm.plugins.<action>`."""
+
+GROUP_BYTES = GROUP.encode()
+"""What every `entry_points.txt` that speaks of our groups holds."""
+
+_OPTIONS = "options"
+"""The group `aimm.plugins.options` is no action's: it says where schemas of options are."""
+
+_LONGEST_VALUE = 1000
+"""Letters. Longer values are refused: each dot in one costs a step wherever it is looked up."""
+
+_SHOWN_LETTERS = 100
+_SHOWN_NAMES = 5
+_BY_NAME = attrgetter("name")
+
+
+class Candidate(NamedTuple):
+    """One entry point of the group, of one installed distribution.
+
+    Attributes:
+        name: The entry point's name.
+        value: Its value as written.
+        module: The module part of the value.
+        attribute: The object part, `None` for the whole module.
+        distribution: Who publishes it.
+    """
+
+    name: str
+    value: str
+    module: str
+    attribute: str | None
+    distribution: Distribution
+
+
+class Published(NamedTuple):
+    """A key that metadata publishes, known before any import.
+
+    Attributes:
+        action: What it is for, by the group `aimm.plugins.<action>`.
+        key: Model type or data access name.
+        module: The module that declares it.
+        attribute: The declared function or class in there.
+        distribution: Who publishes it.
+        place: `entry_points.txt` with the line.
+    """
+
+    action: Action
+    key: str
+    module: str
+    attribute: str
+    distribution: Distribution
+    place: str
+
+
+class PublishedOptions(NamedTuple):
+    """Where metadata says that the schema of a plugin's options is.
+
+    Attributes:
+        name: The plugin, by the name of its entry point or by its module.
+        module: The module of the object, or the package that the file is in.
+        attribute: The object, or the file's name.
+        distribution: Who publishes it.
+        place: `entry_points.txt` with the line.
+    """
+
+    name: str
+    module: str
+    attribute: str
+    distribution: Distribution
+    place: str
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file, which can be read without running any code."""
+        return self.attribute.endswith((".json", ".yaml", ".yml"))
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.attribute}"
+
+
+class EntryPoints:
+    """What one distribution publishes in our groups.
+
+    A key goes to the plugin whose module is the key's, or is nearest above it. Where there is but
+    one plugin module, that one has all keys.
+
+    Args:
+        distribution: Who publishes it.
+        content: Its `entry_points.txt`.
+
+    Attributes:
+        candidates: The plugins, sorted by name.
+        published: The keys, sorted.
+        options: The schemas of options, sorted.
+        findings: What is wrong in the file, and what belongs to no plugin.
+    """
+
+    def __init__(self, distribution: Distribution, content: bytes) -> None:
+        self.distribution = distribution
+        self.candidates: list[Candidate] = []
+        self.published: list[Published] = []
+        self.options: list[PublishedOptions] = []
+        self.findings: list[Finding] = []
+        self._read(content)
+        self.candidates.sort(key=_BY_NAME)
+        # By module: the objects in it that entry points name, the keys of these, and schemas.
+        self._objects: dict[str, set[str | None]] = {}
+        self._keys: dict[tuple[str, str | None], list[Published]] = {}
+        self._schemas: dict[str, dict[str, PublishedOptions]] = {}
+        if self.published or self.options:
+            self.published.sort(key=attrgetter("action", "key", "module", "attribute", "place"))
+            self.options.sort(key=attrgetter("name", "place"))
+            for candidate in self.candidates:
+                self._objects.setdefault(candidate.module, set()).add(candidate.attribute)
+            self._assign_keys()
+            self._assign_schemas()
+
+    def keys_of(self, module: str, attribute: str | None) -> tuple[Published, ...]:
+        """The keys of a plugin; of an entry point `module:object` only those of the object."""
+        if module in self._objects:
+            return tuple(self._keys.get((module, attribute), ()))
+        # Only a conf names this module.
+        modules = {*self._objects, module}
+        return tuple(key for key in self.published if _nearest(key.module, modules) == module)
+
+    def options_of(self, module: str) -> tuple[PublishedOptions, ...]:
+        """The schemas of a plugin's options; several where the metadata is at odds."""
+        return tuple(self._schemas.get(module, {}).values())
+
+    def _read(self, content: bytes) -> None:
+        text = content.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+        group: str | None = None
+        unknown_groups: dict[str, int] = {}
+        first_bad_line: tuple[int, str, str] | None = None
+        bad_lines = 0
+        for number, line in enumerate(map(str.strip, text.splitlines()), start=1):
+            if not line or line[0] in "#;":
+                continue
+            if line[0] == "[" and line[-1] == "]":
+                group = _our_group(line.strip("[]"))
+                if group and group not in ACTIONS and group != _OPTIONS:
+                    unknown_groups.setdefault(group[:_SHOWN_LETTERS], number)
+                    group = None
+            elif group is not None:
+                fault = self._add_line(group, line, number)
+                if fault is not None:
+                    first_bad_line = first_bad_line or (number, line, fault)
+                    bad_lines += 1
+        if first_bad_line is not None:
+            number, line, fault = first_bad_line
+            line = line if len(line) <= _SHOWN_LETTERS else f"{line[:_SHOWN_LETTERS]}..."
+            shown = line.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+            self._report(
+                "broken-entry-point",
+                f"`{shown}` {fault}, passed over",
+                self._place(number),
+                "Tell its author, or deny the distribution.",
+                bad_lines - 1,
+                "line",
+            )
+        for group, number in [*unknown_groups.items()][:1]:
+            near = nearest(group, ACTIONS)
+            self._report(
+                "unknown-action-group",
+                f"publishes keys in [{GROUP}.{group}], which is no action's, passed over",
+                self._place(number),
+                f"Did you mean [{GROUP}.{near[0]}]?"
+                if near
+                else f"Actions are {', '.join(ACTIONS)}.",
+                len(unknown_groups) - 1,
+                "group",
+            )
+
+    def _add_line(self, group: str, line: str, number: int) -> str | None:
+        """Add one line of a group of ours, or return what is wrong with it."""
+        if not line.isascii() and any("\ud800" <= letter <= "\udfff" for letter in line):
+            return "is not UTF-8"
+        name, equals, value = line.partition("=")
+        name, value = name.rstrip(), value.lstrip()
+        if not equals or not name:
+            return "is not `name = value`"
+        if len(value) > _LONGEST_VALUE:
+            return f"has a value of more than {_LONGEST_VALUE} letters"
+        target = _target(value)
+        if target is None:
+            return "names neither `module` nor `module:object`"
+        module, attribute = target
+        if not group:
+            candidate = Candidate(name, value, module, attribute, self.distribution)
+            self.candidates.append(candidate)
+        elif attribute is None:
+            return (
+                "names neither `module:object` nor `package:file.json`"
+                if group == _OPTIONS
+                else "does not name `module:function`"
+            )
+        elif group == _OPTIONS:
+            self.options.append(
+                PublishedOptions(name, module, attribute, self.distribution, self._place(number))
+            )
+        else:
+            action = ACTIONS[group].name  # type: ignore[index]  # other groups are unknown
+            self.published.append(
+                Published(action, name, module, attribute, self.distribution, self._place(number))
+            )
+        return None
+
+    def _assign_keys(self) -> None:
+        """Sort the keys by the plugins that bring them."""
+        idle = []
+        for key in self.published:
+            module = _nearest(key.module, self._objects)
+            if module is None:
+                idle.append(key)
+                continue
+            objects = self._objects[module]
+            named = [name for name in with_parents(key.attribute) if name in objects]
+            # A conf may name the module, whatever objects of it the entry points name.
+            for attribute in (None, *named):
+                self._keys.setdefault((module, attribute), []).append(key)
+            if None not in objects and not named:
+                idle.append(key)
+        if idle:
+            key = idle[0]
+            why = (
+                f"which none of its entry points in [{GROUP}] brings"
+                if self.candidates
+                else f"but has no entry point in [{GROUP}]"
+            )
+            self._report(
+                "published-keys-without-plugin",
+                f"publishes {key.action}:{key.key} of {key.module}:{key.attribute}, {why}",
+                key.place,
+                f"Its author should add `{key.module.rpartition('.')[2]} = {key.module}` to "
+                f"[{GROUP}]; or name {key.module} in the conf.",
+                len(idle) - 1,
+                "key",
+            )
+
+    def _assign_schemas(self) -> None:
+        """Sort the schemas by the modules of the plugins that they are for."""
+        modules: dict[str, dict[str, None]] = {}
+        for candidate in self.candidates:
+            modules.setdefault(candidate.name, {})[candidate.module] = None
+        idle = []
+        for schema in self.options:
+            # A conf may name a module that has no entry point.
+            for module in (schema.name, *modules.get(schema.name, ())):
+                self._schemas.setdefault(module, {}).setdefault(str(schema), schema)
+            known = schema.name in modules or schema.name in self._objects
+            if not known and schema.name not in with_parents(schema.module):
+                idle.append(schema)
+        if idle:
+            schema = idle[0]
+            some = ", ".join([*modules][:_SHOWN_NAMES]) + ", ..." * (len(modules) > _SHOWN_NAMES)
+            self._report(
+                "options-without-plugin",
+                f"publishes the schema of the options of {schema.name} ({schema}), which is no "
+                f"entry point of it in [{GROUP}]",
+                schema.place,
+                f"Its author should name it as the plugin is named: {some}."
+                if modules
+                else "Its author should name it as the plugin's module.",
+                len(idle) - 1,
+                "schema",
+            )
+
+    def _report(
+        self, code: str, message: str, place: str, remedy: str, others: int, what: str
+    ) -> None:
+        """Add a finding about the first of several faults of one kind, and how many others are."""
+        if others == 1:
+            message += f", as is 1 more {what}"
+        elif others:
+            message += f", as are {others} more {what}s"
+        self.findings.append(Finding(code, self.distribution.subject, message, place, remedy))
+
+    def _place(self, line: int) -> str:
+        return f"{os.path.join(self.distribution.place, 'entry_points.txt')}:{line}"
+
+
+def with_parents(name: str) -> Iterator[str]:
+    """A dotted name, and what stands before each of its dots: `a.b.c`, `a.b`, `a`."""
+    while name:
+        yield name
+        name = name.rpartition(".")[0]
+
+
+def _nearest(module: str, plugins: Collection[str]) -> str | None:
+    """The plugin module that a module is or lies beneath; else the only one there is."""
+    for parent in with_parents(module):
+        if parent in plugins:
+            return parent
+    return next(iter(plugins)) if len(plugins) == 1 else None
+
+
+def _our_group(group: str) -> str | None:
+    """What a group is for: "" for plugins, else what follows the dot; `None` if it is not ours."""
+    if group == GROUP:
+        return ""
+    return group.removeprefix(f"{GROUP}.") if group.startswith(f"{GROUP}.") else None
+
+
+def _target(value: str) -> tuple[str, str | None] | None:
+    """Module and object of `module`, `module:object` or `module:object [extras]`.
+
+    Written out: to compile a pattern for it takes as long as to look at 100 distributions.
+    """
+    if value.endswith("]"):
+        value = value.partition("[")[0]
+    module, colon, attribute = value.partition(":")
+    module, attribute = module.strip(), attribute.strip()
+    if _is_dotted(module):
+        if not colon:
+            return module, None
+        if _is_dotted(attribute):
+            return module, attribute
+    return None
+
+
+def _is_dotted(name: str) -> bool:
+    return name.isidentifier() or all(part.isidentifier() for part in name.split("."))

@@ -1,0 +1,94 @@
+"""What one folder, zip or finder on the path holds, and which of two with one name counts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from aimm_plugins._discovery.distribution import Distribution, InFolder
+from aimm_plugins._values.report import Finding
+
+Hidden = Mapping[str, tuple[Distribution, ...]]
+"""By normalized name: metadata that other metadata of the same name hides."""
+
+
+class PathEntry:
+    """The distributions in one folder, or of one zip or finder, by normalized name.
+
+    Attributes:
+        folder: Absolute path of a plain folder, else `None`.
+        held: The name of the dist-info or egg-info, else the place of the metadata.
+        contents: The `entry_points.txt` of those that speak of our group.
+        found: What a finder gave. Those in a folder are made when they are asked for: to make an
+            object for each of 10,000 would slow down every scan.
+    """
+
+    __slots__ = ("contents", "folder", "found", "held")
+
+    def __init__(
+        self,
+        folder: str | None,
+        held: dict[str, str],
+        contents: dict[str, bytes],
+        found: Mapping[str, Distribution] = MappingProxyType({}),
+    ) -> None:
+        self.folder = folder
+        self.held = held
+        self.contents = contents
+        self.found = found
+
+    def distribution(self, key: str, hidden: tuple[Distribution, ...] = ()) -> Distribution:
+        """The distribution of that name, and `hidden` is what it hides."""
+        known = self.found.get(key)
+        return known or InFolder(key, self.folder or "", self.held[key], hidden)
+
+
+def hide_duplicates(entries: Iterable[PathEntry], findings: list[Finding]) -> Hidden:
+    """Take those distributions out that another of their name hides, and return them.
+
+    The first on the path counts, as it does for imports. One with a METADATA file goes before one
+    without, which is most often what is left of an older version. It is a finding where one of the
+    two has entry points of ours.
+    """
+    hidden: dict[str, tuple[Distribution, ...]] = {}
+    first: dict[str, PathEntry] = {}
+    for entry in entries:
+        for key in sorted(first.keys() & entry.held.keys()):
+            counts, loses = first[key], entry
+            if not _has_metadata(counts, key) and _has_metadata(loses, key):
+                counts, loses = loses, counts
+            winner, loser = counts.distribution(key), loses.distribution(key)
+            if key in counts.contents or key in loses.contents:
+                findings += _finding(winner, loser, by_metadata=counts is entry)
+            hidden[key] = (*hidden.get(key, ()), loser)
+            del loses.held[key]
+            loses.contents.pop(key, None)
+        first.update(dict.fromkeys(entry.held, entry))
+    return hidden
+
+
+def _finding(winner: Distribution, loser: Distribution, *, by_metadata: bool) -> list[Finding]:
+    if _is_same(winner.place, loser.place):
+        return []
+    if winner.folder is not None and winner.folder == loser.folder:
+        code = "double-distribution"
+        counts, loses = os.path.basename(winner.place), os.path.basename(loser.place)
+        message = f"stands twice in one folder: {counts} counts, {loses} does not"
+    else:
+        code = "hidden-distribution"
+        why = "which has a METADATA file" if by_metadata else "which comes first"
+        message = f"{loser.place} is hidden by {winner.place}, {why}"
+    remedy = f"Uninstall {loser.key} until pip finds none, then install it once."
+    return [Finding(code, loser.key, message, loser.place, remedy)]
+
+
+def _has_metadata(entry: PathEntry, key: str) -> bool:
+    return entry.distribution(key).has_metadata
+
+
+def _is_same(one: str, other: str) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except (OSError, ValueError):
+        return False

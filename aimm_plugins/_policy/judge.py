@@ -1,0 +1,257 @@
+"""What all layers of rules say of an import, before anything of it is imported.
+
+The rules come in layers: the conf, the operator's own file, the environment. An import has to pass
+each of them, so that no layer can widen another. Files and owners are passed in as values. What
+needs a further look (blocked names, RECORD and its digest) is asked through functions that the
+policy is given; nothing here touches a file, `sys` or plugin code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from aimm_plugins._config.values import Config
+from aimm_plugins._discovery.distribution import Distribution
+from aimm_plugins._policy.rules import Layer, Rule, read_layer
+from aimm_plugins._system.names import normalized
+from aimm_plugins._values.report import Finding, PluginRecord
+from aimm_plugins.errors import PluginImportError
+
+if TYPE_CHECKING:
+    from aimm_plugins._discovery.ownership import ModuleFile
+    from aimm_plugins._policy.lockfile import Lock
+
+_THERE = ("planned", "loaded", "deferred")
+"""States of a plugin that is there, or will be."""
+
+
+class Import(NamedTuple):
+    """An import that is to be judged, with all that rules ask about it.
+
+    Attributes:
+        module: Dotted name of the module.
+        publisher: The distribution that brings it; `None` for a module of the host's own, which is
+            subject to the conf's `names` alone.
+        files: What it would run: the files of the module and of its parent packages, with those
+            owners that a rule could concern.
+    """
+
+    module: str
+    publisher: Distribution | None
+    files: Sequence[ModuleFile] = ()
+
+
+class Policy(NamedTuple):
+    """All rules of one call.
+
+    Attributes:
+        layers: Rules that all hold; for `prefer`, in the order in which they are asked.
+        blocked: Tells whether the plugin manager blocks a module's name.
+        unverified: Tells why a module's files are not those of a distribution's RECORD.
+        digest: Gives the digest of a distribution's RECORD.
+    """
+
+    layers: tuple[Layer, ...]
+    blocked: Callable[[str], bool]
+    unverified: Callable[[Distribution, str], str | None]
+    digest: Callable[[Distribution], str | None]
+
+    @property
+    def disabled_place(self) -> str | None:
+        """Where entry points are switched off, if they are."""
+        return next((layer.disabled_place for layer in self.layers if layer.disabled_place), None)
+
+    def suspects(
+        self,
+        find: Callable[[str], Distribution | None],
+        distributions: Callable[[], Iterable[Distribution]],
+    ) -> list[Distribution]:
+        """The distributions that a rule may deny, so that it matters who else runs their files.
+
+        Args:
+            find: Finds an installed distribution by name.
+            distributions: Gives all; asked only where an origin is denied.
+        """
+        names = dict.fromkeys(name for layer in self.layers for name in layer.deny)
+        found = [known for name in names if (known := find(name)) is not None]
+        origins = {origin for layer in self.layers for origin in layer.deny_origins}
+        if origins:
+            found += [known for known in distributions() if known.origin in origins]
+        return found
+
+    def judge(self, wanted: Import) -> str | None:
+        """Why a module must not be imported, or `None` if it may be."""
+        module, publisher = wanted.module, wanted.publisher
+        if self.blocked(module):
+            return f"{module} is blocked in the plugin manager (set_blocked)"
+        for layer in self.layers:
+            reason = None if publisher is None else layer.denial(publisher)
+            reason = reason or _denial_of_files(layer, wanted)
+            if reason is not None:
+                return reason
+        if publisher is None:
+            return None
+        for layer in self.layers:
+            reason = layer.exclusion(publisher) or self._lock_fault(layer, publisher)
+            if reason is not None:
+                return reason
+        for layer in self.layers:
+            if layer.verify_place is not None:
+                reason = self.unverified(publisher, module)
+                if reason is not None:
+                    return f"refused by verify: record ({layer.verify_place}): {reason}"
+        return None
+
+    def _lock_fault(self, layer: Layer, distribution: Distribution) -> str | None:
+        if layer.locked is None:
+            return None
+        lock, place = layer.locked
+        who = distribution.who
+        entry = lock.entries.get(distribution.key)
+        if entry is None:
+            return f"{distribution.name} is not in {lock.file}, and locked ({place})"
+        where = f"{lock.file}:{entry.line}"
+        if entry.version != distribution.version:
+            return f"{who} is locked at {entry.version} ({where})"
+        digest = self.digest(distribution)
+        if digest is None:
+            return f"{who} has no RECORD with hashes to compare with its lock ({where})"
+        if digest != entry.digest:
+            return f"{who}: its RECORD is not the one that was locked ({where})"
+        return None
+
+    def unmatched(self, installed: Callable[[str], bool]) -> list[Finding]:
+        """Rules about distributions that are not installed: mostly typos.
+
+        A `required` one is no finding but a missing plugin; see `missing`.
+        """
+        findings = []
+        for layer in self.layers:
+            findings += [
+                _matches_nothing(rule)
+                for rules in (layer.allow or {}, layer.deny)
+                for name, about_it in rules.items()
+                if not installed(name)
+                for rule in about_it
+            ]
+            if layer.locked is not None:
+                lock, _ = layer.locked
+                findings += [
+                    Finding(
+                        code="locked-not-installed",
+                        subject=f"{entry.name} {entry.version}",
+                        message="is locked, and not installed",
+                        place=f"{lock.file}:{entry.line}",
+                        remedy="Install it, or freeze anew.",
+                    )
+                    for name, entry in lock.entries.items()
+                    if not installed(name)
+                ]
+        return findings
+
+    def missing(
+        self,
+        records: Iterable[PluginRecord],
+        find: Callable[[str], Distribution | None],
+    ) -> list[PluginRecord]:
+        """A record for each `required` rule that nothing satisfies; what is planned counts."""
+        of_distribution: dict[str, list[PluginRecord]] = {}
+        for record in records:
+            if record.distribution:
+                of_distribution.setdefault(normalized(record.distribution), []).append(record)
+        missing = []
+        for rule in dict.fromkeys(rule for layer in self.layers for rule in layer.required):
+            plugins = of_distribution.get(rule.name, [])
+            if not _is_accounted_for(rule, plugins):
+                missing.append(_missing_record(rule, plugins, find(rule.name)))
+        return missing
+
+
+def _denial_of_files(layer: Layer, wanted: Import) -> str | None:
+    """Why an import must not run one of its files, which another distribution installed."""
+    for file in wanted.files:
+        for owner in file.owners:
+            reason = None if owner is wanted.publisher else layer.denial(owner)
+            if reason is None:
+                continue
+            if file.unasked is None:
+                return f"importing {wanted.module} would run {owner.who}, which is {reason}"
+            return (
+                f"importing {wanted.module} may run {owner.who}, which is {reason}; its file was "
+                f"not found, and to ask the finder of {file.unasked} for it may run code"
+            )
+    return None
+
+
+def _matches_nothing(rule: Rule) -> Finding:
+    return Finding(
+        code="rule-matches-nothing",
+        subject=rule.text,
+        message="no installed distribution has this name",
+        place=rule.place,
+        remedy="Correct the name, or remove the rule.",
+    )
+
+
+def _is_accounted_for(rule: Rule, plugins: Sequence[PluginRecord]) -> bool:
+    """Whether the plugins' own records say all: that they are loaded, or why they failed."""
+    if any(plugin.state == "failed" for plugin in plugins):
+        return True
+    return any(plugin.state in _THERE for plugin in plugins) and all(
+        plugin.state in (*_THERE, "shadowed") and rule.fits(plugin.version) for plugin in plugins
+    )
+
+
+def _missing_record(
+    rule: Rule, plugins: Sequence[PluginRecord], distribution: Distribution | None
+) -> PluginRecord:
+    why = _why_missing(rule, plugins, distribution)
+    name = rule.name if distribution is None else distribution.name
+    return PluginRecord(
+        name=name,
+        source="config",
+        module="",
+        distribution=name,
+        version=None if distribution is None else distribution.version,
+        origin=None if distribution is None else distribution.origin,
+        state="missing",
+        reason=f"required by {rule}: {why}",
+        error=PluginImportError(f"{rule.text} is required ({rule.place}): {why}"),
+        config_place=rule.place,
+    )
+
+
+def _why_missing(
+    rule: Rule, plugins: Sequence[PluginRecord], distribution: Distribution | None
+) -> str:
+    if distribution is None:
+        return "it is not installed. Install it, or remove the rule."
+    if not rule.fits(distribution.version):
+        return f"{distribution.who} is installed. Install a version that fits, or change the rule."
+    if not plugins:
+        return f"{distribution.who} is installed, and brings no plugin that this conf loads."
+    reasons = dict.fromkeys(
+        f"{plugin.name} is {plugin.state}" + (f" ({plugin.reason})" if plugin.reason else "")
+        for plugin in plugins
+        if plugin.state not in _THERE
+    )
+    return f"{distribution.who} is installed, but {'; '.join(reasons)}."
+
+
+def policy(
+    config: Config,
+    operator: Sequence[Config],
+    locks: Mapping[str, Lock],
+    *,
+    blocked: Callable[[str], bool],
+    unverified: Callable[[Distribution, str], str | None],
+    digest: Callable[[Distribution], str | None],
+) -> Policy:
+    """The rules of a call, the operator's layers first. `locks` has the freeze files by path."""
+    return Policy(
+        layers=tuple(read_layer(layer, locks) for layer in (*operator, config)),
+        blocked=blocked,
+        unverified=unverified,
+        digest=digest,
+    )

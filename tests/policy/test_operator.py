@@ -1,0 +1,224 @@
+"""The operator's layers, which no conf can widen: the policy file and the environment."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import aimm_plugins
+from aimm_plugins import ConfigError, initialize, plan
+from tests.conftest import record_of
+from tests.support.denials import ORIGINS, assert_denied, assert_refused, trapped, write_policy
+from tests.support.forked.case import Case, assert_healthy
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        "entry_points: {deny: [mark-dist]}",
+        "entry_points: {allow: [other]}",
+        "entry_points: {allow: []}",
+        "entry_points: {deny_origins: [index]}",
+        "names: []\nentry_points: {deny: ['Mark.Dist<2']}",
+    ],
+)
+def test_policy_file_holds_whatever_the_conf_allows(marked, tmp_path, monkeypatch, rules):
+    mark = marked()
+    path = tmp_path / "policy.yaml"
+    path.write_text(rules)
+    monkeypatch.setenv("AIMM_PLUGINS_POLICY", str(path))
+    assert str(path) in assert_refused(
+        {"names": [], "entry_points": {"allow": ["mark-dist"]}}, mark
+    )
+
+
+def test_policy_that_switches_entry_points_off_cannot_be_undone(marked, tmp_path, monkeypatch):
+    mark = marked()
+    path = tmp_path / "policy.yaml"
+    path.write_text("entry_points: {enabled: false}")
+    monkeypatch.setenv("AIMM_PLUGINS_POLICY", str(path))
+    initialize({"names": [], "entry_points": {"enabled": True}})
+    assert not mark.exists()
+
+
+def test_prefer_of_the_policy_beats_that_of_the_conf(write, install, tmp_path, monkeypatch):
+    write(one="@fit(['k'])\ndef f(m): return 1\n", two="@fit(['k'])\ndef f(m): return 2\n")
+    path = tmp_path / "policy.yaml"
+    path.write_text("prefer: {k: two}")
+    monkeypatch.setenv("AIMM_PLUGINS_POLICY", str(path))
+    report = initialize(
+        {"names": ["one", "two"], "entry_points": {"enabled": False}, "prefer": {"fit:k": "one"}}
+    )
+    assert aimm_plugins.exec_fit("k", None) == 2
+    assert f"({path}:1)" in record_of(report, "one").reason
+
+
+@pytest.mark.parametrize("text", ["deny: [x]", "entry_points: {deny: [a b]}", "[", "names: [a]"])
+def test_policy_that_cannot_be_read_is_an_error(marked, tmp_path, monkeypatch, text):
+    mark = marked()
+    path = tmp_path / "policy.yaml"
+    path.write_text(text)
+    monkeypatch.setenv("AIMM_PLUGINS_POLICY", str(path))
+    with pytest.raises(ConfigError, match=r"policy\.yaml"):
+        initialize()
+    assert not mark.exists()
+
+
+def test_policy_that_is_not_there_is_an_error(monkeypatch, tmp_path):
+    monkeypatch.setenv("AIMM_PLUGINS_POLICY", str(tmp_path / "none.yaml"))
+    with pytest.raises(ConfigError, match="cannot be read"):
+        plan()
+
+
+@pytest.mark.parametrize("text", ["mark-dist", "other, Mark_Dist>=1,<2", " mark-dist ,"])
+def test_denied_by_the_environment_is_never_imported(marked, monkeypatch, text):
+    mark = marked()
+    monkeypatch.setenv("AIMM_PLUGINS_DENY", text)
+    assert "AIMM_PLUGINS_DENY" in assert_refused(None, mark)
+
+
+@pytest.mark.parametrize("text", ["mark dist", "mark-dist>=1.x.y", "a,<"])
+def test_environment_rule_that_cannot_be_read_is_an_error(marked, monkeypatch, text):
+    mark = marked()
+    monkeypatch.setenv("AIMM_PLUGINS_DENY", text)
+    with pytest.raises(ConfigError):
+        initialize()
+    assert not mark.exists()
+
+
+def test_environment_rule_that_matches_nothing_is_a_finding(monkeypatch):
+    monkeypatch.setenv("AIMM_PLUGINS_DENY", "no-such-dist")
+    assert ("rule-matches-nothing", "no-such-dist", "AIMM_PLUGINS_DENY") in {
+        (finding.code, finding.subject, finding.place) for finding in plan().findings
+    }
+
+
+DENY = {
+    "one": "bad-dist",
+    "spelled_otherwise": "Bad_Dist",
+    "among_others": "x-dist, bad-dist ,y-dist",
+    "trailing_comma": "bad-dist,",
+    "version": "bad-dist<7",
+    "range": "bad-dist>=1,<7",
+    "line_break": "\nbad-dist\r\n",
+    "empty_pieces": ",,bad-dist,,good-dist<0",
+}
+
+
+@pytest.mark.parametrize("kind", DENY)
+def test_denied_by_the_environment_never_runs(case: Case, kind: str) -> None:
+    trapped(case)
+    case.env["AIMM_PLUGINS_DENY"] = DENY[kind]
+    got = case.gauntlet({"entry_points": {"allow": ["bad-dist", "good-dist"]}})
+    assert_denied(case, got, "AIMM_PLUGINS_DENY")
+
+
+@pytest.mark.parametrize("text", ["", " ", ",", " , ,"])
+def test_empty_denial_in_the_environment_denies_nothing(case: Case, text: str) -> None:
+    case.env["AIMM_PLUGINS_DENY"] = text
+    assert_healthy(case.gauntlet())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "bad dist",
+        "bad-dist<",
+        "*",
+        "bad-dist;x",
+        "bad-dist<>1",
+        "ba\tdist",
+        "bad-dist[x]",
+        "bad-dist @ https://x",
+        "bad-dist==*",
+        "bad-dist-",
+        "-bad-dist",
+        "\uff22ad-dist",
+        "bad\u200b-dist",
+        "'bad-dist'",
+        "bad-dist # not",
+        "\x1b[2J",
+    ],
+)
+def test_unreadable_denial_in_the_environment_is_an_error(case: Case, text: str) -> None:
+    trapped(case)
+    case.env["AIMM_PLUGINS_DENY"] = text
+    got = case.run("out.update(attempt(initialize))\nout['keys'] = keys()\n")
+    assert got["error"] == "ConfigError"
+    assert "AIMM_PLUGINS_DENY" in got["text"]
+    assert got["keys"] == []
+    assert not case.marker.exists()
+
+
+POLICIES = {
+    "deny": ("entry_points:\n  deny: [bad-dist]\n", "policy.yaml:2"),
+    "allow": ("entry_points:\n  allow: [good-dist]\n", "policy.yaml:2"),
+    "deny_by_version": ("entry_points:\n  deny:\n  - bad-dist>1\n", "policy.yaml:3"),
+    "deny_origins": ("entry_points: {deny_origins: [vcs]}\n", "policy.yaml:1"),
+}
+
+
+@pytest.mark.parametrize("kind", POLICIES)
+def test_conf_cannot_widen_the_operators_policy(case: Case, kind: str) -> None:
+    text, place = POLICIES[kind]
+    trapped(case)
+    (next(case.site.glob("bad_dist*")) / "direct_url.json").write_text(json.dumps(ORIGINS["vcs"]))
+    write_policy(case, text)
+    got = case.gauntlet(
+        {"entry_points": {"allow": ["bad-dist", "good-dist"], "deny": [], "deny_origins": []}}
+    )
+    assert_denied(case, got, place)
+
+
+def test_conf_can_narrow_the_operators_policy(case: Case) -> None:
+    trapped(case)
+    write_policy(case, "entry_points: {allow: [bad-dist, good-dist]}\n")
+    assert_denied(case, case.gauntlet({"entry_points": {"deny": ["bad-dist"]}}), "deny[0]")
+
+
+def test_policy_holds_for_a_host_without_a_conf(case: Case) -> None:
+    trapped(case)
+    write_policy(case, "entry_points: {deny: [bad-dist]}\n")
+    got = case.run("out.update(account(initialize()))")
+    assert got["states"] == {"bad": "denied", "good": "loaded"}, got["text"]
+    assert not case.marker.exists()
+
+
+BROKEN_POLICIES = {
+    "missing_file": None,
+    "not_yaml": "entry_points: {deny: [\n",
+    "list": "- deny\n",
+    "unknown_key": "entry_points: {denny: [bad-dist]}\n",
+    "unknown_top_key": "deny: [bad-dist]\n",
+    "unreadable_rule": "entry_points: {deny: ['bad dist']}\n",
+    "bare_text": "entry_points: {deny: bad-dist}\n",
+    "unknown_origin": "entry_points: {deny_origins: [internet]}\n",
+    "key_twice": "entry_points: {deny: [bad-dist]}\nentry_points: {}\n",
+    "tab": "entry_points:\n\tdeny: [bad-dist]\n",
+    "tag": "entry_points: {deny: !!python/object:os.system [x]}\n",
+    "not_utf8": b"entry_points: {deny: [\xff]}\n",
+    "null_bytes": b"\x00\x00",
+    "null_rules": "entry_points:\n",
+    "deep": "[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN_POLICIES)
+def test_unreadable_policy_is_an_error_and_nothing_runs(case: Case, kind: str) -> None:
+    trapped(case)
+    text = BROKEN_POLICIES[kind]
+    write_policy(case, text or "")
+    if text is None:
+        (case.folder / "policy.yaml").unlink()
+    got = case.run(
+        """
+        out.update(attempt(initialize, {"names": [], "on_error": "isolate"}))
+        out["plan"] = attempt(plan)
+        out["keys"] = keys()
+        """
+    )
+    assert got["error"] == got["plan"]["error"] == "ConfigError"
+    assert "policy.yaml" in got["text"]
+    assert got["keys"] == []
+    assert not case.marker.exists()

@@ -1,0 +1,109 @@
+"""What a conf requires, and does not get."""
+
+from __future__ import annotations
+
+import pytest
+
+import aimm_plugins
+from aimm_plugins import PluginImportError, PluginLoadError, initialize, plan
+from tests.support.denials import trapped
+from tests.support.forked.case import Case, assert_healthy
+
+
+def test_required_and_loaded_is_ok(marked):
+    marked()
+    report = initialize({"names": [], "required": ["mark-dist>=1"]})
+    assert report.ok
+    assert "missing" not in {record.state for record in report.plugins}
+
+
+@pytest.mark.parametrize(
+    ("rule", "more", "why"),
+    [
+        ("absent-dist", {}, "it is not installed"),
+        ("mark-dist>=2", {}, "mark-dist 1.0 is installed. Install a version that fits"),
+        ("mark-dist", {"deny": ["mark-dist"]}, "ep is denied (denied by 'mark-dist'"),
+        ("mark-dist", {"enabled": False}, "brings no plugin that this conf loads"),
+    ],
+)
+def test_required_and_not_loaded_is_missing(marked, rule, more, why):
+    marked()
+    conf = {"names": [], "required": [rule], "on_error": "isolate", "entry_points": more}
+    for report in (plan(conf), initialize(conf)):
+        (missing,) = (record for record in report.plugins if record.state == "missing")
+        assert not report.ok
+        assert f"required by {rule!r} (conf required[0])" in missing.reason
+        assert why in missing.reason
+
+
+def test_missing_required_fails_a_strict_call(marked):
+    marked()
+    with pytest.raises(
+        PluginLoadError, match=r"absent-dist is required \(conf required\[0\]\)"
+    ) as e:
+        initialize({"names": [], "required": ["absent-dist"]})
+    assert isinstance(e.value.exceptions[0], PluginImportError)
+    assert [r.state for r in e.value.report.plugins if r.name in ("ep", "absent-dist")] == [
+        "undone",
+        "missing",
+    ]
+
+
+def test_missing_required_is_named_by_its_distribution_and_rule(marked):
+    with pytest.raises(PluginLoadError, match=r"(?m)^  absent-dist  conf required\[0\]$"):
+        initialize({"names": [], "required": ["absent-dist"]})
+    assert ("fit", "k") not in aimm_plugins.providers()
+
+
+def test_missing_is_over_when_it_is_installed(marked):
+    conf = {"names": [], "required": ["mark-dist"], "on_error": "isolate"}
+    initialize(conf)
+    assert not aimm_plugins.current_report().ok
+    marked()
+    initialize(conf)
+    assert aimm_plugins.current_report().ok
+
+
+ABSENT = {
+    "not_installed": (["no-such-dist"], {}),
+    "too_old": (["good-dist>=2"], {}),
+    "denied": (["bad-dist"], {"deny": ["bad-dist"]}),
+    "not_allowed": (["bad-dist"], {"allow": ["good-dist"]}),
+    "disabled": (["good-dist"], {"enabled": False}),
+}
+
+
+@pytest.mark.parametrize("kind", ABSENT)
+def test_required_that_is_not_loaded_is_missing_and_fails(case: Case, kind: str) -> None:
+    required, rules = ABSENT[kind]
+    trapped(case)
+    got = case.run(
+        f"""
+        conf = {{"names": [], "required": {required!r}, "entry_points": {rules!r}}}
+        out["plan"] = account(plan(conf))
+        out["isolate"] = account(initialize({{**conf, "on_error": "isolate"}}))
+        unload_all()
+        out["strict"] = strictly(conf)
+        """
+    )
+    for stage in ("plan", "isolate"):
+        assert not got[stage]["ok"]
+        assert "missing" in got[stage]["states"].values()
+    assert got["strict"]["error"] == "PluginLoadError"
+    assert required[0].partition(">")[0] in got["strict"]["text"]
+    assert got["strict"]["keys"] == []
+
+
+def test_required_plugin_that_fails_is_a_failure(case: Case) -> None:
+    case.bad("1 / 0\n")
+    got = case.gauntlet({"required": ["bad-dist"]})
+    assert_healthy(got)
+    assert not got["isolate"]["ok"]
+    assert got["strict"]["error"] == "PluginLoadError"
+
+
+def test_required_plugin_that_is_loaded_is_well(case: Case) -> None:
+    got = case.gauntlet({"required": ["Good_Dist>=1"]})
+    assert_healthy(got)
+    assert got["isolate"]["ok"]
+    assert got["strict"]["error"] is None
