@@ -30,13 +30,15 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from aimm_plugins import workers
 from aimm_plugins._api import calling, starting
-from aimm_plugins._config.values import Conf, Config, DaskRules
+from aimm_plugins._config.environment import conf_or_default
+from aimm_plugins._config.values import Conf, DaskRules
 from aimm_plugins._dispatch.cancelling import CancelToken
 from aimm_plugins._dispatch.hookspecs import Result, hookimpl
 from aimm_plugins._dispatch.state_events import state_event
 from aimm_plugins._parity.differences import compare
 from aimm_plugins._parity.fingerprint import Fingerprint, fingerprint, of_snapshot
 from aimm_plugins._startup import lifecycle as _lifecycle
+from aimm_plugins._startup.cluster import sendable
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.log import logger
 from aimm_plugins._system.text import printable, safe_text, type_name
@@ -475,7 +477,7 @@ class DaskExecutor:
     def _send(self, confs: Sequence[Conf], expected: Fingerprint, anew: bool = False) -> None:
         before = f"{self.name}-{self._sent}"
         self._sent += 1
-        setup = _Setup(self.name, self._sent, [_sendable(conf) for conf in confs], expected, anew)
+        setup = _Setup(self.name, self._sent, [sendable(conf) for conf in confs], expected, anew)
         self._client.register_plugin(setup, name=setup.name)
         if self._sent > 1:
             # Afterwards: a worker without an account refuses what it is sent.
@@ -751,25 +753,6 @@ class DaskExecutor:
             self._client.run(_end, call, on_error="ignore")
 
 
-def _sendable(conf: Conf) -> Mapping[str, object] | str | None:
-    """A conf as a worker can read it: of one that was read already, what it was read from."""
-    if isinstance(conf, str | os.PathLike):
-        return os.path.abspath(conf)
-    if not isinstance(conf, Config):
-        return conf
-    if conf == Config():
-        return None
-    if conf.document is None:
-        raise TypeError("a conf that was read from a mapping cannot be sent; give the mapping")
-    if conf.document.file is not None and not conf.prefix:
-        return os.path.abspath(conf.document.file)
-    data: Any = conf.document.data
-    for part in conf.prefix:
-        data = data.get(part, {"names": []})
-    found: Mapping[str, object] = data
-    return found
-
-
 @dataclass(slots=True)
 class _Followed:
     """What is known at the host of one task.
@@ -908,7 +891,7 @@ def dask_executor(
     manager = starting.get_plugin_manager()
     executor.start()
     try:
-        executor.set_up([conf], fingerprint())
+        executor.set_up([conf_or_default(conf)], fingerprint())
         manager.register(executor, executor.name)
         try:
             yield executor
@@ -950,7 +933,7 @@ def cluster_client(address: str) -> Generator[Client]:
 
 
 class _Connected:
-    """The executor of a conf, with a client of its own; see `_executor.Executor`."""
+    """The executor of a conf, with a client of its own; see `aimm_plugins.executors.Executor`."""
 
     def __init__(self, rules: DaskRules) -> None:
         self.rules = rules
