@@ -229,7 +229,11 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def client(folder):
     """A client of two worker processes, which all tests share."""
+    # Every two seconds the memory manager drops copies of what is on several workers. A test that
+    # kills a worker needs the copies on the other.
+    copies = {"distributed.scheduler.active-memory-manager.start": False}
     with (
+        importlib.import_module("dask").config.set(copies),
         distributed.LocalCluster(
             n_workers=2,
             threads_per_worker=1,
