@@ -23,7 +23,7 @@ from aimm_plugins import (
     Report,
     UnknownPluginError,
 )
-from aimm_plugins._jobs.jobs import JobError, StepRecord
+from aimm_plugins._jobs.runner import JobError, StepRecord
 from aimm_plugins._values.difference import Difference
 from aimm_plugins.errors import spell_path
 

@@ -29,7 +29,7 @@ GROUP_BYTES = GROUP.encode()
 _OPTIONS = "options"
 """The group `aimm.plugins.options` is no action's: it says where schemas of options are."""
 
-_LONGEST_VALUE = 1000
+LONGEST_VALUE = 1000
 """Letters. Longer values are refused: each dot in one costs a step wherever it is looked up."""
 
 _SHOWN_LETTERS = 100
@@ -202,9 +202,9 @@ class EntryPoints:
         name, value = name.rstrip(), value.lstrip()
         if not equals or not name:
             return "is not `name = value`"
-        if len(value) > _LONGEST_VALUE:
-            return f"has a value of more than {_LONGEST_VALUE} letters"
-        target = _target(value)
+        if len(value) > LONGEST_VALUE:
+            return f"has a value of more than {LONGEST_VALUE} letters"
+        target = parse_target(value)
         if target is None:
             return "names neither `module` nor `module:object`"
         module, attribute = target
@@ -324,7 +324,7 @@ def _our_group(group: str) -> str | None:
     return group.removeprefix(f"{GROUP}.") if group.startswith(f"{GROUP}.") else None
 
 
-def _target(value: str) -> tuple[str, str | None] | None:
+def parse_target(value: str) -> tuple[str, str | None] | None:
     """Module and object of `module`, `module:object` or `module:object [extras]`.
 
     Written out: to compile a pattern for it takes as long as to look at 100 distributions.

@@ -1,43 +1,60 @@
-"""The executor that a conf switches on: opened before plugins are loaded, closed by `unload_all`.
+"""The executor that a conf asks for: opened before plugins are loaded, closed by `unload_all`.
 
-What a cluster takes is a module of its own, far above this one and with an extra of its own, and is
-imported by its name when a conf asks for it.
+It is found by the entry point group `aimm_plugins.executors`, under the name of the conf's key. The
+rules of the conf and of the operator are asked before its module is imported.
 """
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Generator
+import os
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from aimm_plugins._config.values import Config, DaskRules
+from aimm_plugins._config.environment import operator_layers
+from aimm_plugins._config.values import Conf, Config, DaskRules
+from aimm_plugins._discovery.entry_points import Candidate
+from aimm_plugins._discovery.executors import GROUP, published_executors
+from aimm_plugins._discovery.scan import Scan, scan
+from aimm_plugins._dispatch.executor import Executor
+from aimm_plugins._policy.judge import Import, Policy
+from aimm_plugins._policy.rules import Layer
+from aimm_plugins._startup.prepare import locate_module, read_locks, rules_of
+from aimm_plugins._system.guard import guarded
+from aimm_plugins._system.text import described, type_name
+from aimm_plugins._values.provenance import Provenance
 
 if TYPE_CHECKING:
-    from aimm_plugins._dispatch.executor import Executor
     from aimm_plugins._startup.runtime import Runtime
+
+_KEY = "dask"
+"""The conf's only key that asks for an executor, and the name of the entry point."""
+
+_OWN = ("aimm-plugins", "aimm_plugins.dask")
+"""This package's own executor: the distribution and the module."""
 
 
 @contextmanager
 def opened(runtime: Runtime, config: Config | None) -> Generator[None]:
     """Have the executor of a conf open, and open after the block unless that raises.
 
-    One thread at a time, since the second one is to find what the first has opened.
+    One thread at a time, so that the second one finds what the first has opened.
 
     Args:
         runtime: What it belongs to.
-        config: The conf; `None`, or one that speaks of no executor, leaves what is open.
+        config: The conf; `None`, or one that asks for no executor, leaves what is open.
 
     Raises:
-        ConfigError: The extra is missing, or the executor of another conf is open.
+        ConfigError: There is no such executor, it may not run, its extra is missing, or the
+            executor of another conf is open.
         Exception: What connecting raises, with a note that names the conf.
     """
     with runtime.switching:
         rules = None if config is None else config.dask
-        if rules is None or config is None or _stands(runtime, config, rules):
+        if rules is None or config is None or _is_open(runtime, config, rules):
             yield
             return
-        runtime.executor = _connected(config, rules)
+        runtime.executor = _connected(runtime, config, rules)
         try:
             yield
         except BaseException:
@@ -53,26 +70,125 @@ def close(runtime: Runtime) -> None:
             executor.close()
 
 
-def _stands(runtime: Runtime, config: Config, rules: DaskRules) -> bool:
+def sendable(conf: Conf) -> Mapping[str, object] | str:
+    """A conf as a worker can read it: of one that was read already, what it was read from.
+
+    Raises:
+        TypeError: That is not known.
+    """
+    if isinstance(conf, str | os.PathLike):
+        return os.path.abspath(conf)
+    if not isinstance(conf, Config):
+        return {"names": []} if conf is None else conf
+    if conf == Config():
+        return {"names": []}
+    if conf.document is None:
+        raise TypeError("a conf that was read from a mapping cannot be sent; give the mapping")
+    if conf.document.file is not None and not conf.prefix:
+        return os.path.abspath(conf.document.file)
+    data: Any = conf.document.data
+    for part in conf.prefix:
+        data = data.get(part, {"names": []})
+    found: Mapping[str, object] = data
+    return found
+
+
+def _is_open(runtime: Runtime, config: Config, rules: DaskRules) -> bool:
     if runtime.executor is None:
         return False
     if runtime.executor.rules != rules:
         raise config.error(
             f"calls run on {runtime.executor.rules.address} already, as an earlier conf says; call "
             "unload_all() first",
-            ("dask",),
+            (_KEY,),
         )
     return True
 
 
-def _connected(config: Config, rules: DaskRules) -> Executor:
+def _connected(runtime: Runtime, config: Config, rules: DaskRules) -> Executor:
+    found = _choose(runtime, config)
+    connect = _import_connect(config, found)
     try:
-        module = importlib.import_module("aimm_plugins.dask")
-    except ImportError as error:
-        raise config.error(str(error), ("dask",)) from error
-    try:
-        executor: Executor = module.connect(rules)
+        executor = connect(rules)
     except Exception as error:
-        error.add_note(f"address of dask: {config.where('dask', 'address')}")
+        error.add_note(f"address of dask: {config.where(_KEY, 'address')}")
         raise
+    if not isinstance(executor, Executor):
+        fault = f"returned {type_name(executor)}, which is no aimm_plugins.executors.Executor"
+        raise config.error(f"{_who(found)} {fault}", (_KEY,))
     return executor
+
+
+def _choose(runtime: Runtime, config: Config) -> Candidate:
+    """The one executor that is installed and may run.
+
+    Raises:
+        ConfigError: There is none, or there are several.
+    """
+    installed = scan()
+    found = published_executors(installed, _KEY)
+    if not found:
+        raise config.error(
+            f"no installed distribution has an entry point {_KEY} in [{GROUP}]; aimm-plugins has "
+            "it where it is installed: pip install 'aimm-plugins[dask]'",
+            (_KEY,),
+        )
+    operator = operator_layers()
+    rules = rules_of(runtime, config, operator, read_locks((*operator, config)))
+    denials = [(candidate, _denial(rules, candidate, installed)) for candidate in found]
+    allowed = [candidate for candidate, reason in denials if reason is None]
+    if not allowed:
+        reasons = "".join(f"\n  {_who(candidate)}\n    {reason}" for candidate, reason in denials)
+        raise config.error(f"the executor may not run{reasons}", (_KEY,))
+    if len(allowed) > 1:
+        lines = "".join(f"\n  {_who(candidate)}" for candidate in allowed)
+        names = ", ".join(candidate.distribution.name for candidate in allowed)
+        raise config.error(
+            f"{len(allowed)} distributions have the entry point {_KEY} in [{GROUP}]{lines}\n"
+            f"Deny all but one of {names} under entry_points.deny, or uninstall them.",
+            (_KEY,),
+        )
+    return allowed[0]
+
+
+def _denial(rules: Policy, candidate: Candidate, installed: Scan) -> str | None:
+    """Why the module of an executor must not be imported, or `None` if it may be.
+
+    Rules say which plugins are loaded, and this package's own executor is none. It may be denied
+    by name, so that another distribution can take its place.
+    """
+    if (candidate.distribution.key, candidate.module) == _OWN:
+        rules = rules._replace(layers=tuple(Layer(deny=layer.deny) for layer in rules.layers))
+    suspects = rules.suspects(installed.find, installed.distributions)
+    code_owners = installed.code_owners(suspects)
+    files = code_owners.files(candidate.module, locate_module) if suspects else ()
+    return rules.judge(Import(candidate.module, candidate.distribution, files))
+
+
+def _who(candidate: Candidate) -> Provenance:
+    return Provenance(
+        module=candidate.module,
+        distribution=candidate.distribution.name,
+        version=candidate.distribution.version,
+        entry_point=f"{candidate.name} = {candidate.value}",
+    )
+
+
+def _import_connect(config: Config, found: Candidate) -> Callable[[DaskRules], object]:
+    """The function of an entry point, imported.
+
+    Raises:
+        ConfigError: It cannot be, mostly because an extra is missing.
+    """
+    from pkgutil import resolve_name
+
+    connect: Any = None
+    with guarded() as attempt:
+        connect = resolve_name(f"{found.module}:{found.attribute or ''}")
+    if attempt.error is None and callable(connect):
+        function: Callable[[DaskRules], object] = connect
+        return function
+    if isinstance(attempt.error, ImportError) and found.module == _OWN[1]:
+        raise config.error(str(attempt.error), (_KEY,)) from attempt.error  # says what to install
+    fault = "is no function" if attempt.error is None else described(attempt.error)
+    raise config.error(f"{_who(found)}: {fault}", (_KEY,)) from attempt.error

@@ -58,8 +58,6 @@ def _executor(runtime: Runtime, config: Config | None) -> AbstractContextManager
 
 def _given(conf: Conf | Config) -> Conf:
     """What a conf is read from by a process in another folder."""
-    if isinstance(conf, Config):
-        return None
     if conf is None:
         return {"names": []}
     return os.path.abspath(conf) if isinstance(conf, str | os.PathLike) else conf

@@ -79,8 +79,8 @@ def prepare(
         ConfigError: The operator's policy, a lock or options are wrong.
     """
     operator = operator_layers()
-    locks = _read_locks((*operator, *configs))
-    policies = [_policy(runtime, config, operator, locks) for config in configs]
+    locks = read_locks((*operator, *configs))
+    policies = [rules_of(runtime, config, operator, locks) for config in configs]
     plans = [
         arrange(config, rules, installed, locate_module, sys.modules.__contains__)
         for config, rules in zip(configs, policies, strict=True)
@@ -131,9 +131,10 @@ def record_digest_of(distribution: Distribution) -> str | None:
     return record_digest(distribution)
 
 
-def _policy(
+def rules_of(
     runtime: Runtime, config: Config, operator: Sequence[Config], locks: dict[str, Lock]
 ) -> Policy:
+    """The rules of one conf, with the operator's, which look at files as they have to."""
     return policy(
         config,
         operator,
@@ -150,7 +151,12 @@ def _unverified(distribution: Distribution, module: str) -> str | None:
     return verify_record(distribution, module, locate_module(module))
 
 
-def _read_locks(layers: Iterable[Config]) -> dict[str, Lock]:
+def read_locks(layers: Iterable[Config]) -> dict[str, Lock]:
+    """The freeze files that layers name, by path.
+
+    Raises:
+        ConfigError: One cannot be read.
+    """
     locks = {}
     for layer in layers:
         if layer.locked is not None:

@@ -72,11 +72,13 @@ def resolved(
             if executor is None or executor.is_ready(snapshot):
                 yield outcome
                 return
+        from aimm_plugins._startup.cluster import sendable
+
         # Without the lock: workers take their time, and what they send may have to be imported.
         confs = runtime.given
         if given is not None and given not in confs:
             confs.append(given)
-        executor.prepare(confs, snapshot)
+        executor.prepare([sendable(conf) for conf in confs], snapshot)
 
 
 def commit(runtime: Runtime, outcome: Resolved) -> Report:

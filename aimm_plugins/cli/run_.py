@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import click
 
-from aimm_plugins._jobs.jobs import Job, JobError, StepRecord, read_job, run_job
+from aimm_plugins._jobs.job_file import Job, read_job
+from aimm_plugins._jobs.runner import JobError, StepRecord, run_job
 from aimm_plugins.cli._output import (
     format_option,
     print_json,
@@ -34,11 +35,11 @@ def command(job: str, form: str, dask: str | None) -> None:
     """
     try:
         with stdout_kept():
-            todo = read_job(job)
+            to_run = read_job(job)
             with ExitStack() as stack:
                 # Before the plugins are loaded: an address may be wrong, or the extra missing.
                 within = None if dask is None else stack.enter_context(_cluster(dask))
-                done = run_job(todo, stack.enter_context(progress()), within)
+                done = run_job(to_run, stack.enter_context(progress()), within)
     except JobError as error:
         _show(error.done, form, error)
         raise

@@ -8,6 +8,8 @@ import click
 
 from aimm_plugins._config.json_schema import schema, schema_names, schema_text, validate
 from aimm_plugins._config.parse import read, read_policy
+from aimm_plugins._config.yaml_reader import load_file
+from aimm_plugins._jobs.job_file import parse_job
 from aimm_plugins._system.text import nearest
 from aimm_plugins.cli._completion import complete_schemas
 from aimm_plugins.cli._output import format_option, print_json
@@ -22,8 +24,8 @@ def command(name: str | None, files: Sequence[str], form: str) -> int:
     """Show a schema (JSON Schema 2020-12), list their names, or check files.
 
     Each FILE, YAML or JSON, is held against the schema; a conf, a policy and a job also against
-    what is required of them beside it. What does not fit is printed with its place, and the exit
-    status is 1 then. Nothing that a file names is looked for.
+    what is required of them beyond it. What does not fit is printed with its place, and the exit
+    status is 1 then. No file that a FILE names is opened.
     """
     if name is None:
         names = list(schema_names())
@@ -49,11 +51,11 @@ def _check(name: str, files: Sequence[str], form: str) -> int:
     faults = {file: _fault(name, file) for file in files}
     wrong = [fault for fault in faults.values() if fault is not None]
     if form == "json":
-        told = [
-            {"file": file, "ok": fault is None, "error": None if fault is None else _told(fault)}
+        answers = [
+            {"file": file, "ok": fault is None, "error": None if fault is None else _data(fault)}
             for file, fault in faults.items()
         ]
-        print_json({"ok": not wrong, "files": told})
+        print_json({"ok": not wrong, "files": answers})
     else:
         for fault in wrong:
             click.echo(str(fault))
@@ -67,12 +69,8 @@ def _fault(name: str, file: str) -> ConfigError | None:
         elif name == "policy":
             read_policy(file)
         elif name == "job":
-            from aimm_plugins._jobs.jobs import read_job
-
-            read_job(file)
+            parse_job(load_file(file))
         else:
-            from aimm_plugins._config.yaml_reader import load_file
-
             document = load_file(file)
             validate(document.data, name, document=document)
     except ConfigError as error:
@@ -80,5 +78,5 @@ def _fault(name: str, file: str) -> ConfigError | None:
     return None
 
 
-def _told(fault: ConfigError) -> dict[str, object]:
+def _data(fault: ConfigError) -> dict[str, object]:
     return {"message": str(fault), "line": fault.line, "column": fault.column}

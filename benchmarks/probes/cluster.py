@@ -53,6 +53,7 @@ def _cluster(stack: ExitStack, workers: int) -> dict[str, Any]:
 
     import aimm_plugins
     from aimm_plugins import dask
+    from aimm_plugins._dask.worker import WORKER, Setup
 
     folder = stack.enter_context(TemporaryDirectory())
     (Path(folder) / "bench_cluster_plugin.py").write_text(PLUGIN)
@@ -70,8 +71,9 @@ def _cluster(stack: ExitStack, workers: int) -> dict[str, Any]:
     plugin = sys.modules["bench_cluster_plugin"]
     pool = stack.enter_context(ThreadPoolExecutor(2))
     # What `check` asks for, as it is in a worker.
-    account = aimm_plugins.workers.WorkerStatus(pid=os.getpid())
-    dask._accounts[executor.name] = (executor.name, account)
+    WORKER.set_up(
+        Setup(executor=executor.name, name="check", confs=[], expected=aimm_plugins.fingerprint())
+    )
     kept = aimm_plugins.exec_instantiate("linear")
 
     def fit_two(steps: int) -> None:
@@ -85,7 +87,7 @@ def _cluster(stack: ExitStack, workers: int) -> dict[str, Any]:
         client.gather(client.map(plugin.fit_linear, models, steps=steps, pure=False))
 
     return {
-        "check": dask._check,
+        "check": WORKER.check,
         "chunks": lambda count: [[float(number)] * 100 for number in range(count)],
         "client": client,
         "exec_predict": aimm_plugins.exec_predict,

@@ -37,6 +37,7 @@ distributed = pytest.importorskip("distributed")
 
 aimm_dask = importlib.import_module("aimm_plugins.dask")
 dask_executor = aimm_dask.dask_executor
+worker_status = importlib.import_module("aimm_plugins._dask.worker").status
 
 pytestmark = pytest.mark.integration
 
@@ -177,6 +178,12 @@ def predict_gated(model, gate, *, state_cb):
     return fit_gated(os.getpid(), gate, state_cb=state_cb)
 
 
+@predict(["telling"])
+def predict_telling(model, file):
+    Path(file + ".new").write_text(str(os.getpid()))
+    os.replace(file + ".new", file)
+
+
 @serialize(["plain"])
 def to_bytes(model):
     return repr(model["fits"]).encode()
@@ -229,7 +236,11 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def client(folder):
     """A client of two worker processes, which all tests share."""
+    # Every two seconds the memory manager drops copies of what is on several workers. A test that
+    # kills a worker needs the copies on the other.
+    copies = {"distributed.scheduler.active-memory-manager.start": False}
     with (
+        importlib.import_module("dask").config.set(copies),
         distributed.LocalCluster(
             n_workers=2,
             threads_per_worker=1,
@@ -257,6 +268,15 @@ def test_calls_run_on_the_cluster_as_long_as_the_block_lasts(host):
     with host():
         assert exec_data_access("pid") != os.getpid()
     assert exec_data_access("pid") == os.getpid()
+
+
+def test_block_without_a_conf_has_that_of_the_environment(client, folder, tmp_path, monkeypatch):
+    path = tmp_path / "plugins.yaml"
+    path.write_text("names: [cluster_plugin]\nentry_points: {enabled: false}\n")
+    monkeypatch.setenv("AIMM_PLUGINS_CONF", str(path))
+    initialize()
+    with dask_executor(client):
+        assert exec_data_access("pid") != os.getpid()
 
 
 def test_actions_and_keys_say_what_runs_there(host):
@@ -469,6 +489,28 @@ def test_killed_worker_is_told_of_with_the_chunk_that_begins_again(host, tmp_pat
     assert (told["warning"], told["chunk"], count["step"]) == ("restarted", 0, 1)
 
 
+def test_counts_go_on_where_predictions_are_lost_that_were_done(host, client, tmp_path):
+    """A slow callback hears of the first chunk when all are done and a worker dies with its part."""
+    client.wait_for_workers(2, timeout=60)  # another test may have killed one
+    files = [tmp_path / str(number) for number in range(20)]
+    events = []
+
+    def kill_when_all_are_done(event):
+        events.append(event)
+        if len(events) == 1:
+            for file in files:
+                await_file(file)
+            pid = files[0].read_text()
+            os.kill(int(pid), signal.SIGKILL)
+            wait_until(lambda: files[0].read_text() != pid)  # another worker has done it again
+
+    with host() as executor:
+        executor.map("telling", None, map(str, files), kill_when_all_are_done)
+    counts = [event["step"] for event in events if event.get("phase") == "predict"]
+    assert counts == list(range(1, 21))
+    assert "restarted" in [event.get("warning") for event in events]
+
+
 def test_bag_is_predicted_for_by_its_partitions(host):
     bag = importlib.import_module("dask.bag").from_sequence(range(7), npartitions=3)
     with host() as executor:
@@ -554,8 +596,8 @@ def test_restarted_workers_have_the_plugins_again(host, client):
         before = set(client.run(os.getpid).values())
         client.restart()
         client.wait_for_workers(2, timeout=60)
-        accounts = client.run(aimm_dask._account, executor.name).values()
-        assert [account.ok for account in accounts] == [True, True]
+        statuses = client.run(worker_status, executor.name).values()
+        assert [status.ok for status in statuses] == [True, True]
         assert exec_data_access("pid") not in before
 
 
@@ -589,12 +631,34 @@ def test_host_that_ended_without_a_word_does_not_stand_in_the_way(client, folder
     initialize(CONF)
     with distributed.Client(client.scheduler.address, set_as_default=False) as gone:
         lost = aimm_dask.DaskExecutor(gone, None, None, False)
-        lost.start()
-        lost.set_up([CONF], aimm_plugins.fingerprint())
+        lost.setups.start()
+        lost.setups.apply([CONF], aimm_plugins.fingerprint())
     aimm_plugins.unload_all()
     initialize(names("second_plugin"))
     with dask_executor(client, conf=names("second_plugin")):
         assert exec_data_access("second") != os.getpid()
+
+
+def topics(client):
+    """The topics of ours that the scheduler keeps."""
+    return client.run_on_scheduler(
+        lambda dask_scheduler: [
+            topic for topic in dask_scheduler._broker._topics if topic.startswith("aimm_plugins")
+        ]
+    )
+
+
+def test_scheduler_keeps_one_topic_a_client_and_none_of_clients_that_left(host, client):
+    before = clients(client)
+    with distributed.Client(client.scheduler.address, set_as_default=False) as second:
+        with dask_executor(second, conf=CONF):
+            exec_fit("plain", {"fits": 0}, lambda event: None, 3)
+        assert len(topics(client)) == 2
+    await_only(client, before)
+    for _ in range(3):
+        with host():
+            exec_fit("plain", {"fits": 0}, lambda event: None, 3)
+    assert topics(client) == [f"aimm_plugins.dask-{client.id}"]
 
 
 def test_worker_in_the_process_of_the_host_runs_what_it_is_sent(folder):
@@ -610,6 +674,13 @@ def test_worker_in_the_process_of_the_host_runs_what_it_is_sent(folder):
         model = {"fits": 0}
         assert exec_fit("plain", model, None, 0) == {"fits": 1}
         assert model == {"fits": 0}
+        (name,) = [name for name, _ in manager_plugins() if name.startswith("aimm_plugins.dask-")]
+        assert worker_status(name).ok
+    assert worker_status(name) is None
+
+
+def manager_plugins():
+    return aimm_plugins.get_plugin_manager().list_name_plugin()
 
 
 # Switched on by the conf
@@ -849,6 +920,75 @@ def test_worker_of_another_version_runs_no_plugin(tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "versioned", raising=False)
 
 
+# A cluster that lacks something
+
+
+WITHOUT_PACKAGE = """
+import sys
+sys.modules["aimm_plugins"] = None  # as if it were not installed
+from distributed.cli.dask_{0} import main
+main()
+"""
+
+
+@contextmanager
+def started(role, *arguments):
+    """A scheduler or a worker that cannot import this package."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", WITHOUT_PACKAGE.format(role), *arguments, "--no-dashboard"],
+        env=environment(),
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def test_worker_without_the_package_is_named_with_what_to_install(folder):
+    initialize(CONF)
+    with (
+        distributed.LocalCluster(n_workers=0, processes=True, dashboard_address=":0") as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+        started("worker", cluster.scheduler_address, "--no-nanny"),
+    ):
+        client.wait_for_workers(1, timeout=60)
+        (address,) = client.scheduler_info()["workers"]
+        with pytest.raises(ParityError) as caught, dask_executor(client, conf=CONF):
+            pass
+    text = str(caught.value)
+    assert text.startswith(f"1 of 1 workers run no plugin\nworker {address} cannot read what")
+    assert "pip install 'aimm-plugins[dask]'" in text
+
+
+def test_scheduler_without_the_package_is_named_with_what_to_install(folder, tmp_path):
+    initialize(CONF)
+    file = tmp_path / "scheduler.json"
+    with started("scheduler", "--port", "0", "--scheduler-file", str(file)):
+        with distributed.Client(scheduler_file=str(file), set_as_default=False) as client:
+            with pytest.raises(ParityError) as caught, dask_executor(client, conf=CONF):
+                pass
+            address = client.scheduler.address
+    text = str(caught.value)
+    assert text.startswith(f"the scheduler at {address} cannot read what")
+    assert "pip install 'aimm-plugins[dask]'" in text
+
+
+def test_cluster_without_workers_warns_that_calls_wait(folder, caplog):
+    initialize(CONF)
+    with (
+        distributed.LocalCluster(n_workers=0, processes=True, dashboard_address=":0") as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+        dask_executor(client, conf=CONF),
+    ):
+        pass
+    assert (
+        f"no worker is connected to the scheduler at {cluster.scheduler_address}; calls wait for "
+        "the first"
+    ) in caplog.messages
+
+
 # The page
 
 
@@ -926,7 +1066,11 @@ def test_unknown_action_is_refused(client):
 
 
 def await_file(path: Path) -> None:
+    wait_until(path.exists)
+
+
+def wait_until(happened) -> None:
     deadline = time.monotonic() + 60
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path} was never written"
+    while not happened():
+        assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -19,7 +19,7 @@ from aimm_plugins._config.json_schema import schema
 from aimm_plugins._config.parse import parse
 from aimm_plugins._config.values import Config
 from aimm_plugins._config.yaml_reader import load
-from aimm_plugins._jobs.jobs import Job, read_job
+from aimm_plugins._jobs.job_file import Job, read_job
 from tests.conftest import names
 from tests.properties.strategies import (
     anything,

@@ -1,0 +1,309 @@
+"""At the host: answers calls by having them run on the cluster."""
+
+from __future__ import annotations
+
+import operator
+import os
+import threading
+import uuid
+from collections.abc import Callable, Collection, Generator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from dask.base import is_dask_collection
+from dask.delayed import Delayed
+from distributed import Client, Future
+
+from aimm_plugins._api import starting
+from aimm_plugins._dask import worker
+from aimm_plugins._dask.events import GRACE, ClientEvents, Relay
+from aimm_plugins._dask.messages import PREFIX, RaisedOnWorker, Task, Value, wrapped
+from aimm_plugins._dask.setups import Setups
+from aimm_plugins._dispatch.hookspecs import Result, hookimpl
+from aimm_plugins._values.actions import Action, StateCallback, ignore_state
+
+
+class DaskExecutor:
+    """What `dask_executor` gives; a plugin of the plugin manager meanwhile.
+
+    Attributes:
+        name: Tells it from all others.
+        setups: Sees to it that workers have the plugins of this process.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        actions: Collection[Action] | None,
+        keys: Collection[str] | None,
+        keep: bool,
+    ) -> None:
+        self._client = client
+        self._actions = None if actions is None else frozenset(actions)
+        self._keys = None if keys is None else frozenset(keys)
+        self._keep = keep
+        self._process = os.getpid()
+        self.name = f"{PREFIX}{client.id}-{uuid.uuid4().hex}"
+        self.setups = Setups(client, self.name)
+        self._events = ClientEvents.of(client)
+
+    def map(
+        self,
+        model_type: str,
+        instance: Any,
+        chunks: Any,
+        state_cb: StateCallback | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> list[Any]:
+        """Predictions for many chunks of data, with one instance that is sent once.
+
+        Args:
+            model_type: Key of the model.
+            instance: The instance, or a future of one.
+            chunks: The first argument of each call after the instance: an iterable of values,
+                futures and Dask's lazy objects, or a Dask collection (array, dataframe, bag), each
+                of whose partitions is a chunk. What is lazy is computed on the cluster, and stays
+                there for no longer than it takes to predict.
+            state_cb: Called with what the plugin reports, in order for each chunk, each event with
+                the chunk's index as `chunk`; and after each chunk that is done with how many are.
+                What it raises ends the work: chunks that have not begun are dropped, and in those
+                that are under way the plugin's next state event raises `Cancelled`.
+            *args: Passed to the plugin, after the chunk.
+            **kwargs: Passed to the plugin.
+
+        Returns:
+            The prediction for each chunk, in order.
+
+        Raises:
+            TypeError: The model's predict returns another instance, which many calls at once
+                cannot do; or there is an argument too much or too little.
+            ValueError: The chunks of an array are not whole rows.
+            UnknownPluginError: No plugin provides it.
+            ParityError: A worker has other plugins.
+            Exception: Whatever the plugin or the callback raises, as it is, with a note; the work
+                on other chunks ends.
+        """
+        if worker.returns_instance(model_type):
+            raise TypeError(
+                f"predict:{model_type} returns another instance (returns_instance=True), and many "
+                "calls at once would each return their own; use exec_predict, one after the other"
+            )
+        if state_cb is not None and not callable(state_cb):
+            raise TypeError(f"state_cb is a callable or None, and was given {state_cb!r}")
+        parts = self._as_sent(chunks)
+        if not parts:
+            return []
+        task = self._task("predict", model_type, state_cb, keeps_result=True)
+        held = instance if isinstance(instance, Future) else self._scatter(instance)
+
+        def submit() -> list[Future[Any]]:
+            nonlocal parts
+            sent, parts = parts, []  # a computed chunk goes as soon as its prediction is there
+            futures: list[Future[Any]] = self._client.map(
+                worker.predict_chunk,
+                sent,
+                range(len(sent)),
+                task=task,
+                instance=held,
+                more=Value((args, kwargs)),
+                key=f"predict:{model_type}-{task.call}",
+                pure=False,
+            )
+            return futures
+
+        with self._running(task, submit, state_cb, counts=True) as futures:
+            gathered: Any = self._client.gather(futures)
+        results: list[Any] = gathered
+        return results
+
+    def _as_sent(self, chunks: Any) -> list[Any]:
+        """Futures of the chunks that are on the cluster, and an envelope for each of the others."""
+        parts = _partitions(chunks) if is_dask_collection(chunks) else list(chunks)
+        lazy = [index for index, part in enumerate(parts) if is_dask_collection(part)]
+        if lazy:
+            computed: Any = self._client.compute([parts[index] for index in lazy])
+            for index, future in zip(lazy, computed, strict=True):
+                parts[index] = future
+        return [wrapped(part) for part in parts]
+
+    # The hookimpls
+
+    @hookimpl
+    def aimm_data_access(self, name: Any, state_cb: Any, args: Any, kwargs: Any) -> Result | None:
+        """Access data on the cluster; they come here."""
+        return self._answer("data_access", name, (), state_cb, args, kwargs)
+
+    @hookimpl
+    def aimm_instantiate(
+        self, model_type: Any, state_cb: Any, args: Any, kwargs: Any
+    ) -> Result | None:
+        """Make an instance on the cluster."""
+        return self._answer("instantiate", model_type, (), state_cb, args, kwargs)
+
+    @hookimpl
+    def aimm_fit(
+        self, model_type: Any, instance: Any, state_cb: Any, args: Any, kwargs: Any
+    ) -> Result | None:
+        """Fit a copy of an instance on the cluster."""
+        return self._answer("fit", model_type, (instance,), state_cb, args, kwargs)
+
+    @hookimpl
+    def aimm_predict(
+        self, model_type: Any, instance: Any, state_cb: Any, args: Any, kwargs: Any
+    ) -> Result | None:
+        """Predict on the cluster."""
+        return self._answer("predict", model_type, (instance,), state_cb, args, kwargs)
+
+    @hookimpl
+    def aimm_serialize(self, model_type: Any, instance: Any) -> Result | None:
+        """Serialize on the cluster."""
+        return self._answer("serialize", model_type, (instance,), None, (), {})
+
+    @hookimpl
+    def aimm_deserialize(self, model_type: Any, instance_bytes: Any) -> Result | None:
+        """Deserialize on the cluster."""
+        if isinstance(instance_bytes, memoryview):
+            instance_bytes = bytes(instance_bytes)
+        return self._answer("deserialize", model_type, (instance_bytes,), None, (), {})
+
+    def _answer(
+        self,
+        action: Action,
+        key: str,
+        given: tuple[Any, ...],
+        state_cb: StateCallback | None,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Result | None:
+        is_there = bool(given) and isinstance(given[0], Future)
+        if not self._takes(action, key, is_there):
+            return None
+        keeps = action not in ("data_access", "serialize") and (self._keep or is_there)
+        splits = action == "predict" and keeps and worker.returns_instance(key)
+        if action == "predict" and keeps and not is_there:
+            given = (self._scatter(given[0]),)
+        task = self._task(action, key, state_cb, keeps_result=keeps, names=tuple(kwargs))
+        values = [wrapped(value) for value in (*given, *args, *kwargs.values())]
+
+        def submit() -> list[Future[Any]]:
+            name = f"{action}:{key}-{task.call}"
+            return [self._client.submit(worker.run_task, task, *values, key=name, pure=False)]
+
+        with self._running(task, submit, state_cb) as (future,):
+            if splits:
+                parts = [
+                    self._client.submit(operator.itemgetter(index), future, pure=False)
+                    for index in (0, 1)
+                ]
+                return Result((parts[0], parts[1].result()))
+            if action == "predict" and keeps:
+                return Result((given[0], future.result()))
+            if not keeps:
+                return Result(future.result())
+            if future.exception() is not None:  # waits
+                future.result()  # raises it as Dask does
+        return Result(future)
+
+    def _takes(self, action: Action, key: str, is_there: bool) -> bool:
+        """Whether a call runs on the cluster; one that is given a future (`is_there`) has to."""
+        is_covered = (self._actions is None or action in self._actions) and (
+            self._keys is None or key in self._keys
+        )
+        if worker.WORKER.inside.get() or not (is_there or is_covered):
+            return False
+        if os.getpid() != self._process:
+            # A fork answers its calls itself, as the workers of a pool do: it has none of the
+            # client's threads, and would wait for ever.
+            if is_there:
+                raise RuntimeError(
+                    f"{action}:{key} was given a future, and this process (a fork of the one that "
+                    "is connected to the cluster) has no connection to it; give it the instance"
+                )
+            return False
+        # Without a provider, the call raises the one error for unknown keys.
+        return (action, key) in starting.providers(action, key)
+
+    def _task(
+        self,
+        action: Action,
+        key: str,
+        state_cb: StateCallback | None,
+        *,
+        keeps_result: bool,
+        names: tuple[str, ...] = (),
+    ) -> Task:
+        listens = state_cb is not None and state_cb is not ignore_state
+        return Task(
+            executor=self.name,
+            topic=self._events.topic if listens else None,
+            call=uuid.uuid4().hex,
+            action=action,
+            key=key,
+            keeps_result=keeps_result,
+            names=names,
+        )
+
+    def _scatter(self, instance: Any) -> Future[Any]:
+        """An instance on all workers, so that it outlives any of them."""
+        # In a list, whose items are what is scattered.
+        scattered: Any = self._client.scatter([instance], broadcast=True, hash=False)
+        future: Future[Any] = scattered[0]
+        return future
+
+    @contextmanager
+    def _running(
+        self,
+        task: Task,
+        submit: Callable[[], list[Future[Any]]],
+        state_cb: StateCallback | None,
+        counts: bool = False,
+    ) -> Generator[list[Future[Any]]]:
+        """Submit, pass events on, then run the block, which waits for the futures.
+
+        What leaves it is what the plugin has raised, and ends the work.
+        """
+        futures: list[Future[Any]] = []
+        try:
+            with self._events.queue(task.call) as queue:
+                futures = submit()
+                if task.topic is not None and state_cb is not None:
+                    Relay(queue, futures, state_cb, counts).run()
+                yield futures
+        except BaseException as error:
+            self._cancel(task.call, futures)
+            if isinstance(error, RaisedOnWorker):
+                raise error.original() from None
+            raise
+
+    def _cancel(self, call: str, futures: list[Future[Any]]) -> None:
+        """Drop what has not begun, and end what has; what ended the call matters more."""
+        if all(future.done() for future in futures):
+            return
+        with suppress(Exception):
+            self._client.cancel(futures)
+        # In a thread: a worker that does not answer must not hold up the caller.
+        thread = threading.Thread(target=self._end_call, args=(call,), daemon=True)
+        thread.start()
+        thread.join(GRACE)
+
+    def _end_call(self, call: str) -> None:
+        with suppress(Exception):
+            self._client.run(worker.end_call, call, on_error="ignore")
+
+
+def _partitions(collection: Any) -> list[Any]:
+    """The parts of a Dask collection, in order, still lazy.
+
+    Raises:
+        ValueError: It is an array with several chunks along another axis than the first.
+    """
+    if isinstance(collection, Delayed) or not hasattr(collection, "to_delayed"):
+        return [collection]
+    if any(number > 1 for number in getattr(collection, "numblocks", ())[1:]):
+        raise ValueError(
+            f"an array is predicted for by whole rows, and its chunks are {collection.chunks}: "
+            "rechunk it, such as by x.rechunk({1: -1})"
+        )
+    parts = collection.to_delayed()
+    return list(getattr(parts, "flat", parts))  # an array's come as an array

@@ -1,0 +1,46 @@
+"""Who publishes an executor, by installed metadata; nothing of it is imported.
+
+[aimm_plugins.executors]
+dask = aimm_plugins.dask:connect
+"""
+
+from __future__ import annotations
+
+from aimm_plugins._discovery.entry_points import LONGEST_VALUE, Candidate, parse_target
+from aimm_plugins._discovery.scan import Scan
+
+GROUP = "aimm_plugins.executors"
+
+
+def published_executors(installed: Scan, name: str) -> list[Candidate]:
+    """The entry points of that name, sorted by distribution.
+
+    Asked only where a conf wants an executor, so that a scan does not look for this group.
+
+    Args:
+        installed: What is installed.
+        name: The name of the executor.
+    """
+    found = []
+    for distribution in installed.distributions():
+        content = distribution.read("entry_points.txt") or b""
+        if GROUP.encode() in content:
+            for value in _values(content.decode("utf-8-sig", "replace"), name):
+                # What names no module is reported where it cannot be imported.
+                module, attribute = parse_target(value) or (value, None)
+                found.append(Candidate(name, value, module, attribute, distribution))
+    return sorted(found, key=lambda candidate: candidate.distribution.key)
+
+
+def _values(text: str, name: str) -> list[str]:
+    """What the lines of that name say; a line that cannot be read offers no executor."""
+    values = []
+    section = None
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith("["):
+            section = line.strip("[]")
+        elif section == GROUP:
+            key, separator, value = line.partition("=")
+            if separator and key.strip() == name and len(value) <= LONGEST_VALUE:
+                values.append(value.strip())
+    return values

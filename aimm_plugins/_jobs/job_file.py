@@ -1,0 +1,151 @@
+"""Read and check a job file.
+
+A job is checked whole before any plugin is imported. `parse_job` opens nothing that the job names;
+`read_job` also reads the conf that a job names by its path.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from aimm_plugins._config.json_schema import validate
+from aimm_plugins._config.parse import parse, read
+from aimm_plugins._config.values import Config
+from aimm_plugins._config.yaml_reader import Document, load_file
+from aimm_plugins.errors import ConfigError
+
+_Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Arguments of one step.
+
+    Attributes:
+        data: Names of data accesses whose results come first.
+        args: Positional arguments after them.
+        kwargs: Keyword arguments.
+    """
+
+    data: tuple[str, ...] = ()
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job file that was read and is sound.
+
+    Attributes:
+        plugins: The conf of the plugins, checked; or the path of one that was not read yet.
+        data: Name to data access key and arguments, in order.
+        model_type: The model type.
+        model: Arguments to make it with.
+        load: File to load it from instead.
+        fit: Arguments of the fit, if there is one.
+        predict: Arguments of the prediction, if there is one.
+        output: File for the predictions.
+        save: File for the model.
+    """
+
+    plugins: Config | str
+    data: Mapping[str, tuple[str, Call]]
+    model_type: str
+    model: Call
+    load: str | None
+    fit: Call | None
+    predict: Call | None
+    output: str | None
+    save: str | None
+
+
+def read_job(path: str | os.PathLike[str]) -> Job:
+    """Read and check a job file, and the conf that it names.
+
+    Raises:
+        ConfigError: One of them cannot be read or is not what its schema says; with the place.
+    """
+    job = parse_job(load_file(path))
+    return replace(job, plugins=read(job.plugins))
+
+
+def parse_job(document: Document) -> Job:
+    """Check a job that was read already.
+
+    Raises:
+        ConfigError: It is not what `schemas/job.yaml` says; with the place.
+    """
+    validate(document.data, "job", document=document)
+    content = document.data
+    conf = content.get("plugins", {"names": []})
+    if not isinstance(conf, str):
+        conf = parse(conf, document=document, prefix=("plugins",))
+    _check_data_names(document)
+    _check_outputs(document)
+    model, fit, predict = content["model"], content.get("fit"), content.get("predict")
+    return Job(
+        plugins=conf,
+        data={
+            name: (access["access"], _call(access))
+            for name, access in content.get("data", {}).items()
+        },
+        model_type=model["type"],
+        model=_call(model),
+        load=model.get("load"),
+        fit=None if fit is None else _call(fit),
+        predict=None if predict is None else _call(predict),
+        output=None if predict is None else predict.get("output"),
+        save=content.get("save"),
+    )
+
+
+def _call(step: Mapping[str, Any]) -> Call:
+    data = step.get("data", ())
+    return Call(
+        (data,) if isinstance(data, str) else tuple(data),
+        tuple(step.get("args", ())),
+        step.get("kwargs", {}),
+    )
+
+
+def _check_data_names(document: Document) -> None:
+    """Every name that a step takes data from has to be defined under `data`."""
+    known = document.data.get("data", {})
+    for step in ("fit", "predict"):
+        names = document.data.get(step, {}).get("data", [])
+        path = (step, "data")
+        for index, name in enumerate([names] if isinstance(names, str) else names):
+            if name not in known:
+                raise _fault(
+                    document,
+                    path,
+                    f"no data access is called {name!r}",
+                    expected="one of " + ", ".join(known)
+                    if known
+                    else "a name that stands under data",
+                    place=path if isinstance(names, str) else (*path, index),
+                )
+
+
+def _check_outputs(document: Document) -> None:
+    """Two outputs of one job must not go to the same file."""
+    output = document.data.get("predict", {}).get("output")
+    save = document.data.get("save")
+    if output is None or save is None:
+        return
+    if os.path.realpath(output) == os.path.realpath(save):
+        message = f"the model would replace the predictions, which go to {output!r} too"
+        raise _fault(document, ("save",), message, expected="another file")
+
+
+def _fault(
+    document: Document, path: _Path, message: str, *, expected: str, place: _Path | None = None
+) -> ConfigError:
+    """The error about a place in the job; `place` is where it points to if not to `path`."""
+    line, column = document.place(path if place is None else place) or (None, None)
+    return ConfigError(
+        message, file=document.file, line=line, column=column, path=path, expected=expected
+    )

@@ -1,0 +1,249 @@
+"""Run a job: initialize its plugins, then one step after another.
+
+Each step is a method of `_JobRun`, and `run_job` calls them in order. A failed step raises
+`JobError` with the accounts of the steps before it, whose outputs are kept.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from aimm_plugins._api import calling, starting
+from aimm_plugins._artifacts.pack import pack, unpack_as
+from aimm_plugins._jobs.job_file import Call, Job
+from aimm_plugins._jobs.tables import encode
+from aimm_plugins._startup import cluster
+from aimm_plugins._startup.lifecycle import initialize
+from aimm_plugins._startup.runtime import PROCESS
+from aimm_plugins._system.files import write_atomically
+from aimm_plugins._system.guard import guarded
+from aimm_plugins._system.text import described
+from aimm_plugins._values.actions import ACTIONS, Action, StateCallback, ignore_state
+from aimm_plugins.errors import AimmPluginsError, ArtifactError
+
+
+class JobError(AimmPluginsError):
+    """A step of a job failed; what earlier steps wrote is kept.
+
+    Attributes:
+        step: Name of the step.
+        done: The accounts of the steps before it.
+    """
+
+    step: str | None = None
+    done: tuple[StepRecord, ...] = ()
+
+    def __init__(
+        self, message: str, *, step: str | None = None, done: Sequence[StepRecord] = ()
+    ) -> None:
+        super().__init__(message)
+        self.step, self.done = step, tuple(done)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRecord:
+    """What one step did.
+
+    Attributes:
+        step: Its name, such as `data train` or `fit`.
+        action: The action.
+        key: The data access name or model type.
+        module: The plugin's module.
+        distribution: The plugin's distribution, if any.
+        version: Its version.
+        seconds: Wall time of the call in seconds.
+        output: The file that was written, if any.
+    """
+
+    step: str
+    action: Action
+    key: str
+    module: str
+    distribution: str | None
+    version: str | None
+    seconds: float
+    output: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-serializable."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def run_job(
+    job: Job,
+    progress: Callable[[str], StateCallback] | None = None,
+    within: Callable[[Job], AbstractContextManager[object]] | None = None,
+) -> tuple[StepRecord, ...]:
+    """Initialize the plugins and run the steps.
+
+    Args:
+        job: The job.
+        progress: Given a step's name, makes the state callback for it.
+        within: Given the job, makes what is entered after the plugins are initialized and left
+            after the last step, such as an executor; it takes the place of one that the conf
+            asks for.
+
+    Returns:
+        The account of each step.
+
+    Raises:
+        PluginLoadError: The plugins cannot be loaded; no step was run.
+        JobError: A step failed; its cause is the plugin's own exception. Outputs of earlier steps
+            are kept, and no output file is ever half written.
+    """
+    # The conf as it was read, so that messages name its lines in the job.
+    initialize(PROCESS.runtime, job.plugins, connect=within is None)
+    try:
+        with nullcontext() if within is None else within(job):
+            run = _JobRun(job, progress or (lambda step: ignore_state))
+            run.access_data()
+            if job.load is None:
+                run.make_model()
+            else:
+                run.load_model(job.load)
+            if job.fit is not None:
+                run.fit(job.fit)
+            if job.predict is not None:
+                run.predict(job.predict)
+            if job.save is not None:
+                run.save_model(job.save)
+            return tuple(run.done)
+    finally:
+        cluster.close(PROCESS.runtime)
+
+
+class _JobRun:
+    """The steps of one job, and what they pass on to each other.
+
+    Attributes:
+        done: The accounts of the steps so far.
+    """
+
+    def __init__(self, job: Job, progress: Callable[[str], StateCallback]) -> None:
+        self.done: list[StepRecord] = []
+        self._job = job
+        self._progress = progress
+        self._data: dict[str, Any] = {}
+        self._model: Any = None
+
+    def access_data(self) -> None:
+        for name, (key, call) in self._job.data.items():
+            self._data[name] = self._step(f"data {name}", "data_access", key=key, call=call)
+
+    def make_model(self) -> None:
+        self._model = self._step("model", "instantiate", call=self._job.model)
+
+    def load_model(self, path: str) -> None:
+        try:
+            content = Path(path).read_bytes()
+        except OSError as error:
+            who = f"{path}, to load {self._job.model_type} from"
+            raise self._failed("load", error, who) from error
+        self._model, _ = self._step(
+            "load",
+            "deserialize",
+            content,
+            function=lambda key, data: unpack_as(data, key),
+            artifact=path,
+        )
+
+    def fit(self, call: Call) -> None:
+        self._model = self._step("fit", "fit", self._model, call=self._with_data("fit", call))
+
+    def predict(self, call: Call) -> None:
+        call = self._with_data("predict", call)
+        self._model, prediction = self._step("predict", "predict", self._model, call=call)
+        output = self._job.output
+        if output is not None:
+            self._write(output, lambda: encode(prediction, output))
+
+    def save_model(self, path: str) -> None:
+        artifact = self._step("save", "serialize", self._model, function=pack)
+        self._write(path, lambda: artifact)
+
+    def _step(
+        self,
+        step: str,
+        action: Action,
+        *given: Any,
+        key: str | None = None,
+        call: Call | None = None,
+        function: Callable[..., Any] | None = None,
+        artifact: str | None = None,
+    ) -> Any:
+        """Call a plugin, by `exec_*` or another function, and keep account of it.
+
+        The key is the job's model type unless it is given. Faults of an artifact are not the
+        plugin's.
+        """
+        key = self._job.model_type if key is None else key
+        call = call or Call()
+        execute: Callable[..., Any] = function or calling.EXEC[action]
+        callback = (self._progress(step),) if ACTIONS[action].free_arguments else ()
+        provider = starting.providers(action).get((action, key))
+        result: Any = None
+        begin = time.perf_counter()
+        with guarded() as attempt:
+            result = execute(key, *given, *callback, *call.args, **call.kwargs)
+        if attempt.error is not None:
+            who = str(provider) if provider else None
+            if isinstance(attempt.error, ArtifactError):
+                who = artifact or who
+            raise self._failed(step, attempt.error, who) from attempt.error
+        self.done.append(
+            StepRecord(
+                step=step,
+                action=action,
+                key=key,
+                module=provider.plugin if provider else "(an executor)",
+                distribution=provider.distribution if provider else None,
+                version=provider.version if provider else None,
+                seconds=time.perf_counter() - begin,
+            )
+        )
+        return result
+
+    def _with_data(self, step: str, call: Call) -> Call:
+        """The call with what data accesses returned in place of their names."""
+        args: list[Any] = []
+        kwargs: dict[str, Any] = {}
+        for name in call.data:
+            result = self._data[name]
+            if isinstance(result, tuple):
+                args += result
+            elif isinstance(result, dict):
+                self._add(step, kwargs, result, f"data {name}")
+            else:
+                args.append(result)
+        self._add(step, kwargs, call.kwargs, "kwargs")
+        return Call(args=(*args, *call.args), kwargs=kwargs)
+
+    def _add(self, step: str, kwargs: dict[str, Any], more: Mapping[Any, Any], source: str) -> None:
+        for key in more:
+            if not isinstance(key, str):
+                fault = f"{source} has a key that names no argument: {key!r}"
+            elif key in kwargs:
+                fault = f"argument {key!r} is given twice, again by {source}"
+            else:
+                continue
+            raise self._failed(step, TypeError(fault), None)
+        kwargs.update(more)
+
+    def _write(self, path: str, content: Callable[[], bytes]) -> None:
+        """Write the output of the last step, whole or not at all."""
+        last = self.done[-1]
+        with guarded() as attempt:  # predictions may be a generator, which is plugin code
+            write_atomically(path, content())
+        if attempt.error is not None:
+            raise self._failed(last.step, attempt.error, f"output {path}") from attempt.error
+        self.done[-1] = replace(last, output=path)
+
+    def _failed(self, step: str, error: BaseException, who: str | None) -> JobError:
+        text = f"step {step} failed" + (f" in {who}" if who else "")
+        cause = described(error).replace("\n", "\n  ")
+        return JobError(f"{text}\n  {cause}", step=step, done=self.done)
