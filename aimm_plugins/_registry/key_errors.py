@@ -17,6 +17,7 @@ from aimm_plugins.errors import (
 
 if TYPE_CHECKING:
     from aimm_plugins._registry.registry import Registry
+    from aimm_plugins._registry.snapshot import Snapshot
 
 
 _MOST_SUSPECTS = 10
@@ -46,9 +47,10 @@ def unknown_key_error(registry: Registry, action: Action, key: object) -> Unknow
     if elsewhere:
         found = ", ".join(f"{other}:{shown}" for other in elsewhere)
         lines.append(f"  under other actions: {found}")
-    lines += [
-        f"  {printable(indented(line))}" for line in unavailable_reasons(registry, action, key)
-    ]
+    reasons = unavailable_reasons(registry, action, key)
+    if not reasons and len(lines) == 1:
+        reasons = _denied_suspects(snapshot)
+    lines += [f"  {printable(indented(line))}" for line in reasons]
     if not registry.ever_initialized and not registry.ledger.ever_used:
         lines.append(
             "  Nothing was ever initialized or declared in this process: call "
@@ -81,12 +83,20 @@ def unavailable_reasons(registry: Registry, action: Action, key: str) -> list[st
     return (
         lines
         or [
-            f"{record.state}, may have provided it: {record.provenance}"
-            + (f": {record.reason}" if record.reason else "")
+            f"failed, may have provided it: {record.provenance}"
             for record in records
-            if record.state in ("failed", "denied")
+            if record.state == "failed"
         ][:_MOST_SUSPECTS]
     )
+
+
+def _denied_suspects(snapshot: Snapshot) -> list[str]:
+    """The denied plugins, for a key that nothing else explains: their keys are not known."""
+    return [
+        f"denied, may have provided it: {record.provenance}: {record.reason}"
+        for record in snapshot.records.values()
+        if record.state == "denied"
+    ][:_MOST_SUSPECTS]
 
 
 def not_loaded_error(record: PluginRecord) -> PluginLoadError:
