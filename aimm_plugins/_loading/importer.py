@@ -29,6 +29,9 @@ Versions = MutableMapping[str, tuple[str | None, str | None]]
 """By plugin module: the distribution and version that were installed when it was imported."""
 
 
+_MOST_DEADLOCKS = 3
+
+
 class Outcome:
     """What became of a plan's imports.
 
@@ -157,7 +160,7 @@ class Loader(NamedTuple):
                 name=record.module,
             )
         with self.ledger.importing(record.module):
-            module = importlib.import_module(record.module)
+            module = _import_module(record.module)
         if not is_imported(record.module):
             raise ImportError(
                 f"{record.module} is still being imported: it is loaded by its own import",
@@ -185,6 +188,21 @@ class Loader(NamedTuple):
                 "declares nothing; decorate it, or name the module alone"
             )
         return found
+
+
+def _import_module(name: str) -> object:
+    """Import a module, again where Python has ended the import to avoid a deadlock.
+
+    It does so when two threads import modules that import each other. By the next try the other
+    thread has finished its own.
+    """
+    for _ in range(_MOST_DEADLOCKS):
+        try:
+            return importlib.import_module(name)
+        except RuntimeError as error:
+            if type(error).__name__ != "_DeadlockError":  # importlib has no public name for it
+                raise
+    return importlib.import_module(name)
 
 
 class _ImportClock:
