@@ -125,7 +125,10 @@ def refresh(runtime: Runtime) -> Report:
 def _removed(
     before: dict[Identity, PluginRecord], start: PreparedStart
 ) -> dict[Identity, PluginRecord]:
-    """The accounts of plugins whose distribution or entry point is not there any more."""
+    """The accounts of plugins whose distribution or entry point is not there any more.
+
+    Only a complete look takes keys away: what it may have missed stays, and is a finding.
+    """
     planned = {record.identity for record in start.plan.records}
     return {
         identity: record._replace(
@@ -138,6 +141,7 @@ def _removed(
         )
         for identity, record in before.items()
         if identity not in planned and record.source == "entry_point"
+        if record.distribution is None or start.installed.doubt(record.distribution) is None
     }
 
 
