@@ -130,7 +130,9 @@ class Stress:
 
     def monitor(self) -> None:
         """Add and end a monitor."""
-        see = lambda *_: None  # noqa: E731  # pluggy takes a function
+
+        def see(*_: object) -> None: ...
+
         aimm_plugins.get_plugin_manager().add_hookcall_monitoring(see, see)()
 
     def declare(self) -> None:
@@ -221,7 +223,8 @@ def main() -> int:
         sys.path.insert(0, folder)
         stress = Stress(seed)
         stress.run(arguments.seconds, arguments.callers)
-    print(json.dumps({"seed": seed, **stress.counts, "wrong": stress.wrong[:5]}, indent=2))
+    told = {"seed": seed, **stress.counts, "wrong": stress.wrong[:5]}
+    sys.stdout.write(json.dumps(told, indent=2) + "\n")
     sys.stdout.flush()
     os._exit(bool(stress.wrong))  # threads that hang would keep the process
 
