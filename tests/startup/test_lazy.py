@@ -706,3 +706,17 @@ def test_all_tasks_that_wait_for_an_import_are_told_that_it_failed(dist):
     for error in asyncio.run(run()):
         assert isinstance(error, PluginLoadError)
         assert "told" in str(error.exceptions[0])
+
+
+def test_interrupted_first_call_leaves_the_plugin_to_the_next(dist, write):
+    write(state="interrupted = False")
+    dist(
+        "import state\n"
+        "if not state.interrupted:\n    state.interrupted = True\n    raise KeyboardInterrupt\n"
+        "@fit(['k'])\ndef f(m): return 'fitted'\n",
+        published={"fit:k": "p:f"},
+    )
+    initialize(lazy())
+    with pytest.raises(KeyboardInterrupt):
+        aimm_plugins.exec_fit("k", None)
+    assert aimm_plugins.exec_fit("k", None) == "fitted"
