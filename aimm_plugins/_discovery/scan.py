@@ -43,6 +43,7 @@ class Scan:
 
     Attributes:
         candidates: The entry points of the group, sorted by distribution and name.
+        broken: The lines that should be plugins and cannot be read, sorted likewise.
         published: The keys that metadata publishes, sorted by distribution, action and key.
         options: The schemas of options that it publishes, sorted by distribution and name.
         findings: Metadata that could not be read, and distributions that hide others.
@@ -60,6 +61,7 @@ class Scan:
         self._points = points
         by_name = [points[key] for key in sorted(points)]
         self.candidates = tuple(chain.from_iterable(one.candidates for one in by_name))
+        self.broken = tuple(chain.from_iterable(one.broken for one in by_name))
         self.published = tuple(chain.from_iterable(one.published for one in by_name))
         self.options = tuple(chain.from_iterable(one.options for one in by_name))
         self.findings = (*findings, *chain.from_iterable(one.findings for one in by_name))
@@ -131,8 +133,8 @@ class Scan:
             self._owner_of[module] = self._module_owners().find(module, file)
         return self._owner_of[module]
 
-    def code_owners(self, suspects: Sequence[Distribution]) -> CodeOwners:
-        """Tells which of some distributions an import would run code of."""
+    def code_owners(self, suspects: Sequence[Distribution] | None) -> CodeOwners:
+        """Tells which of some distributions, or of all, an import would run code of."""
         from aimm_plugins._discovery.ownership import CodeOwners
 
         return CodeOwners(suspects, self._module_owners())
@@ -141,9 +143,11 @@ class Scan:
         if self._owners is None:
             from aimm_plugins._discovery.ownership import ModuleOwners
 
-            named: dict[str, Distribution] = {}
+            named: dict[str, list[Distribution]] = {}
             for candidate in self.candidates:
-                named.setdefault(candidate.module, candidate.distribution)
+                publishers = named.setdefault(candidate.module, [])
+                if candidate.distribution not in publishers[-1:]:  # they come sorted
+                    publishers.append(candidate.distribution)
             self._owners = ModuleOwners(self.find, self.distributions, named, self._hidden)
         return self._owners
 

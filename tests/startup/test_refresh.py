@@ -96,13 +96,13 @@ def test_call_under_way_ends_although_its_plugin_is_removed(put):
 
 
 @pytest.mark.parametrize("again", [refresh, lambda: initialize(only("a-dist"))])
-def test_upgraded_plugin_stays_loaded_and_asks_for_a_restart(put, again):
+def test_upgraded_plugin_is_stale_and_asks_for_a_restart(put, again):
     info = put("a")
     initialize(only("a-dist"))
     shutil.rmtree(info)
     put("a", "2.0")
     record = record_of(again(), "a")
-    assert (record.state, record.version) == ("loaded", "1.0")
+    assert (record.state, record.version) == ("stale", "1.0")
     assert "a-dist 2.0 is installed by now, and 1.0 was imported: a restart" in record.reason
     assert aimm_plugins.exec_fit("a", None) == "a 1.0"
 
@@ -338,7 +338,7 @@ out["bad"] = attempt(exec_fit, "bad", None)
     assert got["bad"] == {"value": "bad"}
 
 
-def test_upgraded_distribution_stays_loaded_and_wants_a_restart(case: Case) -> None:
+def test_upgraded_distribution_answers_and_wants_a_restart(case: Case) -> None:
     got = hosted(
         case,
         """
@@ -352,7 +352,8 @@ out["late"] = attempt(exec_fit, "late", None)
 """,
     )
     found = record(got["current"], "late")
-    assert found["state"] == "loaded"
+    assert found["state"] == "stale"
+    assert got["current"]["ok"]
     assert "restart" in found["reason"]
     assert got["late"] == {"value": "late"}
 
