@@ -16,7 +16,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._system.text import nearest
+from aimm_plugins._system.text import nearest, one_line
 from aimm_plugins._values.actions import ACTIONS, Action
 from aimm_plugins._values.report import Finding
 
@@ -60,7 +60,7 @@ class BrokenLine(NamedTuple):
     """A line of the group that cannot be read: a plugin that is not there.
 
     Attributes:
-        name: The entry point's name, else the line.
+        name: The entry point's name; with the number of the line where that tells nothing apart.
         line: As written, shortened.
         fault: What is wrong with it.
         distribution: Who publishes it.
@@ -216,8 +216,10 @@ class EntryPoints:
         """Account for lines that should be plugins; the last account for all that are too many."""
         names: set[str] = set()
         for number, line, fault in bad_lines[:_MOST_BROKEN]:
-            name = _shown(line.partition("=")[0].rstrip())
-            name = _shown(line) if name in names or not name else name
+            name, equals, _ = line.partition("=")
+            name = _shown(name.rstrip()) if equals else ""
+            if not name or name in names:
+                name = f"{name} (line {number})".lstrip()
             names.add(name)
             if len(names) == _MOST_BROKEN and len(bad_lines) > _MOST_BROKEN:
                 fault += f", as are {len(bad_lines) - _MOST_BROKEN} more lines"
@@ -334,7 +336,7 @@ class EntryPoints:
 
 def _shown(line: str) -> str:
     line = line if len(line) <= _SHOWN_LETTERS else f"{line[:_SHOWN_LETTERS]}..."
-    return line.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return one_line(line.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
 
 
 def with_parents(name: str) -> Iterator[str]:

@@ -153,9 +153,9 @@ def test_long_broken_line_is_shown_in_part(folder):
     assert len(broken.name) < 200
 
 
-def test_broken_lines_of_one_name_have_names_of_their_own(folder):
-    names = [line.name for line in broken_of(folder, "[aimm.plugins]\na = 1\na = 2\n")]
-    assert names == ["a", "a = 2"]
+def test_broken_lines_of_one_name_or_none_have_names_of_their_own(folder):
+    names = [line.name for line in broken_of(folder, "[aimm.plugins]\na = 1\na = 2\nx\n")]
+    assert names == ["(line 4)", "a", "a (line 3)"]
 
 
 def test_broken_lines_of_another_group_of_ours_are_one_finding_with_their_count(folder):

@@ -484,7 +484,7 @@ def test_broken_line_in_a_zip_is_a_failed_plugin(case: Case) -> None:
     got = case.gauntlet()
     assert_healthy(got, alone=False)
     assert got["bad"] == {"value": "bad"}
-    assert got["isolate"]["states"]["broken"] == "failed"
+    assert got["isolate"]["states"]["(line 3)"] == "failed"
 
 
 def test_bytes_in_a_zip_that_are_not_utf8_are_not_passed_over_in_silence(case: Case) -> None:
