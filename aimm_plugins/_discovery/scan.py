@@ -19,6 +19,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from aimm_plugins._discovery.distribution import Distribution
@@ -55,7 +56,9 @@ class Scan:
         hidden: Hidden,
         points: Mapping[str, EntryPoints],
         findings: Iterable[Finding],
+        stamp: tuple[object, ...],
     ) -> None:
+        self._stamp = stamp
         self._entries = entries
         self._hidden = hidden
         self._points = points
@@ -68,6 +71,10 @@ class Scan:
         self._distributions = {key: one.distribution for key, one in points.items()}
         self._owner_of: dict[str, Distribution | None] = {}
         self._owners: ModuleOwners | None = None
+
+    def is_current(self) -> bool:
+        """Whether nothing was installed, upgraded or removed since; files may have been edited."""
+        return self._stamp == _stamp()
 
     def distributions(self) -> tuple[Distribution, ...]:
         """All that is installed, one of each name; their files are read when asked for."""
@@ -100,6 +107,21 @@ class Scan:
             if finding.code == "stale-metadata" and subject[1:] == key[1:]:
                 return finding
         return None
+
+    def unread(self) -> list[Finding]:
+        """The distributions of which something could not be read when it was asked for."""
+        known = {*self._distributions.values(), *chain.from_iterable(self._hidden.values())}
+        return [
+            Finding(
+                code="broken-metadata",
+                subject=distribution.subject,
+                message=distribution.unread,
+                place=distribution.place,
+                remedy="Repair what the message names, and refresh again.",
+            )
+            for distribution in sorted(known, key=attrgetter("place"))
+            if distribution.unread is not None
+        ]
 
     def keys_of(self, plugin: Candidate | tuple[str, str]) -> tuple[Published, ...]:
         """The published keys that are one plugin's; see `EntryPoints`.
@@ -173,6 +195,7 @@ def scan(path: Sequence[object] | None = None) -> Scan:
         path: Folders to look in; `sys.path` and the finders of `sys.meta_path` by default.
     """
     findings: list[Finding] = []
+    stamp = _stamp()
     entries = list(_entries(path, findings))
     hidden = hide_duplicates(entries, findings)
     points = {
@@ -180,7 +203,20 @@ def scan(path: Sequence[object] | None = None) -> Scan:
         for entry in entries
         for key, content in entry.contents.items()
     }
-    return Scan(entries, hidden, points, findings)
+    return Scan(entries, hidden, points, findings, stamp)
+
+
+def _stamp() -> tuple[object, ...]:
+    """What changes with `sys.path`, and whenever an installer adds or removes metadata there."""
+    return tuple(_stamp_of(item) for item in list(sys.path) if isinstance(item, str))
+
+
+def _stamp_of(item: str) -> object:
+    try:
+        status = os.stat(item or os.curdir)
+    except (OSError, ValueError):
+        return item
+    return item, status.st_dev, status.st_ino, status.st_mtime_ns
 
 
 def _entries(path: Sequence[object] | None, findings: list[Finding]) -> Iterator[PathEntry]:

@@ -107,6 +107,13 @@ class Policy(NamedTuple):
                 return f"refused by verify: record ({layer.verify_place}): {reason}"
         return None
 
+    def denies_by_name(self, module: str, publisher: Distribution | None) -> bool:
+        """Whether an import is denied whatever files it would run."""
+        return self.blocked(module) or any(
+            publisher is not None and (layer.denial(publisher) or layer.exclusion(publisher))
+            for layer in self.layers
+        )
+
     def _exclusion(self, layer: Layer, distribution: Distribution) -> str | None:
         return layer.exclusion(distribution) or self._lock_fault(layer, distribution)
 

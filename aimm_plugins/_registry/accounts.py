@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def account(
     record: PluginRecord,
     before: PluginRecord | None,
-    revoking: bool,
+    is_revoked: bool,
     loaded: Loaded | None,
     deferred: Deferred | None,
     provided: Sequence[tuple[Action, str, Offer]],
@@ -29,14 +29,14 @@ def account(
     Args:
         record: Its account so far.
         before: Its account by an earlier call.
-        revoking: Whether it loses what it had if it is denied now.
+        is_revoked: Whether it loses what it had if it is denied now.
         loaded: The plugin, if this call imported it.
         deferred: The plugin, if it waits for its first call.
         provided: All that its module provides.
         lost: Why it lost other keys.
         errors: What it broke.
     """
-    if record.state == "denied" and before is not None and before.is_loaded and not revoking:
+    if record.state == "denied" and before is not None and before.is_loaded and not is_revoked:
         return before._replace(
             reason=f"loaded by an earlier initialize, and now {record.reason}; to be rid of it, "
             "unload_all() and initialize again",

@@ -37,7 +37,7 @@ def resolve(
     deferred: Sequence[Deferred] = (),
     removed: Set[Identity] = frozenset(),
     demanded: bool = False,
-    revoking: bool = False,
+    revoked: Set[Identity] = frozenset(),
 ) -> Resolution:
     """Work out who provides what after a call.
 
@@ -54,13 +54,13 @@ def resolve(
         removed: Plugins of earlier calls that are not installed any more.
         demanded: The plugins were deferred, and a call needs one of them: what they lost to others
             while they waited stays lost.
-        revoking: Plugins of earlier calls that are denied by now lose their keys.
+        revoked: Plugins of earlier calls that lose their keys if they are denied by now.
 
     Returns:
         The accounts with their keys and errors, and the snapshot to publish.
     """
     return _Resolver(
-        current, ledger, records, loaded, prefer, deferred, removed, demanded, revoking
+        current, ledger, records, loaded, prefer, deferred, removed, demanded, revoked
     ).resolve()
 
 
@@ -77,7 +77,7 @@ class _Resolver:
         deferred: Sequence[Deferred],
         removed: Set[Identity],
         demanded: bool,
-        revoking: bool,
+        revoked: Set[Identity],
     ) -> None:
         self.current = current
         self.ledger = ledger
@@ -87,11 +87,10 @@ class _Resolver:
         self.loaded_by_module = _by_module(loaded)
         self.deferred_by_module = _by_module(deferred)
         self.kept = {i: r for i, r in current.records.items() if i not in removed}
-        self.revoking = revoking
+        self.revoked = revoked
         self.denied = {record.module for record in records if record.state == "denied"}
         self.denied -= self.loaded_by_module.keys()
-        if not revoking:
-            self.denied -= {r.module for r in self.kept.values() if r.is_loaded}
+        self.denied -= {r.module for i, r in self.kept.items() if r.is_loaded and i not in revoked}
         modules = {r.module for r in self.kept.values()} | {r.module for r in records}
         self.removed = {
             current.records[i].module for i in removed if i in current.records
@@ -294,7 +293,7 @@ class _Resolver:
             account(
                 record,
                 self.kept.get(record.identity),
-                self.revoking,
+                record.identity in self.revoked,
                 _entry_of(record, self.loaded_by_module),
                 _entry_of(record, self.deferred_by_module),
                 provided.get(record.module, ()),

@@ -69,9 +69,30 @@ class Admission(NamedTuple):
         """Whether any rule could concern an import."""
         return any(judge.asks_files for _, judge in self.parts)
 
+    def denies_by_name(self, record: PluginRecord) -> bool:
+        """Whether a plugin is denied whatever its files are."""
+        return all(
+            judge.policy.denies_by_name(record.module, _publisher(record, judge))
+            for judge in self._judges_of(record)
+        )
+
     def denial(self, record: PluginRecord) -> str | None:
         """Why the module of a plugin must not be imported now, or `None` if it may be."""
-        judges = [
+        judges = self._judges_of(record)
+        if not judges:
+            return "no conf asks for it any more"
+        publisher = _publisher(record, judges[0])
+        if publisher is None and record.source == "entry_point":
+            return f"{record.distribution} is not installed any more"
+        return self._reason(judges, record.module, publisher)
+
+    def denial_of(self, module: str, publisher: Distribution | None) -> str | None:
+        """The same for a module that is no plugin's own, such as that of a schema."""
+        return self._reason([judge for _, judge in self.parts], module, publisher)
+
+    def _judges_of(self, record: PluginRecord) -> list[ImportJudge]:
+        """Those by whose confs a plugin is asked for."""
+        return [
             judge
             for config, judge in self.parts
             if (
@@ -80,16 +101,6 @@ class Admission(NamedTuple):
                 else record.name in config.names
             )
         ]
-        if not judges:
-            return "no conf asks for it any more"
-        publisher = None
-        if record.distribution is not None:
-            publisher = judges[0].installed.find(record.distribution)
-        return self._reason(judges, record.module, publisher)
-
-    def denial_of(self, module: str, publisher: Distribution | None) -> str | None:
-        """The same for a module that is no plugin's own, such as that of a schema."""
-        return self._reason([judge for _, judge in self.parts], module, publisher)
 
     def _reason(
         self, judges: Sequence[ImportJudge], module: str, publisher: Distribution | None
@@ -99,3 +110,7 @@ class Admission(NamedTuple):
             return reasons[0]
         self.protect(self.proofs.verified)
         return None
+
+
+def _publisher(record: PluginRecord, judge: ImportJudge) -> Distribution | None:
+    return None if record.distribution is None else judge.installed.find(record.distribution)

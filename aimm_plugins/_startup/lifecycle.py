@@ -7,7 +7,7 @@ those before the imports.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from aimm_plugins._config.environment import conf_or_default, operator_layers
@@ -15,6 +15,7 @@ from aimm_plugins._config.parse import read
 from aimm_plugins._config.values import Conf, Config
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.scan import scan
+from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.snapshot import Snapshot, Start
 from aimm_plugins._startup.loading import forget_listings, load
 from aimm_plugins._startup.messages import log
@@ -110,9 +111,12 @@ def refresh(runtime: Runtime) -> Report:
             read_again = tuple(_with(read_again, begun._replace(config=reread(begun), findings=())))
         found = scan()
         start = prepare(runtime, [begun.config for begun in read_again], found)
+        start = _with_deferred_in_doubt(runtime.registry.snapshot, start)
         removed = _removed(before, start)
         loaded = load(runtime, start)
-        with resolved(runtime, start, loaded, removed=removed) as outcome:
+        revoked = before.keys() - _in_doubt(before, loaded.records, start)
+        loaded.findings += start.installed.unread()
+        with resolved(runtime, start, loaded, removed=removed, revoked=revoked) as outcome:
             if runtime.registry.snapshot.starts is starts:
                 # It has looked at everything again, so that earlier findings are out of date.
                 outcome.resolution.snapshot.findings.clear()
@@ -144,7 +148,7 @@ def reread(start: Start) -> Config:
 
 
 def _removed(
-    before: dict[Identity, PluginRecord], start: PreparedStart
+    before: Mapping[Identity, PluginRecord], start: PreparedStart
 ) -> dict[Identity, PluginRecord]:
     """The accounts of plugins whose distribution or entry point is not there any more.
 
@@ -159,6 +163,36 @@ def _removed(
         if identity not in planned and record.module
         if record.distribution is None or start.installed.doubt(record.distribution) is None
     }
+
+
+def _in_doubt(
+    before: Mapping[Identity, PluginRecord], records: Iterable[PluginRecord], start: PreparedStart
+) -> set[Identity]:
+    """The plugins that are denied now, and perhaps only since metadata could not be read.
+
+    The process may have had too many files open. A rule about the name needs no file.
+    """
+    if not start.installed.unread():
+        return set()
+    return {
+        record.identity
+        for record in records
+        if record.state == "denied" and record.identity in before
+        if not start.admission.denies_by_name(record)
+    }
+
+
+def _with_deferred_in_doubt(current: Snapshot, start: PreparedStart) -> PreparedStart:
+    """A start that leaves deferred plugins in doubt deferred: their first call is judged anew."""
+    in_doubt = _in_doubt(current.records, start.plan.records, start)
+    kept = {identity: current.deferred[identity] for identity in in_doubt & current.deferred.keys()}
+    records = [
+        current.records[record.identity] if record.identity in kept else record
+        for record in start.plan.records
+    ]
+    published = {identity: entry.published for identity, entry in kept.items()}
+    plan = Plan(tuple(records), {**start.plan.published, **published})
+    return start._replace(plan=plan) if kept else start
 
 
 def _why_removed(record: PluginRecord, start: PreparedStart) -> str:

@@ -25,7 +25,7 @@ def resolve_now(
     deferred: Sequence[Deferred] = (),
     removed: Set[Identity] = frozenset(),
     demanded: bool = False,
-    revoking: bool = False,
+    revoked: Set[Identity] = frozenset(),
 ) -> Resolution:
     """What registering plugins would lead to now; the caller holds the lock. See `resolve`."""
     runtime.ledger.discard_failed_imports()
@@ -39,7 +39,7 @@ def resolve_now(
         deferred=deferred,
         removed=removed,
         demanded=demanded,
-        revoking=revoking,
+        revoked=revoked,
     )
 
 

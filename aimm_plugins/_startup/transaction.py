@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Set
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._config.values import Conf
@@ -54,7 +55,8 @@ def resolved(
     start: PreparedStart,
     loaded: Outcome,
     *,
-    removed: Mapping[Identity, PluginRecord] | None = None,
+    removed: Mapping[Identity, PluginRecord] = MappingProxyType({}),
+    revoked: Set[Identity] = frozenset(),
     given: Conf = None,
 ) -> Generator[Resolved]:
     """Work out who provides what, and hold the lock while the block commits it.
@@ -65,8 +67,8 @@ def resolved(
         runtime: Where to.
         start: What was to be done.
         loaded: What became of the imports.
-        removed: For `refresh`, the accounts of plugins that are not there any more; it takes keys
-            from plugins that are denied by now.
+        removed: For `refresh`, the accounts of plugins that are not there any more.
+        revoked: For `refresh`, the plugins that lose their keys if they are denied by now.
         given: The conf of this call, for workers; `None` where `refresh` has none of its own.
 
     Raises:
@@ -74,7 +76,7 @@ def resolved(
     """
     while True:
         with runtime.lock:
-            outcome = _resolve(runtime, start, loaded, removed)
+            outcome = _resolve(runtime, start, loaded, removed, revoked)
             executor = None if outcome.is_undone else runtime.executor
             snapshot = outcome.resolution.snapshot
             if executor is None or executor.is_ready(snapshot):
@@ -115,17 +117,17 @@ def _resolve(
     runtime: Runtime,
     start: PreparedStart,
     loaded: Outcome,
-    removed: Mapping[Identity, PluginRecord] | None,
+    removed: Mapping[Identity, PluginRecord],
+    revoked: Set[Identity],
 ) -> Resolved:
-    gone = removed or {}
     resolution = resolve_now(
         runtime,
         loaded.records,
         loaded.loaded,
         start.prefer,
         deferred=deferrals(runtime, start, loaded),
-        removed=gone.keys(),
-        revoking=removed is not None,
+        removed=removed.keys(),
+        revoked=revoked,
     )
     registered = resolution.snapshot.records.values()
     resolution.add_missing(start.policy.missing(registered, start.installed.find))
@@ -135,7 +137,7 @@ def _resolve(
         *resolution.findings,
         *start.idle_preferences(resolution),
     )
-    report = Report((*resolution.records, *gone.values()), findings)
+    report = Report((*resolution.records, *removed.values()), findings)
     return Resolved(start, loaded, resolution, report)
 
 
