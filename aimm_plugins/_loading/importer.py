@@ -20,6 +20,7 @@ from aimm_plugins._loading.exceptions import to_group_member
 from aimm_plugins._loading.side_effects import changes, observe
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.outcome import Loaded
+from aimm_plugins._system.guard import reraise_interruption
 from aimm_plugins._system.modules import contents, is_initializing
 from aimm_plugins._system.text import type_name
 from aimm_plugins._values.report import Finding, PluginRecord
@@ -86,7 +87,8 @@ class Loader(NamedTuple):
             plan: What is to be done, in order.
 
         Raises:
-            KeyboardInterrupt: Passed through; nothing was registered.
+            BaseException: `KeyboardInterrupt`, or what a signal handler of the host has raised;
+                nothing was registered.
         """
         outcome = Outcome()
         waiting = []
@@ -123,11 +125,9 @@ class Loader(NamedTuple):
             if isinstance(module, ModuleType):
                 self.manager.check(module)
             target = self._target(module, record)
-        except KeyboardInterrupt:
-            self._discard()
-            raise
         except BaseException as error:  # sys.exit(), CancelledError and the like end no host
             self._discard()
+            reraise_interruption(error, None if before is None else before.handlers)
             if not was_imported and record.import_seconds is None:
                 record = clock.account(record)
             outcome.records.append(failed_record(record, error))

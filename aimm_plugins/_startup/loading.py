@@ -8,6 +8,7 @@ from functools import partial
 from aimm_plugins._loading.importer import Loader, Outcome
 from aimm_plugins._startup.prepare import PreparedStart
 from aimm_plugins._startup.runtime import Runtime
+from aimm_plugins._system.guard import guarded
 
 
 def load(runtime: Runtime, start: PreparedStart) -> Outcome:
@@ -31,10 +32,10 @@ def load(runtime: Runtime, start: PreparedStart) -> Outcome:
         outcome = loader.load(start.plan)
         for entry in outcome.loaded:
             if entry.record.module in options.given:
-                try:
+                with guarded() as attempt:
                     options.value(entry.record.module)
-                except Exception as error:
-                    outcome.fail(entry.record, error)
+                if attempt.error is not None:
+                    outcome.fail(entry.record, attempt.error)
     return outcome
 
 
