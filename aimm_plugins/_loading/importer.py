@@ -6,7 +6,6 @@ committed.
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Callable, MutableMapping
 from itertools import islice
@@ -21,7 +20,7 @@ from aimm_plugins._loading.side_effects import changes, observe
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.outcome import Loaded
 from aimm_plugins._system.guard import reraise_interruption
-from aimm_plugins._system.modules import contents, is_initializing
+from aimm_plugins._system.modules import contents, import_whole, is_initializing
 from aimm_plugins._system.text import type_name
 from aimm_plugins._values.report import Finding, PluginRecord
 from aimm_plugins.errors import DeclarationError
@@ -198,11 +197,11 @@ def _import_module(name: str) -> object:
     """
     for _ in range(_MOST_DEADLOCKS):
         try:
-            return importlib.import_module(name)
+            return import_whole(name)
         except RuntimeError as error:
             if type(error).__name__ != "_DeadlockError":  # importlib has no public name for it
                 raise
-    return importlib.import_module(name)
+    return import_whole(name)
 
 
 class _ImportClock:

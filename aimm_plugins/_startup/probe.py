@@ -6,7 +6,6 @@ locks. Results are not kept, because what breaks a plugin is often an upgrade of
 
 from __future__ import annotations
 
-import importlib
 import json
 import traceback
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ from typing import Any
 from aimm_plugins._startup.plugin_options import give
 from aimm_plugins._system.child import ChildError, run_task
 from aimm_plugins._system.guard import guarded
+from aimm_plugins._system.modules import import_whole
 from aimm_plugins._system.text import described
 from aimm_plugins.errors import PluginImportError
 
@@ -66,7 +66,7 @@ def import_plugin(module: str, options: dict[str, Any] | None) -> Iterator[tuple
     if options is not None:
         give(module, options)
     try:
-        importlib.import_module(module)
+        import_whole(module)
     except BaseException as error:
         trace = ""
         with guarded():
