@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, MutableMapping
 from itertools import islice
+from operator import attrgetter
 from time import perf_counter
 from types import ModuleType
 from typing import NamedTuple
@@ -68,13 +69,13 @@ class Loader(NamedTuple):
         ledger: Where the modules declare.
         manager: Judges their hookimpls.
         versions: What was installed when a module was imported; kept up to date here.
-        probe: Raises where the import of a module fails in a child process; `None` for no child.
+        probe: Raises where the import of a plugin fails in a child process; `None` for no child.
     """
 
     ledger: DeclarationLedger
     manager: PluginManager
     versions: Versions
-    probe: Callable[[str], None] | None = None
+    probe: Callable[[PluginRecord], None] | None = None
 
     def load(self, plan: Plan) -> Outcome:
         """Import what is planned; every plugin is tried, whatever the others do.
@@ -113,17 +114,17 @@ class Loader(NamedTuple):
         was_imported = record.module in sys.modules
         clock = _ImportClock()
         try:
-            if self.probe is not None and not was_imported:
-                self.probe(record.module)
+            if self.probe is not None and not _has_run(record):
+                self.probe(record)
                 clock = _ImportClock()
-            module = self._import(record)
+            module, target = self._import(record)
             if not was_imported:
                 record = clock.account(record)
             self.ledger.confirm_imports()
             self.manager.rollback_failed_imports()
             if isinstance(module, ModuleType):
                 self.manager.check(module)
-            target = self._target(module, record)
+            self._refuse_undeclared(record, target)
         except BaseException as error:  # sys.exit(), CancelledError and the like end no host
             self._discard()
             reraise_interruption(error, None if before is None else before.handlers)
@@ -148,8 +149,12 @@ class Loader(NamedTuple):
         self.ledger.discard_failed_imports()
         self.manager.rollback_failed_imports()
 
-    def _import(self, record: PluginRecord) -> object:
-        """What Python holds under the plugin's name after the import; mostly a module."""
+    def _import(self, record: PluginRecord) -> tuple[object, object | None]:
+        """What Python holds under the plugin's name after the import, mostly a module.
+
+        With it comes the object that an entry point `module:object` names. To look it up belongs to
+        the import, because a package may import it only when it is asked for it.
+        """
         found = sys.modules.get(record.module)
         is_object = found is not None and not isinstance(found, ModuleType)
         if is_object and not self.ledger.has(record.module):
@@ -160,33 +165,38 @@ class Loader(NamedTuple):
             )
         with self.ledger.importing(record.module):
             module = _import_module(record.module)
-        if not is_imported(record.module):
-            raise ImportError(
-                f"{record.module} is still being imported: it is loaded by its own import",
-                name=record.module,
-            )
-        return module
-
-    def _target(self, module: object, record: PluginRecord) -> object | None:
-        """The decorated object that an entry point `module:object` names."""
-        if record.attribute is None:
-            return None
-        found = module
-        for name in record.attribute.split("."):
+            if not is_imported(record.module):
+                raise ImportError(
+                    f"{record.module} is still being imported: it is loaded by its own import",
+                    name=record.module,
+                )
+            if record.attribute is None:
+                return module, None
             try:
-                found = getattr(found, name)
+                return module, attrgetter(record.attribute)(module)
             except AttributeError as error:
                 raise AttributeError(
                     f"{record.module} has no {record.attribute!r}, which {record.provenance} "
                     "names; correct the entry point or the module"
                 ) from error
+
+    def _refuse_undeclared(self, record: PluginRecord, target: object | None) -> None:
         declared = self.ledger.declared_keys()
-        if not any(entry.declaration.target is found for entry in declared):
+        if record.attribute is not None and not any(
+            entry.declaration.target is target for entry in declared
+        ):
             raise DeclarationError(
                 f"{record.module}:{record.attribute} is not decorated, so {record.provenance} "
                 "declares nothing; decorate it, or name the module alone"
             )
-        return found
+
+
+def _has_run(record: PluginRecord) -> bool:
+    """Whether nothing is left to import for a plugin."""
+    module = sys.modules.get(record.module)
+    if record.attribute is None or not isinstance(module, ModuleType):
+        return module is not None
+    return record.attribute.partition(".")[0] in contents(module)
 
 
 def _import_module(name: str) -> object:

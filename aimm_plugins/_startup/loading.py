@@ -9,6 +9,7 @@ from aimm_plugins._loading.importer import Loader, Outcome
 from aimm_plugins._startup.prepare import PreparedStart
 from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._system.guard import guarded
+from aimm_plugins._values.report import PluginRecord
 
 
 def load(runtime: Runtime, start: PreparedStart) -> Outcome:
@@ -39,12 +40,13 @@ def load(runtime: Runtime, start: PreparedStart) -> Outcome:
     return outcome
 
 
-def _probe(start: PreparedStart, module: str) -> None:
+def _probe(start: PreparedStart, record: PluginRecord) -> None:
     from aimm_plugins._startup.probe import probe  # most starts have none
 
-    given = None if start.options is None else start.options.given.get(module)
+    given = None if start.options is None else start.options.given.get(record.module)
     assert start.probe_seconds is not None
-    probe(module, start.probe_seconds, None if given is None else given.values)
+    options = None if given is None else given.values
+    probe(record.module, start.probe_seconds, options, record.attribute)
 
 
 def forget_listings() -> None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 from aimm_plugins._startup.plugin_options import give
@@ -20,7 +22,12 @@ from aimm_plugins._system.text import described
 from aimm_plugins.errors import PluginImportError
 
 
-def probe(module: str, seconds: float, options: Mapping[str, Any] | None = None) -> None:
+def probe(
+    module: str,
+    seconds: float,
+    options: Mapping[str, Any] | None = None,
+    attribute: str | None = None,
+) -> None:
     """Import a module in a child process and return when that has succeeded.
 
     The child gets this process's `sys.path`, environment and working directory, and neither its
@@ -30,12 +37,13 @@ def probe(module: str, seconds: float, options: Mapping[str, Any] | None = None)
         module: Dotted name.
         seconds: Time that the import may take, start of the child included.
         options: What the plugin is given.
+        attribute: What is asked of the module, which may import more for it.
 
     Raises:
         PluginImportError: The import raised, or the child hung, crashed or left early; or no child
             process can be started here.
     """
-    task = partial(import_plugin, module, plain_options(options))
+    task = partial(import_plugin, module, attribute, plain_options(options))
     try:
         result = run_task(task, seconds=seconds)
     except ChildError as reason:
@@ -61,12 +69,17 @@ def probe(module: str, seconds: float, options: Mapping[str, Any] | None = None)
         raise error
 
 
-def import_plugin(module: str, options: dict[str, Any] | None) -> Iterator[tuple[str | None, str]]:
+def import_plugin(
+    module: str, attribute: str | None, options: dict[str, Any] | None
+) -> Iterator[tuple[str | None, str]]:
     """Import a plugin in the child process; answers with what that raised, if anything."""
     if options is not None:
         give(module, options)
     try:
-        import_whole(module)
+        found = import_whole(module)
+        if attribute is not None:
+            with suppress(AttributeError):  # the host finds and words that itself
+                attrgetter(attribute)(found)
     except BaseException as error:
         trace = ""
         with guarded():
