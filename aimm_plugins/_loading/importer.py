@@ -32,6 +32,8 @@ Versions = MutableMapping[str, tuple[str | None, str | None]]
 
 _MOST_DEADLOCKS = 3
 
+_UNDER_WAY = "its own import has led to this one; its keys are registered as it declares them"
+
 
 class Outcome:
     """What became of a plan's imports.
@@ -117,7 +119,11 @@ class Loader(NamedTuple):
             if self.probe is not None and not _has_run(record):
                 self.probe(record)
                 clock = _ImportClock()
-            module, target = self._import(record)
+            imported = self._import(record)
+            if imported is None:
+                outcome.records.append(record._replace(state="deferred", reason=_UNDER_WAY))
+                return
+            module, target = imported
             if not was_imported:
                 record = clock.account(record)
             self.ledger.confirm_imports()
@@ -149,11 +155,12 @@ class Loader(NamedTuple):
         self.ledger.discard_failed_imports()
         self.manager.rollback_failed_imports()
 
-    def _import(self, record: PluginRecord) -> tuple[object, object | None]:
+    def _import(self, record: PluginRecord) -> tuple[object, object | None] | None:
         """What Python holds under the plugin's name after the import, mostly a module.
 
         With it comes the object that an entry point `module:object` names. To look it up belongs to
-        the import, because a package may import it only when it is asked for it.
+        the import, because a package may import it only when it is asked for it. `None` for a
+        module whose import is what has called this.
         """
         found = sys.modules.get(record.module)
         is_object = found is not None and not isinstance(found, ModuleType)
@@ -166,10 +173,7 @@ class Loader(NamedTuple):
         with self.ledger.importing(record.module):
             module = _import_module(record.module)
             if not is_imported(record.module):
-                raise ImportError(
-                    f"{record.module} is still being imported: it is loaded by its own import",
-                    name=record.module,
-                )
+                return None
             if record.attribute is None:
                 return module, None
             try:
