@@ -166,7 +166,7 @@ def _decorator(
 
     def decorate(target: Callable[..., object]) -> Callable[..., object]:
         # Python counts a decorated function from its first decorator; so does the place here.
-        site = call_site(depth=1)
+        site = call_site(1, target)
         if not callable(target):
             refuse(site, f"@{action} decorates a function, and {target!r} cannot be called")
         names = {"state_cb_arg_name": state_cb_arg_name, "instance_arg_name": instance_arg_name}
