@@ -82,6 +82,23 @@ class Scan:
         """The installed distribution of that name, by normalized name."""
         return self._distribution(normalized(name)) if self.has(name) else None
 
+    def doubt(self, name: str) -> Finding | None:
+        """Why a distribution may be installed although it was not found, if it may.
+
+        A folder could not be listed, its metadata could not be read, or pip is replacing it: while
+        it does, the old metadata begins with a tilde instead of the first letter.
+        """
+        key = normalized(name)
+        for finding in self.findings:
+            subject = normalized(finding.subject.partition("-")[0])
+            if finding.code == "unreadable-folder":
+                return finding
+            if finding.code == "broken-metadata" and subject == key:
+                return finding
+            if finding.code == "stale-metadata" and subject[1:] == key[1:]:
+                return finding
+        return None
+
     def keys_of(self, plugin: Candidate | tuple[str, str]) -> tuple[Published, ...]:
         """The published keys that are one plugin's; see `EntryPoints`.
 

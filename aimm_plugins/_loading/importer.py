@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, MutableMapping
+from functools import partial
 from itertools import islice
 from operator import attrgetter
 from time import perf_counter
@@ -170,19 +171,7 @@ class Loader(NamedTuple):
                 f"{record.module}, put there by somebody else: the module was never imported",
                 name=record.module,
             )
-        with self.ledger.importing(record.module):
-            module = _import_module(record.module)
-            if not is_imported(record.module):
-                return None
-            if record.attribute is None:
-                return module, None
-            try:
-                return module, attrgetter(record.attribute)(module)
-            except AttributeError as error:
-                raise AttributeError(
-                    f"{record.module} has no {record.attribute!r}, which {record.provenance} "
-                    "names; correct the entry point or the module"
-                ) from error
+        return self.ledger.importing(record.module, partial(_import_plugin, record))
 
     def _refuse_undeclared(self, record: PluginRecord, target: object | None) -> None:
         declared = self.ledger.declared_keys()
@@ -201,6 +190,21 @@ def _has_run(record: PluginRecord) -> bool:
     if record.attribute is None or not isinstance(module, ModuleType):
         return module is not None
     return record.attribute.partition(".")[0] in contents(module)
+
+
+def _import_plugin(record: PluginRecord, name: str) -> tuple[object, object | None] | None:
+    module = _import_module(name)
+    if not is_imported(name):
+        return None
+    if record.attribute is None:
+        return module, None
+    try:
+        return module, attrgetter(record.attribute)(module)
+    except AttributeError as error:
+        raise AttributeError(
+            f"{name} has no {record.attribute!r}, which {record.provenance} "
+            "names; correct the entry point or the module"
+        ) from error
 
 
 def _import_module(name: str) -> object:

@@ -7,6 +7,7 @@ those before the imports.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
@@ -128,7 +129,10 @@ def refresh(runtime: Runtime) -> Report:
 def _removed(
     before: dict[Identity, PluginRecord], start: PreparedStart
 ) -> dict[Identity, PluginRecord]:
-    """The accounts of plugins whose distribution or entry point is not there any more."""
+    """The accounts of plugins whose distribution or entry point is not there any more.
+
+    Only a complete look takes keys away: what it may have missed stays, and is a finding.
+    """
     planned = {record.identity for record in start.plan.records}
     return {
         identity: record._replace(
@@ -141,6 +145,7 @@ def _removed(
         )
         for identity, record in before.items()
         if identity not in planned and record.source == "entry_point"
+        if record.distribution is None or start.installed.doubt(record.distribution) is None
     }
 
 
@@ -163,6 +168,8 @@ def unload_all(runtime: Runtime) -> None:
         publish(runtime, Snapshot(), options=None)
         runtime.starts = []
         runtime.installed_findings = ()
+        for module in runtime.versions.keys() - sys.modules.keys():
+            del runtime.versions[module]
 
 
 def current_report(runtime: Runtime) -> Report:

@@ -185,6 +185,30 @@ def test_after_unload_all_nothing_is_refreshed(put):
     assert refresh().plugins == ()
 
 
+def test_plugin_that_pip_is_upgrading_keeps_its_keys(put, site):
+    info = put("a")
+    put("b")
+    initialize(only("a-dist", "b-dist"))
+    info.rename(site / f"~{info.name[1:]}")  # what pip does before it installs the new version
+    (site / "a.py").rename(site / "a.py.stashed")
+    report = refresh()
+    assert report.plugins == ()
+    assert "stale-metadata" in {finding.code for finding in report.findings}
+    assert aimm_plugins.exec_fit("a", None) == "a 1.0"
+
+
+def test_plugin_whose_metadata_cannot_be_read_keeps_its_keys(put):
+    info = put("a")
+    initialize(only("a-dist"))
+    points = info / "entry_points.txt"
+    points.unlink()
+    points.mkdir()
+    report = refresh()
+    assert report.plugins == ()
+    assert "broken-metadata" in {finding.code for finding in report.findings}
+    assert aimm_plugins.exec_fit("a", None) == "a 1.0"
+
+
 INSTALL = f"""
 def install(name="late", version="1.0", source={HEADER!r} + "@fit(['late'])\\ndef f(m): return 'late'\\n", text=None):
     Path(f"site/{{name}}.py").write_text(source)
@@ -382,3 +406,30 @@ out["late"] = attempt(exec_fit, "late", None)
     assert got["before"] == ["data_access:good", "fit:late"]
     assert got["change"]["states"] == {"late": "removed"}
     assert got["late"]["error"] == "UnknownPluginError"
+
+
+def test_refresh_without_file_descriptors_takes_no_keys_away(case: Case) -> None:
+    got = case.run(
+        """
+        import resource
+        initialize()
+        held, limits = [], resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, limits[1]))
+        try:
+            while True:
+                held.append(os.open(os.devnull, os.O_RDONLY))
+        except OSError:
+            pass
+        report = aimm_plugins.refresh()
+        [os.close(handle) for handle in held]
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        out["states"] = {r.name: r.state for r in report.plugins}
+        out["codes"] = sorted({f.code for f in report.findings})
+        out["good"] = attempt(exec_data_access, "good")
+        out["later"] = account(aimm_plugins.refresh())["findings"]
+        """
+    )
+    assert got["states"] == {}
+    assert "unreadable-folder" in got["codes"]
+    assert got["good"] == {"value": 42}
+    assert got["later"] == []

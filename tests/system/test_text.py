@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from aimm_plugins._system.text import nearest
 from tests.support.forked.case import BAD, Case
 
 # Clears the screen, sets the window's title, writes over the line, turns the direction of writing,
@@ -107,3 +108,9 @@ def test_nothing_of_a_stranger_commands_a_terminal_or_forges_a_line(case: Case, 
     for told in got["told"]:
         assert not set(told) & set("\x1b\x07\b\x7f\x9b\u202e\u2066"), told
         assert not any(line.startswith("loaded  forged") for line in told.splitlines()), told
+
+
+def test_nearest_of_very_many_names_is_found_among_the_likely_ones() -> None:
+    names = [f"iris.model{number:06}" for number in range(100_000)]
+    assert nearest("iris.modle000123", names) == ["iris.model000123"]
+    assert nearest("nothing like them", names) == []
