@@ -2,14 +2,42 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 import sys
-from types import FunctionType
+from types import FunctionType, TracebackType
 from typing import Any
 
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.text import described
 from aimm_plugins._values.provenance import Provenance
 from aimm_plugins.errors import PluginImportError
+
+_FRAMES_OF_IMPORTS = (
+    "<frozen importlib._bootstrap",
+    importlib.__file__,
+    os.path.join(os.path.dirname(__file__), ""),
+)
+
+
+def shorten_traceback(error: BaseException) -> None:
+    """Leave out how the import got to the plugin: frames of this stage and of importlib.
+
+    A module that is missing, or cannot be compiled, has no frame of its own then.
+    """
+    with guarded():  # an exception class may override what is read and set here
+        frames = []
+        traceback = error.__traceback__
+        while traceback is not None:
+            file = traceback.tb_frame.f_code.co_filename
+            if not file.startswith(_FRAMES_OF_IMPORTS):
+                frames.append(traceback)
+            traceback = traceback.tb_next
+        shortened: TracebackType | None = None
+        for frame in reversed(frames):
+            shortened = TracebackType(shortened, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
+        if frames or isinstance(error, ImportError | SyntaxError):
+            error.__traceback__ = shortened
 
 
 def to_group_member(error: BaseException, provenance: Provenance) -> Exception:

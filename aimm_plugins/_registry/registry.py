@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._declarations.ledger import DeclarationLedger, DeclaredKey
+from aimm_plugins._registry.loads import LoadUnderWay
 from aimm_plugins._registry.providers import Offer, Provider, Slot, is_same, offer_of
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._system.log import logger
@@ -25,12 +26,14 @@ class Registry:
     Attributes:
         snapshot: What is registered.
         ever_initialized: Whether a commit ever published a snapshot.
+        loads: The loads that are under way now.
     """
 
     def __init__(self, ledger: DeclarationLedger) -> None:
         self.ledger = ledger
         self.snapshot = Snapshot()
         self.ever_initialized = False
+        self.loads: list[LoadUnderWay] = []
 
     def find(self, action: Action, key: str) -> Provider | None:
         """The provider of a key, or `None`."""

@@ -22,7 +22,6 @@ from aimm_plugins._startup.prepare import PreparedStart, prepare, record_digest_
 from aimm_plugins._startup.publish import publish
 from aimm_plugins._startup.runtime import Runtime, Start
 from aimm_plugins._startup.transaction import commit, resolved
-from aimm_plugins._system.text import safe_text
 from aimm_plugins._values.report import Finding, Identity, PluginRecord, Report
 
 
@@ -36,6 +35,7 @@ def initialize(runtime: Runtime, conf: Conf | Config, *, connect: bool = False) 
     """
     conf = conf_or_default(conf)
     config = conf if isinstance(conf, Config) else read(conf)
+    before = runtime.registry.snapshot.records
     with _executor(runtime, config if connect else None):
         found = scan()
         start = prepare(runtime, [config], found)
@@ -43,7 +43,7 @@ def initialize(runtime: Runtime, conf: Conf | Config, *, connect: bool = False) 
         with resolved(runtime, start, loaded, given=_given(conf)) as outcome:
             report = commit(runtime, outcome)
             _remember(runtime, Start(config, _given(conf), _of_start(report, start)))
-    log(report)
+    log(report, before)
     return report
 
 
@@ -100,6 +100,7 @@ def refresh(runtime: Runtime) -> Report:
         return Report()
     forget_listings()
     before = dict(runtime.registry.snapshot.records)
+    found_before = set(current_report(runtime).findings)
     with _executor(runtime, None):
         found = scan()
         start = prepare(runtime, confs, found)
@@ -113,12 +114,12 @@ def refresh(runtime: Runtime) -> Report:
             # It has looked at everything again, so that all findings of before are out of date.
             *earlier, last = (begun._replace(findings=()) for begun in runtime.starts)
             runtime.starts = [*earlier, last._replace(findings=_of_start(report, start))]
-    log(report)
     changed = [
         record
         for record in report
-        if record.identity not in before or _differs(record, before[record.identity])
+        if record.identity not in before or record.differs(before[record.identity])
     ]
+    log(Report(changed, (found for found in report.findings if found not in found_before)))
     return Report(changed, report.findings)
 
 
@@ -143,15 +144,6 @@ def _removed(
         if identity not in planned and record.source == "entry_point"
         if record.distribution is None or start.installed.doubt(record.distribution) is None
     }
-
-
-def _differs(record: PluginRecord, before: PluginRecord) -> bool:
-    """Whether an operator would call it a change."""
-    errors = [None if r.error is None else safe_text(r.error) for r in (record, before)]
-    return errors[0] != errors[1] or any(
-        getattr(record, name) != getattr(before, name)
-        for name in ("state", "version", "origin", "provides", "reason")
-    )
 
 
 def unload_all(runtime: Runtime) -> None:

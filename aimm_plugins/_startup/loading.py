@@ -21,7 +21,9 @@ def load(runtime: Runtime, start: PreparedStart) -> Outcome:
         forget_listings()
     runtime.has_loaded = True
     probe = None if start.probe_seconds is None else partial(_probe, start)
-    loader = Loader(runtime.ledger, runtime.manager, runtime.versions, probe)
+    loader = Loader(
+        runtime.ledger, runtime.manager, runtime.versions, runtime.registry.loads, probe
+    )
     options = start.options
     if options is None:
         return loader.load(start.plan)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 
 from aimm_plugins._loading.exceptions import to_group_member
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.log import logger
 from aimm_plugins._system.text import described, indented, one_line, printable, safe_text
-from aimm_plugins._values.report import PluginRecord, Report
+from aimm_plugins._values.report import Identity, PluginRecord, Report
 from aimm_plugins.errors import PluginImportError, PluginLoadError
 
 
@@ -41,28 +42,44 @@ def _line(record: PluginRecord) -> str:
     return printable(f"  {record.provenance}\n    {indented(text)}")
 
 
-def log(report: Report) -> None:
-    """Log one line a plugin, in the report's words.
+def log(report: Report, before: Mapping[Identity, PluginRecord] | None = None) -> None:
+    """Log one line a plugin, in the report's words, with its facts as fields of the log's record.
 
     Where logging itself fails, by a plugin's handler or a closed stream, the report still has it
     all. Where nothing is wrong and logging is not even imported, nothing listens.
+
+    Args:
+        report: What to tell.
+        before: The accounts of before the call. The traceback of a failure among them was logged.
     """
     if "logging" not in sys.modules and not report.failures and not report.findings:
         return
     for record in report:
         if record.error is not None:
             line = f"plugin {record.state}: {_line(record).strip()}"
-            _write("error", "%s", line, error=_printable_error(record.error))
+            known = (before or {}).get(record.identity)
+            is_new = known is None or record.differs(known)
+            error = _printable_error(record.error) if is_new else None
+            _write("error", "%s", line, error=error, fields=record.log_fields)
         else:
             why = f": {one_line(record.reason)}" if record.reason else ""
-            _write("info", "plugin %s: %s%s", record.state, record.provenance, why)
+            text = ("plugin %s: %s%s", record.state, record.provenance, why)
+            _write("info", *text, fields=record.log_fields)
     for finding in report.findings:
-        _write("warning", "%s", finding)
+        fields = finding.to_dict()
+        del fields["message"]  # a name that logging keeps for itself
+        _write("warning", "%s", finding, fields=fields)
 
 
-def _write(level: str, text: str, *values: object, error: BaseException | None = None) -> None:
+def _write(
+    level: str,
+    text: str,
+    *values: object,
+    fields: Mapping[str, object],
+    error: BaseException | None = None,
+) -> None:
     with guarded():
-        getattr(logger(), level)(text, *values, exc_info=error)
+        getattr(logger(), level)(text, *values, exc_info=error, extra=fields)
 
 
 def _printable_error(error: BaseException) -> BaseException:

@@ -118,9 +118,10 @@ class Runtime:
             yield
 
     def after_fork(self) -> None:
-        """Forget the locks of threads that do not exist in a forked child."""
+        """Forget the locks and loads of threads that do not exist in a forked child."""
         self._load_locks = {}
         self.switching = RLock()
+        self.registry.loads.clear()
 
     def sync_hookimpls(self, snapshot: Snapshot) -> None:
         """Have the hookimpls of exactly those plugin modules registered that a snapshot has.

@@ -139,6 +139,27 @@ class PluginRecord(NamedTuple):
         """What makes two records the account of one plugin."""
         return (self.source, self.name, self.module, self.attribute, self.distribution)
 
+    @property
+    def log_fields(self) -> dict[str, Any]:
+        """What lines of the log about it carry beside their text, as `extra`."""
+        error = None if self.error is None else described(self.error)
+        return {
+            "plugin": self.name,
+            "distribution": self.distribution,
+            "version": self.version,
+            "state": self.state,
+            "seconds": self.import_seconds,
+            "reason": self.reason or error,
+        }
+
+    def differs(self, before: "PluginRecord") -> bool:
+        """Whether an operator would call it a change."""
+        errors = [None if r.error is None else safe_text(r.error) for r in (self, before)]
+        return errors[0] != errors[1] or any(
+            getattr(self, name) != getattr(before, name)
+            for name in ("state", "version", "origin", "provides", "reason")
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-serializable, as in `schemas/report.yaml`."""
         error = None
