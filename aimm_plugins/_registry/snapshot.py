@@ -6,7 +6,14 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from aimm_plugins._declarations.ledger import DeclaredKey
-from aimm_plugins._registry.providers import Deferred, Offer, PluginOwners, Provider, Slot
+from aimm_plugins._registry.providers import (
+    Deferred,
+    Offer,
+    PluginOwners,
+    Preferences,
+    Provider,
+    Slot,
+)
 from aimm_plugins._values.actions import ACTIONS, Action
 
 if TYPE_CHECKING:
@@ -30,6 +37,7 @@ class Snapshot:
         deferred: The plugins that wait for their first call, by identity.
         broken: Keys that a deferred plugin published before it failed to load.
         by_hand: Modules that declare by hand and belong to no plugin of a call.
+        prefer: The rules of the calls so far, for what is declared by hand later.
     """
 
     __slots__ = (
@@ -40,6 +48,7 @@ class Snapshot:
         "deferred",
         "findings",
         "offers",
+        "prefer",
         "records",
         "shadowed",
     )
@@ -55,6 +64,7 @@ class Snapshot:
         deferred: dict[Identity, Deferred] | None = None,
         broken: dict[Slot, PluginRecord] | None = None,
         by_hand: Iterable[str] = (),
+        prefer: Preferences = (),
     ) -> None:
         self.offers: dict[Action, dict[str, Offer]] = offers or {action: {} for action in ACTIONS}
         self.records: dict[Identity, PluginRecord] = records or {}
@@ -64,6 +74,7 @@ class Snapshot:
         self.deferred: dict[Identity, Deferred] = deferred or {}
         self.broken: dict[Slot, PluginRecord] = broken or {}
         self.by_hand: set[str] = set(by_hand)
+        self.prefer = prefer
         self._owners: PluginOwners | None = None
 
     @property
@@ -109,4 +120,5 @@ class Snapshot:
                 slot: record for slot, record in self.broken.items() if record.module != plugin
             },
             by_hand=self.by_hand - {plugin},
+            prefer=self.prefer,
         )

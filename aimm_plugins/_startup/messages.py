@@ -8,7 +8,15 @@ from collections.abc import Mapping
 from aimm_plugins._loading.exceptions import to_group_member
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.log import logger
-from aimm_plugins._system.text import described, indented, one_line, printable, safe_text
+from aimm_plugins._system.text import (
+    described,
+    indented,
+    one_line,
+    printable,
+    safe_text,
+    text_once,
+    type_name,
+)
 from aimm_plugins._values.report import Identity, PluginRecord, Report
 from aimm_plugins.errors import PluginImportError, PluginLoadError
 
@@ -17,15 +25,16 @@ def load_error(report: Report) -> PluginLoadError:
     """The error of a strict call: nothing of it stays registered."""
     undone = Report(tuple(map(_undone, report)), report.findings)
     failures = undone.failures
-    members = [
-        to_group_member(record.error, record.provenance)
-        for record in failures
-        if record.error is not None
-    ]
-    count = len(members)
+    members: dict[Exception, None] = {}  # a conflict is one member, whichever plugins have it
+    for record in failures:
+        joined: tuple[BaseException, ...] = getattr(record.error, "conflicts", ())
+        for error in joined or (record.error,):
+            if error is not None:
+                members[to_group_member(error, record.provenance)] = None
+    count, told = len(failures), set[str]()
     lines = [f"{count} plugin{'s' if count > 1 else ''} failed to load; nothing was registered"]
-    lines += [_line(record) for record in failures]
-    return PluginLoadError("\n".join(lines), members, undone)
+    lines += [_line(record, told) for record in failures]
+    return PluginLoadError("\n".join(lines), [*members], undone)
 
 
 def _undone(record: PluginRecord) -> PluginRecord:
@@ -37,8 +46,9 @@ def _undone(record: PluginRecord) -> PluginRecord:
     return record._replace(state="undone", provides=(), reason=reason)
 
 
-def _line(record: PluginRecord) -> str:
-    text = described(record.error) if record.error is not None else str(record.reason)
+def _line(record: PluginRecord, told: set[str]) -> str:
+    error = record.error
+    text = str(record.reason) if error is None else f"{type_name(error)}: {text_once(error, told)}"
     return printable(f"  {record.provenance}\n    {indented(text)}")
 
 
@@ -54,12 +64,13 @@ def log(report: Report, before: Mapping[Identity, PluginRecord] | None = None) -
     """
     if "logging" not in sys.modules and not report.failures and not report.findings:
         return
+    told: set[str] = set()
     for record in report:
         if record.error is not None:
-            line = f"plugin {record.state}: {_line(record).strip()}"
+            line = f"plugin {record.state}: {_line(record, told).strip()}"
             known = (before or {}).get(record.identity)
             is_new = known is None or record.differs(known)
-            error = _printable_error(record.error) if is_new else None
+            error = _printable_error(record.error) if is_new and _was_raised(record.error) else None
             _write("error", "%s", line, error=error, fields=record.log_fields)
         else:
             why = f": {one_line(record.reason)}" if record.reason else ""
@@ -80,6 +91,11 @@ def _write(
 ) -> None:
     with guarded():
         getattr(logger(), level)(text, *values, exc_info=error, extra=fields)
+
+
+def _was_raised(error: BaseException) -> bool:
+    """Whether a traceback tells more than the line does."""
+    return any((error.__traceback__, error.__cause__, error.__context__))
 
 
 def _printable_error(error: BaseException) -> BaseException:

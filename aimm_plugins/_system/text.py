@@ -61,6 +61,22 @@ def described(error: BaseException) -> str:
     return f"{type_name(error)}: {safe_text(error)}"
 
 
+def text_once(error: BaseException, told: set[str]) -> str:
+    """As `safe_text`; what has several lines, and was told before, is cut to the first of them.
+
+    Args:
+        error: Any; the `conflicts` that a `PluginConflictError` joins are looked at one by one.
+        told: The texts so far; those of the error are added.
+    """
+    texts = []
+    for member in getattr(error, "conflicts", None) or (error,):
+        text = safe_text(member)
+        first, *more = text.splitlines() or [""]
+        texts.append(f"{first} (see above)" if more and text in told else text)
+        told.add(text)
+    return "\n".join(texts)
+
+
 def aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:
     """A line for each row, with cells padded to the column widths; empty columns are left out."""
     table = list(rows)

@@ -11,6 +11,7 @@ from aimm_plugins._system.text import (
     one_line,
     printable,
     safe_text,
+    text_once,
     type_name,
 )
 from aimm_plugins._values.actions import Action
@@ -253,6 +254,7 @@ class Report:
             for record in self.plugins
         ]
         lines = []
+        told: set[str] = set()
         for record, row in zip(self.plugins, aligned(rows), strict=True):
             lines.append(row)
             if record.provides:
@@ -263,7 +265,8 @@ class Report:
             if record.reason:
                 lines.append(f"    reason: {indented(record.reason)}")
             if record.error is not None:
-                lines.append(f"    error: {indented(described(record.error))}")
+                text = f"{type_name(record.error)}: {text_once(record.error, told)}"
+                lines.append(f"    error: {indented(text)}")
         lines += [f"finding  {finding}" for finding in self.findings]
         return printable("\n".join(lines))
 
