@@ -19,7 +19,7 @@ class Plan(NamedTuple):
 
     Attributes:
         records: A record for each plugin, `planned`, `deferred` or `denied`, in order.
-        published: The keys that a plugin's metadata publishes, where it publishes any.
+        published: The keys that a plugin's metadata publishes, a denied one's too.
         demanded: Deferred plugins that a call needs now.
     """
 
@@ -60,11 +60,12 @@ def arrange(
     for record, publisher, keys in steps:
         files = code_owners.files(record.module, locate) if code_owners is not None else ()
         reason = policy.judge(Import(record.module, publisher, files))
+        if keys:
+            published[record.identity] = keys
         if reason is not None:
             record = record._replace(state="denied", reason=reason)
         else:
             if keys:
-                published[record.identity] = keys
                 provides = tuple(sorted((key.action, key.key) for key in keys))
                 record = record._replace(provides=provides)
             if config.load == "lazy":

@@ -329,6 +329,7 @@ class _Resolver:
             broken=self.broken(records),
             by_hand=self.current.by_hand - {record.module for record in records},
             prefer=[*self.prefer, *(x for x in self.current.prefer if x not in self.prefer)],
+            published=self.current.published,
         )
 
     def account_of_another_call(self, record: PluginRecord) -> PluginRecord:

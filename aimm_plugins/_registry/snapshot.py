@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from aimm_plugins._declarations.ledger import DeclaredKey
@@ -17,6 +17,7 @@ from aimm_plugins._registry.providers import (
 from aimm_plugins._values.actions import ACTIONS, Action
 
 if TYPE_CHECKING:
+    from aimm_plugins._discovery.entry_points import Published
     from aimm_plugins._values.report import Finding, Identity, PluginRecord
     from aimm_plugins.errors import PluginConflictError
 
@@ -38,6 +39,7 @@ class Snapshot:
         broken: Keys that a deferred plugin published before it failed to load.
         by_hand: Modules that declare by hand and belong to no plugin of a call.
         prefer: The rules of the calls so far, for what is declared by hand later.
+        published: What plugins publish, denied and failed ones too, by identity.
     """
 
     __slots__ = (
@@ -49,6 +51,7 @@ class Snapshot:
         "findings",
         "offers",
         "prefer",
+        "published",
         "records",
         "shadowed",
     )
@@ -65,6 +68,7 @@ class Snapshot:
         broken: dict[Slot, PluginRecord] | None = None,
         by_hand: Iterable[str] = (),
         prefer: Preferences = (),
+        published: Mapping[Identity, Sequence[Published]] | None = None,
     ) -> None:
         self.offers: dict[Action, dict[str, Offer]] = offers or {action: {} for action in ACTIONS}
         self.records: dict[Identity, PluginRecord] = records or {}
@@ -75,6 +79,7 @@ class Snapshot:
         self.broken: dict[Slot, PluginRecord] = broken or {}
         self.by_hand: set[str] = set(by_hand)
         self.prefer = prefer
+        self.published = published or {}
         self._owners: PluginOwners | None = None
 
     @property
@@ -121,4 +126,5 @@ class Snapshot:
             },
             by_hand=self.by_hand - {plugin},
             prefer=self.prefer,
+            published=self.published,
         )

@@ -111,7 +111,9 @@ def _resolve(
         deferred=deferrals(runtime, start, loaded),
         removed=removed.keys(),
     )
-    registered = resolution.snapshot.records.values()
+    snapshot = resolution.snapshot
+    snapshot.published = {**snapshot.published, **start.plan.published}
+    registered = snapshot.records.values()
     resolution.add_missing(start.policy.missing(registered, start.installed.find))
     findings = (
         *start.findings,
