@@ -7,34 +7,34 @@ from collections.abc import Mapping
 
 from aimm_plugins._loading.exceptions import to_group_member
 from aimm_plugins._system.guard import guarded
-from aimm_plugins._system.log import logger
+from aimm_plugins._system.log import loggable, logger
 from aimm_plugins._system.text import (
-    described,
     indented,
     one_line,
     printable,
-    safe_text,
+    single_errors,
     text_once,
     type_name,
 )
 from aimm_plugins._values.report import Identity, PluginRecord, Report
-from aimm_plugins.errors import PluginImportError, PluginLoadError
+from aimm_plugins.errors import PluginLoadError
 
 
 def load_error(report: Report) -> PluginLoadError:
     """The error of a strict call: nothing of it stays registered."""
     undone = Report(tuple(map(_undone, report)), report.findings)
     failures = undone.failures
-    members: dict[Exception, None] = {}  # a conflict is one member, whichever plugins have it
+    members: list[Exception] = []
     for record in failures:
-        joined: tuple[BaseException, ...] = getattr(record.error, "conflicts", ())
-        for error in joined or (record.error,):
-            if error is not None:
-                members[to_group_member(error, record.provenance)] = None
+        for error in () if record.error is None else single_errors(record.error):
+            member = to_group_member(error, record.provenance)
+            # A conflict is one member of all its plugins. An exception need not be hashable.
+            if all(member is not other for other in members):
+                members.append(member)
     count, told = len(failures), set[str]()
     lines = [f"{count} plugin{'s' if count > 1 else ''} failed to load; nothing was registered"]
     lines += [_line(record, told) for record in failures]
-    return PluginLoadError("\n".join(lines), [*members], undone)
+    return PluginLoadError("\n".join(lines), members, undone)
 
 
 def _undone(record: PluginRecord) -> PluginRecord:
@@ -70,7 +70,7 @@ def log(report: Report, before: Mapping[Identity, PluginRecord] | None = None) -
             line = f"plugin {record.state}: {_line(record, told).strip()}"
             known = (before or {}).get(record.identity)
             is_new = known is None or record.differs(known)
-            error = _printable_error(record.error) if is_new and _was_raised(record.error) else None
+            error = loggable(record.error) if is_new and _was_raised(record.error) else None
             _write("error", "%s", line, error=error, fields=record.log_fields)
         else:
             why = f": {one_line(record.reason)}" if record.reason else ""
@@ -95,12 +95,5 @@ def _write(
 
 def _was_raised(error: BaseException) -> bool:
     """Whether a traceback tells more than the line does."""
-    return any((error.__traceback__, error.__cause__, error.__context__))
-
-
-def _printable_error(error: BaseException) -> BaseException:
-    """An error whose text every handler can write; with the traceback."""
-    with guarded():
-        if str(error) == safe_text(error):
-            return error
-    return PluginImportError(described(error)).with_traceback(error.__traceback__)
+    known = (error.__traceback__, error.__cause__, error.__context__)
+    return any(found is not None for found in known)

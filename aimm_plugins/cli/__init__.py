@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import click
 
 import aimm_plugins
+from aimm_plugins._system.masking import masked
 from aimm_plugins._system.text import nearest, printable
 from aimm_plugins.errors import AimmPluginsError, ConfigError
 
@@ -140,7 +141,8 @@ def run(arguments: Sequence[str]) -> int:
 
 def _say(error: Exception, what: str, status: int, debug: bool) -> int:
     if debug:
-        click.echo(printable("".join(traceback.format_exception(error))), err=True, nl=False)
+        text = masked("".join(traceback.format_exception(error)))
+        click.echo(printable(text), err=True, nl=False)
     click.echo(printable(f"{what}: {error}"), err=True)
     return status
 

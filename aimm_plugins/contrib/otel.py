@@ -41,6 +41,8 @@ from typing import get_args
 
 import aimm_plugins
 from aimm_plugins import Action, Result, get_plugin_manager, hookimpl
+from aimm_plugins._system.masking import tells_a_secret
+from aimm_plugins._system.text import described
 from aimm_plugins._values.actions import ACTIONS, ActionSpec
 from aimm_plugins._values.report import State
 
@@ -164,7 +166,7 @@ def _record(span: trace.Span, error: BaseException) -> str:
     """Record an error, even one whose message cannot be asked for; returns its type.
 
     OpenTelemetry's own recording asks for the message and lets out what that raises, which would
-    hide the plugin's error.
+    hide the plugin's error. Nor does it know of secrets.
     """
     kind = type(error)
     name = kind.__qualname__
@@ -175,12 +177,12 @@ def _record(span: trace.Span, error: BaseException) -> str:
         span.add_event("cancelled", {"exception.type": name})
         return name
     try:
-        text = f"{kind.__name__}: {error}"
+        if tells_a_secret(error):
+            raise ValueError
         span.record_exception(error)
     except Exception:
-        text = kind.__name__
         span.add_event("exception", {"exception.type": name})
-    span.set_status(trace.StatusCode.ERROR, text)
+    span.set_status(trace.StatusCode.ERROR, described(error))
     return name
 
 

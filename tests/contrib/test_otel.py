@@ -18,6 +18,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 import aimm_plugins
 from aimm_plugins import Result, get_plugin_manager, hookimpl
+from aimm_plugins._system import masking
 from aimm_plugins.contrib import otel
 from tests.conftest import names
 
@@ -206,6 +207,21 @@ def test_error_that_cannot_be_printed_reaches_the_caller_all_the_same(spans):
     assert span.status.status_code is trace.StatusCode.ERROR
     assert span.attributes["error.type"].endswith("MuteError")
     assert [event.name for event in span.events] == ["exception"]
+
+
+def test_span_of_a_failed_call_shows_no_secret(spans, monkeypatch):
+    monkeypatch.setattr(masking, "_texts", [])
+    masking.remember_secret("p@ss word")
+
+    @aimm_plugins.fit(["failing"])
+    def learn(model):
+        raise ConnectionError("refused for p@ss word")
+
+    with pytest.raises(ConnectionError, match="p@ss word"):
+        aimm_plugins.exec_fit("failing", {})
+    span = spans()["fit failing"]
+    assert span.status.description == "ConnectionError: refused for ***"
+    assert "p@ss" not in span.to_json()
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,22 @@ def test_strict_error_tells_a_conflict_once_and_counts_its_plugins(write):
     assert text.count("(see above)") == 2
 
 
+def test_error_that_cannot_be_hashed_is_a_member_of_the_strict_error(write):
+    write(
+        bad="""
+            from builtins import *
+            import dataclasses
+            @dataclasses.dataclass
+            class OwnError(Exception):
+                code: int
+            raise OwnError(3)
+        """
+    )
+    with pytest.raises(PluginLoadError) as caught:
+        initialize(names("bad"))
+    assert len(caught.value.exceptions) == 1
+
+
 @pytest.mark.parametrize("view", ["report", "log"])
 def test_conflict_is_told_once(write, view, caplog):
     conflicting(write)
