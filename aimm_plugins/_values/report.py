@@ -175,6 +175,7 @@ class PluginRecord(NamedTuple):
             "origin": self.origin,
             "state": self.state,
             "provides": [{"action": action, "key": key} for action, key in self.provides],
+            "provides_known": bool(self.provides) or self.state != "planned",
             "error": error,
             "reason": self.reason,
             "import_seconds": self.import_seconds,

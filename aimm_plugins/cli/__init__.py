@@ -85,6 +85,7 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
 )
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.option(
+    "-V",
     "--version",
     is_flag=True,
     is_eager=True,

@@ -19,17 +19,16 @@ from aimm_plugins.cli._output import (
 
 
 @click.command("plan")
-@click.argument("file", metavar="[CONF]", required=False)
 @format_option
 @conf_option
-def command(file: str | None, form: str, conf: str | None) -> int:
+def command(form: str, conf: str | None) -> int:
     """Show what `initialize` would do with a conf: order, origin, state and reason.
 
     No plugin is imported, nor a parent package of one. Keys, conflicts and shadowing are shown as
     far as plugins publish their keys. Findings go to stderr; the exit status is 1 if a plugin would
     fail or is missing.
     """
-    report = plan(file if file is not None else conf)
+    report = plan(conf)
     if form == "json":
         print_json(report.to_dict())
         return 0 if report.ok else 1

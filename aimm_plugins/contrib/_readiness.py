@@ -31,6 +31,7 @@ SHOWN_FIELDS = frozenset(
         "origin",
         "state",
         "provides",
+        "provides_known",
         "import_seconds",
         "imports",
         "entry_point",
