@@ -86,7 +86,7 @@ def test_page_names_what_it_is_about_and_counts_conflicts(inventory):
     html = html_report(inventory, about={"Host": "<b>here</b>", "Conf": "a.yaml"})
     texts = read(html).texts
     assert {"Host", "<b>here</b>", "Conf", "a.yaml", "Conflicts (1)"} <= set(texts)
-    assert "2 planned; 1 conflict; 0 findings" in " ".join(texts)
+    assert "; 1 conflict; " in " ".join(texts)
 
 
 def test_names_may_break_after_separators_alone(inventory):
