@@ -88,6 +88,11 @@ def guarded(error: str) -> str:
 VARIANTS = (
     # Import
     Variant(
+        "import-succeeds",
+        "needs a library that nothing brings",
+        end="import no_such_library",
+    ),
+    Variant(
         "import-leaves-threads",
         "starts a thread",
         end="import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()",
