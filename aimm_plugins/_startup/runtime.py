@@ -123,6 +123,8 @@ class Runtime:
         self._load_locks = {}
         self.switching = RLock()
         self.registry.loads.clear()
+        if self.dispatcher is not None:
+            self.dispatcher.after_fork()
 
     def sync_hookimpls(self, snapshot: Snapshot) -> None:
         """Have the hookimpls of exactly those plugin modules registered that a snapshot has.
