@@ -184,6 +184,11 @@ VARIANTS = (
         {FIT_END: FIT_END.replace("return line", "return None")},
     ),
     Variant(
+        "fit-gives-a-predictor",
+        "predict returns the instance with the prediction",
+        {"    return values\n": "    return line, values\n"},
+    ),
+    Variant(
         "fit-again-gives-a-predictor",
         "a fitted instance cannot be fitted again",
         {
