@@ -50,8 +50,8 @@ def no_bytes(provider: Provider, result: object) -> TypeError:
 def warn_of_no_instance(provider: Provider) -> None:
     """Say that a fit function returned `None`: it may be all right where nobody uses the result."""
     logger().warning(
-        "%s returned None, which its caller takes for the fitted instance; does its function lack a "
-        "`return`?",
+        "%s returned None, which its caller takes for the fitted instance; does its function "
+        "lack a `return`?",
         provider,
     )
 

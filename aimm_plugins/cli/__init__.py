@@ -145,8 +145,8 @@ def run(arguments: Sequence[str]) -> int:
     except (AimmPluginsError, OSError) as error:
         return _say(error, "Error", 1, debug)
     except MemoryError:
-        error = MemoryError("this process may not have the memory that it needs (see ulimit -v)")
-        return _say(error, "Error", 1, debug)
+        text = "this process may not have the memory that it needs (see ulimit -v)"
+        return _say(MemoryError(text), "Error", 1, debug)
     except Exception as error:
         _say(error, f"Error: unexpected {type(error).__name__}", 1, debug)
         if not debug:
@@ -159,7 +159,7 @@ def _say(error: Exception, what: str, status: int, debug: bool) -> int:
     if debug:
         text = masked("".join(traceback.format_exception(error)))
         click.echo(printable(text), err=True, nl=False)
-    click.echo(printable(f"{what}: {error}"), err=True)
+    click.echo(printable(masked(f"{what}: {error}")), err=True)
     return status
 
 
