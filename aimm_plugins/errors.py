@@ -122,7 +122,7 @@ class PluginConflictError(AimmPluginsError, ValueError):
     Attributes:
         action: The action.
         key: The data access name or model type.
-        providers: Who provides it, in the order of loading.
+        providers: Who provides it, in the order of loading; the first ten of more.
     """
 
     action: str | None = None

@@ -9,6 +9,9 @@ from aimm_plugins._system.text import aligned, one_line
 from aimm_plugins._values.actions import Action
 from aimm_plugins.errors import PluginConflictError
 
+_MOST_NAMED = 10
+"""Contenders that an error names: each of n contenders gets it, and n² lines help nobody."""
+
 
 def conflict(
     action: Action, key: str, contenders: Sequence[Offer], incumbent: Offer | None = None
@@ -21,9 +24,12 @@ def conflict(
         contenders: All that provide it.
         incumbent: The one that had the key already, and keeps it.
     """
+    named = contenders[:_MOST_NAMED]
     table = "\n".join(
-        f"  {line}" for line in aligned([offer.provenance.columns() for offer in contenders])
+        f"  {line}" for line in aligned([offer.provenance.columns() for offer in named])
     )
+    if len(contenders) > len(named):
+        table += f"\n  and {len(contenders) - len(named)} more"
     outcome = (
         "None of them is given the key."
         if incumbent is None
@@ -39,5 +45,5 @@ def conflict(
         f'  prefer: {{"{action}:{one_line(key)}": {choice}}}',
         action=action,
         key=key,
-        providers=[offer.provenance for offer in contenders],
+        providers=[offer.provenance for offer in named],
     )

@@ -94,7 +94,7 @@ class _Resolver:
         # Deferred and denied plugins own what their modules declare as much as loaded ones.
         self.owners = PluginOwners(modules)
         self.displaced: set[str] = set()  # modules of plugins that lose keys by this call
-        self.contenders: dict[Slot, list[Offer]] = {}
+        self.contenders: dict[Slot, dict[str, Offer]] = {}  # by plugin
         self.errors: dict[str, list[Exception]] = {}
         self.offers: dict[Action, dict[str, Offer]] = {}
         decided_now = self.loaded_by_module.keys() | self.deferred_by_module.keys() | self.removed
@@ -116,7 +116,8 @@ class _Resolver:
         self.keep_current()
         self.drop_lost_while_deferred()
         for slot, contenders in self.contenders.items():
-            self.assign(slot, [c for c in contenders if c.plugin not in self.plugins_with_errors])
+            sound = [c for c in contenders.values() if c.plugin not in self.plugins_with_errors]
+            self.assign(slot, sound)
         self.drop_published_but_not_declared()
         records = self.accounts()
         return Resolution(
@@ -141,11 +142,9 @@ class _Resolver:
                     self._contend((action, key), offer)
 
     def _contend(self, slot: Slot, offer: Offer) -> None:
-        contenders = self.contenders.setdefault(slot, [])
-        duplicate = next((c for c in contenders if c.plugin == offer.plugin), None)
-        if duplicate is None:
-            contenders.append(offer)
-        elif duplicate.declaration is not None:
+        contenders = self.contenders.setdefault(slot, {})
+        duplicate = contenders.setdefault(offer.plugin, offer)
+        if duplicate is not offer and duplicate.declaration is not None:
             self._settle_duplicate(slot, contenders, duplicate, offer)
 
     def _offer(self, declaration: Declaration, known: dict[str, PluginRecord]) -> Offer | None:
@@ -164,7 +163,7 @@ class _Resolver:
         return None if record is None else offer_of(declaration, plugin, record)
 
     def _settle_duplicate(
-        self, slot: Slot, contenders: list[Offer], first: Offer, second: Offer
+        self, slot: Slot, contenders: dict[str, Offer], first: Offer, second: Offer
     ) -> None:
         """Choose between two declarations of one plugin for one slot."""
         one, other = first.declaration, second.declaration
@@ -178,21 +177,19 @@ class _Resolver:
             )
         elif foreign[0] is one:
             # Another plugin's import ran this one's code once more: that changes nothing.
-            contenders[contenders.index(first)] = second
+            contenders[first.plugin] = second
 
     def collect_published(self) -> None:
         """Let what deferred plugins publish compete as if it were declared."""
         for entry in self.deferred:
             for published in entry.published:
-                contenders = self.contenders.setdefault((published.action, published.key), [])
-                if all(contender.plugin != entry.record.module for contender in contenders):
-                    contenders.append(
-                        Offer(
-                            plugin=entry.record.module,
-                            provenance=entry.record.provenance,
-                            published=published,
-                            load=entry.load,
-                        )
+                contenders = self.contenders.setdefault((published.action, published.key), {})
+                if entry.record.module not in contenders:
+                    contenders[entry.record.module] = Offer(
+                        plugin=entry.record.module,
+                        provenance=entry.record.provenance,
+                        published=published,
+                        load=entry.load,
                     )
 
     def keep_current(self) -> None:
@@ -226,7 +223,7 @@ class _Resolver:
         """Keep a deferred plugin from winning, by being loaded, what it lost while it waited."""
         for (plugin, slot), error in self.contested.items():
             if slot in self.contenders and plugin in self.loaded_by_module:
-                self.contenders[slot] = [c for c in self.contenders[slot] if c.plugin != plugin]
+                self.contenders[slot].pop(plugin, None)
                 self.errors.setdefault(plugin, []).append(error)
 
     def assign(self, slot: Slot, contenders: list[Offer]) -> None:
@@ -255,13 +252,14 @@ class _Resolver:
             return
         if incumbent is not None:
             self.offers[action][key] = incumbent
+        error = None
         for loser in losers:
             # Lost by the rule of an earlier call: that still holds while the winner is registered.
             before = self.current.shadowed.get((loser.plugin, slot))
             if incumbent is not None and before is not None:
                 self.shadowed[loser.plugin, slot] = before
                 continue
-            error = conflict(action, key, contenders, incumbent)
+            error = error or conflict(action, key, contenders, incumbent)
             self.contested[loser.plugin, slot] = error
             self.errors.setdefault(loser.plugin, []).append(error)
 
@@ -285,12 +283,13 @@ class _Resolver:
         lost: dict[str, list[str]] = {}
         for (plugin, _), reason in self.shadowed.items():
             lost.setdefault(plugin, []).append(reason)
+        loaded, deferred = _by_record(self.loaded_by_module), _by_record(self.deferred_by_module)
         return [
             account(
                 record,
                 self.kept.get(record.identity),
-                _entry_of(record, self.loaded_by_module),
-                _entry_of(record, self.deferred_by_module),
+                loaded.get(id(record)),
+                deferred.get(id(record)),
                 provided.get(record.module, ()),
                 lost.get(record.module, ()),
                 self.errors.get(record.module, ()),
@@ -368,11 +367,11 @@ class _Resolver:
 
 def _without_duplicates(contenders: Iterable[Offer]) -> list[Offer]:
     """One function that several plugins declare is one offer: that of the first."""
-    found: list[Offer] = []
+    found: dict[object, Offer] = {}
     for contender in contenders:
-        if not any(is_same(contender, other) for other in found):
-            found.append(contender)
-    return found
+        declared = contender.declaration
+        found.setdefault(contender.plugin if declared is None else id(declared.target), contender)
+    return [*found.values()]
 
 
 E = TypeVar("E", Loaded, Deferred)
@@ -385,8 +384,9 @@ def _by_module(entries: Iterable[E]) -> dict[str, list[E]]:
     return found
 
 
-def _entry_of(record: PluginRecord, by_module: dict[str, list[E]]) -> E | None:
-    return next((e for e in by_module.get(record.module, ()) if e.record is record), None)
+def _by_record(by_module: dict[str, list[E]]) -> dict[int, E]:
+    """The entries by the object of their record: hundreds may name one module."""
+    return {id(entry.record): entry for entries in by_module.values() for entry in entries}
 
 
 def _record_for(declaration: Declaration, entries: Iterable[Loaded]) -> PluginRecord | None:
