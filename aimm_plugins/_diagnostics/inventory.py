@@ -135,7 +135,8 @@ class Inventory:
 
     def keys_of(self, item: InventoryItem) -> list[InventoryKey]:
         """The declarations of one plugin, in the order of its source."""
-        return [self._key(item, declaration) for declaration in item.declarations]
+        provided = frozenset(item.record.provides)
+        return [self._key(item, declaration, provided) for declaration in item.declarations]
 
     def keys_named(self, name: str) -> list[InventoryKey]:
         """The declarations of `action:key`, or of a key for every action."""
@@ -150,10 +151,12 @@ class Inventory:
             if item.record.distribution and normalized(item.record.distribution) == wanted
         ]
 
-    def _key(self, item: InventoryItem, declaration: SourceDeclaration) -> InventoryKey:
+    def _key(
+        self, item: InventoryItem, declaration: SourceDeclaration, provided: frozenset[Slot]
+    ) -> InventoryKey:
         record = item.record
         slot = (declaration.action, declaration.key)
-        if item.active and (slot in record.provides or not declaration.certain):
+        if item.active and (slot in provided or not declaration.certain):
             return InventoryKey(item=item, declaration=declaration, answers=True, why_not=None)
         text, place = f"{declaration.action}:{declaration.key}", None
         if record.reason and not item.active:

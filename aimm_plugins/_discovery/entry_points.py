@@ -2,7 +2,7 @@
 
 Only our own groups are judged: bytes in a third party's group are the third party's. However many
 lines are broken, a file gets one finding of each kind; and whatever is looked up in it is looked up
-in tables, since the largest file has room for 100,000 plugins and as many keys.
+in tables, since a file may hold 20,000 plugins and keys.
 
 References:
     https://packaging.python.org/specifications/entry-points/ for the file format.
@@ -12,10 +12,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator
+from itertools import takewhile
 from operator import attrgetter
 from typing import NamedTuple
 
 from aimm_plugins._discovery.distribution import Distribution
+from aimm_plugins._system.ceilings import (
+    ENTRY_POINT_LETTERS,
+    ENTRY_POINT_LINES,
+    ENTRY_POINTS_OF_ONE_OBJECT,
+)
 from aimm_plugins._system.text import nearest
 from aimm_plugins._values.actions import ACTIONS, Action
 from aimm_plugins._values.report import Finding
@@ -28,9 +34,6 @@ GROUP_BYTES = GROUP.encode()
 
 _OPTIONS = "options"
 """The group `aimm.plugins.options` is no action's: it says where schemas of options are."""
-
-LONGEST_VALUE = 1000
-"""Letters. Longer values are refused: each dot in one costs a step wherever it is looked up."""
 
 _SHOWN_LETTERS = 100
 _SHOWN_NAMES = 5
@@ -124,12 +127,14 @@ class EntryPoints:
         self.published: list[Published] = []
         self.options: list[PublishedOptions] = []
         self.findings: list[Finding] = []
+        self._entry_points_of: dict[tuple[str, str | None], int] = {}
         self._read(content)
         self.candidates.sort(key=_BY_NAME)
         # By module: the objects in it that entry points name, the keys of these, and schemas.
         self._objects: dict[str, set[str | None]] = {}
         self._keys: dict[tuple[str, str | None], list[Published]] = {}
         self._schemas: dict[str, dict[str, PublishedOptions]] = {}
+        self._beneath: dict[str, list[Published]] | None = None
         if self.published or self.options:
             self.published.sort(key=attrgetter("action", "key", "module", "attribute", "place"))
             self.options.sort(key=attrgetter("name", "place"))
@@ -142,20 +147,31 @@ class EntryPoints:
         """The keys of a plugin; of an entry point `module:object` only those of the object."""
         if module in self._objects:
             return tuple(self._keys.get((module, attribute), ()))
-        # Only a conf names this module.
-        modules = {*self._objects, module}
-        return tuple(key for key in self.published if _nearest(key.module, modules) == module)
+        # Only a conf names this module. Without any entry point it is the only plugin.
+        return tuple(self._unclaimed().get(module, ()) if self._objects else self.published)
 
     def options_of(self, module: str) -> tuple[PublishedOptions, ...]:
         """The schemas of a plugin's options; several where the metadata is at odds."""
         return tuple(self._schemas.get(module, {}).values())
+
+    def _unclaimed(self) -> dict[str, list[Published]]:
+        """The keys by each module above theirs that has no plugin between."""
+        if self._beneath is None:
+            self._beneath = {}
+            for key in self.published:
+                for parent in takewhile(self._is_no_plugin, with_parents(key.module)):
+                    self._beneath.setdefault(parent, []).append(key)
+        return self._beneath
+
+    def _is_no_plugin(self, module: str) -> bool:
+        return module not in self._objects
 
     def _read(self, content: bytes) -> None:
         text = content.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
         group: str | None = None
         unknown_groups: dict[str, int] = {}
         first_bad_line: tuple[int, str, str] | None = None
-        bad_lines = 0
+        bad_lines = lines = 0
         for number, line in enumerate(map(str.strip, text.splitlines()), start=1):
             if not line or line[0] in "#;":
                 continue
@@ -165,10 +181,20 @@ class EntryPoints:
                     unknown_groups.setdefault(group[:_SHOWN_LETTERS], number)
                     group = None
             elif group is not None:
+                if lines == ENTRY_POINT_LINES:
+                    self._report(
+                        "too-many-entry-points",
+                        f"has more than {lines} lines in groups of {GROUP}; others are not read",
+                        self._place(number),
+                        "Tell its author, or deny the distribution.",
+                    )
+                    break
                 fault = self._add_line(group, line, number)
                 if fault is not None:
                     first_bad_line = first_bad_line or (number, line, fault)
                     bad_lines += 1
+                else:
+                    lines += 1
         if first_bad_line is not None:
             number, line, fault = first_bad_line
             line = line if len(line) <= _SHOWN_LETTERS else f"{line[:_SHOWN_LETTERS]}..."
@@ -202,13 +228,17 @@ class EntryPoints:
         name, value = name.rstrip(), value.lstrip()
         if not equals or not name:
             return "is not `name = value`"
-        if len(value) > LONGEST_VALUE:
-            return f"has a value of more than {LONGEST_VALUE} letters"
+        if len(value) > ENTRY_POINT_LETTERS:
+            return f"has a value of more than {ENTRY_POINT_LETTERS} letters"
         target = parse_target(value)
         if target is None:
             return "names neither `module` nor `module:object`"
         module, attribute = target
         if not group:
+            known = self._entry_points_of.get(target, 0)
+            if known == ENTRY_POINTS_OF_ONE_OBJECT:
+                return f"is one of more than {known} of {value}"
+            self._entry_points_of[target] = known + 1
             candidate = Candidate(name, value, module, attribute, self.distribution)
             self.candidates.append(candidate)
         elif attribute is None:
@@ -289,7 +319,7 @@ class EntryPoints:
             )
 
     def _report(
-        self, code: str, message: str, place: str, remedy: str, others: int, what: str
+        self, code: str, message: str, place: str, remedy: str, others: int = 0, what: str = ""
     ) -> None:
         """Add a finding about the first of several faults of one kind, and how many others are."""
         if others == 1:

@@ -20,10 +20,8 @@ from importlib.machinery import all_suffixes
 from typing import NamedTuple
 
 from aimm_plugins._discovery.distribution import Distribution, spellings
+from aimm_plugins._system.ceilings import RECORD_BYTES
 from aimm_plugins._system.files import OPEN_FLAGS
-
-_LIMIT = 128 * 1024 * 1024
-"""Bytes of the longest RECORD that is read; the largest wheels have some 50,000 files."""
 
 _WEAK = frozenset({"md5", "sha1", "sha224"})
 """Hashes that the wheel format refuses."""
@@ -43,7 +41,7 @@ class _Line(NamedTuple):
 
 def listed(distribution: Distribution) -> frozenset[str] | None:
     """The paths in RECORD, relative to the site folder; `None` where there is no RECORD."""
-    content = distribution.read("RECORD", _LIMIT)
+    content = distribution.read("RECORD", RECORD_BYTES)
     if content is None:
         return None
     folder = distribution.folder or ""
@@ -62,7 +60,7 @@ def top_levels(distribution: Distribution) -> frozenset[str]:
 
     From RECORD, else from `top_level.txt`. Folders that hold no module may be among them.
     """
-    content = distribution.read("RECORD", _LIMIT)
+    content = distribution.read("RECORD", RECORD_BYTES)
     if content is None:
         return declared_top_levels(distribution)
     # By a pattern and not by csv: all RECORDs of a folder are read here. A distribution with the
@@ -89,7 +87,7 @@ def record_digest(distribution: Distribution) -> str | None:
     """
     if distribution.origin == "editable":
         return None
-    content = distribution.read("RECORD", _LIMIT)
+    content = distribution.read("RECORD", RECORD_BYTES)
     if content is None:
         return None
     lines = {line for line in _lines(content) if not _is_of_the_installation(line.path)}
@@ -132,7 +130,7 @@ def verify_record(distribution: Distribution, module: str, file: str | None) -> 
     folder = distribution.folder
     if folder is None or not os.path.isdir(folder):
         return f"{who} is not in a plain folder ({distribution.place}); no file can be compared"
-    content = distribution.read("RECORD", _LIMIT)
+    content = distribution.read("RECORD", RECORD_BYTES)
     if content is None:
         return f"{who} has no RECORD that can be read in {distribution.place}"
     top = module.partition(".")[0]
