@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
 from aimm_plugins._diagnostics.html_report import WaterfallBar, html_report
 from aimm_plugins._diagnostics.take_inventory import take_inventory
-from aimm_plugins._values.report import Finding
+from aimm_plugins._values.report import Finding, PluginRecord
 
 EVIL = "<script>alert(1)</script>&\"'@@STYLE@@"
 
@@ -80,6 +81,28 @@ def test_page_shows_options_where_some_are_set_and_no_secret(inventory, monkeypa
     assert "Options" in texts
     assert "<u>a</u>, token (env:PAGED_TOKEN); no schema" in texts
     assert "hush" not in html
+
+
+def test_field_of_a_record_is_on_the_page_only_if_a_column_is_for_it(inventory):
+    (item, other) = inventory.plugins
+    texts = {name: f"is-{name}" for name in PluginRecord._fields}
+    told = texts | {
+        "source": "entry_point",
+        "state": "failed",
+        "provides": (("fit", texts["provides"]),),
+        "error": ValueError(f"{texts['error']}\nis-second line"),
+        "import_seconds": 1.0,
+        "imports": ((texts["imports"], 1),),
+        "options": (texts["options"],),
+    }
+    inventory = replace(
+        inventory, plugins=(replace(item, record=PluginRecord(**told), declarations=()), other)
+    )
+    shown = {word for word in texts if texts[word] in html_report(inventory)}
+    assert shown == {
+        *("name", "distribution", "version", "origin", "module", "attribute"),
+        *("options", "options_schema", "reason", "error"),
+    }
 
 
 def test_whatever_plugins_are_called_is_escaped(inventory):
