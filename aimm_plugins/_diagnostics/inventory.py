@@ -136,7 +136,8 @@ class Inventory:
     def keys_of(self, item: InventoryItem) -> list[InventoryKey]:
         """The declarations of one plugin, in the order of its source."""
         provided = frozenset(item.record.provides)
-        return [self._key(item, declaration, provided) for declaration in item.declarations]
+        error = None if item.record.error is None else described(item.record.error)
+        return [self._key(item, declaration, provided, error) for declaration in item.declarations]
 
     def keys_named(self, name: str) -> list[InventoryKey]:
         """The declarations of `action:key`, or of a key for every action."""
@@ -152,7 +153,11 @@ class Inventory:
         ]
 
     def _key(
-        self, item: InventoryItem, declaration: SourceDeclaration, provided: frozenset[Slot]
+        self,
+        item: InventoryItem,
+        declaration: SourceDeclaration,
+        provided: frozenset[Slot],
+        error: str | None,
     ) -> InventoryKey:
         record = item.record
         slot = (declaration.action, declaration.key)
@@ -161,8 +166,8 @@ class Inventory:
         text, place = f"{declaration.action}:{declaration.key}", None
         if record.reason and not item.active:
             why = record.reason
-        elif record.error is not None:
-            why = described(record.error)
+        elif error is not None:
+            why = error
         elif (preferred := self._preferred(text, declaration.key)) is not None:
             wanted, place = preferred
             why = f"prefer gives {text} to {wanted} ({place})"

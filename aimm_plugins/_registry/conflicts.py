@@ -9,8 +9,8 @@ from aimm_plugins._system.text import aligned, one_line
 from aimm_plugins._values.actions import Action
 from aimm_plugins.errors import PluginConflictError
 
-_MOST_NAMED = 10
-"""Contenders that an error names: each of n contenders gets it, and n² lines help nobody."""
+MOST_NAMED = 10
+"""Contenders and keys that an error names: each of n gets one, and n² lines help nobody."""
 
 
 def conflict(
@@ -24,7 +24,7 @@ def conflict(
         contenders: All that provide it.
         incumbent: The one that had the key already, and keeps it.
     """
-    named = contenders[:_MOST_NAMED]
+    named = contenders[:MOST_NAMED]
     table = "\n".join(
         f"  {line}" for line in aligned([offer.provenance.columns() for offer in named])
     )

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._declarations.ledger import DeclarationLedger
-from aimm_plugins._registry.accounts import account
+from aimm_plugins._registry.accounts import Provided, account
 from aimm_plugins._registry.conflicts import conflict
 from aimm_plugins._registry.outcome import Loaded, Resolution
 from aimm_plugins._registry.providers import (
@@ -275,11 +275,11 @@ class _Resolver:
 
     def accounts(self) -> list[PluginRecord]:
         """What became of each plugin of this call."""
-        provided: dict[str, list[tuple[Action, str, Offer]]] = {}
+        provided: dict[str, Provided] = {}
         for action, key in self.contenders:
             offer = self.offers[action].get(key)
             if offer is not None:
-                provided.setdefault(offer.plugin, []).append((action, key, offer))
+                provided.setdefault(offer.plugin, Provided()).add((action, key), offer)
         lost: dict[str, list[str]] = {}
         for (plugin, _), reason in self.shadowed.items():
             lost.setdefault(plugin, []).append(reason)
@@ -290,7 +290,7 @@ class _Resolver:
                 self.kept.get(record.identity),
                 loaded.get(id(record)),
                 deferred.get(id(record)),
-                provided.get(record.module, ()),
+                provided.get(record.module) or Provided(),
                 lost.get(record.module, ()),
                 self.errors.get(record.module, ()),
             )
