@@ -11,18 +11,19 @@ References:
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Sequence
 from itertools import takewhile
 from operator import attrgetter
 from typing import NamedTuple
 
 from aimm_plugins._discovery.distribution import Distribution
+from aimm_plugins._discovery.dotted_names import parse_target, with_parents
 from aimm_plugins._system.ceilings import (
     ENTRY_POINT_LETTERS,
     ENTRY_POINT_LINES,
     ENTRY_POINTS_OF_ONE_OBJECT,
 )
-from aimm_plugins._system.text import nearest
+from aimm_plugins._system.text import nearest, one_line
 from aimm_plugins._values.actions import ACTIONS, Action
 from aimm_plugins._values.report import Finding
 
@@ -37,6 +38,7 @@ _OPTIONS = "options"
 
 _SHOWN_LETTERS = 100
 _SHOWN_NAMES = 5
+_MOST_BROKEN = 10
 _BY_NAME = attrgetter("name")
 
 
@@ -56,6 +58,24 @@ class Candidate(NamedTuple):
     module: str
     attribute: str | None
     distribution: Distribution
+
+
+class BrokenLine(NamedTuple):
+    """A line of the group that cannot be read: a plugin that is not there.
+
+    Attributes:
+        name: The entry point's name; with the number of the line where that tells nothing apart.
+        line: As written, shortened.
+        fault: What is wrong with it.
+        distribution: Who publishes it.
+        place: `entry_points.txt` with the line.
+    """
+
+    name: str
+    line: str
+    fault: str
+    distribution: Distribution
+    place: str
 
 
 class Published(NamedTuple):
@@ -116,6 +136,7 @@ class EntryPoints:
 
     Attributes:
         candidates: The plugins, sorted by name.
+        broken: The lines that should be plugins and cannot be read, sorted by name.
         published: The keys, sorted.
         options: The schemas of options, sorted.
         findings: What is wrong in the file, and what belongs to no plugin.
@@ -124,12 +145,14 @@ class EntryPoints:
     def __init__(self, distribution: Distribution, content: bytes) -> None:
         self.distribution = distribution
         self.candidates: list[Candidate] = []
+        self.broken: list[BrokenLine] = []
         self.published: list[Published] = []
         self.options: list[PublishedOptions] = []
         self.findings: list[Finding] = []
         self._entry_points_of: dict[tuple[str, str | None], int] = {}
         self._read(content)
         self.candidates.sort(key=_BY_NAME)
+        self.broken.sort(key=_BY_NAME)
         # By module: the objects in it that entry points name, the keys of these, and schemas.
         self._objects: dict[str, set[str | None]] = {}
         self._keys: dict[tuple[str, str | None], list[Published]] = {}
@@ -170,8 +193,9 @@ class EntryPoints:
         text = content.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
         group: str | None = None
         unknown_groups: dict[str, int] = {}
-        first_bad_line: tuple[int, str, str] | None = None
-        bad_lines = lines = 0
+        bad_lines: dict[bool, list[tuple[int, str, str]]] = {True: [], False: []}  # the first few
+        bad = {True: 0, False: 0}
+        lines = 0
         for number, line in enumerate(map(str.strip, text.splitlines()), start=1):
             if not line or line[0] in "#;":
                 continue
@@ -191,20 +215,19 @@ class EntryPoints:
                     break
                 fault = self._add_line(group, line, number)
                 if fault is not None:
-                    first_bad_line = first_bad_line or (number, line, fault)
-                    bad_lines += 1
+                    bad[not group] += 1
+                    if bad[not group] <= _MOST_BROKEN:
+                        bad_lines[not group].append((number, line, fault))
                 else:
                     lines += 1
-        if first_bad_line is not None:
-            number, line, fault = first_bad_line
-            line = line if len(line) <= _SHOWN_LETTERS else f"{line[:_SHOWN_LETTERS]}..."
-            shown = line.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        self._add_broken(bad_lines[True], bad[True])
+        for number, line, fault in bad_lines[False][:1]:
             self._report(
                 "broken-entry-point",
-                f"`{shown}` {fault}, passed over",
+                f"`{_shown(line)}` {fault}, passed over",
                 self._place(number),
                 "Tell its author, or deny the distribution.",
-                bad_lines - 1,
+                bad[False] - 1,
                 "line",
             )
         for group, number in [*unknown_groups.items()][:1]:
@@ -219,6 +242,20 @@ class EntryPoints:
                 len(unknown_groups) - 1,
                 "group",
             )
+
+    def _add_broken(self, bad_lines: Sequence[tuple[int, str, str]], count: int) -> None:
+        """Account for lines that should be plugins; the last account for all that are too many."""
+        names: set[str] = set()
+        for number, line, fault in bad_lines:
+            name, equals, _ = line.partition("=")
+            name = _shown(name.rstrip()) if equals else ""
+            if not name or name in names:
+                name = f"{name} (line {number})".lstrip()
+            names.add(name)
+            if len(names) == _MOST_BROKEN and count > _MOST_BROKEN:
+                fault += f", as are {count - _MOST_BROKEN} more lines"
+            place = self._place(number)
+            self.broken.append(BrokenLine(name, _shown(line), fault, self.distribution, place))
 
     def _add_line(self, group: str, line: str, number: int) -> str | None:
         """Add one line of a group of ours, or return what is wrong with it."""
@@ -332,11 +369,9 @@ class EntryPoints:
         return f"{os.path.join(self.distribution.place, 'entry_points.txt')}:{line}"
 
 
-def with_parents(name: str) -> Iterator[str]:
-    """A dotted name, and what stands before each of its dots: `a.b.c`, `a.b`, `a`."""
-    while name:
-        yield name
-        name = name.rpartition(".")[0]
+def _shown(line: str) -> str:
+    line = line if len(line) <= _SHOWN_LETTERS else f"{line[:_SHOWN_LETTERS]}..."
+    return one_line(line.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
 
 
 def _nearest(module: str, plugins: Collection[str]) -> str | None:
@@ -352,24 +387,3 @@ def _our_group(group: str) -> str | None:
     if group == GROUP:
         return ""
     return group.removeprefix(f"{GROUP}.") if group.startswith(f"{GROUP}.") else None
-
-
-def parse_target(value: str) -> tuple[str, str | None] | None:
-    """Module and object of `module`, `module:object` or `module:object [extras]`.
-
-    Written out: to compile a pattern for it takes as long as to look at 100 distributions.
-    """
-    if value.endswith("]"):
-        value = value.partition("[")[0]
-    module, colon, attribute = value.partition(":")
-    module, attribute = module.strip(), attribute.strip()
-    if _is_dotted(module):
-        if not colon:
-            return module, None
-        if _is_dotted(attribute):
-            return module, attribute
-    return None
-
-
-def _is_dotted(name: str) -> bool:
-    return name.isidentifier() or all(part.isidentifier() for part in name.split("."))

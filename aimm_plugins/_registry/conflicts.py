@@ -1,10 +1,10 @@
-"""The error for a key that several plugins provide."""
+"""A key that several plugins provide: who answers it, or the error that says that nobody does."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from aimm_plugins._registry.providers import Offer
+from aimm_plugins._registry.providers import Offer, Preferences, Slot, is_named
 from aimm_plugins._system.text import aligned, one_line
 from aimm_plugins._values.actions import Action
 from aimm_plugins.errors import PluginConflictError
@@ -47,3 +47,30 @@ def conflict(
         key=key,
         providers=[offer.provenance for offer in named],
     )
+
+
+def without_duplicates(contenders: Iterable[Offer]) -> list[Offer]:
+    """One function that several plugins declare is one offer: that of the first."""
+    found: dict[object, Offer] = {}
+    for contender in contenders:
+        declared = contender.declaration
+        found.setdefault(contender.plugin if declared is None else id(declared.target), contender)
+    return [*found.values()]
+
+
+def choose(
+    contenders: Sequence[Offer], slot: Slot, prefer: Preferences
+) -> tuple[Offer | None, str]:
+    """The one that answers, and the rule that says so; `None` for a conflict."""
+    if len(contenders) == 1:
+        return contenders[0], ""
+    action, key = slot
+    for layer in prefer:
+        for rule in (f"{action}:{key}", key):
+            if rule not in layer:
+                continue
+            wanted, place = layer[rule]
+            matching = [contender for contender in contenders if is_named(contender, wanted)]
+            if len(matching) == 1:
+                return matching[0], f'prefer {{"{rule}": {wanted}}} ({place})'
+    return None, ""

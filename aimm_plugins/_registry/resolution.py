@@ -8,7 +8,7 @@ from typing import TypeVar
 from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._declarations.ledger import DeclarationLedger
 from aimm_plugins._registry.accounts import Provided, account
-from aimm_plugins._registry.conflicts import conflict
+from aimm_plugins._registry.conflicts import choose, conflict, without_duplicates
 from aimm_plugins._registry.outcome import Loaded, Resolution
 from aimm_plugins._registry.providers import (
     Deferred,
@@ -16,7 +16,6 @@ from aimm_plugins._registry.providers import (
     PluginOwners,
     Preferences,
     Slot,
-    is_named,
     is_same,
     offer_of,
 )
@@ -37,6 +36,7 @@ def resolve(
     deferred: Sequence[Deferred] = (),
     removed: Set[Identity] = frozenset(),
     demanded: bool = False,
+    revoked: Set[Identity] = frozenset(),
 ) -> Resolution:
     """Work out who provides what after a call.
 
@@ -53,12 +53,13 @@ def resolve(
         removed: Plugins of earlier calls that are not installed any more.
         demanded: The plugins were deferred, and a call needs one of them: what they lost to others
             while they waited stays lost.
+        revoked: Plugins of earlier calls that lose their keys if they are denied by now.
 
     Returns:
         The accounts with their keys and errors, and the snapshot to publish.
     """
     return _Resolver(
-        current, ledger, records, loaded, prefer, deferred, removed, demanded
+        current, ledger, records, loaded, prefer, deferred, removed, demanded, revoked
     ).resolve()
 
 
@@ -75,6 +76,7 @@ class _Resolver:
         deferred: Sequence[Deferred],
         removed: Set[Identity],
         demanded: bool,
+        revoked: Set[Identity],
     ) -> None:
         self.current = current
         self.ledger = ledger
@@ -84,9 +86,10 @@ class _Resolver:
         self.loaded_by_module = _by_module(loaded)
         self.deferred_by_module = _by_module(deferred)
         self.kept = {i: r for i, r in current.records.items() if i not in removed}
-        loaded_before = {r.module for r in self.kept.values() if r.state == "loaded"}
+        self.revoked = revoked
         self.denied = {record.module for record in records if record.state == "denied"}
-        self.denied -= loaded_before | self.loaded_by_module.keys()
+        self.denied -= self.loaded_by_module.keys()
+        self.denied -= {r.module for i, r in self.kept.items() if r.is_loaded and i not in revoked}
         modules = {r.module for r in self.kept.values()} | {r.module for r in records}
         self.removed = {
             current.records[i].module for i in removed if i in current.records
@@ -228,7 +231,7 @@ class _Resolver:
 
     def assign(self, slot: Slot, contenders: list[Offer]) -> None:
         """Give a slot to one of its contenders, or to none."""
-        contenders = _without_duplicates(contenders)
+        contenders = without_duplicates(contenders)
         if not contenders:
             return
         action, key = slot
@@ -239,7 +242,7 @@ class _Resolver:
             if incumbent is None:
                 incumbent = present
                 contenders = [present, *contenders]
-        winner, rule = _choose(contenders, slot, self.prefer)
+        winner, rule = choose(contenders, slot, self.prefer)
         losers = [c for c in contenders if c is not (winner or incumbent)]
         if winner is not None:
             if present is not None:
@@ -288,6 +291,7 @@ class _Resolver:
             account(
                 record,
                 self.kept.get(record.identity),
+                record.identity in self.revoked,
                 loaded.get(id(record)),
                 deferred.get(id(record)),
                 provided.get(record.module) or Provided(),
@@ -299,7 +303,7 @@ class _Resolver:
 
     def snapshot(self, records: Sequence[PluginRecord]) -> Snapshot:
         """What would be registered then."""
-        there = {r.distribution for r in records if r.state in ("loaded", "deferred")}
+        there = {r.distribution for r in records if r.is_loaded or r.state == "deferred"}
         accounts = {
             identity: self.account_of_another_call(record)
             if record.module in self.displaced
@@ -321,6 +325,7 @@ class _Resolver:
             deferred=deferred,
             broken=self.broken(records),
             by_hand=self.current.by_hand - {record.module for record in records},
+            starts=self.current.starts,
         )
 
     def account_of_another_call(self, record: PluginRecord) -> PluginRecord:
@@ -365,15 +370,6 @@ class _Resolver:
         }
 
 
-def _without_duplicates(contenders: Iterable[Offer]) -> list[Offer]:
-    """One function that several plugins declare is one offer: that of the first."""
-    found: dict[object, Offer] = {}
-    for contender in contenders:
-        declared = contender.declaration
-        found.setdefault(contender.plugin if declared is None else id(declared.target), contender)
-    return [*found.values()]
-
-
 E = TypeVar("E", Loaded, Deferred)
 
 
@@ -394,24 +390,6 @@ def _record_for(declaration: Declaration, entries: Iterable[Loaded]) -> PluginRe
         if entry.target is None or entry.target is declaration.target:
             return entry.record
     return None
-
-
-def _choose(
-    contenders: Sequence[Offer], slot: Slot, prefer: Preferences
-) -> tuple[Offer | None, str]:
-    """The one that answers, and the rule that says so; `None` for a conflict."""
-    if len(contenders) == 1:
-        return contenders[0], ""
-    action, key = slot
-    for layer in prefer:
-        for rule in (f"{action}:{key}", key):
-            if rule not in layer:
-                continue
-            wanted, place = layer[rule]
-            matching = [contender for contender in contenders if is_named(contender, wanted)]
-            if len(matching) == 1:
-                return matching[0], f'prefer {{"{rule}": {wanted}}} ({place})'
-    return None, ""
 
 
 def _declared_twice(

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from aimm_plugins._discovery.entry_points import with_parents
+from aimm_plugins._discovery.dotted_names import with_parents
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._source.budget import Budget, OverBudgetError
 from aimm_plugins._source.declarations import Gap, ModuleSource, PluginSource, SourceDeclaration

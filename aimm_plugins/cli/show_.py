@@ -22,7 +22,7 @@ from aimm_plugins.cli._output import (
     print_json,
     stdout_kept,
 )
-from aimm_plugins.errors import DeclarationError
+from aimm_plugins.errors import DeclarationError, PluginImportError
 
 
 @click.command("show")
@@ -57,14 +57,16 @@ def _known_options(
 ) -> list[KnownOption]:
     """The options that a plugin's schema names, where it may be looked at."""
     published = inventory.installed.options_of(record.module, record.distribution)
-    if len(published) != 1 or not (published[0].is_file or inventory.loaded):
+    if len(published) != 1:
         return []
     if record.state == "denied":  # which nobody can give options
         return []
     try:
+        denial = inventory.admission.denial_of if inventory.loaded else None
         with allowance.of(published[0]):
-            return read_schema(published[0]).known()
-    except (DeclarationError, UnjudgedError):  # a finding says so
+            return read_schema(published[0], denial).known()
+    except (DeclarationError, PluginImportError, UnjudgedError):
+        # A finding or the plugin's reason says so.
         return []
 
 
