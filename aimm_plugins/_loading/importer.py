@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from aimm_plugins._declarations.ledger import DeclarationLedger
-from aimm_plugins._discovery.entry_points import with_parents
+from aimm_plugins._discovery.dotted_names import with_parents
 from aimm_plugins._dispatch.manager import PluginManager
 from aimm_plugins._loading.exceptions import shorten_traceback, to_group_member
 from aimm_plugins._loading.import_watch import ImportWatch
