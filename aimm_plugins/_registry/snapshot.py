@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._declarations.ledger import DeclaredKey
 from aimm_plugins._registry.providers import (
@@ -17,9 +17,24 @@ from aimm_plugins._registry.providers import (
 from aimm_plugins._values.actions import ACTIONS, Action
 
 if TYPE_CHECKING:
+    from aimm_plugins._config.values import Conf, Config
     from aimm_plugins._discovery.entry_points import Published
     from aimm_plugins._values.report import Finding, Identity, PluginRecord
     from aimm_plugins.errors import PluginConflictError
+
+
+class Start(NamedTuple):
+    """One `initialize` that holds.
+
+    Attributes:
+        config: Its conf.
+        given: What that was read from; a path is absolute.
+        findings: What it found besides plugins and broken installations.
+    """
+
+    config: Config
+    given: Conf
+    findings: tuple[Finding, ...] = ()
 
 
 class Snapshot:
@@ -40,6 +55,7 @@ class Snapshot:
         by_hand: Modules that declare by hand and belong to no plugin of a call.
         prefer: The rules of the calls so far, for what is declared by hand later.
         published: What plugins publish, denied and failed ones too, by identity.
+        starts: What was initialized so far and not unloaded: the rules that go with the keys.
     """
 
     __slots__ = (
@@ -54,6 +70,7 @@ class Snapshot:
         "published",
         "records",
         "shadowed",
+        "starts",
     )
 
     def __init__(
@@ -69,6 +86,7 @@ class Snapshot:
         by_hand: Iterable[str] = (),
         prefer: Preferences = (),
         published: Mapping[Identity, Sequence[Published]] | None = None,
+        starts: tuple[Start, ...] = (),
     ) -> None:
         self.offers: dict[Action, dict[str, Offer]] = offers or {action: {} for action in ACTIONS}
         self.records: dict[Identity, PluginRecord] = records or {}
@@ -80,7 +98,13 @@ class Snapshot:
         self.by_hand: set[str] = set(by_hand)
         self.prefer = prefer
         self.published = published or {}
+        self.starts = starts
         self._owners: PluginOwners | None = None
+
+    @property
+    def confs(self) -> list[Config]:
+        """The confs of all starts."""
+        return [start.config for start in self.starts]
 
     @property
     def owners(self) -> PluginOwners:
@@ -102,7 +126,7 @@ class Snapshot:
 
     def loaded_modules(self) -> dict[str, None]:
         """The modules of plugins that are loaded, in the order of their calls."""
-        return {r.module: None for r in self.records.values() if r.state == "loaded"}
+        return {r.module: None for r in self.records.values() if r.is_loaded}
 
     def without(self, plugin: str) -> Snapshot:
         """A snapshot without a plugin, whichever plugin's load ran its module."""
@@ -127,4 +151,5 @@ class Snapshot:
             by_hand=self.by_hand - {plugin},
             prefer=self.prefer,
             published=self.published,
+            starts=self.starts,
         )
