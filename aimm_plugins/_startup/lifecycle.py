@@ -123,8 +123,8 @@ def refresh(runtime: Runtime) -> Report:
                 # It has looked at everything again: earlier findings and rules are out of date.
                 outcome.resolution.snapshot.findings.clear()
                 outcome.resolution.snapshot.prefer = start.prefer
-                last = read_again[-1]._replace(findings=outcome.findings)
-                starts = (*read_again[:-1], last)
+                *earlier, last = list(read_again)
+                starts = (*earlier, last._replace(findings=outcome.findings))
                 report = commit(runtime, outcome, starts)
             else:
                 report = None
