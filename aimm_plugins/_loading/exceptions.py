@@ -9,6 +9,7 @@ from types import FunctionType, TracebackType
 from typing import Any
 
 from aimm_plugins._declarations import ledger
+from aimm_plugins._system import modules
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.masking import tells_a_secret
 from aimm_plugins._system.text import described
@@ -19,6 +20,7 @@ _FRAMES_OF_IMPORTS = (
     "<frozen importlib._bootstrap",
     importlib.__file__,
     ledger.__file__,
+    modules.__file__,
     os.path.join(os.path.dirname(__file__), ""),
 )
 

@@ -333,9 +333,9 @@ class _Resolver:
             deferred=deferred,
             broken=self.broken(records),
             by_hand=self.current.by_hand - {record.module for record in records},
+            starts=self.current.starts,
             prefer=[*self.prefer, *(x for x in self.current.prefer if x not in self.prefer)],
             published=self.current.published,
-            starts=self.current.starts,
         )
 
     def account_of_another_call(self, record: PluginRecord) -> PluginRecord:

@@ -53,9 +53,9 @@ class Snapshot:
         deferred: The plugins that wait for their first call, by identity.
         broken: Keys that a deferred plugin published before it failed to load.
         by_hand: Modules that declare by hand and belong to no plugin of a call.
+        starts: What was initialized so far and not unloaded: the rules that go with the keys.
         prefer: The rules of the calls so far, for what is declared by hand later.
         published: What plugins publish, denied and failed ones too, by identity.
-        starts: What was initialized so far and not unloaded: the rules that go with the keys.
     """
 
     __slots__ = (
@@ -84,9 +84,9 @@ class Snapshot:
         deferred: dict[Identity, Deferred] | None = None,
         broken: dict[Slot, PluginRecord] | None = None,
         by_hand: Iterable[str] = (),
+        starts: tuple[Start, ...] = (),
         prefer: Preferences = (),
         published: Mapping[Identity, Sequence[Published]] | None = None,
-        starts: tuple[Start, ...] = (),
     ) -> None:
         self.offers: dict[Action, dict[str, Offer]] = offers or {action: {} for action in ACTIONS}
         self.records: dict[Identity, PluginRecord] = records or {}
@@ -96,9 +96,9 @@ class Snapshot:
         self.deferred: dict[Identity, Deferred] = deferred or {}
         self.broken: dict[Slot, PluginRecord] = broken or {}
         self.by_hand: set[str] = set(by_hand)
+        self.starts = starts
         self.prefer = prefer
         self.published = published or {}
-        self.starts = starts
         self._owners: PluginOwners | None = None
 
     @property
@@ -149,7 +149,7 @@ class Snapshot:
                 slot: record for slot, record in self.broken.items() if record.module != plugin
             },
             by_hand=self.by_hand - {plugin},
+            starts=self.starts,
             prefer=self.prefer,
             published=self.published,
-            starts=self.starts,
         )
