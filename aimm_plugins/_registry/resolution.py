@@ -339,9 +339,9 @@ class _Resolver:
     def account_of_another_call(self, record: PluginRecord) -> PluginRecord:
         """The account of an earlier plugin, from which this call may have taken keys."""
         kept = {
-            (action, key)
-            for action, key in record.provides
-            if (offer := self.offers[action].get(key)) and offer.plugin == record.module
+            slot
+            for slot in record.provides
+            if (offer := self.offers[slot[0]].get(slot[1])) and offer.plugin == record.module
         }
         lost = [why for (plugin, _), why in self.shadowed.items() if plugin == record.module]
         return without_lost_keys(record, kept, lost)

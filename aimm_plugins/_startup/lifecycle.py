@@ -122,9 +122,10 @@ def refresh(runtime: Runtime) -> Report:
         loaded.findings += start.installed.unread()
         with resolved(runtime, start, loaded, removed=removed, revoked=revoked) as outcome:
             if runtime.registry.snapshot.starts is starts:
-                # It has looked at everything again, so that earlier findings are out of date.
+                # It has looked at everything again: earlier findings and rules are out of date.
                 outcome.resolution.snapshot.findings.clear()
-                *earlier, last = read_again
+                outcome.resolution.snapshot.prefer = start.prefer
+                *earlier, last = list(read_again)
                 starts = (*earlier, last._replace(findings=outcome.findings))
                 report = commit(runtime, outcome, starts)
             else:
