@@ -195,6 +195,8 @@ def _has_run(record: PluginRecord) -> bool:
 def _import_plugin(record: PluginRecord, name: str) -> tuple[object, object | None] | None:
     module = _import_module(name)
     if not is_imported(name):
+        if sys.modules.get(name) is None:
+            raise ImportError(f"{name} has taken itself out of sys.modules", name=name)
         return None
     if record.attribute is None:
         return module, None
