@@ -74,6 +74,9 @@ def _without_imports(conf: Conf, sources: bool) -> Inventory:
     items = []
     for record, published in _published_keys(prepared):
         source = None
+        if not record.module:  # a line of metadata that cannot be read
+            items.append(InventoryItem(record=record))
+            continue
         if sources or not published:
             source = reader.read(record.module, record.attribute)
             record = record._replace(file=record.file or source.file)
@@ -88,6 +91,7 @@ def _without_imports(conf: Conf, sources: bool) -> Inventory:
         findings=prepared.findings,
         installed=prepared.installed,
         policy=prepared.policy,
+        admission=prepared.admission,
     )
 
 
@@ -199,7 +203,7 @@ def _imported(
 ) -> InventoryItem:
     """The item after the import of its plugin."""
     registered = [_of_provider(providers[slot]) for slot in record.provides if slot in providers]
-    imported = record.state in ("loaded", "shadowed")
+    imported = record.is_loaded or record.state == "shadowed"
     lost: list[SourceDeclaration] = []
     if not imported or record.error is not None or record.reason is not None:
         # Keys that it lost to a rule or another plugin are not registered, but in its source.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, MutableMapping
-from functools import partial
 from itertools import islice
 from operator import attrgetter
 from time import perf_counter
@@ -16,10 +15,13 @@ from types import ModuleType
 from typing import NamedTuple
 
 from aimm_plugins._declarations.ledger import DeclarationLedger
+from aimm_plugins._discovery.entry_points import with_parents
 from aimm_plugins._dispatch.manager import PluginManager
-from aimm_plugins._loading.exceptions import to_group_member
+from aimm_plugins._loading.exceptions import shorten_traceback, to_group_member
+from aimm_plugins._loading.import_watch import ImportWatch
 from aimm_plugins._loading.side_effects import changes, observe
 from aimm_plugins._policy.plan import Plan
+from aimm_plugins._registry.loads import LoadUnderWay
 from aimm_plugins._registry.outcome import Loaded
 from aimm_plugins._system.guard import reraise_interruption
 from aimm_plugins._system.modules import contents, import_whole, is_initializing
@@ -72,12 +74,17 @@ class Loader(NamedTuple):
         ledger: Where the modules declare.
         manager: Judges their hookimpls.
         versions: What was installed when a module was imported; kept up to date here.
+        loads: The loads under way; holds this one meanwhile.
+        denial: Tells why a plugin must not be imported, as things are then; `None` where no rule
+            could concern one.
         probe: Raises where the import of a plugin fails in a child process; `None` for no child.
     """
 
     ledger: DeclarationLedger
     manager: PluginManager
     versions: Versions
+    loads: list[LoadUnderWay]
+    denial: Callable[[PluginRecord], str | None] | None = None
     probe: Callable[[PluginRecord], None] | None = None
 
     def load(self, plan: Plan) -> Outcome:
@@ -95,46 +102,59 @@ class Loader(NamedTuple):
         """
         outcome = Outcome()
         waiting = []
-        for record in plan.records:
-            if record.state == "planned" or record.identity in plan.demanded:
-                self._load(record, plan, outcome)
-            else:
-                waiting.append(record)
-        if waiting:
+        with ImportWatch(self.loads) as watch:
+            for record in plan.records:
+                if record.state == "planned" or record.identity in plan.demanded:
+                    self._load(record, plan, outcome, watch)
+                else:
+                    waiting.append(record)
             for record in waiting:
                 if record.state == "deferred" and is_imported(record.module):
-                    self._load(record, plan, outcome)
+                    self._load(record, plan, outcome, watch)
                 else:
                     outcome.records.append(record)
+        if waiting:
             places = {record.identity: place for place, record in enumerate(plan.records)}
             outcome.records.sort(key=lambda record: places[record.identity])
             outcome.loaded.sort(key=lambda entry: places[entry.record.identity])
         return outcome
 
-    def _load(self, record: PluginRecord, plan: Plan, outcome: Outcome) -> None:
+    def _load(self, record: PluginRecord, plan: Plan, outcome: Outcome, watch: ImportWatch) -> None:
         was_deferred = record.state == "deferred"
         before = observe()
         was_imported = record.module in sys.modules
         clock = _ImportClock()
         try:
+            self._admit(record)
             if self.probe is not None and not _has_run(record):
                 self.probe(record)
                 clock = _ImportClock()
+            if not was_imported:
+                watch.begin(record)
             imported = self._import(record)
             if imported is None:
+                watch.end()
                 outcome.records.append(record._replace(state="deferred", reason=_UNDER_WAY))
                 return
             module, target = imported
             if not was_imported:
+                watch.end()
                 record = clock.account(record)
             self.ledger.confirm_imports()
             self.manager.rollback_failed_imports()
             if isinstance(module, ModuleType):
                 self.manager.check(module)
             self._refuse_undeclared(record, target)
+        except _DeniedError as denied:
+            watch.end()
+            self._discard()
+            outcome.records.append(_denied_record(record, denied.reason))
+            return
         except BaseException as error:  # sys.exit(), CancelledError and the like end no host
+            watch.end()
             self._discard()
             reraise_interruption(error, None if before is None else before.handlers)
+            shorten_traceback(error)
             if not was_imported and record.import_seconds is None:
                 record = clock.account(record)
             outcome.records.append(failed_record(record, error))
@@ -147,14 +167,22 @@ class Loader(NamedTuple):
             reason=None if was_deferred else record.reason,
             file=file if isinstance(file, str) else record.file,
         )
-        record = _running_version(record, was_imported, self.versions)
+        stale = _running_version(record, was_imported, self.versions)
+        record = stale or record
         outcome.records.append(record)
         published = plan.published.get(record.identity, ())
-        outcome.loaded.append(Loaded(record, target, published, lazily=was_deferred))
+        outcome.loaded.append(
+            Loaded(record, target, published, lazily=was_deferred, is_stale=stale is not None)
+        )
 
     def _discard(self) -> None:
         self.ledger.discard_failed_imports()
         self.manager.rollback_failed_imports()
+
+    def _admit(self, record: PluginRecord) -> None:
+        reason = None if self.denial is None else self.denial(record)
+        if reason is not None:
+            raise _DeniedError(reason)
 
     def _import(self, record: PluginRecord) -> tuple[object, object | None] | None:
         """What Python holds under the plugin's name after the import, mostly a module.
@@ -171,7 +199,31 @@ class Loader(NamedTuple):
                 f"{record.module}, put there by somebody else: the module was never imported",
                 name=record.module,
             )
-        return self.ledger.importing(record.module, partial(_import_plugin, record))
+        return self.ledger.importing(record.module, lambda _: self._import_plugin(record))
+
+    def _import_plugin(self, record: PluginRecord) -> tuple[object, object | None] | None:
+        name = record.module
+        if self.denial is not None:
+            # A parent package may lead to another file than was foreseen when it is run.
+            for parent in [*with_parents(name)][:0:-1]:
+                if parent not in sys.modules:
+                    self._admit(record)
+                    _import_module(parent)
+            self._admit(record)
+        module = _import_module(name)
+        if sys.modules.get(name) is None:
+            raise ImportError(f"{name} has taken itself out of sys.modules", name=name)
+        if not is_imported(name):
+            return None
+        if record.attribute is None:
+            return module, None
+        try:
+            return module, attrgetter(record.attribute)(module)
+        except AttributeError as error:
+            raise AttributeError(
+                f"{name} has no {record.attribute!r}, which {record.provenance} "
+                "names; correct the entry point or the module"
+            ) from error
 
     def _refuse_undeclared(self, record: PluginRecord, target: object | None) -> None:
         declared = self.ledger.declared_keys()
@@ -192,23 +244,6 @@ def _has_run(record: PluginRecord) -> bool:
     return record.attribute.partition(".")[0] in contents(module)
 
 
-def _import_plugin(record: PluginRecord, name: str) -> tuple[object, object | None] | None:
-    module = _import_module(name)
-    if not is_imported(name):
-        if sys.modules.get(name) is None:
-            raise ImportError(f"{name} has taken itself out of sys.modules", name=name)
-        return None
-    if record.attribute is None:
-        return module, None
-    try:
-        return module, attrgetter(record.attribute)(module)
-    except AttributeError as error:
-        raise AttributeError(
-            f"{name} has no {record.attribute!r}, which {record.provenance} "
-            "names; correct the entry point or the module"
-        ) from error
-
-
 def _import_module(name: str) -> object:
     """Import a module, again where Python has ended the import to avoid a deadlock.
 
@@ -222,6 +257,14 @@ def _import_module(name: str) -> object:
             if type(error).__name__ != "_DeadlockError":  # importlib has no public name for it
                 raise
     return import_whole(name)
+
+
+class _DeniedError(Exception):
+    """The rules have come to deny an import that was planned."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class _ImportClock:
@@ -264,6 +307,10 @@ def failed_record(record: PluginRecord, error: BaseException) -> PluginRecord:
     )
 
 
+def _denied_record(record: PluginRecord, reason: str) -> PluginRecord:
+    return record._replace(state="denied", provides=(), reason=reason)
+
+
 def _left_behind(record: PluginRecord, side_effects: list[str]) -> Finding:
     return Finding(
         code="side-effects",
@@ -284,13 +331,15 @@ def is_imported(module: str) -> bool:
     return not is_initializing(getattr(found, "__spec__", None))
 
 
-def _running_version(record: PluginRecord, was_imported: bool, versions: Versions) -> PluginRecord:
-    """The record with the version that was installed when its module was imported."""
+def _running_version(
+    record: PluginRecord, was_imported: bool, versions: Versions
+) -> PluginRecord | None:
+    """The record with the version that was imported, where that is not the one installed by now."""
     now = (record.distribution, record.version)
     then = versions.get(record.module, now) if was_imported else now
     if then[0] != now[0] or then[1] == now[1]:
         versions[record.module] = now
-        return record
+        return None
     return record._replace(
         version=then[1],
         reason=f"{record.distribution} {record.version} is installed by now, and {then[1]} was "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING
 
 from aimm_plugins._registry.providers import Deferred, Offer
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def account(
     record: PluginRecord,
     before: PluginRecord | None,
+    is_revoked: bool,
     loaded: Loaded | None,
     deferred: Deferred | None,
     provided: Sequence[tuple[Action, str, Offer]],
@@ -28,13 +29,14 @@ def account(
     Args:
         record: Its account so far.
         before: Its account by an earlier call.
+        is_revoked: Whether it loses what it had if it is denied now.
         loaded: The plugin, if this call imported it.
         deferred: The plugin, if it waits for its first call.
         provided: All that its module provides.
         lost: Why it lost other keys.
         errors: What it broke.
     """
-    if record.state == "denied" and before is not None and before.state == "loaded":
+    if record.state == "denied" and before is not None and before.is_loaded and not is_revoked:
         return before._replace(
             reason=f"loaded by an earlier initialize, and now {record.reason}; to be rid of it, "
             "unload_all() and initialize again",
@@ -60,6 +62,8 @@ def account(
     if error is not None and not provides:
         return record._replace(state="failed", provides=(), error=error)
     state: State = "deferred" if record.state == "deferred" else "loaded"
+    if loaded is not None and loaded.is_stale:
+        state = "stale"
     if lost and not provides:
         state = "shadowed"
     reasons = [*([record.reason] if record.reason and state != "shadowed" else ()), *lost]
@@ -68,10 +72,30 @@ def account(
     )
 
 
+def without_lost_keys(
+    record: PluginRecord, kept: Set[tuple[Action, str]], lost: Sequence[str]
+) -> PluginRecord:
+    """The account of a plugin from which another has taken keys.
+
+    Args:
+        record: Its account so far.
+        kept: The keys that it still has.
+        lost: The `prefer` rules that have taken others.
+    """
+    provides = tuple(slot for slot in record.provides if slot in kept)
+    if provides == record.provides:
+        return record
+    return record._replace(
+        provides=provides,
+        state=record.state if provides or not lost else "shadowed",
+        reason="; ".join([*([record.reason] if record.reason else ()), *lost]) or None,
+    )
+
+
 def _joined(errors: Sequence[Exception]) -> Exception | None:
     """One error for all: conflicts are joined, of others the first one counts."""
     conflicts = [error for error in errors if isinstance(error, PluginConflictError)]
-    if not errors or len(conflicts) < len(errors):
+    if len(conflicts) < len(errors) or len(errors) < 2:
         return errors[0] if errors else None
     first = conflicts[0]
     return PluginConflictError(
@@ -79,4 +103,5 @@ def _joined(errors: Sequence[Exception]) -> Exception | None:
         action=first.action,
         key=first.key,
         providers=first.providers,
+        conflicts=conflicts,
     )

@@ -20,12 +20,14 @@ class Loaded(NamedTuple):
         target: The decorated object, for an entry point `module:object`; else `None`.
         published: The keys that its metadata publishes, if it publishes any.
         lazily: Whether others have relied on those keys meanwhile.
+        is_stale: Whether another version was imported than is installed by now.
     """
 
     record: PluginRecord
     target: object | None = None
     published: tuple[Published, ...] = ()
     lazily: bool = False
+    is_stale: bool = False
 
 
 class Resolution(NamedTuple):

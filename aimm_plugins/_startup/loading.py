@@ -22,22 +22,32 @@ def load(runtime: Runtime, start: PreparedStart) -> Outcome:
         # A plugin that was repaired since may have new files in folders that were listed before.
         forget_listings()
     runtime.has_loaded = True
-    probe = None if start.probe_seconds is None else partial(_probe, start)
-    loader = Loader(runtime.ledger, runtime.manager, runtime.versions, probe)
+    loader = Loader(
+        runtime.ledger,
+        runtime.manager,
+        runtime.versions,
+        runtime.registry.loads,
+        denial=start.admission.denial if start.admission.is_needed else None,
+        probe=None if start.probe_seconds is None else partial(_probe, start),
+    )
     options = start.options
-    if options is None:
-        return loader.load(start.plan)
-    from aimm_plugins._startup.plugin_options import options_state
+    runtime.admissions.append(start.admission)
+    try:
+        if options is None:
+            return loader.load(start.plan)
+        from aimm_plugins._startup.plugin_options import options_state
 
-    with options_state(runtime).staging(options):
-        outcome = loader.load(start.plan)
-        for entry in outcome.loaded:
-            if entry.record.module in options.given:
-                with guarded() as attempt:
-                    options.value(entry.record.module)
-                if attempt.error is not None:
-                    outcome.fail(entry.record, attempt.error)
-    return outcome
+        with options_state(runtime).staging(options):
+            outcome = loader.load(start.plan)
+            for entry in outcome.loaded:
+                if entry.record.module in options.given:
+                    with guarded() as attempt:
+                        options.value(entry.record.module, start.admission.denial_of)
+                    if attempt.error is not None:
+                        outcome.fail(entry.record, attempt.error)
+        return outcome
+    finally:
+        runtime.admissions.remove(start.admission)
 
 
 def _probe(start: PreparedStart, record: PluginRecord) -> None:
@@ -46,7 +56,8 @@ def _probe(start: PreparedStart, record: PluginRecord) -> None:
     given = None if start.options is None else start.options.given.get(record.module)
     assert start.probe_seconds is not None
     options = None if given is None else given.values
-    probe(record.module, start.probe_seconds, options, record.attribute)
+    verified = start.admission.proofs.verified
+    probe(record.module, start.probe_seconds, options, record.attribute, verified)
 
 
 def forget_listings() -> None:

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aimm_plugins._startup.plugin_options import give
+from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.child import ChildError, run_task
 from aimm_plugins._system.guard import guarded
+from aimm_plugins._system.masking import masked
 from aimm_plugins._system.modules import import_whole
 from aimm_plugins._system.text import described
 from aimm_plugins.errors import PluginImportError
+
+if TYPE_CHECKING:
+    from aimm_plugins._discovery.verification import Verified
 
 
 def probe(
@@ -27,6 +32,7 @@ def probe(
     seconds: float,
     options: Mapping[str, Any] | None = None,
     attribute: str | None = None,
+    verified: Sequence[Verified] = (),
 ) -> None:
     """Import a module in a child process and return when that has succeeded.
 
@@ -38,12 +44,14 @@ def probe(
         seconds: Time that the import may take, start of the child included.
         options: What the plugin is given.
         attribute: What is asked of the module, which may import more for it.
+        verified: The distributions of which only what was verified may run.
 
     Raises:
         PluginImportError: The import raised, or the child hung, crashed or left early; or no child
             process can be started here.
     """
-    task = partial(import_plugin, module, attribute, plain_options(options))
+    proofs = [tuple(each) for each in verified]
+    task = partial(import_plugin, module, attribute, plain_options(options), proofs)
     try:
         result = run_task(task, seconds=seconds)
     except ChildError as reason:
@@ -62,19 +70,21 @@ def probe(
     raised, trace = result.answers[0]
     if raised is not None:
         error = PluginImportError(
-            f"importing {module} in a child process raised {raised}", name=module
+            f"importing {module} in a child process raised {masked(raised)}", name=module
         )
         if trace:
-            error.add_note(f"In the child process:\n{trace.rstrip()}")
+            error.add_note(f"In the child process:\n{masked(trace.rstrip())}")
         raise error
 
 
 def import_plugin(
-    module: str, attribute: str | None, options: dict[str, Any] | None
+    module: str,
+    attribute: str | None,
+    options: dict[str, Any] | None,
+    verified: Sequence[tuple[Any, ...]],
 ) -> Iterator[tuple[str | None, str]]:
     """Import a plugin in the child process; answers with what that raised, if anything."""
-    if options is not None:
-        give(module, options)
+    prepare_child(module, options, verified)
     try:
         found = import_whole(module)
         if attribute is not None:
@@ -87,6 +97,18 @@ def import_plugin(
         yield described(error)[:10_000], trace[-100_000:]
     else:
         yield None, ""
+
+
+def prepare_child(
+    module: str, options: dict[str, Any] | None, verified: Sequence[tuple[Any, ...]]
+) -> None:
+    """Give a child process, which will import a plugin, what this process would have for it."""
+    if verified:
+        from aimm_plugins._discovery.verification import Verified
+
+        PROCESS.runtime.verify_imports([Verified(*values) for values in verified])
+    if options is not None:
+        give(module, options)
 
 
 def plain_options(options: Mapping[str, Any] | None) -> dict[str, Any] | None:

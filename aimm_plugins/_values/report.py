@@ -11,6 +11,7 @@ from aimm_plugins._system.text import (
     one_line,
     printable,
     safe_text,
+    text_once,
     type_name,
 )
 from aimm_plugins._values.actions import Action
@@ -23,6 +24,7 @@ Source = Literal["config", "entry_point"]
 Origin = Literal["index", "local", "url", "vcs", "editable", "unknown"]
 State = Literal[
     "loaded",
+    "stale",
     "deferred",
     "failed",
     "denied",
@@ -82,7 +84,7 @@ class PluginRecord(NamedTuple):
         state: What became of it.
         provides: The (action, key) pairs that calls reach it by, sorted.
         error: What went wrong. A `loaded` plugin may have one: it lost a key to a conflict.
-        reason: The rule, with its place, behind a state other than `loaded`.
+        reason: The rule, with its place, or the change behind a state other than `loaded`.
         import_seconds: Wall time of its import in seconds, with all that it imported; `None` where
             nothing was imported.
         imports: How many modules its import brought into the process, by top-level name, in the
@@ -115,6 +117,11 @@ class PluginRecord(NamedTuple):
     options_schema: str | None = None
 
     @property
+    def is_loaded(self) -> bool:
+        """Whether its module is imported and registered; a stale one answers until a restart."""
+        return self.state in ("loaded", "stale")
+
+    @property
     def options_told(self) -> str | None:
         """What is set, and by which schema, on one line; `None` without either."""
         if not self.options and self.options_schema is None:
@@ -139,6 +146,27 @@ class PluginRecord(NamedTuple):
         """What makes two records the account of one plugin."""
         return (self.source, self.name, self.module, self.attribute, self.distribution)
 
+    @property
+    def log_fields(self) -> dict[str, Any]:
+        """What lines of the log about it carry beside their text, as `extra`."""
+        error = None if self.error is None else described(self.error)
+        return {
+            "plugin": self.name,
+            "distribution": self.distribution,
+            "version": self.version,
+            "state": self.state,
+            "seconds": self.import_seconds,
+            "reason": self.reason or error,
+        }
+
+    def differs(self, before: "PluginRecord") -> bool:
+        """Whether an operator would call it a change."""
+        errors = [None if r.error is None else safe_text(r.error) for r in (self, before)]
+        return errors[0] != errors[1] or any(
+            getattr(self, name) != getattr(before, name)
+            for name in ("state", "version", "origin", "provides", "reason")
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-serializable, as in `schemas/report.yaml`."""
         error = None
@@ -153,6 +181,7 @@ class PluginRecord(NamedTuple):
             "origin": self.origin,
             "state": self.state,
             "provides": [{"action": action, "key": key} for action, key in self.provides],
+            "provides_known": bool(self.provides) or self.state != "planned",
             "error": error,
             "reason": self.reason,
             "import_seconds": self.import_seconds,
@@ -232,6 +261,7 @@ class Report:
             for record in self.plugins
         ]
         lines = []
+        told: set[str] = set()
         for record, row in zip(self.plugins, aligned(rows), strict=True):
             lines.append(row)
             if record.provides:
@@ -242,7 +272,8 @@ class Report:
             if record.reason:
                 lines.append(f"    reason: {indented(record.reason)}")
             if record.error is not None:
-                lines.append(f"    error: {indented(described(record.error))}")
+                text = f"{type_name(record.error)}: {text_once(record.error, told)}"
+                lines.append(f"    error: {indented(text)}")
         lines += [f"finding  {finding}" for finding in self.findings]
         return printable("\n".join(lines))
 
