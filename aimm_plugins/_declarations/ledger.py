@@ -300,6 +300,8 @@ class _Importing:
         self._module = module
 
     def __enter__(self) -> None:
+        # What a failed import by hand has left would look like what this one replaces.
+        self._ledger.discard_failed_imports()
         self._outer = self._ledger._thread.plugin
         self._ledger._thread.plugin = self._module
         self._ledger._loading_modules.append(self._module)
