@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, MutableMapping
+from functools import partial
 from itertools import islice
 from time import perf_counter
 from types import ModuleType
@@ -119,6 +120,7 @@ class Loader(NamedTuple):
             self._admit(record)
             if self.probe is not None and not was_imported:
                 self.probe(record.module)
+                self._admit(record)
                 clock = _ImportClock()
             module = self._import(record)
             if not was_imported:
@@ -176,21 +178,26 @@ class Loader(NamedTuple):
                 f"{record.module}, put there by somebody else: the module was never imported",
                 name=record.module,
             )
-        with self.ledger.importing(record.module):
-            if self.denial is not None:
-                # A parent package may lead to another file than was foreseen when it is run.
-                for parent in [*with_parents(record.module)][:0:-1]:
-                    if parent not in sys.modules:
-                        self._admit(record)
-                        _import_module(parent)
-                self._admit(record)
-            module = _import_module(record.module)
+        # What a failed import by hand has left would look like what this one replaces.
+        self.ledger.discard_failed_imports()
+        module = self.ledger.importing(record.module, partial(self._import_judged, record))
         if not is_imported(record.module):
             raise ImportError(
                 f"{record.module} is still being imported: it is loaded by its own import",
                 name=record.module,
             )
         return module
+
+    def _import_judged(self, record: PluginRecord, module: str) -> object:
+        """Import a module, asking the rules again after each of its parents.
+
+        A parent package may lead to another file than was foreseen when it is run.
+        """
+        for parent in [*with_parents(module)][:0:-1] if self.denial else ():
+            if parent not in sys.modules:
+                _import_module(parent)
+                self._admit(record)
+        return _import_module(module)
 
     def _target(self, module: object, record: PluginRecord) -> object | None:
         """The decorated object that an entry point `module:object` names."""

@@ -7,6 +7,7 @@ those before the imports.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
@@ -224,6 +225,8 @@ def unload_all(runtime: Runtime) -> None:
         publish(runtime, Snapshot(), options=None)
         runtime.installed_findings = ()
         runtime.trust_imports()
+        for module in runtime.versions.keys() - sys.modules.keys():
+            del runtime.versions[module]
 
 
 def current_report(runtime: Runtime) -> Report:
