@@ -267,7 +267,7 @@ def freeze(runtime: Runtime, conf: Conf) -> tuple[str, tuple[Finding, ...]]:
     config = read(conf_or_default(conf))._replace(locked=None)
     start = decide(runtime, Inputs(operator, (config,), {}, scan()))
     findings = [
-        Finding("left-out", str(record.provenance), str(record.reason), remedy="Change the rule.")
+        Finding("left-out", str(record.provenance), str(record.reason))
         for record in start.plan.records
         if record.state == "denied"
     ]
