@@ -219,9 +219,9 @@ def unload_all(runtime: Runtime) -> None:
     with runtime.lock:
         publish(runtime, Snapshot(), options=None)
         runtime.installed_findings = ()
+        runtime.trust_imports()
         for module in runtime.versions.keys() - sys.modules.keys():
             del runtime.versions[module]
-        runtime.trust_imports()
 
 
 def current_report(runtime: Runtime) -> Report:
@@ -273,7 +273,7 @@ def freeze(runtime: Runtime, conf: Conf) -> tuple[str, tuple[Finding, ...]]:
     config = read(conf_or_default(conf))._replace(locked=None)
     start = decide(runtime, Inputs(operator, (config,), {}, scan()))
     findings = [
-        Finding("left-out", str(record.provenance), str(record.reason), remedy="Change the rule.")
+        Finding("left-out", str(record.provenance), str(record.reason))
         for record in start.plan.records
         if record.state == "denied"
     ]
