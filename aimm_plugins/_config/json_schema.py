@@ -160,12 +160,16 @@ def explain(fault: Any) -> tuple[str, str | None, str | None]:
             )
         case "exclusiveMinimum":
             return f"{shown(value)} is too small", f"more than {wanted}", None
+        case "minimum":
+            return f"{shown(value)} is too small", f"{wanted} at least", None
         case "maximum":
             return f"{shown(value)} is too large", f"{wanted} at most", None
         case "minLength":
             return "is empty", description, None
         case "pattern":
             return f"{shown(value)} cannot be read", description, None
+        case "not" if wanted:
+            return description or fault.message, None, None
         case "not":
             where = fault.absolute_path[-1] if fault.absolute_path else "this"
             return f"{where} does not belong here", None, None

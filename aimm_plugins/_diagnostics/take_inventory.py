@@ -78,7 +78,7 @@ def _without_imports(conf: Conf, sources: bool) -> Inventory:
             record = record._replace(file=record.file or source.file)
         items.append(_item(record, published, source))
     predicted = _predict(prepared, items)
-    missing = prepared.policy.missing(predicted, prepared.installed.find)
+    missing = prepared.policy.missing(predicted, prepared.find)
     return Inventory(
         plugins=(
             *(replace(item, record=record) for item, record in zip(items, predicted, strict=True)),
@@ -183,7 +183,7 @@ def _with_imports(conf: Conf) -> Inventory:
             _imported(
                 before.get(record.identity, InventoryItem(record=record)),
                 record,
-                providers.get(record.module, {}),
+                providers.get(record.plugin, {}),
             )
             for record in report.plugins
         ),

@@ -12,7 +12,7 @@ from collections.abc import Callable, MutableMapping
 from itertools import islice
 from time import perf_counter
 from types import ModuleType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._declarations.ledger import DeclarationLedger
 from aimm_plugins._dispatch.manager import PluginManager
@@ -24,6 +24,9 @@ from aimm_plugins._system.modules import contents, is_initializing
 from aimm_plugins._system.text import type_name
 from aimm_plugins._values.report import Finding, PluginRecord
 from aimm_plugins.errors import DeclarationError
+
+if TYPE_CHECKING:
+    from aimm_plugins._environments.environment import Environment
 
 Versions = MutableMapping[str, tuple[str | None, str | None]]
 """By plugin module: the distribution and version that were installed when it was imported."""
@@ -39,11 +42,15 @@ class Outcome:
         records: The accounts, in order: `failed` where the import or the object was no good.
         loaded: The plugins whose modules are imported and sound.
         findings: What failed imports changed of the process.
+        environments: Those of the start, by name.
+        undo: Ends those that have begun by it.
     """
 
-    __slots__ = ("findings", "loaded", "records")
+    __slots__ = ("environments", "findings", "loaded", "records", "undo")
 
     def __init__(self) -> None:
+        self.environments: dict[str, Environment] = {}
+        self.undo: Callable[[], None] = lambda: None
         self.records: list[PluginRecord] = []
         self.loaded: list[Loaded] = []
         self.findings: list[Finding] = []
@@ -55,10 +62,13 @@ class Outcome:
         self.findings += other.findings
 
     def fail(self, record: PluginRecord, error: BaseException) -> None:
-        """Account for a plugin that was loaded and turned out to be no good."""
-        failed = failed_record(record, error)
+        """Account for a plugin that turned out to be no good."""
         self.loaded = [entry for entry in self.loaded if entry.record is not record]
-        self.records = [failed if known is record else known for known in self.records]
+        self.replace(record, failed_record(record, error))
+
+    def replace(self, record: PluginRecord, by: PluginRecord) -> None:
+        """Put the account of a plugin in the place of an earlier one."""
+        self.records = [by if known is record else known for known in self.records]
 
 
 class Loader(NamedTuple):
@@ -91,13 +101,15 @@ class Loader(NamedTuple):
         outcome = Outcome()
         waiting = []
         for record in plan.records:
-            if record.state == "planned" or record.identity in plan.demanded:
+            is_wanted = record.state == "planned" or record.identity in plan.demanded
+            if is_wanted and record.environment is None:
                 self._load(record, plan, outcome)
             else:
                 waiting.append(record)
         if waiting:
             for record in waiting:
-                if record.state == "deferred" and is_imported(record.module):
+                is_deferred = record.state == "deferred" and record.environment is None
+                if is_deferred and is_imported(record.module):
                     self._load(record, plan, outcome)
                 else:
                     outcome.records.append(record)

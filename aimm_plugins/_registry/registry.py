@@ -106,7 +106,7 @@ class Registry:
         owner = snapshot.owners.of(declaration)
         plugin = owner or declaration.owner_module
         records = snapshot.records.values() if owner is not None else ()
-        record = next((r for r in records if r.module == plugin), None)
+        record = next((r for r in records if r.plugin == plugin), None)
         # A failed plugin may have left a thread that goes on declaring.
         if record is not None and (
             record.state == "denied"

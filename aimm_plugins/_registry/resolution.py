@@ -84,12 +84,12 @@ class _Resolver:
         self.loaded_by_module = _by_module(loaded)
         self.deferred_by_module = _by_module(deferred)
         self.kept = {i: r for i, r in current.records.items() if i not in removed}
-        loaded_before = {r.module for r in self.kept.values() if r.state == "loaded"}
-        self.denied = {record.module for record in records if record.state == "denied"}
+        loaded_before = {r.plugin for r in self.kept.values() if r.state == "loaded"}
+        self.denied = {record.plugin for record in records if record.state == "denied"}
         self.denied -= loaded_before | self.loaded_by_module.keys()
-        modules = {r.module for r in self.kept.values()} | {r.module for r in records}
+        modules = {r.plugin for r in self.kept.values()} | {r.plugin for r in records}
         self.removed = {
-            current.records[i].module for i in removed if i in current.records
+            current.records[i].plugin for i in removed if i in current.records
         } - modules
         # Deferred and denied plugins own what their modules declare as much as loaded ones.
         self.owners = PluginOwners(modules)
@@ -127,7 +127,7 @@ class _Resolver:
 
     def collect_declared(self) -> None:
         """Collect all that plugins of this call declare, by slot; and what contradicts itself."""
-        known = {record.module: record for record in self.current.records.values()}
+        known = {record.plugin: record for record in self.current.records.values()}
         offers: dict[Declaration, Offer | None] = {}
         for module in self.ledger.modules():
             plugins = {self.owners.of_module(origin) for origin in module.origins}
@@ -139,6 +139,12 @@ class _Resolver:
                 offer = offers[declaration]
                 if offer is not None:
                     self._contend((action, key), offer)
+        for plugin, entries in self.loaded_by_module.items():
+            for entry in entries:
+                for declaration in entry.elsewhere:
+                    offer = offer_of(declaration, plugin, entry.record)
+                    for key in declaration.keys:
+                        self._contend((declaration.action, key), offer)
 
     def _contend(self, slot: Slot, offer: Offer) -> None:
         contenders = self.contenders.setdefault(slot, [])
@@ -185,10 +191,10 @@ class _Resolver:
         for entry in self.deferred:
             for published in entry.published:
                 contenders = self.contenders.setdefault((published.action, published.key), [])
-                if all(contender.plugin != entry.record.module for contender in contenders):
+                if all(contender.plugin != entry.record.plugin for contender in contenders):
                     contenders.append(
                         Offer(
-                            plugin=entry.record.module,
+                            plugin=entry.record.plugin,
                             provenance=entry.record.provenance,
                             published=published,
                             load=entry.load,
@@ -205,7 +211,7 @@ class _Resolver:
         for declared in self.ledger.superseded:
             if self.current.reaches(declared):
                 self._withdraw(declared.action, declared.key)
-        failing = self.plugins_with_errors | {r.module for r in self.records if r.state == "failed"}
+        failing = self.plugins_with_errors | {r.plugin for r in self.records if r.state == "failed"}
         out = self.denied | self.removed
         if not failing and not out:
             return
@@ -214,7 +220,7 @@ class _Resolver:
                 is_out = offer.plugin in out
                 if offer.declaration is None:
                     is_out = is_out or offer.plugin in failing
-                elif self.denied:
+                elif self.denied and offer.provenance.environment is None:
                     is_out = is_out or self.owners.of(offer.declaration) in self.denied
                 if is_out and key in self.offers[action]:
                     self._withdraw(action, key)
@@ -291,9 +297,9 @@ class _Resolver:
                 self.kept.get(record.identity),
                 _entry_of(record, self.loaded_by_module),
                 _entry_of(record, self.deferred_by_module),
-                provided.get(record.module, ()),
-                lost.get(record.module, ()),
-                self.errors.get(record.module, ()),
+                provided.get(record.plugin, ()),
+                lost.get(record.plugin, ()),
+                self.errors.get(record.plugin, ()),
             )
             for record in self.records
         ]
@@ -301,12 +307,18 @@ class _Resolver:
     def snapshot(self, records: Sequence[PluginRecord]) -> Snapshot:
         """What would be registered then."""
         there = {r.distribution for r in records if r.state in ("loaded", "deferred")}
+        found = {r.environment for r in records}
         accounts = {
             identity: self.account_of_another_call(record)
-            if record.module in self.displaced
+            if record.plugin in self.displaced
             else record
             for identity, record in self.kept.items()
-            if record.state != "missing" or record.distribution not in there
+            if record.state != "missing"
+            or (
+                record.environment not in found
+                if record.environment
+                else record.distribution not in there
+            )
         }
         accounts.update({record.identity: record for record in records})
         deferred = {**self.current.deferred, **{e.record.identity: e for e in self.deferred}}
@@ -321,7 +333,7 @@ class _Resolver:
             contested=self.contested,
             deferred=deferred,
             broken=self.broken(records),
-            by_hand=self.current.by_hand - {record.module for record in records},
+            by_hand=self.current.by_hand - {record.plugin for record in records},
         )
 
     def account_of_another_call(self, record: PluginRecord) -> PluginRecord:
@@ -329,11 +341,11 @@ class _Resolver:
         provides = tuple(
             (action, key)
             for action, key in record.provides
-            if (offer := self.offers[action].get(key)) and offer.plugin == record.module
+            if (offer := self.offers[action].get(key)) and offer.plugin == record.plugin
         )
         if provides == record.provides:
             return record
-        lost = [why for (plugin, _), why in self.shadowed.items() if plugin == record.module]
+        lost = [why for (plugin, _), why in self.shadowed.items() if plugin == record.plugin]
         return record._replace(
             provides=provides,
             state=record.state if provides or not lost else "shadowed",
@@ -342,7 +354,7 @@ class _Resolver:
 
     def broken(self, records: Sequence[PluginRecord]) -> dict[Slot, PluginRecord]:
         """Keys that deferred plugins published and failed to bring, with the failure."""
-        failed = {record.module: record for record in records if record.state == "failed"}
+        failed = {record.plugin: record for record in records if record.state == "failed"}
         decided_now = (
             self.loaded_by_module.keys()
             | self.deferred_by_module.keys()
@@ -350,9 +362,9 @@ class _Resolver:
             | self.removed
         )
         broken = {
-            slot: failed.get(record.module, record)
+            slot: failed.get(record.plugin, record)
             for slot, record in self.current.broken.items()
-            if record.module in failed or record.module not in decided_now
+            if record.plugin in failed or record.plugin not in decided_now
         }
         if failed:
             for action, keys in self.current.offers.items():
@@ -381,12 +393,12 @@ E = TypeVar("E", Loaded, Deferred)
 def _by_module(entries: Iterable[E]) -> dict[str, list[E]]:
     found: dict[str, list[E]] = {}
     for entry in entries:
-        found.setdefault(entry.record.module, []).append(entry)
+        found.setdefault(entry.record.plugin, []).append(entry)
     return found
 
 
 def _entry_of(record: PluginRecord, by_module: dict[str, list[E]]) -> E | None:
-    return next((e for e in by_module.get(record.module, ()) if e.record is record), None)
+    return next((e for e in by_module.get(record.plugin, ()) if e.record is record), None)
 
 
 def _record_for(declaration: Declaration, entries: Iterable[Loaded]) -> PluginRecord | None:

@@ -89,7 +89,7 @@ def plan(runtime: Runtime, conf: Conf) -> Report:
             else record
             for record in records
         ]
-    records += start.policy.missing(records, start.installed.find)
+    records += start.policy.missing(records, start.find)
     return Report(records, start.findings)
 
 
@@ -110,6 +110,9 @@ def refresh(runtime: Runtime) -> Report:
                 return Report()
             outcome.resolution.snapshot.findings.clear()
             report = commit(runtime, outcome)
+            for name in runtime.environments.keys() - loaded.environments.keys():
+                why = f"no conf names environment {name} any more"
+                runtime.environments.pop(name).retire(why)
             # It has looked at everything again, so that all findings of before are out of date.
             *earlier, last = (begun._replace(findings=()) for begun in runtime.starts)
             runtime.starts = [*earlier, last._replace(findings=_of_start(report, start))]
@@ -135,7 +138,9 @@ def _removed(
             state="removed",
             provides=(),
             error=None,
-            reason=f"{record.distribution} is not installed any more"
+            reason=f"environment {record.environment} has it no more"
+            if record.environment
+            else f"{record.distribution} is not installed any more"
             if record.distribution and not start.installed.has(record.distribution)
             else "its entry point is not there any more",
         )
@@ -164,6 +169,7 @@ def unload_all(runtime: Runtime) -> None:
         publish(runtime, Snapshot(), options=None)
         runtime.starts = []
         runtime.installed_findings = ()
+    runtime.close_environments()
 
 
 def current_report(runtime: Runtime) -> Report:
@@ -172,7 +178,7 @@ def current_report(runtime: Runtime) -> Report:
         providers = runtime.registry.providers()
         snapshot, starts = runtime.registry.snapshot, list(runtime.starts)
         installed = runtime.installed_findings
-    known = {record.module for record in snapshot.records.values()}
+    known = {record.plugin for record in snapshot.records.values()}
     by_hand: dict[str, list[str]] = {}
     for (action, key), provider in providers.items():
         if provider.plugin not in known:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._config.environment import operator_layers
@@ -21,6 +21,7 @@ from aimm_plugins._values.report import Finding, Identity, PluginRecord
 if TYPE_CHECKING:
     from aimm_plugins._options.state import PluginOptions
     from aimm_plugins._policy.lockfile import Lock
+    from aimm_plugins._startup.environment_plan import PlannedEnvironment
 
 
 class PreparedStart(NamedTuple):
@@ -35,6 +36,7 @@ class PreparedStart(NamedTuple):
         probe_seconds: Time for importing each module in a child process first, if it is asked for.
         strict: Whether one failure undoes the whole call.
         options: What confs give to plugins, if they give anything.
+        environments: The environments that confs name; the plan has their plugins too.
     """
 
     plan: Plan
@@ -45,6 +47,12 @@ class PreparedStart(NamedTuple):
     probe_seconds: float | None
     strict: bool
     options: PluginOptions | None = None
+    environments: tuple[PlannedEnvironment, ...] = ()
+
+    def find(self, name: str) -> Distribution | None:
+        """The installed distribution of that name, here or in an environment."""
+        scans = (self.installed, *(environment.installed for environment in self.environments))
+        return next((found for one in scans if (found := one.find(name)) is not None), None)
 
     def idle_preferences(self, resolution: Resolution) -> list[Finding]:
         """`prefer` rules that name nobody who provides the key: mostly typos."""
@@ -56,7 +64,7 @@ class PreparedStart(NamedTuple):
                 message=f"{wanted} does not provide {rule}",
                 place=place,
                 remedy="Correct the key or the name, or remove the rule."
-                if self.installed.has(wanted)
+                if self.find(wanted) is not None
                 else "No distribution of this name is installed; correct it, or remove the rule.",
             )
             for rule, (wanted, place) in rules
@@ -78,11 +86,71 @@ def prepare(
     Raises:
         ConfigError: The operator's policy, a lock or options are wrong.
     """
+    start = _prepare(runtime, configs, installed, only_looking)
+    if not any(config.environments for config in configs):
+        return start
+    from aimm_plugins._startup.environment_plan import look_up, without_taken_over
+
+    parts, environments = [start], []
+    for environment in look_up(configs):
+        if environment.site is not None:
+            part = _prepare(
+                runtime,
+                environment.configs,
+                environment.installed,
+                only_looking,
+                environment.site.locate,
+            )
+            parts.append(part)
+            environment = environment.with_plan(part.plan, part.options)
+        environments.append(environment)
+    plan = without_taken_over(start.plan, environments)
+    return start._replace(
+        plan=Plan(
+            (*plan.records, *(r for environment in environments for r in environment.records)),
+            {i: p for e in (plan, *(e.plan for e in environments)) for i, p in e.published.items()},
+        ),
+        findings=_findings_of_parts(parts),
+        environments=tuple(environments),
+    )
+
+
+def _findings_of_parts(parts: Sequence[PreparedStart]) -> tuple[Finding, ...]:
+    """The findings of the host and its environments; a rule is idle that is idle in all of them."""
+    idle = [
+        {(f.code, f.subject, f.place) for f in part.findings if f.code in _IDLE} for part in parts
+    ]
+    found = dict.fromkeys(finding for part in parts for finding in part.findings)
+    told: set[tuple[str, str, str | None]] = set()
+    kept = []
+    for finding in found:
+        what = (finding.code, finding.subject, finding.place)
+        if finding.code not in _IDLE:
+            kept.append(finding)
+        elif what not in told and all(what in names for names in idle):
+            told.add(what)
+            kept.append(finding)
+    return tuple(kept)
+
+
+_IDLE = ("rule-matches-nothing", "locked-not-installed")
+
+
+def _prepare(
+    runtime: Runtime,
+    configs: Sequence[Config],
+    installed: Scan,
+    only_looking: bool,
+    locate: Callable[[str], str | None] | None = None,
+) -> PreparedStart:
+    """As `prepare`, of what is installed in one place; `locate` finds modules in another one."""
     operator = operator_layers()
     locks = read_locks((*operator, *configs))
-    policies = [rules_of(runtime, config, operator, locks) for config in configs]
+    is_imported = sys.modules.__contains__ if locate is None else lambda _: False
+    locate = locate or locate_module
+    policies = [rules_of(runtime, config, operator, locks, locate) for config in configs]
     plans = [
-        arrange(config, rules, installed, locate_module, sys.modules.__contains__)
+        arrange(config, rules, installed, locate, is_imported)
         for config, rules in zip(configs, policies, strict=True)
     ]
     plan = _merged(plans)
@@ -132,23 +200,27 @@ def record_digest_of(distribution: Distribution) -> str | None:
 
 
 def rules_of(
-    runtime: Runtime, config: Config, operator: Sequence[Config], locks: dict[str, Lock]
+    runtime: Runtime,
+    config: Config,
+    operator: Sequence[Config],
+    locks: dict[str, Lock],
+    locate: Callable[[str], str | None] = locate_module,
 ) -> Policy:
     """The rules of one conf, with the operator's, which look at files as they have to."""
+
+    def unverified(distribution: Distribution, module: str) -> str | None:
+        from aimm_plugins._discovery.record_file import verify_record
+
+        return verify_record(distribution, module, locate(module))
+
     return policy(
         config,
         operator,
         locks,
         blocked=runtime.manager.is_blocked,
-        unverified=_unverified,
+        unverified=unverified,
         digest=record_digest_of,
     )
-
-
-def _unverified(distribution: Distribution, module: str) -> str | None:
-    from aimm_plugins._discovery.record_file import verify_record
-
-    return verify_record(distribution, module, locate_module(module))
 
 
 def read_locks(layers: Iterable[Config]) -> dict[str, Lock]:

@@ -30,6 +30,7 @@ from aimm_plugins._values.actions import Action
 if TYPE_CHECKING:
     from aimm_plugins._config.values import Conf, Config
     from aimm_plugins._dispatch.executor import Executor
+    from aimm_plugins._environments.environment import Environment
     from aimm_plugins._options.state import OptionsState
     from aimm_plugins._registry.snapshot import Snapshot
     from aimm_plugins._values.report import Finding
@@ -62,6 +63,7 @@ class Runtime:
         executor: What a conf has switched on and `unload_all` closes.
         switching: Held while that is opened or closed, or its workers are told of plugins.
         options: What confs give to plugins; `None` until one does, or a plugin asks.
+        environments: Those that confs name and that are there, by name.
         has_loaded: Whether anything was ever loaded, so that finders may have stale listings.
     """
 
@@ -78,6 +80,7 @@ class Runtime:
         self.executor: Executor | None = None
         self.switching = RLock()
         self.options: OptionsState | None = None
+        self.environments: dict[str, Environment] = {}
         self.has_loaded = False
         self._load_locks: dict[str, RLock] = {}
         self._registered_as: dict[str, str] = {}
@@ -122,6 +125,12 @@ class Runtime:
         """Forget the locks of threads that do not exist in a forked child."""
         self._load_locks = {}
         self.switching = RLock()
+
+    def close_environments(self) -> None:
+        """End the processes of all environments."""
+        environments, self.environments = self.environments, {}
+        for name, environment in environments.items():
+            environment.close(f"environment {name} was unloaded")
 
     def sync_hookimpls(self, snapshot: Snapshot) -> None:
         """Have the hookimpls of exactly those plugin modules registered that a snapshot has.

@@ -18,6 +18,7 @@ class Provenance(NamedTuple):
         file: Source file, absolute.
         line: Line in `file`, from 1.
         file_module: The module that `file` holds, where it is not `module`.
+        environment: The environment in whose processes it runs; `None` for this process.
     """
 
     module: str
@@ -28,6 +29,7 @@ class Provenance(NamedTuple):
     file: str | None = None
     line: int | None = None
     file_module: str | None = None
+    environment: str | None = None
 
     @property
     def owner(self) -> str:
@@ -53,6 +55,8 @@ class Provenance(NamedTuple):
             way = f"config name {self.module} ({self.config_place})"
         else:
             way = f"module {self.module}"
+        if self.environment is not None:
+            way += f" in environment {self.environment}"
         cells = (who if self.distribution else "", way, self.place or "")
         return one_line(cells[0]), one_line(cells[1]), one_line(cells[2])
 
