@@ -157,7 +157,6 @@ def without_taken_over(plan: Plan, environments: Sequence[PlannedEnvironment]) -
         for environment in environments
         if environment.site is not None and environment.site.is_own
         for record in environment.records
-        if record.state != "denied"
     }
     records = tuple(
         record
