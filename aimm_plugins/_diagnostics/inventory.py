@@ -6,6 +6,7 @@ tell different things about one plugin.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -61,7 +62,9 @@ class InventoryItem:
     @property
     def fault(self) -> Finding | None:
         """Why its import would fail, as far as its source shows."""
-        return None if self.source is None else import_fault(self.record, self.source)
+        if self.source is None or self.record.environment is not None:
+            return None  # what is installed in an environment is not looked at
+        return import_fault(self.record, self.source)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-serializable, as in `schemas/list.yaml`."""
@@ -113,6 +116,7 @@ class Inventory:
         findings: As of a report.
         installed: The distributions.
         policy: The rules, the operator's layers first.
+        scans: The same and those of environments, by name; under `None` those of the host.
         loaded: Whether the plugins were imported for it.
     """
 
@@ -120,6 +124,7 @@ class Inventory:
     findings: tuple[Finding, ...]
     installed: Scan
     policy: Policy
+    scans: Mapping[str | None, Scan]
     loaded: bool = False
 
     @property

@@ -66,6 +66,8 @@ def find_site(path: str) -> EnvironmentSite:
     Raises:
         NoEnvironmentError: There is none.
     """
+    if os.name != "posix":
+        raise NoEnvironmentError("processes of environments need a POSIX system, such as Linux")
     path = os.path.abspath(path)
     if os.path.isdir(path):
         root = path

@@ -73,9 +73,13 @@ class SourceReader:
     Args:
         plugins: Modules that are plugins of their own: what they declare is theirs alone, whichever
             plugin imports them.
+        find: The file of a module by its dotted name, or `None`.
     """
 
-    def __init__(self, plugins: Sequence[str] = ()) -> None:
+    def __init__(
+        self, plugins: Sequence[str] = (), find: Callable[[str], str | None] = locate
+    ) -> None:
+        self._find = find
         self._plugins = frozenset(plugins)
         self._readers: dict[str, ModuleReader] = {}
 
@@ -88,7 +92,7 @@ class SourceReader:
         """
         top = name.partition(".")[0]
         if top not in self._readers:
-            self._readers[top] = ModuleReader(locate, (top,), Budget())
+            self._readers[top] = ModuleReader(self._find, (top,), Budget())
         reached = list(self._readers[top].reached(name, lambda part: self._is_part(part, name)))
         if not reached:
             return PluginSource(gaps=(Gap(reason=f"{name} is not found"),))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from aimm_plugins._config.values import Config, EnvironmentRules
 from aimm_plugins._discovery.entry_points import Published
 from aimm_plugins._discovery.scan import Scan, scan
+from aimm_plugins._environments.made import environment_path
 from aimm_plugins._environments.site import EnvironmentSite, NoEnvironmentError, find_site
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._policy.rules import Rule
@@ -132,7 +133,7 @@ def _look_up(name: str, configs: Sequence[Config]) -> PlannedEnvironment:
         rules, config.where("environments", name), parts, scan(()), site=None
     )
     try:
-        site = find_site(_path(config, rules))
+        site = find_site(environment_path(config, rules))
     except NoEnvironmentError as error:
         return found._replace(problem=str(error))
     installed = scan() if site.is_own else scan(site.folders)
@@ -142,12 +143,6 @@ def _look_up(name: str, configs: Sequence[Config]) -> PlannedEnvironment:
             f"{site.python} -m pip install aimm-plugins"
         )
     return found._replace(site=site, installed=installed)
-
-
-def _path(config: Config, rules: EnvironmentRules) -> str:
-    if rules.path is not None:
-        return config.resolved(rules.path)
-    raise NoEnvironmentError("it was not made yet")
 
 
 def without_taken_over(plan: Plan, environments: Sequence[PlannedEnvironment]) -> Plan:

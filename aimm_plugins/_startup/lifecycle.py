@@ -210,12 +210,12 @@ def freeze(runtime: Runtime, conf: Conf) -> tuple[str, tuple[Finding, ...]]:
     frozen: list[tuple[Distribution, str]] = []
     findings = []
     names = {
-        record.distribution
+        (record.distribution, record.environment)
         for record in start.plan.records
         if record.state != "denied" and record.distribution is not None
     }
-    for name in sorted(names):
-        distribution = start.installed.find(name)
+    for name, environment in sorted(names, key=lambda found: (found[0], found[1] or "")):
+        distribution = start.scans[environment].find(name)
         digest = None if distribution is None else record_digest_of(distribution)
         if distribution is None or distribution.version is None or digest is None:
             findings.append(
@@ -224,6 +224,17 @@ def freeze(runtime: Runtime, conf: Conf) -> tuple[str, tuple[Finding, ...]]:
                     subject=name,
                     message="it has no version, or no RECORD with hashes of what it would run",
                     remedy="Install it from a wheel; an editable install cannot be locked.",
+                )
+            )
+        elif frozen and (frozen[-1][0].key, frozen[-1][1]) == (distribution.key, digest):
+            continue
+        elif frozen and frozen[-1][0].key == distribution.key:
+            findings.append(
+                Finding(
+                    code="not-frozen",
+                    subject=f"{distribution.who} in environment {environment}",
+                    message=f"a freeze file holds one version, and {frozen[-1][0].who} is in it",
+                    remedy="Give the environment a lock of its own.",
                 )
             )
         else:

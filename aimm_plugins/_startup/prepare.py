@@ -51,8 +51,13 @@ class PreparedStart(NamedTuple):
 
     def find(self, name: str) -> Distribution | None:
         """The installed distribution of that name, here or in an environment."""
-        scans = (self.installed, *(environment.installed for environment in self.environments))
-        return next((found for one in scans if (found := one.find(name)) is not None), None)
+        found = (scan.find(name) for scan in self.scans.values())
+        return next((distribution for distribution in found if distribution is not None), None)
+
+    @property
+    def scans(self) -> dict[str | None, Scan]:
+        """What is installed in each environment, and under `None` here."""
+        return {None: self.installed, **{e.name: e.installed for e in self.environments}}
 
     def idle_preferences(self, resolution: Resolution) -> list[Finding]:
         """`prefer` rules that name nobody who provides the key: mostly typos."""
@@ -110,13 +115,16 @@ def prepare(
             (*plan.records, *(r for environment in environments for r in environment.records)),
             {i: p for e in (plan, *(e.plan for e in environments)) for i, p in e.published.items()},
         ),
-        findings=_findings_of_parts(parts),
+        findings=_findings_of_parts(parts, all(e.site is not None for e in environments)),
         environments=tuple(environments),
     )
 
 
-def _findings_of_parts(parts: Sequence[PreparedStart]) -> tuple[Finding, ...]:
-    """The findings of the host and its environments; a rule is idle that is idle in all of them."""
+def _findings_of_parts(parts: Sequence[PreparedStart], complete: bool) -> tuple[Finding, ...]:
+    """The findings of the host and its environments; a rule is idle that is idle in all of them.
+
+    What is in a missing environment is not known, so that no rule is called idle then.
+    """
     idle = [
         {(f.code, f.subject, f.place) for f in part.findings if f.code in _IDLE} for part in parts
     ]
@@ -127,7 +135,7 @@ def _findings_of_parts(parts: Sequence[PreparedStart]) -> tuple[Finding, ...]:
         what = (finding.code, finding.subject, finding.place)
         if finding.code not in _IDLE:
             kept.append(finding)
-        elif what not in told and all(what in names for names in idle):
+        elif complete and what not in told and all(what in names for names in idle):
             told.add(what)
             kept.append(finding)
     return tuple(kept)

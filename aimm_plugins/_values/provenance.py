@@ -47,16 +47,18 @@ class Provenance(NamedTuple):
     def columns(self) -> tuple[str, str, str]:
         """Distribution with version, way in, and place: the cells of a table."""
         who = f"{self.distribution} {self.version or '(unknown version)'}"
-        if not self.module:  # required, and not there: no plugin's module is known
+        place = "" if self.environment is None else f" in environment {self.environment}"
+        who += place
+        if not self.module and self.environment is not None:
+            way = f"environment {self.environment} ({self.config_place})"
+        elif not self.module:  # required, and not there: no plugin's module is known
             who, way = f"{self.distribution} {self.version or ''}".strip(), self.config_place or ""
         elif self.entry_point is not None:
             way = f"entry point {self.entry_point}"
         elif self.config_place is not None:
             way = f"config name {self.module} ({self.config_place})"
         else:
-            way = f"module {self.module}"
-        if self.environment is not None:
-            way += f" in environment {self.environment}"
+            way = f"module {self.module}{'' if self.distribution else place}"
         cells = (who if self.distribution else "", way, self.place or "")
         return one_line(cells[0]), one_line(cells[1]), one_line(cells[2])
 
