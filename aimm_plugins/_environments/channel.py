@@ -16,7 +16,6 @@ import select
 import socket
 import struct
 import sys
-import tempfile
 import threading
 import time
 import weakref
@@ -24,6 +23,8 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
+
+from aimm_plugins._environments.memory import POPULATE_READ, LentMemory, advise, padded, read_at
 
 Data = bytes | bytearray | memoryview
 
@@ -46,10 +47,8 @@ an array of it lives, and there are about a thousand."""
 _KEPT, _KEPT_BYTES = 2, 256 << 20
 """How much memory a sender keeps to fill it again: the last result is often still in use."""
 
-_ALIGNED = 64
 _AT_ONCE = 500
 _POLL_SECONDS = 0.5
-_POPULATE_READ, _POPULATE_WRITE = 22, 23  # of Linux 5.14; `mmap` has no names for them
 _NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
 _CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 _MAP_OPTIONS: Any = {"trackfd": False} if sys.version_info >= (3, 13) else {}
@@ -75,43 +74,6 @@ class ProtocolError(Exception):
     """The other side does not speak as this one does."""
 
 
-class _Memory:
-    """Memory that frames are written to; mapped when it is filled for the second time."""
-
-    def __init__(self, number: int, size: int) -> None:
-        self.number, self.size = number, size
-        self.is_lent = self.is_being_sent = True
-        if hasattr(os, "memfd_create"):
-            self.handle = os.memfd_create("aimm-plugins", os.MFD_CLOEXEC)
-        else:
-            with tempfile.TemporaryFile() as file:
-                self.handle = os.dup(file.fileno())
-        os.ftruncate(self.handle, size)
-        self._filled = False
-        self._mapping: mmap.mmap | None = None
-
-    def fill(self, parts: Sequence[memoryview]) -> None:
-        if self._filled and self._mapping is None:
-            self._mapping = mmap.mmap(self.handle, self.size)
-            _advise(self._mapping, _POPULATE_WRITE)
-        self._filled = True
-        place = 0
-        for part in parts:
-            # In pieces, so that other threads get their turns.
-            for begin in range(0, part.nbytes, SHARED_FROM):
-                piece = part[begin : begin + SHARED_FROM]
-                if self._mapping is not None:
-                    self._mapping[place + begin : place + begin + piece.nbytes] = piece
-                else:
-                    _write_at(self.handle, piece, place + begin)
-            place += _padded(part.nbytes)
-
-    def close(self) -> None:
-        if self._mapping is not None:
-            self._mapping.close()
-        os.close(self.handle)
-
-
 class Channel:
     """One side of a connection; any thread may send, and one receives.
 
@@ -123,7 +85,7 @@ class Channel:
         self._socket = connection
         self._sending = threading.Lock()
         self._notes: deque[tuple[int, int]] = deque()
-        self._memory: list[_Memory] = []
+        self._memory: list[LentMemory] = []
         self._last_memory = 0
         self._keeping = threading.Lock()
         self._borrowed: dict[int, Any] = {}
@@ -155,7 +117,7 @@ class Channel:
         parts = [memoryview(part).cast("B") for part in (body, *buffers)]
         memory = None
         if sum(part.nbytes for part in parts) >= SHARED_FROM:
-            memory = self._lend(sum(_padded(part.nbytes) for part in parts))
+            memory = self._lend(sum(padded(part.nbytes) for part in parts))
             memory.fill(parts)
         sizes = struct.pack(f"<{len(buffers)}Q", *(part.nbytes for part in parts[1:]))
         reference = 0 if memory is None else memory.number
@@ -222,12 +184,11 @@ class Channel:
                 self._take_back(number)
                 continue
             sizes = (size, *struct.unpack(f"<{count}Q", self._read(8 * count)))
-            padded = [_padded(each) if shared else each for each in sizes]
-            whole = (
-                self._borrow(handles, sum(padded), reference) if shared else self._read(sum(padded))
-            )
+            rooms = [padded(each) if shared else each for each in sizes]
+            total = sum(rooms)
+            whole = self._borrow(handles, total, reference) if shared else self._read(total)
             view, parts = memoryview(whole), []
-            for each, room in zip(sizes, padded, strict=True):
+            for each, room in zip(sizes, rooms, strict=True):
                 parts.append(view[:each])
                 view = view[room:]
             return Frame(kind, number, parts[0], parts[1:])
@@ -303,7 +264,7 @@ class Channel:
 
     # Memory that is lent to the other side
 
-    def _lend(self, size: int) -> _Memory:
+    def _lend(self, size: int) -> LentMemory:
         with self._keeping:
             fitting = [m for m in self._memory if not m.is_lent and m.size >= size]
             if fitting:
@@ -311,7 +272,7 @@ class Channel:
                 memory.is_lent = memory.is_being_sent = True
                 return memory
             self._last_memory += 1
-            memory = _Memory(self._last_memory, size)
+            memory = LentMemory(self._last_memory, size)
             if size <= _KEPT_BYTES:
                 kept = self._memory
                 while kept and (
@@ -321,7 +282,7 @@ class Channel:
                 kept.append(memory)
             return memory
 
-    def _drop(self, memory: _Memory) -> None:
+    def _drop(self, memory: LentMemory) -> None:
         """Keep memory no longer; who is sending it closes it then."""
         self._memory.remove(memory)
         if not memory.is_being_sent:
@@ -340,7 +301,7 @@ class Channel:
         try:
             if size < _MAPPED_FROM:
                 content = bytearray(size)
-                _read_at(handle, memoryview(content))
+                read_at(handle, memoryview(content))
                 self.note(RELEASE, number)
                 return content
             # Private: what is written to an array stays in this process, and out of its forks.
@@ -349,7 +310,7 @@ class Channel:
             )
         finally:
             os.close(handle)
-        _advise(mapping, _POPULATE_READ)
+        advise(mapping, POPULATE_READ)
         channel = weakref.ref(self)
 
         def release(_: object) -> None:
@@ -382,29 +343,3 @@ def _after_fork_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
-
-
-def _padded(size: int) -> int:
-    return -(-size // _ALIGNED) * _ALIGNED
-
-
-def _advise(mapping: mmap.mmap, advice: int) -> None:
-    """Have the pages of a mapping there at once, where the system can."""
-    if sys.platform == "linux":
-        with suppress(OSError):
-            mapping.madvise(advice)
-
-
-def _write_at(handle: int, content: memoryview, place: int) -> None:
-    while content.nbytes:
-        count = os.pwrite(handle, content, place)
-        content, place = content[count:], place + count
-
-
-def _read_at(handle: int, content: memoryview) -> None:
-    place = 0
-    while content.nbytes:
-        count = os.preadv(handle, [content], place)
-        if count == 0:
-            raise EOFError("memory of a frame is shorter than the frame")
-        content, place = content[count:], place + count

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import atexit
-import importlib.util
 import os
 import struct
 import threading
 import time
 import weakref
-from collections import deque
 from collections.abc import Callable, Collection, Mapping
-from functools import cache
 from queue import SimpleQueue
 from typing import Any, NamedTuple, NoReturn
 
@@ -30,9 +27,11 @@ from aimm_plugins._environments.process import (
     Inbox,
     NotTakenError,
     PluginProcess,
-    Program,
     wish_end,
 )
+from aimm_plugins._environments.program import Program
+from aimm_plugins._environments.restarts import Restarts
+from aimm_plugins._environments.this_side import culprit, has_arrow, python_here
 from aimm_plugins._system.child import START_SECONDS
 from aimm_plugins._system.text import described
 from aimm_plugins._values.actions import Action, StateCallback
@@ -40,8 +39,6 @@ from aimm_plugins.errors import EnvironmentLost
 
 NUMBER = struct.Struct("<q")
 """Of the instance that comes with a result; negative for none."""
-
-_MINUTE = 60.0
 
 
 class _Slot:
@@ -96,8 +93,7 @@ class Environment:
         self.successor: Environment | None = None
         self._reduce = reduce
         self._slots = [_Slot() for _ in range(self.rules.processes)]
-        self._restarts: deque[float] = deque()
-        self._last_loss: EnvironmentLost | None = None
+        self._restarts = Restarts(self.rules, place)
         self.is_closed = False
         self._turn = 0
         _ENVIRONMENTS.add(self)
@@ -232,14 +228,14 @@ class Environment:
         reducers: dict[type, Reduce] = {
             EnvironmentInstance: lambda handle: handle.reduced_for(process)
         }
-        as_arrow = bool(self.account and self.account["arrow"]) and _has_arrow()
+        as_arrow = bool(self.account and self.account["arrow"]) and has_arrow()
         try:
             return pack(told, as_arrow=as_arrow, reducers=reducers)
         except Exception as error:
-            which = _culprit(instance, args, kwargs, reducers)
+            which = culprit(instance, args, kwargs, reducers)
             raise TypeError(
                 f"{action}:{key} was not called: {which} cannot be sent from the host "
-                f"({_python_here()}) to environment {self.name}: {described(error)}"
+                f"({python_here()}) to environment {self.name}: {described(error)}"
             ) from error
 
     def _unpacked(self, frame: Frame, what: str) -> Any:
@@ -249,7 +245,7 @@ class Environment:
         except MissingClassError as error:
             raise TypeError(
                 f"{what} an object of {error.name} from environment {self.name} "
-                f"({self._python_there}), which cannot be had in the host ({_python_here()}): "
+                f"({self._python_there}), which cannot be had in the host ({python_here()}): "
                 f"{error}. Have the plugin return plain data or arrays, or import the class's "
                 "module here first"
             ) from error
@@ -334,14 +330,14 @@ class Environment:
             if self.is_closed:
                 raise EnvironmentLost(f"environment {self.name} is closed", environment=self.name)
             if process is not None:
-                self._last_loss = process.lost()
+                self._restarts.last_loss = process.lost()
             if slot.has_started:
-                self._count_restart()
+                self._restarts.count()
             slot.has_started = True
             try:
                 slot.process = self._start_one()
             except EnvironmentLost as error:
-                self._last_loss = error
+                self._restarts.last_loss = error
                 raise
             return slot.process
 
@@ -350,7 +346,7 @@ class Environment:
         try:
             frame = process.converse(
                 LOAD,
-                pack({**self.setup, "arrow": _has_arrow()}),
+                pack({**self.setup, "arrow": has_arrow()}),
                 about=about,
                 seconds=START_SECONDS,
             )
@@ -364,27 +360,6 @@ class Environment:
             raise
         self.account = account
         return process
-
-    def _count_restart(self) -> None:
-        """Count one more start of a lost process.
-
-        Raises:
-            EnvironmentLost: There were as many within a minute as the conf allows.
-        """
-        now = time.monotonic()
-        while self._restarts and now - self._restarts[0] > _MINUTE:
-            self._restarts.popleft()
-        if len(self._restarts) >= self.rules.restarts_per_minute:
-            wait = _MINUTE - (now - self._restarts[0]) if self._restarts else _MINUTE
-            last = f"\nThe last time: {self._last_loss}" if self._last_loss is not None else ""
-            raise EnvironmentLost(
-                f"environment {self.name} is not started again for {wait:.0f} s: its processes "
-                f"were started again {len(self._restarts)} times within a minute "
-                f"(restarts_per_minute of {self.place}){last}",
-                environment=self.name,
-                stderr="" if self._last_loss is None else self._last_loss.stderr,
-            )
-        self._restarts.append(now)
 
     # The end
 
@@ -437,30 +412,3 @@ def _forget_all() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_all)
-
-
-@cache
-def _has_arrow() -> bool:
-    return importlib.util.find_spec("pyarrow") is not None
-
-
-def _python_here() -> str:
-    import platform
-
-    return f"Python {platform.python_version()}"
-
-
-def _culprit(
-    instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], reducers: Mapping[type, Any]
-) -> str:
-    """Which of the things to be sent cannot be, with its class."""
-    named = [("the instance", instance)]
-    named += [(f"argument {place}", value) for place, value in enumerate(args, start=1)]
-    named += [(f"argument {name!r}", value) for name, value in kwargs.items()]
-    for name, value in named:
-        try:
-            pack(value, reducers=reducers)
-        except Exception:
-            kind = type(value)
-            return f"{name}, an object of {kind.__module__}.{kind.__qualname__},"
-    return "an argument"

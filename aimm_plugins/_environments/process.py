@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -20,6 +19,7 @@ from typing import Any, NamedTuple
 from aimm_plugins._dispatch.cancelling import Cancellation
 from aimm_plugins._environments.channel import Channel, Frame, ProtocolError
 from aimm_plugins._environments.payload import Packed
+from aimm_plugins._environments.program import Program
 from aimm_plugins._system.child import ended
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.text import printable
@@ -37,51 +37,6 @@ END_SECONDS = 5.0
 _SLICE_SECONDS = 1.0
 _POLL_SECONDS = 0.05
 _TAIL_LINES, _TAIL_BYTES = 20, 16_384
-
-# The path comes first: everything else is imported by it.
-_BOOTSTRAP = (
-    "import json, sys; path, channel = json.loads(sys.argv.pop()); sys.path[:] = path or sys.path; "
-    "from aimm_plugins._startup.environment_process import serve; serve(channel)"
-)
-
-
-class Program(NamedTuple):
-    """How a process of an environment is started.
-
-    Attributes:
-        environment: Name of the environment.
-        python: Its interpreter.
-        root: The folder of the environment.
-        path: What its `sys.path` is; `None` for what the interpreter makes of it.
-    """
-
-    environment: str
-    python: str
-    root: str
-    path: tuple[str, ...] | None = None
-
-    def start(self, channel: socket.socket, output: int) -> subprocess.Popen[bytes]:
-        """Start a process that speaks over a socket and writes to a descriptor."""
-        arguments = json.dumps([self.path, channel.fileno()])
-        return subprocess.Popen(
-            [self.python, "-u", "-P", "-s", "-c", _BOOTSTRAP, arguments],
-            stdin=subprocess.PIPE,  # the process ends when the other end is closed
-            stdout=output,
-            stderr=output,
-            pass_fds=[channel.fileno()],
-            env=self.variables(),
-            start_new_session=True,
-        )
-
-    def variables(self) -> dict[str, str]:
-        """The variables of a process: those of the host, but for what is about its Python."""
-        ours = ("PYTHONPATH", "PYTHONHOME", "AIMM_PLUGINS_")
-        found = {name: text for name, text in os.environ.items() if not name.startswith(ours)}
-        if self.path is None:
-            found["VIRTUAL_ENV"] = self.root
-            folder = os.path.dirname(self.python)
-            found["PATH"] = os.pathsep.join(filter(None, (folder, found.get("PATH"))))
-        return found
 
 
 class _Wish(NamedTuple):
@@ -422,7 +377,7 @@ class PluginProcess:
         with suppress(OSError):
             self._child.stdin.close()  # its watchdog ends what else it has started
         self._channel.close()
-        self._listener.join(1.0)
+        self._listener.join(END_SECONDS)
         self._gone.set()
         with self._lock:
             calls, self._calls = list(self._calls.values()), {}

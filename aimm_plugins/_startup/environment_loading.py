@@ -16,7 +16,7 @@ from aimm_plugins._dispatch.remote_call import RemoteFunction
 from aimm_plugins._environments.environment import Environment, EnvironmentKey
 from aimm_plugins._environments.instance import EnvironmentInstance
 from aimm_plugins._environments.payload import unpack
-from aimm_plugins._environments.process import Program
+from aimm_plugins._environments.program import Program
 from aimm_plugins._loading.importer import Outcome
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.outcome import Loaded

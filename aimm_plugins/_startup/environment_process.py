@@ -13,8 +13,8 @@ import platform
 import socket
 import sys
 import threading
+import traceback
 from collections.abc import Mapping
-from importlib.util import find_spec
 from itertools import count
 from queue import SimpleQueue
 from typing import Any, NoReturn
@@ -28,6 +28,7 @@ from aimm_plugins._environments.channel import Channel, Frame
 from aimm_plugins._environments.environment import NUMBER
 from aimm_plugins._environments.instance import HELD
 from aimm_plugins._environments.payload import MissingClassError, pack, unpack
+from aimm_plugins._environments.this_side import has_arrow, python_here
 from aimm_plugins._environments.tracing import continued
 from aimm_plugins._startup.loading import load
 from aimm_plugins._startup.plugin_options import give_all
@@ -157,6 +158,9 @@ class _Server:
                 self._take(self._channel.receive())
         except (EOFError, OSError):
             os._exit(0)  # the host has ended, or wants this process to
+        except BaseException:  # nobody would read on, and the host would wait for ever
+            traceback.print_exc()
+            os._exit(1)
 
     def _take(self, frame: Frame) -> None:
         call = self._calls.get(frame.number)
@@ -206,7 +210,7 @@ class _Server:
                 raise TypeError(
                     f"{about} returned an object of {type(value).__module__}."
                     f"{type(value).__qualname__}, which cannot be sent from environment "
-                    f"{self._name} ({_python()}) to the host: {described(error)}"
+                    f"{self._name} ({python_here()}) to the host: {described(error)}"
                 ) from error
             self._calls.pop(call.number, None)
             self._channel.send(
@@ -234,7 +238,7 @@ class _Server:
         except MissingClassError as error:
             raise TypeError(
                 f"nothing was called: an argument holds an object of {error.name}, which the host "
-                f"has and environment {self._name} ({_python()}) cannot import: {error}"
+                f"has and environment {self._name} ({python_here()}) cannot import: {error}"
             ) from error
 
     def _call(
@@ -266,8 +270,7 @@ class _Server:
     def _load(self, setup: Mapping[str, Any]) -> dict[str, Any]:
         """Initialize the plugins that the host wants; the account of it."""
         self._name = setup["environment"]
-        has_arrow = find_spec("pyarrow") is not None
-        self._as_arrow = has_arrow and setup["arrow"]
+        self._as_arrow = has_arrow() and setup["arrow"]
         if setup["memory_mb"] is not None:
             import resource
 
@@ -280,7 +283,7 @@ class _Server:
         start = start._replace(plan=start.plan._replace(records=records))
         with resolved(runtime, start, load(runtime, start)) as outcome:
             report = commit(runtime, outcome)
-        return {"python": platform.python_version(), "arrow": has_arrow, **self._account(report)}
+        return {"python": platform.python_version(), "arrow": has_arrow(), **self._account(report)}
 
     def _account(self, report: Report) -> dict[str, Any]:
         keys: dict[str, list[tuple[object, ...]]] = {}
@@ -308,7 +311,3 @@ class _Server:
 
 def _who(record: PluginRecord) -> tuple[str | None, ...]:
     return (record.name, record.module, record.attribute, record.distribution)
-
-
-def _python() -> str:
-    return f"Python {platform.python_version()}"

@@ -7,6 +7,7 @@ those before the imports.
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import AbstractContextManager, nullcontext
 
 from aimm_plugins._config.environment import conf_or_default
@@ -169,6 +170,8 @@ def unload_all(runtime: Runtime) -> None:
         publish(runtime, Snapshot(), options=None)
         runtime.starts = []
         runtime.installed_findings = ()
+        for module in runtime.versions.keys() - sys.modules.keys():
+            del runtime.versions[module]
     runtime.close_environments()
 
 

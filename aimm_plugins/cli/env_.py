@@ -15,7 +15,7 @@ from aimm_plugins._config.parse import read
 from aimm_plugins._config.values import Config, EnvironmentRules
 from aimm_plugins._environments.made import environment_path, wanted
 from aimm_plugins._environments.making import make, remove, size_of, users
-from aimm_plugins._environments.process import Program
+from aimm_plugins._environments.program import Program
 from aimm_plugins._environments.site import NoEnvironmentError, find_site
 from aimm_plugins._system.text import did_you_mean
 from aimm_plugins.cli._output import conf_option, echo, format_option, print_json, print_table
