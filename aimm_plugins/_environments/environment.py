@@ -105,11 +105,8 @@ class Environment:
 
     @property
     def is_up(self) -> bool:
-        """Whether a process runs, or none was wanted yet."""
-        return any(
-            not slot.has_started or (slot.process is not None and slot.process.is_running)
-            for slot in self._slots
-        )
+        """Whether a process runs, or the next call starts one."""
+        return bool(self.processes) or not self._restarts.is_exhausted
 
     @property
     def processes(self) -> tuple[int, ...]:

@@ -27,6 +27,13 @@ class Restarts:
         self._times: deque[float] = deque()
         self.last_loss: EnvironmentLost | None = None
 
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether there were as many within a minute as the conf allows."""
+        while self._times and time.monotonic() - self._times[0] > _MINUTE:
+            self._times.popleft()
+        return len(self._times) >= self._rules.restarts_per_minute
+
     def count(self) -> None:
         """Count one more start of a lost process.
 
@@ -34,9 +41,7 @@ class Restarts:
             EnvironmentLost: There were as many within a minute as the conf allows.
         """
         now = time.monotonic()
-        while self._times and now - self._times[0] > _MINUTE:
-            self._times.popleft()
-        if len(self._times) >= self._rules.restarts_per_minute:
+        if self.is_exhausted:
             wait = _MINUTE - (now - self._times[0]) if self._times else _MINUTE
             last = f"\nThe last time: {self.last_loss}" if self.last_loss is not None else ""
             raise EnvironmentLost(

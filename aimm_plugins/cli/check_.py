@@ -9,15 +9,31 @@ from contextlib import contextmanager
 import click
 
 from aimm_plugins._system.log import logger
-from aimm_plugins.cli._output import echo, format_option, print_json, print_table, stdout_kept
+from aimm_plugins.cli._output import (
+    conf_option,
+    echo,
+    format_option,
+    print_json,
+    print_table,
+    stdout_kept,
+)
 
 
 @click.command("check")
 @click.argument("target", metavar="[DIST|MODULE|MODULE:OBJECT]", required=False)
 @click.option("--only", multiple=True, metavar="CHECK", help="Run this check; may be repeated.")
 @click.option("--checks", "listing", is_flag=True, help="List the checks and leave.")
+@click.option("--environment", metavar="NAME", help="Check plugins of this environment, there.")
+@conf_option
 @format_option
-def command(target: str | None, only: tuple[str, ...], listing: bool, form: str) -> int:
+def command(
+    target: str | None,
+    only: tuple[str, ...],
+    listing: bool,
+    form: str,
+    environment: str | None,
+    conf: str | None,
+) -> int:
     """Check plugins: those of a distribution, a module, what MODULE:OBJECT says, or all installed.
 
     Plugin code runs. Arguments to call it with come from a Conformance that the distribution's
@@ -29,6 +45,12 @@ def command(target: str | None, only: tuple[str, ...], listing: bool, form: str)
     if listing:
         _list_checks(form)
         return 0
+    if environment is not None:
+        names = [part for name in only for part in ("--only", name)]
+        line = ["check", "--format", form, *names, *([] if target is None else [target])]
+        from aimm_plugins.cli.env_ import run_python
+
+        return run_python(environment, ["-m", "aimm_plugins", *line], conf)
     with stdout_kept():
         try:
             about = find_target(target, only)

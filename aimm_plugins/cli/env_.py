@@ -16,7 +16,7 @@ from aimm_plugins._config.values import Config, EnvironmentRules
 from aimm_plugins._environments.made import environment_path, wanted
 from aimm_plugins._environments.making import make, remove, size_of, users
 from aimm_plugins._environments.program import Program
-from aimm_plugins._environments.site import NoEnvironmentError, find_site
+from aimm_plugins._environments.site import EnvironmentSite, NoEnvironmentError, find_site
 from aimm_plugins._system.text import did_you_mean
 from aimm_plugins.cli._output import conf_option, echo, format_option, print_json, print_table
 from aimm_plugins.errors import AimmPluginsError
@@ -110,14 +110,24 @@ def run(name: str, line: Sequence[str], conf: str | None) -> int:
 
     The exit status is that of the command.
     """
+    return _run(name, line, conf)
+
+
+def run_python(name: str, arguments: Sequence[str], conf: str | None) -> int:
+    """Run an environment's interpreter; returns its exit status."""
+    return _run(name, [None, *arguments], conf)
+
+
+def _run(name: str, line: Sequence[str | None], conf: str | None) -> int:
     config = _config(conf)
     (rules,) = _chosen(config, [name])
     site = _site_or_raise(config, rules)
     variables = Program(name, site.python, site.root).variables()
+    program, *arguments = [site.python if part is None else part for part in line]
     try:
-        return subprocess.run(line, env=variables, check=False).returncode
+        return subprocess.run([program, *arguments], env=variables, check=False).returncode
     except FileNotFoundError as error:
-        raise AimmPluginsError(f"environment {name} has no {line[0]!r}: {error}") from error
+        raise AimmPluginsError(f"environment {name} has no {program!r}: {error}") from error
 
 
 def _config(conf: str | None) -> Config:
@@ -139,7 +149,7 @@ def _chosen(config: Config, names: Sequence[str]) -> list[EnvironmentRules]:
     return [known[name] for name in names or known]
 
 
-def _site_or_raise(config: Config, rules: EnvironmentRules) -> Any:
+def _site_or_raise(config: Config, rules: EnvironmentRules) -> EnvironmentSite:
     try:
         return find_site(environment_path(config, rules))
     except NoEnvironmentError as error:

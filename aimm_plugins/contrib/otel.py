@@ -12,6 +12,7 @@ Its attributes:
     aimm.plugin.module        the plugin's module
     aimm.plugin.distribution  the distribution that brought it, if any
     aimm.plugin.version       its version, where it can be read
+    aimm.plugin.environment   the environment in whose process it runs, if in any
     code.function.name        the declared function, with its module
     error.type                class of the exception that the call raised
 
@@ -88,13 +89,15 @@ def _attributes(action: Action, key: str) -> dict[str, str]:
     provider = aimm_plugins.providers(action, key).get((action, key))
     if provider is None:
         return attributes
-    attributes["aimm.plugin.module"] = provider.plugin
+    attributes["aimm.plugin.module"] = provider.provenance.module
     if provider.qualname:
         attributes["code.function.name"] = f"{provider.module}.{provider.qualname}"
     if provider.distribution is not None:
         attributes["aimm.plugin.distribution"] = provider.distribution
     if provider.version is not None:
         attributes["aimm.plugin.version"] = provider.version
+    if provider.environment is not None:
+        attributes["aimm.plugin.environment"] = provider.environment
     return attributes
 
 

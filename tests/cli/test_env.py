@@ -252,3 +252,10 @@ def test_freeze_has_the_distributions_of_environments(env: Command) -> None:
     text, findings = aimm_plugins.freeze(env.conf)
     assert "aimm-legacy==1.0  # record sha256:" in text
     assert [f for f in findings if "legacy" in f.subject] == []
+
+
+def test_check_runs_in_the_environment(env: Command, capfd: pytest.CaptureFixture[str]) -> None:
+    env.declare(path=sys.prefix)
+    line = ["check", "--environment", "legacy", "--conf", str(env.conf), "nowhere.to_be_found"]
+    assert CliRunner().invoke(group, line, standalone_mode=False).return_value == 2
+    assert "nowhere.to_be_found" in capfd.readouterr().err

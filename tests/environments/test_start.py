@@ -269,6 +269,58 @@ def test_a_handle_of_a_replaced_environment_says_what_to_do(apart: Apart) -> Non
             exec_predict("counter", instance)
 
 
+# Together with others
+
+
+def test_a_span_names_the_environment(apart: Apart) -> None:
+    pytest.importorskip("opentelemetry.trace")
+    from aimm_plugins.contrib.otel import _attributes
+
+    apart.start()
+    attributes = _attributes("predict", "counter")
+    assert attributes["aimm.plugin.environment"] == "apart"
+    assert attributes["aimm.plugin.module"] == "apart"
+
+
+def test_a_server_is_not_ready_while_a_required_environment_is_missing(apart: Apart) -> None:
+    from aimm_plugins.contrib._readiness import LoadStatus, Outcome
+
+    conf = {**apart.conf(path=str(apart.site / "nowhere")), "on_error": "isolate"}
+    status = LoadStatus(None, Outcome(aimm_plugins.initialize(conf), None))
+    told = status.readiness(details=True)
+    assert (told["ready"], told["reason"], told["missing"]) == (
+        False,
+        "required-missing",
+        ["apart"],
+    )
+
+
+def test_a_server_is_not_ready_while_a_required_environment_is_in_a_crash_loop(
+    apart: Apart,
+) -> None:
+    from aimm_plugins.contrib._readiness import LoadStatus, Outcome
+
+    report = apart.start(restarts_per_minute=1)
+    status = LoadStatus(None, Outcome(report, None, frozenset({"aimm-apart"})))
+    for is_ready in (True, False):
+        with pytest.raises(aimm_plugins.EnvironmentLost):
+            exec_data_access("fail", None, "exit")
+        assert status.readiness(details=True)["ready"] is is_ready
+
+
+def test_an_artifact_is_packed_and_unpacked_by_the_environment(apart: Apart) -> None:
+    apart.start()
+    packed = aimm_plugins.pack("counter", aimm_plugins.exec_instantiate("counter", None, 7))
+    again, _ = aimm_plugins.unpack(packed)
+    assert again.environment == "apart"
+    assert exec_predict("counter", again)[1] == 7
+
+
+def test_a_fingerprint_has_the_plugins_of_environments(apart: Apart) -> None:
+    apart.start()
+    assert aimm_plugins.fingerprint().find("predict", "counter") is not None
+
+
 # Conf
 
 
