@@ -125,6 +125,8 @@ class Runtime:
         """Forget the locks of threads that do not exist in a forked child."""
         self._load_locks = {}
         self.switching = RLock()
+        if self.dispatcher is not None:
+            self.dispatcher.after_fork()
 
     def close_environments(self) -> None:
         """End the processes of all environments."""
