@@ -156,9 +156,11 @@ def _interpreter(wanted: Wanted) -> str:
 def _run(say: Say, wanted: Wanted, command: Sequence[str]) -> None:
     say(f"{wanted.name}: {' '.join(command)}")
     # Its environment is none of ours: a variable of a host must not decide what is installed where.
+    # A list of requirements names folders as seen from its own.
+    folder = None if wanted.lock is None else os.path.dirname(wanted.lock)
     variables = {n: v for n, v in os.environ.items() if n not in ("PYTHONPATH", "VIRTUAL_ENV")}
     try:
-        done = subprocess.run(command, stdout=2, env=variables, check=False)
+        done = subprocess.run(command, stdout=2, env=variables, cwd=folder, check=False)
     except OSError as error:
         raise AimmPluginsError(f"environment {wanted.name}: {error}") from error
     if done.returncode:

@@ -7,10 +7,13 @@ import os
 import subprocess
 import sys
 import textwrap
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
 import aimm_plugins
@@ -187,7 +190,10 @@ def test_what_an_interrupted_sync_has_left_is_removed_by_the_next(env: Command) 
 def test_list_tells_the_state(env: Command) -> None:
     assert "missing" in env("list", status=1).stdout
     env("sync")
-    (row,) = json.loads(env("list", "--format", "json").stdout)["environments"]
+    told = json.loads(env("list", "--format", "json").stdout)
+    schema = files("aimm_plugins").joinpath("schemas/env.yaml").read_text("utf-8")
+    jsonschema.validate(told, yaml.safe_load(schema))
+    (row,) = told["environments"]
     assert (row["name"], row["state"], row["folder"]) == ("legacy", "ready", str(env.made()[0]))
     assert row["bytes"] > 0
     assert row["age_seconds"] >= 0
