@@ -6,7 +6,6 @@ of what was asked for leads to it, so that making one anew is a swap of the link
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -53,6 +52,8 @@ class Wanted(NamedTuple):
         Raises:
             NoEnvironmentError: The lock cannot be read.
         """
+        import hashlib  # an environment of somebody else does without
+
         content = b""
         if self.lock is not None:
             try:

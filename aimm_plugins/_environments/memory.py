@@ -5,7 +5,6 @@ from __future__ import annotations
 import mmap
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -23,6 +22,8 @@ class LentMemory:
         if hasattr(os, "memfd_create"):
             self.handle = os.memfd_create("aimm-plugins", os.MFD_CLOEXEC)
         else:
+            import tempfile  # 20 ms, which Linux does without
+
             with tempfile.TemporaryFile() as file:
                 self.handle = os.dup(file.fileno())
         os.ftruncate(self.handle, size)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import platform
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -19,6 +18,8 @@ def has_arrow() -> bool:
 
 def python_here() -> str:
     """The Python of this process, for messages."""
+    import platform
+
     return f"Python {platform.python_version()}"
 
 

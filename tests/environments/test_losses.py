@@ -209,3 +209,43 @@ def test_a_fork_of_the_host_starts_processes_of_its_own(apart: Apart) -> None:
     os.waitpid(child, 0)
     assert int(os.read(reading, 100)) != pid
     assert apart.pid() == pid
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_thousand_calls_over_a_crash_loop_leave_nothing_behind(apart: Apart) -> None:
+    import numpy as np
+
+    def children() -> set[int]:
+        own = os.getpid()
+        found = set()
+        for entry in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = entry.read_text().rpartition(")")[2].split()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if int(fields[1]) == own:
+                found.add(int(entry.parent.name))
+        return found
+
+    def descriptors() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    before = (children(), descriptors(), set(os.listdir("/dev/shm")))
+    apart.start(restarts_per_minute=1000)
+    array = np.ones(200_000)
+    answered = lost = 0
+    for number in range(1000):
+        if number % 50 == 49:
+            os.kill(apart.pid(), signal.SIGKILL)
+        try:
+            ((back,), _) = exec_data_access("echo", None, array)
+        except EnvironmentLost:
+            lost += 1
+        else:
+            answered += bool((back == array).all())
+        back = None
+    assert answered + lost == 1000
+    assert lost <= 20
+    aimm_plugins.unload_all()
+    wait_for(lambda: (children(), descriptors(), set(os.listdir("/dev/shm"))) == before)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from aimm_plugins import (
     exec_predict,
 )
 from tests.environments.conftest import Apart
+from tests.support.metadata import write_dist_info
 
 OTHER = "@data_access('other')\ndef other(): return __import__('os').getpid()\n"
 
@@ -267,6 +269,85 @@ def test_a_handle_of_a_replaced_environment_says_what_to_do(apart: Apart) -> Non
     with pytest.raises(aimm_plugins.EnvironmentLost, match="started anew"):
         while True:
             exec_predict("counter", instance)
+
+
+def test_calls_go_on_while_refresh_puts_another_process_in_place(apart: Apart) -> None:
+    apart.start(plugins=["aimm-apart", "aimm-other"])
+    errors: list[BaseException] = []
+    pids: set[int] = set()
+    stop = threading.Event()
+
+    def call() -> None:
+        while not stop.is_set():
+            try:
+                pids.add(apart.pid())
+            except BaseException as error:
+                errors.append(error)
+
+    threads = [threading.Thread(target=call) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for number in range(3):
+        apart.plugin("other", OTHER, version=f"1.{number}")
+        aimm_plugins.refresh()
+        (apart.site / f"aimm_other-1.{number}.dist-info").rename(apart.site / f"gone{number}")
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert len(pids) >= 3
+
+
+# Rules about files
+
+
+def in_a_folder_of_its_own(apart: Apart, tmp_path: Path) -> tuple[Path, Any]:
+    """An environment whose interpreter is this one, with other packages; and its conf."""
+    root = tmp_path / "other"
+    site = root / "lib" / "python3.11" / "site-packages"
+    site.mkdir(parents=True)
+    (root / "bin").mkdir()
+    (root / "bin/python").symlink_to(sys.executable)
+    (site / "elsewhere.py").write_text("import aimm_plugins\n")
+    write_dist_info(site, "aimm-plugins")
+    points = {"elsewhere": "elsewhere"}
+    write_dist_info(site, "aimm-elsewhere", entry_points=points, files=["elsewhere.py"])
+    conf = {"names": [], "entry_points": {"allow": ["aimm-elsewhere"]}}
+    return site, {**conf, "environments": {"other": {"path": str(root)}}}
+
+
+def test_verify_compares_the_files_of_an_environment(apart: Apart, tmp_path: Path) -> None:
+    site, conf = in_a_folder_of_its_own(apart, tmp_path)
+    conf["verify"] = "record"
+    (record,) = [r for r in aimm_plugins.plan(conf) if r.environment]
+    assert record.state == "planned"
+    (site / "elsewhere.py").write_text("import os\n")
+    (record,) = [r for r in aimm_plugins.plan(conf) if r.environment]
+    assert record.state == "denied"
+    assert "elsewhere.py" in str(record.reason)
+
+
+def test_a_lock_holds_in_an_environment(apart: Apart, tmp_path: Path) -> None:
+    _, conf = in_a_folder_of_its_own(apart, tmp_path)
+    lock = tmp_path / "plugins.lock"
+    lock.write_text(aimm_plugins.freeze(conf)[0])
+    conf["locked"] = str(lock)
+    (record,) = [r for r in aimm_plugins.plan(conf) if r.environment]
+    assert record.state == "planned"
+    lock.write_text(lock.read_text().replace("1.0", "1.1"))
+    (record,) = [r for r in aimm_plugins.plan(conf) if r.environment]
+    assert record.state == "denied"
+    assert "is locked at 1.1" in str(record.reason)
+
+
+def test_the_policy_of_the_operator_holds_in_an_environment(
+    apart: Apart, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, conf = in_a_folder_of_its_own(apart, tmp_path)
+    monkeypatch.setenv("AIMM_PLUGINS_DENY", "aimm-elsewhere")
+    (record,) = [r for r in aimm_plugins.plan(conf) if r.environment]
+    assert record.state == "denied"
+    assert "AIMM_PLUGINS_DENY" in str(record.reason)
 
 
 # Together with others
