@@ -15,6 +15,7 @@ from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._policy.judge import Policy
 from aimm_plugins._registry.providers import Slot
 from aimm_plugins._source.declarations import PluginSource, SourceDeclaration
+from aimm_plugins._startup.admission import Admission
 from aimm_plugins._system.names import normalized
 from aimm_plugins._system.text import described
 from aimm_plugins._values.provenance import Provenance
@@ -22,7 +23,7 @@ from aimm_plugins._values.report import Finding, PluginRecord, Report
 
 KeysFrom = Literal["metadata", "source", "import", "unknown"]
 
-ACTIVE_STATES = ("loaded", "deferred", "planned")
+ACTIVE_STATES = ("loaded", "stale", "deferred", "planned")
 """States of a plugin that calls reach, or would reach."""
 
 
@@ -116,6 +117,7 @@ class Inventory:
         findings: As of a report.
         installed: The distributions.
         policy: The rules, the operator's layers first.
+        admission: Judges imports by these rules.
         scans: The same and those of environments, by name; under `None` those of the host.
         loaded: Whether the plugins were imported for it.
     """
@@ -124,6 +126,7 @@ class Inventory:
     findings: tuple[Finding, ...]
     installed: Scan
     policy: Policy
+    admission: Admission
     scans: Mapping[str | None, Scan]
     loaded: bool = False
 

@@ -78,7 +78,10 @@ def _without_imports(conf: Conf, sources: bool) -> Inventory:
     items = []
     for record, published in _published_keys(prepared):
         source = None
-        if (sources or not published) and record.environment in readers:
+        if not record.module:  # a line of metadata that cannot be read; a missing environment
+            items.append(InventoryItem(record=record))
+            continue
+        if sources or not published:
             source = readers[record.environment].read(record.module, record.attribute)
             record = record._replace(file=record.file or source.file)
         items.append(_item(record, published, source))
@@ -93,6 +96,7 @@ def _without_imports(conf: Conf, sources: bool) -> Inventory:
         installed=prepared.installed,
         scans=prepared.scans,
         policy=prepared.policy,
+        admission=prepared.admission,
     )
 
 
@@ -208,7 +212,7 @@ def _imported(
 ) -> InventoryItem:
     """The item after the import of its plugin."""
     registered = [_of_provider(providers[slot]) for slot in record.provides if slot in providers]
-    imported = record.state in ("loaded", "shadowed")
+    imported = record.is_loaded or record.state == "shadowed"
     lost: list[SourceDeclaration] = []
     if not imported or record.error is not None or record.reason is not None:
         # Keys that it lost to a rule or another plugin are not registered, but in its source.

@@ -11,12 +11,12 @@ References:
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._system.text import nearest
+from aimm_plugins._system.text import nearest, one_line
 from aimm_plugins._values.actions import ACTIONS, Action
 from aimm_plugins._values.report import Finding
 
@@ -34,6 +34,7 @@ LONGEST_VALUE = 1000
 
 _SHOWN_LETTERS = 100
 _SHOWN_NAMES = 5
+_MOST_BROKEN = 10
 _BY_NAME = attrgetter("name")
 
 
@@ -53,6 +54,24 @@ class Candidate(NamedTuple):
     module: str
     attribute: str | None
     distribution: Distribution
+
+
+class BrokenLine(NamedTuple):
+    """A line of the group that cannot be read: a plugin that is not there.
+
+    Attributes:
+        name: The entry point's name; with the number of the line where that tells nothing apart.
+        line: As written, shortened.
+        fault: What is wrong with it.
+        distribution: Who publishes it.
+        place: `entry_points.txt` with the line.
+    """
+
+    name: str
+    line: str
+    fault: str
+    distribution: Distribution
+    place: str
 
 
 class Published(NamedTuple):
@@ -113,6 +132,7 @@ class EntryPoints:
 
     Attributes:
         candidates: The plugins, sorted by name.
+        broken: The lines that should be plugins and cannot be read, sorted by name.
         published: The keys, sorted.
         options: The schemas of options, sorted.
         findings: What is wrong in the file, and what belongs to no plugin.
@@ -121,11 +141,13 @@ class EntryPoints:
     def __init__(self, distribution: Distribution, content: bytes) -> None:
         self.distribution = distribution
         self.candidates: list[Candidate] = []
+        self.broken: list[BrokenLine] = []
         self.published: list[Published] = []
         self.options: list[PublishedOptions] = []
         self.findings: list[Finding] = []
         self._read(content)
         self.candidates.sort(key=_BY_NAME)
+        self.broken.sort(key=_BY_NAME)
         # By module: the objects in it that entry points name, the keys of these, and schemas.
         self._objects: dict[str, set[str | None]] = {}
         self._keys: dict[tuple[str, str | None], list[Published]] = {}
@@ -154,8 +176,7 @@ class EntryPoints:
         text = content.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
         group: str | None = None
         unknown_groups: dict[str, int] = {}
-        first_bad_line: tuple[int, str, str] | None = None
-        bad_lines = 0
+        bad_lines: dict[bool, list[tuple[int, str, str]]] = {True: [], False: []}
         for number, line in enumerate(map(str.strip, text.splitlines()), start=1):
             if not line or line[0] in "#;":
                 continue
@@ -167,18 +188,15 @@ class EntryPoints:
             elif group is not None:
                 fault = self._add_line(group, line, number)
                 if fault is not None:
-                    first_bad_line = first_bad_line or (number, line, fault)
-                    bad_lines += 1
-        if first_bad_line is not None:
-            number, line, fault = first_bad_line
-            line = line if len(line) <= _SHOWN_LETTERS else f"{line[:_SHOWN_LETTERS]}..."
-            shown = line.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+                    bad_lines[group == ""].append((number, line, fault))
+        self._add_broken(bad_lines[True])
+        for number, line, fault in bad_lines[False][:1]:
             self._report(
                 "broken-entry-point",
-                f"`{shown}` {fault}, passed over",
+                f"`{_shown(line)}` {fault}, passed over",
                 self._place(number),
                 "Tell its author, or deny the distribution.",
-                bad_lines - 1,
+                len(bad_lines[False]) - 1,
                 "line",
             )
         for group, number in [*unknown_groups.items()][:1]:
@@ -193,6 +211,20 @@ class EntryPoints:
                 len(unknown_groups) - 1,
                 "group",
             )
+
+    def _add_broken(self, bad_lines: Sequence[tuple[int, str, str]]) -> None:
+        """Account for lines that should be plugins; the last account for all that are too many."""
+        names: set[str] = set()
+        for number, line, fault in bad_lines[:_MOST_BROKEN]:
+            name, equals, _ = line.partition("=")
+            name = _shown(name.rstrip()) if equals else ""
+            if not name or name in names:
+                name = f"{name} (line {number})".lstrip()
+            names.add(name)
+            if len(names) == _MOST_BROKEN and len(bad_lines) > _MOST_BROKEN:
+                fault += f", as are {len(bad_lines) - _MOST_BROKEN} more lines"
+            place = self._place(number)
+            self.broken.append(BrokenLine(name, _shown(line), fault, self.distribution, place))
 
     def _add_line(self, group: str, line: str, number: int) -> str | None:
         """Add one line of a group of ours, or return what is wrong with it."""
@@ -300,6 +332,11 @@ class EntryPoints:
 
     def _place(self, line: int) -> str:
         return f"{os.path.join(self.distribution.place, 'entry_points.txt')}:{line}"
+
+
+def _shown(line: str) -> str:
+    line = line if len(line) <= _SHOWN_LETTERS else f"{line[:_SHOWN_LETTERS]}..."
+    return one_line(line.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
 
 
 def with_parents(name: str) -> Iterator[str]:

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterable
 from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
+from importlib.util import cache_from_source
 from types import ModuleType
 from typing import Any
 
@@ -37,10 +38,10 @@ def locate(module: str) -> str | None:
 
     Returns:
         The file, or `None` where there is none (built in, frozen, a namespace package), where the
-        module cannot be found, or where only an `unasked_finder` knows it.
+        module cannot be found, or where only one of `unasked_finders` knows it.
     """
     parts = module.split(".")
-    if not all(parts):
+    if not parts[0]:
         return None
     if module in sys.modules:
         return _absolute(_stated(sys.modules[module], "__file__"))
@@ -61,13 +62,20 @@ def locate(module: str) -> str | None:
     return _absolute(origin)
 
 
-def unasked_finder() -> str | None:
-    """The first finder that `locate` does not ask, since it may run code; `None` for none."""
-    for finder in list(sys.meta_path):
-        module = _module_of(finder)
-        if not _looks_up(finder) and module.partition(".")[0] not in _WITHOUT_MODULES:
-            return module
+def bytecode_of(file: str) -> str | None:
+    """The cached bytecode that an import would take instead of a source file, if there is any."""
+    if not file.endswith(".py"):
+        return None
+    with guarded():  # there is no cache where `sys.implementation.cache_tag` is None
+        bytecode = cache_from_source(file)
+        return bytecode if os.path.exists(bytecode) else None
     return None
+
+
+def unasked_finders() -> list[str]:
+    """The modules of the finders that `locate` does not ask, since they may run code."""
+    modules = [_module_of(finder) for finder in list(sys.meta_path) if not _looks_up(finder)]
+    return [name for name in modules if name.partition(".")[0] not in _WITHOUT_MODULES]
 
 
 def _looks_up(finder: Any) -> bool:

@@ -22,12 +22,14 @@ class Loaded(NamedTuple):
         published: The keys that its metadata publishes, if it publishes any.
         lazily: Whether others have relied on those keys meanwhile.
         elsewhere: What it declares in a process of an environment.
+        is_stale: Whether another version was imported than is installed by now.
     """
 
     record: PluginRecord
     target: object | None = None
     published: tuple[Published, ...] = ()
     lazily: bool = False
+    is_stale: bool = False
     elsewhere: tuple[Declaration, ...] = ()
 
 

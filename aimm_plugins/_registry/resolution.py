@@ -37,6 +37,7 @@ def resolve(
     deferred: Sequence[Deferred] = (),
     removed: Set[Identity] = frozenset(),
     demanded: bool = False,
+    revoked: Set[Identity] = frozenset(),
 ) -> Resolution:
     """Work out who provides what after a call.
 
@@ -53,12 +54,13 @@ def resolve(
         removed: Plugins of earlier calls that are not installed any more.
         demanded: The plugins were deferred, and a call needs one of them: what they lost to others
             while they waited stays lost.
+        revoked: Plugins of earlier calls that lose their keys if they are denied by now.
 
     Returns:
         The accounts with their keys and errors, and the snapshot to publish.
     """
     return _Resolver(
-        current, ledger, records, loaded, prefer, deferred, removed, demanded
+        current, ledger, records, loaded, prefer, deferred, removed, demanded, revoked
     ).resolve()
 
 
@@ -75,6 +77,7 @@ class _Resolver:
         deferred: Sequence[Deferred],
         removed: Set[Identity],
         demanded: bool,
+        revoked: Set[Identity],
     ) -> None:
         self.current = current
         self.ledger = ledger
@@ -84,9 +87,10 @@ class _Resolver:
         self.loaded_by_module = _by_module(loaded)
         self.deferred_by_module = _by_module(deferred)
         self.kept = {i: r for i, r in current.records.items() if i not in removed}
-        loaded_before = {r.plugin for r in self.kept.values() if r.state == "loaded"}
+        self.revoked = revoked
         self.denied = {record.plugin for record in records if record.state == "denied"}
-        self.denied -= loaded_before | self.loaded_by_module.keys()
+        self.denied -= self.loaded_by_module.keys()
+        self.denied -= {r.plugin for i, r in self.kept.items() if r.is_loaded and i not in revoked}
         modules = {r.plugin for r in self.kept.values()} | {r.plugin for r in records}
         self.removed = {
             current.records[i].plugin for i in removed if i in current.records
@@ -295,6 +299,7 @@ class _Resolver:
             account(
                 record,
                 self.kept.get(record.identity),
+                record.identity in self.revoked,
                 _entry_of(record, self.loaded_by_module),
                 _entry_of(record, self.deferred_by_module),
                 provided.get(record.plugin, ()),
@@ -306,7 +311,7 @@ class _Resolver:
 
     def snapshot(self, records: Sequence[PluginRecord]) -> Snapshot:
         """What would be registered then."""
-        there = {r.distribution for r in records if r.state in ("loaded", "deferred")}
+        there = {r.distribution for r in records if r.is_loaded or r.state == "deferred"}
         found = {r.environment for r in records}
         accounts = {
             identity: self.account_of_another_call(record)
@@ -334,6 +339,7 @@ class _Resolver:
             deferred=deferred,
             broken=self.broken(records),
             by_hand=self.current.by_hand - {record.plugin for record in records},
+            starts=self.current.starts,
         )
 
     def account_of_another_call(self, record: PluginRecord) -> PluginRecord:

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._declarations.ledger import DeclaredKey
 from aimm_plugins._registry.providers import Deferred, Offer, PluginOwners, Provider, Slot
 from aimm_plugins._values.actions import ACTIONS, Action
 
 if TYPE_CHECKING:
+    from aimm_plugins._config.values import Conf, Config
     from aimm_plugins._values.report import Finding, Identity, PluginRecord
     from aimm_plugins.errors import PluginConflictError
+
+
+class Start(NamedTuple):
+    """One `initialize` that holds.
+
+    Attributes:
+        config: Its conf.
+        given: What that was read from; a path is absolute.
+        findings: What it found besides plugins and broken installations.
+    """
+
+    config: Config
+    given: Conf
+    findings: tuple[Finding, ...] = ()
 
 
 class Snapshot:
@@ -30,6 +45,7 @@ class Snapshot:
         deferred: The plugins that wait for their first call, by identity.
         broken: Keys that a deferred plugin published before it failed to load.
         by_hand: Modules that declare by hand and belong to no plugin of a call.
+        starts: What was initialized so far and not unloaded: the rules that go with the keys.
     """
 
     __slots__ = (
@@ -42,6 +58,7 @@ class Snapshot:
         "offers",
         "records",
         "shadowed",
+        "starts",
     )
 
     def __init__(
@@ -55,6 +72,7 @@ class Snapshot:
         deferred: dict[Identity, Deferred] | None = None,
         broken: dict[Slot, PluginRecord] | None = None,
         by_hand: Iterable[str] = (),
+        starts: tuple[Start, ...] = (),
     ) -> None:
         self.offers: dict[Action, dict[str, Offer]] = offers or {action: {} for action in ACTIONS}
         self.records: dict[Identity, PluginRecord] = records or {}
@@ -64,7 +82,13 @@ class Snapshot:
         self.deferred: dict[Identity, Deferred] = deferred or {}
         self.broken: dict[Slot, PluginRecord] = broken or {}
         self.by_hand: set[str] = set(by_hand)
+        self.starts = starts
         self._owners: PluginOwners | None = None
+
+    @property
+    def confs(self) -> list[Config]:
+        """The confs of all starts."""
+        return [start.config for start in self.starts]
 
     @property
     def owners(self) -> PluginOwners:
@@ -87,9 +111,7 @@ class Snapshot:
     def loaded_modules(self) -> dict[str, None]:
         """The modules of plugins that are loaded, in the order of their calls."""
         return {
-            r.module: None
-            for r in self.records.values()
-            if r.state == "loaded" and r.environment is None
+            r.module: None for r in self.records.values() if r.is_loaded and r.environment is None
         }
 
     def without(self, plugin: str) -> Snapshot:
@@ -117,4 +139,5 @@ class Snapshot:
                 slot: record for slot, record in self.broken.items() if record.plugin != plugin
             },
             by_hand=self.by_hand - {plugin},
+            starts=self.starts,
         )

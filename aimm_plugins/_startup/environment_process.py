@@ -282,7 +282,7 @@ class _Server:
         records = tuple(record for record in start.plan.records if _who(record) in wanted)
         start = start._replace(plan=start.plan._replace(records=records))
         with resolved(runtime, start, load(runtime, start)) as outcome:
-            report = commit(runtime, outcome)
+            report = commit(runtime, outcome, ())
         return {"python": platform.python_version(), "arrow": has_arrow(), **self._account(report)}
 
     def _account(self, report: Report) -> dict[str, Any]:

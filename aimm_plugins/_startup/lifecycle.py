@@ -8,20 +8,31 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
-from aimm_plugins._config.environment import conf_or_default
+from aimm_plugins._config.environment import conf_or_default, operator_layers
 from aimm_plugins._config.parse import read
 from aimm_plugins._config.values import Conf, Config
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.scan import scan
-from aimm_plugins._registry.snapshot import Snapshot
+from aimm_plugins._policy.plan import Plan
+from aimm_plugins._registry.snapshot import Snapshot, Start
 from aimm_plugins._startup.loading import forget_listings, load
 from aimm_plugins._startup.messages import log
 from aimm_plugins._startup.predict import predict_resolution
-from aimm_plugins._startup.prepare import PreparedStart, prepare, record_digest_of
+from aimm_plugins._startup.prepare import (
+    Inputs,
+    PreparedStart,
+    decide,
+    locate_module,
+    prepare,
+    record_digest_of,
+    with_environments,
+)
 from aimm_plugins._startup.publish import publish
-from aimm_plugins._startup.runtime import Runtime, Start
+from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._startup.transaction import commit, resolved
 from aimm_plugins._system.text import safe_text
 from aimm_plugins._values.report import Finding, Identity, PluginRecord, Report
@@ -41,9 +52,10 @@ def initialize(runtime: Runtime, conf: Conf | Config, *, connect: bool = False) 
         found = scan()
         start = prepare(runtime, [config], found)
         loaded = load(runtime, start)
-        with resolved(runtime, start, loaded, given=_given(conf)) as outcome:
-            report = commit(runtime, outcome)
-            _remember(runtime, Start(config, _given(conf), _of_start(report, start)))
+        given = _given(conf)
+        with resolved(runtime, start, loaded, given=given) as outcome:
+            begun = Start(config, given, outcome.findings)
+            report = commit(runtime, outcome, _with(runtime.registry.snapshot.starts, begun))
     log(report)
     return report
 
@@ -64,19 +76,14 @@ def _given(conf: Conf | Config) -> Conf:
     return os.path.abspath(conf) if isinstance(conf, str | os.PathLike) else conf
 
 
-def _of_start(report: Report, start: PreparedStart) -> tuple[Finding, ...]:
-    """The findings of one start, without those about what is installed, which all starts share."""
-    installed = set(start.installed.findings)
-    return tuple(finding for finding in report.findings if finding not in installed)
-
-
-def _remember(runtime: Runtime, start: Start) -> None:
-    """Keep a start for `refresh`; one with the same conf takes the place of an earlier one."""
-    for place, earlier in enumerate(runtime.starts):
-        if earlier.config == start.config:
-            runtime.starts[place] = start
-            return
-    runtime.starts.append(start)
+def _with(starts: Sequence[Start], begun: Start) -> Iterator[Start]:
+    """The starts and a new one, which takes the place of an earlier one with the same conf."""
+    is_new = True
+    for start in starts:
+        is_new = is_new and start.config != begun.config
+        yield begun if start.config == begun.config else start
+    if is_new:
+        yield begun
 
 
 def plan(runtime: Runtime, conf: Conf) -> Report:
@@ -96,27 +103,37 @@ def plan(runtime: Runtime, conf: Conf) -> Report:
 
 def refresh(runtime: Runtime) -> Report:
     """Catch up with what pip did since; see `aimm_plugins.refresh`."""
-    confs = list(runtime.confs)  # another thread may unload meanwhile
-    if not confs:
+    starts = runtime.registry.snapshot.starts
+    if not starts:
         return Report()
     forget_listings()
     before = dict(runtime.registry.snapshot.records)
     with _executor(runtime, None):
+        read_again: tuple[Start, ...] = ()
+        for begun in starts:
+            read_again = tuple(_with(read_again, begun._replace(config=reread(begun), findings=())))
         found = scan()
-        start = prepare(runtime, confs, found)
+        start = prepare(runtime, [begun.config for begun in read_again], found)
+        start = _with_deferred_in_doubt(runtime.registry.snapshot, start)
         removed = _removed(before, start)
         loaded = load(runtime, start)
-        with resolved(runtime, start, loaded, removed=removed) as outcome:
-            if not runtime.starts:  # another thread has unloaded everything meanwhile
-                return Report()
-            outcome.resolution.snapshot.findings.clear()
-            report = commit(runtime, outcome)
-            for name in runtime.environments.keys() - loaded.environments.keys():
-                why = f"no conf names environment {name} any more"
-                runtime.environments.pop(name).retire(why)
-            # It has looked at everything again, so that all findings of before are out of date.
-            *earlier, last = (begun._replace(findings=()) for begun in runtime.starts)
-            runtime.starts = [*earlier, last._replace(findings=_of_start(report, start))]
+        revoked = before.keys() - _in_doubt(before, loaded.records, start)
+        loaded.findings += start.installed.unread()
+        with resolved(runtime, start, loaded, removed=removed, revoked=revoked) as outcome:
+            if runtime.registry.snapshot.starts is starts:
+                # It has looked at everything again, so that earlier findings are out of date.
+                outcome.resolution.snapshot.findings.clear()
+                *earlier, last = read_again
+                starts = (*earlier, last._replace(findings=outcome.findings))
+                report = commit(runtime, outcome, starts)
+                for name in runtime.environments.keys() - loaded.environments.keys():
+                    why = f"no conf names environment {name} any more"
+                    runtime.environments.pop(name).retire(why)
+            else:
+                loaded.undo()
+                report = None
+    if report is None:  # another thread has initialized, refreshed or unloaded meanwhile
+        return refresh(runtime)
     log(report)
     changed = [
         record
@@ -126,8 +143,19 @@ def refresh(runtime: Runtime) -> Report:
     return Report(changed, report.findings)
 
 
+def reread(start: Start) -> Config:
+    """The conf of a start as its file is now; a mapping is as it was when it was given.
+
+    Raises:
+        ConfigError: The file cannot be read any more.
+    """
+    if isinstance(start.given, str):
+        return read(start.given, called=start.config.source)
+    return start.config
+
+
 def _removed(
-    before: dict[Identity, PluginRecord], start: PreparedStart
+    before: Mapping[Identity, PluginRecord], start: PreparedStart
 ) -> dict[Identity, PluginRecord]:
     """The accounts of plugins whose distribution or entry point is not there any more.
 
@@ -136,19 +164,54 @@ def _removed(
     planned = {record.identity for record in start.plan.records}
     return {
         identity: record._replace(
-            state="removed",
-            provides=(),
-            error=None,
-            reason=f"environment {record.environment} has it no more"
-            if record.environment
-            else f"{record.distribution} is not installed any more"
-            if record.distribution and not start.installed.has(record.distribution)
-            else "its entry point is not there any more",
+            state="removed", provides=(), error=None, reason=_why_removed(record, start)
         )
         for identity, record in before.items()
-        if identity not in planned and record.source == "entry_point"
+        if identity not in planned and (record.module or record.environment)
         if record.distribution is None or start.installed.doubt(record.distribution) is None
     }
+
+
+def _in_doubt(
+    before: Mapping[Identity, PluginRecord], records: Iterable[PluginRecord], start: PreparedStart
+) -> set[Identity]:
+    """The plugins that are denied now, and perhaps only since metadata could not be read.
+
+    The process may have had too many files open. A rule about the name needs no file.
+    """
+    if not start.installed.unread():
+        return set()
+    return {
+        record.identity
+        for record in records
+        if record.state == "denied" and record.identity in before
+        if not start.admission.denies_by_name(record)
+    }
+
+
+def _with_deferred_in_doubt(current: Snapshot, start: PreparedStart) -> PreparedStart:
+    """A start that leaves deferred plugins in doubt deferred: their first call is judged anew."""
+    in_doubt = _in_doubt(current.records, start.plan.records, start)
+    kept = {identity: current.deferred[identity] for identity in in_doubt & current.deferred.keys()}
+    records = [
+        current.records[record.identity] if record.identity in kept else record
+        for record in start.plan.records
+    ]
+    published = {identity: entry.published for identity, entry in kept.items()}
+    plan = Plan(tuple(records), {**start.plan.published, **published})
+    return start._replace(plan=plan) if kept else start
+
+
+def _why_removed(record: PluginRecord, start: PreparedStart) -> str:
+    if record.environment is not None:
+        return f"environment {record.environment} has it no more"
+    if record.source == "config":
+        return "no conf names it any more"
+    if record.distribution and not start.installed.has(record.distribution):
+        return f"{record.distribution} is not installed any more"
+    if all(config.entry_points.enabled is False for config in start.inputs.configs):
+        return f"entry points are switched off ({start.policy.disabled_place})"
+    return "its entry point is not there any more"
 
 
 def _differs(record: PluginRecord, before: PluginRecord) -> bool:
@@ -168,10 +231,10 @@ def unload_all(runtime: Runtime) -> None:
         close(runtime)
     with runtime.lock:
         publish(runtime, Snapshot(), options=None)
-        runtime.starts = []
         runtime.installed_findings = ()
         for module in runtime.versions.keys() - sys.modules.keys():
             del runtime.versions[module]
+        runtime.trust_imports()
     runtime.close_environments()
 
 
@@ -179,7 +242,7 @@ def current_report(runtime: Runtime) -> Report:
     """The account of what is registered now; see `aimm_plugins.current_report`."""
     with runtime.lock:
         providers = runtime.registry.providers()
-        snapshot, starts = runtime.registry.snapshot, list(runtime.starts)
+        snapshot = runtime.registry.snapshot
         installed = runtime.installed_findings
     known = {record.plugin for record in snapshot.records.values()}
     by_hand: dict[str, list[str]] = {}
@@ -198,7 +261,7 @@ def current_report(runtime: Runtime) -> Report:
     records = sorted(snapshot.records.values(), key=lambda record: record.source != "config")
     found = [
         *installed,
-        *(finding for start in starts for finding in start.findings),
+        *(finding for start in snapshot.starts for finding in start.findings),
         *snapshot.findings.values(),
         *findings,
     ]
@@ -206,40 +269,74 @@ def current_report(runtime: Runtime) -> Report:
 
 
 def freeze(runtime: Runtime, conf: Conf) -> tuple[str, tuple[Finding, ...]]:
-    """The freeze file of what a conf would load, and what could not be frozen."""
-    from aimm_plugins._policy.lockfile import freeze_text
+    """The freeze file of what a conf would load, whatever is locked now; and what is not in it."""
+    from aimm_plugins._policy.lockfile import freeze_line
 
-    start = prepare(runtime, [read(conf_or_default(conf))], scan(), only_looking=True)
-    frozen: list[tuple[Distribution, str]] = []
-    findings = []
-    names = {
-        (record.distribution, record.environment)
+    operator = tuple(layer._replace(locked=None) for layer in operator_layers())
+    config = read(conf_or_default(conf))._replace(locked=None)
+    inputs = Inputs(operator, (config,), {}, scan())
+    start = with_environments(decide(runtime, inputs), partial(decide, runtime))
+    findings = [
+        Finding("left-out", str(record.provenance), str(record.reason), remedy="Change the rule.")
         for record in start.plan.records
-        if record.state != "denied" and record.distribution is not None
-    }
-    for name, environment in sorted(names, key=lambda found: (found[0], found[1] or "")):
-        distribution = start.scans[environment].find(name)
-        digest = None if distribution is None else record_digest_of(distribution)
-        if distribution is None or distribution.version is None or digest is None:
+        if record.state == "denied"
+    ]
+    findings += [
+        Finding("required-missing", record.name, str(record.reason))
+        for record in start.policy.missing(start.plan.records, start.find)
+    ]
+    findings += [
+        Finding("environment-missing", str(record.environment), str(record.reason))
+        for record in start.plan.records
+        if record.state == "missing"
+    ]
+    text, lines = "", dict[str, str]()
+    for distribution in _run_by(start):
+        line = freeze_line(distribution, record_digest_of(distribution))
+        if line is not None and lines.setdefault(distribution.key, line) != line:
             findings.append(
                 Finding(
-                    code="not-frozen",
-                    subject=name,
-                    message="it has no version, or no RECORD with hashes of what it would run",
+                    "not-frozen",
+                    distribution.subject,
+                    f"a freeze file holds one version, and {lines[distribution.key].split()[0]} of "
+                    "another environment is in it",
+                    remedy="Freeze what is in each environment by itself, and give each a conf.",
+                )
+            )
+            continue
+        if line is None:
+            findings.append(
+                Finding(
+                    "not-frozen",
+                    distribution.name,
+                    "it has no sound name and version, or no RECORD with hashes of what it would "
+                    "run",
                     remedy="Install it from a wheel; an editable install cannot be locked.",
                 )
             )
-        elif frozen and (frozen[-1][0].key, frozen[-1][1]) == (distribution.key, digest):
-            continue
-        elif frozen and frozen[-1][0].key == distribution.key:
-            findings.append(
-                Finding(
-                    code="not-frozen",
-                    subject=f"{distribution.who} in environment {environment}",
-                    message=f"a freeze file holds one version, and {frozen[-1][0].who} is in it",
-                    remedy="Give the environment a lock of its own.",
-                )
-            )
-        else:
-            frozen.append((distribution, digest))
-    return freeze_text(frozen), tuple(findings)
+        if line is not None and line not in text:
+            text += line
+    return text, tuple(findings)
+
+
+def _run_by(start: PreparedStart) -> list[Distribution]:
+    """The distributions whose files a start would run or go by, sorted by name."""
+    locates = {environment.name: environment.site for environment in start.environments}
+    owners = {name: installed.code_owners(None) for name, installed in start.scans.items()}
+    found: dict[tuple[str, str], Distribution] = {}
+    for record in start.plan.records:
+        if record.state not in ("denied", "missing") and record.distribution is not None:
+            site, installed = locates.get(record.environment or ""), start.scans[record.environment]
+            locate = locate_module if site is None else site.locate
+            schemas = installed.options_of(record.module, record.distribution)
+            modules = [record.module, *(s.module for s in schemas if not s.is_file)]
+            files = [
+                file
+                for module in modules
+                for file in owners[record.environment].files(module, locate)
+            ]
+            publisher = installed.find(record.distribution)
+            for owner in (publisher, *(owner for file in files for owner in file.owners)):
+                if owner is not None:
+                    found[owner.key, owner.place] = owner
+    return [found[key] for key in sorted(found)]

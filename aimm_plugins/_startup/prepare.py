@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._config.environment import operator_layers
 from aimm_plugins._config.values import Config
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.entry_points import Published
-from aimm_plugins._discovery.scan import Scan
+from aimm_plugins._discovery.scan import Scan, scan
+from aimm_plugins._policy.import_judge import ImportJudge
 from aimm_plugins._policy.judge import Policy, policy
 from aimm_plugins._policy.plan import Plan, arrange
 from aimm_plugins._registry.outcome import Resolution
 from aimm_plugins._registry.providers import Preferences, is_named
+from aimm_plugins._startup.admission import Admission, Proofs
 from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._values.report import Finding, Identity, PluginRecord
 
@@ -24,13 +27,33 @@ if TYPE_CHECKING:
     from aimm_plugins._startup.environment_plan import PlannedEnvironment
 
 
+class Inputs(NamedTuple):
+    """What a start is decided by, beside the files of plugins.
+
+    Attributes:
+        operator: The operator's layers of rules.
+        configs: The confs.
+        locks: The freeze files that these name, by path.
+        installed: What is installed.
+        locate: Finds a module's file there; `None` where that is this process's path.
+    """
+
+    operator: tuple[Config, ...]
+    configs: tuple[Config, ...]
+    locks: Mapping[str, Lock]
+    installed: Scan
+    locate: Callable[[str], str | None] | None = None
+
+
 class PreparedStart(NamedTuple):
     """What is to be done, all decided.
 
     Attributes:
+        inputs: What it was decided by.
         plan: The plugins in order, with the reason for each state.
+        plans: The same of each conf.
         policy: The rules of the operator and all confs.
-        installed: What is installed.
+        admission: Judges each import when it happens.
         findings: What was found so far besides plugins.
         prefer: The rules that settle conflicts.
         probe_seconds: Time for importing each module in a child process first, if it is asked for.
@@ -39,9 +62,11 @@ class PreparedStart(NamedTuple):
         environments: The environments that confs name; the plan has their plugins too.
     """
 
+    inputs: Inputs
     plan: Plan
+    plans: tuple[Plan, ...]
     policy: Policy
-    installed: Scan
+    admission: Admission
     findings: tuple[Finding, ...]
     prefer: Preferences
     probe_seconds: float | None
@@ -58,6 +83,11 @@ class PreparedStart(NamedTuple):
     def scans(self) -> dict[str | None, Scan]:
         """What is installed in each environment, and under `None` here."""
         return {None: self.installed, **{e.name: e.installed for e in self.environments}}
+
+    @property
+    def installed(self) -> Scan:
+        """What is installed."""
+        return self.inputs.installed
 
     def idle_preferences(self, resolution: Resolution) -> list[Finding]:
         """`prefer` rules that name nobody who provides the key: mostly typos."""
@@ -91,23 +121,28 @@ def prepare(
     Raises:
         ConfigError: The operator's policy, a lock or options are wrong.
     """
-    start = _prepare(runtime, configs, installed, only_looking)
-    if not any(config.environments for config in configs):
+    start = _prepare(runtime, only_looking, read_inputs(configs, installed))
+    return with_environments(start, partial(_prepare, runtime, only_looking))
+
+
+def with_environments(
+    start: PreparedStart, prepare: Callable[[Inputs], PreparedStart]
+) -> PreparedStart:
+    """A start with the environments that its confs name; `prepare` judges what is in one."""
+    if not any(config.environments for config in start.inputs.configs):
         return start
     from aimm_plugins._startup.environment_plan import look_up, without_taken_over
 
     parts, environments = [start], []
-    for environment in look_up(configs):
+    for environment in look_up(start.inputs.configs):
         if environment.site is not None:
-            part = _prepare(
-                runtime,
-                environment.configs,
-                environment.installed,
-                only_looking,
-                environment.site.locate,
+            inputs = start.inputs._replace(
+                configs=environment.configs,
+                installed=environment.installed,
+                locate=environment.site.locate,
             )
-            parts.append(part)
-            environment = environment.with_plan(part.plan, part.options)
+            parts.append(prepare(inputs))
+            environment = environment.with_plan(parts[-1].plan, parts[-1].options)
         environments.append(environment)
     plan = without_taken_over(start.plan, environments)
     return start._replace(
@@ -144,53 +179,89 @@ def _findings_of_parts(parts: Sequence[PreparedStart], complete: bool) -> tuple[
 _IDLE = ("rule-matches-nothing", "locked-not-installed")
 
 
-def _prepare(
-    runtime: Runtime,
-    configs: Sequence[Config],
-    installed: Scan,
-    only_looking: bool,
-    locate: Callable[[str], str | None] | None = None,
-) -> PreparedStart:
-    """As `prepare`, of what is installed in one place; `locate` finds modules in another one."""
-    operator = operator_layers()
-    locks = read_locks((*operator, *configs))
-    is_imported = sys.modules.__contains__ if locate is None else lambda _: False
-    locate = locate or locate_module
-    policies = [rules_of(runtime, config, operator, locks, locate) for config in configs]
-    plans = [
-        arrange(config, rules, installed, locate, is_imported)
-        for config, rules in zip(configs, policies, strict=True)
-    ]
-    plan = _merged(plans)
-    findings = dict.fromkeys(installed.findings)
-    for rules in policies:
-        findings.update(dict.fromkeys(rules.unmatched(installed.has)))
-    options = None
-    if installed.options or any(config.options for config in configs):
-        from aimm_plugins._options.assignment import assign
+def _prepare(runtime: Runtime, only_looking: bool, inputs: Inputs) -> PreparedStart:
+    """As `prepare`, of what is installed in one place."""
+    start = decide(runtime, inputs)
+    configs, installed = inputs.configs, inputs.installed
+    if not installed.options and not any(config.options for config in configs):
+        return start
+    from aimm_plugins._options.assignment import assign
 
-        parts = [(config, part.records) for config, part in zip(configs, plans, strict=True)]
-        records = {record.identity: record for record in plan.records}
-        records, options, found = assign(parts, records, installed, looking=only_looking)
-        plan = plan._replace(records=tuple(records.values()))
-        findings.update(dict.fromkeys(found))
-    everything = policies[0]._replace(
+    records = {record.identity: record for record in start.plan.records}
+    parts = [(config, part.records) for config, part in zip(configs, start.plans, strict=True)]
+    records, options, found = assign(parts, records, installed, looking=only_looking)
+    return start._replace(
+        plan=start.plan._replace(records=tuple(records.values())),
+        options=options,
+        findings=tuple(dict.fromkeys((*start.findings, *found))),
+    )
+
+
+def read_inputs(configs: Sequence[Config], installed: Scan) -> Inputs:
+    """What a start with some confs is decided by, as it is now.
+
+    Raises:
+        ConfigError: The operator's policy or a lock cannot be read.
+    """
+    operator = operator_layers()
+    layers = (*operator, *configs)
+    return Inputs(operator, tuple(configs), read_locks(layers), installed)
+
+
+def decide(runtime: Runtime, inputs: Inputs) -> PreparedStart:
+    """The plan and the rules of a start, all but the options."""
+    operator, configs, _, installed, locate = inputs
+    is_imported = sys.modules.__contains__ if locate is None else lambda _: False
+    admission = admission_of(runtime, inputs)
+    judges = [judge for _, judge in admission.parts]
+    plans = tuple(arrange(config, judge, is_imported) for config, judge in admission.parts)
+    findings = dict.fromkeys(installed.findings)
+    for judge in judges:
+        findings.update(dict.fromkeys(judge.policy.unmatched(installed.has)))
+    everything = judges[0].policy._replace(
         layers=(
-            *policies[0].layers[: len(operator)],
-            *(rules.layers[-1] for rules in policies),
+            *judges[0].policy.layers[: len(operator)],
+            *(judge.policy.layers[-1] for judge in judges),
         ),
     )
     layers = (*operator, *configs)
     return PreparedStart(
-        plan=plan,
+        inputs=inputs,
+        plan=_merged(plans),
+        plans=plans,
         policy=everything,
-        installed=installed,
+        admission=admission,
         findings=tuple(findings),
         prefer=[layer.prefer for layer in everything.layers if layer.prefer],
         probe_seconds=next((layer.probe for layer in layers if layer.probe is not None), None),
         strict=any(config.on_error == "strict" for config in configs),
-        options=options,
     )
+
+
+def admission_now(runtime: Runtime) -> Admission:
+    """Judges imports by the rules that hold now: those of all confs so far, or the operator's.
+
+    Raises:
+        ConfigError: The operator's policy or a lock cannot be read.
+    """
+    return admission_of(runtime, read_inputs(runtime.confs or [Config()], scan()))
+
+
+def admission_of(runtime: Runtime, inputs: Inputs) -> Admission:
+    """Judges imports by what a start is decided by."""
+    proofs = Proofs()
+    parts = []
+    for config in inputs.configs:
+        rules = policy(
+            config,
+            inputs.operator,
+            inputs.locks,
+            blocked=runtime.manager.is_blocked,
+            unverified=proofs.fault,
+            digest=record_digest_of,
+        )
+        parts.append((config, ImportJudge(rules, inputs.installed, inputs.locate or locate_module)))
+    return Admission(parts, proofs, runtime.verify_imports)
 
 
 def locate_module(module: str) -> str | None:
@@ -205,30 +276,6 @@ def record_digest_of(distribution: Distribution) -> str | None:
     from aimm_plugins._discovery.record_file import record_digest
 
     return record_digest(distribution)
-
-
-def rules_of(
-    runtime: Runtime,
-    config: Config,
-    operator: Sequence[Config],
-    locks: dict[str, Lock],
-    locate: Callable[[str], str | None] = locate_module,
-) -> Policy:
-    """The rules of one conf, with the operator's, which look at files as they have to."""
-
-    def unverified(distribution: Distribution, module: str) -> str | None:
-        from aimm_plugins._discovery.record_file import verify_record
-
-        return verify_record(distribution, module, locate(module))
-
-    return policy(
-        config,
-        operator,
-        locks,
-        blocked=runtime.manager.is_blocked,
-        unverified=unverified,
-        digest=record_digest_of,
-    )
 
 
 def read_locks(layers: Iterable[Config]) -> dict[str, Lock]:

@@ -49,12 +49,12 @@ class Provenance(NamedTuple):
         who = f"{self.distribution} {self.version or '(unknown version)'}"
         place = "" if self.environment is None else f" in environment {self.environment}"
         who += place
-        if not self.module and self.environment is not None:
+        if self.entry_point is not None:
+            way = f"entry point {self.entry_point}"
+        elif not self.module and self.environment is not None:
             way = f"environment {self.environment} ({self.config_place})"
         elif not self.module:  # required, and not there: no plugin's module is known
             who, way = f"{self.distribution} {self.version or ''}".strip(), self.config_place or ""
-        elif self.entry_point is not None:
-            way = f"entry point {self.entry_point}"
         elif self.config_place is not None:
             way = f"config name {self.module} ({self.config_place})"
         else:

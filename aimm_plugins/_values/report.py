@@ -23,6 +23,7 @@ Source = Literal["config", "entry_point"]
 Origin = Literal["index", "local", "url", "vcs", "editable", "unknown"]
 State = Literal[
     "loaded",
+    "stale",
     "deferred",
     "failed",
     "denied",
@@ -82,7 +83,7 @@ class PluginRecord(NamedTuple):
         state: What became of it.
         provides: The (action, key) pairs that calls reach it by, sorted.
         error: What went wrong. A `loaded` plugin may have one: it lost a key to a conflict.
-        reason: The rule, with its place, behind a state other than `loaded`.
+        reason: The rule, with its place, or the change behind a state other than `loaded`.
         import_seconds: Wall time of its import in seconds, with all that it imported; `None` where
             nothing was imported.
         imports: How many modules its import brought into the process, by top-level name, in the
@@ -120,6 +121,11 @@ class PluginRecord(NamedTuple):
     def plugin(self) -> str:
         """What the registry and `prefer` rules call it: one module may run in two places."""
         return self.module if self.environment is None else f"{self.module}@{self.environment}"
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether its module is imported and registered; a stale one answers until a restart."""
+        return self.state in ("loaded", "stale")
 
     @property
     def options_told(self) -> str | None:

@@ -213,7 +213,10 @@ def test_remove_removes_all_that_was_made(env: Command) -> None:
 def test_what_a_process_runs_is_removed_by_force_alone(env: Command) -> None:
     env("sync")
     (root,) = env.made()
-    with subprocess.Popen([root / "bin/python", "-c", "input()"], stdin=subprocess.PIPE) as process:
+    line = [root / "bin/python", "-c", "print('ready', flush=True); input()"]
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
         assert f"run by process {process.pid}" in env("remove", "legacy", status=1).stderr
         assert env.made() == [root]
         env("remove", "legacy", "--force")
