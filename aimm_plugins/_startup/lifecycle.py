@@ -17,7 +17,9 @@ from aimm_plugins._config.parse import read
 from aimm_plugins._config.values import Conf, Config
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.scan import scan
+from aimm_plugins._loading.importer import is_imported
 from aimm_plugins._policy.plan import Plan
+from aimm_plugins._registry.providers import Provider
 from aimm_plugins._registry.snapshot import Snapshot, Start
 from aimm_plugins._startup.loading import forget_listings, load
 from aimm_plugins._startup.messages import log
@@ -244,21 +246,22 @@ def current_report(runtime: Runtime) -> Report:
         providers = runtime.registry.providers()
         snapshot = runtime.registry.snapshot
         installed = runtime.installed_findings
+    provided: dict[str, list[Provider]] = {}
+    for provider in providers.values():
+        provided.setdefault(provider.plugin, []).append(provider)
     known = {record.plugin for record in snapshot.records.values()}
-    by_hand: dict[str, list[str]] = {}
-    for (action, key), provider in providers.items():
-        if provider.plugin not in known:
-            by_hand.setdefault(provider.plugin, []).append(f"{action}:{key}")
     findings = [
         Finding(
             code="declared-by-hand",
             subject=module,
             message="registered by being imported, not by a conf or an entry point: "
-            + ", ".join(keys),
+            + ", ".join(f"{provider.action}:{provider.key}" for provider in found),
         )
-        for module, keys in sorted(by_hand.items())
+        for module, found in sorted(provided.items())
+        if module not in known
     ]
-    records = sorted(snapshot.records.values(), key=lambda record: record.source != "config")
+    accounts = [_of_now(r, provided.get(r.plugin, ())) for r in snapshot.records.values()]
+    records = sorted(accounts, key=lambda record: record.source != "config")
     found = [
         *installed,
         *(finding for start in snapshot.starts for finding in start.findings),
@@ -266,6 +269,16 @@ def current_report(runtime: Runtime) -> Report:
         *findings,
     ]
     return Report(records, dict.fromkeys(found))
+
+
+def _of_now(record: PluginRecord, provided: Sequence[Provider]) -> PluginRecord:
+    """The account of a plugin, which somebody may have imported while it was deferred."""
+    if record.state != "deferred" or record.attribute is not None or not provided:
+        return record
+    if any(provider.deferred for provider in provided) or not is_imported(record.module):
+        return record
+    keys = tuple((provider.action, provider.key) for provider in provided)
+    return record._replace(state="loaded", provides=keys, reason=None)
 
 
 def freeze(runtime: Runtime, conf: Conf) -> tuple[str, tuple[Finding, ...]]:
