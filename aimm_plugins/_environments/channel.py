@@ -156,13 +156,13 @@ class Channel:
     def _send_notes(self) -> None:
         while self._notes and not self.closed and self._sending.acquire(blocking=False):
             try:
-                kind, number = self._notes.popleft()
+                if not self._notes:  # another thread was faster
+                    return
+                kind, number = self._notes[0]
                 head = _HEAD.pack(MAGIC, kind, False, 0, number, 0, 0)
                 self._socket.send(head, socket.MSG_DONTWAIT | _NO_SIGNAL)
-            except BlockingIOError:
-                self._notes.appendleft((kind, number))
-                return
-            except (IndexError, OSError):  # another thread was faster; the other side is gone
+                self._notes.popleft()  # others add at the other end alone
+            except OSError:  # there is no room, or the other side is gone
                 return
             finally:
                 self._sending.release()

@@ -10,26 +10,25 @@ import time
 import weakref
 from collections.abc import Callable, Collection, Mapping
 from queue import SimpleQueue
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
-from aimm_plugins._config.values import EnvironmentRules
 from aimm_plugins._dispatch.cancelling import Cancellation
 from aimm_plugins._dispatch.raised_elsewhere import RaisedElsewhere
 from aimm_plugins._environments import tracing
 from aimm_plugins._environments.channel import Frame
-from aimm_plugins._environments.instance import EnvironmentInstance
-from aimm_plugins._environments.payload import MissingClassError, Packed, Reduce, pack, unpack
-from aimm_plugins._environments.process import (
+from aimm_plugins._environments.frames import (
     CALL,
     END_SECONDS,
     ERROR,
     LOAD,
     Inbox,
     NotTakenError,
-    PluginProcess,
     wish_end,
 )
-from aimm_plugins._environments.program import Program
+from aimm_plugins._environments.instance import EnvironmentInstance
+from aimm_plugins._environments.payload import MissingClassError, Packed, Reduce, pack, unpack
+from aimm_plugins._environments.process import PluginProcess
+from aimm_plugins._environments.program import EnvironmentKey
 from aimm_plugins._environments.restarts import Restarts
 from aimm_plugins._environments.this_side import culprit, has_arrow, python_here
 from aimm_plugins._system.child import START_SECONDS
@@ -48,22 +47,6 @@ class _Slot:
         self.lock = threading.Lock()
         self.process: PluginProcess | None = None
         self.has_started = False
-
-
-class EnvironmentKey(NamedTuple):
-    """All that makes the processes of an environment what they are: another one needs others.
-
-    Attributes:
-        rules: What the conf says of it.
-        program: How a process is started.
-        setup: What each process is told before its first call; builtins alone.
-        fingerprint: Of what is installed there.
-    """
-
-    rules: EnvironmentRules
-    program: Program
-    setup: Mapping[str, Any]
-    fingerprint: object
 
 
 class Environment:

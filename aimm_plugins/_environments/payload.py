@@ -115,8 +115,8 @@ def _numpy_core() -> str:
 
 def _reduce_frame(frame: Any) -> tuple[Any, ...] | str:
     """A data frame as Arrow, unless it would come back as something else."""
-    import pandas
-    import pyarrow
+    import pandas  # pyright: ignore[reportMissingImports]  # plugins may have it
+    import pyarrow  # pyright: ignore[reportMissingImports]
 
     plain = all(
         dtype.kind in "biufMm"
@@ -139,7 +139,7 @@ def _reduce_frame(frame: Any) -> tuple[Any, ...] | str:
 
 
 def _frame_of(content: Data) -> Any:
-    import pyarrow
+    import pyarrow  # pyright: ignore[reportMissingImports]
 
     with pyarrow.ipc.open_stream(pyarrow.py_buffer(content)) as reader:
         return reader.read_pandas()

@@ -14,10 +14,22 @@ from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 from queue import Empty, SimpleQueue
-from typing import Any, NamedTuple
+from typing import Any
 
 from aimm_plugins._dispatch.cancelling import Cancellation
 from aimm_plugins._environments.channel import Channel, Frame, ProtocolError
+from aimm_plugins._environments.frames import (
+    ANSWER,
+    CANCEL,
+    DROP,
+    END,
+    END_SECONDS,
+    EVENT,
+    GRACE_SECONDS,
+    Inbox,
+    NotTakenError,
+    Wish,
+)
 from aimm_plugins._environments.payload import Packed
 from aimm_plugins._environments.program import Program
 from aimm_plugins._system.child import ended
@@ -25,41 +37,13 @@ from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.text import printable
 from aimm_plugins.errors import Cancelled, EnvironmentLost
 
-HELLO, LOAD, CALL, RESULT, ERROR, EVENT, ANSWER, CANCEL, DROP, END = range(1, 11)
-"""Kinds of frames: from the process, to it, and both ways."""
-
-GRACE_SECONDS = 3.0
-"""What a call that is cancelled has until its process is ended."""
-
-END_SECONDS = 5.0
-"""What a process has to leave by itself."""
-
 _SLICE_SECONDS = 1.0
 _POLL_SECONDS = 0.05
-_TAIL_LINES, _TAIL_BYTES = 20, 16_384
-
-
-class _Wish(NamedTuple):
-    """Put among the frames of a call: that it is to end."""
-
-    reason: str | None
-
-
-Inbox = SimpleQueue[Frame | _Wish | None]
-"""What comes for one call; `None` when the process has ended."""
-
-
-class NotTakenError(Exception):
-    """A call was not even sent, since its process has ended or is about to leave."""
+_TAIL_LINES, _TAIL_BYTES = 40, 16_384
 
 
 ReadEvent = Callable[[Frame], Packed]
 """Handles a state event, and gives what the plugin is answered."""
-
-
-def wish_end(inbox: Inbox, reason: str) -> None:
-    """Have a call that waits end: the plugin is asked first."""
-    inbox.put(_Wish(reason))
 
 
 class PluginProcess:
@@ -209,7 +193,7 @@ class PluginProcess:
 
     def _next(
         self, inbox: Inbox, until: float | None, cancellation: Cancellation | None
-    ) -> Frame | _Wish | None:
+    ) -> Frame | Wish | None:
         """What comes next; a wish for nothing when it is time to look around."""
         wait = _SLICE_SECONDS if cancellation is None else _POLL_SECONDS
         if until is not None:
@@ -397,7 +381,7 @@ class PluginProcess:
                     sys.stderr.flush()
 
 
-_NOTHING = _Wish(None)
+_NOTHING = Wish(None)
 
 
 class _GivenUp:
@@ -409,7 +393,7 @@ class _GivenUp:
         self.timer = threading.Timer(GRACE_SECONDS, process.end, [why])
         self.timer.daemon = True
 
-    def put(self, received: Frame | _Wish | None) -> None:
+    def put(self, received: Frame | Wish | None) -> None:
         if received is None or (isinstance(received, Frame) and received.kind != EVENT):
             self.timer.cancel()
             self._process.given_up(self._number)

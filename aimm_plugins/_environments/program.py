@@ -6,7 +6,10 @@ import json
 import os
 import socket
 import subprocess
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from aimm_plugins._config.values import EnvironmentRules
 
 # The path comes first: everything else is imported by it.
 _BOOTSTRAP = (
@@ -52,3 +55,19 @@ class Program(NamedTuple):
             folder = os.path.dirname(self.python)
             found["PATH"] = os.pathsep.join(filter(None, (folder, found.get("PATH"))))
         return found
+
+
+class EnvironmentKey(NamedTuple):
+    """All that makes the processes of an environment what they are: another one needs others.
+
+    Attributes:
+        rules: What the conf says of it.
+        program: How a process is started.
+        setup: What each process is told before its first call; builtins alone.
+        fingerprint: Of what is installed there.
+    """
+
+    rules: EnvironmentRules
+    program: Program
+    setup: Mapping[str, Any]
+    fingerprint: object

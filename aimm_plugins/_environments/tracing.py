@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from functools import partial
 
 from aimm_plugins._system.guard import guarded
 
@@ -23,15 +24,15 @@ def carrier() -> dict[str, str]:
 @contextmanager
 def continued(headers: Mapping[str, str]) -> Generator[None]:
     """Have spans of the block be children of a trace that `carrier` took along."""
-    token = None
+    detach: Callable[[], None] | None = None
     if headers:
         with guarded():
             from opentelemetry import context, propagate
 
-            token = context.attach(propagate.extract(headers))
+            detach = partial(context.detach, context.attach(propagate.extract(headers)))
     try:
         yield
     finally:
-        if token is not None:
+        if detach is not None:
             with guarded():
-                context.detach(token)
+                detach()

@@ -13,10 +13,10 @@ from typing import Any
 from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._dispatch.raised_elsewhere import RaisedElsewhere
 from aimm_plugins._dispatch.remote_call import RemoteFunction
-from aimm_plugins._environments.environment import Environment, EnvironmentKey
+from aimm_plugins._environments.environment import Environment
 from aimm_plugins._environments.instance import EnvironmentInstance
 from aimm_plugins._environments.payload import unpack
-from aimm_plugins._environments.program import Program
+from aimm_plugins._environments.program import EnvironmentKey, Program
 from aimm_plugins._loading.importer import Outcome
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.outcome import Loaded

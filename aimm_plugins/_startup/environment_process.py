@@ -23,7 +23,7 @@ from aimm_plugins._config.parse import read
 from aimm_plugins._discovery.scan import scan
 from aimm_plugins._dispatch.cancelling import CancelToken
 from aimm_plugins._dispatch.raised_elsewhere import RaisedElsewhere
-from aimm_plugins._environments import process as frames
+from aimm_plugins._environments import frames
 from aimm_plugins._environments.channel import Channel, Frame
 from aimm_plugins._environments.environment import NUMBER
 from aimm_plugins._environments.instance import HELD
@@ -137,18 +137,22 @@ class _Server:
         """Read in a thread, and do calls in this one until the host asks to leave."""
         threading.Thread(target=self._read, daemon=True).start()
         while (call := self._main.get()) is not None:
-            self._do(call)
+            answer = self._do(call)
             del call
-            with self._lock:
+            with self._lock:  # before the host has the answer, and sends the next call
                 self._is_main_free = True
+            self._channel.send(*answer)
+            del answer
 
     def _do_others(self) -> None:
         while True:
             call = self._others.get()
-            self._do(call)
+            answer = self._do(call)
             del call
             with self._lock:
                 self._free_others += 1
+            self._channel.send(*answer)
+            del answer
 
     # The reading thread
 
@@ -192,8 +196,8 @@ class _Server:
 
     # The threads that do calls
 
-    def _do(self, call: _Call) -> None:
-        """Do a call, and send what has come of it."""
+    def _do(self, call: _Call) -> tuple[int, int, bytes, list[memoryview]]:
+        """Do a call; the frame that tells the host what has come of it."""
         frame, about = call.take_frame(), ""
         try:
             if frame.kind == frames.LOAD:
@@ -213,13 +217,11 @@ class _Server:
                     f"{self._name} ({python_here()}) to the host: {described(error)}"
                 ) from error
             self._calls.pop(call.number, None)
-            self._channel.send(
-                frames.RESULT, call.number, NUMBER.pack(number), [memoryview(body), *buffers]
-            )
+            return frames.RESULT, call.number, NUMBER.pack(number), [memoryview(body), *buffers]
         except BaseException as error:
             self._calls.pop(call.number, None)
             body, _ = pack((self._carried(error, f"in {about}  "), error is call.raised))
-            self._channel.send(frames.ERROR, call.number, b"", [memoryview(body)])
+            return frames.ERROR, call.number, b"", [memoryview(body)]
 
     def _carried(self, error: BaseException, note: str) -> tuple[Any, ...]:
         """An error on its way, without our own note: the host adds one that says more."""

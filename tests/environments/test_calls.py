@@ -234,6 +234,20 @@ def test_threads_call_at_once(apart: Apart) -> None:
     assert done == [True] * 160
 
 
+def test_calls_that_follow_each_other_are_done_by_the_main_thread(apart: Apart) -> None:
+    apart.plugin(
+        "other",
+        """
+        import threading
+
+        @data_access("thread")
+        def thread(): return threading.current_thread() is threading.main_thread()
+        """,
+    )
+    apart.start(plugins=["aimm-other"])
+    assert [exec_data_access("thread") for _ in range(200)] == [True] * 200
+
+
 def test_an_instance_is_of_one_process_of_several(apart: Apart) -> None:
     apart.start(processes=2)
     assert len({apart.pid() for _ in range(4)}) == 2

@@ -363,6 +363,22 @@ def test_a_span_names_the_environment(apart: Apart) -> None:
     assert attributes["aimm.plugin.module"] == "apart"
 
 
+def test_a_trace_goes_on_in_the_process(apart: Apart) -> None:
+    trace = pytest.importorskip("opentelemetry.sdk.trace")
+    apart.plugin(
+        "other",
+        """
+        from opentelemetry import trace
+
+        @data_access("trace")
+        def current(): return trace.get_current_span().get_span_context().trace_id
+        """,
+    )
+    apart.start(plugins=["aimm-other"])
+    with trace.TracerProvider().get_tracer("a host").start_as_current_span("work") as span:
+        assert exec_data_access("trace") == span.get_span_context().trace_id
+
+
 def test_a_server_is_not_ready_while_a_required_environment_is_missing(apart: Apart) -> None:
     from aimm_plugins.contrib._readiness import LoadStatus, Outcome
 
