@@ -40,6 +40,23 @@ def not_a_pair(provider: Provider, result: object) -> TypeError:
     )
 
 
+def no_bytes(provider: Provider, result: object) -> TypeError:
+    """The error for a serialize function that returned a text."""
+    return TypeError(
+        f"{provider}: serialize must return bytes, and returned {type_name(result)}; encode it, as "
+        "by `.encode()`"
+    )
+
+
+def warn_of_no_instance(provider: Provider) -> None:
+    """Say that a fit function returned `None`: it may be all right where nobody uses the result."""
+    logger().warning(
+        "%s returned None, which its caller takes for the fitted instance; does its function "
+        "lack a `return`?",
+        provider,
+    )
+
+
 def explain(
     error: BaseException,
     provider: Provider,

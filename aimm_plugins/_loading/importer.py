@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from aimm_plugins._declarations.ledger import DeclarationLedger
 from aimm_plugins._discovery.entry_points import with_parents
 from aimm_plugins._dispatch.manager import PluginManager
-from aimm_plugins._loading.exceptions import to_group_member
+from aimm_plugins._loading.exceptions import shorten_traceback, to_group_member
+from aimm_plugins._loading.import_watch import ImportWatch
 from aimm_plugins._loading.side_effects import changes, observe
 from aimm_plugins._policy.plan import Plan
+from aimm_plugins._registry.loads import LoadUnderWay
 from aimm_plugins._registry.outcome import Loaded
 from aimm_plugins._system.guard import reraise_interruption
 from aimm_plugins._system.modules import contents, import_whole, is_initializing
@@ -82,6 +84,7 @@ class Loader(NamedTuple):
         ledger: Where the modules declare.
         manager: Judges their hookimpls.
         versions: What was installed when a module was imported; kept up to date here.
+        loads: The loads under way; holds this one meanwhile.
         denial: Tells why a plugin must not be imported, as things are then; `None` where no rule
             could concern one.
         probe: Raises where the import of a plugin fails in a child process; `None` for no child.
@@ -90,6 +93,7 @@ class Loader(NamedTuple):
     ledger: DeclarationLedger
     manager: PluginManager
     versions: Versions
+    loads: list[LoadUnderWay]
     denial: Callable[[PluginRecord], str | None] | None = None
     probe: Callable[[PluginRecord], None] | None = None
 
@@ -108,25 +112,26 @@ class Loader(NamedTuple):
         """
         outcome = Outcome()
         waiting = []
-        for record in plan.records:
-            is_wanted = record.state == "planned" or record.identity in plan.demanded
-            if is_wanted and record.environment is None:
-                self._load(record, plan, outcome)
-            else:
-                waiting.append(record)
-        if waiting:
+        with ImportWatch(self.loads) as watch:
+            for record in plan.records:
+                is_wanted = record.state == "planned" or record.identity in plan.demanded
+                if is_wanted and record.environment is None:
+                    self._load(record, plan, outcome, watch)
+                else:
+                    waiting.append(record)
             for record in waiting:
                 is_deferred = record.state == "deferred" and record.environment is None
                 if is_deferred and is_imported(record.module):
-                    self._load(record, plan, outcome)
+                    self._load(record, plan, outcome, watch)
                 else:
                     outcome.records.append(record)
+        if waiting:
             places = {record.identity: place for place, record in enumerate(plan.records)}
             outcome.records.sort(key=lambda record: places[record.identity])
             outcome.loaded.sort(key=lambda entry: places[entry.record.identity])
         return outcome
 
-    def _load(self, record: PluginRecord, plan: Plan, outcome: Outcome) -> None:
+    def _load(self, record: PluginRecord, plan: Plan, outcome: Outcome, watch: ImportWatch) -> None:
         was_deferred = record.state == "deferred"
         before = observe()
         was_imported = record.module in sys.modules
@@ -136,12 +141,16 @@ class Loader(NamedTuple):
             if self.probe is not None and not _has_run(record):
                 self.probe(record)
                 clock = _ImportClock()
+            if not was_imported:
+                watch.begin(record)
             imported = self._import(record)
             if imported is None:
+                watch.end()
                 outcome.records.append(record._replace(state="deferred", reason=_UNDER_WAY))
                 return
             module, target = imported
             if not was_imported:
+                watch.end()
                 record = clock.account(record)
             self.ledger.confirm_imports()
             self.manager.rollback_failed_imports()
@@ -149,12 +158,15 @@ class Loader(NamedTuple):
                 self.manager.check(module)
             self._refuse_undeclared(record, target)
         except _DeniedError as denied:
+            watch.end()
             self._discard()
             outcome.records.append(_denied_record(record, denied.reason))
             return
         except BaseException as error:  # sys.exit(), CancelledError and the like end no host
+            watch.end()
             self._discard()
             reraise_interruption(error, None if before is None else before.handlers)
+            shorten_traceback(error)
             if not was_imported and record.import_seconds is None:
                 record = clock.account(record)
             outcome.records.append(failed_record(record, error))

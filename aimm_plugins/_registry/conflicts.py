@@ -4,40 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aimm_plugins._registry.providers import Offer
+from aimm_plugins._registry.providers import Offer, is_named
 from aimm_plugins._system.text import aligned, one_line
 from aimm_plugins._values.actions import Action
 from aimm_plugins.errors import PluginConflictError
 
 
 def conflict(
-    action: Action, key: str, contenders: Sequence[Offer], incumbent: Offer | None = None
+    action: Action,
+    key: str,
+    contenders: Sequence[Offer],
+    incumbent: Offer | None = None,
+    restart: str = "",
 ) -> PluginConflictError:
-    """The error for a slot that several plugins provide, with the line that would settle it.
+    """The error for a slot that several plugins provide, with the lines that would settle it.
 
     Args:
         action: The action.
         key: The key.
         contenders: All that provide it.
         incumbent: The one that had the key already, and keeps it.
+        restart: What becomes of the key when the host starts again.
     """
-    table = "\n".join(
-        f"  {line}" for line in aligned([offer.provenance.columns() for offer in contenders])
-    )
+    import json  # most starts have no conflict
+
+    ordered = sorted(contenders, key=lambda offer: offer is not incumbent)
+    table = aligned([offer.provenance.columns() for offer in ordered])
+    slot = one_line(json.dumps(f"{action}:{key}", ensure_ascii=False))
     outcome = (
         "None of them is given the key."
         if incumbent is None
-        else f"{incumbent.provenance.owner} had the key before and keeps it."
+        else f"{_choice(incumbent, ordered)} had the key first and keeps it; {restart}."
     )
-    choice = contenders[-1].provenance.owner
-    if sum(offer.provenance.owner == choice for offer in contenders) > 1:
-        choice = contenders[-1].plugin
-    count = {2: "two", 3: "three"}.get(len(contenders), str(len(contenders)))
+    count = {2: "two", 3: "three"}.get(len(ordered), str(len(ordered)))
+    lines = [
+        f"{count} plugins provide {action}:{one_line(key)}",
+        *(f"  {line}" for line in table),
+        f"{outcome} To choose, add one of these lines to the conf:",
+        *(f"  prefer: {{{slot}: {_choice(offer, ordered)}}}" for offer in ordered),
+    ]
     return PluginConflictError(
-        f"{count} plugins provide {action}:{one_line(key)}\n{table}\n"
-        f"{outcome} To choose one, add to the conf:\n"
-        f'  prefer: {{"{action}:{one_line(key)}": {choice}}}',
+        "\n".join(lines),
         action=action,
         key=key,
-        providers=[offer.provenance for offer in contenders],
+        providers=[offer.provenance for offer in ordered],
     )
+
+
+def _choice(offer: Offer, contenders: Sequence[Offer]) -> str:
+    """What a `prefer` rule names one contender by, and no other."""
+    names = (offer.provenance.owner, offer.plugin, offer.module)
+    alone = (name for name in names if sum(is_named(other, name) for other in contenders) == 1)
+    return one_line(next(alone, names[0]))

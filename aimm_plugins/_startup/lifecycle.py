@@ -36,7 +36,6 @@ from aimm_plugins._startup.prepare import (
 from aimm_plugins._startup.publish import publish
 from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._startup.transaction import commit, resolved
-from aimm_plugins._system.text import safe_text
 from aimm_plugins._values.report import Finding, Identity, PluginRecord, Report
 
 
@@ -50,6 +49,7 @@ def initialize(runtime: Runtime, conf: Conf | Config, *, connect: bool = False) 
     """
     conf = conf_or_default(conf)
     config = conf if isinstance(conf, Config) else read(conf)
+    before = runtime.registry.snapshot.records
     with _executor(runtime, config if connect else None):
         found = scan()
         start = prepare(runtime, [config], found)
@@ -58,7 +58,7 @@ def initialize(runtime: Runtime, conf: Conf | Config, *, connect: bool = False) 
         with resolved(runtime, start, loaded, given=given) as outcome:
             begun = Start(config, given, outcome.findings)
             report = commit(runtime, outcome, _with(runtime.registry.snapshot.starts, begun))
-    log(report)
+    log(report, before)
     return report
 
 
@@ -110,6 +110,7 @@ def refresh(runtime: Runtime) -> Report:
         return Report()
     forget_listings()
     before = dict(runtime.registry.snapshot.records)
+    found_before = set(current_report(runtime).findings)
     with _executor(runtime, None):
         read_again: tuple[Start, ...] = ()
         for begun in starts:
@@ -136,12 +137,12 @@ def refresh(runtime: Runtime) -> Report:
                 report = None
     if report is None:  # another thread has initialized, refreshed or unloaded meanwhile
         return refresh(runtime)
-    log(report)
     changed = [
         record
         for record in report
-        if record.identity not in before or _differs(record, before[record.identity])
+        if record.identity not in before or record.differs(before[record.identity])
     ]
+    log(Report(changed, (found for found in report.findings if found not in found_before)))
     return Report(changed, report.findings)
 
 
@@ -214,15 +215,6 @@ def _why_removed(record: PluginRecord, start: PreparedStart) -> str:
     if all(config.entry_points.enabled is False for config in start.inputs.configs):
         return f"entry points are switched off ({start.policy.disabled_place})"
     return "its entry point is not there any more"
-
-
-def _differs(record: PluginRecord, before: PluginRecord) -> bool:
-    """Whether an operator would call it a change."""
-    errors = [None if r.error is None else safe_text(r.error) for r in (record, before)]
-    return errors[0] != errors[1] or any(
-        getattr(record, name) != getattr(before, name)
-        for name in ("state", "version", "origin", "provides", "reason")
-    )
 
 
 def unload_all(runtime: Runtime) -> None:

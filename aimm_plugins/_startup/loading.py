@@ -42,6 +42,7 @@ def _load(runtime: Runtime, start: PreparedStart) -> Outcome:
         runtime.ledger,
         runtime.manager,
         runtime.versions,
+        runtime.registry.loads,
         denial=start.admission.denial if start.admission.is_needed else None,
         probe=None if start.probe_seconds is None else partial(_probe, start),
     )

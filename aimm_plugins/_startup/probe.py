@@ -18,6 +18,7 @@ from aimm_plugins._startup.plugin_options import give
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.child import ChildError, run_task
 from aimm_plugins._system.guard import guarded
+from aimm_plugins._system.masking import masked
 from aimm_plugins._system.modules import import_whole
 from aimm_plugins._system.text import described
 from aimm_plugins.errors import PluginImportError
@@ -69,10 +70,10 @@ def probe(
     raised, trace = result.answers[0]
     if raised is not None:
         error = PluginImportError(
-            f"importing {module} in a child process raised {raised}", name=module
+            f"importing {module} in a child process raised {masked(raised)}", name=module
         )
         if trace:
-            error.add_note(f"In the child process:\n{trace.rstrip()}")
+            error.add_note(f"In the child process:\n{masked(trace.rstrip())}")
         raise error
 
 

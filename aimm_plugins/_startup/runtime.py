@@ -129,9 +129,10 @@ class Runtime:
             self.verified_imports = None
 
     def after_fork(self) -> None:
-        """Forget the locks of threads that do not exist in a forked child."""
+        """Forget the locks and loads of threads that do not exist in a forked child."""
         self._load_locks = {}
         self.switching = RLock()
+        self.registry.loads.clear()
         if self.dispatcher is not None:
             self.dispatcher.after_fork()
 

@@ -18,7 +18,7 @@ from aimm_plugins._environments.making import make, remove, size_of, users
 from aimm_plugins._environments.program import Program
 from aimm_plugins._environments.site import EnvironmentSite, NoEnvironmentError, find_site
 from aimm_plugins._system.text import did_you_mean
-from aimm_plugins.cli._output import conf_option, echo, format_option, print_json, print_table
+from aimm_plugins.cli._output import echo, format_option, named_conf_option, print_json, print_table
 from aimm_plugins.errors import AimmPluginsError
 
 
@@ -30,7 +30,7 @@ def command() -> None:
 @command.command("sync")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--upgrade", is_flag=True, help="Make them anew, with what the index has by now.")
-@conf_option
+@named_conf_option
 def sync(names: Sequence[str], upgrade: bool, conf: str | None) -> None:
     """Make the environments of a conf that are not there, or not as it declares them.
 
@@ -51,7 +51,7 @@ def sync(names: Sequence[str], upgrade: bool, conf: str | None) -> None:
 
 @command.command("list")
 @format_option
-@conf_option
+@named_conf_option
 def list_(form: str, conf: str | None) -> int:
     """List the environments of a conf: whether they are there, their size and age, who runs them.
 
@@ -82,7 +82,7 @@ def list_(form: str, conf: str | None) -> int:
 @command.command("remove")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option("--force", is_flag=True, help="Even if a process runs it.")
-@conf_option
+@named_conf_option
 def remove_(names: Sequence[str], force: bool, conf: str | None) -> int:
     """Remove what `env sync` has made, also for what the conf declared before."""
     config, status = _config(conf), 0
@@ -104,7 +104,7 @@ def remove_(names: Sequence[str], force: bool, conf: str | None) -> int:
 @command.command("run", context_settings={"ignore_unknown_options": True})
 @click.argument("name")
 @click.argument("line", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
-@conf_option
+@named_conf_option
 def run(name: str, line: Sequence[str], conf: str | None) -> int:
     """Run a command in an environment: its programs are first on PATH.
 
