@@ -7,9 +7,8 @@ dask = aimm_plugins.dask:connect
 from __future__ import annotations
 
 from aimm_plugins._discovery.entry_points import LONGEST_VALUE, Candidate, parse_target
+from aimm_plugins._discovery.groups import EXECUTORS
 from aimm_plugins._discovery.scan import Scan
-
-GROUP = "aimm_plugins.executors"
 
 
 def published_executors(installed: Scan, name: str) -> list[Candidate]:
@@ -24,7 +23,7 @@ def published_executors(installed: Scan, name: str) -> list[Candidate]:
     found = []
     for distribution in installed.distributions():
         content = distribution.read("entry_points.txt") or b""
-        if GROUP.encode() in content:
+        if EXECUTORS.encode() in content:
             for value in _values(content.decode("utf-8-sig", "replace"), name):
                 # What names no module is reported where it cannot be imported.
                 module, attribute = parse_target(value) or (value, None)
@@ -39,7 +38,7 @@ def _values(text: str, name: str) -> list[str]:
     for line in map(str.strip, text.splitlines()):
         if line.startswith("["):
             section = line.strip("[]")
-        elif section == GROUP:
+        elif section == EXECUTORS:
             key, separator, value = line.partition("=")
             if separator and key.strip() == name and len(value) <= LONGEST_VALUE:
                 values.append(value.strip())

@@ -50,6 +50,26 @@ def listed(distribution: Distribution) -> frozenset[str] | None:
     return frozenset(_plainly_spelled(line.path, folder) for line in _lines(content))
 
 
+def recorded_hashes(distribution: Distribution) -> dict[str, str]:
+    """The files in RECORD with their hashes, spelled `sha256=...`; empty where there is none."""
+    content = distribution.read("RECORD", _LIMIT) or b""
+    folder = distribution.folder or ""
+    return {_plainly_spelled(line.path, folder): line.hash for line in _lines(content)}
+
+
+def has_hash(file: str, spelled: str) -> bool:
+    """Whether a file has a hash of RECORD; not where that is none, or the file cannot be read."""
+    import hashlib
+
+    algorithm, _, wanted = spelled.partition("=")
+    if not wanted or algorithm not in hashlib.algorithms_guaranteed:
+        return False
+    try:
+        return _digest(file, algorithm) == wanted.rstrip("=")
+    except (OSError, ValueError, TypeError):
+        return False
+
+
 def _plainly_spelled(path: str, folder: str) -> str:
     """A path in the one spelling in which it is looked up: not as `./x.py` or `/site/x.py`."""
     if not folder or (path[:1] not in ("/", ".") and "/." not in path and "//" not in path):

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._config.values import Config
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._system.names import normalized
+from aimm_plugins._system.names import required_name
 
 if TYPE_CHECKING:
     from aimm_plugins._policy.lockfile import Lock
-
-_NAME_END = "<>=!~;[ (@\t"
 
 
 class Rule(NamedTuple):
@@ -30,11 +28,7 @@ class Rule(NamedTuple):
     @property
     def name(self) -> str:
         """Normalized name of the distribution it is about."""
-        text = self.text.strip()
-        for index, letter in enumerate(text):
-            if letter in _NAME_END:
-                return normalized(text[:index])
-        return normalized(text)
+        return required_name(self.text)
 
     @property
     def versioned(self) -> bool:
