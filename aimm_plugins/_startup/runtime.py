@@ -7,6 +7,7 @@ import sys
 from _thread import RLock  # without threading, which takes a millisecond to import
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -217,7 +218,21 @@ class Process:
 PROCESS = Process()
 
 
+# What calls import only when they fail or wait.
+_IMPORTED_BY_CALLS = (
+    "difflib",
+    "aimm_plugins._dispatch.awaiting",
+    "aimm_plugins._dispatch.call_errors",
+    "aimm_plugins._registry.key_errors",
+)
+
+
 def _before_fork() -> None:
+    # An import that another thread has begun at a fork never ends in the child.
+    for name in _IMPORTED_BY_CALLS:
+        import_module(name)
+    if "asyncio" in sys.modules:
+        import_module("asyncio")
     PROCESS.runtime.lock.acquire()
 
 

@@ -379,6 +379,40 @@ out.update(done=done, errors=errors, keys=keys())
     assert got == {"done": [0], "errors": [], "keys": ["data_access:good", "fit:bad"]}
 
 
+@pytest.mark.parametrize("module", ["difflib", "aimm_plugins._registry.key_errors"])
+def test_child_forked_while_a_thread_imports_what_errors_need_is_told_its_error(
+    case: Case, module: str
+) -> None:
+    got = hosted(
+        case,
+        f"""
+initialize({{"names": ["good"], "entry_points": {{"enabled": False}}}})
+begun = threading.Event()
+sys.modules.pop({module!r}, None)
+import signal, time
+from importlib.machinery import SourceFileLoader
+execute = SourceFileLoader.exec_module
+def slowly(loader, module):
+    if module.__name__ == {module!r}:
+        begun.set()
+        time.sleep(0.5)
+    execute(loader, module)
+SourceFileLoader.exec_module = slowly
+def forks():
+    begun.wait(20)
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(15)
+        told = attempt(exec_fit, "god", None)["error"]
+        os._exit(0 if told == "UnknownPluginError" else 1)
+    done.append(os.waitpid(pid, 0)[1])
+run(lambda: attempt(exec_fit, "god", None), forks)
+out.update(done=done, errors=errors)
+""",
+    )
+    assert got == {"done": [0], "errors": []}
+
+
 def test_children_forked_while_threads_call_and_initialize_never_hang(case: Case) -> None:
     many(case)
     got = hosted(
@@ -469,7 +503,6 @@ def test_signal_handler_that_raises_cancels_an_import_as_the_plugins_failure(cas
     case.bad("import os, signal\nos.kill(os.getpid(), signal.SIGUSR1)\n" + BAD)
     got = case.run(
         """
-        import signal
         class Stop(Exception): ...
         def stop(*_): raise Stop("told")
         signal.signal(signal.SIGUSR1, stop)
@@ -487,7 +520,6 @@ def test_interrupt_from_the_keyboard_during_an_import_undoes_all(case: Case) -> 
     case.bad("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n" + BAD)
     got = case.run(
         """
-        import signal
         signal.signal(signal.SIGINT, signal.default_int_handler)
         out.update(attempt(initialize, {"names": [], "on_error": "isolate"}))
         out["keys"], out["plugged"] = keys(), plugged()

@@ -1,0 +1,1 @@
+"""A program that stresses the registry with threads, forks and interrupts."""
