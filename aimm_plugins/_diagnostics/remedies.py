@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from aimm_plugins._diagnostics.inventory import Inventory
 from aimm_plugins._discovery.distribution import Distribution
+from aimm_plugins._inventory.inventory import Inventory
 from aimm_plugins._policy.rules import Layer
 from aimm_plugins._system.names import normalized
 from aimm_plugins._values.report import PluginRecord
@@ -18,6 +18,8 @@ def remedy_for(inventory: Inventory, record: PluginRecord) -> str:
         inventory: All plugins, with the rules.
         record: A plugin of it that is denied, missing, shadowed or has an error.
     """
+    if record.remedy is not None:
+        return record.remedy
     if record.state == "missing":
         return (
             f"Install {record.name} in a version that fits, or remove the rule "

@@ -23,7 +23,6 @@ from aimm_plugins._registry.outcome import Loaded
 from aimm_plugins._system.modules import contents, is_initializing
 from aimm_plugins._system.text import type_name
 from aimm_plugins._values.report import Finding, PluginRecord
-from aimm_plugins.errors import DeclarationError
 
 Versions = MutableMapping[str, tuple[str | None, str | None]]
 """By plugin module: the distribution and version that were installed when it was imported."""
@@ -109,6 +108,7 @@ class Loader(NamedTuple):
     def _load(self, record: PluginRecord, plan: Plan, outcome: Outcome) -> None:
         was_deferred = record.state == "deferred"
         before = observe()
+        size = self.manager.size
         was_imported = record.module in sys.modules
         clock = _ImportClock()
         try:
@@ -120,8 +120,7 @@ class Loader(NamedTuple):
                 record = clock.account(record)
             self.ledger.confirm_imports()
             self.manager.rollback_failed_imports()
-            if isinstance(module, ModuleType):
-                self.manager.check(module)
+            has_hooks = isinstance(module, ModuleType) and self.manager.check(module)
             target = self._target(module, record)
         except KeyboardInterrupt:
             self._discard()
@@ -143,7 +142,10 @@ class Loader(NamedTuple):
         record = _running_version(record, was_imported, self.versions)
         outcome.records.append(record)
         published = plan.published.get(record.identity, ())
-        outcome.loaded.append(Loaded(record, target, published, lazily=was_deferred))
+        has_hooks = has_hooks or self.manager.size > size
+        outcome.loaded.append(
+            Loaded(record, target, published, lazily=was_deferred, may_be_empty=has_hooks)
+        )
 
     def _discard(self) -> None:
         self.ledger.discard_failed_imports()
@@ -177,16 +179,15 @@ class Loader(NamedTuple):
             try:
                 found = getattr(found, name)
             except AttributeError as error:
-                raise AttributeError(
-                    f"{record.module} has no {record.attribute!r}, which {record.provenance} "
-                    "names; correct the entry point or the module"
-                ) from error
+                from aimm_plugins._inventory.foresight import no_such_object
+
+                names = frozenset(contents(module)) if isinstance(module, ModuleType) else None
+                raise no_such_object(record, names) from error
         declared = self.ledger.declared_keys()
         if not any(entry.declaration.target is found for entry in declared):
-            raise DeclarationError(
-                f"{record.module}:{record.attribute} is not decorated, so {record.provenance} "
-                "declares nothing; decorate it, or name the module alone"
-            )
+            from aimm_plugins._inventory.foresight import not_decorated
+
+            raise not_decorated(record)
         return found
 
 

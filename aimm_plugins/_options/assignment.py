@@ -13,6 +13,7 @@ from aimm_plugins._discovery.entry_points import PublishedOptions
 from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._options.hiding import Options
 from aimm_plugins._options.limits import UnjudgedError
+from aimm_plugins._options.schema_source import may_need_values
 from aimm_plugins._options.secrets import read_given
 from aimm_plugins._options.state import Given, PluginOptions, one_error, schema_of
 from aimm_plugins._system.names import normalized
@@ -37,13 +38,12 @@ def assign(
         parts: Each conf with the accounts of its plugins; later ones hold.
         records: The accounts of all.
         installed: What is installed.
-        looking: Whether nothing will be loaded: then no secret is read, and what is missing is a
-            finding.
+        looking: Whether nothing will be loaded: then no secret is read.
 
     Returns:
         The accounts with what is set, `failed` where a plugin's schema is broken; what is to be
-        staged, if there is anything; options for no plugin, and where the call only looks what
-        `initialize` would meet.
+        staged, if there is anything; options for no plugin, and plugins that need some and are
+        given none.
 
     Raises:
         ConfigError: Options do not fit their schema, or a secret cannot be read.
@@ -59,7 +59,9 @@ def assign(
         module = record.module
         published = installed.options_of(module, record.distribution)
         own = None if record.state == "denied" else given.get(module)
-        if record.state != "denied" and (own is not None or looking) and module not in verdicts:
+        if record.state == "denied" or module in verdicts:
+            pass
+        elif own is not None or looking or any(map(may_need_values, published)):
             verdicts[module] = _judge(record, published, own, looking)
         record = record._replace(
             options=() if own is None else own.summary,

@@ -20,12 +20,15 @@ class Loaded(NamedTuple):
         target: The decorated object, for an entry point `module:object`; else `None`.
         published: The keys that its metadata publishes, if it publishes any.
         lazily: Whether others have relied on those keys meanwhile.
+        may_be_empty: Whether it may declare nothing: it has brought hook implementations, or what
+            was imported is another's file, which is a finding of its own.
     """
 
     record: PluginRecord
     target: object | None = None
     published: tuple[Published, ...] = ()
     lazily: bool = False
+    may_be_empty: bool = False
 
 
 class Resolution(NamedTuple):
@@ -34,7 +37,7 @@ class Resolution(NamedTuple):
     Attributes:
         records: The accounts, in the order of the plan.
         snapshot: What would be registered then.
-        findings: Published keys that differ from the declared ones.
+        findings: Published keys that differ from the declared ones, and plugins without any.
     """
 
     records: list[PluginRecord]

@@ -9,6 +9,7 @@ from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._declarations.ledger import DeclarationLedger
 from aimm_plugins._registry.accounts import account
 from aimm_plugins._registry.conflicts import conflict
+from aimm_plugins._registry.findings import empty_plugins
 from aimm_plugins._registry.outcome import Loaded, Resolution
 from aimm_plugins._registry.providers import (
     Deferred,
@@ -97,6 +98,8 @@ class _Resolver:
         self.contenders: dict[Slot, list[Offer]] = {}
         self.errors: dict[str, list[Exception]] = {}
         self.offers: dict[Action, dict[str, Offer]] = {}
+        self.provided: dict[str, list[tuple[Action, str, Offer]]] = {}
+        self.lost: dict[str, list[str]] = {}
         decided_now = self.loaded_by_module.keys() | self.deferred_by_module.keys() | self.removed
         self.shadowed = {
             lost: reason for lost, reason in current.shadowed.items() if lost[0] not in decided_now
@@ -119,11 +122,9 @@ class _Resolver:
             self.assign(slot, [c for c in contenders if c.plugin not in self.plugins_with_errors])
         self.drop_published_but_not_declared()
         records = self.accounts()
-        return Resolution(
-            records=records,
-            snapshot=self.snapshot(records),
-            findings=findings,
-        )
+        accounted = self.provided.keys() | self.lost.keys() | self.errors.keys()
+        findings += empty_plugins(self.loaded_by_module, accounted, self.ledger)
+        return Resolution(records=records, snapshot=self.snapshot(records), findings=findings)
 
     def collect_declared(self) -> None:
         """Collect all that plugins of this call declare, by slot; and what contradicts itself."""
@@ -277,22 +278,20 @@ class _Resolver:
 
     def accounts(self) -> list[PluginRecord]:
         """What became of each plugin of this call."""
-        provided: dict[str, list[tuple[Action, str, Offer]]] = {}
         for action, key in self.contenders:
             offer = self.offers[action].get(key)
             if offer is not None:
-                provided.setdefault(offer.plugin, []).append((action, key, offer))
-        lost: dict[str, list[str]] = {}
+                self.provided.setdefault(offer.plugin, []).append((action, key, offer))
         for (plugin, _), reason in self.shadowed.items():
-            lost.setdefault(plugin, []).append(reason)
+            self.lost.setdefault(plugin, []).append(reason)
         return [
             account(
                 record,
                 self.kept.get(record.identity),
                 _entry_of(record, self.loaded_by_module),
                 _entry_of(record, self.deferred_by_module),
-                provided.get(record.module, ()),
-                lost.get(record.module, ()),
+                self.provided.get(record.module, ()),
+                self.lost.get(record.module, ()),
                 self.errors.get(record.module, ()),
             )
             for record in self.records

@@ -9,8 +9,10 @@ from dataclasses import replace
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._source.budget import Budget
 from aimm_plugins._source.declarations import Gap, ModuleSource, PluginSource
+from aimm_plugins._source.foresight import foresee
 from aimm_plugins._source.module import read_module
-from aimm_plugins._source.values import Evaluator
+from aimm_plugins._source.outside import OutsidePackages
+from aimm_plugins._source.values import PACKAGE, Evaluator
 
 
 class ModuleReader:
@@ -78,6 +80,7 @@ class SourceReader:
     def __init__(self, plugins: Sequence[str] = ()) -> None:
         self._plugins = frozenset(plugins)
         self._readers: dict[str, ModuleReader] = {}
+        self._outside = OutsidePackages()
 
     def read(self, name: str, attribute: str | None = None) -> PluginSource:
         """What an import of a module would declare for the plugin that it is.
@@ -89,28 +92,36 @@ class SourceReader:
         top = name.partition(".")[0]
         if top not in self._readers:
             self._readers[top] = ModuleReader(locate, (top,), Budget())
-        reached = list(self._readers[top].reached(name, lambda part: self._is_part(part, name)))
+        reader = self._readers[top]
+        reached = list(reader.reached(name, lambda part: self._is_part(part, name)))
         if not reached:
             return PluginSource(gaps=(Gap(reason=f"{name} is not found"),))
         own, _ = reached[0]
-        needs = (
-            imported.partition(".")[0]
+        declarations = tuple(
+            declaration if certain else replace(declaration, certain=False)
             for module, certain in reached
-            for imported, surely in module.imports
-            if certain and surely and not f"{imported}.".startswith(f"{name}.")
+            for declaration in module.declarations
+            if attribute is None or f"{declaration.qualname}.".startswith(f"{attribute}.")
         )
+        gaps = dict.fromkeys(gap for module, _ in reached for gap in module.gaps)
+        hooks = tuple(hook for module, _ in reached for hook in module.hooks)
+        imported = {
+            imported.partition(".")[0] for module, _ in reached for imported, _ in module.imports
+        } - {top}
+        gaps |= dict.fromkeys(
+            Gap(reason=f"it imports {user}, which uses {PACKAGE} itself", file=own.file)
+            for user in sorted(self._outside.users(imported))
+        )
+        # An attribute may be another name of what the module declares.
+        is_empty = not any(module.declarations for module, _ in reached) and not hooks and not gaps
         return PluginSource(
-            declarations=tuple(
-                declaration if certain else replace(declaration, certain=False)
-                for module, certain in reached
-                for declaration in module.declarations
-                if attribute is None or f"{declaration.qualname}.".startswith(f"{attribute}.")
-            ),
-            gaps=tuple(dict.fromkeys(gap for module, _ in reached for gap in module.gaps)),
-            hooks=tuple(hook for module, _ in reached for hook in module.hooks),
+            declarations=declarations,
+            gaps=tuple(gaps),
+            hooks=hooks,
             names=own.names,
             file=own.file,
-            needs=tuple(dict.fromkeys(needs)),
+            fault=foresee(name, list(reader.reached(name)), reader.module),
+            declares_nothing=is_empty and not self._outside.may_declare(imported),
         )
 
     def _is_part(self, module: str, plugin: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
 
 from aimm_plugins._config.environment import conf_or_default
 from aimm_plugins._config.parse import read
@@ -17,13 +18,15 @@ from aimm_plugins._discovery.scan import scan
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._startup.loading import forget_listings, load
 from aimm_plugins._startup.messages import log
-from aimm_plugins._startup.predict import predict_resolution
 from aimm_plugins._startup.prepare import PreparedStart, prepare, record_digest_of
 from aimm_plugins._startup.publish import publish
 from aimm_plugins._startup.runtime import Runtime, Start
 from aimm_plugins._startup.transaction import commit, resolved
 from aimm_plugins._system.text import safe_text
 from aimm_plugins._values.report import Finding, Identity, PluginRecord, Report
+
+if TYPE_CHECKING:
+    from aimm_plugins._inventory.inventory import Inventory
 
 
 def initialize(runtime: Runtime, conf: Conf | Config, *, connect: bool = False) -> Report:
@@ -79,18 +82,17 @@ def _remember(runtime: Runtime, start: Start) -> None:
 
 
 def plan(runtime: Runtime, conf: Conf) -> Report:
-    """What `initialize` would do, as far as metadata tells; see `aimm_plugins.plan`."""
+    """What `initialize` would do, as far as metadata and source tell; see `aimm_plugins.plan`."""
+    return foresee(runtime, conf).report
+
+
+def foresee(runtime: Runtime, conf: Conf) -> Inventory:
+    """All that is known of distributions, plugins and keys before an import."""
+    from aimm_plugins._startup.predict import predict  # a start reads no source
+
     start = prepare(runtime, [read(conf_or_default(conf))], scan(), only_looking=True)
-    records = predict_resolution(runtime, start)
-    if start.probe_seconds is not None:
-        records = [
-            record._replace(reason=record.reason or "its probe in a child process is pending")
-            if record.state == "planned"
-            else record
-            for record in records
-        ]
-    records += start.policy.missing(records, start.installed.find)
-    return Report(records, start.findings)
+    inventory = predict(runtime, start)
+    return inventory if start.probe_seconds is None else inventory.probed_first()
 
 
 def refresh(runtime: Runtime) -> Report:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import importlib
 from functools import partial
 
+from aimm_plugins._discovery.scan import Scan
+from aimm_plugins._inventory.imported_files import foreign_module
 from aimm_plugins._loading.importer import Loader, Outcome
 from aimm_plugins._startup.prepare import PreparedStart
 from aimm_plugins._startup.runtime import Runtime
+from aimm_plugins._system.guard import guarded
 
 
 def load(runtime: Runtime, start: PreparedStart) -> Outcome:
@@ -22,6 +25,12 @@ def load(runtime: Runtime, start: PreparedStart) -> Outcome:
     runtime.has_loaded = True
     probe = None if start.probe_seconds is None else partial(_probe, start)
     loader = Loader(runtime.ledger, runtime.manager, runtime.versions, probe)
+    outcome = _load(runtime, start, loader)
+    _account(outcome, start.installed)
+    return outcome
+
+
+def _load(runtime: Runtime, start: PreparedStart, loader: Loader) -> Outcome:
     options = start.options
     if options is None:
         return loader.load(start.plan)
@@ -36,6 +45,29 @@ def load(runtime: Runtime, start: PreparedStart) -> Outcome:
                 except Exception as error:
                     outcome.fail(entry.record, error)
     return outcome
+
+
+def _account(outcome: Outcome, installed: Scan) -> None:
+    """Say what to do about failures, and whether what was imported is what was installed.
+
+    A plugin may have broken imports, and so those of what is used here.
+    """
+    with guarded():
+        for place, record in enumerate(outcome.records):
+            if record.error is not None and record.remedy is None:
+                from aimm_plugins._inventory.remedies import remedy_for_failure
+
+                remedy = remedy_for_failure(record, record.error, installed)
+                outcome.records[place] = record._replace(remedy=remedy)
+        for place, entry in enumerate(outcome.loaded):
+            foreign = foreign_module(entry.record, installed)
+            if foreign is not None:
+                outcome.findings.append(foreign)
+                outcome.loaded[place] = entry._replace(may_be_empty=True)
+        for record in outcome.records:
+            foreign = foreign_module(record, installed) if record.state == "failed" else None
+            if foreign is not None:
+                outcome.findings.append(foreign)
 
 
 def _probe(start: PreparedStart, module: str) -> None:

@@ -1,44 +1,215 @@
-"""Say what a start would lead to, as far as metadata tells."""
+"""Say what a start would lead to, by metadata and source: the inventory before any import."""
 
 from __future__ import annotations
 
-from aimm_plugins._registry.providers import Deferred
-from aimm_plugins._startup.prepare import PreparedStart, locate_module
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from aimm_plugins._discovery.distribution import Distribution
+from aimm_plugins._discovery.entry_points import Candidate, Published
+from aimm_plugins._discovery.scan import Scan
+from aimm_plugins._inventory.foresight import sure_failure
+from aimm_plugins._inventory.imported_files import foreign_module
+from aimm_plugins._inventory.inventory import Inventory, InventoryItem, KeysFrom
+from aimm_plugins._inventory.remedies import remedy_for_failure
+from aimm_plugins._loading.importer import is_imported
+from aimm_plugins._registry.findings import (
+    PUBLISH,
+    declares_nothing,
+    keys_differ,
+    published_keys_differ,
+)
+from aimm_plugins._registry.outcome import Resolution
+from aimm_plugins._registry.providers import Deferred, Slot
+from aimm_plugins._source.declarations import (
+    Fault,
+    PluginSource,
+    SourceDeclaration,
+    published_declarations,
+)
+from aimm_plugins._source.reader import SourceReader
+from aimm_plugins._startup.prepare import PreparedStart
 from aimm_plugins._startup.publish import resolve_now
 from aimm_plugins._startup.runtime import Runtime
-from aimm_plugins._values.report import PluginRecord
+from aimm_plugins._values.report import Finding, PluginRecord
+from aimm_plugins.errors import DeclarationError
+
+_WILL_BE_IMPORTED = ("planned", "deferred")
 
 
-def predict_resolution(runtime: Runtime, start: PreparedStart) -> list[PluginRecord]:
-    """The plan's records with the conflicts and shadows that published keys lead to."""
-    publishing = [
-        Deferred(
-            _with_file(record)._replace(state="deferred"),
-            start.plan.published[record.identity],
-            lambda: None,
+def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
+    """What a start would lead to. No plugin code runs.
+
+    What is sure to fail is `failed`, with the error that a start would meet.
+    """
+    reader = SourceReader([record.module for record in start.plan.records])
+    items, expected, findings = [], [], [*start.findings]
+    for record, published in _published_keys(start):
+        source = reader.read(record.module, record.attribute)
+        record = record._replace(file=record.file or source.file)
+        item = _item(record, published, source)
+        if record.state in _WILL_BE_IMPORTED and not is_imported(record.module):
+            item, found = _foreseen(item, published, start.installed)
+            findings += found
+        items.append(item)
+        expected.append(_expected(item, published, source))
+    records, resolution = _resolved(runtime, start, items, expected)
+    if all(item.complete for item in items if item.record.state != "denied"):
+        findings += start.idle_preferences(resolution)
+    missing = start.policy.missing(records, start.installed.find)
+    return Inventory(
+        plugins=(
+            *(replace(item, record=record) for item, record in zip(items, records, strict=True)),
+            *(InventoryItem(record=record) for record in missing),
+        ),
+        findings=tuple(dict.fromkeys(findings)),
+        installed=start.installed,
+        policy=start.policy,
+    )
+
+
+def _published_keys(start: PreparedStart) -> Iterator[tuple[PluginRecord, tuple[Published, ...]]]:
+    """The planned plugins with the keys in their metadata; a plan has none of denied plugins."""
+    installed = start.installed
+    candidates: dict[tuple[str | None, ...], Candidate] = {
+        (entry.distribution.name, entry.name, entry.module, entry.attribute): entry
+        for entry in installed.candidates
+    }
+    for record in start.plan.records:
+        entry = candidates.get((record.distribution, record.name, record.module, record.attribute))
+        if record.source == "entry_point" and entry is not None:
+            yield record, installed.keys_of(entry)
+        elif record.distribution is not None:
+            yield record, installed.keys_of((record.distribution, record.module))
+        else:
+            yield record, ()
+
+
+def _item(
+    record: PluginRecord, published: Sequence[Published], source: PluginSource
+) -> InventoryItem:
+    keys_from: KeysFrom = "metadata"
+    declarations = source.declarations
+    if published:
+        declarations = published_declarations(published, source)
+        slots = {(found.action, found.key) for found in declarations}
+        declarations += tuple(
+            found
+            for found in source.declarations
+            if found.certain and (found.action, found.key) not in slots
         )
-        for record in start.plan.records
-        if record.state in ("planned", "deferred") and record.identity in start.plan.published
+    else:
+        keys_from = "unknown" if source.gaps and not declarations else "source"
+    return InventoryItem(
+        record=record, declarations=declarations, keys_from=keys_from, source=source
+    )
+
+
+def _foreseen(
+    item: InventoryItem, published: Sequence[Published], installed: Scan
+) -> tuple[InventoryItem, list[Finding]]:
+    """A plugin that is to be imported, with what its source and its files show."""
+    record, source = item.record, item.source
+    assert source is not None
+    foreign = foreign_module(record, installed)
+    findings = [] if foreign is None else [foreign]
+    fault = sure_failure(record, source)
+    if fault is None and published and not source.gaps:
+        told = _keys_differ(record, published, source)
+        if told is not None and record.state == "deferred":  # others rely on these keys
+            fault = Fault(DeclarationError(f"{told[0]}. {PUBLISH}"), told[1])
+        elif told is not None:
+            findings.append(published_keys_differ(record, *told))
+    if fault is None and source.declares_nothing and foreign is None:
+        findings.append(declares_nothing(record))
+    if fault is not None:
+        remedy = remedy_for_failure(record, fault.error, installed)
+        record = record._replace(
+            state="failed", provides=(), reason=None, error=fault.error, remedy=remedy
+        )
+        item = replace(item, record=record, place=fault.place)
+    return item, findings
+
+
+def _keys_differ(
+    record: PluginRecord, published: Sequence[Published], source: PluginSource
+) -> tuple[str, str] | None:
+    by_slot: dict[Slot, Published] = {(key.action, key.key): key for key in published}
+    declared = {(found.action, found.key) for found in source.declarations}
+    certain = {(found.action, found.key) for found in source.declarations if found.certain}
+    return keys_differ(record, by_slot, by_slot.keys() - declared, certain - by_slot.keys())
+
+
+def _expected(
+    item: InventoryItem, published: Sequence[Published], source: PluginSource
+) -> list[SourceDeclaration]:
+    """The keys by which calls will reach a plugin, as far as metadata and source tell."""
+    promised = {(key.action, key.key) for key in published}
+    declared = {(found.action, found.key) for found in source.declarations}
+    if item.record.state == "deferred" and promised:
+        declared = promised
+    elif not source.gaps:
+        promised &= declared
+    return [
+        found
+        for found in item.declarations
+        if (found.action, found.key) in promised
+        or (found.certain and (found.action, found.key) in declared)
     ]
+
+
+def _resolved(
+    runtime: Runtime,
+    start: PreparedStart,
+    items: Sequence[InventoryItem],
+    expected: Sequence[Sequence[SourceDeclaration]],
+) -> tuple[list[PluginRecord], Resolution]:
+    """The accounts, as if each plugin published what it will surely declare.
+
+    So conflicts and shadows are known of plugins that publish nothing.
+    """
+    records, offering = [], []
+    for item, declarations in zip(items, expected, strict=True):
+        record = item.record
+        if record.state in _WILL_BE_IMPORTED:
+            keys = tuple(_as_published(record, found, start.installed) for found in declarations)
+            slots = tuple(sorted({(key.action, key.key) for key in keys}))
+            record = record._replace(provides=slots)
+            if keys:
+                waiting = record._replace(state="deferred")
+                offering.append(Deferred(waiting, keys, _never_loaded))
+        records.append(record)
     with runtime.lock:
         resolution = resolve_now(
-            runtime,
-            [entry.record for entry in publishing],
-            [],
-            start.prefer,
-            deferred=publishing,
+            runtime, [entry.record for entry in offering], [], start.prefer, deferred=offering
         )
-    predicted = {record.identity: record for record in resolution.records}
-    records = []
-    for record in start.plan.records:
-        known = predicted.get(record.identity)
-        if known is None:
-            known = _with_file(record)
-        elif known.state == "deferred":
-            known = known._replace(state=record.state, reason=record.reason)
-        records.append(known)
-    return records
+    found = {record.identity: record for record in resolution.records}
+    return [_told(record, found.get(record.identity)) for record in records], resolution
 
 
-def _with_file(record: PluginRecord) -> PluginRecord:
-    return record._replace(file=record.file or locate_module(record.module))
+def _told(record: PluginRecord, resolved: PluginRecord | None) -> PluginRecord:
+    if resolved is None:
+        return record
+    if resolved.state == "deferred":  # as which it was resolved
+        return resolved._replace(state=record.state, reason=record.reason)
+    return resolved
+
+
+def _never_loaded() -> None:
+    """What loads a plugin of a plan: nothing."""
+
+
+def _as_published(
+    record: PluginRecord, declaration: SourceDeclaration, installed: Scan
+) -> Published:
+    """What the plugin would publish if it published; it is only compared with other plugins'."""
+    distribution = installed.find(record.distribution) if record.distribution else None
+    return Published(
+        action=declaration.action,
+        key=declaration.key,
+        module=declaration.module,
+        attribute=declaration.qualname,
+        distribution=distribution
+        or Distribution(name=record.module, version=None, origin="unknown", place=""),
+        place=f"{declaration.file}:{declaration.line}",
+    )

@@ -11,6 +11,7 @@ from aimm_plugins._config.values import Config
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.entry_points import Published
 from aimm_plugins._discovery.scan import Scan
+from aimm_plugins._inventory.imported_files import overwritten
 from aimm_plugins._policy.judge import Policy, policy
 from aimm_plugins._policy.plan import Plan, arrange
 from aimm_plugins._registry.outcome import Resolution
@@ -86,6 +87,7 @@ def prepare(
         for config, rules in zip(configs, policies, strict=True)
     ]
     plan = _merged(plans)
+    plan = plan._replace(records=_foreseen(plan.records, installed))
     findings = dict.fromkeys(installed.findings)
     for rules in policies:
         findings.update(dict.fromkeys(rules.unmatched(installed.has)))
@@ -115,6 +117,37 @@ def prepare(
         strict=any(config.on_error == "strict" for config in configs),
         options=options,
     )
+
+
+def _foreseen(records: Sequence[PluginRecord], installed: Scan) -> tuple[PluginRecord, ...]:
+    """The accounts, failed where that shows without a look into the sources.
+
+    Of what is imported at once the import tells more.
+    """
+    done = list(records)
+    by_module: dict[str, list[int]] = {}
+    for place, record in enumerate(records):
+        if record.distribution is not None and record.source == "entry_point":
+            by_module.setdefault(record.module, []).append(place)
+        missing = _missing(record.module) if record.state == "deferred" else None
+        if missing is not None:
+            done[place] = record._replace(state="failed", provides=(), reason=None, error=missing)
+    for places in by_module.values():
+        if len({records[place].distribution for place in places}) > 1:
+            found = overwritten([records[place] for place in places], installed)
+            for number, (error, remedy) in found.items():
+                record = records[places[number]]
+                if record.state != "denied":
+                    done[places[number]] = record._replace(
+                        state="failed", provides=(), reason=None, error=error, remedy=remedy
+                    )
+    return tuple(done)
+
+
+def _missing(module: str) -> ModuleNotFoundError | None:
+    from aimm_plugins._discovery.module_location import missing_module  # for lazy confs alone
+
+    return missing_module(module)
 
 
 def locate_module(module: str) -> str | None:

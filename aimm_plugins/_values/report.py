@@ -93,6 +93,7 @@ class PluginRecord(NamedTuple):
         options: The options that a conf sets, without their values; of secrets, where they are
             read from.
         options_schema: The file or object that says what options there are.
+        remedy: What to do about the error or the state, where more is known than these say.
     """
 
     name: str
@@ -113,6 +114,15 @@ class PluginRecord(NamedTuple):
     file: str | None = None
     options: tuple[str, ...] = ()
     options_schema: str | None = None
+    remedy: str | None = None
+
+    @property
+    def subject(self) -> str:
+        """The plugin by the name that people know: distribution, version and plugin."""
+        if self.distribution is None:
+            return self.name
+        who = f"{self.distribution} {self.version or ''}".strip()
+        return who if self.name == self.distribution else f"{who} ({self.name})"
 
     @property
     def options_told(self) -> str | None:
@@ -162,6 +172,7 @@ class PluginRecord(NamedTuple):
             "file": self.file,
             "options": list(self.options),
             "options_schema": self.options_schema,
+            "remedy": self.remedy,
         }
 
 
@@ -243,6 +254,8 @@ class Report:
                 lines.append(f"    reason: {indented(record.reason)}")
             if record.error is not None:
                 lines.append(f"    error: {indented(described(record.error))}")
+            if record.remedy:
+                lines.append(f"    to do: {indented(record.remedy)}")
         lines += [f"finding  {finding}" for finding in self.findings]
         return printable("\n".join(lines))
 

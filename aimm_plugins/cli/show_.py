@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from aimm_plugins._diagnostics.explanation import explain
-from aimm_plugins._diagnostics.inventory import Inventory, InventoryKey
 from aimm_plugins._diagnostics.take_inventory import take_inventory
+from aimm_plugins._inventory.inventory import Inventory, InventoryKey
 from aimm_plugins._options.schema import KnownOption, read_schema
 from aimm_plugins._system.text import one_line
 from aimm_plugins._values.report import PluginRecord
@@ -35,7 +35,7 @@ def command(key: str, load: bool, form: str, conf: str | None) -> int:
     """
     # With --load, signatures and schemas come from objects of the plugins, which may print.
     with stdout_kept():
-        inventory = take_inventory(conf, load=load, sources=True)
+        inventory = take_inventory(conf, load=load)
         found = inventory.keys_named(key)
         options = [_known_options(inventory, declared.item.record) for declared in found]
         data = [_data(*described) for described in zip(found, options, strict=True)]

@@ -505,6 +505,7 @@ def test_signal_handler_that_raises_cancels_an_import_as_the_plugins_failure(cas
         """
         class Stop(Exception): ...
         def stop(*_): raise Stop("told")
+        import signal
         signal.signal(signal.SIGUSR1, stop)
         out.update(account(initialize({"names": [], "on_error": "isolate"})))
         out["good"] = attempt(exec_data_access, "good")
@@ -520,6 +521,7 @@ def test_interrupt_from_the_keyboard_during_an_import_undoes_all(case: Case) -> 
     case.bad("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n" + BAD)
     got = case.run(
         """
+        import signal
         signal.signal(signal.SIGINT, signal.default_int_handler)
         out.update(attempt(initialize, {"names": [], "on_error": "isolate"}))
         out["keys"], out["plugged"] = keys(), plugged()
