@@ -71,7 +71,8 @@ def explain(inventory: Inventory, asked: str) -> Explanation:
         "plugin": [
             _of_plugin(inventory, item)
             for item in inventory.plugins
-            if item.record.name == asked and item.record.source == "entry_point"
+            if item.record.name == asked
+            and (item.record.source == "entry_point" or item.record.state == "missing")
         ],
     }
     reasons = tuple(dict.fromkeys(reason for some in found.values() for reason in some))

@@ -20,7 +20,7 @@ from aimm_plugins._values.report import Finding, PluginRecord, Report
 
 KeysFrom = Literal["metadata", "source", "import", "unknown"]
 
-ACTIVE_STATES = ("loaded", "deferred", "planned")
+ACTIVE_STATES = ("loaded", "stale", "deferred", "planned")
 """States of a plugin that calls reach, or would reach."""
 
 

@@ -15,6 +15,8 @@ from aimm_plugins._config.parse import read
 from aimm_plugins._config.values import Conf, Config
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.scan import scan
+from aimm_plugins._policy.rules import Rule
+from aimm_plugins._registry.required_keys import unanswered
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._startup.loading import forget_listings, load
 from aimm_plugins._startup.messages import log
@@ -22,6 +24,7 @@ from aimm_plugins._startup.prepare import PreparedStart, prepare, record_digest_
 from aimm_plugins._startup.publish import publish
 from aimm_plugins._startup.runtime import Runtime, Start
 from aimm_plugins._startup.transaction import commit, resolved
+from aimm_plugins._system.names import normalized
 from aimm_plugins._system.text import safe_text
 from aimm_plugins._values.report import Finding, Identity, PluginRecord, Report
 
@@ -45,6 +48,7 @@ def initialize(runtime: Runtime, conf: Conf | Config, *, connect: bool = False) 
         loaded = load(runtime, start)
         with resolved(runtime, start, loaded, given=_given(conf)) as outcome:
             report = commit(runtime, outcome)
+            runtime.required += _required(start)
             _remember(runtime, Start(config, _given(conf), _of_start(report, start)))
     log(report)
     return report
@@ -64,6 +68,10 @@ def _given(conf: Conf | Config) -> Conf:
     if conf is None:
         return {"names": []}
     return os.path.abspath(conf) if isinstance(conf, str | os.PathLike) else conf
+
+
+def _required(start: PreparedStart) -> tuple[Rule, ...]:
+    return tuple(rule for layer in start.policy.layers for rule in layer.required)
 
 
 def _of_start(report: Report, start: PreparedStart) -> tuple[Finding, ...]:
@@ -112,6 +120,7 @@ def refresh(runtime: Runtime) -> Report:
                 return Report()
             outcome.resolution.snapshot.findings.clear()
             report = commit(runtime, outcome)
+            runtime.required = _required(start)
             # It has looked at everything again, so that all findings of before are out of date.
             *earlier, last = (begun._replace(findings=()) for begun in runtime.starts)
             runtime.starts = [*earlier, last._replace(findings=_of_start(report, start))]
@@ -165,6 +174,7 @@ def unload_all(runtime: Runtime) -> None:
     with runtime.lock:
         publish(runtime, Snapshot(), options=None)
         runtime.starts = []
+        runtime.required = ()
         runtime.installed_findings = ()
 
 
@@ -173,7 +183,7 @@ def current_report(runtime: Runtime) -> Report:
     with runtime.lock:
         providers = runtime.registry.providers()
         snapshot, starts = runtime.registry.snapshot, list(runtime.starts)
-        installed = runtime.installed_findings
+        installed, required = runtime.installed_findings, runtime.required
     known = {record.module for record in snapshot.records.values()}
     by_hand: dict[str, list[str]] = {}
     for (action, key), provider in providers.items():
@@ -195,7 +205,10 @@ def current_report(runtime: Runtime) -> Report:
         *snapshot.findings.values(),
         *findings,
     ]
-    return Report(records, dict.fromkeys(found))
+    # Of distributions the records of the start tell.
+    known = {normalized(record.distribution or "") for record in records} - {""}
+    of_keys = (rule for rule in required if rule.may_be_key and rule.name not in known)
+    return Report((*records, *unanswered(of_keys, snapshot)), dict.fromkeys(found))
 
 
 def freeze(runtime: Runtime, conf: Conf) -> tuple[str, tuple[Finding, ...]]:

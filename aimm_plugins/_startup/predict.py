@@ -21,6 +21,7 @@ from aimm_plugins._registry.findings import (
 )
 from aimm_plugins._registry.outcome import Resolution
 from aimm_plugins._registry.providers import Deferred, Slot
+from aimm_plugins._registry.required_keys import unanswered
 from aimm_plugins._source.declarations import (
     Fault,
     PluginSource,
@@ -54,9 +55,12 @@ def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
         items.append(item)
         expected.append(_expected(item, published, source))
     records, resolution = _resolved(runtime, start, items, expected)
-    if all(item.complete for item in items if item.record.state != "denied"):
+    is_complete = all(item.complete for item in items if item.record.state != "denied")
+    if is_complete:
         findings += start.idle_preferences(resolution)
     missing = start.policy.missing(records, start.installed.find)
+    keys = start.policy.required_keys(start.installed.has)
+    missing += unanswered(keys, resolution.snapshot, may_be_more=not is_complete)
     return Inventory(
         plugins=(
             *(replace(item, record=record) for item, record in zip(items, records, strict=True)),

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from aimm_plugins._config.values import Conf, Config
     from aimm_plugins._dispatch.executor import Executor
     from aimm_plugins._options.state import OptionsState
+    from aimm_plugins._policy.rules import Rule
     from aimm_plugins._registry.snapshot import Snapshot
     from aimm_plugins._values.report import Finding
 
@@ -58,6 +59,7 @@ class Runtime:
 
     Attributes:
         starts: What was initialized so far and not unloaded, for `refresh`.
+        required: The `required` rules of these, and of the operator.
         installed_findings: What the last look at the installed distributions found.
         executor: What a conf has switched on and `unload_all` closes.
         switching: Held while that is opened or closed, or its workers are told of plugins.
@@ -74,6 +76,7 @@ class Runtime:
         self.lock = ledger.lock
         self.versions = {} if versions is None else versions
         self.starts: list[Start] = []
+        self.required: tuple[Rule, ...] = ()
         self.installed_findings: tuple[Finding, ...] = ()
         self.executor: Executor | None = None
         self.switching = RLock()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from aimm_plugins._config.values import Conf
 from aimm_plugins._loading.importer import Outcome
 from aimm_plugins._registry.outcome import Resolution
+from aimm_plugins._registry.required_keys import unanswered
 from aimm_plugins._startup.deferred import deferrals
 from aimm_plugins._startup.messages import load_error
 from aimm_plugins._startup.prepare import PreparedStart
@@ -113,6 +114,9 @@ def _resolve(
     )
     registered = resolution.snapshot.records.values()
     resolution.add_missing(start.policy.missing(registered, start.installed.find))
+    required = start.policy.required_keys(start.installed.has)
+    # Not into the snapshot: whether keys are answered is asked anew by each report.
+    resolution.records.extend(unanswered(required, resolution.snapshot))
     findings = (
         *start.findings,
         *loaded.findings,

@@ -23,6 +23,7 @@ Source = Literal["config", "entry_point"]
 Origin = Literal["index", "local", "url", "vcs", "editable", "unknown"]
 State = Literal[
     "loaded",
+    "stale",
     "deferred",
     "failed",
     "denied",

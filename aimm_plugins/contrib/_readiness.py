@@ -10,8 +10,6 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple
 
 import aimm_plugins
-from aimm_plugins._config.environment import operator_layers
-from aimm_plugins._policy.rules import Rule
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.names import normalized
 from aimm_plugins._system.text import described, encodable, safe_text, type_name
@@ -51,12 +49,10 @@ class Outcome(NamedTuple):
     Attributes:
         report: The account of what was tried; `None` where nothing was.
         error: What ended the load.
-        required: Normalized names of the distributions that confs and policy require.
     """
 
     report: Report | None
     error: BaseException | None
-    required: frozenset[str] = frozenset()
 
 
 class LoadStatus(NamedTuple):
@@ -83,14 +79,13 @@ class LoadStatus(NamedTuple):
             details: With the message of the error that ended the load.
         """
         records = (self.report() or Report()).plugins
-        reason, error, required = self.reason, None, frozenset[str]()
-        if self.outcome is not None:
-            required = self.outcome.required
-            if self.outcome.error is not None:
-                text = safe_text(self.outcome.error) if details else None
-                error = {"type": type_name(self.outcome.error), "message": text}
-        failed = [record for record in records if record.state == "failed"]
+        reason, error = self.reason, None
+        if self.outcome is not None and self.outcome.error is not None:
+            text = safe_text(self.outcome.error) if details else None
+            error = {"type": type_name(self.outcome.error), "message": text}
+        required = {rule.name for rule in PROCESS.runtime.required if not rule.slot}
         missing = [record for record in records if record.state == "missing"]
+        failed = [record for record in records if record.error and record not in missing]
         missing += [one for one in failed if normalized(one.distribution or "") in required]
         if reason is None and missing:
             reason = "required-missing"
@@ -99,6 +94,7 @@ class LoadStatus(NamedTuple):
             "reason": reason,
             "missing": sorted(set(map(_owner, missing))),
             "failed": sorted(set(map(_owner, failed))),
+            "stale": sorted({_owner(record) for record in records if record.state == "stale"}),
             "error": error,
         }
 
@@ -117,12 +113,6 @@ class LoadStatus(NamedTuple):
             report = Report((), (Finding(code=code, subject="", message=message),))
         data = report.to_dict() | {"ok": report.ok and self.reason is None}
         return data if details else _without_details(data)
-
-
-def required_distributions() -> frozenset[str]:
-    """Normalized names of the distributions that the confs and the operator's policy require."""
-    layers = (*operator_layers(), *PROCESS.runtime.confs)
-    return frozenset(Rule(text, "").name for layer in layers for text in layer.required)
 
 
 def _owner(record: PluginRecord) -> str:
