@@ -62,7 +62,7 @@ nitpick_ignore_regex = [
     (r"py:class", r"aimm_plugins\._config\.Config"),
     (r"py:meth", r"PluginManager\.register"),
     # Type variables, and protocols that say what an argument needs.
-    (r"py:class", r"aimm_plugins\.(_\w+\.[A-Z]|\w+\._\w+)"),
+    (r"py:class", r"aimm_plugins\.(_\w+\.(\w+\.)*[A-Z]|\w+\._\w+)"),
 ]
 
 html_theme = "furo"

@@ -8,14 +8,17 @@ be registered again. Which plugin owns a declaration is the registry's business.
 from __future__ import annotations
 
 import sys
-from _thread import RLock, _local  # without threading, which takes a millisecond to import
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from _thread import RLock  # without threading, which takes a millisecond to import
+from collections.abc import Callable, Iterator, Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from aimm_plugins._declarations.declaration import CallSite, Declaration
 from aimm_plugins._system.modules import is_initializing
 from aimm_plugins._values.actions import Action
 from aimm_plugins.errors import DeclarationError
+
+T = TypeVar("T")
 
 
 class DeclaredKey(NamedTuple):
@@ -100,17 +103,6 @@ _FEW = 32
 """Modules from which on those that Python has forgotten are looked for."""
 
 
-class _ThreadState(_local):
-    """What one thread is doing.
-
-    Attributes:
-        plugin: The plugin module that this thread is importing. Thread-local rather than a
-            ContextVar, because imports never await.
-    """
-
-    plugin: str | None = None
-
-
 class DeclarationLedger:
     """All declarations of the process, by module.
 
@@ -133,14 +125,20 @@ class DeclarationLedger:
         self._modules: dict[str, ModuleDeclarations] = {}
         self._open: dict[str, ModuleDeclarations] = {}
         self._sweep_at = _FEW
-        self._thread = _ThreadState()
         self._loading_modules: list[str] = []
 
     # Loading plugins
 
-    def importing(self, module: str) -> _Importing:
-        """While open, declarations made by this thread belong to the loading of plugin `module`."""
-        return _Importing(self, module)
+    def importing(self, module: str, do_import: Callable[[str], T]) -> T:
+        """Import a plugin's module; what this thread declares meanwhile belongs to its loading.
+
+        The frame of this method says so, since a variable could outlive an interrupt.
+        """
+        self._loading_modules.append(module)
+        try:
+            return do_import(module)
+        finally:
+            self._loading_modules.remove(module)
 
     def current_importer(self, importing_module: str | None) -> str | None:
         """Module of the plugin that is being loaded.
@@ -149,12 +147,18 @@ class DeclarationLedger:
             importing_module: The module whose import the declaration is part of. A thread that such
                 a module has started is part of its loading too.
         """
-        importer = self._thread.plugin
+        if not self._loading_modules:
+            return None
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None:
+            if frame.f_code is _IMPORTING and frame.f_locals["self"] is self:
+                importer: str = frame.f_locals["module"]
+                return importer
+            frame = frame.f_back
         name = importing_module
-        while importer is None and name and self._loading_modules:
-            importer = name if name in self._loading_modules else None
+        while name and name not in self._loading_modules:
             name = name.rpartition(".")[0]
-        return importer
+        return name or None
 
     # Declaring
 
@@ -291,22 +295,7 @@ class DeclarationLedger:
                         self._open[name] = module
 
 
-class _Importing:
-    # A class, because a generator-based context manager takes twice as long.
-    __slots__ = ("_ledger", "_module", "_outer")
-
-    def __init__(self, ledger: DeclarationLedger, module: str) -> None:
-        self._ledger = ledger
-        self._module = module
-
-    def __enter__(self) -> None:
-        self._outer = self._ledger._thread.plugin
-        self._ledger._thread.plugin = self._module
-        self._ledger._loading_modules.append(self._module)
-
-    def __exit__(self, *raised: object) -> None:
-        self._ledger._loading_modules.remove(self._module)
-        self._ledger._thread.plugin = self._outer
+_IMPORTING = DeclarationLedger.importing.__code__
 
 
 def _refuse_twice(declaration: Declaration, present: Sequence[DeclaredKey]) -> None:

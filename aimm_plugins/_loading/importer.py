@@ -161,8 +161,7 @@ class Loader(NamedTuple):
                 f"{record.module}, put there by somebody else: the module was never imported",
                 name=record.module,
             )
-        with self.ledger.importing(record.module):
-            module = _import_module(record.module)
+        module = self.ledger.importing(record.module, _import_module)
         if not is_imported(record.module):
             raise ImportError(
                 f"{record.module} is still being imported: it is loaded by its own import",

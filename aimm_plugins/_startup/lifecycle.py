@@ -7,6 +7,7 @@ those before the imports.
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
@@ -176,6 +177,8 @@ def unload_all(runtime: Runtime) -> None:
         runtime.starts = []
         runtime.required = ()
         runtime.installed_findings = ()
+        for module in runtime.versions.keys() - sys.modules.keys():
+            del runtime.versions[module]
 
 
 def current_report(runtime: Runtime) -> Report:

@@ -160,7 +160,7 @@ def ours(tmp_path_factory) -> list[dict[str, object]]:
         with trial.server() as pid:
             answer = trial.talk(moment)
         answers.append({**answer, "pid": pid, "calls": trial.calls()})
-    assert {answer["plugins"] for answer in answers} == {"aimm_plugins._api"}
+    assert {answer["plugins"] for answer in answers} == {"aimm_plugins._api.starting"}
     return answers
 
 

@@ -1,4 +1,4 @@
-"""The stress program, for a moment; CI runs it for a minute, and a night is `--seconds 30000`."""
+"""The stress programs, for a moment; CI runs the first for a minute, and a night is `--seconds 30000`."""
 
 import json
 import subprocess
@@ -16,3 +16,13 @@ def test_every_answer_under_stress_belongs_to_one_registry():
     assert done.returncode == 0, done.stderr
     assert told["stay answered"]
     assert told["turn answered"]
+
+
+def test_operations_of_a_server_keep_nothing_when_they_are_repeated():
+    quick = ["call", "call_that_fails", "call_of_an_unknown_key", "call_with_wrong_arguments"]
+    quick += ["call_that_awaits", "call_with_a_reported_callback", "wrapper", "monitor"]
+    quick += ["declare_and_unload", "declare_what_is_wrong", "isolated", "artifacts"]
+    command = [sys.executable, "-m", "tests.stress.memory", "--cycles", "2500"]
+    command += [f"--only={name}" for name in quick]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
