@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from itertools import combinations
 
 from aimm_plugins._registry.providers import Offer
+from aimm_plugins._system.files import read_file
 from aimm_plugins._system.text import aligned, one_line
 from aimm_plugins._values.actions import Action
 from aimm_plugins.errors import PluginConflictError
@@ -34,10 +37,37 @@ def conflict(
         choice = contenders[-1].plugin
     count = {2: "two", 3: "three"}.get(len(contenders), str(len(contenders)))
     return PluginConflictError(
-        f"{count} plugins provide {action}:{one_line(key)}\n{table}\n"
+        f"{count} plugins provide {action}:{one_line(key)}\n{table}\n{_imported_twice(contenders)}"
         f"{outcome} To choose one, add to the conf:\n"
         f'  prefer: {{"{action}:{one_line(key)}": {choice}}}',
         action=action,
         key=key,
         providers=[offer.provenance for offer in contenders],
     )
+
+
+def _imported_twice(contenders: Sequence[Offer]) -> str:
+    """A line that says that contenders are one file, or copies of one, under two names."""
+    for one, other in combinations(contenders, 2):
+        files = [offer.provenance.file or "" for offer in (one, other)]
+        if all(files) and _is_same_code(*files):
+            kept = one if one.provenance.distribution else other
+            where = " and ".join(dict.fromkeys(files))
+            return (
+                f"{one.module} and {other.module} are the same code, imported under two names "
+                f"({where}): import it as {kept.module} alone, and run programs from a module of "
+                "their own.\n"
+            )
+    return ""
+
+
+def _is_same_code(file: str, other: str) -> bool:
+    try:
+        if os.path.samefile(file, other):
+            return True
+        if os.path.basename(file) != os.path.basename(other):
+            return False
+        content = read_file(file)
+        return content is not None and content == read_file(other)
+    except (OSError, ValueError):
+        return False
