@@ -171,7 +171,7 @@ class Inventory:
             wanted, place = preferred
             why = f"prefer gives {text} to {wanted} ({place})"
         else:
-            why = record.reason or f"another plugin provides {text}"
+            why = record.reason or "its metadata publishes it, and its module does not declare it"
         return InventoryKey(
             item=item, declaration=declaration, answers=False, why_not=why, prefer_place=place
         )

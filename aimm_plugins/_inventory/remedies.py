@@ -145,7 +145,7 @@ def _for_own_module(record: PluginRecord, name: str, distribution: Distribution)
     if root is not None:
         return f"There is no {name} in its source folder {root}: correct the name there."
     if name == record.module:
-        near = nearest(name, top_levels(distribution))
+        near = nearest(name, sorted(filter(str.isidentifier, top_levels(distribution))))
         hint = f" It brings {near[0]}." if near else ""
         return f"Tell its author: the entry point names a module that {key} does not bring.{hint}"
     return (

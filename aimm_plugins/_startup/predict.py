@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from aimm_plugins._discovery.distribution import Distribution
@@ -44,20 +44,28 @@ def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
     What is sure to fail is `failed`, with the error that a start would meet.
     """
     reader = SourceReader([record.module for record in start.plan.records])
-    items, expected, findings = [], [], [*start.findings]
-    for record, published in _published_keys(start):
-        source = reader.read(record.module, record.attribute)
-        record = record._replace(file=record.file or source.file)
+    items: list[InventoryItem] = []
+    findings, offers = [*start.findings], []
+    for planned, published in _published_keys(start):
+        source = reader.read(planned.module, planned.attribute)
+        record = planned._replace(file=planned.file or source.file)
         item = _item(record, published, source)
-        if record.state in _WILL_BE_IMPORTED and not is_imported(record.module):
-            item, found = _foreseen(item, published, start.installed)
-            findings += found
+        if record.state in _WILL_BE_IMPORTED:
+            offers.append(_offers(item, published, source, start.installed))
+            if not is_imported(record.module):
+                item, found = _foreseen(item, published, start.installed)
+                findings += found
+                # A deferred plugin competes by what it publishes before its import fails.
+                if item.record.state == "failed" and planned.state != "deferred":
+                    offers.pop()
         items.append(item)
-        expected.append(_expected(item, published, source))
-    records, resolution = _resolved(runtime, start, items, expected)
-    is_complete = all(item.complete for item in items if item.record.state != "denied")
+    with runtime.lock:
+        offering = [entry.record for entry in offers]
+        resolution = resolve_now(runtime, offering, [], start.prefer, deferred=offers)
+    is_complete = all(item.complete or not item.active for item in items)
     if is_complete:
         findings += start.idle_preferences(resolution)
+    records = _accounts(items, resolution)
     missing = start.policy.missing(records, start.installed.find)
     keys = start.policy.required_keys(start.installed.has)
     missing += unanswered(keys, resolution.snapshot, may_be_more=not is_complete)
@@ -162,41 +170,39 @@ def _expected(
     ]
 
 
-def _resolved(
-    runtime: Runtime,
-    start: PreparedStart,
-    items: Sequence[InventoryItem],
-    expected: Sequence[Sequence[SourceDeclaration]],
-) -> tuple[list[PluginRecord], Resolution]:
-    """The accounts, as if each plugin published what it will surely declare.
+def _offers(
+    item: InventoryItem, published: Sequence[Published], source: PluginSource, installed: Scan
+) -> Deferred:
+    """What a plugin competes by, as if it published what it will surely declare.
 
     So conflicts and shadows are known of plugins that publish nothing.
     """
-    records, offering = [], []
-    for item, declarations in zip(items, expected, strict=True):
+    record = item.record
+    keys = [_as_published(record, found, installed) for found in _expected(item, published, source)]
+    slots = tuple(sorted({(key.action, key.key) for key in keys}))
+    return Deferred(record._replace(state="deferred", provides=slots), tuple(keys), _never_loaded)
+
+
+def _accounts(items: Iterable[InventoryItem], resolution: Resolution) -> list[PluginRecord]:
+    """The accounts after the resolution, without the keys of deferred plugins that will fail."""
+    resolved = {record.identity: record for record in resolution.records}
+    snapshot = resolution.snapshot
+    accounts = []
+    for item in items:
         record = item.record
-        if record.state in _WILL_BE_IMPORTED:
-            keys = tuple(_as_published(record, found, start.installed) for found in declarations)
-            slots = tuple(sorted({(key.action, key.key) for key in keys}))
-            record = record._replace(provides=slots)
-            if keys:
-                waiting = record._replace(state="deferred")
-                offering.append(Deferred(waiting, keys, _never_loaded))
-        records.append(record)
-    with runtime.lock:
-        resolution = resolve_now(
-            runtime, [entry.record for entry in offering], [], start.prefer, deferred=offering
-        )
-    found = {record.identity: record for record in resolution.records}
-    return [_told(record, found.get(record.identity)) for record in records], resolution
-
-
-def _told(record: PluginRecord, resolved: PluginRecord | None) -> PluginRecord:
-    if resolved is None:
-        return record
-    if resolved.state == "deferred":  # as which it was resolved
-        return resolved._replace(state=record.state, reason=record.reason)
-    return resolved
+        found = resolved.get(record.identity)
+        if found is None:
+            accounts.append(record)
+        elif record.state == "failed":
+            accounts.append(record)
+            for action, key in found.provides:
+                del snapshot.offers[action][key]
+                snapshot.broken[action, key] = record
+        elif found.state == "deferred":  # as which it was resolved
+            accounts.append(found._replace(state=record.state, reason=record.reason))
+        else:
+            accounts.append(found)
+    return accounts
 
 
 def _never_loaded() -> None:
