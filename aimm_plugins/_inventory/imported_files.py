@@ -14,6 +14,7 @@ from aimm_plugins._discovery.module_location import find, locate
 from aimm_plugins._discovery.record_file import has_hash, recorded_hashes
 from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._inventory.places import recorded_file, source_file
+from aimm_plugins._system.files import has_same_content
 from aimm_plugins._values.report import Finding, PluginRecord
 from aimm_plugins.errors import PluginImportError
 
@@ -33,6 +34,9 @@ def foreign_module(record: PluginRecord, installed: Scan) -> Finding | None:
     own = recorded_file(distribution, record.module)
     if own is not None:
         if record.file is not None and is_same_file(record.file, own):
+            return None
+        # A checkout that was installed, and not as an editable install.
+        if record.file is not None and has_same_content(record.file, own):
             return None
     elif record.file is None or distribution.editable_root is not None:
         own = source_file(distribution, record.module)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from aimm_plugins._registry.providers import Offer
-from aimm_plugins._system.files import read_file
+from aimm_plugins._system.files import has_same_content
 from aimm_plugins._system.text import aligned, one_line
 from aimm_plugins._values.actions import Action
 from aimm_plugins.errors import PluginConflictError
@@ -50,7 +50,9 @@ def _imported_twice(contenders: Sequence[Offer]) -> str:
     """A line that says that contenders are one file, or copies of one, under two names."""
     for one, other in combinations(contenders, 2):
         files = [offer.provenance.file or "" for offer in (one, other)]
-        if all(files) and _is_same_code(*files):
+        owned = all(offer.provenance.distribution for offer in (one, other))
+        is_copy = not owned and os.path.basename(files[0]) == os.path.basename(files[1])
+        if all(files) and (files[0] == files[1] or (is_copy and has_same_content(*files))):
             kept = one if one.provenance.distribution else other
             where = " and ".join(dict.fromkeys(files))
             return (
@@ -59,15 +61,3 @@ def _imported_twice(contenders: Sequence[Offer]) -> str:
                 "their own.\n"
             )
     return ""
-
-
-def _is_same_code(file: str, other: str) -> bool:
-    try:
-        if os.path.samefile(file, other):
-            return True
-        if os.path.basename(file) != os.path.basename(other):
-            return False
-        content = read_file(file)
-        return content is not None and content == read_file(other)
-    except (OSError, ValueError):
-        return False

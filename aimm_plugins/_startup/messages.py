@@ -38,7 +38,8 @@ def _undone(record: PluginRecord) -> PluginRecord:
 
 def _line(record: PluginRecord) -> str:
     text = described(record.error) if record.error is not None else str(record.reason)
-    return printable(f"  {record.provenance}\n    {indented(text)}")
+    remedy = f"\n    to do: {indented(record.remedy)}" if record.remedy else ""
+    return printable(f"  {record.provenance}\n    {indented(text)}{remedy}")
 
 
 def log(report: Report) -> None:

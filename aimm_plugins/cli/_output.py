@@ -45,9 +45,28 @@ load_option = click.option(
 )
 
 
+def _put_on_path(ctx: click.Context, param: click.Parameter, folders: tuple[str, ...]) -> None:
+    if folders and not ctx.resilient_parsing:
+        before = list(sys.path)
+        sys.path[:0] = folders
+        ctx.call_on_close(lambda: sys.path.__setitem__(slice(None), before))
+
+
+path_option = click.option(
+    "--path",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, resolve_path=True),
+    metavar="DIR",
+    expose_value=False,
+    is_eager=True,
+    callback=_put_on_path,
+    help="Look for modules in this folder first, as with PYTHONPATH; may be given again.",
+)
+
+
 def inventory_options(verb: Verb) -> Verb:
-    """The options of a verb that shows the inventory: `--load`, `--format`, `--conf`."""
-    return load_option(format_option(conf_option(verb)))
+    """The options of a verb that shows the inventory: `--load`, `--format`, `--conf`, `--path`."""
+    return load_option(format_option(conf_option(path_option(verb))))
 
 
 def echo(text: str, *, err: bool = False, nl: bool = True) -> None:

@@ -9,7 +9,14 @@ from contextlib import contextmanager
 import click
 
 from aimm_plugins._system.log import logger
-from aimm_plugins.cli._output import echo, format_option, print_json, print_table, stdout_kept
+from aimm_plugins.cli._output import (
+    echo,
+    format_option,
+    path_option,
+    print_json,
+    print_table,
+    stdout_kept,
+)
 
 
 @click.command("check")
@@ -17,6 +24,7 @@ from aimm_plugins.cli._output import echo, format_option, print_json, print_tabl
 @click.option("--only", multiple=True, metavar="CHECK", help="Run this check; may be repeated.")
 @click.option("--checks", "listing", is_flag=True, help="List the checks and leave.")
 @format_option
+@path_option
 def command(target: str | None, only: tuple[str, ...], listing: bool, form: str) -> int:
     """Check plugins: those of a distribution, a module, what MODULE:OBJECT says, or all installed.
 

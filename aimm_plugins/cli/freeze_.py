@@ -5,12 +5,19 @@ from __future__ import annotations
 import click
 
 from aimm_plugins._api.starting import freeze
-from aimm_plugins.cli._output import conf_option, format_option, print_findings, print_json
+from aimm_plugins.cli._output import (
+    conf_option,
+    format_option,
+    path_option,
+    print_findings,
+    print_json,
+)
 
 
 @click.command("freeze")
 @format_option
 @conf_option
+@path_option
 def command(form: str, conf: str | None) -> int:
     """Print the distributions that a conf would load, with versions and digests of their RECORD.
 

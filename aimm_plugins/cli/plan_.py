@@ -6,12 +6,13 @@ import click
 
 from aimm_plugins._api.starting import plan
 from aimm_plugins._diagnostics.naming import identity_cells
-from aimm_plugins._system.text import one_line
+from aimm_plugins._system.text import described, one_line
 from aimm_plugins._values.report import PluginRecord
 from aimm_plugins.cli._output import (
     conf_option,
     echo,
     format_option,
+    path_option,
     print_findings,
     print_json,
     print_table,
@@ -22,12 +23,13 @@ from aimm_plugins.cli._output import (
 @click.argument("file", metavar="[CONF]", required=False)
 @format_option
 @conf_option
+@path_option
 def command(file: str | None, form: str, conf: str | None) -> int:
     """Show what `initialize` would do with a conf: order, origin, state and reason.
 
-    No plugin is imported, nor a parent package of one. Keys, conflicts and shadowing are shown as
-    far as plugins publish their keys. Findings go to stderr; the exit status is 1 if a plugin would
-    fail or is missing.
+    No plugin is imported, nor a parent package of one. Keys, conflicts and failures are foreseen as
+    far as metadata, sources and installed files tell. Findings go to stderr; the exit status is 1
+    if a plugin would fail or is missing.
     """
     report = plan(file if file is not None else conf)
     if form == "json":
@@ -43,7 +45,10 @@ def command(file: str | None, form: str, conf: str | None) -> int:
         ],
     )
     for record in report.failures:
-        echo(f"error  {one_line(record.name)}: {record.error}", err=True)
+        error = "" if record.error is None else described(record.error)
+        echo(f"error  {one_line(record.name)}: {error}", err=True)
+        if record.remedy:
+            echo(f"       to do: {record.remedy}", err=True)
     print_findings(report.findings)
     return 0 if report.ok else 1
 
