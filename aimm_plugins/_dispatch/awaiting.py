@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from _thread import allocate_lock  # without threading, which takes a millisecond to import
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
+from contextvars import copy_context
 from typing import Any, TypeVar
 
 import pluggy
@@ -117,6 +118,25 @@ async def in_thread(call: Callable[[StateCallback], T], state_cb: StateCallback 
         finally:
             del work
     return work.value  # type: ignore[no-any-return]  # as `call` is declared
+
+
+async def in_own_thread(work: Callable[[], None], running: dict[Callable[[], None], Any]) -> None:
+    """Await what is done in a thread of its own; a second task awaits what the first has begun.
+
+    Args:
+        work: What to do; goes on when the tasks that await it are cancelled.
+        running: The futures of what is being done.
+    """
+    import asyncio
+    from concurrent.futures import ThreadPoolExecutor
+
+    future = running.get(work)
+    if future is None:
+        pool = ThreadPoolExecutor(1, "aimm_plugins-load")
+        future = running[work] = pool.submit(copy_context().run, work)
+        future.add_done_callback(lambda _: running.pop(work, None))
+        pool.shutdown(wait=False)
+    await asyncio.shield(asyncio.wrap_future(future))
 
 
 Impl = pluggy.HookImpl

@@ -7,8 +7,8 @@ itself; elsewhere it goes through pluggy's loop.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -19,6 +19,12 @@ from aimm_plugins._registry.providers import Offer, Provider
 from aimm_plugins._registry.registry import Registry
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._values.actions import ACTIONS, Action, ActionSpec
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+Load = Callable[[], None]
+"""Imports and registers a deferred plugin."""
 
 
 class ActionCalls(dict[str, AnyCall]):
@@ -64,8 +70,14 @@ class ActionCalls(dict[str, AnyCall]):
             direct = DirectCall(offer.provider(action, key))
         call: AnyCall | None = direct
         if not chain.is_empty:
+            load = None if offer is None or offer.load is None else offer.load
             call = HookCall(
-                self._spec, key, chain, direct, lambda: self._load(key, chain.implementations)
+                self._spec,
+                key,
+                chain,
+                direct,
+                lambda: self._load(key, chain.implementations),
+                None if load is None else lambda: self._dispatcher.load_in_thread(load),
             )
         if call is None:
             raise self._error(key)
@@ -78,10 +90,8 @@ class ActionCalls(dict[str, AnyCall]):
     async def make_async(self, key: str) -> AnyCall:
         """The call of a key; a deferred plugin is imported in a thread."""
         offer = self._offer(key) if isinstance(key, str) else None
-        if offer is not None and offer.load is not None:
-            from aimm_plugins._dispatch.awaiting import in_thread
-
-            return await in_thread(lambda _: self[key], None)
+        if offer is not None and offer.load is not None and not self._chain.has_executor:
+            await self._dispatcher.load_in_thread(offer.load)
         return self[key]
 
     def _offer(self, key: str) -> Offer | None:
@@ -131,7 +141,7 @@ class ActionCalls(dict[str, AnyCall]):
         ]
         if not brought:
             return direct
-        return HookCall(self._spec, key, self._chain.within(brought), direct, lambda: direct)
+        return HookCall(self._spec, key, self._chain.within(brought), direct, lambda: direct, None)
 
     def _error(self, key: object) -> Exception:
         return no_call_error(self._dispatcher.registry, self._spec.name, key)
@@ -177,6 +187,7 @@ class Dispatcher:
     def __init__(self, registry: Registry, manager: PluginManager) -> None:
         self.registry = registry
         self._manager = manager
+        self._loading: dict[Load, Future[None]] = {}
         self.calls = CallTable()
         self.renew()
 
@@ -186,6 +197,22 @@ class Dispatcher:
         for action, spec in ACTIONS.items():
             calls = ActionCalls(self, spec, snapshot, self._manager.chain(action))
             setattr(self.calls, action, calls)
+
+    async def load_in_thread(self, load: Load) -> None:
+        """Import a deferred plugin in a thread, for all tasks that wait for it.
+
+        The thread is none of asyncio's pool: that has few, and an import may take minutes.
+
+        Raises:
+            PluginLoadError: It could not be imported.
+        """
+        from aimm_plugins._dispatch.awaiting import in_own_thread
+
+        await in_own_thread(load, self._loading)
+
+    def after_fork(self) -> None:
+        """Forget the threads that do not exist in a forked child."""
+        self._loading = {}
 
     def loaded_provider(self, action: Action, key: str) -> Provider:
         """The provider of a key, loaded if it was deferred.

@@ -39,13 +39,14 @@ class HookCall:
         direct: The call of the declared function; `None` where no plugin provides the key, which an
             executor may know, or where the plugin is deferred.
         find: Gives that call in these cases, when no executor has answered.
+        load: What to await before that of a deferred plugin.
 
     Attributes:
         call: As that of `DirectCall`.
         direct: The call of the declared function, as given.
     """
 
-    __slots__ = ("_chain", "_find", "_implementations", "_key", "_spec", "call", "direct")
+    __slots__ = ("_chain", "_find", "_implementations", "_key", "_load", "_spec", "call", "direct")
 
     function = None
     async_function = None
@@ -57,12 +58,14 @@ class HookCall:
         chain: Chain,
         direct: DirectCall | None,
         find: Callable[[], AnyCall],
+        load: Callable[[], Awaitable[None]] | None,
     ) -> None:
         self._spec = spec
         self._key = key
         self._chain = chain
         self.direct = direct
         self._find = find
+        self._load = load
         call = direct.call if direct is not None else lambda *given: find().call(*given)
         self._implementations = (declared_function(spec, call), *chain.implementations)
         is_usual = spec.free_arguments and spec.takes is not None
@@ -116,14 +119,16 @@ class HookCall:
 
     async def call_async(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
         """As `call`; see `awaiting.call_hook`."""
-        from aimm_plugins._dispatch.awaiting import call_hook, in_thread
+        from aimm_plugins._dispatch.awaiting import call_hook
 
         arguments = self._arguments(instance, state_cb, args, kwargs)
 
         async def answer_declared() -> Any:
             direct: AnyCall | None = self.direct
-            if direct is None:  # imports a deferred plugin, which is to happen in a thread too
-                direct = await in_thread(lambda _: self._find(), None)
+            if direct is None:
+                if self._load is not None:
+                    await self._load()
+                direct = self._find()
             return Result(await direct.call_async(instance, state_cb, args, kwargs))
 
         def answer(

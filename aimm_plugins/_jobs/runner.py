@@ -1,14 +1,14 @@
 """Run a job: initialize its plugins, then one step after another.
 
 Each step is a method of `_JobRun`, and `run_job` calls them in order. A failed step raises
-`JobError` with the accounts of the steps before it, whose outputs are kept.
+`JobError` with the accounts of the steps that were done, whose outputs are kept.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ class JobError(AimmPluginsError):
 
     Attributes:
         step: Name of the step.
-        done: The accounts of the steps before it.
+        done: The accounts of the steps that were done.
     """
 
     step: str | None = None
@@ -94,7 +94,8 @@ def run_job(
     Raises:
         PluginLoadError: The plugins cannot be loaded; no step was run.
         JobError: A step failed; its cause is the plugin's own exception. Outputs of earlier steps
-            are kept, and no output file is ever half written.
+            are kept, and the model that they made is saved where the job says so. No output file
+            is ever half written.
     """
     # The conf as it was read, so that messages name its lines in the job.
     initialize(PROCESS.runtime, job.plugins, connect=within is None)
@@ -108,8 +109,9 @@ def run_job(
                 run.load_model(job.load)
             if job.fit is not None:
                 run.fit(job.fit)
-            if job.predict is not None:
-                run.predict(job.predict)
+            with run.saved_if_it_fails():
+                if job.predict is not None:
+                    run.predict(job.predict)
             if job.save is not None:
                 run.save_model(job.save)
             return tuple(run.done)
@@ -161,6 +163,22 @@ class _JobRun:
         output = self._job.output
         if output is not None:
             self._write(output, lambda: encode(prediction, output))
+
+    @contextmanager
+    def saved_if_it_fails(self) -> Generator[None]:
+        """Save the model where a later step fails, since fitting it may have taken days."""
+        try:
+            yield
+        except JobError as error:
+            if self._job.save is None:
+                raise
+            try:
+                self.save_model(self._job.save)
+            except JobError as second:
+                text = f"{error}\nThe model is lost: {second}"
+            else:
+                text = f"{error}\nThe model is saved in {self._job.save}"
+            raise JobError(text, step=error.step, done=self.done) from error.__cause__
 
     def save_model(self, path: str) -> None:
         artifact = self._step("save", "serialize", self._model, function=pack)

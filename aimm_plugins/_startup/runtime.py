@@ -125,6 +125,8 @@ class Runtime:
         """Forget the locks of threads that do not exist in a forked child."""
         self._load_locks = {}
         self.switching = RLock()
+        if self.dispatcher is not None:
+            self.dispatcher.after_fork()
 
     def sync_hookimpls(self, snapshot: Snapshot) -> None:
         """Have the hookimpls of exactly those plugin modules registered that a snapshot has.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import io
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -98,13 +99,24 @@ def group(debug: bool) -> None:
 def main() -> NoReturn:
     """Run the command line and exit: 0 done, 1 the answer is no, 2 wrong use or configuration.
 
-    It exits with 130 if it is interrupted. The process must be ours alone, because its standard
-    streams are changed: a closed one is opened, and each accepts any text.
+    It exits with 130 if it is interrupted, and with 143 if SIGTERM ends it: like an interrupt, so
+    that no child process and no half file stays. A second SIGTERM ends it at once. The process must
+    be ours alone, because its standard streams are changed: a closed one is opened, and each
+    accepts any text.
     """
+    terminated = False
+
+    def terminate(number: int, frame: object) -> None:
+        nonlocal terminated
+        terminated = True
+        signal.signal(number, signal.SIG_DFL)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, terminate)
     _open_streams()
     status = run(sys.argv[1:])
     _end_stdout()
-    sys.exit(status)
+    sys.exit(143 if terminated else status)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -129,6 +141,9 @@ def run(arguments: Sequence[str]) -> int:
     except ConfigError as error:
         return _say(error, "Wrong configuration", 2, debug)
     except (AimmPluginsError, OSError) as error:
+        return _say(error, "Error", 1, debug)
+    except MemoryError:
+        error = MemoryError("this process may not have the memory that it needs (see ulimit -v)")
         return _say(error, "Error", 1, debug)
     except Exception as error:
         _say(error, f"Error: unexpected {type(error).__name__}", 1, debug)

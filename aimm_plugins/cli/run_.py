@@ -33,7 +33,7 @@ def command(job: str, form: str, dask: str | None) -> None:
 
     Progress goes to stderr, and so does whatever plugins print; the summary, of a failed job too,
     goes to stdout. Output files are written whole or not at all; a step that fails keeps what
-    earlier steps wrote.
+    earlier steps wrote, and the model that was fitted is saved all the same.
     """
     try:
         with stdout_kept():

@@ -343,7 +343,7 @@ def test_failing_step_names_step_plugin_and_cause(folder, run_job, parts, messag
     assert done.returncode == 1
     assert message in done.stderr
     assert "Traceback" not in done.stderr
-    assert not (folder / "model.txt").exists()
+    assert (folder / "model.txt").exists() is bool({"predict", "output"} & set(parts))
 
 
 def test_debug_shows_the_traceback(folder, run):
@@ -357,11 +357,31 @@ def test_earlier_output_is_kept_when_a_later_step_fails(folder, run_job):
     assert (folder / "out.csv").exists()
 
 
+def test_model_is_saved_though_the_step_after_its_fit_fails(folder, run_job):
+    done = run_job(job(predict=", kwargs: {form: lines}"))
+    assert done.returncode == 1
+    assert done.stderr.endswith("The model is saved in model.txt\n")
+    assert (folder / "model.txt").exists()
+    assert [line.split()[0] for line in done.stdout.splitlines()[1:]] == [
+        "data",
+        "model",
+        "fit",
+        "save",
+    ]
+
+
+def test_model_that_cannot_be_saved_after_a_failure_is_told_to_be_lost(folder, run_job):
+    (folder / "model.txt").mkdir()
+    done = run_job(job(predict=", kwargs: {form: lines}"))
+    assert "step predict failed" in done.stderr
+    assert "The model is lost: step save failed" in done.stderr
+
+
 def test_failed_write_leaves_what_was_there(folder, run_job):
     (folder / "out.csv").write_text("old")
     run_job(job(predict=", kwargs: {form: uneven}"))
     assert (folder / "out.csv").read_text() == "old"
-    assert files(folder) == {"job.yaml", "out.csv"}
+    assert files(folder) == {"job.yaml", "out.csv", "model.txt"}
 
 
 @pytest.mark.parametrize(
@@ -478,10 +498,10 @@ def test_summary_of_a_failed_job_has_the_steps_that_were_done(run_job):
     text = job(predict=", kwargs: {form: lines}")
     done = run_job(text, "--format", "json")
     answer = json.loads(done.stdout)
-    assert [step["step"] for step in answer["steps"]] == ["data few", "model", "fit"]
+    assert [step["step"] for step in answer["steps"]] == ["data few", "model", "fit", "save"]
     assert answer["error"]["step"] == "predict"
     assert "ValueError: first" in answer["error"]["message"]
-    assert run_job(text).stdout.splitlines()[-1].startswith("fit ")
+    assert run_job(text).stdout.splitlines()[-1].startswith("save ")
 
 
 def test_job_that_fails_at_once_has_no_table(run_job):

@@ -116,7 +116,8 @@ def test_full_disk_is_a_message(folder):
     assert done.stderr == b"Error: [Errno 28] No space left on device\n"
 
 
-def test_signal_during_a_step_exits_130_without_traceback_or_files(folder):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signal_during_a_step_exits_without_traceback_or_files(folder, number, status):
     process = subprocess.Popen(
         [sys.executable, "-m", "aimm_plugins", "run", "wait.yaml"],
         cwd=folder,
@@ -130,9 +131,9 @@ def test_signal_during_a_step_exits_130_without_traceback_or_files(folder):
         line = process.stderr.readline()
         assert line, printed
         printed += line
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == status
     assert out == b""
     assert b"Traceback" not in err
     assert {path.name for path in folder.iterdir()} - {"__pycache__"} == before - {"__pycache__"}

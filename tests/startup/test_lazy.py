@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -664,3 +666,57 @@ def test_deferred_plugin_that_was_uninstalled_fails_by_name(case: Case) -> None:
     assert got["bad"]["error"] == "PluginLoadError"
     assert "bad-dist 6.6.6" in got["bad"]["text"]
     assert got["good"] == {"value": 42}
+
+
+def test_tasks_that_wait_for_an_import_leave_the_pool_of_asyncio_to_others(dist, write):
+    dist(
+        "import threading, reached\n"
+        "reached.threads.append(threading.current_thread().name)\n"
+        "reached.go_on.wait(60)\n"
+        "@fit(['k'])\ndef f(m): return 'fitted'\n",
+        published={"fit:k": "p:f"},
+    )
+    write(reached="import threading\nthreads = []\ngo_on = threading.Event()")
+    write(there="@fit(['there'])\ndef f(m): return 1")
+    initialize(lazy(names=["there"]))
+    import reached
+
+    async def run():
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        waiting = [asyncio.create_task(aimm_plugins.exec_fit_async("k", None)) for _ in range(9)]
+        while not reached.threads:
+            await asyncio.sleep(0.01)
+        answer = await asyncio.wait_for(aimm_plugins.exec_fit_async("there", None), 30)
+        waiting.pop().cancel()
+        reached.go_on.set()
+        return answer, await asyncio.gather(*waiting)
+
+    assert asyncio.run(run()) == (1, ["fitted"] * 8)
+    assert len(reached.threads) == 1
+
+
+def test_all_tasks_that_wait_for_an_import_are_told_that_it_failed(dist):
+    dist("import time\ntime.sleep(0.2)\nraise ValueError('told')")
+    initialize(lazy())
+
+    async def run():
+        calls = [aimm_plugins.exec_fit_async("k", None) for _ in range(3)]
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    for error in asyncio.run(run()):
+        assert isinstance(error, PluginLoadError)
+        assert "told" in str(error.exceptions[0])
+
+
+def test_interrupted_first_call_leaves_the_plugin_to_the_next(dist, write):
+    write(state="interrupted = False")
+    dist(
+        "import state\n"
+        "if not state.interrupted:\n    state.interrupted = True\n    raise KeyboardInterrupt\n"
+        "@fit(['k'])\ndef f(m): return 'fitted'\n",
+        published={"fit:k": "p:f"},
+    )
+    initialize(lazy())
+    with pytest.raises(KeyboardInterrupt):
+        aimm_plugins.exec_fit("k", None)
+    assert aimm_plugins.exec_fit("k", None) == "fitted"

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import pickle
+import signal
 import sys
 import threading
 from importlib.resources import files
