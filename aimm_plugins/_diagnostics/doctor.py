@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from aimm_plugins._inventory.dependencies import unmet
 from aimm_plugins._inventory.inventory import Inventory, InventoryItem
 from aimm_plugins._system.text import described
 from aimm_plugins._values.report import Finding, PluginRecord
@@ -35,7 +36,7 @@ def examine(inventory: Inventory) -> tuple[Finding, ...]:
     Args:
         inventory: What is known; of one with imports, what failed.
     """
-    found = [*inventory.findings, *_of_libraries(inventory)]
+    found = [*inventory.findings, *_of_libraries(inventory), *_of_requirements(inventory)]
     found += (
         _failure(item, inventory.loaded)
         for item in inventory.plugins
@@ -63,6 +64,21 @@ def _of_libraries(inventory: Inventory) -> Iterator[Finding]:
                 message=fault,
                 place=distribution.place,
                 remedy=f"Upgrade it: {remedy}.",
+            )
+
+
+def _of_requirements(inventory: Inventory) -> Iterator[Finding]:
+    """Requirements of plugins that are not met; a start meets them when the import fails."""
+    names = (item.record.distribution for item in inventory.plugins if item.active)
+    for name in dict.fromkeys(filter(None, names)):
+        distribution = inventory.installed.find(name)
+        for requirement in unmet(distribution, inventory.installed.find) if distribution else ():
+            yield Finding(
+                code="requirement-not-met",
+                subject=requirement.distribution.who,
+                message=f"it {requirement.fault}",
+                place=requirement.distribution.place,
+                remedy=f"pip install '{requirement.requirement}'",
             )
 
 

@@ -39,16 +39,20 @@ class Unmet(NamedTuple):
     extra: str | None
 
     @property
+    def fault(self) -> str:
+        """What is required, and what is there."""
+        if self.installed is None:
+            return f"requires {self.requirement}, which is not installed"
+        return f"requires {self.requirement}, and {self.name} {self.installed} is installed"
+
+    @property
     def remedy(self) -> str:
-        """What is required, and the command that brings it."""
+        """The command that brings it, after what it is for."""
         who = self.distribution.who
         if self.extra is not None:
             wanted = f"{self.distribution.name}[{self.extra}]"
             return f"{self.name} is of the extra {self.extra} of {who}: pip install '{wanted}'."
-        state = f"and {self.name} {self.installed} is installed"
-        if self.installed is None:
-            state = "which is not installed"
-        return f"{who} requires {self.requirement}, {state}: pip install '{self.requirement}'."
+        return f"{who} {self.fault}: pip install '{self.requirement}'."
 
 
 def unmet(distribution: Distribution, find: Find, *, extras: bool = False) -> list[Unmet]:

@@ -35,6 +35,10 @@ _ADDED = {
 """Modules of newer Pythons than the oldest one that this package runs on."""
 
 
+_OF_OTHER_VERSIONS = (ImportError, AttributeError, TypeError, NameError)
+"""What imports raise where a library or Python has another version than they were written for."""
+
+
 def remedy_for_failure(record: PluginRecord, error: BaseException, installed: Scan) -> str | None:
     """What to do about a failure; `None` where its message says all that is known.
 
@@ -51,10 +55,11 @@ def remedy_for_failure(record: PluginRecord, error: BaseException, installed: Sc
     name = getattr(error, "name", None)
     if isinstance(error, ModuleNotFoundError) and isinstance(name, str):
         return _for_missing_module(record, name, distribution, installed)
-    if isinstance(error, ImportError | AttributeError) and distribution is not None:
+    if isinstance(error, _OF_OTHER_VERSIONS) and distribution is not None:
         missing = unmet(distribution, installed.find)
         if missing:
             return " ".join(requirement.remedy for requirement in missing)
+        return _for_another_python(distribution)
     return None
 
 
