@@ -13,7 +13,7 @@ from aimm_plugins._discovery.distribution import Distribution, is_beneath, spell
 from aimm_plugins._discovery.module_location import find, locate
 from aimm_plugins._discovery.record_file import has_hash, recorded_hashes
 from aimm_plugins._discovery.scan import Scan
-from aimm_plugins._inventory.places import recorded_file, source_file
+from aimm_plugins._inventory.places import is_installed_by, recorded_file, source_file
 from aimm_plugins._system.files import has_same_content
 from aimm_plugins._values.report import Finding, PluginRecord
 from aimm_plugins.errors import PluginImportError
@@ -31,6 +31,8 @@ def foreign_module(record: PluginRecord, installed: Scan) -> Finding | None:
         return None
     if record.file is None:
         record = record._replace(file=locate(record.module))
+    elif is_installed_by(distribution, record.file):
+        return None
     own = recorded_file(distribution, record.module)
     if own is not None:
         if record.file is not None and is_same_file(record.file, own):

@@ -27,11 +27,21 @@ def recorded_file(distribution: Distribution, module: str) -> str | None:
     content = distribution.read("RECORD")
     if content is None or distribution.folder is None:
         return None
-    base = module.replace(".", "/")
-    for path in _variants(base, "/"):
-        if b"\n%s," % path.encode() in b"\n" + content:
+    content = b"\n" + content
+    for path in _variants(module.replace(".", "/"), "/"):
+        if b"\n%s," % path.encode() in content:
             return os.path.join(distribution.folder, *path.split("/"))
     return None
+
+
+def is_installed_by(distribution: Distribution, file: str) -> bool:
+    """Whether RECORD lists a file; one look, for what is asked of every plugin of a start."""
+    folder = os.path.join(distribution.folder or "", "")
+    if not distribution.folder or not file.startswith(folder):
+        return False
+    path = file.removeprefix(folder).replace(os.sep, "/").encode("utf-8", "surrogateescape")
+    content = distribution.read("RECORD") or b""
+    return content.startswith(b"%s," % path) or b"\n%s," % path in content
 
 
 def source_file(distribution: Distribution, module: str) -> str | None:

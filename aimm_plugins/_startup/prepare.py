@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -129,7 +130,7 @@ def _foreseen(records: Sequence[PluginRecord], installed: Scan) -> tuple[PluginR
     for place, record in enumerate(records):
         if record.distribution is not None and record.source == "entry_point":
             by_module.setdefault(record.module, []).append(place)
-        missing = _missing(record.module) if record.state == "deferred" else None
+        missing = _missing(record, installed) if record.state == "deferred" else None
         if missing is not None:
             done[place] = record._replace(state="failed", provides=(), reason=None, error=missing)
     for places in by_module.values():
@@ -144,10 +145,16 @@ def _foreseen(records: Sequence[PluginRecord], installed: Scan) -> tuple[PluginR
     return tuple(done)
 
 
-def _missing(module: str) -> ModuleNotFoundError | None:
-    from aimm_plugins._discovery.module_location import missing_module  # for lazy confs alone
+def _missing(record: PluginRecord, installed: Scan) -> ModuleNotFoundError | None:
+    """What the import of a deferred plugin would raise where its module is not there."""
+    distribution = installed.find(record.distribution) if record.distribution else None
+    if distribution is not None and distribution.folder is not None:
+        base = os.path.join(distribution.folder, *record.module.split("."))
+        if os.path.isfile(f"{base}.py") or os.path.isfile(f"{base}{os.sep}__init__.py"):
+            return None
+    from aimm_plugins._discovery.module_location import missing_module  # slower
 
-    return missing_module(module)
+    return missing_module(record.module)
 
 
 def locate_module(module: str) -> str | None:
