@@ -86,6 +86,8 @@ def is_missing(module: str) -> bool:
 def missing_module(module: str) -> ModuleNotFoundError | None:
     """What Python would raise for a module, or for the first of its parents, that is not there."""
     names = module.split(".")
+    if not all(names):  # Python takes a dot at the beginning for a relative import
+        return ModuleNotFoundError(f"No module named {module!r}", name=module)
     for count in range(1, len(names) + 1):
         name = ".".join(names[:count])
         if is_missing(name):

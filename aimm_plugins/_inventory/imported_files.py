@@ -7,6 +7,7 @@ start, so that a sound one costs reading its RECORD and no more.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Sequence
 
 from aimm_plugins._discovery.distribution import Distribution, is_beneath, spellings
@@ -73,25 +74,39 @@ def _foreign(
 ) -> Finding | None:
     location = find(record.module)
     folders = [] if location is None or location.folders is None else location.folders
+    owner = None
     if record.file is not None:
         owner = installed.owner(record.module, record.file)
-        is_others = owner is not None and owner.key != distribution.key
-        whose = f", which is {owner.who}'s" if owner is not None and is_others else ""
-        found, what = record.file, f"{record.file}{whose}"
+        owner = None if owner is None or owner.key == distribution.key else owner
+        found = record.file
+        what = found if owner is None else f"{found}, which is {owner.who}'s"
     elif folders:
         found, what = folders[0], f"the folder {folders[0]}, in which there is no __init__"
     else:  # not found at all, which its error says
         return None
+    top, *inner = record.module.split(".")
     place = os.path.dirname(found)
-    if os.path.basename(found).startswith("__init__."):
+    for _ in range(len(inner) + os.path.basename(found).startswith("__init__.")):
         place = os.path.dirname(place)
+    stray = os.path.join(place, top) if place != os.path.dirname(found) else found
+    if top in sys.stdlib_module_names:
+        remedy = f"Tell its author: Python has a module {top} of its own. It needs another name."
+    elif owner is not None:
+        remedy = (
+            f"Both bring a module {top}: uninstall one of them, {owner.name} or "
+            f"{distribution.name}, and tell their authors."
+        )
+    else:
+        remedy = (
+            f"Remove or rename {stray}, or take {place} off the path (the working folder, "
+            "PYTHONPATH, sys.path)."
+        )
     return Finding(
         code="foreign-module",
         subject=record.subject,
         message=f"{record.module} is {what}, and not {own}, which is that of {distribution.who}",
         place=found,
-        remedy=f"Remove or rename {found}, or take {place} off the path (the working folder, "
-        "PYTHONPATH, sys.path).",
+        remedy=remedy,
     )
 
 

@@ -97,17 +97,29 @@ def _for_conf_name(record: PluginRecord, installed: Scan) -> str:
                 f"{name} is a distribution, and a conf names modules: write {', '.join(modules)} "
                 f"instead ({place})."
             )
-    for folder in _near_folders(record):
-        file = file_in(folder, name)
-        if file is not None:
-            return (
-                f"{file} is there, and {folder} is not on the path of this process: start the host "
-                f"with PYTHONPATH={folder}, and give the commands --path {folder}."
-            )
+    meant = next(filter(find, _spelled_as_modules(name)), None)
+    for folder in _near_folders(record) if meant is None else ():
+        for spelled in (name, *_spelled_as_modules(name)):
+            file = file_in(folder, spelled)
+            if file is not None:
+                write = "" if spelled == name else f"Write {spelled} ({place}). "
+                return (
+                    f"{write}{file} is there, and {folder} is not on the path of this process: "
+                    f"start the host with PYTHONPATH={folder}, and give the commands "
+                    f"--path {folder}."
+                )
     near = nearest(name, sorted({candidate.module for candidate in installed.candidates}))
-    if near:
-        return f"Did you mean {near[0]}? Correct the name ({place})."
+    if meant is not None or near:
+        return f"Did you mean {meant or near[0]}? Correct the name ({place})."
     return f"Correct the name ({place}), or put the module on the path."
+
+
+def _spelled_as_modules(name: str) -> Iterator[str]:
+    """What may be meant by a file's name, or by one that is spelled as a distribution's."""
+    path = name.removesuffix(".py").replace(os.sep, ".").replace("/", ".").strip(".")
+    for spelled in (path, path.replace("-", "_"), path.replace("-", "_").lower()):
+        if spelled != name and all(part.isidentifier() for part in spelled.split(".")):
+            yield spelled
 
 
 def _modules_of(distribution: Distribution, installed: Scan) -> list[str]:
@@ -150,8 +162,9 @@ def _for_own_module(record: PluginRecord, name: str, distribution: Distribution)
     if root is not None:
         return f"There is no {name} in its source folder {root}: correct the name there."
     if name == record.module:
-        near = nearest(name, sorted(filter(str.isidentifier, top_levels(distribution))))
-        hint = f" It brings {near[0]}." if near else ""
+        brought = sorted(filter(str.isidentifier, top_levels(distribution)))
+        hint = f" It brings {', '.join(brought[:3])}." if brought else " It brings no module."
+        hint = "" if name.partition(".")[0] in brought else hint
         return f"Tell its author: the entry point names a module that {key} does not bring.{hint}"
     return (
         f"Tell its author: {key} was built without {name}. With setuptools, packages.find "

@@ -196,6 +196,8 @@ def _import_module(name: str) -> object:
     It does so when two threads import modules that import each other. By the next try the other
     thread has finished its own.
     """
+    if not all(name.split(".")):
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
     for _ in range(_MOST_DEADLOCKS):
         try:
             return importlib.import_module(name)

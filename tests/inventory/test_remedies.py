@@ -11,6 +11,7 @@ import pytest
 
 import aimm_plugins
 from aimm_plugins import initialize, plan
+from tests.support.metadata import write_dist_info
 
 KEY = "from aimm_plugins import fit\n\n@fit(['k'])\ndef f(m): return m\n"
 ISOLATE = {"names": [], "on_error": "isolate"}
@@ -53,6 +54,28 @@ def test_misspelt_name_is_told_the_nearest_module(site, install, told):
     install("good", entry_points={"g": "good_models"}, files=["good_models.py"])
     (module,) = re.findall(r"Did you mean (\S+)\?", told(names=["good_model"]))
     assert_loads(names=[module])
+
+
+@pytest.mark.parametrize("written", ["my_models.py", "my-models", "./my_models.py", "My-Models"])
+def test_name_that_is_spelled_as_a_file_or_distribution_is_told_its_module(site, told, written):
+    (site / "my_models.py").write_text(KEY)
+    (module,) = re.findall(r"Did you mean (\S+)\?", told(names=[written]))
+    assert_loads(names=[module])
+
+
+@pytest.mark.parametrize("written", ["my_models", "my-models"])
+def test_name_in_the_working_folder_is_told_what_to_put_on_the_path(
+    told, tmp_path, monkeypatch, written
+):
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "my_models.py").write_text(KEY)
+    monkeypatch.chdir(tmp_path / "work")
+    remedy = told(names=[written])
+    assert ("Write my_models (conf names[0]). " in remedy) == (written != "my_models")
+    (folder,) = re.findall(r"PYTHONPATH=(\S+),", remedy)
+    monkeypatch.syspath_prepend(folder)
+    assert_loads(names=["my_models"])
+    del sys.modules["my_models"]
 
 
 @pytest.mark.parametrize(
@@ -180,6 +203,31 @@ def test_file_that_comes_first_on_the_path_is_told_and_removed(site, install, fi
         (finding,) = foreign(report)
         assert f"Remove or rename {stray}" in finding.remedy
         assert [f.code for f in report.findings] == ["foreign-module"]
+
+
+@pytest.mark.parametrize(
+    ("module", "is_others", "remedy"),
+    [
+        ("acme", True, "uninstall one of them, other or acme-dist"),
+        ("colorsys", False, "Python has a module colorsys of its own"),
+        ("acme.core", False, "Remove or rename {first}/acme, or take {first} off the path"),
+    ],
+)
+def test_remedy_of_a_foreign_file_depends_on_whose_it_is(
+    site, install, first, module, is_others, remedy
+):
+    file = f"{module.replace('.', '/')}.py"
+    for folder, text in ((site, KEY), (first, "x = 1\n")):
+        path = folder / file
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        if path.parent != folder:
+            (path.parent / "__init__.py").write_text("")
+    install("acme-dist", entry_points={"a": module}, files=[file])
+    if is_others:
+        write_dist_info(first, "other", files=[file])
+    (finding,) = foreign(plan(ISOLATE))
+    assert remedy.format(first=first) in finding.remedy
 
 
 def test_copy_of_what_was_installed_is_no_foreign_file(site, install, first):
