@@ -8,22 +8,19 @@ from dataclasses import replace
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.entry_points import Candidate, Published
 from aimm_plugins._discovery.scan import Scan
-from aimm_plugins._inventory.foresight import sure_failure
+from aimm_plugins._inventory.foresight import differing_keys, sure_failure
 from aimm_plugins._inventory.imported_files import foreign_module
 from aimm_plugins._inventory.inventory import Inventory, InventoryItem, KeysFrom
 from aimm_plugins._inventory.remedies import remedy_for_failure
 from aimm_plugins._loading.importer import is_imported
 from aimm_plugins._registry.findings import (
-    PUBLISH,
     declares_nothing,
-    keys_differ,
     published_keys_differ,
 )
 from aimm_plugins._registry.outcome import Resolution
-from aimm_plugins._registry.providers import Deferred, Slot
+from aimm_plugins._registry.providers import Deferred
 from aimm_plugins._registry.required_keys import unanswered
 from aimm_plugins._source.declarations import (
-    Fault,
     PluginSource,
     SourceDeclaration,
     published_declarations,
@@ -33,7 +30,6 @@ from aimm_plugins._startup.prepare import PreparedStart
 from aimm_plugins._startup.publish import resolve_now
 from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._values.report import Finding, PluginRecord
-from aimm_plugins.errors import DeclarationError
 
 _WILL_BE_IMPORTED = ("planned", "deferred")
 
@@ -125,13 +121,10 @@ def _foreseen(
     assert source is not None
     foreign = foreign_module(record, installed)
     findings = [] if foreign is None else [foreign]
-    fault = sure_failure(record, source)
-    if fault is None and published and not source.gaps:
-        told = _keys_differ(record, published, source)
-        if told is not None and record.state == "deferred":  # others rely on these keys
-            fault = Fault(DeclarationError(f"{told[0]}. {PUBLISH}"), told[1])
-        elif told is not None:
-            findings.append(published_keys_differ(record, *told))
+    fault = sure_failure(record, source, published)
+    told = None if fault is not None else differing_keys(record, source, published)
+    if told is not None:
+        findings.append(published_keys_differ(record, *told))
     if fault is None and source.declares_nothing and foreign is None:
         findings.append(declares_nothing(record))
     if fault is not None:
@@ -141,15 +134,6 @@ def _foreseen(
         )
         item = replace(item, record=record, place=fault.place)
     return item, findings
-
-
-def _keys_differ(
-    record: PluginRecord, published: Sequence[Published], source: PluginSource
-) -> tuple[str, str] | None:
-    by_slot: dict[Slot, Published] = {(key.action, key.key): key for key in published}
-    declared = {(found.action, found.key) for found in source.declarations}
-    certain = {(found.action, found.key) for found in source.declarations if found.certain}
-    return keys_differ(record, by_slot, by_slot.keys() - declared, certain - by_slot.keys())
 
 
 def _expected(

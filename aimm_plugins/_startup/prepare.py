@@ -15,9 +15,11 @@ from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._inventory.imported_files import overwritten
 from aimm_plugins._policy.judge import Policy, policy
 from aimm_plugins._policy.plan import Plan, arrange
+from aimm_plugins._policy.rules import Rule
 from aimm_plugins._registry.outcome import Resolution
 from aimm_plugins._registry.providers import Preferences, is_named
 from aimm_plugins._startup.runtime import Runtime
+from aimm_plugins._system.names import normalized
 from aimm_plugins._values.report import Finding, Identity, PluginRecord
 
 if TYPE_CHECKING:
@@ -88,7 +90,8 @@ def prepare(
         for config, rules in zip(configs, policies, strict=True)
     ]
     plan = _merged(plans)
-    plan = plan._replace(records=_foreseen(plan.records, installed))
+    required = [rule for rules in policies for layer in rules.layers for rule in layer.required]
+    plan = plan._replace(records=_foreseen(plan, required, installed))
     findings = dict.fromkeys(installed.findings)
     for rules in policies:
         findings.update(dict.fromkeys(rules.unmatched(installed.has)))
@@ -120,19 +123,26 @@ def prepare(
     )
 
 
-def _foreseen(records: Sequence[PluginRecord], installed: Scan) -> tuple[PluginRecord, ...]:
+def _foreseen(plan: Plan, required: Sequence[Rule], installed: Scan) -> tuple[PluginRecord, ...]:
     """The accounts, failed where that shows without a look into the sources.
 
-    Of what is imported at once the import tells more.
+    Of what is imported at once the import tells more. Of what waits for its first call, and is
+    required, the sources are read: nobody would hear of it before.
     """
+    records = plan.records
     done = list(records)
     by_module: dict[str, list[int]] = {}
     for place, record in enumerate(records):
         if record.distribution is not None and record.source == "entry_point":
             by_module.setdefault(record.module, []).append(place)
-        missing = _missing(record, installed) if record.state == "deferred" else None
-        if missing is not None:
-            done[place] = record._replace(state="failed", provides=(), reason=None, error=missing)
+        if record.state == "deferred":
+            error = _missing(record, installed)
+            if error is None and any(_is_about(rule, record) for rule in required):
+                from aimm_plugins._inventory.foresight import failure_of_required
+
+                error = failure_of_required(record, plan.published.get(record.identity, ()))
+            if error is not None:
+                done[place] = record._replace(state="failed", provides=(), reason=None, error=error)
     for places in by_module.values():
         if len({records[place].distribution for place in places}) > 1:
             found = overwritten([records[place] for place in places], installed)
@@ -145,7 +155,16 @@ def _foreseen(records: Sequence[PluginRecord], installed: Scan) -> tuple[PluginR
     return tuple(done)
 
 
-def _missing(record: PluginRecord, installed: Scan) -> ModuleNotFoundError | None:
+def _is_about(rule: Rule, record: PluginRecord) -> bool:
+    """Whether a `required` rule is about a plugin, or a key that it publishes."""
+    if rule.slot is not None:
+        return rule.slot in record.provides
+    return rule.name == normalized(record.distribution or "") or any(
+        key == rule.text.strip() for _, key in record.provides
+    )
+
+
+def _missing(record: PluginRecord, installed: Scan) -> Exception | None:
     """What the import of a deferred plugin would raise where its module is not there."""
     distribution = installed.find(record.distribution) if record.distribution else None
     if distribution is not None and distribution.folder is not None:

@@ -160,10 +160,31 @@ def test_required_key_in_conflict_is_missing(make_distribution):
     assert lacking(initialize({**conf, "prefer": {"k": "one"}})) == {}
 
 
+LATE = "@fit(['late.k'])\ndef f(m): ...\n"
+
+
+def test_required_deferred_plugin_that_will_fail_is_told_by_the_start(make_distribution):
+    make_distribution(
+        "late",
+        modules={"late": f"import surely_not_there\nfrom aimm_plugins import fit\n{LATE}"},
+        entry_points={"aimm.plugins": {"late": "late"}, "aimm.plugins.fit": {"late.k": "late:f"}},
+    )
+    conf = {"names": [], "load": "lazy", "on_error": "isolate"}
+    for rule in ("late", "fit:late.k", "late.k"):
+        for report in (
+            plan({**conf, "required": [rule]}),
+            initialize({**conf, "required": [rule]}),
+        ):
+            (record, *_) = report
+            assert (record.state, type(record.error)) == ("failed", ModuleNotFoundError)
+        aimm_plugins.unload_all()
+    assert [record.state for record in initialize(conf)] == ["deferred"]
+
+
 def test_required_key_is_missing_once_its_deferred_plugin_has_failed(make_distribution):
     make_distribution(
         "late",
-        modules={"late": "from aimm_plugins import fit\n1 / 0\n"},
+        modules={"late": f"from aimm_plugins import fit\n1 / 0\n{LATE}"},
         entry_points={"aimm.plugins": {"late": "late"}, "aimm.plugins.fit": {"late.k": "late:f"}},
     )
     conf = {"names": [], "required": ["fit:late.k"], "load": "lazy"}
