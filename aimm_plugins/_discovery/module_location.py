@@ -77,8 +77,9 @@ def locate(module: str) -> str | None:
 
 def is_missing(module: str) -> bool:
     """Whether the import of a module is sure to fail because it is not there."""
-    top = module.partition(".")[0]
-    if top in sys.stdlib_module_names or (top == "distutils" and _has_distutils()):
+    if module in sys.stdlib_module_names:
+        return False
+    if module.partition(".")[0] == "distutils" and _has_distutils():
         return False
     return find(module) is None and unasked_finder() is None
 

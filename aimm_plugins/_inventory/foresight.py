@@ -52,7 +52,7 @@ def differing_keys(
     record: PluginRecord, source: PluginSource, published: Sequence[Published]
 ) -> tuple[str, str] | None:
     """How the keys that a plugin publishes differ from those in its source; see `keys_differ`."""
-    if source.gaps:
+    if not source.is_complete:
         return None
     by_slot: dict[Slot, Published] = {(key.action, key.key): key for key in published}
     declared = {(found.action, found.key) for found in source.declarations}

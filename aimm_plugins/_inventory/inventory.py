@@ -51,7 +51,7 @@ class InventoryItem:
     def complete(self) -> bool:
         """Whether there are surely no other keys."""
         if self.keys_from == "source":
-            return self.source is not None and not self.source.gaps
+            return self.source is not None and self.source.is_complete
         return self.keys_from != "unknown"
 
     @property

@@ -154,6 +154,8 @@ def _for_own_module(record: PluginRecord, name: str, distribution: Distribution)
             "files only then: restart it."
         )
     file = recorded_file(distribution, name)
+    if file is not None and os.path.exists(file):
+        return _for_hidden_module(name, file)
     if file is not None:
         return f"{file} was installed and is gone: pip install --force-reinstall --no-deps {key}."
     python = _for_another_python(distribution)
@@ -170,6 +172,17 @@ def _for_own_module(record: PluginRecord, name: str, distribution: Distribution)
         f"Tell its author: {key} was built without {name}. With setuptools, packages.find "
         "includes all packages; then install it again."
     )
+
+
+def _for_hidden_module(name: str, file: str) -> str:
+    """What to do where the top-level package of a module that is there is another one's."""
+    top = name.partition(".")[0]
+    if top in sys.stdlib_module_names:
+        return f"Tell its author: Python has a module {top} of its own. It needs another name."
+    location = find(top)
+    places = [] if location is None else [location.file, *(location.folders or ())]
+    first = next(filter(None, places), f"another {top}")
+    return f"{file} is there, and {first} comes before it on the path: remove or rename that."
 
 
 def _for_dependency(name: str, distribution: Distribution, installed: Scan) -> str:

@@ -100,6 +100,7 @@ class ModuleSource:
         needs: What it surely imports.
         finds_by_itself: Whether it may change where modules are found, so that what it needs cannot
             be judged.
+        imports_unseen: Whether it imports what no import statement names.
         fault: What its import surely raises: no Python of this version, or a decorator refuses.
         declarations: In the order in which an import makes them.
         gaps: Why there may be more.
@@ -114,6 +115,7 @@ class ModuleSource:
     imports: list[tuple[str, bool]] = field(default_factory=list)
     needs: list[Need] = field(default_factory=list)
     finds_by_itself: bool = False
+    imports_unseen: bool = False
     fault: Exception | None = None
     declarations: list[SourceDeclaration] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
@@ -132,6 +134,7 @@ class PluginSource:
         file: The module's source file, where it is found.
         fault: What its import surely raises, as far as the source shows.
         declares_nothing: Whether its import surely declares nothing, nor does what it imports.
+        imports_unseen: Whether its import imports what no import statement names.
     """
 
     declarations: tuple[SourceDeclaration, ...] = ()
@@ -141,6 +144,12 @@ class PluginSource:
     file: str | None = None
     fault: Fault | None = None
     declares_nothing: bool = False
+    imports_unseen: bool = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether its import surely declares nothing else."""
+        return not self.gaps and not self.imports_unseen
 
 
 def published_declarations(

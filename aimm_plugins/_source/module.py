@@ -10,7 +10,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from aimm_plugins._source.budget import Budget, OverBudgetError
 from aimm_plugins._source.declarations import Gap, ModuleSource, Need, SourceDeclaration
 from aimm_plugins._source.description import Description, Function, descriptions, unparsed
-from aimm_plugins._source.imports import ImportedName, imported_names, package_of
+from aimm_plugins._source.imports import (
+    ImportedName,
+    bound_names,
+    imported_names,
+    imports_unseen,
+    package_of,
+)
 from aimm_plugins._source.keys import MistakeError, slots_of
 from aimm_plugins._source.values import PACKAGE, Decorator, Evaluator, UnknownValueError, uncertain
 from aimm_plugins._system.files import read_file
@@ -86,11 +92,12 @@ class _Body:
         for node in nodes:
             if isinstance(node, ast.Global):  # a function may bind them at any time
                 self.bind(node.names, None)
+        self.module.imports_unseen = imports_unseen(tree.body, self.module.name.partition(".")[0])
         self.module.finds_by_itself = any(word in content for word in _FINDS_BY_ITSELF)
         self.visit(tree.body, certain=True)
         binds_unseen = self.module.stars or any(word in content for word in _BINDS_UNSEEN)
         if not binds_unseen and "__getattr__" not in self.module.values:
-            self.module.names = frozenset(self.module.values)
+            self.module.names = frozenset((*self.module.values, *bound_names(tree.body)))
         self.find_gaps(nodes)
 
     def visit(self, statements: Sequence[ast.stmt], *, certain: bool) -> None:

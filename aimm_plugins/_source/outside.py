@@ -52,6 +52,19 @@ class OutsidePackages:
             waiting += (name for name in _outside(found.imports) if name not in seen)
         return False
 
+    def are_all(self, top: str, files: Iterable[str]) -> bool:
+        """Whether some files are all those of a package that use this one."""
+        location = find(top)
+        if location is None or location.folders is None:
+            return True
+        known = {os.path.realpath(file) for file in files}
+        others = (f for f in _sources(location.folders) if os.path.realpath(f) not in known)
+        for count, file in enumerate(others):
+            content = _content(file)
+            if count == _MOST_FILES or content is None or PACKAGE.encode() in content:
+                return False
+        return True
+
 
 def _outside(names: Iterable[str]) -> Iterator[str]:
     return (

@@ -112,8 +112,13 @@ class SourceReader:
             Gap(reason=f"it imports {user}, which uses {PACKAGE} itself", file=own.file)
             for user in sorted(self._outside.users(imported))
         )
-        # An attribute may be another name of what the module declares.
+        # An attribute may be another name of what the module declares, or be made when it is asked.
         is_empty = not any(module.declarations for module, _ in reached) and not hooks and not gaps
+        imports_unseen = any(module.imports_unseen for module, _ in reached)
+        is_empty = is_empty and not imports_unseen
+        is_empty = is_empty and (attribute is None or own.names is not None)
+        # Functions may import other parts of the package while it is imported.
+        is_empty = is_empty and self._outside.are_all(top, [module.file for module, _ in reached])
         return PluginSource(
             declarations=declarations,
             gaps=tuple(gaps),
@@ -121,6 +126,7 @@ class SourceReader:
             names=own.names,
             file=own.file,
             fault=foresee(name, list(reader.reached(name)), reader.module),
+            imports_unseen=imports_unseen,
             declares_nothing=is_empty and not self._outside.may_declare(imported),
         )
 

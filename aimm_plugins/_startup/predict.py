@@ -107,7 +107,7 @@ def _item(
             if found.certain and (found.action, found.key) not in slots
         )
     else:
-        keys_from = "unknown" if source.gaps and not declarations else "source"
+        keys_from = "source" if declarations or source.is_complete else "unknown"
     return InventoryItem(
         record=record, declarations=declarations, keys_from=keys_from, source=source
     )
@@ -144,7 +144,7 @@ def _expected(
     declared = {(found.action, found.key) for found in source.declarations}
     if item.record.state == "deferred" and promised:
         declared = promised
-    elif not source.gaps:
+    elif source.is_complete:
         promised &= declared
     return [
         found
