@@ -178,21 +178,27 @@ def unpack_as(data: Data, model_type: str | None) -> tuple[Any, ArtifactInfo]:
             f"the artifact is of {info.model_type}, and a {model_type} is wanted. Load it as what "
             "it is, or load another.",
         )
-    rules = rules_of(PROCESS.runtime.confs)
+    calls = PROCESS.calls.deserialize
+    rules = rules_of(calls.snapshot.confs)  # those of the plugin that is going to be called
     info = trusted(info, parts.info, rules)
     # Plugins are given `bytes`. This copy cannot change between check and use.
     payload = bytes(parts.payload)
     _check_payload(info, payload, parts.crc)
+    has_executor = PROCESS.runtime.manager.chain("deserialize").has_executor
     row = fingerprint().find("deserialize", info.model_type)
     if row is not None:
         info = checked(info, row, rules, starting.current_report().plugins)
-    elif not PROCESS.runtime.manager.chain("deserialize").has_executor:
+    elif not has_executor:
         unknown = call_error(PROCESS.runtime.registry, "deserialize", info.model_type)
         why = why_missing(info, starting.current_report().plugins)
         raise info.error("provider", f"{why}\n{unknown}")
+    offer = calls.snapshot.offers["deserialize"].get(info.model_type)
+    if offer is not None and offer.load is not None and not has_executor:
+        offer.load()
+        return unpack_as(data, model_type)  # it may have been upgraded while it was deferred
     for finding in info.findings:
         _LOG.warning("%s", finding)
-    return calling.exec_deserialize(info.model_type, payload), info
+    return calls[info.model_type].call(payload, None, (), {}), info
 
 
 def verify(

@@ -151,7 +151,7 @@ def why_missing(info: ArtifactInfo, records: Sequence[PluginRecord]) -> str:
     for record in makers:
         if record.error is not None or record.state in ("denied", "failed", "shadowed", "missing"):
             why = record.reason or (described(record.error) if record.error else None)
-            state = "failed" if record.state == "loaded" else record.state
+            state = "failed" if record.is_loaded else record.state
             lines.append(f"{begin} is {state}: {why}\n  {record.provenance}")
     if any(record.error is not None for record in makers):
         return "\n".join([*lines, "Repair that, and call initialize(conf) or refresh()."])

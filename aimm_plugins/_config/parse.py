@@ -57,11 +57,12 @@ class _UnsoundError(Exception):
     """The conf does not parse; the schema will say why."""
 
 
-def read(conf: Conf) -> Config:
+def read(conf: Conf, *, called: str | None = None) -> Config:
     """Read and check a conf.
 
     Args:
         conf: A mapping, the path of a YAML file, `None` for an empty conf, or one that was read.
+        called: What messages call a file instead of its path.
 
     Raises:
         ConfigError: It is not what `schemas/plugins.yaml` says.
@@ -75,7 +76,7 @@ def read(conf: Conf) -> Config:
         return parse(given)
     from aimm_plugins._config.yaml_reader import load_file
 
-    document = load_file(given)
+    document = load_file(given, called=called)
     return parse(document.data, document=document)
 
 

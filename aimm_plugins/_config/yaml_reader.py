@@ -105,18 +105,19 @@ class Document:
         return self._values[path]
 
 
-def load_file(path: str | os.PathLike[str]) -> Document:
+def load_file(path: str | os.PathLike[str], *, called: str | None = None) -> Document:
     """Read a YAML file.
 
     Args:
         path: The file; UTF-8, with or without a byte order mark, at most `MAX_BYTES` long.
+        called: What messages call it instead of its path.
 
     Raises:
         ConfigError: It cannot be read, or is not plain YAML.
     """
-    name = os.fspath(path)
+    name = called or os.fspath(path)
     try:
-        with open(name, "rb", opener=opener) as stream:
+        with open(path, "rb", opener=opener) as stream:
             content = stream.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

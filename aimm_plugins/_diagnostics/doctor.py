@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from aimm_plugins._inventory.dependencies import unmet
-from aimm_plugins._inventory.inventory import Inventory, InventoryItem
+from aimm_plugins._startup.inventory import Inventory, InventoryItem
 from aimm_plugins._system.text import described
 from aimm_plugins._values.report import Finding, PluginRecord
 
@@ -105,6 +105,6 @@ def _code(record: PluginRecord, error: BaseException) -> str:
         return "required-missing"
     if isinstance(error, ModuleNotFoundError) and f"{record.module}.".startswith(f"{error.name}."):
         return "module-not-found"
-    if isinstance(error, ImportError):
+    if isinstance(error, ImportError) and record.module:
         return "import-not-found"
     return "object-not-found" if isinstance(error, AttributeError) else "would-fail"

@@ -10,7 +10,7 @@ from typing import Literal
 
 from aimm_plugins._diagnostics.remedies import remedy_for
 from aimm_plugins._discovery.module_location import locate
-from aimm_plugins._inventory.inventory import Inventory, InventoryItem, InventoryKey
+from aimm_plugins._startup.inventory import Inventory, InventoryItem, InventoryKey
 from aimm_plugins._system.text import described, nearest
 from aimm_plugins._values.actions import ACTIONS
 from aimm_plugins._values.provenance import short_file

@@ -16,7 +16,7 @@ from importlib.resources import files
 from typing import Any
 
 from aimm_plugins._diagnostics.naming import identity_cells
-from aimm_plugins._inventory.inventory import (
+from aimm_plugins._startup.inventory import (
     ACTIVE_STATES,
     Inventory,
     InventoryItem,

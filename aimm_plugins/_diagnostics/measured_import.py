@@ -8,26 +8,27 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from aimm_plugins._system.text import described
 
 
 def measure_import(
-    module: str, options: dict[str, Any] | None, mark: bytes
+    module: str, options: dict[str, Any] | None, verified: Sequence[tuple[Any, ...]], mark: bytes
 ) -> Iterator[dict[str, Any]]:
     """Import a module; answers with the seconds, how many modules came, and bytes of memory.
 
     Args:
         module: Dotted name.
         options: What the plugin is given.
+        verified: The distributions of which only what was verified may run.
         mark: A line for stderr before and after the import, to find what it wrote; empty for none.
     """
-    if options is not None:
-        from aimm_plugins._startup.plugin_options import give
+    if options is not None or verified:
+        from aimm_plugins._startup.probe import prepare_child
 
-        give(module, options)
+        prepare_child(module, options, verified)
     error = None
     before, memory = set(sys.modules), _peak_memory()
     os.write(2, mark)

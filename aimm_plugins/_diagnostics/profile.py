@@ -22,8 +22,9 @@ from types import MappingProxyType
 from typing import Any
 
 from aimm_plugins._diagnostics.measured_import import measure_import
+from aimm_plugins._startup.admission import Admission
 from aimm_plugins._startup.probe import plain_options
-from aimm_plugins._system.child import ChildError, run_task
+from aimm_plugins._system.child import ChildError, Task, run_task
 from aimm_plugins._values.report import PluginRecord
 
 _LINE = re.compile(rb"import time:\s*(\d+) \|\s*(\d+) \|( +)(\S+)\s*$")
@@ -116,6 +117,7 @@ class Cost:
 
 def profile(
     records: Iterable[PluginRecord],
+    admission: Admission,
     *,
     options: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     runs: int = 3,
@@ -126,6 +128,7 @@ def profile(
 
     Args:
         records: The plan; what is denied or missing is passed over.
+        admission: Judges each import once more when it happens.
         options: What plugins are given, by module; what cannot be written as JSON is not.
         runs: How often each is imported for its time, at least once.
         timeout: Seconds that one import may take, start of the child included.
@@ -134,25 +137,31 @@ def profile(
     costs = []
     for record in records:
         if record.module and record.state not in ("denied", "missing"):
+            reason = admission.denial(record)
+            if reason is not None:
+                costs.append(Cost(record=record, error=reason))
+                continue
             on_import(record)
-            costs.append(
-                _measured(record, plain_options(options.get(record.module)), runs, timeout)
+            task = partial(
+                measure_import,
+                record.module,
+                plain_options(options.get(record.module)),
+                [tuple(verified) for verified in admission.proofs.verified],
             )
+            costs.append(_measured(record, task, runs, timeout))
     return tuple(costs)
 
 
-def _measured(
-    record: PluginRecord, options: dict[str, Any] | None, runs: int, timeout: float
-) -> Cost:
+def _measured(record: PluginRecord, task: Task, runs: int, timeout: float) -> Cost:
     measured: list[dict[str, Any]] = []
     # Once for nothing: the first run compiles what has no bytecode yet, and fills the disk cache.
     for number in range(runs + 1):
-        figures, _ = _run(record.module, options, timeout)
+        figures, _ = _run(task, timeout)
         if figures["error"] is not None:
             return Cost(record=record, error=figures["error"])
         if number:
             measured.append(figures)
-    detailed, log = _run(record.module, options, timeout, mark=_new_mark())
+    detailed, log = _run(task, timeout, mark=_new_mark())
     imports = nested_imports(log)
     memories = [figures["memory"] for figures in measured if figures["memory"] is not None]
     return Cost(
@@ -171,13 +180,11 @@ def _new_mark() -> bytes:
     return f"\naimm-plugins-profile-{secrets.token_hex(8)}\n".encode()
 
 
-def _run(
-    module: str, options: dict[str, Any] | None, timeout: float, mark: bytes = b""
-) -> tuple[dict[str, Any], list[bytes]]:
+def _run(task: Task, timeout: float, mark: bytes = b"") -> tuple[dict[str, Any], list[bytes]]:
     """What one child answers, and with a mark the lines of its `-X importtime`."""
     try:
         result = run_task(
-            partial(measure_import, module, options, mark),
+            partial(task, mark),
             seconds=timeout,
             output="captured" if mark else "dropped",
             flags=["-X", "importtime"] if mark else [],

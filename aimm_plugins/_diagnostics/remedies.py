@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._inventory.inventory import Inventory
 from aimm_plugins._policy.rules import Layer
+from aimm_plugins._startup.inventory import Inventory
 from aimm_plugins._system.names import normalized
 from aimm_plugins._values.report import PluginRecord
 
@@ -42,7 +42,7 @@ def _remedy_for_denied(inventory: Inventory, record: PluginRecord) -> str:
     if distribution is not None:
         for layer in inventory.policy.layers:
             remedies += _of_selection(layer, distribution)
-            remedies += _of_files(inventory, layer, record.module, distribution)
+            remedies += _of_files(inventory, layer, distribution)
     if inventory.policy.blocked(record.module):
         remedies.append("Take the block back: get_plugin_manager().unblock(...).")
     return " ".join(remedies) or (
@@ -66,9 +66,7 @@ def _of_selection(layer: Layer, distribution: Distribution) -> Iterator[str]:
         yield f"Add {name} in a version like {version} to allow ({layer.allow_place})."
 
 
-def _of_files(
-    inventory: Inventory, layer: Layer, module: str, distribution: Distribution
-) -> Iterator[str]:
+def _of_files(inventory: Inventory, layer: Layer, distribution: Distribution) -> Iterator[str]:
     """Remedies for rules that compare installed files with a lock or with RECORD."""
     if layer.locked is not None:
         lock, place = layer.locked
@@ -79,7 +77,7 @@ def _of_files(
             or entry.digest != inventory.policy.digest(distribution)
         ):
             yield f"Install what {lock.file} locks (pip install -r), or freeze anew ({place})."
-    if layer.verify_place is not None and inventory.policy.unverified(distribution, module):
+    if layer.verify_place is not None and inventory.policy.unverified(distribution, None):
         yield f"Reinstall {distribution.name}, or change verify ({layer.verify_place})."
 
 

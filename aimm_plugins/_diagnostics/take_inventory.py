@@ -15,9 +15,9 @@ from typing import Any
 from aimm_plugins._config.parse import read
 from aimm_plugins._config.values import Conf
 from aimm_plugins._discovery.scan import scan
-from aimm_plugins._inventory.inventory import Inventory, InventoryItem
 from aimm_plugins._registry.providers import Provider, Slot
 from aimm_plugins._source.declarations import SourceDeclaration
+from aimm_plugins._startup.inventory import Inventory, InventoryItem
 from aimm_plugins._startup.lifecycle import foresee, initialize
 from aimm_plugins._startup.prepare import prepare
 from aimm_plugins._startup.runtime import PROCESS
@@ -84,7 +84,7 @@ def _imported(
 ) -> InventoryItem:
     """The item after the import of its plugin."""
     registered = [_of_provider(providers[slot]) for slot in record.provides if slot in providers]
-    imported = record.state in ("loaded", "shadowed")
+    imported = record.is_loaded or record.state == "shadowed"
     lost: list[SourceDeclaration] = []
     if not imported or record.error is not None or record.reason is not None:
         # Keys that it lost to a rule or another plugin are not registered, but in its source.

@@ -30,9 +30,10 @@ class Distribution:
         key: Normalized name.
         place: Where its metadata is, for messages.
         folder: The folder or zip on the path that its files are in; `None` for a finder's.
+        unread: What went wrong with a file of its metadata that is there and could not be read.
     """
 
-    __slots__ = ("_direct_url", "_headers", "_origin", "folder", "key", "place")
+    __slots__ = ("_direct_url", "_headers", "_origin", "folder", "key", "place", "unread")
 
     _headers: dict[str, str] | None
     _direct_url: dict[str, Any] | None
@@ -47,6 +48,7 @@ class Distribution:
         self.key = key
         self.place = place
         self.folder = folder
+        self.unread: str | None = None
         self._headers = self._direct_url = self._origin = None
 
     @property
@@ -167,7 +169,8 @@ class InFolder(Distribution):
     def read(self, file: str, limit: int = LIMIT) -> bytes | None:
         try:
             return read_file(f"{self.place}{os.sep}{file}" if file else self.place, limit)
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            self.unread = f"{os.path.join(self.place, file)} cannot be read: {error}"
             return None
 
     def _find_origin(self) -> Origin:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._discovery.record_file import has_hash, recorded_hashes
+from aimm_plugins._discovery.record_file import listed
+from aimm_plugins._discovery.verification import has_hash
 
 _MOST_FILES = 100
 """Files that are compared; a difference between two versions shows in the first ones."""
@@ -20,7 +21,7 @@ def describes_better(one: Distribution, other: Distribution) -> bool:
 
     Where both fit as well, the newer version counts.
     """
-    rows = [set(recorded_hashes(distribution).items()) for distribution in (one, other)]
+    rows = [set((listed(distribution) or {}).items()) for distribution in (one, other)]
     scores = (_score(one, rows[0] - rows[1]), _score(other, rows[1] - rows[0]))
     return scores[0] > scores[1] if scores[0] != scores[1] else _is_newer(one, other)
 

@@ -11,14 +11,14 @@ References:
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.groups import OPTIONS, PLUGINS, group_meant, suffix_of
 from aimm_plugins._discovery.requirements import requires
-from aimm_plugins._system.text import nearest
+from aimm_plugins._system.text import nearest, one_line
 from aimm_plugins._values.actions import ACTIONS, Action
 from aimm_plugins._values.report import Finding
 
@@ -30,6 +30,7 @@ _SHOWN_NAMES = 5
 _MOST_GROUPS = 20
 """Groups of a file that are compared with ours: a file has room for 500,000."""
 
+_MOST_BROKEN = 10
 _BY_NAME = attrgetter("name")
 
 
@@ -49,6 +50,24 @@ class Candidate(NamedTuple):
     module: str
     attribute: str | None
     distribution: Distribution
+
+
+class BrokenLine(NamedTuple):
+    """A line of the group that cannot be read: a plugin that is not there.
+
+    Attributes:
+        name: The entry point's name; with the number of the line where that tells nothing apart.
+        line: As written, shortened.
+        fault: What is wrong with it.
+        distribution: Who publishes it.
+        place: `entry_points.txt` with the line.
+    """
+
+    name: str
+    line: str
+    fault: str
+    distribution: Distribution
+    place: str
 
 
 class Published(NamedTuple):
@@ -109,6 +128,7 @@ class EntryPoints:
 
     Attributes:
         candidates: The plugins, sorted by name.
+        broken: The lines that should be plugins and cannot be read, sorted by name.
         published: The keys, sorted.
         options: The schemas of options, sorted.
         findings: What is wrong in the file, and what belongs to no plugin.
@@ -117,11 +137,13 @@ class EntryPoints:
     def __init__(self, distribution: Distribution, content: bytes) -> None:
         self.distribution = distribution
         self.candidates: list[Candidate] = []
+        self.broken: list[BrokenLine] = []
         self.published: list[Published] = []
         self.options: list[PublishedOptions] = []
         self.findings: list[Finding] = []
         self._read(content)
         self.candidates.sort(key=_BY_NAME)
+        self.broken.sort(key=_BY_NAME)
         # By module: the objects in it that entry points name, the keys of these, and schemas.
         self._objects: dict[str, set[str | None]] = {}
         self._keys: dict[tuple[str, str | None], list[Published]] = {}
@@ -152,8 +174,7 @@ class EntryPoints:
         other = ""
         unknown_groups: dict[str, int] = {}
         other_groups: dict[str, tuple[int, str]] = {}
-        first_bad_line: tuple[int, str, str] | None = None
-        bad_lines = 0
+        bad_lines: dict[bool, list[tuple[int, str, str]]] = {True: [], False: []}
         for number, line in enumerate(map(str.strip, text.splitlines()), start=1):
             if not line or line[0] in "#;":
                 continue
@@ -166,25 +187,20 @@ class EntryPoints:
             elif group is not None:
                 fault = self._add_line(group, line, number)
                 if fault is not None:
-                    first_bad_line = first_bad_line or (number, line, fault)
-                    bad_lines += 1
+                    bad_lines[group == ""].append((number, line, fault))
             elif suffix_of(other) is None and len(other_groups) < _MOST_GROUPS:
                 other_groups.setdefault(other, (number, line))
-        if first_bad_line is not None:
-            self._report_bad_line(*first_bad_line, bad_lines)
+        self._add_broken(bad_lines[True])
+        for number, line, fault in bad_lines[False][:1]:
+            self._report(
+                "broken-entry-point",
+                f"`{_shown(line)}` {fault}, passed over",
+                self._place(number),
+                "Tell its author, or deny the distribution.",
+                len(bad_lines[False]) - 1,
+                "line",
+            )
         self._report_groups(unknown_groups, other_groups)
-
-    def _report_bad_line(self, number: int, line: str, fault: str, count: int) -> None:
-        line = line if len(line) <= _SHOWN_LETTERS else f"{line[:_SHOWN_LETTERS]}..."
-        shown = line.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        self._report(
-            "broken-entry-point",
-            f"`{shown}` {fault}, passed over",
-            self._place(number),
-            "Tell its author, or deny the distribution.",
-            count - 1,
-            "line",
-        )
 
     def _report_groups(
         self, unknown: Mapping[str, int], others: Mapping[str, tuple[int, str]]
@@ -223,6 +239,20 @@ class EntryPoints:
                 len(misspelt) - 1,
                 "group",
             )
+
+    def _add_broken(self, bad_lines: Sequence[tuple[int, str, str]]) -> None:
+        """Account for lines that should be plugins; the last account for all that are too many."""
+        names: set[str] = set()
+        for number, line, fault in bad_lines[:_MOST_BROKEN]:
+            name, equals, _ = line.partition("=")
+            name = _shown(name.rstrip()) if equals else ""
+            if not name or name in names:
+                name = f"{name} (line {number})".lstrip()
+            names.add(name)
+            if len(names) == _MOST_BROKEN and len(bad_lines) > _MOST_BROKEN:
+                fault += f", as are {len(bad_lines) - _MOST_BROKEN} more lines"
+            place = self._place(number)
+            self.broken.append(BrokenLine(name, _shown(line), fault, self.distribution, place))
 
     def _add_line(self, group: str, line: str, number: int) -> str | None:
         """Add one line of a group of ours, or return what is wrong with it."""
@@ -330,6 +360,11 @@ class EntryPoints:
 
     def _place(self, line: int) -> str:
         return f"{os.path.join(self.distribution.place, 'entry_points.txt')}:{line}"
+
+
+def _shown(line: str) -> str:
+    line = line if len(line) <= _SHOWN_LETTERS else f"{line[:_SHOWN_LETTERS]}..."
+    return one_line(line.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
 
 
 def with_parents(name: str) -> Iterator[str]:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterable
 from functools import partial
 from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
+from importlib.util import cache_from_source
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -46,10 +47,10 @@ def find(module: str) -> Location | None:
     import itself will say what is wrong with a finder.
 
     Returns:
-        `None` where the module cannot be found, or where only an `unasked_finder` knows it.
+        `None` where the module cannot be found, or where only one of `unasked_finders` knows it.
     """
     parts = module.split(".")
-    if not all(parts):
+    if not parts[0]:
         return None
     if module in sys.modules:
         stated = partial(_stated, sys.modules[module])
@@ -81,7 +82,7 @@ def is_missing(module: str) -> bool:
         return False
     if module.partition(".")[0] == "distutils" and _has_distutils():
         return False
-    return find(module) is None and unasked_finder() is None
+    return find(module) is None and not unasked_finders()
 
 
 def missing_module(module: str) -> ModuleNotFoundError | None:
@@ -106,13 +107,20 @@ def _has_distutils() -> bool:
     return any(_module_of(finder) == "_distutils_hack" for finder in list(sys.meta_path))
 
 
-def unasked_finder() -> str | None:
-    """The first finder that `locate` does not ask, since it may run code; `None` for none."""
-    for finder in list(sys.meta_path):
-        module = _module_of(finder)
-        if not _looks_up(finder) and module.partition(".")[0] not in _WITHOUT_MODULES:
-            return module
+def bytecode_of(file: str) -> str | None:
+    """The cached bytecode that an import would take instead of a source file, if there is any."""
+    if not file.endswith(".py"):
+        return None
+    with guarded():  # there is no cache where `sys.implementation.cache_tag` is None
+        bytecode = cache_from_source(file)
+        return bytecode if os.path.exists(bytecode) else None
     return None
+
+
+def unasked_finders() -> list[str]:
+    """The modules of the finders that `locate` does not ask, since they may run code."""
+    modules = [_module_of(finder) for finder in list(sys.meta_path) if not _looks_up(finder)]
+    return [name for name in modules if name.partition(".")[0] not in _WITHOUT_MODULES]
 
 
 def _looks_up(finder: Any) -> bool:

@@ -19,6 +19,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from aimm_plugins._discovery.distribution import Distribution
@@ -43,6 +44,7 @@ class Scan:
 
     Attributes:
         candidates: The entry points of the group, sorted by distribution and name.
+        broken: The lines that should be plugins and cannot be read, sorted likewise.
         published: The keys that metadata publishes, sorted by distribution, action and key.
         options: The schemas of options that it publishes, sorted by distribution and name.
         findings: Metadata that could not be read, and distributions that hide others.
@@ -54,18 +56,25 @@ class Scan:
         hidden: Hidden,
         points: Mapping[str, EntryPoints],
         findings: Iterable[Finding],
+        stamp: tuple[object, ...],
     ) -> None:
+        self._stamp = stamp
         self._entries = entries
         self._hidden = hidden
         self._points = points
         by_name = [points[key] for key in sorted(points)]
         self.candidates = tuple(chain.from_iterable(one.candidates for one in by_name))
+        self.broken = tuple(chain.from_iterable(one.broken for one in by_name))
         self.published = tuple(chain.from_iterable(one.published for one in by_name))
         self.options = tuple(chain.from_iterable(one.options for one in by_name))
         self.findings = (*findings, *chain.from_iterable(one.findings for one in by_name))
         self._distributions = {key: one.distribution for key, one in points.items()}
         self._owner_of: dict[str, Distribution | None] = {}
         self._owners: ModuleOwners | None = None
+
+    def is_current(self) -> bool:
+        """Whether nothing was installed, upgraded or removed since; files may have been edited."""
+        return self._stamp == _stamp()
 
     def distributions(self) -> tuple[Distribution, ...]:
         """All that is installed, one of each name; their files are read when asked for."""
@@ -99,6 +108,21 @@ class Scan:
                 return finding
         return None
 
+    def unread(self) -> list[Finding]:
+        """The distributions of which something could not be read when it was asked for."""
+        known = {*self._distributions.values(), *chain.from_iterable(self._hidden.values())}
+        return [
+            Finding(
+                code="broken-metadata",
+                subject=distribution.subject,
+                message=distribution.unread,
+                place=distribution.place,
+                remedy="Repair what the message names, and refresh again.",
+            )
+            for distribution in sorted(known, key=attrgetter("place"))
+            if distribution.unread is not None
+        ]
+
     def keys_of(self, plugin: Candidate | tuple[str, str]) -> tuple[Published, ...]:
         """The published keys that are one plugin's; see `EntryPoints`.
 
@@ -131,8 +155,8 @@ class Scan:
             self._owner_of[module] = self._module_owners().find(module, file)
         return self._owner_of[module]
 
-    def code_owners(self, suspects: Sequence[Distribution]) -> CodeOwners:
-        """Tells which of some distributions an import would run code of."""
+    def code_owners(self, suspects: Sequence[Distribution] | None) -> CodeOwners:
+        """Tells which of some distributions, or of all, an import would run code of."""
         from aimm_plugins._discovery.ownership import CodeOwners
 
         return CodeOwners(suspects, self._module_owners())
@@ -141,9 +165,11 @@ class Scan:
         if self._owners is None:
             from aimm_plugins._discovery.ownership import ModuleOwners
 
-            named: dict[str, Distribution] = {}
+            named: dict[str, list[Distribution]] = {}
             for candidate in self.candidates:
-                named.setdefault(candidate.module, candidate.distribution)
+                publishers = named.setdefault(candidate.module, [])
+                if candidate.distribution not in publishers[-1:]:  # they come sorted
+                    publishers.append(candidate.distribution)
             self._owners = ModuleOwners(self.find, self.distributions, named, self._hidden)
         return self._owners
 
@@ -169,6 +195,7 @@ def scan(path: Sequence[object] | None = None) -> Scan:
         path: Folders to look in; `sys.path` and the finders of `sys.meta_path` by default.
     """
     findings: list[Finding] = []
+    stamp = _stamp()
     entries = list(_entries(path, findings))
     hidden = hide_duplicates(entries, findings)
     points = {
@@ -176,7 +203,20 @@ def scan(path: Sequence[object] | None = None) -> Scan:
         for entry in entries
         for key, content in entry.contents.items()
     }
-    return Scan(entries, hidden, points, findings)
+    return Scan(entries, hidden, points, findings, stamp)
+
+
+def _stamp() -> tuple[object, ...]:
+    """What changes with `sys.path`, and whenever an installer adds or removes metadata there."""
+    return tuple(_stamp_of(item) for item in list(sys.path) if isinstance(item, str))
+
+
+def _stamp_of(item: str) -> object:
+    try:
+        status = os.stat(item or os.curdir)
+    except (OSError, ValueError):
+        return item
+    return item, status.st_dev, status.st_ino, status.st_mtime_ns
 
 
 def _entries(path: Sequence[object] | None, findings: list[Finding]) -> Iterator[PathEntry]:

@@ -38,16 +38,19 @@ class ActionCalls(dict[str, AnyCall]):
         spec: The action.
         snapshot: What is registered.
         chain: The hookimpls and monitors.
+
+    Attributes:
+        snapshot: What is registered, with the rules that go with it.
     """
 
-    __slots__ = ("_chain", "_dispatcher", "_snapshot", "_spec")
+    __slots__ = ("_chain", "_dispatcher", "_spec", "snapshot")
 
     def __init__(
         self, dispatcher: Dispatcher, spec: ActionSpec, snapshot: Snapshot, chain: Chain
     ) -> None:
         self._dispatcher = dispatcher
         self._spec = spec
-        self._snapshot = snapshot
+        self.snapshot = snapshot
         self._chain = chain
 
     def __missing__(self, key: str) -> AnyCall:
@@ -96,11 +99,11 @@ class ActionCalls(dict[str, AnyCall]):
 
     def _offer(self, key: str) -> Offer | None:
         """What answers a key now, after failed imports by hand were discarded."""
-        offer = self._snapshot.offers[self._spec.name].get(key)
+        offer = self.snapshot.offers[self._spec.name].get(key)
         registry = self._dispatcher.registry
         if offer is not None and registry.is_unconfirmed(offer):
             registry.ledger.discard_failed_imports()
-            offer = self._snapshot.offers[self._spec.name].get(key)
+            offer = self.snapshot.offers[self._spec.name].get(key)
         return offer
 
     def declared_function(self, key: str, chain: Sequence[pluggy.HookImpl]) -> pluggy.HookImpl:

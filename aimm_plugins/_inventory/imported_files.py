@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 
 from aimm_plugins._discovery.distribution import Distribution, is_beneath, spellings
 from aimm_plugins._discovery.module_location import find, locate
-from aimm_plugins._discovery.record_file import has_hash, recorded_hashes
 from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._inventory.places import is_installed_by, recorded_file, source_file
 from aimm_plugins._system.files import has_same_content
@@ -145,8 +144,11 @@ def overwritten(
 
 
 def _has_installed(distribution: Distribution, file: str) -> bool:
+    from aimm_plugins._discovery.record_file import listed  # two distributions rarely have one file
+    from aimm_plugins._discovery.verification import has_hash
+
     path = os.path.relpath(file, distribution.folder).replace(os.sep, "/")
-    return has_hash(file, recorded_hashes(distribution).get(path, ""))
+    return has_hash(file, (listed(distribution) or {}).get(path, ""))
 
 
 def _taken(

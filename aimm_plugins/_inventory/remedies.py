@@ -125,7 +125,7 @@ def _spelled_as_modules(name: str) -> Iterator[str]:
 def _modules_of(distribution: Distribution, installed: Scan) -> list[str]:
     """The modules that a conf may name instead of a distribution."""
     own = [c.module for c in installed.candidates if c.distribution.key == distribution.key]
-    found = own or sorted(top_levels(distribution))
+    found = own or sorted(top_levels(distribution) or ())
     return [name for name in dict.fromkeys(found) if find(name) is not None]
 
 
@@ -164,7 +164,7 @@ def _for_own_module(record: PluginRecord, name: str, distribution: Distribution)
     if root is not None:
         return f"There is no {name} in its source folder {root}: correct the name there."
     if name == record.module:
-        brought = sorted(filter(str.isidentifier, top_levels(distribution)))
+        brought = sorted(filter(str.isidentifier, top_levels(distribution) or ()))
         hint = f" It brings {', '.join(brought[:3])}." if brought else " It brings no module."
         hint = "" if name.partition(".")[0] in brought else hint
         return f"Tell its author: the entry point names a module that {key} does not bring.{hint}"

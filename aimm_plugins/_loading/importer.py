@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from aimm_plugins._declarations.ledger import DeclarationLedger
+from aimm_plugins._discovery.entry_points import with_parents
 from aimm_plugins._dispatch.manager import PluginManager
 from aimm_plugins._loading.exceptions import to_group_member
 from aimm_plugins._loading.side_effects import changes, observe
@@ -67,12 +68,15 @@ class Loader(NamedTuple):
         ledger: Where the modules declare.
         manager: Judges their hookimpls.
         versions: What was installed when a module was imported; kept up to date here.
+        denial: Tells why a plugin must not be imported, as things are then; `None` where no rule
+            could concern one.
         probe: Raises where the import of a module fails in a child process; `None` for no child.
     """
 
     ledger: DeclarationLedger
     manager: PluginManager
     versions: Versions
+    denial: Callable[[PluginRecord], str | None] | None = None
     probe: Callable[[str], None] | None = None
 
     def load(self, plan: Plan) -> Outcome:
@@ -112,6 +116,7 @@ class Loader(NamedTuple):
         was_imported = record.module in sys.modules
         clock = _ImportClock()
         try:
+            self._admit(record)
             if self.probe is not None and not was_imported:
                 self.probe(record.module)
                 clock = _ImportClock()
@@ -125,6 +130,10 @@ class Loader(NamedTuple):
         except KeyboardInterrupt:
             self._discard()
             raise
+        except _DeniedError as denied:
+            self._discard()
+            outcome.records.append(_denied_record(record, denied.reason))
+            return
         except BaseException as error:  # sys.exit(), CancelledError and the like end no host
             self._discard()
             if not was_imported and record.import_seconds is None:
@@ -139,17 +148,40 @@ class Loader(NamedTuple):
             reason=None if was_deferred else record.reason,
             file=file if isinstance(file, str) else record.file,
         )
-        record = _running_version(record, was_imported, self.versions)
+        stale = _running_version(record, was_imported, self.versions)
+        record = stale or record
         outcome.records.append(record)
         published = plan.published.get(record.identity, ())
         has_hooks = has_hooks or self.manager.size > size
         outcome.loaded.append(
-            Loaded(record, target, published, lazily=was_deferred, may_be_empty=has_hooks)
+            Loaded(
+                record,
+                target,
+                published,
+                lazily=was_deferred,
+                may_be_empty=has_hooks,
+                is_stale=stale is not None,
+            )
         )
 
     def _discard(self) -> None:
         self.ledger.discard_failed_imports()
         self.manager.rollback_failed_imports()
+
+    def _import_as_judged(self, record: PluginRecord) -> object:
+        if self.denial is not None:
+            # A parent package may lead to another file than was foreseen when it is run.
+            for parent in [*with_parents(record.module)][:0:-1]:
+                if parent not in sys.modules:
+                    self._admit(record)
+                    _import_module(parent)
+            self._admit(record)
+        return _import_module(record.module)
+
+    def _admit(self, record: PluginRecord) -> None:
+        reason = None if self.denial is None else self.denial(record)
+        if reason is not None:
+            raise _DeniedError(reason)
 
     def _import(self, record: PluginRecord) -> object:
         """What Python holds under the plugin's name after the import; mostly a module."""
@@ -161,7 +193,7 @@ class Loader(NamedTuple):
                 f"{record.module}, put there by somebody else: the module was never imported",
                 name=record.module,
             )
-        module = self.ledger.importing(record.module, _import_module)
+        module = self.ledger.importing(record.module, lambda _: self._import_as_judged(record))
         if not is_imported(record.module):
             raise ImportError(
                 f"{record.module} is still being imported: it is loaded by its own import",
@@ -207,6 +239,14 @@ def _import_module(name: str) -> object:
     return importlib.import_module(name)
 
 
+class _DeniedError(Exception):
+    """The rules have come to deny an import that was planned."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 class _ImportClock:
     """Measures one import: its time, and the modules that it brought."""
 
@@ -247,6 +287,10 @@ def failed_record(record: PluginRecord, error: BaseException) -> PluginRecord:
     )
 
 
+def _denied_record(record: PluginRecord, reason: str) -> PluginRecord:
+    return record._replace(state="denied", provides=(), reason=reason)
+
+
 def _left_behind(record: PluginRecord, side_effects: list[str]) -> Finding:
     return Finding(
         code="side-effects",
@@ -267,13 +311,15 @@ def is_imported(module: str) -> bool:
     return not is_initializing(getattr(found, "__spec__", None))
 
 
-def _running_version(record: PluginRecord, was_imported: bool, versions: Versions) -> PluginRecord:
-    """The record with the version that was installed when its module was imported."""
+def _running_version(
+    record: PluginRecord, was_imported: bool, versions: Versions
+) -> PluginRecord | None:
+    """The record with the version that was imported, where that is not the one installed by now."""
     now = (record.distribution, record.version)
     then = versions.get(record.module, now) if was_imported else now
     if then[0] != now[0] or then[1] == now[1]:
         versions[record.module] = now
-        return record
+        return None
     return record._replace(
         version=then[1],
         reason=f"{record.distribution} {record.version} is installed by now, and {then[1]} was "

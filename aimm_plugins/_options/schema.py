@@ -22,7 +22,7 @@ from aimm_plugins._options.limits import (
     mappings,
     nodes,
 )
-from aimm_plugins._options.schema_source import broken, read_document
+from aimm_plugins._options.schema_source import Denial, broken, read_document
 from aimm_plugins._system.text import printable, type_name
 from aimm_plugins.errors import DeclarationError, spell_path
 
@@ -95,13 +95,18 @@ class KnownOption(NamedTuple):
         return f"{text}. {' '.join(self.description.split())}" if self.description else text
 
 
-def read_schema(published: PublishedOptions) -> Schema:
+def read_schema(published: PublishedOptions, denial: Denial | None = None) -> Schema:
     """The schema that metadata names; of one that is no file the module is imported.
+
+    Args:
+        published: Where it is.
+        denial: Asked before a module is imported; without it, none is.
 
     Raises:
         DeclarationError: It is not there, or is no sound JSON Schema.
+        PluginImportError: It is code that must not be imported.
     """
-    return Schema(read_document(published), published)
+    return Schema(read_document(published, denial), published)
 
 
 class Schema:

@@ -6,28 +6,37 @@ A schema in a file is read without running any code. For any other its module is
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
 from aimm_plugins._config.json_schema import plain
 from aimm_plugins._declarations.declaration import modules_being_imported
+from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.entry_points import PublishedOptions
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._options.limits import MAX_BYTES
 from aimm_plugins._system.files import read_file
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.text import described
-from aimm_plugins.errors import ConfigError, DeclarationError
+from aimm_plugins.errors import ConfigError, DeclarationError, PluginImportError
+
+Denial = Callable[[str, Distribution], str | None]
+"""Why a module that a distribution publishes must not be imported now; `None` if it may be."""
 
 
-def read_document(published: PublishedOptions) -> dict[str, Any]:
+def read_document(published: PublishedOptions, denial: Denial | None) -> dict[str, Any]:
     """The document that metadata names.
+
+    Args:
+        published: Where it is.
+        denial: Asked before a module is imported for it; without it, none is.
 
     Raises:
         DeclarationError: It is not there, or is no plain mapping.
+        PluginImportError: It is code that must not be imported.
     """
-    document = _of_file(published) if published.is_file else _of_object(published)
+    document = _of_file(published) if published.is_file else _of_object(published, denial)
     if not isinstance(document, Mapping):
         raise broken(published, f"it is a {type(document).__name__}, and no mapping")
     try:
@@ -105,9 +114,18 @@ def _content(path: str, published: PublishedOptions) -> bytes:
     return content
 
 
-def _of_object(published: PublishedOptions) -> object:
+def _of_object(published: PublishedOptions, denial: Denial | None) -> object:
     import importlib
 
+    reason: str | None = "no code is to run"
+    if denial is not None:
+        reason = denial(published.module, published.distribution)
+    if reason is not None:
+        raise PluginImportError(
+            f"the schema {published} of {published.distribution.who} ({published.place}) is not "
+            f"read, since {reason}",
+            name=published.module,
+        )
     with guarded() as attempt:
         found: Any = importlib.import_module(published.module)
         for name in published.attribute.split("."):

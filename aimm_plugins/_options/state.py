@@ -14,6 +14,7 @@ from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._options.hiding import Options, Path, copied
 from aimm_plugins._options.schema import Fault, Schema, read_schema
+from aimm_plugins._options.schema_source import Denial
 from aimm_plugins.errors import ConfigError, DeclarationError
 
 
@@ -99,20 +100,25 @@ class PluginOptions:
             self._plugins[module] = found
         return found
 
-    def value(self, plugin: str) -> Options:
+    def value(self, plugin: str, denial: Denial) -> Options:
         """A plugin's options, a copy of the caller's own.
+
+        Args:
+            plugin: Its module.
+            denial: Judges the import of a schema that is code.
 
         Raises:
             ConfigError: What its conf gives does not fit its schema.
             DeclarationError: The schema is broken.
+            PluginImportError: The schema is code that must not be imported.
         """
         if plugin not in self.checked:
-            self.checked[plugin] = self._check(plugin)
+            self.checked[plugin] = self._check(plugin, denial)
         own: Options = copied(self.checked[plugin])
         return own
 
-    def _check(self, plugin: str) -> Options:
-        given, schema = self.given.get(plugin), self._schema_of(plugin)
+    def _check(self, plugin: str, denial: Denial) -> Options:
+        given, schema = self.given.get(plugin), self._schema_of(plugin, denial)
         if schema is None:
             return Options() if given is None else given.values
         if given is not None:
@@ -131,14 +137,15 @@ class PluginOptions:
             )
         return options
 
-    def defaults(self, plugin: str) -> Options:
+    def defaults(self, plugin: str, denial: Denial) -> Options:
         """The defaults of a plugin that is imported without `initialize`; nothing is checked.
 
         Raises:
             DeclarationError: The schema is broken.
+            PluginImportError: The schema is code that must not be imported.
         """
         if plugin not in self.by_hand:
-            schema = self._schema_of(plugin)
+            schema = self._schema_of(plugin, denial)
             self.by_hand[plugin] = Options() if schema is None else schema.defaults()
         own: Options = copied(self.by_hand[plugin])
         return own
@@ -149,7 +156,7 @@ class PluginOptions:
             self._installed = scan()
         return self._installed
 
-    def _schema_of(self, plugin: str) -> Schema | None:
+    def _schema_of(self, plugin: str, denial: Denial) -> Schema | None:
         installed = self.installed()
         distribution = next(
             (c.distribution.name for c in installed.candidates if c.module == plugin), None
@@ -157,7 +164,7 @@ class PluginOptions:
         if distribution is None and installed.options:
             owner = installed.owner(plugin, locate(plugin))
             distribution = None if owner is None else owner.name
-        return schema_of(installed.options_of(plugin, distribution))
+        return schema_of(installed.options_of(plugin, distribution), denial)
 
 
 class OptionsState:
@@ -208,11 +215,12 @@ def plugin_of(module: str, plugins: Collection[str]) -> str | None:
     return near[0] if len(near) == 1 else None
 
 
-def schema_of(published: Sequence[PublishedOptions]) -> Schema | None:
-    """The schema of a plugin, if it publishes one.
+def schema_of(published: Sequence[PublishedOptions], denial: Denial | None = None) -> Schema | None:
+    """The schema of a plugin, if it publishes one; see `read_schema`.
 
     Raises:
         DeclarationError: It publishes several, or a broken one.
+        PluginImportError: It is code that must not be imported.
     """
     if len(published) > 1:
         distribution = published[0].distribution
@@ -222,7 +230,7 @@ def schema_of(published: Sequence[PublishedOptions]) -> Schema | None:
             f"({', '.join(schema.place for schema in published)}). Its author has to remove all "
             "but one."
         )
-    return read_schema(published[0]) if published else None
+    return read_schema(published[0], denial) if published else None
 
 
 def one_error(errors: Sequence[ConfigError]) -> ConfigError:

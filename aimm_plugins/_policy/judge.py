@@ -9,6 +9,7 @@ policy is given; nothing here touches a file, `sys` or plugin code.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._config.values import Config
@@ -34,7 +35,7 @@ class Import(NamedTuple):
         publisher: The distribution that brings it; `None` for a module of the host's own, which is
             subject to the conf's `names` alone.
         files: What it would run: the files of the module and of its parent packages, with those
-            owners that a rule could concern.
+            owners that a rule could concern; see `Policy.suspects`.
     """
 
     module: str
@@ -48,13 +49,13 @@ class Policy(NamedTuple):
     Attributes:
         layers: Rules that all hold; for `prefer`, in the order in which they are asked.
         blocked: Tells whether the plugin manager blocks a module's name.
-        unverified: Tells why a module's files are not those of a distribution's RECORD.
+        unverified: Tells why a file, or with `None` any, is not that of a distribution's RECORD.
         digest: Gives the digest of a distribution's RECORD.
     """
 
     layers: tuple[Layer, ...]
     blocked: Callable[[str], bool]
-    unverified: Callable[[Distribution, str], str | None]
+    unverified: Callable[[Distribution, ModuleFile | None], str | None]
     digest: Callable[[Distribution], str | None]
 
     @property
@@ -66,13 +67,18 @@ class Policy(NamedTuple):
         self,
         find: Callable[[str], Distribution | None],
         distributions: Callable[[], Iterable[Distribution]],
-    ) -> list[Distribution]:
-        """The distributions that a rule may deny, so that it matters who else runs their files.
+    ) -> list[Distribution] | None:
+        """The distributions that rules are about, so that it matters which files are theirs.
 
         Args:
             find: Finds an installed distribution by name.
             distributions: Gives all; asked only where an origin is denied.
+
+        Returns:
+            Those that may be denied; `None` for all, where only some are allowed.
         """
+        if any(layer.is_exclusive for layer in self.layers):
+            return None
         names = dict.fromkeys(name for layer in self.layers for name in layer.deny)
         found = [known for name in names if (known := find(name)) is not None]
         origins = {origin for layer in self.layers for origin in layer.deny_origins}
@@ -82,25 +88,48 @@ class Policy(NamedTuple):
 
     def judge(self, wanted: Import) -> str | None:
         """Why a module must not be imported, or `None` if it may be."""
-        module, publisher = wanted.module, wanted.publisher
-        if self.blocked(module):
-            return f"{module} is blocked in the plugin manager (set_blocked)"
+        if self.blocked(wanted.module):
+            return f"{wanted.module} is blocked in the plugin manager (set_blocked)"
         for layer in self.layers:
-            reason = None if publisher is None else layer.denial(publisher)
-            reason = reason or _denial_of_files(layer, wanted)
+            reason = _objection(wanted, layer.denial, "which is", wanted.files)
             if reason is not None:
                 return reason
-        if publisher is None:
-            return None
+        # What no distribution installed is the host's own only where the conf names it.
+        doubtful = wanted.files if wanted.publisher is None else ()
         for layer in self.layers:
-            reason = layer.exclusion(publisher) or self._lock_fault(layer, publisher)
+            reason = _objection(wanted, partial(self._exclusion, layer), "and", doubtful)
+            reason = reason or _of_nobody(wanted, layer)
             if reason is not None:
                 return reason
         for layer in self.layers:
-            if layer.verify_place is not None:
-                reason = self.unverified(publisher, module)
-                if reason is not None:
-                    return f"refused by verify: record ({layer.verify_place}): {reason}"
+            reason = None if layer.verify_place is None else self._unproven(wanted)
+            if reason is not None:
+                return f"refused by verify: record ({layer.verify_place}): {reason}"
+        return None
+
+    def denies_by_name(self, module: str, publisher: Distribution | None) -> bool:
+        """Whether an import is denied whatever files it would run."""
+        return self.blocked(module) or any(
+            publisher is not None and (layer.denial(publisher) or layer.exclusion(publisher))
+            for layer in self.layers
+        )
+
+    def _exclusion(self, layer: Layer, distribution: Distribution) -> str | None:
+        return layer.exclusion(distribution) or self._lock_fault(layer, distribution)
+
+    def _unproven(self, wanted: Import) -> str | None:
+        """Why what an import runs is not proven to be what was installed."""
+        if wanted.publisher is not None and (reason := self.unverified(wanted.publisher, None)):
+            return reason
+        for file in wanted.files:
+            # Cached bytecode is not read by the imports that verify.
+            if not file.is_bytecode:
+                faults = [self.unverified(owner, file) for owner in file.intact or file.owners]
+                if faults and (all(faults) if file.intact else any(faults)):
+                    return next(filter(None, faults))
+            if wanted.publisher is None and file.suspects:
+                suspect, doubt = file.suspects[0]
+                return f"importing {wanted.module} may run {suspect.who}: {doubt}"
         return None
 
     def _lock_fault(self, layer: Layer, distribution: Distribution) -> str | None:
@@ -178,18 +207,46 @@ class Policy(NamedTuple):
         return missing
 
 
-def _denial_of_files(layer: Layer, wanted: Import) -> str | None:
-    """Why an import must not run one of its files, which another distribution installed."""
+def _objection(
+    wanted: Import,
+    rule: Callable[[Distribution], str | None],
+    link: str,
+    doubtful: Sequence[ModuleFile],
+) -> str | None:
+    """What a rule has against the publisher of an import, or against whose files it would run.
+
+    Args:
+        wanted: The import.
+        rule: Why no code of a distribution may run; `None` if it may.
+        link: Leads from the distribution to the reason.
+        doubtful: The files of which it counts who may have installed them.
+    """
+    if wanted.publisher is not None and (reason := rule(wanted.publisher)) is not None:
+        return reason
     for file in wanted.files:
+        if any(rule(owner) is None for owner in file.intact):
+            continue
         for owner in file.owners:
-            reason = None if owner is wanted.publisher else layer.denial(owner)
-            if reason is None:
-                continue
-            if file.unasked is None:
-                return f"importing {wanted.module} would run {owner.who}, which is {reason}"
+            if owner is not wanted.publisher and (reason := rule(owner)) is not None:
+                return f"importing {wanted.module} would run {owner.who}, {link} {reason}"
+    for file in doubtful:
+        for suspect, doubt in file.suspects:
+            if (reason := rule(suspect)) is not None:
+                return f"importing {wanted.module} may run {suspect.who}, {link} {reason}; {doubt}"
+    return None
+
+
+def _of_nobody(wanted: Import, layer: Layer) -> str | None:
+    """Why a file of no distribution must not run for a plugin that a distribution brings."""
+    if wanted.publisher is None or not layer.is_exclusive:
+        return None
+    for file in wanted.files:
+        # An entry point says whose a module is, and not with which content.
+        is_pinned = layer.locked is None or not file.is_claimed
+        if file.file is not None and not (file.owners and is_pinned):
             return (
-                f"importing {wanted.module} may run {owner.who}, which is {reason}; its file was "
-                f"not found, and to ask the finder of {file.unasked} for it may run code"
+                f"importing {wanted.module} would run {file.file}, which no distribution has "
+                f"installed, and {layer.exclusive_place} lets only installed files run for it"
             )
     return None
 
@@ -255,7 +312,7 @@ def policy(
     locks: Mapping[str, Lock],
     *,
     blocked: Callable[[str], bool],
-    unverified: Callable[[Distribution, str], str | None],
+    unverified: Callable[[Distribution, ModuleFile | None], str | None],
     digest: Callable[[Distribution], str | None],
 ) -> Policy:
     """The rules of a call, the operator's layers first. `locks` has the freeze files by path."""

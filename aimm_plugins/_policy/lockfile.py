@@ -7,7 +7,7 @@ digest of RECORD stands behind each in a comment, since pip's own `--hash` is th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -52,7 +52,7 @@ class Lock(NamedTuple):
 
 
 def read_lock(path: str) -> Lock:
-    """Read a freeze file, as `freeze_text` wrote it.
+    """Read a freeze file, as `freeze_line` wrote it.
 
     Raises:
         ConfigError: It cannot be read, or a line of it says no name, version and digest.
@@ -91,14 +91,17 @@ def read_lock(path: str) -> Lock:
     return Lock(path, entries)
 
 
-def freeze_text(frozen: Iterable[tuple[Distribution, str]]) -> str:
-    """The text of a freeze file, sorted by name.
+def freeze_line(distribution: Distribution, digest: str | None) -> str | None:
+    """A distribution's line in a freeze file; `None` where there is nothing to compare.
 
-    Left out is a distribution whose name does not fit into its line: what reads the file, pip too,
-    would take the rest for other lines. `frozen` has distributions with the digest of their RECORD.
+    That is so without a digest of RECORD, and without a sound version and name: what reads the
+    file, pip too, would take the rest of such a line for other lines.
     """
-    lines = sorted(
-        (distribution.key, f"{distribution.name}=={distribution.version}  # record {digest}")
-        for distribution, digest in frozen
-    )
-    return "".join(f"{line}\n" for _, line in lines if _LINE.fullmatch(line))
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        Version(distribution.version or "")
+    except InvalidVersion:
+        return None
+    line = f"{distribution.name}=={distribution.version}  # record {digest}"
+    return f"{line}\n" if _LINE.fullmatch(line) else None

@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 from aimm_plugins._config.values import Config
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._discovery.entry_points import Candidate, Published
+from aimm_plugins._discovery.entry_points import BrokenLine, Candidate, Published
 from aimm_plugins._discovery.scan import Scan
-from aimm_plugins._policy.judge import Import, Policy
+from aimm_plugins._policy.import_judge import ImportJudge
 from aimm_plugins._values.report import Identity, PluginRecord
+from aimm_plugins.errors import PluginImportError
 
 
 class Plan(NamedTuple):
@@ -28,13 +29,7 @@ class Plan(NamedTuple):
     demanded: frozenset[Identity] = frozenset()
 
 
-def arrange(
-    config: Config,
-    policy: Policy,
-    scan: Scan,
-    locate: Callable[[str], str | None],
-    imported: Callable[[str], bool],
-) -> Plan:
+def arrange(config: Config, judge: ImportJudge, imported: Callable[[str], bool]) -> Plan:
     """A record for each plugin: config names in their order, then entry points.
 
     A name that stands twice is one plugin. Entry points come sorted by distribution and name, so
@@ -42,27 +37,26 @@ def arrange(
 
     Args:
         config: A conf that was read.
-        policy: Its rules and the operator's.
-        scan: What is installed.
-        locate: Finds a module's file without importing anything.
+        judge: Holds its rules and the operator's against what is installed.
         imported: Tells whether a module is imported already; such a one is never deferred.
     """
-    steps = list(_of_names(config, scan, locate))
-    if policy.disabled_place is None:
-        steps += [
+    scan = judge.installed
+    steps = list(_of_names(config, scan, judge.locate))
+    if judge.policy.disabled_place is None:
+        points: list[_Step] = [
             (_of_candidate(candidate), candidate.distribution, scan.keys_of(candidate))
             for candidate in scan.candidates
         ]
-    suspects = policy.suspects(scan.find, scan.distributions)
-    code_owners = scan.code_owners(suspects) if suspects else None
+        points += [(_of_broken(line), line.distribution, ()) for line in scan.broken]
+        # Sorting is stable, so that only broken lines move.
+        steps += sorted(points, key=lambda step: _order(step[1])) if scan.broken else points
     records: list[PluginRecord] = []
     published: dict[Identity, tuple[Published, ...]] = {}
     for record, publisher, keys in steps:
-        files = code_owners.files(record.module, locate) if code_owners is not None else ()
-        reason = policy.judge(Import(record.module, publisher, files))
+        reason = judge.reason(record.module, publisher)
         if reason is not None:
-            record = record._replace(state="denied", reason=reason)
-        else:
+            record = record._replace(state="denied", reason=reason, error=None)
+        elif record.state != "failed":
             if keys:
                 published[record.identity] = keys
                 provides = tuple(sorted((key.action, key.key) for key in keys))
@@ -71,6 +65,10 @@ def arrange(
                 record = _lazily(config, record, imported)
         records.append(record)
     return Plan(tuple(records), published)
+
+
+def _order(publisher: Distribution | None) -> str:
+    return "" if publisher is None else publisher.key
 
 
 _Step = tuple[PluginRecord, Distribution | None, tuple[Published, ...]]
@@ -108,6 +106,26 @@ def _of_candidate(candidate: Candidate) -> PluginRecord:
         version=candidate.distribution.version,
         origin=candidate.distribution.origin,
         entry_point=f"{candidate.name} = {candidate.value}",
+    )
+
+
+def _of_broken(line: BrokenLine) -> PluginRecord:
+    who = line.distribution
+    error = PluginImportError(
+        f"the entry point `{line.line}` of {who.who} {line.fault} ({line.place}). Install a "
+        f"version of {who.name} in which that is mended, or deny it: entry_points: "
+        f"{{deny: [{who.name}]}}"
+    )
+    return PluginRecord(
+        name=line.name,
+        source="entry_point",
+        module="",
+        distribution=who.name,
+        version=who.version,
+        origin=who.origin,
+        entry_point=line.line,
+        state="failed",
+        error=error,
     )
 
 

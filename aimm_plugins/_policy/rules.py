@@ -99,6 +99,20 @@ class Layer(NamedTuple):
     verify_place: str | None = None
     disabled_place: str | None = None
 
+    @property
+    def is_exclusive(self) -> bool:
+        """Whether nothing may run but what some rule is for."""
+        return self.allow is not None or self.locked is not None or self.verify_place is not None
+
+    @property
+    def exclusive_place(self) -> str:
+        """Where it is said what may run."""
+        if self.allow is not None:
+            return f"entry_points.allow ({self.allow_place})"
+        if self.locked is not None:
+            return f"locked ({self.locked[1]})"
+        return f"verify: record ({self.verify_place})"
+
     def denial(self, distribution: Distribution) -> str | None:
         """Why no code of a distribution may run, by its name and its origin; `None` if it may."""
         for rule in self.deny.get(distribution.key, ()):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def account(
     record: PluginRecord,
     before: PluginRecord | None,
+    is_revoked: bool,
     loaded: Loaded | None,
     deferred: Deferred | None,
     provided: Sequence[tuple[Action, str, Offer]],
@@ -28,13 +29,14 @@ def account(
     Args:
         record: Its account so far.
         before: Its account by an earlier call.
+        is_revoked: Whether it loses what it had if it is denied now.
         loaded: The plugin, if this call imported it.
         deferred: The plugin, if it waits for its first call.
         provided: All that its module provides.
         lost: Why it lost other keys.
         errors: What it broke.
     """
-    if record.state == "denied" and before is not None and before.state == "loaded":
+    if record.state == "denied" and before is not None and before.is_loaded and not is_revoked:
         return before._replace(
             reason=f"loaded by an earlier initialize, and now {record.reason}; to be rid of it, "
             "unload_all() and initialize again",
@@ -60,6 +62,8 @@ def account(
     if error is not None and not provides:
         return record._replace(state="failed", provides=(), error=error)
     state: State = "deferred" if record.state == "deferred" else "loaded"
+    if loaded is not None and loaded.is_stale:
+        state = "stale"
     if lost and not provides:
         state = "shadowed"
     reasons = [*([record.reason] if record.reason and state != "shadowed" else ()), *lost]

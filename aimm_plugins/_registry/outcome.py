@@ -22,6 +22,7 @@ class Loaded(NamedTuple):
         lazily: Whether others have relied on those keys meanwhile.
         may_be_empty: Whether it may declare nothing: it has brought hook implementations, or what
             was imported is another's file, which is a finding of its own.
+        is_stale: Whether another version was imported than is installed by now.
     """
 
     record: PluginRecord
@@ -29,6 +30,7 @@ class Loaded(NamedTuple):
     published: tuple[Published, ...] = ()
     lazily: bool = False
     may_be_empty: bool = False
+    is_stale: bool = False
 
 
 class Resolution(NamedTuple):

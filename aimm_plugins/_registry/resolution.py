@@ -38,6 +38,7 @@ def resolve(
     deferred: Sequence[Deferred] = (),
     removed: Set[Identity] = frozenset(),
     demanded: bool = False,
+    revoked: Set[Identity] = frozenset(),
 ) -> Resolution:
     """Work out who provides what after a call.
 
@@ -54,12 +55,13 @@ def resolve(
         removed: Plugins of earlier calls that are not installed any more.
         demanded: The plugins were deferred, and a call needs one of them: what they lost to others
             while they waited stays lost.
+        revoked: Plugins of earlier calls that lose their keys if they are denied by now.
 
     Returns:
         The accounts with their keys and errors, and the snapshot to publish.
     """
     return _Resolver(
-        current, ledger, records, loaded, prefer, deferred, removed, demanded
+        current, ledger, records, loaded, prefer, deferred, removed, demanded, revoked
     ).resolve()
 
 
@@ -76,6 +78,7 @@ class _Resolver:
         deferred: Sequence[Deferred],
         removed: Set[Identity],
         demanded: bool,
+        revoked: Set[Identity],
     ) -> None:
         self.current = current
         self.ledger = ledger
@@ -85,9 +88,10 @@ class _Resolver:
         self.loaded_by_module = _by_module(loaded)
         self.deferred_by_module = _by_module(deferred)
         self.kept = {i: r for i, r in current.records.items() if i not in removed}
-        loaded_before = {r.module for r in self.kept.values() if r.state == "loaded"}
+        self.revoked = revoked
         self.denied = {record.module for record in records if record.state == "denied"}
-        self.denied -= loaded_before | self.loaded_by_module.keys()
+        self.denied -= self.loaded_by_module.keys()
+        self.denied -= {r.module for i, r in self.kept.items() if r.is_loaded and i not in revoked}
         modules = {r.module for r in self.kept.values()} | {r.module for r in records}
         self.removed = {
             current.records[i].module for i in removed if i in current.records
@@ -288,6 +292,7 @@ class _Resolver:
             account(
                 record,
                 self.kept.get(record.identity),
+                record.identity in self.revoked,
                 _entry_of(record, self.loaded_by_module),
                 _entry_of(record, self.deferred_by_module),
                 self.provided.get(record.module, ()),
@@ -299,7 +304,7 @@ class _Resolver:
 
     def snapshot(self, records: Sequence[PluginRecord]) -> Snapshot:
         """What would be registered then."""
-        there = {r.distribution for r in records if r.state in ("loaded", "deferred")}
+        there = {r.distribution for r in records if r.is_loaded or r.state == "deferred"}
         accounts = {
             identity: self.account_of_another_call(record)
             if record.module in self.displaced
@@ -321,6 +326,7 @@ class _Resolver:
             deferred=deferred,
             broken=self.broken(records),
             by_hand=self.current.by_hand - {record.module for record in records},
+            starts=self.current.starts,
         )
 
     def account_of_another_call(self, record: PluginRecord) -> PluginRecord:

@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._declarations.ledger import DeclaredKey
 from aimm_plugins._registry.providers import Deferred, Offer, PluginOwners, Provider, Slot
 from aimm_plugins._values.actions import ACTIONS, Action
 
 if TYPE_CHECKING:
+    from aimm_plugins._config.values import Conf, Config
+    from aimm_plugins._policy.rules import Rule
     from aimm_plugins._values.report import Finding, Identity, PluginRecord
     from aimm_plugins.errors import PluginConflictError
+
+
+class Start(NamedTuple):
+    """One `initialize` that holds.
+
+    Attributes:
+        config: Its conf.
+        given: What that was read from; a path is absolute.
+        findings: What it found besides plugins and broken installations.
+        required: The `required` rules of it and of the operator.
+    """
+
+    config: Config
+    given: Conf
+    findings: tuple[Finding, ...] = ()
+    required: tuple[Rule, ...] = ()
 
 
 class Snapshot:
@@ -30,6 +48,7 @@ class Snapshot:
         deferred: The plugins that wait for their first call, by identity.
         broken: Keys that a deferred plugin published before it failed to load.
         by_hand: Modules that declare by hand and belong to no plugin of a call.
+        starts: What was initialized so far and not unloaded: the rules that go with the keys.
     """
 
     __slots__ = (
@@ -42,6 +61,7 @@ class Snapshot:
         "offers",
         "records",
         "shadowed",
+        "starts",
     )
 
     def __init__(
@@ -55,6 +75,7 @@ class Snapshot:
         deferred: dict[Identity, Deferred] | None = None,
         broken: dict[Slot, PluginRecord] | None = None,
         by_hand: Iterable[str] = (),
+        starts: tuple[Start, ...] = (),
     ) -> None:
         self.offers: dict[Action, dict[str, Offer]] = offers or {action: {} for action in ACTIONS}
         self.records: dict[Identity, PluginRecord] = records or {}
@@ -64,7 +85,13 @@ class Snapshot:
         self.deferred: dict[Identity, Deferred] = deferred or {}
         self.broken: dict[Slot, PluginRecord] = broken or {}
         self.by_hand: set[str] = set(by_hand)
+        self.starts = starts
         self._owners: PluginOwners | None = None
+
+    @property
+    def confs(self) -> list[Config]:
+        """The confs of all starts."""
+        return [start.config for start in self.starts]
 
     @property
     def owners(self) -> PluginOwners:
@@ -86,7 +113,7 @@ class Snapshot:
 
     def loaded_modules(self) -> dict[str, None]:
         """The modules of plugins that are loaded, in the order of their calls."""
-        return {r.module: None for r in self.records.values() if r.state == "loaded"}
+        return {r.module: None for r in self.records.values() if r.is_loaded}
 
     def without(self, plugin: str) -> Snapshot:
         """A snapshot without a plugin, whichever plugin's load ran its module."""
@@ -109,4 +136,5 @@ class Snapshot:
                 slot: record for slot, record in self.broken.items() if record.module != plugin
             },
             by_hand=self.by_hand - {plugin},
+            starts=self.starts,
         )

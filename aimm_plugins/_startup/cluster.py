@@ -11,16 +11,14 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from aimm_plugins._config.environment import operator_layers
 from aimm_plugins._config.values import Conf, Config, DaskRules
 from aimm_plugins._discovery.entry_points import Candidate
 from aimm_plugins._discovery.executors import published_executors
 from aimm_plugins._discovery.groups import EXECUTORS
-from aimm_plugins._discovery.scan import Scan, scan
+from aimm_plugins._discovery.scan import scan
 from aimm_plugins._dispatch.executor import Executor
-from aimm_plugins._policy.judge import Import, Policy
-from aimm_plugins._policy.rules import Layer
-from aimm_plugins._startup.prepare import locate_module, read_locks, rules_of
+from aimm_plugins._policy.rules import read_layer
+from aimm_plugins._startup.prepare import Inputs, admission_of, read_inputs
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.text import described, type_name
 from aimm_plugins._values.provenance import Provenance
@@ -134,9 +132,8 @@ def _choose(runtime: Runtime, config: Config) -> Candidate:
             "has it where it is installed: pip install 'aimm-plugins[dask]'",
             (_KEY,),
         )
-    operator = operator_layers()
-    rules = rules_of(runtime, config, operator, read_locks((*operator, config)))
-    denials = [(candidate, _denial(rules, candidate, installed)) for candidate in found]
+    inputs = read_inputs([config], installed)
+    denials = [(candidate, _denial(runtime, inputs, config, candidate)) for candidate in found]
     allowed = [candidate for candidate, reason in denials if reason is None]
     if not allowed:
         reasons = "".join(f"\n  {_who(candidate)}\n    {reason}" for candidate, reason in denials)
@@ -152,18 +149,16 @@ def _choose(runtime: Runtime, config: Config) -> Candidate:
     return allowed[0]
 
 
-def _denial(rules: Policy, candidate: Candidate, installed: Scan) -> str | None:
+def _denial(runtime: Runtime, inputs: Inputs, config: Config, candidate: Candidate) -> str | None:
     """Why the module of an executor must not be imported, or `None` if it may be.
 
     Rules say which plugins are loaded, and this package's own executor is none. It may be denied
     by name, so that another distribution can take its place.
     """
     if (candidate.distribution.key, candidate.module) == _OWN:
-        rules = rules._replace(layers=tuple(Layer(deny=layer.deny) for layer in rules.layers))
-    suspects = rules.suspects(installed.find, installed.distributions)
-    code_owners = installed.code_owners(suspects)
-    files = code_owners.files(candidate.module, locate_module) if suspects else ()
-    return rules.judge(Import(candidate.module, candidate.distribution, files))
+        layers = (read_layer(layer, inputs.locks) for layer in (*inputs.operator, config))
+        return next(filter(None, (layer.denial(candidate.distribution) for layer in layers)), None)
+    return admission_of(runtime, inputs).denial_of(candidate.module, candidate.distribution)
 
 
 def _who(candidate: Candidate) -> Provenance:

@@ -6,16 +6,17 @@ from collections.abc import Mapping, Set
 from functools import partial
 
 from aimm_plugins._declarations.declaration import modules_being_imported
+from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._loading.importer import Outcome, is_imported
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.key_errors import not_loaded_error
 from aimm_plugins._registry.providers import Deferred
 from aimm_plugins._startup.loading import load
 from aimm_plugins._startup.messages import log
-from aimm_plugins._startup.prepare import PreparedStart
+from aimm_plugins._startup.prepare import PreparedStart, admission_of, read_inputs
 from aimm_plugins._startup.publish import current_options, publish, resolve_now
 from aimm_plugins._startup.runtime import Runtime
-from aimm_plugins._values.report import Identity, Report
+from aimm_plugins._values.report import Identity, PluginRecord, Report
 
 
 def deferrals(runtime: Runtime, start: PreparedStart, outcome: Outcome) -> tuple[Deferred, ...]:
@@ -41,6 +42,7 @@ def load_deferred(runtime: Runtime, identity: Identity, start: PreparedStart) ->
 
     Raises:
         PluginLoadError: It failed; calls do not try it again.
+        ConfigError: The operator's policy or a lock cannot be read by now; nothing changed.
     """
     waiting = runtime.registry.snapshot.deferred.get(identity)
     if waiting is None:
@@ -53,12 +55,14 @@ def load_deferred(runtime: Runtime, identity: Identity, start: PreparedStart) ->
         deferred = runtime.registry.snapshot.deferred
         if identity not in deferred:  # another thread did it, or it was unloaded
             return
-        start = start._replace(options=current_options(runtime))
-        outcome = load(runtime, start._replace(plan=_plan(deferred, {module})))
+        start = _as_of_now(runtime, start)
+        outcome = load(runtime, start._replace(plan=_plan(deferred, {module}, start)))
         # Plugins whose modules it has imported have nothing left to wait for.
         others = {e.record.module for e in deferred.values() if is_imported(e.record.module)}
         if others - {module}:
-            outcome.add(load(runtime, start._replace(plan=_plan(deferred, others - {module}))))
+            outcome.add(
+                load(runtime, start._replace(plan=_plan(deferred, others - {module}, start)))
+            )
         with runtime.lock:
             if identity not in runtime.registry.snapshot.deferred:
                 return
@@ -76,11 +80,30 @@ def load_deferred(runtime: Runtime, identity: Identity, start: PreparedStart) ->
             raise not_loaded_error(record)
 
 
-def _plan(deferred: Mapping[Identity, Deferred], modules: Set[str]) -> Plan:
+def _as_of_now(runtime: Runtime, start: PreparedStart) -> PreparedStart:
+    """A start with what is installed by now, and with the rules that hold by now."""
+    installed = start.installed if start.installed.is_current() else scan()
+    inputs = read_inputs(runtime.confs or start.inputs.configs, installed)
+    return start._replace(
+        inputs=inputs,
+        admission=admission_of(runtime, inputs),
+        options=current_options(runtime),
+    )
+
+
+def _plan(deferred: Mapping[Identity, Deferred], modules: Set[str], start: PreparedStart) -> Plan:
     """A plan that imports the deferred plugins of some modules now."""
     entries = {i: entry for i, entry in deferred.items() if entry.record.module in modules}
     return Plan(
-        tuple(entry.record for entry in entries.values()),
+        tuple(_current(entry.record, start.installed) for entry in entries.values()),
         {identity: entry.published for identity, entry in entries.items()},
         frozenset(entries),
     )
+
+
+def _current(record: PluginRecord, installed: Scan) -> PluginRecord:
+    """The record with the version that is installed by now."""
+    found = None if record.distribution is None else installed.find(record.distribution)
+    if found is None:
+        return record
+    return record._replace(version=found.version, origin=found.origin)

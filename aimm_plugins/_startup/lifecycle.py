@@ -8,29 +8,37 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
-from aimm_plugins._config.environment import conf_or_default
+from aimm_plugins._config.environment import conf_or_default, operator_layers
 from aimm_plugins._config.parse import read
 from aimm_plugins._config.values import Conf, Config
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.scan import scan
-from aimm_plugins._policy.rules import Rule
+from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.required_keys import unanswered
-from aimm_plugins._registry.snapshot import Snapshot
+from aimm_plugins._registry.snapshot import Snapshot, Start
 from aimm_plugins._startup.loading import forget_listings, load
 from aimm_plugins._startup.messages import log
-from aimm_plugins._startup.prepare import PreparedStart, prepare, record_digest_of
+from aimm_plugins._startup.prepare import (
+    Inputs,
+    PreparedStart,
+    decide,
+    locate_module,
+    prepare,
+    record_digest_of,
+)
 from aimm_plugins._startup.publish import publish
-from aimm_plugins._startup.runtime import Runtime, Start
+from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._startup.transaction import commit, resolved
 from aimm_plugins._system.names import normalized
 from aimm_plugins._system.text import safe_text
 from aimm_plugins._values.report import Finding, Identity, PluginRecord, Report
 
 if TYPE_CHECKING:
-    from aimm_plugins._inventory.inventory import Inventory
+    from aimm_plugins._startup.inventory import Inventory
 
 
 def initialize(runtime: Runtime, conf: Conf | Config, *, connect: bool = False) -> Report:
@@ -47,10 +55,10 @@ def initialize(runtime: Runtime, conf: Conf | Config, *, connect: bool = False) 
         found = scan()
         start = prepare(runtime, [config], found)
         loaded = load(runtime, start)
-        with resolved(runtime, start, loaded, given=_given(conf)) as outcome:
-            report = commit(runtime, outcome)
-            runtime.required += _required(start)
-            _remember(runtime, Start(config, _given(conf), _of_start(report, start)))
+        given = _given(conf)
+        with resolved(runtime, start, loaded, given=given) as outcome:
+            begun = Start(config, given, outcome.findings, start.required)
+            report = commit(runtime, outcome, _with(runtime.registry.snapshot.starts, begun))
     log(report)
     return report
 
@@ -71,23 +79,14 @@ def _given(conf: Conf | Config) -> Conf:
     return os.path.abspath(conf) if isinstance(conf, str | os.PathLike) else conf
 
 
-def _required(start: PreparedStart) -> tuple[Rule, ...]:
-    return tuple(rule for layer in start.policy.layers for rule in layer.required)
-
-
-def _of_start(report: Report, start: PreparedStart) -> tuple[Finding, ...]:
-    """The findings of one start, without those about what is installed, which all starts share."""
-    installed = set(start.installed.findings)
-    return tuple(finding for finding in report.findings if finding not in installed)
-
-
-def _remember(runtime: Runtime, start: Start) -> None:
-    """Keep a start for `refresh`; one with the same conf takes the place of an earlier one."""
-    for place, earlier in enumerate(runtime.starts):
-        if earlier.config == start.config:
-            runtime.starts[place] = start
-            return
-    runtime.starts.append(start)
+def _with(starts: Sequence[Start], begun: Start) -> Iterator[Start]:
+    """The starts and a new one, which takes the place of an earlier one with the same conf."""
+    is_new = True
+    for start in starts:
+        is_new = is_new and start.config != begun.config
+        yield begun if start.config == begun.config else start
+    if is_new:
+        yield begun
 
 
 def plan(runtime: Runtime, conf: Conf) -> Report:
@@ -106,25 +105,34 @@ def foresee(runtime: Runtime, conf: Conf) -> Inventory:
 
 def refresh(runtime: Runtime) -> Report:
     """Catch up with what pip did since; see `aimm_plugins.refresh`."""
-    confs = list(runtime.confs)  # another thread may unload meanwhile
-    if not confs:
+    starts = runtime.registry.snapshot.starts
+    if not starts:
         return Report()
     forget_listings()
     before = dict(runtime.registry.snapshot.records)
     with _executor(runtime, None):
+        read_again: tuple[Start, ...] = ()
+        for begun in starts:
+            anew = Start(reread(begun), begun.given)
+            read_again = tuple(_with(read_again, anew))
         found = scan()
-        start = prepare(runtime, confs, found)
+        start = prepare(runtime, [begun.config for begun in read_again], found)
+        start = _with_deferred_in_doubt(runtime.registry.snapshot, start)
         removed = _removed(before, start)
         loaded = load(runtime, start)
-        with resolved(runtime, start, loaded, removed=removed) as outcome:
-            if not runtime.starts:  # another thread has unloaded everything meanwhile
-                return Report()
-            outcome.resolution.snapshot.findings.clear()
-            report = commit(runtime, outcome)
-            runtime.required = _required(start)
-            # It has looked at everything again, so that all findings of before are out of date.
-            *earlier, last = (begun._replace(findings=()) for begun in runtime.starts)
-            runtime.starts = [*earlier, last._replace(findings=_of_start(report, start))]
+        revoked = before.keys() - _in_doubt(before, loaded.records, start)
+        loaded.findings += start.installed.unread()
+        with resolved(runtime, start, loaded, removed=removed, revoked=revoked) as outcome:
+            if runtime.registry.snapshot.starts is starts:
+                # It has looked at everything again, so that earlier findings are out of date.
+                outcome.resolution.snapshot.findings.clear()
+                *earlier, last = read_again
+                last = last._replace(findings=outcome.findings, required=start.required)
+                report = commit(runtime, outcome, (*earlier, last))
+            else:
+                report = None
+    if report is None:  # another thread has initialized, refreshed or unloaded meanwhile
+        return refresh(runtime)
     log(report)
     changed = [
         record
@@ -134,8 +142,19 @@ def refresh(runtime: Runtime) -> Report:
     return Report(changed, report.findings)
 
 
+def reread(start: Start) -> Config:
+    """The conf of a start as its file is now; a mapping is as it was when it was given.
+
+    Raises:
+        ConfigError: The file cannot be read any more.
+    """
+    if isinstance(start.given, str):
+        return read(start.given, called=start.config.source)
+    return start.config
+
+
 def _removed(
-    before: dict[Identity, PluginRecord], start: PreparedStart
+    before: Mapping[Identity, PluginRecord], start: PreparedStart
 ) -> dict[Identity, PluginRecord]:
     """The accounts of plugins whose distribution or entry point is not there any more.
 
@@ -144,17 +163,52 @@ def _removed(
     planned = {record.identity for record in start.plan.records}
     return {
         identity: record._replace(
-            state="removed",
-            provides=(),
-            error=None,
-            reason=f"{record.distribution} is not installed any more"
-            if record.distribution and not start.installed.has(record.distribution)
-            else "its entry point is not there any more",
+            state="removed", provides=(), error=None, reason=_why_removed(record, start)
         )
         for identity, record in before.items()
-        if identity not in planned and record.source == "entry_point"
+        if identity not in planned and record.module
         if record.distribution is None or start.installed.doubt(record.distribution) is None
     }
+
+
+def _in_doubt(
+    before: Mapping[Identity, PluginRecord], records: Iterable[PluginRecord], start: PreparedStart
+) -> set[Identity]:
+    """The plugins that are denied now, and perhaps only since metadata could not be read.
+
+    The process may have had too many files open. A rule about the name needs no file.
+    """
+    if not start.installed.unread():
+        return set()
+    return {
+        record.identity
+        for record in records
+        if record.state == "denied" and record.identity in before
+        if not start.admission.denies_by_name(record)
+    }
+
+
+def _with_deferred_in_doubt(current: Snapshot, start: PreparedStart) -> PreparedStart:
+    """A start that leaves deferred plugins in doubt deferred: their first call is judged anew."""
+    in_doubt = _in_doubt(current.records, start.plan.records, start)
+    kept = {identity: current.deferred[identity] for identity in in_doubt & current.deferred.keys()}
+    records = [
+        current.records[record.identity] if record.identity in kept else record
+        for record in start.plan.records
+    ]
+    published = {identity: entry.published for identity, entry in kept.items()}
+    plan = Plan(tuple(records), {**start.plan.published, **published})
+    return start._replace(plan=plan) if kept else start
+
+
+def _why_removed(record: PluginRecord, start: PreparedStart) -> str:
+    if record.source == "config":
+        return "no conf names it any more"
+    if record.distribution and not start.installed.has(record.distribution):
+        return f"{record.distribution} is not installed any more"
+    if all(config.entry_points.enabled is False for config in start.inputs.configs):
+        return f"entry points are switched off ({start.policy.disabled_place})"
+    return "its entry point is not there any more"
 
 
 def _differs(record: PluginRecord, before: PluginRecord) -> bool:
@@ -174,19 +228,18 @@ def unload_all(runtime: Runtime) -> None:
         close(runtime)
     with runtime.lock:
         publish(runtime, Snapshot(), options=None)
-        runtime.starts = []
-        runtime.required = ()
         runtime.installed_findings = ()
         for module in runtime.versions.keys() - sys.modules.keys():
             del runtime.versions[module]
+        runtime.trust_imports()
 
 
 def current_report(runtime: Runtime) -> Report:
     """The account of what is registered now; see `aimm_plugins.current_report`."""
     with runtime.lock:
         providers = runtime.registry.providers()
-        snapshot, starts = runtime.registry.snapshot, list(runtime.starts)
-        installed, required = runtime.installed_findings, runtime.required
+        snapshot = runtime.registry.snapshot
+        installed = runtime.installed_findings
     known = {record.module for record in snapshot.records.values()}
     by_hand: dict[str, list[str]] = {}
     for (action, key), provider in providers.items():
@@ -204,40 +257,62 @@ def current_report(runtime: Runtime) -> Report:
     records = sorted(snapshot.records.values(), key=lambda record: record.source != "config")
     found = [
         *installed,
-        *(finding for start in starts for finding in start.findings),
+        *(finding for start in snapshot.starts for finding in start.findings),
         *snapshot.findings.values(),
         *findings,
     ]
     # Of distributions the records of the start tell.
     known = {normalized(record.distribution or "") for record in records} - {""}
+    required = (rule for start in snapshot.starts for rule in start.required)
     of_keys = (rule for rule in required if rule.may_be_key and rule.name not in known)
     return Report((*records, *unanswered(of_keys, snapshot)), dict.fromkeys(found))
 
 
 def freeze(runtime: Runtime, conf: Conf) -> tuple[str, tuple[Finding, ...]]:
-    """The freeze file of what a conf would load, and what could not be frozen."""
-    from aimm_plugins._policy.lockfile import freeze_text
+    """The freeze file of what a conf would load, whatever is locked now; and what is not in it."""
+    from aimm_plugins._policy.lockfile import freeze_line
 
-    start = prepare(runtime, [read(conf_or_default(conf))], scan(), only_looking=True)
-    frozen: list[tuple[Distribution, str]] = []
-    findings = []
-    names = {
-        record.distribution
+    operator = tuple(layer._replace(locked=None) for layer in operator_layers())
+    config = read(conf_or_default(conf))._replace(locked=None)
+    start = decide(runtime, Inputs(operator, (config,), {}, scan()))
+    findings = [
+        Finding("left-out", str(record.provenance), str(record.reason), remedy="Change the rule.")
         for record in start.plan.records
-        if record.state != "denied" and record.distribution is not None
-    }
-    for name in sorted(names):
-        distribution = start.installed.find(name)
-        digest = None if distribution is None else record_digest_of(distribution)
-        if distribution is None or distribution.version is None or digest is None:
+        if record.state == "denied"
+    ]
+    findings += [
+        Finding("required-missing", record.name, str(record.reason))
+        for record in start.policy.missing(start.plan.records, start.installed.find)
+    ]
+    text = ""
+    for distribution in _run_by(start):
+        line = freeze_line(distribution, record_digest_of(distribution))
+        if line is None:
             findings.append(
                 Finding(
-                    code="not-frozen",
-                    subject=name,
-                    message="it has no version, or no RECORD with hashes of what it would run",
+                    "not-frozen",
+                    distribution.name,
+                    "it has no sound name and version, or no RECORD with hashes of what it would "
+                    "run",
                     remedy="Install it from a wheel; an editable install cannot be locked.",
                 )
             )
-        else:
-            frozen.append((distribution, digest))
-    return freeze_text(frozen), tuple(findings)
+        text += line or ""
+    return text, tuple(findings)
+
+
+def _run_by(start: PreparedStart) -> list[Distribution]:
+    """The distributions whose files a start would run or go by, sorted by name."""
+    installed = start.installed
+    owners = installed.code_owners(None)
+    found: dict[str, Distribution] = {}
+    for record in start.plan.records:
+        if record.state != "denied" and record.distribution is not None:
+            schemas = installed.options_of(record.module, record.distribution)
+            modules = [record.module, *(s.module for s in schemas if not s.is_file)]
+            files = [file for module in modules for file in owners.files(module, locate_module)]
+            publisher = installed.find(record.distribution)
+            for owner in (publisher, *(owner for file in files for owner in file.owners)):
+                if owner is not None:
+                    found[owner.key] = owner
+    return [found[key] for key in sorted(found)]

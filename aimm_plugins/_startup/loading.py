@@ -23,8 +23,13 @@ def load(runtime: Runtime, start: PreparedStart) -> Outcome:
         # A plugin that was repaired since may have new files in folders that were listed before.
         forget_listings()
     runtime.has_loaded = True
-    probe = None if start.probe_seconds is None else partial(_probe, start)
-    loader = Loader(runtime.ledger, runtime.manager, runtime.versions, probe)
+    loader = Loader(
+        runtime.ledger,
+        runtime.manager,
+        runtime.versions,
+        denial=start.admission.denial if start.admission.is_needed else None,
+        probe=None if start.probe_seconds is None else partial(_probe, start),
+    )
     outcome = _load(runtime, start, loader)
     _account(outcome, start.installed)
     return outcome
@@ -32,19 +37,23 @@ def load(runtime: Runtime, start: PreparedStart) -> Outcome:
 
 def _load(runtime: Runtime, start: PreparedStart, loader: Loader) -> Outcome:
     options = start.options
-    if options is None:
-        return loader.load(start.plan)
-    from aimm_plugins._startup.plugin_options import options_state
+    runtime.admissions.append(start.admission)
+    try:
+        if options is None:
+            return loader.load(start.plan)
+        from aimm_plugins._startup.plugin_options import options_state
 
-    with options_state(runtime).staging(options):
-        outcome = loader.load(start.plan)
-        for entry in outcome.loaded:
-            if entry.record.module in options.given:
-                try:
-                    options.value(entry.record.module)
-                except Exception as error:
-                    outcome.fail(entry.record, error)
-    return outcome
+        with options_state(runtime).staging(options):
+            outcome = loader.load(start.plan)
+            for entry in outcome.loaded:
+                if entry.record.module in options.given:
+                    try:
+                        options.value(entry.record.module, start.admission.denial_of)
+                    except Exception as error:
+                        outcome.fail(entry.record, error)
+        return outcome
+    finally:
+        runtime.admissions.remove(start.admission)
 
 
 def _account(outcome: Outcome, installed: Scan) -> None:
@@ -75,7 +84,8 @@ def _probe(start: PreparedStart, module: str) -> None:
 
     given = None if start.options is None else start.options.given.get(module)
     assert start.probe_seconds is not None
-    probe(module, start.probe_seconds, None if given is None else given.values)
+    options = None if given is None else given.values
+    probe(module, start.probe_seconds, options, start.admission.proofs.verified)
 
 
 def forget_listings() -> None:

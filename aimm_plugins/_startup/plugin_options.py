@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Any
 
 from aimm_plugins._config.values import Config
 from aimm_plugins._declarations.declaration import modules_being_imported
+from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._options.hiding import Options, Path, hiding
+from aimm_plugins._options.schema_source import Denial
 from aimm_plugins._options.state import Given, OptionsState, PluginOptions, plugin_of
 from aimm_plugins._startup.runtime import PROCESS, Runtime
 from aimm_plugins._system.text import nearest
@@ -34,14 +37,15 @@ def options(runtime: Runtime, module: str) -> Options:
     if not isinstance(module, str):
         raise TypeError(f"options takes a module's name, such as __name__, not {module!r:.80}")
     state = runtime.options or options_state(runtime)
+    denial = partial(denial_now, runtime)
     for staged in state.staged():
         plugin = staged.plugin_of(module)
         if plugin is not None:
-            return staged.value(plugin)
+            return staged.value(plugin, denial)
     # `initialize` is loading, and its conf gives no options.
     importer = runtime.ledger.current_importer(None)
     if importer is not None and plugin_of(module, {importer}) is not None:
-        return state.current.value(importer)
+        return state.current.value(importer, denial)
     current, snapshot = state.current, runtime.registry.snapshot
     if current.followed is not snapshot:
         records = snapshot.records.values()
@@ -49,11 +53,20 @@ def options(runtime: Runtime, module: str) -> Options:
     for layer in (current, *state.staged(by_any_thread=True)):
         plugin = layer.plugin_of(module)
         if plugin is not None:
-            return layer.value(plugin)
-    return _by_hand(runtime, current, module)
+            return layer.value(plugin, denial)
+    return _by_hand(runtime, current, module, denial)
 
 
-def _by_hand(runtime: Runtime, current: PluginOptions, module: str) -> Options:
+def denial_now(runtime: Runtime, module: str, publisher: Distribution) -> str | None:
+    """Why a module must not be imported by the rules that hold now; `None` if it may be."""
+    from aimm_plugins._startup.prepare import admission_now
+
+    admissions = runtime.admissions or [admission_now(runtime)]
+    reasons = (admission.denial_of(module, publisher) for admission in admissions)
+    return next(filter(None, reasons), None)
+
+
+def _by_hand(runtime: Runtime, current: PluginOptions, module: str, denial: Denial) -> Options:
     """The options of a plugin that no `initialize` has loaded: defaults, or nothing."""
     plugin = module if module in current.by_hand else None
     modules: set[str] = set()
@@ -65,7 +78,7 @@ def _by_hand(runtime: Runtime, current: PluginOptions, module: str) -> Options:
         providers = runtime.registry.snapshot.providers()
         plugin = plugin_of(module, {provider.plugin for provider in providers})
     if plugin is not None:
-        return current.defaults(plugin)
+        return current.defaults(plugin, denial)
     if module in modules_being_imported():  # it may declare something yet
         return Options()
     raise _unknown(module, modules | current.modules)

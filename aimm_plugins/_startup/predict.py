@@ -10,7 +10,6 @@ from aimm_plugins._discovery.entry_points import Candidate, Published
 from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._inventory.foresight import differing_keys, sure_failure
 from aimm_plugins._inventory.imported_files import foreign_module
-from aimm_plugins._inventory.inventory import Inventory, InventoryItem, KeysFrom
 from aimm_plugins._inventory.remedies import remedy_for_failure
 from aimm_plugins._loading.importer import is_imported
 from aimm_plugins._registry.findings import (
@@ -26,6 +25,7 @@ from aimm_plugins._source.declarations import (
     published_declarations,
 )
 from aimm_plugins._source.reader import SourceReader
+from aimm_plugins._startup.inventory import Inventory, InventoryItem, KeysFrom
 from aimm_plugins._startup.prepare import PreparedStart
 from aimm_plugins._startup.publish import resolve_now
 from aimm_plugins._startup.runtime import Runtime
@@ -39,10 +39,13 @@ def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
 
     What is sure to fail is `failed`, with the error that a start would meet.
     """
-    reader = SourceReader([record.module for record in start.plan.records])
+    reader = SourceReader([record.module for record in start.plan.records if record.module])
     items: list[InventoryItem] = []
     findings, offers = [*start.findings], []
     for planned, published in _published_keys(start):
+        if not planned.module:  # a line of metadata that cannot be read
+            items.append(InventoryItem(record=planned))
+            continue
         source = reader.read(planned.module, planned.attribute)
         record = planned._replace(file=planned.file or source.file)
         item = _item(record, published, source)
@@ -73,6 +76,7 @@ def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
         findings=tuple(dict.fromkeys(findings)),
         installed=start.installed,
         policy=start.policy,
+        admission=start.admission,
     )
 
 

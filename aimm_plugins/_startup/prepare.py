@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._config.environment import operator_layers
 from aimm_plugins._config.values import Config
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.entry_points import Published
-from aimm_plugins._discovery.scan import Scan
+from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._inventory.imported_files import overwritten
+from aimm_plugins._policy.import_judge import ImportJudge
 from aimm_plugins._policy.judge import Policy, policy
 from aimm_plugins._policy.plan import Plan, arrange
 from aimm_plugins._policy.rules import Rule
 from aimm_plugins._registry.outcome import Resolution
 from aimm_plugins._registry.providers import Preferences, is_named
+from aimm_plugins._startup.admission import Admission, Proofs
 from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._system.names import normalized
 from aimm_plugins._values.report import Finding, Identity, PluginRecord
@@ -27,13 +29,31 @@ if TYPE_CHECKING:
     from aimm_plugins._policy.lockfile import Lock
 
 
+class Inputs(NamedTuple):
+    """What a start is decided by, beside the files of plugins.
+
+    Attributes:
+        operator: The operator's layers of rules.
+        configs: The confs.
+        locks: The freeze files that these name, by path.
+        installed: What is installed.
+    """
+
+    operator: tuple[Config, ...]
+    configs: tuple[Config, ...]
+    locks: Mapping[str, Lock]
+    installed: Scan
+
+
 class PreparedStart(NamedTuple):
     """What is to be done, all decided.
 
     Attributes:
+        inputs: What it was decided by.
         plan: The plugins in order, with the reason for each state.
+        plans: The same of each conf.
         policy: The rules of the operator and all confs.
-        installed: What is installed.
+        admission: Judges each import when it happens.
         findings: What was found so far besides plugins.
         prefer: The rules that settle conflicts.
         probe_seconds: Time for importing each module in a child process first, if it is asked for.
@@ -41,14 +61,26 @@ class PreparedStart(NamedTuple):
         options: What confs give to plugins, if they give anything.
     """
 
+    inputs: Inputs
     plan: Plan
+    plans: tuple[Plan, ...]
     policy: Policy
-    installed: Scan
+    admission: Admission
     findings: tuple[Finding, ...]
     prefer: Preferences
     probe_seconds: float | None
     strict: bool
     options: PluginOptions | None = None
+
+    @property
+    def required(self) -> tuple[Rule, ...]:
+        """What all layers require."""
+        return tuple(rule for layer in self.policy.layers for rule in layer.required)
+
+    @property
+    def installed(self) -> Scan:
+        """What is installed."""
+        return self.inputs.installed
 
     def idle_preferences(self, resolution: Resolution) -> list[Finding]:
         """`prefer` rules that name nobody who provides the key: mostly typos."""
@@ -82,44 +114,63 @@ def prepare(
     Raises:
         ConfigError: The operator's policy, a lock or options are wrong.
     """
-    operator = operator_layers()
-    locks = read_locks((*operator, *configs))
-    policies = [rules_of(runtime, config, operator, locks) for config in configs]
-    plans = [
-        arrange(config, rules, installed, locate_module, sys.modules.__contains__)
-        for config, rules in zip(configs, policies, strict=True)
-    ]
-    plan = _merged(plans)
-    required = [rule for rules in policies for layer in rules.layers for rule in layer.required]
-    plan = plan._replace(records=_foreseen(plan, required, installed))
-    findings = dict.fromkeys(installed.findings)
-    for rules in policies:
-        findings.update(dict.fromkeys(rules.unmatched(installed.has)))
-    options = None
-    if installed.options or any(config.options for config in configs):
-        from aimm_plugins._options.assignment import assign
+    inputs = read_inputs(configs, installed)
+    start = decide(runtime, inputs)
+    records = _foreseen(start.plan, start.required, installed)
+    start = start._replace(plan=start.plan._replace(records=records))
+    if not installed.options and not any(config.options for config in configs):
+        return start
+    from aimm_plugins._options.assignment import assign
 
-        parts = [(config, part.records) for config, part in zip(configs, plans, strict=True)]
-        records = {record.identity: record for record in plan.records}
-        records, options, found = assign(parts, records, installed, looking=only_looking)
-        plan = plan._replace(records=tuple(records.values()))
-        findings.update(dict.fromkeys(found))
-    everything = policies[0]._replace(
+    by_identity = {record.identity: record for record in start.plan.records}
+    parts = [(config, part.records) for config, part in zip(configs, start.plans, strict=True)]
+    by_identity, options, found = assign(parts, by_identity, installed, looking=only_looking)
+    return start._replace(
+        plan=start.plan._replace(records=tuple(by_identity.values())),
+        options=options,
+        findings=tuple(dict.fromkeys((*start.findings, *found))),
+    )
+
+
+def read_inputs(configs: Sequence[Config], installed: Scan) -> Inputs:
+    """What a start with some confs is decided by, as it is now.
+
+    Raises:
+        ConfigError: The operator's policy or a lock cannot be read.
+    """
+    operator = operator_layers()
+    layers = (*operator, *configs)
+    return Inputs(operator, tuple(configs), read_locks(layers), installed)
+
+
+def decide(runtime: Runtime, inputs: Inputs) -> PreparedStart:
+    """The plan and the rules of a start, all but the options."""
+    operator, configs, _, installed = inputs
+    admission = admission_of(runtime, inputs)
+    judges = [judge for _, judge in admission.parts]
+    plans = tuple(
+        arrange(config, judge, sys.modules.__contains__) for config, judge in admission.parts
+    )
+    findings = dict.fromkeys(installed.findings)
+    for judge in judges:
+        findings.update(dict.fromkeys(judge.policy.unmatched(installed.has)))
+    everything = judges[0].policy._replace(
         layers=(
-            *policies[0].layers[: len(operator)],
-            *(rules.layers[-1] for rules in policies),
+            *judges[0].policy.layers[: len(operator)],
+            *(judge.policy.layers[-1] for judge in judges),
         ),
     )
     layers = (*operator, *configs)
     return PreparedStart(
-        plan=plan,
+        inputs=inputs,
+        plan=_merged(plans),
+        plans=plans,
         policy=everything,
-        installed=installed,
+        admission=admission,
         findings=tuple(findings),
         prefer=[layer.prefer for layer in everything.layers if layer.prefer],
         probe_seconds=next((layer.probe for layer in layers if layer.probe is not None), None),
         strict=any(config.on_error == "strict" for config in configs),
-        options=options,
     )
 
 
@@ -176,6 +227,32 @@ def _missing(record: PluginRecord, installed: Scan) -> Exception | None:
     return missing_module(record.module)
 
 
+def admission_now(runtime: Runtime) -> Admission:
+    """Judges imports by the rules that hold now: those of all confs so far, or the operator's.
+
+    Raises:
+        ConfigError: The operator's policy or a lock cannot be read.
+    """
+    return admission_of(runtime, read_inputs(runtime.confs or [Config()], scan()))
+
+
+def admission_of(runtime: Runtime, inputs: Inputs) -> Admission:
+    """Judges imports by what a start is decided by."""
+    proofs = Proofs()
+    parts = []
+    for config in inputs.configs:
+        rules = policy(
+            config,
+            inputs.operator,
+            inputs.locks,
+            blocked=runtime.manager.is_blocked,
+            unverified=proofs.fault,
+            digest=record_digest_of,
+        )
+        parts.append((config, ImportJudge(rules, inputs.installed, locate_module)))
+    return Admission(parts, proofs, runtime.verify_imports)
+
+
 def locate_module(module: str) -> str | None:
     """The file that an import of a module would run, without importing anything."""
     from aimm_plugins._discovery.module_location import locate  # not needed without config names
@@ -188,26 +265,6 @@ def record_digest_of(distribution: Distribution) -> str | None:
     from aimm_plugins._discovery.record_file import record_digest
 
     return record_digest(distribution)
-
-
-def rules_of(
-    runtime: Runtime, config: Config, operator: Sequence[Config], locks: dict[str, Lock]
-) -> Policy:
-    """The rules of one conf, with the operator's, which look at files as they have to."""
-    return policy(
-        config,
-        operator,
-        locks,
-        blocked=runtime.manager.is_blocked,
-        unverified=_unverified,
-        digest=record_digest_of,
-    )
-
-
-def _unverified(distribution: Distribution, module: str) -> str | None:
-    from aimm_plugins._discovery.record_file import verify_record
-
-    return verify_record(distribution, module, locate_module(module))
 
 
 def read_locks(layers: Iterable[Config]) -> dict[str, Lock]:

@@ -9,18 +9,27 @@ from __future__ import annotations
 import importlib
 import json
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aimm_plugins._startup.plugin_options import give
+from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.child import ChildError, run_task
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.text import described
 from aimm_plugins.errors import PluginImportError
 
+if TYPE_CHECKING:
+    from aimm_plugins._discovery.verification import Verified
 
-def probe(module: str, seconds: float, options: Mapping[str, Any] | None = None) -> None:
+
+def probe(
+    module: str,
+    seconds: float,
+    options: Mapping[str, Any] | None = None,
+    verified: Sequence[Verified] = (),
+) -> None:
     """Import a module in a child process and return when that has succeeded.
 
     The child gets this process's `sys.path`, environment and working directory, and neither its
@@ -30,12 +39,13 @@ def probe(module: str, seconds: float, options: Mapping[str, Any] | None = None)
         module: Dotted name.
         seconds: Time that the import may take, start of the child included.
         options: What the plugin is given.
+        verified: The distributions of which only what was verified may run.
 
     Raises:
         PluginImportError: The import raised, or the child hung, crashed or left early; or no child
             process can be started here.
     """
-    task = partial(import_plugin, module, plain_options(options))
+    task = partial(import_plugin, module, plain_options(options), [tuple(v) for v in verified])
     try:
         result = run_task(task, seconds=seconds)
     except ChildError as reason:
@@ -61,10 +71,11 @@ def probe(module: str, seconds: float, options: Mapping[str, Any] | None = None)
         raise error
 
 
-def import_plugin(module: str, options: dict[str, Any] | None) -> Iterator[tuple[str | None, str]]:
+def import_plugin(
+    module: str, options: dict[str, Any] | None, verified: Sequence[tuple[Any, ...]]
+) -> Iterator[tuple[str | None, str]]:
     """Import a plugin in the child process; answers with what that raised, if anything."""
-    if options is not None:
-        give(module, options)
+    prepare_child(module, options, verified)
     try:
         importlib.import_module(module)
     except BaseException as error:
@@ -74,6 +85,18 @@ def import_plugin(module: str, options: dict[str, Any] | None) -> Iterator[tuple
         yield described(error)[:10_000], trace[-100_000:]
     else:
         yield None, ""
+
+
+def prepare_child(
+    module: str, options: dict[str, Any] | None, verified: Sequence[tuple[Any, ...]]
+) -> None:
+    """Give a child process, which will import a plugin, what this process would have for it."""
+    if verified:
+        from aimm_plugins._discovery.verification import Verified
+
+        PROCESS.runtime.verify_imports([Verified(*values) for values in verified])
+    if options is not None:
+        give(module, options)
 
 
 def plain_options(options: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -25,6 +25,7 @@ def resolve_now(
     deferred: Sequence[Deferred] = (),
     removed: Set[Identity] = frozenset(),
     demanded: bool = False,
+    revoked: Set[Identity] = frozenset(),
 ) -> Resolution:
     """What registering plugins would lead to now; the caller holds the lock. See `resolve`."""
     runtime.ledger.discard_failed_imports()
@@ -38,6 +39,7 @@ def resolve_now(
         deferred=deferred,
         removed=removed,
         demanded=demanded,
+        revoked=revoked,
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import pluggy
 
@@ -29,25 +29,13 @@ from aimm_plugins._values.actions import Action
 
 if TYPE_CHECKING:
     from aimm_plugins._config.values import Conf, Config
+    from aimm_plugins._discovery.verification import Verified
     from aimm_plugins._dispatch.executor import Executor
+    from aimm_plugins._loading.verified_imports import VerifiedImports
     from aimm_plugins._options.state import OptionsState
-    from aimm_plugins._policy.rules import Rule
     from aimm_plugins._registry.snapshot import Snapshot
+    from aimm_plugins._startup.admission import Admission
     from aimm_plugins._values.report import Finding
-
-
-class Start(NamedTuple):
-    """One `initialize` that holds.
-
-    Attributes:
-        config: Its conf.
-        given: What that was read from; a path is absolute.
-        findings: What it found besides plugins and broken installations.
-    """
-
-    config: Config
-    given: Conf
-    findings: tuple[Finding, ...]
 
 
 class Runtime:
@@ -58,13 +46,13 @@ class Runtime:
         versions: By plugin module, the distribution and version that it was imported from.
 
     Attributes:
-        starts: What was initialized so far and not unloaded, for `refresh`.
-        required: The `required` rules of these, and of the operator.
         installed_findings: What the last look at the installed distributions found.
         executor: What a conf has switched on and `unload_all` closes.
         switching: Held while that is opened or closed, or its workers are told of plugins.
+        admissions: Who judges the imports of the starts under way.
         options: What confs give to plugins; `None` until one does, or a plugin asks.
         has_loaded: Whether anything was ever loaded, so that finders may have stale listings.
+        verified_imports: Loads what was verified; `None` until something was.
     """
 
     def __init__(
@@ -75,13 +63,13 @@ class Runtime:
         self.ledger = ledger
         self.lock = ledger.lock
         self.versions = {} if versions is None else versions
-        self.starts: list[Start] = []
-        self.required: tuple[Rule, ...] = ()
         self.installed_findings: tuple[Finding, ...] = ()
         self.executor: Executor | None = None
         self.switching = RLock()
+        self.admissions: list[Admission] = []
         self.options: OptionsState | None = None
         self.has_loaded = False
+        self.verified_imports: VerifiedImports | None = None
         self._load_locks: dict[str, RLock] = {}
         self._registered_as: dict[str, str] = {}
         self.registry = Registry(ledger)
@@ -94,12 +82,12 @@ class Runtime:
     @property
     def confs(self) -> list[Config]:
         """The confs of all starts."""
-        return [start.config for start in self.starts]
+        return self.registry.snapshot.confs
 
     @property
     def given(self) -> list[Conf]:
         """What these were read from, for workers elsewhere; paths are absolute."""
-        return [start.given for start in self.starts]
+        return [start.given for start in self.registry.snapshot.starts]
 
     @property
     def calls(self) -> CallTable:
@@ -120,6 +108,20 @@ class Runtime:
             return
         with self._load_locks.setdefault(module, RLock()):
             yield
+
+    def verify_imports(self, verified: Sequence[Verified]) -> None:
+        """From now on, run of some distributions only what was verified."""
+        if verified:
+            from aimm_plugins._loading.verified_imports import VerifiedImports
+
+            self.verified_imports = self.verified_imports or VerifiedImports()
+            self.verified_imports.install(verified)
+
+    def trust_imports(self) -> None:
+        """Leave imports to Python again."""
+        if self.verified_imports is not None:
+            self.verified_imports.remove()
+            self.verified_imports = None
 
     def after_fork(self) -> None:
         """Forget the locks of threads that do not exist in a forked child."""

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping, Set
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._config.values import Conf
 from aimm_plugins._loading.importer import Outcome
 from aimm_plugins._registry.outcome import Resolution
 from aimm_plugins._registry.required_keys import unanswered
+from aimm_plugins._registry.snapshot import Start
 from aimm_plugins._startup.deferred import deferrals
 from aimm_plugins._startup.messages import load_error
 from aimm_plugins._startup.prepare import PreparedStart
 from aimm_plugins._startup.publish import current_options, publish, resolve_now
 from aimm_plugins._startup.runtime import Runtime
-from aimm_plugins._values.report import Identity, PluginRecord, Report
+from aimm_plugins._values.report import Finding, Identity, PluginRecord, Report
 
 if TYPE_CHECKING:
     from aimm_plugins._options.state import PluginOptions
@@ -37,6 +39,12 @@ class Resolved(NamedTuple):
     report: Report
 
     @property
+    def findings(self) -> tuple[Finding, ...]:
+        """The findings of the call alone, without those about what is installed."""
+        installed = set(self.start.installed.findings)
+        return tuple(finding for finding in self.report.findings if finding not in installed)
+
+    @property
     def is_undone(self) -> bool:
         """Whether one failure undoes the whole call."""
         return self.start.strict and bool(self.report.failures)
@@ -48,7 +56,8 @@ def resolved(
     start: PreparedStart,
     loaded: Outcome,
     *,
-    removed: Mapping[Identity, PluginRecord] | None = None,
+    removed: Mapping[Identity, PluginRecord] = MappingProxyType({}),
+    revoked: Set[Identity] = frozenset(),
     given: Conf = None,
 ) -> Generator[Resolved]:
     """Work out who provides what, and hold the lock while the block commits it.
@@ -59,7 +68,8 @@ def resolved(
         runtime: Where to.
         start: What was to be done.
         loaded: What became of the imports.
-        removed: The accounts of plugins that are not installed any more.
+        removed: For `refresh`, the accounts of plugins that are not there any more.
+        revoked: For `refresh`, the plugins that lose their keys if they are denied by now.
         given: The conf of this call, for workers; `None` where `refresh` has none of its own.
 
     Raises:
@@ -67,7 +77,7 @@ def resolved(
     """
     while True:
         with runtime.lock:
-            outcome = _resolve(runtime, start, loaded, removed or {})
+            outcome = _resolve(runtime, start, loaded, removed, revoked)
             executor = None if outcome.is_undone else runtime.executor
             snapshot = outcome.resolution.snapshot
             if executor is None or executor.is_ready(snapshot):
@@ -82,8 +92,13 @@ def resolved(
         executor.prepare([sendable(conf) for conf in confs], snapshot)
 
 
-def commit(runtime: Runtime, outcome: Resolved) -> Report:
+def commit(runtime: Runtime, outcome: Resolved, starts: Iterable[Start]) -> Report:
     """Register an outcome: one swap, or nothing. The caller holds the lock.
+
+    Args:
+        runtime: Where to.
+        outcome: What is to be registered.
+        starts: All that holds from then on: keys are never called without the rules for them.
 
     Raises:
         PluginLoadError: A plugin failed, and the start is strict.
@@ -93,6 +108,7 @@ def commit(runtime: Runtime, outcome: Resolved) -> Report:
     if runtime.executor is not None:
         runtime.executor.switch_on()
     options = _options_after(runtime, outcome)
+    outcome.resolution.snapshot.starts = tuple(starts)
     publish(runtime, outcome.resolution.snapshot, options)
     runtime.installed_findings = outcome.start.installed.findings
     return outcome.report
@@ -103,6 +119,7 @@ def _resolve(
     start: PreparedStart,
     loaded: Outcome,
     removed: Mapping[Identity, PluginRecord],
+    revoked: Set[Identity],
 ) -> Resolved:
     resolution = resolve_now(
         runtime,
@@ -111,6 +128,7 @@ def _resolve(
         start.prefer,
         deferred=deferrals(runtime, start, loaded),
         removed=removed.keys(),
+        revoked=revoked,
     )
     registered = resolution.snapshot.records.values()
     resolution.add_missing(start.policy.missing(registered, start.installed.find))

@@ -45,10 +45,10 @@ class Provenance(NamedTuple):
     def columns(self) -> tuple[str, str, str]:
         """Distribution with version, way in, and place: the cells of a table."""
         who = f"{self.distribution} {self.version or '(unknown version)'}"
-        if not self.module:  # required, and not there: no plugin's module is known
-            who, way = f"{self.distribution} {self.version or ''}".strip(), self.config_place or ""
-        elif self.entry_point is not None:
+        if self.entry_point is not None:
             way = f"entry point {self.entry_point}"
+        elif not self.module:  # required, and not there: no plugin's module is known
+            who, way = f"{self.distribution} {self.version or ''}".strip(), self.config_place or ""
         elif self.config_place is not None:
             way = f"config name {self.module} ({self.config_place})"
         else:

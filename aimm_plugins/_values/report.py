@@ -83,7 +83,7 @@ class PluginRecord(NamedTuple):
         state: What became of it.
         provides: The (action, key) pairs that calls reach it by, sorted.
         error: What went wrong. A `loaded` plugin may have one: it lost a key to a conflict.
-        reason: The rule, with its place, behind a state other than `loaded`.
+        reason: The rule, with its place, or the change behind a state other than `loaded`.
         import_seconds: Wall time of its import in seconds, with all that it imported; `None` where
             nothing was imported.
         imports: How many modules its import brought into the process, by top-level name, in the
@@ -124,6 +124,11 @@ class PluginRecord(NamedTuple):
             return self.name
         who = f"{self.distribution} {self.version or ''}".strip()
         return who if self.name == self.distribution else f"{who} ({self.name})"
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether its module is imported and registered; a stale one answers until a restart."""
+        return self.state in ("loaded", "stale")
 
     @property
     def options_told(self) -> str | None:

@@ -143,8 +143,8 @@ def run(arguments: Sequence[str]) -> int:
     except (AimmPluginsError, OSError) as error:
         return _say(error, "Error", 1, debug)
     except MemoryError:
-        short = MemoryError("this process may not have the memory that it needs (see ulimit -v)")
-        return _say(short, "Error", 1, debug)
+        why = MemoryError("this process may not have the memory that it needs (see ulimit -v)")
+        return _say(why, "Error", 1, debug)
     except Exception as error:
         _say(error, f"Error: unexpected {type(error).__name__}", 1, debug)
         if not debug:

@@ -8,7 +8,7 @@ import click
 from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
-    from aimm_plugins._inventory.inventory import Inventory
+    from aimm_plugins._startup.inventory import Inventory
 
 
 def complete_keys(

@@ -60,6 +60,7 @@ def command(runs: int, timeout: float, trace_file: str | None, form: str, conf: 
         seen = take_inventory(conf)
         costs = profile(
             (plugin.record for plugin in seen.plugins),
+            seen.admission,
             options=given_options(conf),
             runs=runs,
             timeout=timeout,

@@ -8,8 +8,8 @@ import click
 
 from aimm_plugins._diagnostics.explanation import explain
 from aimm_plugins._diagnostics.take_inventory import take_inventory
-from aimm_plugins._inventory.inventory import Inventory, InventoryKey
 from aimm_plugins._options.schema import KnownOption, read_schema
+from aimm_plugins._startup.inventory import Inventory, InventoryKey
 from aimm_plugins._system.text import one_line
 from aimm_plugins._values.report import PluginRecord
 from aimm_plugins.cli._completion import complete_keys
@@ -21,7 +21,7 @@ from aimm_plugins.cli._output import (
     print_json,
     stdout_kept,
 )
-from aimm_plugins.errors import DeclarationError
+from aimm_plugins.errors import DeclarationError, PluginImportError
 
 
 @click.command("show")
@@ -53,11 +53,12 @@ def command(key: str, load: bool, form: str, conf: str | None) -> int:
 def _known_options(inventory: Inventory, record: PluginRecord) -> list[KnownOption]:
     """The options that a plugin's schema names, where it may be looked at."""
     published = inventory.installed.options_of(record.module, record.distribution)
-    if len(published) != 1 or not (published[0].is_file or inventory.loaded):
+    if len(published) != 1:
         return []
     try:
-        return read_schema(published[0]).known()
-    except DeclarationError:  # a finding says so
+        denial = inventory.admission.denial_of if inventory.loaded else None
+        return read_schema(published[0], denial).known()
+    except (DeclarationError, PluginImportError):  # a finding or the plugin's reason says so
         return []
 
 

@@ -83,7 +83,8 @@ class LoadStatus(NamedTuple):
         if self.outcome is not None and self.outcome.error is not None:
             text = safe_text(self.outcome.error) if details else None
             error = {"type": type_name(self.outcome.error), "message": text}
-        required = {rule.name for rule in PROCESS.runtime.required if not rule.slot}
+        starts = PROCESS.runtime.registry.snapshot.starts
+        required = {rule.name for start in starts for rule in start.required if not rule.slot}
         missing = [record for record in records if record.state == "missing"]
         failed = [record for record in records if record.error and record not in missing]
         missing += [one for one in failed if normalized(one.distribution or "") in required]

@@ -435,7 +435,7 @@ def test_list_imports_nothing(folder, run, site, install, monkeypatch):
 
 
 def test_list_shows_findings_on_stderr(run, site, install):
-    install("odd-dist", entry_points={"ep": "not a module"})
+    install("odd-dist", entry_points={"ep": "mod"}, published={"fit:k": "no function"})
     done = run("list")
     assert done.returncode == 0
     assert "broken-entry-point: odd-dist 1.0" in done.stderr

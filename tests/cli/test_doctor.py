@@ -34,7 +34,7 @@ def test_doctor_finds_nothing_where_all_is_well(run, nothing_known):
             {f"fit:iris.{key}": "looked_at:learn" for key in ("svc", "old", "more")},
             "published-keys-differ",
         ),
-        (LEGACY, "not a module", None, "broken-entry-point"),
+        (LEGACY, "not a module", None, "would-fail"),
     ],
 )
 def test_doctor_finds_what_is_wrong_with_a_plugin(

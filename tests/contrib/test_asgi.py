@@ -417,6 +417,7 @@ def telling(write, install, tmp_path):
     folder.mkdir()
     (site / "aimm_broken-1.0.dist-info").mkdir()
     (site / "aimm_broken-1.0.dist-info" / "entry_points.txt").write_text(SECRET)
+    (site / "aimm_broken-1.0.dist-info" / "RECORD").write_text("aimm_broken.py,,\n")
     conf = folder / "plugins.yaml"
     conf.write_text(
         "names: [bad, clash_a, clash_b]\n"

@@ -9,6 +9,7 @@ import pytest
 
 from aimm_plugins import cli
 from aimm_plugins._config.json_schema import validate
+from aimm_plugins._config.values import Config
 from aimm_plugins._diagnostics.profile import (
     Cost,
     Dependency,
@@ -17,6 +18,10 @@ from aimm_plugins._diagnostics.profile import (
     profile,
     trace,
 )
+from aimm_plugins._discovery.scan import scan
+from aimm_plugins._startup.admission import Admission
+from aimm_plugins._startup.prepare import admission_of, read_inputs
+from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._values.report import PluginRecord
 
 SOURCES = {
@@ -48,11 +53,17 @@ def record(module: str, **more: object) -> PluginRecord:
     return PluginRecord(name=module, source="config", module=module, **more)
 
 
+def admission(*names: str) -> Admission:
+    """The rules of a conf that names some modules, and nothing else."""
+    return admission_of(PROCESS.runtime, read_inputs([Config(names)], scan([])))
+
+
 @pytest.fixture(scope="module")
 def costs(folder) -> dict[str, Cost]:
     records = [record("costly"), record("broken_one"), record("leaves")]
     records += [record("crashes"), record("denied_one", state="denied")]
-    return {cost.record.name: cost for cost in profile(records, runs=2)}
+    names = [each.name for each in records]
+    return {cost.record.name: cost for cost in profile(records, admission(*names), runs=2)}
 
 
 def test_cost_has_seconds_modules_and_memory(costs):
@@ -91,18 +102,18 @@ def test_plugin_that_fails_or_leaves_has_an_error_and_the_denied_one_is_not_impo
 def test_what_measures_the_import_is_not_imported_before_it(folder, monkeypatch):
     # By this, coverage would start in the child, with imports of its own.
     monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
-    (cost,) = profile([record("bare_child")])
+    (cost,) = profile([record("bare_child")], admission("bare_child"))
     assert cost.error == "ValueError: set()"
 
 
 def test_program_that_is_no_python_is_said_to_be_none(folder, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/usr/bin/uwsgi")
-    (cost,) = profile([record("costly")])
+    (cost,) = profile([record("costly")], admission("costly"))
     assert "sys.executable is /usr/bin/uwsgi, which is no Python interpreter" in cost.error
 
 
 def test_import_that_hangs_is_ended_after_its_time(folder):
-    (cost,) = profile([record("hangs")], timeout=1)
+    (cost,) = profile([record("hangs")], admission("hangs"), timeout=1)
     assert "took more than 1 seconds" in cost.error
 
 

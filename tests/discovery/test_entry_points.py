@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from aimm_plugins._discovery.entry_points import BrokenLine
 from aimm_plugins._discovery.scan import scan
 from aimm_plugins._values.report import Finding
 from tests.support.metadata import write_dist_info
@@ -28,17 +29,18 @@ def test_comments_blank_lines_and_other_groups_are_passed_over(folder):
 @pytest.mark.parametrize(
     "line", ["no separator", "= m", "a = ", "a = 1m", "a = m:", "a = m n", "a = .m"]
 )
-def test_broken_line_is_a_finding_and_the_others_count(folder, line):
+def test_broken_line_of_the_group_is_kept_apart_and_the_others_count(folder, line):
     write_dist_info(folder, "dist", entry_points=f"[aimm.plugins]\n{line}\nok = m\n")
     assert found(folder) == [("dist", "ok", "m")]
-    assert codes(folder) == ["broken-entry-point"]
+    assert [broken.line for broken in scan([str(folder)]).broken] == [line.strip()]
+    assert codes(folder) == []
 
 
 def test_bytes_that_are_not_utf8_spoil_one_line_only(folder):
     path = write_dist_info(folder, "dist", entry_points={})
     (path / "entry_points.txt").write_bytes(b"[x]\n\xff = \xff\n[aimm.plugins]\n\xff = m\nok = m\n")
     assert found(folder) == [("dist", "ok", "m")]
-    assert codes(folder) == ["broken-entry-point"]
+    assert [broken.line for broken in scan([str(folder)]).broken] == [r"\xff = m"]
 
 
 def test_long_but_sane_file_is_read_whole(folder):
@@ -166,17 +168,40 @@ def finding_of(folder: Path, text: str) -> Finding:
     return finding
 
 
-def test_broken_lines_of_a_file_are_one_finding_with_their_count(folder):
-    finding = finding_of(folder, "[aimm.plugins]\n" + "broken\n" * 100_000)
+def broken_of(folder: Path, text: str) -> list[BrokenLine]:
+    write_dist_info(folder, "dist", entry_points=text)
+    return list(scan([str(folder)]).broken)
+
+
+def test_broken_lines_of_a_file_are_few_the_last_with_the_count_of_others(folder):
+    broken = broken_of(folder, "[aimm.plugins]\n" + "".join(f"x{n}\n" for n in range(100_000)))
+    assert len(broken) == 10
+    faults = {line.fault for line in broken}
+    assert faults == {
+        "is not `name = value`",
+        "is not `name = value`, as are 99990 more lines",
+    }
+    place = str(folder / "dist-1.0.dist-info" / "entry_points.txt")
+    assert {line.place for line in broken} == {f"{place}:{n}" for n in range(2, 12)}
+
+
+def test_long_broken_line_is_shown_in_part(folder):
+    (broken,) = broken_of(folder, f"[aimm.plugins]\n{'x' * 100_000}\n")
+    assert len(broken.line) < 200
+    assert len(broken.name) < 200
+
+
+def test_broken_lines_of_one_name_or_none_have_names_of_their_own(folder):
+    names = [line.name for line in broken_of(folder, "[aimm.plugins]\na = 1\na = 2\nx\n")]
+    assert names == ["(line 4)", "a", "a (line 3)"]
+
+
+def test_broken_lines_of_another_group_of_ours_are_one_finding_with_their_count(folder):
+    finding = finding_of(folder, "[aimm.plugins.fit]\n" + "broken\n" * 100_000)
     assert finding.code == "broken-entry-point"
     assert finding.message == (
         "`broken` is not `name = value`, passed over, as are 99999 more lines"
     )
-    assert finding.place == str(folder / "dist-1.0.dist-info" / "entry_points.txt:2")
-
-
-def test_long_broken_line_is_shown_in_part(folder):
-    assert len(finding_of(folder, f"[aimm.plugins]\n{'x' * 100_000}\n").message) < 200
 
 
 def test_unknown_groups_of_a_file_are_one_finding_with_their_count(folder):
@@ -204,9 +229,9 @@ def test_schemas_of_no_plugin_are_one_finding_with_their_count(folder):
     assert finding.remedy.endswith("is named: plugin0, plugin1, plugin2, plugin3, plugin4, ....")
 
 
-def test_value_of_many_parts_is_a_finding(folder):
-    finding = finding_of(folder, f"[aimm.plugins]\nx = {'a.' * 500}a\n")
-    assert "a value of more than 1000 letters" in finding.message
+def test_value_of_many_parts_is_broken(folder):
+    (broken,) = broken_of(folder, f"[aimm.plugins]\nx = {'a.' * 500}a\n")
+    assert "a value of more than 1000 letters" in broken.fault
 
 
 @pytest.mark.parametrize("module", ["mod{}", "nowhere"], ids=["own", "of no plugin"])

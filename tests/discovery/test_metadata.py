@@ -80,18 +80,20 @@ BROKEN_LINES = {
 
 
 @pytest.mark.parametrize("kind", BROKEN_LINES)
-def test_broken_line_of_our_group_is_a_finding_and_its_neighbours_load(
+def test_broken_line_of_our_group_is_a_failed_plugin_and_its_neighbours_load(
     case: Case, kind: str
 ) -> None:
     case.module("bad", BAD)
     folder = case.dist("bad-dist", "6.6.6")
     (folder / "entry_points.txt").write_bytes(SOUND + BROKEN_LINES[kind] + b"\n")
     got = case.gauntlet()
-    assert_sound(got)
+    assert_healthy(got, alone=False)
     assert got["bad"] == {"value": "bad"}
-    (finding,) = got["isolate"]["findings"]
-    text = " ".join(str(value) for value in finding.values())
-    assert "bad-dist" in text or "bad_dist" in text
+    (failed,) = [each for each in got["isolate"]["plugins"] if each["state"] == "failed"]
+    assert failed["distribution"] == "bad-dist"
+    assert "entry_points.txt:3)" in failed["error"]["message"]
+    assert got["strict"]["error"] == "PluginLoadError"
+    assert "bad-dist 6.6.6" in got["strict"]["text"]
 
 
 SOUND_FILES = {
@@ -477,19 +479,19 @@ def test_plugin_in_a_zip_can_be_denied(case: Case) -> None:
     assert "bad" not in got["isolate"]["plugged"]
 
 
-def test_broken_line_in_a_zip_is_a_finding(case: Case) -> None:
+def test_broken_line_in_a_zip_is_a_failed_plugin(case: Case) -> None:
     _make_zip(case, SOUND + b"broken\n")
     got = case.gauntlet()
-    assert_sound(got)
+    assert_healthy(got, alone=False)
     assert got["bad"] == {"value": "bad"}
-    assert got["isolate"]["findings"]
+    assert got["isolate"]["states"]["(line 3)"] == "failed"
 
 
 def test_bytes_in_a_zip_that_are_not_utf8_are_not_passed_over_in_silence(case: Case) -> None:
     _make_zip(case, SOUND + b"\xff = x\n")
     got = case.gauntlet()
-    assert_sound(got)
-    assert got["isolate"]["findings"]
+    assert_healthy(got, alone=False)
+    assert got["isolate"]["states"][r"\xff"] == "failed"
 
 
 ZIPS = {
@@ -626,8 +628,9 @@ def test_hundreds_of_strangers_with_broken_metadata_stop_nobody(case: Case) -> N
             b"[aimm.plugins]\nbroken\n" if number % 2 else b"\xff"
         )
     got = case.gauntlet()
-    assert_sound(got)
-    assert len(got["isolate"]["findings"]) == 200
+    assert_healthy(got, alone=False)
+    states = [each["state"] for each in got["isolate"]["plugins"]]
+    assert sorted(states) == ["failed"] * 200 + ["loaded"]
 
 
 def test_metadata_that_vanishes_while_plugins_load_stops_nobody(case: Case) -> None:

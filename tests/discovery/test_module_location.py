@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import pytest
 
-from aimm_plugins._discovery.module_location import locate, unasked_finder
+from aimm_plugins._discovery.module_location import locate, unasked_finders
 from tests.support.scanning import Exiting, Finder, python_finders
 
 
@@ -107,7 +107,7 @@ class Building:
 def test_locate_asks_no_finder_that_may_run_code(monkeypatch):
     monkeypatch.setattr(sys, "meta_path", [Building, *python_finders()])
     assert locate("mod_built") is None
-    assert unasked_finder() == __name__
+    assert unasked_finders() == [__name__]
     assert Building.asked == []
 
 
@@ -139,4 +139,4 @@ def test_locate_asks_the_finder_of_an_editable_install_that_looks_names_up(monke
 def test_finders_that_bring_no_module_of_a_plugin_are_no_matter(monkeypatch):
     pytest_hook = type("AssertionRewritingHook", (), {"__module__": "_pytest.assertion.rewrite"})
     monkeypatch.setattr(sys, "meta_path", [pytest_hook(), *python_finders()])
-    assert unasked_finder() is None
+    assert unasked_finders() == []

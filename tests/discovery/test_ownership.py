@@ -155,8 +155,10 @@ def test_module_that_only_a_finder_knows_may_be_an_editable_installs(
     installed = scan([str(site)])
     suspects = installed.code_owners(installed.distributions())
     (file,) = suspects.files("mod_built", locate)
-    assert [owner.name for owner in file.owners] == ["built"]
-    assert file.unasked == Finder.__module__
+    assert file.owners == ()
+    ((suspect, doubt),) = file.suspects
+    assert suspect.name == "built"
+    assert Finder.__module__ in doubt
 
 
 def test_module_that_no_finder_is_left_to_know_is_nobodys(site, install, tmp_path, monkeypatch):
@@ -164,4 +166,4 @@ def test_module_that_no_finder_is_left_to_know_is_nobodys(site, install, tmp_pat
     monkeypatch.setattr(sys, "meta_path", python_finders())
     installed = scan([str(site)])
     (file,) = installed.code_owners(installed.distributions()).files("mod_built", locate)
-    assert (file.owners, file.unasked) == ((), None)
+    assert (file.owners, file.suspects) == ((), ())

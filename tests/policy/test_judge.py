@@ -384,7 +384,8 @@ def test_every_layer_is_asked_about_every_file() -> None:
 
 
 def test_owner_that_may_be_is_denied_with_the_reason_why_it_is_not_known() -> None:
-    files = (ModuleFile("pkg", None, (OTHER,), unasked="builder"),)
+    doubt = "its file was not found, and to ask the finder of builder for it may run code"
+    files = (ModuleFile("pkg", None, suspects=((OTHER, doubt),)),)
     assert policy_of(denying("other")).judge(Import("pkg", None, files)) == (
         "importing pkg may run other 2.0, which is denied by 'other' (conf other); its file was not "
         "found, and to ask the finder of builder for it may run code"

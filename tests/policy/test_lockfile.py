@@ -11,7 +11,7 @@ import pytest
 import aimm_plugins
 from aimm_plugins import ConfigError, initialize
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._policy.lockfile import freeze_text
+from aimm_plugins._policy.lockfile import freeze_line
 from tests.conftest import record_of
 from tests.support.denials import assert_refused, trapped
 from tests.support.forked.case import Case, record
@@ -248,7 +248,14 @@ def test_name_that_would_write_further_lines_is_left_out() -> None:
         for name in ("good", FOREIGN)
     )
     digest = f"sha256:{'0' * 64}"
-    assert freeze_text([(evil, digest), (good, digest)]) == f"good==1.0  # record {digest}\n"
+    assert freeze_line(good, digest) == f"good==1.0  # record {digest}\n"
+    assert freeze_line(evil, digest) is None
+
+
+@pytest.mark.parametrize("version", [None, "", "latest", "1.0;x"])
+def test_version_that_is_none_is_left_out(version: str | None) -> None:
+    odd = Distribution(name="odd", version=version, origin="index", place="")
+    assert freeze_line(odd, f"sha256:{'0' * 64}") is None
 
 
 @pytest.mark.parametrize("separator", ["\u2028", "\x0b", "\x0c", "\x1c", "\x85", "\x1b"])

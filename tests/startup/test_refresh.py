@@ -96,13 +96,13 @@ def test_call_under_way_ends_although_its_plugin_is_removed(put):
 
 
 @pytest.mark.parametrize("again", [refresh, lambda: initialize(only("a-dist"))])
-def test_upgraded_plugin_stays_loaded_and_asks_for_a_restart(put, again):
+def test_upgraded_plugin_is_stale_and_asks_for_a_restart(put, again):
     info = put("a")
     initialize(only("a-dist"))
     shutil.rmtree(info)
     put("a", "2.0")
     record = record_of(again(), "a")
-    assert (record.state, record.version) == ("loaded", "1.0")
+    assert (record.state, record.version) == ("stale", "1.0")
     assert "a-dist 2.0 is installed by now, and 1.0 was imported: a restart" in record.reason
     assert aimm_plugins.exec_fit("a", None) == "a 1.0"
 
@@ -207,6 +207,184 @@ def test_plugin_whose_metadata_cannot_be_read_keeps_its_keys(put):
     assert report.plugins == ()
     assert "broken-metadata" in {finding.code for finding in report.findings}
     assert aimm_plugins.exec_fit("a", None) == "a 1.0"
+
+
+@pytest.fixture
+def conf(tmp_path):
+    """Writes a conf file, and gives its path."""
+    path = tmp_path / "plugins.yaml"
+
+    def conf(text):
+        path.write_text(text)
+        return path
+
+    return conf
+
+
+ONLY_A = "names: []\nentry_points: {allow: [a-dist]}\n"
+
+
+def test_conf_is_read_again(put, conf):
+    put("a")
+    put("b")
+    initialize(conf(ONLY_A))
+    conf(ONLY_A.replace("a-dist", "b-dist"))
+    report = refresh()
+    assert {(r.name, r.state) for r in report} == {("a", "denied"), ("b", "loaded")}
+    assert aimm_plugins.exec_fit("b", None) == "b 1.0"
+    with pytest.raises(UnknownPluginError, match="a-dist is not among those allowed"):
+        aimm_plugins.exec_fit("a", None)
+    assert not aimm_plugins.get_plugin_manager().has_plugin("a")
+
+
+def test_name_that_the_conf_lost_is_removed(write, conf):
+    write(mine="@fit(['mine'])\ndef f(m): return 1\n")
+    initialize(conf("names: [mine]\nentry_points: {enabled: false}\n"))
+    conf("names: []\nentry_points: {enabled: false}\n")
+    (record,) = refresh()
+    assert (record.state, record.reason) == ("removed", "no conf names it any more")
+
+
+def test_switching_entry_points_off_removes_them(put, conf):
+    put("a")
+    path = conf(ONLY_A)
+    initialize(path)
+    conf("names: []\nentry_points: {enabled: false}\n")
+    (record,) = refresh()
+    assert record.state == "removed"
+    assert record.reason == f"entry points are switched off ({path}:2)"
+
+
+def test_plugin_that_is_allowed_again_is_back(put, conf):
+    put("a")
+    initialize(conf(ONLY_A))
+    conf("names: []\nentry_points: {deny: [a-dist], allow: [a-dist]}\n")
+    refresh()
+    conf(ONLY_A)
+    (record,) = refresh()
+    assert record.state == "loaded"
+    assert aimm_plugins.exec_fit("a", None) == "a 1.0"
+
+
+@pytest.mark.parametrize("text", ["][", "names: 1\n", "names: []\nentry_points: {alow: []}\n"])
+def test_conf_that_cannot_be_read_changes_nothing(put, conf, text):
+    put("a")
+    initialize(conf(ONLY_A))
+    conf(text)
+    with pytest.raises(aimm_plugins.ConfigError, match=r"plugins\.yaml"):
+        refresh()
+    assert aimm_plugins.exec_fit("a", None) == "a 1.0"
+    conf(ONLY_A)
+    assert refresh().plugins == ()
+
+
+def test_conf_that_is_gone_changes_nothing(put, conf):
+    put("a")
+    path = conf(ONLY_A)
+    initialize(path)
+    path.unlink()
+    with pytest.raises(aimm_plugins.ConfigError, match=r"plugins\.yaml"):
+        refresh()
+    assert aimm_plugins.exec_fit("a", None) == "a 1.0"
+
+
+def test_strict_failure_of_a_changed_conf_changes_nothing(put, conf):
+    put("a")
+    put("bad", source="raise ValueError")
+    initialize(conf(ONLY_A))
+    conf("names: []\nentry_points: {allow: [bad-dist]}\n")
+    with pytest.raises(PluginLoadError):
+        refresh()
+    assert aimm_plugins.exec_fit("a", None) == "a 1.0"
+
+
+def test_mapping_is_as_it_was_given(put):
+    put("a")
+    given = only("a-dist")
+    initialize(given)
+    given["entry_points"]["allow"] = []
+    assert refresh().plugins == ()
+
+
+def test_plugin_that_one_conf_denies_and_another_loads_keeps_its_keys(put, conf):
+    put("a")
+    initialize(only("a-dist"))
+    initialize(conf(ONLY_A))
+    conf("names: []\nentry_points: {deny: [a-dist], allow: []}\n")
+    assert refresh().plugins == ()
+    assert aimm_plugins.exec_fit("a", None) == "a 1.0"
+
+
+def test_call_under_way_ends_although_its_plugin_is_denied(put, conf):
+    put(
+        "a",
+        source="@fit(['a'])\ndef f(m):\n    m[0].set()\n    m[1].wait(10)\n    return 'done'\n",
+    )
+    initialize(conf(ONLY_A))
+    begun, go_on, answers = threading.Event(), threading.Event(), []
+    thread = threading.Thread(
+        target=lambda: answers.append(aimm_plugins.exec_fit("a", (begun, go_on)))
+    )
+    thread.start()
+    begun.wait(10)
+    conf("names: []\nentry_points: {allow: []}\n")
+    refresh()
+    go_on.set()
+    thread.join(10)
+    assert answers == ["done"]
+
+
+PUBLISHED = {"published": {"fit:a": "a:f"}}
+
+
+def test_deferred_plugin_that_is_denied_loses_its_keys(put, conf):
+    put("a", **PUBLISHED)
+    initialize(conf(ONLY_A + "load: lazy\n"))
+    conf("names: []\nentry_points: {allow: []}\nload: lazy\n")
+    (record,) = refresh()
+    assert record.state == "denied"
+    assert ("fit", "a") not in aimm_plugins.providers()
+
+
+def spoil(info):
+    """Let a RECORD be there and not be readable, as where too many files are open."""
+    (info / "RECORD").unlink()
+    (info / "RECORD").mkdir()
+
+
+@pytest.mark.parametrize("load", ["eager", "lazy"])
+def test_record_that_cannot_be_read_takes_no_keys_away(put, load):
+    info = put("a", files=["a.py"], **PUBLISHED)
+    initialize(only("a-dist", verify="record", load=load))
+    kept = info / "RECORD.kept"
+    (info / "RECORD").rename(kept)
+    (info / "RECORD").mkdir()
+    report = refresh()
+    assert {r.state for r in report} <= {"loaded"}
+    assert "broken-metadata" in {finding.code for finding in report.findings}
+    assert ("fit", "a") in aimm_plugins.providers()
+    (info / "RECORD").rmdir()
+    kept.rename(info / "RECORD")
+    assert {r.reason for r in refresh()} <= {None}
+    assert aimm_plugins.exec_fit("a", None) == "a 1.0"
+
+
+def test_record_that_cannot_be_read_keeps_no_keys_of_a_plugin_that_is_denied_by_name(put, conf):
+    info = put("a", files=["a.py"])
+    initialize(conf(ONLY_A + "verify: record\n"))
+    spoil(info)
+    conf("names: []\nentry_points: {deny: [a-dist]}\nverify: record\n")
+    assert record_of(refresh(), "a").state == "denied"
+    assert ("fit", "a") not in aimm_plugins.providers()
+
+
+def test_file_that_is_not_that_of_record_any_more_takes_keys_away(put, site):
+    put("a", files=["a.py"])
+    initialize(only("a-dist", verify="record"))
+    (site / "a.py").write_text("changed = 1\n")
+    (record,) = refresh()
+    assert record.state == "denied"
+    assert "is not what was installed" in record.reason
 
 
 INSTALL = f"""
@@ -338,7 +516,7 @@ out["bad"] = attempt(exec_fit, "bad", None)
     assert got["bad"] == {"value": "bad"}
 
 
-def test_upgraded_distribution_stays_loaded_and_wants_a_restart(case: Case) -> None:
+def test_upgraded_distribution_answers_and_wants_a_restart(case: Case) -> None:
     got = hosted(
         case,
         """
@@ -352,7 +530,8 @@ out["late"] = attempt(exec_fit, "late", None)
 """,
     )
     found = record(got["current"], "late")
-    assert found["state"] == "loaded"
+    assert found["state"] == "stale"
+    assert got["current"]["ok"]
     assert "restart" in found["reason"]
     assert got["late"] == {"value": "late"}
 

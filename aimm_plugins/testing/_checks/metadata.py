@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import partial
 
 from aimm_plugins import Action, Provider
 from aimm_plugins._discovery.groups import CONFORMANCE
@@ -69,13 +70,15 @@ def entry_points_resolve(subject: Subject) -> None:
 def options_have_a_sound_schema(subject: Subject) -> None:
     """The schema that it publishes for its options is there and sound, and its defaults fit it."""
     from aimm_plugins._options.schema import read_schema
+    from aimm_plugins._startup.plugin_options import denial_now
+    from aimm_plugins._startup.runtime import PROCESS
 
     published = scan().options_of(subject.plugin, _distribution_of(subject.plugin))
     if len(published) > 1:
         raise AssertionError("several schemas: " + ", ".join(map(str, published)))
     if not published:
         raise Inapplicable("its metadata publishes no schema of options")
-    schema = read_schema(published[0])
+    schema = read_schema(published[0], partial(denial_now, PROCESS.runtime))
     # Without any options the only fault can be that some are required, which is no fault of the
     # schema; a default that does not fit raises.
     schema.check({})

@@ -13,6 +13,7 @@ from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._policy.judge import Policy
 from aimm_plugins._registry.providers import Slot
 from aimm_plugins._source.declarations import PluginSource, SourceDeclaration
+from aimm_plugins._startup.admission import Admission
 from aimm_plugins._system.names import normalized
 from aimm_plugins._system.text import described
 from aimm_plugins._values.provenance import Provenance
@@ -109,6 +110,7 @@ class Inventory:
         findings: As of a report.
         installed: The distributions.
         policy: The rules, the operator's layers first.
+        admission: Judges imports by these rules.
         loaded: Whether the plugins were imported for it.
     """
 
@@ -116,6 +118,7 @@ class Inventory:
     findings: tuple[Finding, ...]
     installed: Scan
     policy: Policy
+    admission: Admission
     loaded: bool = False
 
     @property
