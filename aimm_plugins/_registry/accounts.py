@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING
 
 from aimm_plugins._registry.providers import Deferred, Offer
@@ -72,10 +72,30 @@ def account(
     )
 
 
+def without_lost_keys(
+    record: PluginRecord, kept: Set[tuple[Action, str]], lost: Sequence[str]
+) -> PluginRecord:
+    """The account of a plugin from which another has taken keys.
+
+    Args:
+        record: Its account so far.
+        kept: The keys that it still has.
+        lost: The `prefer` rules that have taken others.
+    """
+    provides = tuple(slot for slot in record.provides if slot in kept)
+    if provides == record.provides:
+        return record
+    return record._replace(
+        provides=provides,
+        state=record.state if provides or not lost else "shadowed",
+        reason="; ".join([*([record.reason] if record.reason else ()), *lost]) or None,
+    )
+
+
 def _joined(errors: Sequence[Exception]) -> Exception | None:
     """One error for all: conflicts are joined, of others the first one counts."""
     conflicts = [error for error in errors if isinstance(error, PluginConflictError)]
-    if not errors or len(conflicts) < len(errors):
+    if len(conflicts) < len(errors) or len(errors) < 2:
         return errors[0] if errors else None
     first = conflicts[0]
     return PluginConflictError(
@@ -83,4 +103,5 @@ def _joined(errors: Sequence[Exception]) -> Exception | None:
         action=first.action,
         key=first.key,
         providers=first.providers,
+        conflicts=conflicts,
     )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 
-from aimm_plugins._registry.providers import Offer
+from aimm_plugins._registry.providers import Offer, is_named
 from aimm_plugins._system.files import has_same_content
 from aimm_plugins._system.text import aligned, one_line
 from aimm_plugins._values.actions import Action
@@ -14,39 +14,48 @@ from aimm_plugins.errors import PluginConflictError
 
 
 def conflict(
-    action: Action, key: str, contenders: Sequence[Offer], incumbent: Offer | None = None
+    action: Action,
+    key: str,
+    contenders: Sequence[Offer],
+    incumbent: Offer | None = None,
+    restart: str = "",
 ) -> PluginConflictError:
-    """The error for a slot that several plugins provide, with the line that would settle it.
+    """The error for a slot that several plugins provide, with the lines that would settle it.
 
     Args:
         action: The action.
         key: The key.
         contenders: All that provide it.
         incumbent: The one that had the key already, and keeps it.
+        restart: What becomes of the key when the host starts again.
     """
-    table = "\n".join(
-        f"  {line}" for line in aligned([offer.provenance.columns() for offer in contenders])
-    )
+    import json  # most starts have no conflict
+
+    ordered = sorted(contenders, key=lambda offer: offer is not incumbent)
+    table = aligned([offer.provenance.columns() for offer in ordered])
+    slot = one_line(json.dumps(f"{action}:{key}", ensure_ascii=False))
     outcome = (
         "None of them is given the key."
         if incumbent is None
-        else f"{incumbent.provenance.owner} had the key before and keeps it."
+        else f"{_choice(incumbent, ordered)} had the key first and keeps it; {restart}."
     )
-    choice = contenders[-1].provenance.owner
-    if sum(offer.provenance.owner == choice for offer in contenders) > 1:
-        choice = contenders[-1].plugin
-    count = {2: "two", 3: "three"}.get(len(contenders), str(len(contenders)))
+    count = {2: "two", 3: "three"}.get(len(ordered), str(len(ordered)))
+    lines = [
+        f"{count} plugins provide {action}:{one_line(key)}",
+        *(f"  {line}" for line in table),
+        *_imported_twice(ordered),
+        f"{outcome} To choose, add one of these lines to the conf:",
+        *(f"  prefer: {{{slot}: {_choice(offer, ordered)}}}" for offer in ordered),
+    ]
     return PluginConflictError(
-        f"{count} plugins provide {action}:{one_line(key)}\n{table}\n{_imported_twice(contenders)}"
-        f"{outcome} To choose one, add to the conf:\n"
-        f'  prefer: {{"{action}:{one_line(key)}": {choice}}}',
+        "\n".join(lines),
         action=action,
         key=key,
-        providers=[offer.provenance for offer in contenders],
+        providers=[offer.provenance for offer in ordered],
     )
 
 
-def _imported_twice(contenders: Sequence[Offer]) -> str:
+def _imported_twice(contenders: Sequence[Offer]) -> Iterator[str]:
     """A line that says that contenders are one file, or copies of one, under two names."""
     for one, other in combinations(contenders, 2):
         files = [offer.provenance.file or "" for offer in (one, other)]
@@ -55,9 +64,16 @@ def _imported_twice(contenders: Sequence[Offer]) -> str:
         if all(files) and (files[0] == files[1] or (is_copy and has_same_content(*files))):
             kept = one if one.provenance.distribution else other
             where = " and ".join(dict.fromkeys(files))
-            return (
+            yield (
                 f"{one.module} and {other.module} are the same code, imported under two names "
                 f"({where}): import it as {kept.module} alone, and run programs from a module of "
-                "their own.\n"
+                "their own."
             )
-    return ""
+            return
+
+
+def _choice(offer: Offer, contenders: Sequence[Offer]) -> str:
+    """What a `prefer` rule names one contender by, and no other."""
+    names = (offer.provenance.owner, offer.plugin, offer.module)
+    alone = (name for name in names if sum(is_named(other, name) for other in contenders) == 1)
+    return one_line(next(alone, names[0]))

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._declarations.ledger import DeclarationLedger
-from aimm_plugins._registry.accounts import account
+from aimm_plugins._registry.accounts import account, without_lost_keys
 from aimm_plugins._registry.conflicts import conflict
 from aimm_plugins._registry.findings import empty_plugins
 from aimm_plugins._registry.outcome import Loaded, Resolution
@@ -17,7 +17,7 @@ from aimm_plugins._registry.providers import (
     PluginOwners,
     Preferences,
     Slot,
-    is_named,
+    choose,
     is_same,
     offer_of,
 )
@@ -247,28 +247,34 @@ class _Resolver:
             if incumbent is None:
                 incumbent = present
                 contenders = [present, *contenders]
-        winner, rule = _choose(contenders, slot, self.prefer)
+        winner, why = choose(contenders, slot, self.prefer)
         losers = [c for c in contenders if c is not (winner or incumbent)]
         if winner is not None:
             if present is not None:
                 self.displaced.add(present.plugin)
             self.offers[action][key] = winner
             for loser in losers:
-                self.shadowed[loser.plugin, slot] = (
-                    f"{rule} gives {action}:{key} to {winner.provenance.owner}"
-                )
+                self.shadowed[loser.plugin, slot] = why
             return
         if incumbent is not None:
             self.offers[action][key] = incumbent
+        error = None
         for loser in losers:
             # Lost by the rule of an earlier call: that still holds while the winner is registered.
             before = self.current.shadowed.get((loser.plugin, slot))
             if incumbent is not None and before is not None:
                 self.shadowed[loser.plugin, slot] = before
                 continue
-            error = conflict(action, key, contenders, incumbent)
+            if error is None:
+                error = conflict(action, key, contenders, incumbent, self.restart(incumbent))
             self.contested[loser.plugin, slot] = error
             self.errors.setdefault(loser.plugin, []).append(error)
+
+    def restart(self, incumbent: Offer | None) -> str:
+        """What becomes of a key, that somebody has already, when the host starts again."""
+        if incumbent is not None and any(r.module == incumbent.plugin for r in self.records):
+            return "after a restart none of them is given it"
+        return "a restart in the same order does the same"
 
     def drop_published_but_not_declared(self) -> None:
         """Take away keys that plugins published and, now that they are loaded, do not declare."""
@@ -327,23 +333,19 @@ class _Resolver:
             broken=self.broken(records),
             by_hand=self.current.by_hand - {record.module for record in records},
             starts=self.current.starts,
+            prefer=[*self.prefer, *(x for x in self.current.prefer if x not in self.prefer)],
+            published=self.current.published,
         )
 
     def account_of_another_call(self, record: PluginRecord) -> PluginRecord:
         """The account of an earlier plugin, from which this call may have taken keys."""
-        provides = tuple(
+        kept = {
             (action, key)
             for action, key in record.provides
             if (offer := self.offers[action].get(key)) and offer.plugin == record.module
-        )
-        if provides == record.provides:
-            return record
+        }
         lost = [why for (plugin, _), why in self.shadowed.items() if plugin == record.module]
-        return record._replace(
-            provides=provides,
-            state=record.state if provides or not lost else "shadowed",
-            reason="; ".join([*([record.reason] if record.reason else ()), *lost]) or None,
-        )
+        return without_lost_keys(record, kept, lost)
 
     def broken(self, records: Sequence[PluginRecord]) -> dict[Slot, PluginRecord]:
         """Keys that deferred plugins published and failed to bring, with the failure."""
@@ -399,24 +401,6 @@ def _record_for(declaration: Declaration, entries: Iterable[Loaded]) -> PluginRe
         if entry.target is None or entry.target is declaration.target:
             return entry.record
     return None
-
-
-def _choose(
-    contenders: Sequence[Offer], slot: Slot, prefer: Preferences
-) -> tuple[Offer | None, str]:
-    """The one that answers, and the rule that says so; `None` for a conflict."""
-    if len(contenders) == 1:
-        return contenders[0], ""
-    action, key = slot
-    for layer in prefer:
-        for rule in (f"{action}:{key}", key):
-            if rule not in layer:
-                continue
-            wanted, place = layer[rule]
-            matching = [contender for contender in contenders if is_named(contender, wanted)]
-            if len(matching) == 1:
-                return matching[0], f'prefer {{"{rule}": {wanted}}} ({place})'
-    return None, ""
 
 
 def _declared_twice(

@@ -37,7 +37,8 @@ def served():
     """What is served of a failed load, with and without details."""
     outcome = Outcome(Report((FILLED,), (FINDING,)), ValueError(SECRET))
     return {
-        details: LoadStatus("failed", outcome).served_report(details) for details in (False, True)
+        details: LoadStatus("failed", outcome).served_report(details, set())
+        for details in (False, True)
     }
 
 

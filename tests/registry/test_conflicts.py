@@ -245,7 +245,9 @@ def test_thirty_rivals_for_one_key_are_all_named(case: Case) -> None:
     got = case.gauntlet()
     assert_healthy(got, alone=False)
     assert len(got["isolate"]["keys"]) == 31
-    assert len(got["strict"]["members"]) == 30
+    assert len(got["strict"]["members"]) == 1
+    for name in names:
+        assert f'prefer: {{"fit:k": {name}-dist}}\n' in got["strict"]["text"]
 
 
 @pytest.mark.parametrize("copied", [False, True])
