@@ -89,9 +89,8 @@ def _imported(
     lost: list[SourceDeclaration] = []
     if not imported or record.error is not None or record.reason is not None:
         # Keys that it lost to a rule or another plugin are not registered, but in its source.
-        lost = [
-            found for found in item.declarations if (found.action, found.key) not in record.provides
-        ]
+        provided = frozenset(record.provides)
+        lost = [found for found in item.declarations if (found.action, found.key) not in provided]
     return replace(
         item,
         record=record,

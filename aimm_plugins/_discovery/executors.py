@@ -6,9 +6,11 @@ dask = aimm_plugins.dask:connect
 
 from __future__ import annotations
 
-from aimm_plugins._discovery.entry_points import LONGEST_VALUE, Candidate, parse_target
+from aimm_plugins._discovery.dotted_names import parse_target
+from aimm_plugins._discovery.entry_points import Candidate
 from aimm_plugins._discovery.groups import EXECUTORS
 from aimm_plugins._discovery.scan import Scan
+from aimm_plugins._system.ceilings import ENTRY_POINT_LETTERS
 
 
 def published_executors(installed: Scan, name: str) -> list[Candidate]:
@@ -40,6 +42,6 @@ def _values(text: str, name: str) -> list[str]:
             section = line.strip("[]")
         elif section == EXECUTORS:
             key, separator, value = line.partition("=")
-            if separator and key.strip() == name and len(value) <= LONGEST_VALUE:
+            if separator and key.strip() == name and len(value) <= ENTRY_POINT_LETTERS:
                 values.append(value.strip())
     return values

@@ -55,8 +55,10 @@ def differing_keys(
     if not source.is_complete:
         return None
     by_slot: dict[Slot, Published] = {(key.action, key.key): key for key in published}
-    declared = {(found.action, found.key) for found in source.declarations}
-    certain = {(found.action, found.key) for found in source.declarations if found.certain}
+    declared: set[Slot] = {(found.action, found.key) for found in source.declarations}
+    certain: set[Slot] = {
+        (found.action, found.key) for found in source.declarations if found.certain
+    }
     return keys_differ(record, by_slot, by_slot.keys() - declared, certain - by_slot.keys())
 
 

@@ -6,16 +6,18 @@ A conf's `options` are for distributions or plugins; here they become one mappin
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._config.values import Config
 from aimm_plugins._discovery.entry_points import PublishedOptions
 from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._options.hiding import Options
-from aimm_plugins._options.limits import UnjudgedError
+from aimm_plugins._options.limits import Allowance, UnjudgedError
 from aimm_plugins._options.schema_source import may_need_values
 from aimm_plugins._options.secrets import read_given
 from aimm_plugins._options.state import Given, PluginOptions, one_error, schema_of
+from aimm_plugins._system.ceilings import SCHEMA_SECONDS
 from aimm_plugins._system.names import normalized
 from aimm_plugins._system.text import nearest
 from aimm_plugins._values.report import Finding, PluginRecord
@@ -54,6 +56,7 @@ def assign(
         if config.options:
             given |= _given(config, plugins, installed, looking, findings)
     verdicts: dict[str, _Verdict] = {}
+    allowance = Allowance()
     done: dict[Identity, PluginRecord] = {}
     for identity, record in records.items():
         module = record.module
@@ -62,7 +65,9 @@ def assign(
         if record.state == "denied" or module in verdicts:
             pass
         elif own is not None or looking or any(map(may_need_values, published)):
-            verdicts[module] = _judge(record, published, own, looking)
+            # A start without options of its own looks no longer than a plan.
+            brief = allowance if looking or own is None else None
+            verdicts[module] = _judge(record, published, own, brief)
         record = record._replace(
             options=() if own is None else own.summary,
             options_schema=str(published[0]) if published else None,
@@ -72,6 +77,17 @@ def assign(
     if errors:
         raise one_error(errors)
     findings += [finding for verdict in verdicts.values() for finding in verdict.findings]
+    findings += [
+        Finding(
+            "options-not-checked",
+            distribution.subject,
+            f"the schemas of its options take more than {SCHEMA_SECONDS:g} seconds: {first} and "
+            f"{len(others)} more are not looked at before the plugins are loaded",
+            first.place,
+            "Tell its author, or deny the distribution.",
+        )
+        for distribution, (first, *others) in allowance.passed_over.items()
+    ]
     checked = {m: v.options for m, v in verdicts.items() if v.options is not None}
     modules = {record.module for record in records.values()}
     options = PluginOptions(given, checked, modules, installed) if given else None
@@ -110,21 +126,26 @@ def _judge(
     record: PluginRecord,
     published: Sequence[PublishedOptions],
     given: Given | None,
-    looking: bool,
+    allowance: Allowance | None,
 ) -> _Verdict:
-    """Hold what a plugin is given against its schema, if that is read without running code."""
+    """Hold what a plugin is given against its schema, if that is read without running code.
+
+    Where nothing is to be loaded there is an allowance.
+    """
+    looking = allowance is not None
     if not published:
         return _Verdict()
     if len(published) == 1 and not published[0].is_file:
         pending = f"imported, since their schema {published[0]} is code"
         return _Verdict(reason=pending if given is not None and looking else None)
     try:
-        schema = schema_of(published)
-        assert schema is not None
-        if given is not None:
-            options, faults = schema.check(given.values, given.secrets, looking=looking)
-            return _Verdict(options, [given.error(fault, schema) for fault in faults])
-        _, faults = schema.check({}, looking=looking)
+        with nullcontext() if allowance is None else allowance.of(published[0]):
+            schema = schema_of(published)
+            assert schema is not None
+            if given is not None:
+                options, faults = schema.check(given.values, given.secrets, looking=looking)
+                return _Verdict(options, [given.error(fault, schema) for fault in faults])
+            _, faults = schema.check({}, looking=looking)
     except UnjudgedError as error:
         pending = f"loaded, since of their schema {published[0]} {error}"
         return _Verdict(reason=pending if given is not None else None)

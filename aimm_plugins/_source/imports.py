@@ -92,6 +92,8 @@ def bound_names(nodes: Iterable[ast.AST]) -> Iterator[str]:
                 yield name
             case ast.MatchMapping(rest=str(name)) | ast.ExceptHandler(name=str(name)):
                 yield name
+            case _:
+                pass
 
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)

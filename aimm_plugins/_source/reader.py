@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
+from aimm_plugins._discovery.dotted_names import with_parents
 from aimm_plugins._discovery.module_location import locate
-from aimm_plugins._source.budget import Budget
-from aimm_plugins._source.declarations import Gap, ModuleSource, PluginSource
+from aimm_plugins._source.budget import Budget, OverBudgetError
+from aimm_plugins._source.declarations import (
+    Fault,
+    Gap,
+    ModuleSource,
+    PluginSource,
+    SourceDeclaration,
+)
 from aimm_plugins._source.foresight import foresee
 from aimm_plugins._source.module import read_module
 from aimm_plugins._source.outside import OutsidePackages
 from aimm_plugins._source.values import PACKAGE, Evaluator
+from aimm_plugins._system.ceilings import SOURCE_WORK
 
 
 class ModuleReader:
@@ -29,6 +38,7 @@ class ModuleReader:
     ) -> None:
         self._find, self._tops = find, tops
         self._modules: dict[str, ModuleSource | None] = {}
+        self._reached: set[str] = set()
         self._evaluator = Evaluator(self.module, budget)
 
     def module(self, name: str) -> ModuleSource | None:
@@ -52,6 +62,9 @@ class ModuleReader:
         Args:
             name: The module.
             is_part: Whether a module that is imported counts.
+
+        Raises:
+            OverBudgetError: It costs too much.
         """
         waiting: dict[bool, deque[str]] = {True: deque([name]), False: deque()}
         seen: set[str] = set()
@@ -62,6 +75,10 @@ class ModuleReader:
                 seen.add(name)
                 if module is None:
                     continue
+                if name in self._reached:  # each plugin of a package may reach all of it
+                    costs = 1 + len(module.imports) + 10 * len(module.declarations)
+                    self._evaluator.budget.take(costs)
+                self._reached.add(name)
                 yield module, certain
                 parts = name.split(".")
                 queue.extend(".".join(parts[:count]) for count in range(1, len(parts)))
@@ -79,54 +96,100 @@ class SourceReader:
 
     def __init__(self, plugins: Sequence[str] = ()) -> None:
         self._plugins = frozenset(plugins)
-        self._readers: dict[str, ModuleReader] = {}
+        self._budgets: dict[str, Budget] = {}
+        self._readers: dict[tuple[str, str], ModuleReader] = {}
+        self._read: dict[tuple[str, str], tuple[PluginSource, _ByObject]] = {}
         self._outside = OutsidePackages()
 
-    def read(self, name: str, attribute: str | None = None) -> PluginSource:
+    def read(
+        self,
+        name: str,
+        attribute: str | None = None,
+        *,
+        owner: str | None = None,
+        work: int = SOURCE_WORK,
+    ) -> PluginSource:
         """What an import of a module would declare for the plugin that it is.
 
         Args:
             name: The module.
             attribute: Only what is declared by this object, for an entry point `module:object`.
+            owner: Whose entry points name it; all of one owner share one budget.
+            work: The owner's budget.
         """
         top = name.partition(".")[0]
-        if top not in self._readers:
-            self._readers[top] = ModuleReader(locate, (top,), Budget())
-        reader = self._readers[top]
-        reached = list(reader.reached(name, lambda part: self._is_part(part, name)))
+        owner = owner or top
+        budget = self._budgets.setdefault(owner, Budget(work))
+        if (owner, top) not in self._readers:
+            self._readers[owner, top] = ModuleReader(locate, (top,), budget)
+        again = (owner, name) in self._read
+        if not again:
+            # What is denied runs in no case.
+            judged = work == SOURCE_WORK
+            whole = self._whole(self._readers[owner, top], name, judged=judged)
+            self._read[owner, name] = whole, _by_object(whole.declarations)
+        whole, by_object = self._read[owner, name]
+        if attribute is not None and whole.names is None:  # it may be made when it is asked for
+            whole = replace(whole, declares_nothing=False)
+        found = whole.declarations if attribute is None else by_object.get(attribute, ())
+        try:
+            if again:
+                budget.take(10 * len(found))
+        except OverBudgetError as error:
+            return replace(whole, declarations=(), gaps=(*whole.gaps[:1], _unread(error)))
+        return replace(whole, declarations=tuple(found))
+
+    def _whole(self, reader: ModuleReader, name: str, *, judged: bool) -> PluginSource:
+        """All that an import of a module would declare, and whether it would fail."""
+        reached, unread = list[tuple[ModuleSource, bool]](), list[Gap]()
+        try:
+            for module in reader.reached(name, lambda part: self._is_part(part, name)):
+                reached.append(module)  # those before the end are kept
+        except OverBudgetError as error:
+            unread.append(_unread(error))
         if not reached:
-            return PluginSource(gaps=(Gap(reason=f"{name} is not found"),))
+            return PluginSource(gaps=(*unread, Gap(reason=f"{name} is not found"))[:1])
         own, _ = reached[0]
-        declarations = tuple(
-            declaration if certain else replace(declaration, certain=False)
-            for module, certain in reached
-            for declaration in module.declarations
-            if attribute is None or f"{declaration.qualname}.".startswith(f"{attribute}.")
+        source = PluginSource(
+            declarations=tuple(
+                declaration if certain else replace(declaration, certain=False)
+                for module, certain in reached
+                for declaration in module.declarations
+            ),
+            gaps=(*dict.fromkeys(gap for module, _ in reached for gap in module.gaps), *unread),
+            hooks=tuple(hook for module, _ in reached for hook in module.hooks),
+            names=own.names,
+            file=own.file,
+            imports_unseen=any(module.imports_unseen for module, _ in reached),
         )
-        gaps = dict.fromkeys(gap for module, _ in reached for gap in module.gaps)
-        hooks = tuple(hook for module, _ in reached for hook in module.hooks)
+        return self._judged(reader, name, source, reached) if judged else source
+
+    def _judged(
+        self,
+        reader: ModuleReader,
+        name: str,
+        source: PluginSource,
+        reached: Sequence[tuple[ModuleSource, bool]],
+    ) -> PluginSource:
+        """A source with what is said of it by other packages, and by what it imports."""
+        top = name.partition(".")[0]
         imported = {
             imported.partition(".")[0] for module, _ in reached for imported, _ in module.imports
         } - {top}
-        gaps |= dict.fromkeys(
-            Gap(reason=f"it imports {user}, which uses {PACKAGE} itself", file=own.file)
+        gaps = [
+            Gap(reason=f"it imports {user}, which uses {PACKAGE} itself", file=source.file)
             for user in sorted(self._outside.users(imported))
-        )
-        # An attribute may be another name of what the module declares, or be made when it is asked.
-        is_empty = not any(module.declarations for module, _ in reached) and not hooks and not gaps
-        imports_unseen = any(module.imports_unseen for module, _ in reached)
-        is_empty = is_empty and not imports_unseen
-        is_empty = is_empty and (attribute is None or own.names is not None)
+        ]
+        source = replace(source, gaps=(*source.gaps, *gaps))
+        is_empty = not source.declarations and not source.hooks and source.is_complete
         # Functions may import other parts of the package while it is imported.
         is_empty = is_empty and self._outside.are_all(top, [module.file for module, _ in reached])
-        return PluginSource(
-            declarations=declarations,
-            gaps=tuple(gaps),
-            hooks=hooks,
-            names=own.names,
-            file=own.file,
-            fault=foresee(name, list(reader.reached(name)), reader.module),
-            imports_unseen=imports_unseen,
+        fault: Fault | None = None
+        with suppress(OverBudgetError):
+            fault = foresee(name, list(reader.reached(name)), reader.module)
+        return replace(
+            source,
+            fault=fault,
             declares_nothing=is_empty and not self._outside.may_declare(imported),
         )
 
@@ -136,3 +199,19 @@ class SourceReader:
         while owner and owner not in self._plugins:
             owner = owner.rpartition(".")[0]
         return module == plugin or owner in ("", plugin)
+
+
+def _unread(error: OverBudgetError) -> Gap:
+    return Gap(reason=f"it is not read to its end: {error}")
+
+
+_ByObject = Mapping[str, Sequence[SourceDeclaration]]
+
+
+def _by_object(declarations: Iterable[SourceDeclaration]) -> _ByObject:
+    """The declarations of each object: a class has those of its methods."""
+    found: dict[str, list[SourceDeclaration]] = {}
+    for declaration in declarations:
+        for name in with_parents(declaration.qualname):
+            found.setdefault(name, []).append(declaration)
+    return found

@@ -95,11 +95,12 @@ def forget_listings() -> None:
     """Have the path finders list their folders again.
 
     `invalidate_caches` is not thread-safe: it may raise KeyError when another thread runs it too.
-    Retrying is enough.
+    Retrying is enough. It may import importlib.metadata, which raises OSError in a process that has
+    no file descriptors left; there are no listings of that then.
     """
     for _ in range(5):
         try:
             importlib.invalidate_caches()
-        except KeyError:
+        except (KeyError, OSError):
             continue
         return

@@ -29,6 +29,7 @@ from aimm_plugins._startup.inventory import Inventory, InventoryItem, KeysFrom
 from aimm_plugins._startup.prepare import PreparedStart
 from aimm_plugins._startup.publish import resolve_now
 from aimm_plugins._startup.runtime import Runtime
+from aimm_plugins._system.ceilings import DENIED_SOURCE_WORK, SOURCE_WORK
 from aimm_plugins._values.report import Finding, PluginRecord
 
 _WILL_BE_IMPORTED = ("planned", "deferred")
@@ -46,7 +47,12 @@ def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
         if not planned.module:  # a line of metadata that cannot be read
             items.append(InventoryItem(record=planned))
             continue
-        source = reader.read(planned.module, planned.attribute)
+        source = reader.read(
+            planned.module,
+            planned.attribute,
+            owner=planned.distribution,
+            work=DENIED_SOURCE_WORK if planned.state == "denied" else SOURCE_WORK,
+        )
         record = planned._replace(file=planned.file or source.file)
         item = _item(record, published, source)
         if record.state in _WILL_BE_IMPORTED:

@@ -246,7 +246,7 @@ def test_thirty_rivals_for_one_key_are_all_named(case: Case) -> None:
     assert_healthy(got, alone=False)
     assert len(got["isolate"]["keys"]) == 31
     assert len(got["strict"]["members"]) == 1
-    for name in names:
+    for name in sorted(names)[:10]:
         assert f'prefer: {{"fit:k": {name}-dist}}\n' in got["strict"]["text"]
 
 
@@ -263,3 +263,14 @@ def test_conflict_of_one_file_under_two_names_says_so(write, install, tmp_path, 
     (record,) = initialize({"names": [], "on_error": "isolate"}).failures
     assert "copies.mine and mine are the same code, imported under two names" in str(record.error)
     assert "import it as mine alone" in str(record.error)
+
+
+def test_an_error_names_the_first_ten_of_many_rivals(case: Case) -> None:
+    names = [f"rival_{number}" for number in range(13)]
+    rivals(case, *names)
+    got = case.run("out.update(account(initialize({'names': [], 'on_error': 'isolate'})))")
+    for name in names:
+        message = record(got, name)["error"]["message"]
+        assert message.startswith("13 plugins provide fit:k\n")
+        assert message.count("prefer: ") == 10
+        assert "\n  and 3 more\n" in message

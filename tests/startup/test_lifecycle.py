@@ -334,6 +334,14 @@ def test_log_has_a_line_for_each_plugin_in_the_words_of_the_report(mixed, caplog
             assert line.exc_info == (raised and (type(raised), raised, raised.__traceback__))
 
 
+def test_log_has_no_field_beyond_its_text(mixed, caplog):
+    caplog.set_level(logging.DEBUG, "aimm_plugins")
+    initialize(mixed)
+    fields = {*vars(logging.makeLogRecord({})), "message", "asctime"}
+    assert caplog.records
+    assert all(vars(record).keys() <= fields for record in caplog.records)
+
+
 def test_log_has_the_traceback_of_what_failed(mixed, caplog):
     initialize(mixed)
     assert 'bad.py", line 3, in <module>' in caplog.text
