@@ -18,7 +18,13 @@ from typing import NamedTuple
 
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.dotted_names import parse_target, with_parents
-from aimm_plugins._discovery.groups import OPTIONS, PLUGINS, group_meant, suffix_of
+from aimm_plugins._discovery.groups import (
+    OPTIONS,
+    PLUGINS,
+    group_meant,
+    remedy_for_group,
+    suffix_of,
+)
 from aimm_plugins._discovery.requirements import requires
 from aimm_plugins._system.ceilings import (
     ENTRY_POINT_LETTERS,
@@ -236,12 +242,7 @@ class EntryPoints:
     def _report_groups(
         self, unknown: Mapping[str, int], others: Mapping[str, tuple[int, str]]
     ) -> None:
-        """Find groups that nobody reads: below ours, or spelled nearly as ours.
-
-        Args:
-            unknown: What follows the dot in groups below ours, with the line of each.
-            others: The first line of further groups, with its number.
-        """
+        """Find groups that nobody reads: below ours, by what follows the dot, or nearly ours."""
         for group, number in [*unknown.items()][:1]:
             meant = group_meant(f"{PLUGINS}.{group}")
             for action in [] if meant else nearest(group, ACTIONS):
@@ -258,15 +259,11 @@ class EntryPoints:
         if misspelt and requires(self.distribution, "aimm-plugins"):
             group, meant = misspelt[0]
             number, line = others[group]
-            target = parse_target(line.partition("=")[2].strip())
-            remedy = f"Its author should call the group [{meant}], and install it again."
-            if meant == PLUGINS and target is not None:
-                remedy += f" Until then, name its module in the conf: names: [{target[0]}]."
             self._report(
                 "misspelt-group",
                 f"has entry points in [{group}], which nobody reads; [{meant}] is the group",
                 self._place(number),
-                remedy,
+                remedy_for_group(meant, line),
                 len(misspelt) - 1,
                 "group",
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aimm_plugins._discovery.dotted_names import parse_target
 from aimm_plugins._system.text import nearest
 from aimm_plugins._values.actions import ACTIONS
 
@@ -45,6 +46,15 @@ def group_meant(group: str) -> str | None:
         return None
     near = nearest(_plain(group), known, cutoff=_ALIKE)
     return known[near[0]] if near else None
+
+
+def remedy_for_group(meant: str, line: str) -> str:
+    """What to do about a line of a group that is not spelled as the one that is meant."""
+    target = parse_target(line.partition("=")[2].strip())
+    remedy = f"Its author should call the group [{meant}], and install it again."
+    if meant == PLUGINS and target is not None:
+        remedy += f" Until then, name its module in the conf: names: [{target[0]}]."
+    return remedy
 
 
 def _plain(group: str) -> str:

@@ -11,6 +11,7 @@ from aimm_plugins._values.report import Finding
 from aimm_plugins.errors import DeclarationError
 
 if TYPE_CHECKING:
+    from aimm_plugins._discovery.entry_points import Published
     from aimm_plugins._registry.outcome import Loaded
 
 
@@ -40,7 +41,8 @@ def check_published_keys(
                 brought_by_others.add((offer.plugin, slot))
     findings = []
     for plugin, entries in loaded.items():
-        published = {(k.action, k.key): k for entry in entries for k in entry.published}
+        keys = (key for entry in entries for key in entry.published)
+        published: dict[Slot, Published] = {(key.action, key.key): key for key in keys}
         actual = declared.get(plugin, set())
         more = {slot for slot in actual if (plugin, slot) not in brought_by_others}
         record = entries[0].record
