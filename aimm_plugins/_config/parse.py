@@ -49,6 +49,8 @@ _REQUIREMENT = (
     r"^[ \t]*[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?[ \t]*"
     rf"({_CLAUSES}|\([ \t]*{_CLAUSES}\)[ \t]*)?$(?!\n)"
 )
+# The same as `#/$defs/required` has beside that.
+_SLOT = rf"^({'|'.join(get_args(Action))}):."
 _NAME_ALONE = r"[ \t]*[A-Za-z0-9._-]+[ \t]*"
 _ENVIRONMENT_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)"
 
@@ -149,6 +151,11 @@ def is_requirement(text: str) -> bool:
     return re.search(_REQUIREMENT, text) is not None
 
 
+def is_slot(text: str) -> bool:
+    """Whether a rule has the shape of an action and a key: `fit:iris.svc`."""
+    return re.match(_SLOT, text) is not None
+
+
 def check_meaning(config: Config) -> None:
     """Refuse what has the right shape and still says nothing: `>=1.0.x`, or a time of `.nan`.
 
@@ -167,7 +174,7 @@ def check_meaning(config: Config) -> None:
         ),
     ):
         for index, text in enumerate(texts):
-            if re.fullmatch(_NAME_ALONE, text):
+            if re.fullmatch(_NAME_ALONE, text) or is_slot(text):
                 continue
             from packaging.requirements import Requirement
 
@@ -253,6 +260,12 @@ def _one_of(known: Collection[Any]) -> Parser:
 _bool = _if(lambda value: isinstance(value, bool))
 _text = _if(lambda value: isinstance(value, str))
 _name = _if(lambda value: isinstance(value, str) and value != "")
+
+
+def _is_required(value: object) -> bool:
+    return isinstance(value, str) and (is_requirement(value) or is_slot(value))
+
+
 _requirements = _tuple_of(_if(lambda value: isinstance(value, str) and is_requirement(value)))
 
 
@@ -337,7 +350,7 @@ _ENVIRONMENT: dict[str, Parser] = {
 _POLICY: dict[str, Parser] = {
     "names": _tuple_of(_one_of([])),  # a policy says what may be loaded, and loads nothing
     "entry_points": lambda value: EntryPointRules(**_fields(value, _ENTRY_POINTS)),
-    "required": _requirements,
+    "required": _tuple_of(_if(_is_required)),
     "prefer": _mapping_of(_name),
     "verify": _one_of(get_args(Verify)),
     "probe": _probe_seconds,

@@ -27,7 +27,6 @@ from aimm_plugins._system.guard import reraise_interruption
 from aimm_plugins._system.modules import contents, import_whole, is_initializing
 from aimm_plugins._system.text import type_name
 from aimm_plugins._values.report import Finding, PluginRecord
-from aimm_plugins.errors import DeclarationError
 
 if TYPE_CHECKING:
     from aimm_plugins._environments.environment import Environment
@@ -134,6 +133,7 @@ class Loader(NamedTuple):
     def _load(self, record: PluginRecord, plan: Plan, outcome: Outcome, watch: ImportWatch) -> None:
         was_deferred = record.state == "deferred"
         before = observe()
+        size = self.manager.size
         was_imported = record.module in sys.modules
         clock = _ImportClock()
         try:
@@ -155,8 +155,7 @@ class Loader(NamedTuple):
                 record = clock.account(record)
             self.ledger.confirm_imports()
             self.manager.rollback_failed_imports()
-            if isinstance(module, ModuleType):
-                self.manager.check(module)
+            has_hooks = isinstance(module, ModuleType) and self.manager.check(module)
             self._refuse_undeclared(record, target)
         except _DeniedError as denied:
             watch.end()
@@ -184,8 +183,16 @@ class Loader(NamedTuple):
         record = stale or record
         outcome.records.append(record)
         published = plan.published.get(record.identity, ())
+        has_hooks = has_hooks or self.manager.size > size
         outcome.loaded.append(
-            Loaded(record, target, published, lazily=was_deferred, is_stale=stale is not None)
+            Loaded(
+                record,
+                target,
+                published,
+                lazily=was_deferred,
+                may_be_empty=has_hooks,
+                is_stale=stale is not None,
+            )
         )
 
     def _discard(self) -> None:
@@ -233,20 +240,19 @@ class Loader(NamedTuple):
         try:
             return module, attrgetter(record.attribute)(module)
         except AttributeError as error:
-            raise AttributeError(
-                f"{name} has no {record.attribute!r}, which {record.provenance} "
-                "names; correct the entry point or the module"
-            ) from error
+            from aimm_plugins._inventory.foresight import no_such_object
+
+            names = frozenset(contents(module)) if isinstance(module, ModuleType) else None
+            raise no_such_object(record, names) from error
 
     def _refuse_undeclared(self, record: PluginRecord, target: object | None) -> None:
         declared = self.ledger.declared_keys()
         if record.attribute is not None and not any(
             entry.declaration.target is target for entry in declared
         ):
-            raise DeclarationError(
-                f"{record.module}:{record.attribute} is not decorated, so {record.provenance} "
-                "declares nothing; decorate it, or name the module alone"
-            )
+            from aimm_plugins._inventory.foresight import not_decorated
+
+            raise not_decorated(record)
 
 
 def _has_run(record: PluginRecord) -> bool:
@@ -263,6 +269,8 @@ def _import_module(name: str) -> object:
     It does so when two threads import modules that import each other. By the next try the other
     thread has finished its own.
     """
+    if not all(name.split(".")):
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
     for _ in range(_MOST_DEADLOCKS):
         try:
             return import_whole(name)

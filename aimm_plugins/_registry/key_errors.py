@@ -97,6 +97,9 @@ def unavailable_reasons(registry: Registry, action: Action, key: str) -> list[st
                 state = "shadowed" if shadow else record.state
                 who = record.provenance._replace(file=declaration.file, line=declaration.line)
                 lines.append(f"{state}: {who}: {shadow or why}".rstrip(": "))
+    if not lines:  # deferred plugins have declared nothing yet
+        lost = snapshot.contested.items()
+        lines = [described(error) for (_, slot), error in lost if slot == (action, key)][:1]
     return (
         lines
         or _publishers(snapshot, action, key)

@@ -22,6 +22,8 @@ class Loaded(NamedTuple):
         published: The keys that its metadata publishes, if it publishes any.
         lazily: Whether others have relied on those keys meanwhile.
         elsewhere: What it declares in a process of an environment.
+        may_be_empty: Whether it may declare nothing: it has brought hook implementations, or what
+            was imported is another's file, which is a finding of its own.
         is_stale: Whether another version was imported than is installed by now.
     """
 
@@ -29,6 +31,7 @@ class Loaded(NamedTuple):
     target: object | None = None
     published: tuple[Published, ...] = ()
     lazily: bool = False
+    may_be_empty: bool = False
     is_stale: bool = False
     elsewhere: tuple[Declaration, ...] = ()
 
@@ -39,7 +42,7 @@ class Resolution(NamedTuple):
     Attributes:
         records: The accounts, in the order of the plan.
         snapshot: What would be registered then.
-        findings: Published keys that differ from the declared ones.
+        findings: Published keys that differ from the declared ones, and plugins without any.
     """
 
     records: list[PluginRecord]

@@ -9,6 +9,7 @@ from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._declarations.ledger import DeclarationLedger
 from aimm_plugins._registry.accounts import Provided, account, without_lost_keys
 from aimm_plugins._registry.conflicts import conflict, without_duplicates
+from aimm_plugins._registry.findings import empty_plugins
 from aimm_plugins._registry.outcome import Loaded, Resolution
 from aimm_plugins._registry.providers import (
     Deferred,
@@ -101,6 +102,8 @@ class _Resolver:
         self.contenders: dict[Slot, dict[str, Offer]] = {}  # by plugin
         self.errors: dict[str, list[Exception]] = {}
         self.offers: dict[Action, dict[str, Offer]] = {}
+        self.provided: dict[str, Provided] = {}
+        self.lost: dict[str, list[str]] = {}
         decided_now = self.loaded_by_module.keys() | self.deferred_by_module.keys() | self.removed
         self.shadowed = {
             lost: reason for lost, reason in current.shadowed.items() if lost[0] not in decided_now
@@ -124,11 +127,9 @@ class _Resolver:
             self.assign(slot, sound)
         self.drop_published_but_not_declared()
         records = self.accounts()
-        return Resolution(
-            records=records,
-            snapshot=self.snapshot(records),
-            findings=findings,
-        )
+        accounted = self.provided.keys() | self.lost.keys() | self.errors.keys()
+        findings += empty_plugins(self.loaded_by_module, accounted, self.ledger)
+        return Resolution(records=records, snapshot=self.snapshot(records), findings=findings)
 
     def collect_declared(self) -> None:
         """Collect all that plugins of this call declare, by slot; and what contradicts itself."""
@@ -290,14 +291,12 @@ class _Resolver:
 
     def accounts(self) -> list[PluginRecord]:
         """What became of each plugin of this call."""
-        provided: dict[str, Provided] = {}
         for action, key in self.contenders:
             offer = self.offers[action].get(key)
             if offer is not None:
-                provided.setdefault(offer.plugin, Provided()).add((action, key), offer)
-        lost: dict[str, list[str]] = {}
+                self.provided.setdefault(offer.plugin, Provided()).add((action, key), offer)
         for (plugin, _), reason in self.shadowed.items():
-            lost.setdefault(plugin, []).append(reason)
+            self.lost.setdefault(plugin, []).append(reason)
         loaded, deferred = _by_record(self.loaded_by_module), _by_record(self.deferred_by_module)
         return [
             account(
@@ -306,8 +305,8 @@ class _Resolver:
                 record.identity in self.revoked,
                 loaded.get(id(record)),
                 deferred.get(id(record)),
-                provided.get(record.plugin) or Provided(),
-                lost.get(record.plugin, ()),
+                self.provided.get(record.plugin) or Provided(),
+                self.lost.get(record.plugin, ()),
                 self.errors.get(record.plugin, ()),
             )
             for record in self.records

@@ -19,6 +19,7 @@ from aimm_plugins._values.actions import ACTIONS, Action
 if TYPE_CHECKING:
     from aimm_plugins._config.values import Conf, Config
     from aimm_plugins._discovery.entry_points import Published
+    from aimm_plugins._policy.rules import Rule
     from aimm_plugins._values.report import Finding, Identity, PluginRecord
     from aimm_plugins.errors import PluginConflictError
 
@@ -30,11 +31,13 @@ class Start(NamedTuple):
         config: Its conf.
         given: What that was read from; a path is absolute.
         findings: What it found besides plugins and broken installations.
+        required: The `required` rules of it and of the operator.
     """
 
     config: Config
     given: Conf
     findings: tuple[Finding, ...] = ()
+    required: tuple[Rule, ...] = ()
 
 
 class Snapshot:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from typing import TYPE_CHECKING
 
 from aimm_plugins._config.environment import conf_or_default, operator_layers
 from aimm_plugins._config.parse import read
@@ -20,10 +21,10 @@ from aimm_plugins._discovery.scan import scan
 from aimm_plugins._loading.importer import is_imported
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.providers import Provider
+from aimm_plugins._registry.required_keys import unanswered
 from aimm_plugins._registry.snapshot import Snapshot, Start
 from aimm_plugins._startup.loading import forget_listings, load
 from aimm_plugins._startup.messages import log
-from aimm_plugins._startup.predict import predict_resolution
 from aimm_plugins._startup.prepare import (
     Inputs,
     PreparedStart,
@@ -36,7 +37,11 @@ from aimm_plugins._startup.prepare import (
 from aimm_plugins._startup.publish import publish
 from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._startup.transaction import commit, resolved
+from aimm_plugins._system.names import normalized
 from aimm_plugins._values.report import Finding, Identity, PluginRecord, Report
+
+if TYPE_CHECKING:
+    from aimm_plugins._startup.inventory import Inventory
 
 
 def initialize(runtime: Runtime, conf: Conf | Config, *, connect: bool = False) -> Report:
@@ -56,7 +61,7 @@ def initialize(runtime: Runtime, conf: Conf | Config, *, connect: bool = False) 
         loaded = load(runtime, start)
         given = _given(conf)
         with resolved(runtime, start, loaded, given=given) as outcome:
-            begun = Start(config, given, outcome.findings)
+            begun = Start(config, given, outcome.findings, start.required)
             report = commit(runtime, outcome, _with(runtime.registry.snapshot.starts, begun))
     log(report, before)
     return report
@@ -89,18 +94,17 @@ def _with(starts: Sequence[Start], begun: Start) -> Iterator[Start]:
 
 
 def plan(runtime: Runtime, conf: Conf) -> Report:
-    """What `initialize` would do, as far as metadata tells; see `aimm_plugins.plan`."""
+    """What `initialize` would do, as far as metadata and source tell; see `aimm_plugins.plan`."""
+    return foresee(runtime, conf).report
+
+
+def foresee(runtime: Runtime, conf: Conf) -> Inventory:
+    """All that is known of distributions, plugins and keys before an import."""
+    from aimm_plugins._startup.predict import predict  # a start reads no source
+
     start = prepare(runtime, [read(conf_or_default(conf))], scan(), only_looking=True)
-    records = predict_resolution(runtime, start)
-    if start.probe_seconds is not None:
-        records = [
-            record._replace(reason=record.reason or "its probe in a child process is pending")
-            if record.state == "planned"
-            else record
-            for record in records
-        ]
-    records += start.policy.missing(records, start.find)
-    return Report(records, start.findings)
+    inventory = predict(runtime, start)
+    return inventory if start.probe_seconds is None else inventory.probed_first()
 
 
 def refresh(runtime: Runtime) -> Report:
@@ -114,7 +118,8 @@ def refresh(runtime: Runtime) -> Report:
     with _executor(runtime, None):
         read_again: tuple[Start, ...] = ()
         for begun in starts:
-            read_again = tuple(_with(read_again, begun._replace(config=reread(begun), findings=())))
+            anew = Start(reread(begun), begun.given)
+            read_again = tuple(_with(read_again, anew))
         found = scan()
         start = prepare(runtime, [begun.config for begun in read_again], found)
         start = _with_deferred_in_doubt(runtime.registry.snapshot, start)
@@ -128,8 +133,8 @@ def refresh(runtime: Runtime) -> Report:
                 outcome.resolution.snapshot.findings.clear()
                 outcome.resolution.snapshot.prefer = start.prefer
                 *earlier, last = list(read_again)
-                starts = (*earlier, last._replace(findings=outcome.findings))
-                report = commit(runtime, outcome, starts)
+                last = last._replace(findings=outcome.findings, required=start.required)
+                report = commit(runtime, outcome, (*earlier, last))
                 for name in runtime.environments.keys() - loaded.environments.keys():
                     why = f"no conf names environment {name} any more"
                     runtime.environments.pop(name).retire(why)
@@ -261,7 +266,11 @@ def current_report(runtime: Runtime) -> Report:
         *snapshot.findings.values(),
         *findings,
     ]
-    return Report(records, dict.fromkeys(found))
+    # Of distributions the records of the start tell.
+    known = {normalized(record.distribution or "") for record in records} - {""}
+    required = (rule for start in snapshot.starts for rule in start.required)
+    of_keys = (rule for rule in required if rule.may_be_key and rule.name not in known)
+    return Report((*records, *unanswered(of_keys, snapshot)), dict.fromkeys(found))
 
 
 def _of_now(record: PluginRecord, provided: Sequence[Provider]) -> PluginRecord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -12,13 +13,16 @@ from aimm_plugins._config.values import Config
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.entry_points import Published
 from aimm_plugins._discovery.scan import Scan, scan
+from aimm_plugins._inventory.imported_files import overwritten
 from aimm_plugins._policy.import_judge import ImportJudge
 from aimm_plugins._policy.judge import Policy, policy
 from aimm_plugins._policy.plan import Plan, arrange
+from aimm_plugins._policy.rules import Rule
 from aimm_plugins._registry.outcome import Resolution
 from aimm_plugins._registry.providers import Preferences, is_named
 from aimm_plugins._startup.admission import Admission, Proofs
 from aimm_plugins._startup.runtime import Runtime
+from aimm_plugins._system.names import normalized
 from aimm_plugins._values.report import Finding, Identity, PluginRecord
 
 if TYPE_CHECKING:
@@ -83,6 +87,11 @@ class PreparedStart(NamedTuple):
     def scans(self) -> dict[str | None, Scan]:
         """What is installed in each environment, and under `None` here."""
         return {None: self.installed, **{e.name: e.installed for e in self.environments}}
+
+    @property
+    def required(self) -> tuple[Rule, ...]:
+        """What all layers require."""
+        return tuple(rule for layer in self.policy.layers for rule in layer.required)
 
     @property
     def installed(self) -> Scan:
@@ -188,15 +197,18 @@ def _prepare(runtime: Runtime, only_looking: bool, inputs: Inputs) -> PreparedSt
     """As `prepare`, of what is installed in one place."""
     start = decide(runtime, inputs)
     configs, installed = inputs.configs, inputs.installed
+    if inputs.locate is None:  # of what is in an environment, its processes tell
+        records = _foreseen(start.plan, start.required, installed)
+        start = start._replace(plan=start.plan._replace(records=records))
     if not installed.options and not any(config.options for config in configs):
         return start
     from aimm_plugins._options.assignment import assign
 
-    records = {record.identity: record for record in start.plan.records}
+    by_identity = {record.identity: record for record in start.plan.records}
     parts = [(config, part.records) for config, part in zip(configs, start.plans, strict=True)]
-    records, options, found = assign(parts, records, installed, looking=only_looking)
+    by_identity, options, found = assign(parts, by_identity, installed, looking=only_looking)
     return start._replace(
-        plan=start.plan._replace(records=tuple(records.values())),
+        plan=start.plan._replace(records=tuple(by_identity.values())),
         options=options,
         findings=tuple(dict.fromkeys((*start.findings, *found))),
     )
@@ -241,6 +253,59 @@ def decide(runtime: Runtime, inputs: Inputs) -> PreparedStart:
         probe_seconds=next((layer.probe for layer in layers if layer.probe is not None), None),
         strict=any(config.on_error == "strict" for config in configs),
     )
+
+
+def _foreseen(plan: Plan, required: Sequence[Rule], installed: Scan) -> tuple[PluginRecord, ...]:
+    """The accounts, failed where that shows without a look into the sources.
+
+    Of what is imported at once the import tells more. Of what waits for its first call, and is
+    required, the sources are read: nobody would hear of it before.
+    """
+    records = plan.records
+    done = list(records)
+    by_module: dict[str, list[int]] = {}
+    for place, record in enumerate(records):
+        if record.distribution is not None and record.source == "entry_point":
+            by_module.setdefault(record.module, []).append(place)
+        if record.state == "deferred":
+            error = _missing(record, installed)
+            if error is None and any(_is_about(rule, record) for rule in required):
+                from aimm_plugins._inventory.foresight import failure_of_required
+
+                error = failure_of_required(record, plan.published.get(record.identity, ()))
+            if error is not None:
+                done[place] = record._replace(state="failed", provides=(), reason=None, error=error)
+    for places in by_module.values():
+        if len({records[place].distribution for place in places}) > 1:
+            found = overwritten([records[place] for place in places], installed)
+            for number, (error, remedy) in found.items():
+                record = records[places[number]]
+                if record.state != "denied":
+                    done[places[number]] = record._replace(
+                        state="failed", provides=(), reason=None, error=error, remedy=remedy
+                    )
+    return tuple(done)
+
+
+def _is_about(rule: Rule, record: PluginRecord) -> bool:
+    """Whether a `required` rule is about a plugin, or a key that it publishes."""
+    if rule.slot is not None:
+        return rule.slot in record.provides
+    return rule.name == normalized(record.distribution or "") or any(
+        key == rule.text.strip() for _, key in record.provides
+    )
+
+
+def _missing(record: PluginRecord, installed: Scan) -> Exception | None:
+    """What the import of a deferred plugin would raise where its module is not there."""
+    distribution = installed.find(record.distribution) if record.distribution else None
+    if distribution is not None and distribution.folder is not None:
+        base = os.path.join(distribution.folder, *record.module.split("."))
+        if os.path.isfile(f"{base}.py") or os.path.isfile(f"{base}{os.sep}__init__.py"):
+            return None
+    from aimm_plugins._discovery.module_location import missing_module  # slower
+
+    return missing_module(record.module)
 
 
 def admission_now(runtime: Runtime) -> Admission:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from aimm_plugins._config.values import Conf
 from aimm_plugins._loading.importer import Outcome
 from aimm_plugins._registry.outcome import Resolution
+from aimm_plugins._registry.required_keys import unanswered
 from aimm_plugins._registry.snapshot import Start
 from aimm_plugins._startup.deferred import deferrals
 from aimm_plugins._startup.messages import load_error
@@ -141,6 +142,9 @@ def _resolve(
     snapshot.published = {**snapshot.published, **start.plan.published}
     registered = snapshot.records.values()
     resolution.add_missing(start.policy.missing(registered, start.find))
+    required = start.policy.required_keys(lambda name: start.find(name) is not None)
+    # Not into the snapshot: whether keys are answered is asked anew by each report.
+    resolution.records.extend(unanswered(required, resolution.snapshot))
     findings = (
         *start.findings,
         *loaded.findings,

@@ -96,6 +96,7 @@ class PluginRecord(NamedTuple):
             read from.
         options_schema: The file or object that says what options there are.
         environment: The environment in whose processes it runs; `None` for this process.
+        remedy: What to do about the error or the state, where more is known than these say.
     """
 
     name: str
@@ -117,11 +118,20 @@ class PluginRecord(NamedTuple):
     options: tuple[str, ...] = ()
     options_schema: str | None = None
     environment: str | None = None
+    remedy: str | None = None
 
     @property
     def plugin(self) -> str:
         """What the registry and `prefer` rules call it: one module may run in two places."""
         return self.module if self.environment is None else f"{self.module}@{self.environment}"
+
+    @property
+    def subject(self) -> str:
+        """The plugin by the name that people know: distribution, version and plugin."""
+        if self.distribution is None:
+            return self.name
+        who = f"{self.distribution} {self.version or ''}".strip()
+        return who if self.name == self.distribution else f"{who} ({self.name})"
 
     @property
     def is_loaded(self) -> bool:
@@ -200,6 +210,7 @@ class PluginRecord(NamedTuple):
             "options": list(self.options),
             "options_schema": self.options_schema,
             "environment": self.environment,
+            "remedy": self.remedy,
         }
 
 
@@ -283,6 +294,8 @@ class Report:
             if record.error is not None:
                 text = f"{type_name(record.error)}: {text_once(record.error, told)}"
                 lines.append(f"    error: {indented(text)}")
+            if record.remedy:
+                lines.append(f"    to do: {indented(record.remedy)}")
         lines += [f"finding  {finding}" for finding in self.findings]
         return printable("\n".join(lines))
 

@@ -68,6 +68,25 @@ load_option = click.option(
 )
 
 
+def _put_on_path(ctx: click.Context, param: click.Parameter, folders: tuple[str, ...]) -> None:
+    if folders and not ctx.resilient_parsing:
+        before = list(sys.path)
+        sys.path[:0] = folders
+        ctx.call_on_close(lambda: sys.path.__setitem__(slice(None), before))
+
+
+path_option = click.option(
+    "--path",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, resolve_path=True),
+    metavar="DIR",
+    expose_value=False,
+    is_eager=True,
+    callback=_put_on_path,
+    help="Look for modules in this folder first, as with PYTHONPATH; may be given again.",
+)
+
+
 def given_conf(params: Mapping[str, Any]) -> str | None:
     """The conf that a command line names, or the environment."""
     return params.get("conf") or params.get("named") or os.environ.get("AIMM_PLUGINS_CONF")
@@ -79,8 +98,8 @@ def is_conf_name(path: object) -> bool:
 
 
 def inventory_options(verb: Verb) -> Verb:
-    """The options of a verb that shows the inventory: `--load`, `--format`, `--conf`."""
-    return load_option(format_option(conf_option(verb)))
+    """The options of a verb that shows the inventory: `--load`, `--format`, `--conf`, `--path`."""
+    return load_option(format_option(conf_option(path_option(verb))))
 
 
 def echo(text: str, *, err: bool = False, nl: bool = True) -> None:

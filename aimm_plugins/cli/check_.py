@@ -13,6 +13,7 @@ from aimm_plugins.cli._output import (
     echo,
     format_option,
     named_conf_option,
+    path_option,
     print_json,
     print_table,
     stdout_kept,
@@ -37,6 +38,7 @@ from aimm_plugins.testing import (
 @click.option("--environment", metavar="NAME", help="Check plugins of this environment, there.")
 @named_conf_option
 @format_option
+@path_option
 def command(
     target: str | None,
     only: tuple[str, ...],

@@ -11,6 +11,7 @@ from aimm_plugins._jobs.job_file import Job, read_job
 from aimm_plugins._jobs.runner import JobError, StepRecord, run_job
 from aimm_plugins.cli._output import (
     format_option,
+    path_option,
     print_json,
     print_table,
     progress,
@@ -21,6 +22,7 @@ from aimm_plugins.cli._output import (
 @click.command("run")
 @click.argument("job", metavar="JOB.yaml")
 @format_option
+@path_option
 @click.option(
     "--dask",
     metavar="ADDRESS|local",

@@ -7,10 +7,10 @@ from typing import Any
 import click
 
 from aimm_plugins._diagnostics.explanation import explain
-from aimm_plugins._diagnostics.inventory import Inventory, InventoryKey
 from aimm_plugins._diagnostics.take_inventory import take_inventory
 from aimm_plugins._options.limits import Allowance, UnjudgedError
 from aimm_plugins._options.schema import KnownOption, read_schema
+from aimm_plugins._startup.inventory import Inventory, InventoryKey
 from aimm_plugins._system.text import one_line
 from aimm_plugins._values.report import PluginRecord
 from aimm_plugins.cli._completion import complete_keys
@@ -36,7 +36,7 @@ def command(key: str, load: bool, form: str, conf: str | None) -> int:
     """
     # With --load, signatures and schemas come from objects of the plugins, which may print.
     with stdout_kept():
-        inventory = take_inventory(conf, load=load, sources=True)
+        inventory = take_inventory(conf, load=load)
         found = inventory.keys_named(key)
         allowance = Allowance()
         options = [_known_options(inventory, declared.item.record, allowance) for declared in found]

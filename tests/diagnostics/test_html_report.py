@@ -161,7 +161,7 @@ def test_page_of_500_plugins_is_smaller_than_a_megabyte(site, install):
             files=[f"paged_{number}.py"],
         )
     html = html_report(
-        take_inventory(sources=True),
+        take_inventory(),
         [WaterfallBar(name="ep", distribution="paged", seconds=1)] * 500,
     )
     assert len(html.encode()) < 1_000_000
