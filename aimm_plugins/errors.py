@@ -124,12 +124,15 @@ class PluginConflictError(AimmPluginsError, ValueError):
     Attributes:
         action: The action.
         key: The data access name or model type.
-        providers: Who provides it, in the order of loading; the first ten of more.
+        providers: Who provides it, the one that had it first before others; of more
+            than thirty the first thirty.
+        conflicts: The errors of each key, where a plugin has lost several; else empty.
     """
 
     action: str | None = None
     key: str | None = None
     providers: tuple[Provenance, ...] = ()
+    conflicts: tuple[PluginConflictError, ...] = ()
 
     def __init__(
         self,
@@ -138,9 +141,11 @@ class PluginConflictError(AimmPluginsError, ValueError):
         action: str | None = None,
         key: str | None = None,
         providers: Sequence[Provenance] = (),
+        conflicts: Sequence[PluginConflictError] = (),
     ) -> None:
         super().__init__(message)
         self.action, self.key, self.providers = action, key, tuple(providers)
+        self.conflicts = tuple(conflicts)
 
 
 class UnknownPluginError(AimmPluginsError, LookupError, ValueError):
@@ -188,7 +193,8 @@ class PluginLoadError(AimmPluginsError, ExceptionGroup[Exception]):
     """Plugins that failed to load under `on_error: strict`, or on their first call when lazy.
 
     Its members are the plugins' own exceptions, one a failed plugin, each with a note that names
-    the plugin. Use `except*` to pick some of them.
+    the plugin; a conflict is one member, with a note for each of its plugins. Use `except*` to pick
+    some of them.
 
     Attributes:
         report: The account of the whole call, or `None`.

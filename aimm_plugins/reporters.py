@@ -20,6 +20,7 @@ import numbers
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.text import one_line, type_name
 from aimm_plugins._values.actions import StateCallback
 
@@ -98,10 +99,9 @@ def _number(value: Any) -> float | None:
 
 
 def _shown(value: Any) -> str:
-    try:
+    text = f"<unprintable {type_name(value)}>"
+    with guarded():  # a plugin's `__str__`; showing progress must not end its work
         text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    except Exception:  # a plugin's `__str__`; showing progress must not end its work
-        text = f"<unprintable {type_name(value)}>"
     return one_line(" ".join(text.split()))
 
 

@@ -32,6 +32,7 @@ from aimm_plugins._parity.differences import Differences, compare
 from aimm_plugins._parity.fingerprint import Fingerprint
 from aimm_plugins._startup import lifecycle as _lifecycle
 from aimm_plugins._startup.runtime import PROCESS
+from aimm_plugins._system.guard import interruption
 from aimm_plugins._system.text import described, indented, printable
 from aimm_plugins._values.difference import Difference
 from aimm_plugins._values.report import Report
@@ -119,6 +120,8 @@ def attempt(confs: Sequence[Conf], expected: Fingerprint | None) -> WorkerStatus
         here = _fingerprint.fingerprint()
         found = Differences() if expected is None else compare(expected, here)
     except BaseException as error:  # SystemExit would end the worker, and a pool start the next
+        if not isinstance(interruption(error), KeyboardInterrupt | None):
+            raise
         problem = (
             f"this worker (process {me}) could not be initialized, and runs no plugin\n"
             f"{described(error)}"

@@ -38,7 +38,8 @@ def initialize(conf: Mapping[str, object] | str | os.PathLike[str] | None = None
         ParityError: The conf runs calls on a cluster, and one of its workers has other plugins;
             nothing of this call stays registered.
         OSError: That cluster cannot be reached; nothing was imported.
-        KeyboardInterrupt: Raised by an import; nothing of this call stays registered.
+        BaseException: `KeyboardInterrupt`, or what a signal handler of the host has raised during
+            an import; nothing of this call stays registered.
     """
     from aimm_plugins._startup import lifecycle
 

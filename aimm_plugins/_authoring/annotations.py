@@ -17,6 +17,7 @@ from typing import Any
 from aimm_plugins._source.imports import imported_names
 from aimm_plugins._source.module import is_taken
 from aimm_plugins._system.guard import guarded
+from aimm_plugins._system.signatures import signature_of
 
 
 class Verbatim(str):
@@ -59,9 +60,9 @@ class Annotations:
             owner: What `Self` means.
         """
         try:
-            signature = _signature(function)
+            signature = signature_of(function)
         except Exception:  # an extension's function, or a `__signature__` that fails
-            signature = _signature(lambda *args, **kwargs: None)
+            signature = signature_of(lambda *args, **kwargs: None)
         names = self._names(function)
 
         def written(annotation: object) -> Verbatim:
@@ -104,15 +105,6 @@ class Annotations:
         if module.__name__ not in self._imported:
             self._imported[module.__name__] = _imported_for_checkers(module)
         return {**names, **self._imported[module.__name__]}
-
-
-def _signature(function: Callable[..., Any]) -> inspect.Signature:
-    if sys.version_info >= (3, 14):
-        import annotationlib
-
-        # Names that only type checkers import would raise NameError.
-        return inspect.signature(function, annotation_format=annotationlib.Format.FORWARDREF)
-    return inspect.signature(function)
 
 
 def _imported_for_checkers(module: types.ModuleType) -> dict[str, object]:

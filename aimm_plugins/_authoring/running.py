@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -15,6 +14,7 @@ from aimm_plugins._authoring.project import Project
 from aimm_plugins._source.declarations import SourceDeclaration
 from aimm_plugins._system.child import ChildError, run_task
 from aimm_plugins._system.guard import guarded
+from aimm_plugins._system.modules import import_whole
 
 
 def run_declarations(project: Project) -> tuple[SourceDeclaration, ...]:
@@ -58,7 +58,7 @@ def import_project(
     errors: list[str] = []
     for module in modules:
         with guarded() as attempt:
-            importlib.import_module(module)
+            import_whole(module)
         if attempt.error is not None:
             errors.append(f"{module} cannot be imported: {_summary(attempt.error)}")
     for provider in aimm_plugins.providers().values():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from aimm_plugins._config.json_schema import items, plain, shown, validate
@@ -133,7 +134,8 @@ def _checked(data: object, schema_name: SchemaName, bare: Config) -> Config:
         else:
             config = bare._replace(**_fields(data, _POLICY))
     except _UnsoundError:
-        validate(data, schema_name, document=bare.document, prefix=bare.prefix)
+        with suppress(FileNotFoundError):  # a program that was frozen without the schemas
+            validate(data, schema_name, document=bare.document, prefix=bare.prefix)
         raise ConfigError(f"is not what schema {schema_name} says", file=bare.source) from None
     check_meaning(config)
     return config

@@ -6,7 +6,7 @@ function cost one object.
 
 import sys
 from collections.abc import Callable
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 from aimm_plugins._system.modules import is_initializing
@@ -90,12 +90,20 @@ class CallSite(NamedTuple):
     spec: object | None = None
 
 
-def call_site(depth: int) -> CallSite:
+_LOAD: CodeType = sys.modules["_frozen_importlib"]._load_unlocked.__code__
+"""What runs in each import: of a compiled module no other frame tells."""
+
+
+def call_site(depth: int, target: object = None) -> CallSite:
     """Where the decorator `depth` frames up was called, and which module's import that is part of.
 
     Python sets `_initializing` on a module's spec while the module's body runs. The innermost frame
     of such a module is the import that a declaration belongs to. A module that is reloaded has no
     such mark, which tells a reload from a first import.
+
+    Args:
+        depth: Frames between the caller and the decorator.
+        target: What is decorated; a compiled function knows its line.
     """
     frame: FrameType | None = sys._getframe(depth + 1)
     assert frame is not None
@@ -103,6 +111,12 @@ def call_site(depth: int) -> CallSite:
     module = name if isinstance(name, str) else "__main__"
     file, line = frame.f_code.co_filename, frame.f_lineno
     while frame is not None:
+        if frame.f_code is _LOAD:
+            spec = frame.f_locals["spec"]
+            if module == "importlib._bootstrap":  # called by compiled code that is the module's
+                module, file = spec.name, spec.origin or "<compiled>"
+                line = getattr(getattr(target, "__code__", None), "co_firstlineno", 1)
+            return CallSite(module, file, line, spec.name, spec)
         spec = frame.f_globals.get("__spec__")
         if spec is not None and is_initializing(spec):
             importing_module = frame.f_globals.get("__name__")
@@ -117,7 +131,9 @@ def modules_being_imported() -> frozenset[str]:
     found = set()
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        if is_initializing(frame.f_globals.get("__spec__")):
+        if frame.f_code is _LOAD:
+            found.add(frame.f_locals["spec"].name)
+        elif is_initializing(frame.f_globals.get("__spec__")):
             name = frame.f_globals.get("__name__")
             if isinstance(name, str) and frame.f_code.co_name == "<module>":
                 found.add(name)

@@ -9,6 +9,7 @@ from typing import Any, NoReturn, TypeVar
 
 from aimm_plugins._declarations.declaration import CallSite, Declaration, call_site
 from aimm_plugins._declarations.ledger import current_ledger
+from aimm_plugins._system.signatures import shown_signature, signature_of
 from aimm_plugins._values.actions import Action
 from aimm_plugins.errors import DeclarationError
 
@@ -165,7 +166,7 @@ def _decorator(
 
     def decorate(target: Callable[..., object]) -> Callable[..., object]:
         # Python counts a decorated function from its first decorator; so does the place here.
-        site = call_site(depth=1)
+        site = call_site(1, target)
         if not callable(target):
             refuse(site, f"@{action} decorates a function, and {target!r} cannot be called")
         names = {"state_cb_arg_name": state_cb_arg_name, "instance_arg_name": instance_arg_name}
@@ -250,7 +251,7 @@ def takes_keyword(function: Callable[..., object], name: str, *, named: bool = F
         named: Only count a parameter of that name, not `**kwargs`.
     """
     try:
-        parameters = inspect.signature(function).parameters
+        parameters = signature_of(function).parameters
     except (TypeError, ValueError):
         return not named
     parameter = parameters.get(name)
@@ -267,8 +268,8 @@ def takes_keyword(function: Callable[..., object], name: str, *, named: bool = F
 def unable_to_take(function: Callable[..., object], option: str, name: str) -> str:
     """Why a function cannot be given the keyword, for an error."""
     shown = getattr(function, "__qualname__", repr(function))
-    signature = inspect.signature(function)
-    parameter = signature.parameters.get(name)
+    shown += shown_signature(function)
+    parameter = signature_of(function).parameters.get(name)
     if parameter is not None and parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
-        return f"{option}={name!r}: {shown}{signature} takes {name!r} by position only"
-    return f"{option}={name!r}: {shown}{signature} has no parameter {name!r} and no **kwargs"
+        return f"{option}={name!r}: {shown} takes {name!r} by position only"
+    return f"{option}={name!r}: {shown} has no parameter {name!r} and no **kwargs"

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -22,11 +24,13 @@ from aimm_plugins._diagnostics.inventory import (
     InventoryKey,
 )
 from aimm_plugins._diagnostics.naming import identity_cells
-from aimm_plugins._system.text import described, printable
+from aimm_plugins._system.text import described, printable, single_errors
 from aimm_plugins._values.actions import ACTIONS
 from aimm_plugins._values.report import PluginRecord
 
 _BAD_STATES = frozenset({"failed", "missing", "undone"})
+_CARD_WIDTH = "45rem"
+"""Width up to which a row is a card; that of the style sheet."""
 _NONE = '<p class="note">None.</p>'
 _NOTHING_IMPORTED = (
     '<p class="note">Nothing was imported for this page. <code>--load</code>, or <code>--profile '
@@ -93,7 +97,10 @@ def _largest_imports(record: PluginRecord) -> list[tuple[str, int]]:
 
 
 def html_report(
-    inventory: Inventory, bars: Sequence[WaterfallBar] = (), title: str = "Plugins"
+    inventory: Inventory,
+    bars: Sequence[WaterfallBar] = (),
+    title: str = "Plugins",
+    about: Mapping[str, str] | None = None,
 ) -> str:
     """The page.
 
@@ -101,19 +108,25 @@ def html_report(
         inventory: What it shows.
         bars: Imports, in their order, for the waterfall.
         title: Heading, and the name of the window.
+        about: What the page is about, such as the host, by label.
     """
+    conflicts = _conflicts(inventory)
     sections = [
         ("plugins", "Plugins", _plugins(inventory)),
         ("providers", "Who provides what", _providers(inventory)),
-        ("conflicts", "Conflicts", _conflicts(inventory)),
+        ("conflicts", f"Conflicts ({len(conflicts)})", "\n".join(conflicts) or _NONE),
         ("startup", "Start-up", _waterfall(bars)),
         ("findings", "Findings", _findings(inventory)),
     ]
     states = sorted({item.record.state for item in inventory.plugins})
-    style, script = _asset("css"), _asset("js")
+    style, script = _asset("css") + _card_labels(sections), _asset("js")
     values = {
         "TITLE": escape(title),
-        "SUMMARY": escape(_summary(inventory)),
+        "SUMMARY": escape(_summary(inventory, len(conflicts))),
+        "ABOUT": "".join(
+            f"<div><dt>{escape(label)}<dd>{_wrappable(text)}</div>"
+            for label, text in (about or {}).items()
+        ),
         "NAV": "".join(f'<a href="#{name}">{escape(head)}</a>' for name, head, _ in sections),
         "STATES": "".join(f"<option>{escape(state)}</option>" for state in states),
         "SECTIONS": "\n".join(
@@ -142,11 +155,27 @@ def _csp_hash(text: str) -> str:
     return "sha256-" + base64.b64encode(digest).decode()
 
 
-def _summary(inventory: Inventory) -> str:
+def _card_labels(sections: Iterable[tuple[str, str, str]]) -> str:
+    """Rules that label the cells of a row where it is a card, by the headings of its table."""
+    rules = [
+        f"#{name} td:nth-child({number})::before {{ content: {json.dumps(label)}; }}"
+        for name, _, body in sections
+        for number, label in enumerate(re.findall(r"<th [^>]*>([^<]*)", body), start=1)
+    ]
+    return f"@media (max-width: {_CARD_WIDTH}) {{\n{chr(10).join(rules)}\n}}\n"
+
+
+def _summary(inventory: Inventory, conflicts: int) -> str:
     states = [item.record.state for item in inventory.plugins]
     counts = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
     findings = len(inventory.findings)
-    return f"{counts or 'no plugins'}; {findings} finding{'' if findings == 1 else 's'}"
+    return "; ".join(
+        [counts or "no plugins", _counted(conflicts, "conflict"), _counted(findings, "finding")]
+    )
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _table(
@@ -188,12 +217,17 @@ def _table(
     )
 
 
+def _wrappable(text: str) -> str:
+    """Text that browsers break at separators within names, and nowhere else in a word."""
+    return re.sub(r"([._/:=,])(?=[^\W\d])", r"\1<wbr>", escape(text))
+
+
 def _texts(*texts: str | None) -> list[str]:
-    return [escape(text or "") for text in texts]
+    return [_wrappable(text or "") for text in texts]
 
 
 def _code(text: str) -> str:
-    return f"<code>{escape(text)}</code>"
+    return f"<code>{_wrappable(text)}</code>" if text else ""
 
 
 def _plugins(inventory: Inventory) -> str:
@@ -243,10 +277,10 @@ def _providers(inventory: Inventory) -> str:
         why = (first.why_not or "").partition("\n")[0]
         cells = [
             _code(name),
-            escape(", ".join(action for action in ACTIONS if action in actions)),
+            ", ".join(action for action in ACTIONS if action in actions),
             *_texts(record.distribution or record.module, record.version),
             _code(first.place or ""),
-            "yes" if first.answers else escape(f"no: {why}"),
+            "yes" if first.answers else _wrappable(f"no: {why}"),
         ]
         rows.append((record.state, cells))
     return _table(
@@ -256,13 +290,16 @@ def _providers(inventory: Inventory) -> str:
     )
 
 
-def _conflicts(inventory: Inventory) -> str:
-    errors = dict.fromkeys(
-        described(record.error)
+def _conflicts(inventory: Inventory) -> list[str]:
+    """The conflicts, one for each key."""
+    texts = dict.fromkeys(
+        described(error)
         for record in inventory.report.failures
-        if record.error is not None and getattr(record.error, "providers", None)
+        if record.error is not None
+        for error in single_errors(record.error)
+        if getattr(error, "providers", None)
     )
-    return "\n".join(f"<pre>{escape(error)}</pre>" for error in errors) or _NONE
+    return [f"<pre>{_wrappable(text)}</pre>" for text in texts]
 
 
 def _waterfall(bars: Sequence[WaterfallBar]) -> str:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from aimm_plugins._system.modules import finish_lazy_imports
 from aimm_plugins._system.text import described
 
 
@@ -36,6 +37,7 @@ def measure_import(
     try:
         # Not importlib.import_module: -X importtime has no line for what that imports.
         __import__(module)
+        finish_lazy_imports(module)
     except BaseException as raised:
         error = raised
     seconds = time.perf_counter() - begin

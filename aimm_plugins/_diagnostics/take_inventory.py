@@ -35,6 +35,7 @@ from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.ceilings import DENIED_SOURCE_WORK, SOURCE_WORK
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.log import logger
+from aimm_plugins._system.signatures import shown_signature
 from aimm_plugins._values.report import PluginRecord
 
 
@@ -251,7 +252,7 @@ def _description(function: Callable[..., Any] | None) -> tuple[str | None, str |
     signature = docstring = None
     if function is not None:
         with guarded():  # a function of an extension may have none, and `__signature__` may be odd
-            signature = str(inspect.signature(function))
+            signature = shown_signature(function)
         with guarded():  # `__doc__` may be a property that raises
             docstring = inspect.getdoc(function)
     return signature, docstring

@@ -203,7 +203,18 @@ def scan(path: Sequence[object] | None = None) -> Scan:
         for entry in entries
         for key, content in entry.contents.items()
     }
-    return Scan(entries, hidden, points, findings, stamp)
+    found = Scan(entries, hidden, points, findings, stamp)
+    if getattr(sys, "frozen", False) and not found.candidates and not found.has("aimm-plugins"):
+        finding = Finding(
+            code="frozen-without-metadata",
+            subject=sys.executable,
+            message="is a frozen program without the metadata of packages, so that no installed "
+            "plugin can be found",
+            remedy="Build it by PyInstaller in an environment that has aimm-plugins and the "
+            "plugins, or give the metadata to your freezer; modules that a conf names load anyway.",
+        )
+        found.findings = (*found.findings, finding)
+    return found
 
 
 def _stamp() -> tuple[object, ...]:

@@ -15,7 +15,7 @@ import pluggy
 
 from aimm_plugins._dispatch.cancelling import CancelToken
 from aimm_plugins._dispatch.manager import Monitor
-from aimm_plugins._system.log import logger
+from aimm_plugins._system.log import loggable, logger
 from aimm_plugins._values.actions import StateCallback
 from aimm_plugins.errors import Cancelled
 
@@ -85,10 +85,11 @@ class _Work:
                 self._log()
 
     def _log(self) -> None:
-        if not isinstance(self.error, Cancelled):
+        error = self.error
+        if error is not None and not isinstance(error, Cancelled):
             logger().error(
                 "plugin code failed after the task that awaited it was cancelled",
-                exc_info=self.error,
+                exc_info=loggable(error),
             )
 
 

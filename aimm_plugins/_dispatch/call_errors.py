@@ -9,6 +9,7 @@ from typing import Any
 from aimm_plugins._registry.providers import Provider
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.log import logger
+from aimm_plugins._system.signatures import shown_signature, signature_of
 from aimm_plugins._system.text import did_you_mean, type_name
 from aimm_plugins._values.actions import ACTIONS, Action
 
@@ -36,6 +37,23 @@ def not_a_pair(provider: Provider, result: object) -> TypeError:
     return TypeError(
         f"{provider}: declared with returns_instance=True, must return (instance, "
         f"prediction) and returned {type(result).__name__}"
+    )
+
+
+def no_bytes(provider: Provider, result: object) -> TypeError:
+    """The error for a serialize function that returned a text."""
+    return TypeError(
+        f"{provider}: serialize must return bytes, and returned {type_name(result)}; encode it, as "
+        "by `.encode()`"
+    )
+
+
+def warn_of_no_instance(provider: Provider) -> None:
+    """Say that a fit function returned `None`: it may be all right where nobody uses the result."""
+    logger().warning(
+        "%s returned None, which its caller takes for the fitted instance; does its function "
+        "lack a `return`?",
+        provider,
     )
 
 
@@ -104,9 +122,10 @@ def _misfit(
         keywords[declaration.instance_arg_name] = instance
     if declaration.state_cb_arg_name is not None:
         keywords[declaration.state_cb_arg_name] = state_cb
-    signature = _signature(function)
-    if signature is None:
+    found = _signature(function)
+    if found is None:
         return None
+    signature, shown = found
     try:
         signature.bind(*args, **keywords)
     except TypeError as refusal:
@@ -116,19 +135,21 @@ def _misfit(
             reason += _undeclared_callback(reason, signature)
         return TypeError(
             f"{provider.action}:{provider.key} cannot be called like this: {reason}\n"
-            f"  {declaration.qualname}{signature}\n"
+            f"  {declaration.qualname}{shown}\n"
             f"  {provider.provenance}"
         )
     return None
 
 
-def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
+def _signature(function: Callable[..., Any]) -> tuple[inspect.Signature, str] | None:
+    """A function's signature, and that as text."""
     # What a decorated function says it takes may not be what its decorator takes, and it is the
     # decorator's function that refused. Only what is not written in Python has no signature but
     # that of what it wraps.
     for follow_wrapped in (False, True):
         try:
-            return inspect.signature(function, follow_wrapped=follow_wrapped)
+            signature = signature_of(function, follow_wrapped=follow_wrapped)
+            return signature, shown_signature(function, follow_wrapped=follow_wrapped)
         except (TypeError, ValueError):
             continue
     return None

@@ -9,10 +9,14 @@ from types import CoroutineType
 from typing import Any
 
 from aimm_plugins._registry.providers import Provider
-from aimm_plugins._values.actions import ACTIONS, StateCallback, ignore_state
+from aimm_plugins._values.actions import ACTIONS, Action, StateCallback, ignore_state
 
 Call = Callable[[Any, Any, Any, Any], Any]
 """Takes the instance (the bytes for deserialize), the callback, the arguments and keywords."""
+
+
+_MISTAKEN: dict[Action, type] = {"fit": type(None), "serialize": str}
+"""Results that come of a forgotten `return`, and of a text that was not encoded."""
 
 
 class DirectCall:
@@ -32,6 +36,7 @@ class DirectCall:
 
     __slots__ = (
         "_declaration",
+        "_has_warned",
         "_is_async",
         "_raw_call",
         "async_function",
@@ -48,6 +53,7 @@ class DirectCall:
         self._is_async = _is_async(declaration.function)
         # Made on demand: a host with very many keys pays for what it uses.
         self._raw_call: Call | None = None
+        self._has_warned = False
         self.function: Callable[..., Any] | None = None
         is_plain = (
             declaration.method is None
@@ -84,6 +90,7 @@ class DirectCall:
     def _call_with_instance(self) -> Call:
         direct, function = self, self._declaration.function
         adds_instance = self._declaration.action == "predict"
+        mistaken = _MISTAKEN.get(self._declaration.action)
 
         def call(instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
             if state_cb is not None and not callable(state_cb):
@@ -98,8 +105,12 @@ class DirectCall:
             except BaseException as error:
                 direct.explain(error, instance, state_cb, args, kwargs)
                 raise
-            if type(result) is CoroutineType:
+            kind = type(result)
+            if kind is CoroutineType:
                 result = direct.run_coroutine(result)
+                kind = type(result)
+            if kind is mistaken:
+                direct.tell_mistake(result)
             return (instance, result) if adds_instance else result
 
         return call
@@ -149,7 +160,16 @@ class DirectCall:
         result = call(instance, state_cb, args, kwargs)
         if type(result) is CoroutineType:
             result = self.run_coroutine(result)
-        return result if self._declaration.action != "predict" else self._pair(instance, result)
+        return self._answer(instance, result)
+
+    def _answer(self, instance: Any, result: Any) -> Any:
+        """What the `exec_*` function returns for what the plugin's function has returned."""
+        action = self._declaration.action
+        if action == "predict":
+            return self._pair(instance, result)
+        if type(result) is _MISTAKEN.get(action):
+            self.tell_mistake(result)
+        return result
 
     def _pair(self, instance: Any, result: Any) -> Any:
         """What `exec_predict` returns for what the function has returned."""
@@ -180,7 +200,7 @@ class DirectCall:
             except BaseException as error:
                 self.annotate(error)
                 raise
-        return result if self._declaration.action != "predict" else self._pair(instance, result)
+        return self._answer(instance, result)
 
     def _runs_in_loop(self, instance: Any) -> bool:
         method = self._declaration.method
@@ -204,6 +224,16 @@ class DirectCall:
             raise
 
     # What is imported where a call goes wrong.
+
+    def tell_mistake(self, result: object) -> None:
+        """Say what is most likely wrong with a result; see `_MISTAKEN`."""
+        from aimm_plugins._dispatch.call_errors import no_bytes, warn_of_no_instance
+
+        if result is not None:
+            raise no_bytes(self.provider, result)
+        if not self._has_warned:
+            self._has_warned = True
+            warn_of_no_instance(self.provider)
 
     def not_a_callback(self, given: object) -> TypeError:
         """The error for what is given in the place of the state callback."""

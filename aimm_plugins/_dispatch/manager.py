@@ -8,7 +8,6 @@ call takes the hookimpls of its action as a chain that does not change any more.
 from __future__ import annotations
 
 import functools
-import inspect
 import sys
 from _thread import RLock  # without threading, which takes a millisecond to import
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +20,7 @@ from aimm_plugins._declarations.declaration import call_site
 from aimm_plugins._declarations.ledger import DeclarationLedger
 from aimm_plugins._dispatch.hookspecs import PROJECT, HookSpecs, Result
 from aimm_plugins._system.modules import contents, is_initializing
+from aimm_plugins._system.signatures import signature_of
 from aimm_plugins._system.text import nearest
 from aimm_plugins._values.actions import ACTIONS, Action, ActionSpec
 
@@ -240,8 +240,11 @@ class PluginManager(pluggy.PluginManager):
                 if not options.get("optionalhook"):
                     raise pluggy.PluginValidationError(module, f"{where} {_no_such_hook(hook)}")
                 continue
-            offered = inspect.signature(getattr(HookSpecs, hook)).parameters
-            taken = inspect.signature(contents(module)[name]).parameters
+            try:
+                taken = signature_of(contents(module)[name]).parameters
+            except (TypeError, ValueError):  # pluggy looks at the code, and has its own words
+                continue
+            offered = signature_of(getattr(HookSpecs, hook)).parameters
             unknown = [argument for argument in taken if argument not in offered]
             if unknown:
                 raise pluggy.PluginValidationError(

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from aimm_plugins._dispatch.cancelling import Cancellation
 from aimm_plugins._dispatch.state_events import state_event
+from aimm_plugins._system.guard import interruption, reraise_interruption
 from aimm_plugins._system.log import logger
 from aimm_plugins._values.actions import StateCallback, ignore_state
 from aimm_plugins.errors import Cancelled
@@ -154,7 +155,8 @@ class _Reporter:
         try:
             self._state_cb(state)
         except BaseException as error:
-            if self._logs and isinstance(error, Exception) and not isinstance(error, Cancelled):
+            is_failure = isinstance(error, Exception) and not isinstance(error, Cancelled)
+            if self._logs and is_failure and interruption(error) is None:
                 self._log(error)
                 return
             self._ended = True
@@ -187,6 +189,7 @@ class _Reporter:
             try:
                 self._state_cb(held)
             except Exception as error:
+                reraise_interruption(error)
                 self._log(error)
 
 

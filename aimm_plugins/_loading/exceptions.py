@@ -2,24 +2,58 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 import sys
-from types import FunctionType
+from types import FunctionType, TracebackType
 from typing import Any
 
+from aimm_plugins._declarations import ledger
+from aimm_plugins._system import modules
 from aimm_plugins._system.guard import guarded
+from aimm_plugins._system.masking import tells_a_secret
 from aimm_plugins._system.text import described
 from aimm_plugins._values.provenance import Provenance
 from aimm_plugins.errors import PluginImportError
+
+_FRAMES_OF_IMPORTS = (
+    "<frozen importlib._bootstrap",
+    importlib.__file__,
+    ledger.__file__,
+    modules.__file__,
+    os.path.join(os.path.dirname(__file__), ""),
+)
+
+
+def shorten_traceback(error: BaseException) -> None:
+    """Leave out how the import got to the plugin: frames of this package and of importlib.
+
+    A module that is missing, or cannot be compiled, has no frame of its own then.
+    """
+    with guarded():  # an exception class may override what is read and set here
+        frames = []
+        traceback = error.__traceback__
+        while traceback is not None:
+            file = traceback.tb_frame.f_code.co_filename
+            if not file.startswith(_FRAMES_OF_IMPORTS):
+                frames.append(traceback)
+            traceback = traceback.tb_next
+        shortened: TracebackType | None = None
+        for frame in reversed(frames):
+            shortened = TracebackType(shortened, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
+        if frames or isinstance(error, ImportError | SyntaxError):
+            error.__traceback__ = shortened
 
 
 def to_group_member(error: BaseException, provenance: Provenance) -> Exception:
     """The exception itself, with a note that names the plugin; or a `PluginImportError` of it.
 
-    An exception group takes no `SystemExit`, and a group that cannot be pickled is lost on its way
-    out of a worker.
+    An exception group takes no `SystemExit`, a group that cannot be pickled is lost on its way out
+    of a worker, and no traceback may tell a secret.
     """
     text = f"while loading {provenance}"
-    if isinstance(error, Exception) and _survives_pickling(error):
+    secret = _tells_a_secret(error)
+    if isinstance(error, Exception) and not secret and _survives_pickling(error):
         with guarded():  # an exception class may override `add_note`; it counts without one
             if text not in getattr(error, "__notes__", ()):
                 error.add_note(text)
@@ -29,9 +63,18 @@ def to_group_member(error: BaseException, provenance: Provenance) -> Exception:
         name=provenance.module,
         path=provenance.file,
     )
-    carrier.__cause__ = error
+    if secret:
+        carrier.__traceback__ = error.__traceback__
+    else:
+        carrier.__cause__ = error
     carrier.add_note(text)
     return carrier
+
+
+def _tells_a_secret(error: BaseException) -> bool:
+    with guarded():  # its `__str__` may raise
+        return tells_a_secret(error)
+    return True
 
 
 def _survives_pickling(error: Exception) -> bool:

@@ -6,10 +6,10 @@ committed.
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Callable, MutableMapping
 from itertools import islice
+from operator import attrgetter
 from time import perf_counter
 from types import ModuleType
 from typing import NamedTuple
@@ -17,11 +17,14 @@ from typing import NamedTuple
 from aimm_plugins._declarations.ledger import DeclarationLedger
 from aimm_plugins._discovery.dotted_names import with_parents
 from aimm_plugins._dispatch.manager import PluginManager
-from aimm_plugins._loading.exceptions import to_group_member
+from aimm_plugins._loading.exceptions import shorten_traceback, to_group_member
+from aimm_plugins._loading.import_watch import ImportWatch
 from aimm_plugins._loading.side_effects import changes, observe
 from aimm_plugins._policy.plan import Plan
+from aimm_plugins._registry.loads import LoadUnderWay
 from aimm_plugins._registry.outcome import Loaded
-from aimm_plugins._system.modules import contents, is_initializing
+from aimm_plugins._system.guard import reraise_interruption
+from aimm_plugins._system.modules import contents, import_whole, is_initializing
 from aimm_plugins._system.text import type_name
 from aimm_plugins._values.report import Finding, PluginRecord
 from aimm_plugins.errors import DeclarationError
@@ -31,6 +34,8 @@ Versions = MutableMapping[str, tuple[str | None, str | None]]
 
 
 _MOST_DEADLOCKS = 3
+
+_UNDER_WAY = "its own import has led to this one; its keys are registered as it declares them"
 
 
 class Outcome:
@@ -69,16 +74,18 @@ class Loader(NamedTuple):
         ledger: Where the modules declare.
         manager: Judges their hookimpls.
         versions: What was installed when a module was imported; kept up to date here.
+        loads: The loads under way; holds this one meanwhile.
         denial: Tells why a plugin must not be imported, as things are then; `None` where no rule
             could concern one.
-        probe: Raises where the import of a module fails in a child process; `None` for no child.
+        probe: Raises where the import of a plugin fails in a child process; `None` for no child.
     """
 
     ledger: DeclarationLedger
     manager: PluginManager
     versions: Versions
+    loads: list[LoadUnderWay]
     denial: Callable[[PluginRecord], str | None] | None = None
-    probe: Callable[[str], None] | None = None
+    probe: Callable[[PluginRecord], None] | None = None
 
     def load(self, plan: Plan) -> Outcome:
         """Import what is planned; every plugin is tried, whatever the others do.
@@ -90,53 +97,64 @@ class Loader(NamedTuple):
             plan: What is to be done, in order.
 
         Raises:
-            KeyboardInterrupt: Passed through; nothing was registered.
+            BaseException: `KeyboardInterrupt`, or what a signal handler of the host has raised;
+                nothing was registered.
         """
         outcome = Outcome()
         waiting = []
-        for record in plan.records:
-            if record.state == "planned" or record.identity in plan.demanded:
-                self._load(record, plan, outcome)
-            else:
-                waiting.append(record)
-        if waiting:
+        with ImportWatch(self.loads) as watch:
+            for record in plan.records:
+                if record.state == "planned" or record.identity in plan.demanded:
+                    self._load(record, plan, outcome, watch)
+                else:
+                    waiting.append(record)
             for record in waiting:
                 if record.state == "deferred" and is_imported(record.module):
-                    self._load(record, plan, outcome)
+                    self._load(record, plan, outcome, watch)
                 else:
                     outcome.records.append(record)
+        if waiting:
             places = {record.identity: place for place, record in enumerate(plan.records)}
             outcome.records.sort(key=lambda record: places[record.identity])
             outcome.loaded.sort(key=lambda entry: places[entry.record.identity])
         return outcome
 
-    def _load(self, record: PluginRecord, plan: Plan, outcome: Outcome) -> None:
+    def _load(self, record: PluginRecord, plan: Plan, outcome: Outcome, watch: ImportWatch) -> None:
         was_deferred = record.state == "deferred"
         before = observe()
         was_imported = record.module in sys.modules
         clock = _ImportClock()
         try:
             self._admit(record)
-            if self.probe is not None and not was_imported:
-                self.probe(record.module)
+            if self.probe is not None and not _has_run(record):
+                self.probe(record)
                 clock = _ImportClock()
-            module = self._import(record)
             if not was_imported:
+                watch.begin(record)
+            imported = self._import(record)
+            if imported is None:
+                watch.end()
+                outcome.records.append(record._replace(state="deferred", reason=_UNDER_WAY))
+                return
+            module, target = imported
+            if not was_imported:
+                watch.end()
                 record = clock.account(record)
             self.ledger.confirm_imports()
             self.manager.rollback_failed_imports()
             if isinstance(module, ModuleType):
                 self.manager.check(module)
-            target = self._target(module, record)
-        except KeyboardInterrupt:
-            self._discard()
-            raise
+            self._refuse_undeclared(record, target)
         except _DeniedError as denied:
+            watch.end()
             self._discard()
             outcome.records.append(_denied_record(record, denied.reason))
             return
         except BaseException as error:  # sys.exit(), CancelledError and the like end no host
+            watch.end()
             self._discard()
+            reraise_interruption(error, None if before is None else before.handlers)
+            shorten_traceback(error)
             if not was_imported and record.import_seconds is None:
                 record = clock.account(record)
             outcome.records.append(failed_record(record, error))
@@ -161,23 +179,18 @@ class Loader(NamedTuple):
         self.ledger.discard_failed_imports()
         self.manager.rollback_failed_imports()
 
-    def _import_as_judged(self, record: PluginRecord) -> object:
-        if self.denial is not None:
-            # A parent package may lead to another file than was foreseen when it is run.
-            for parent in [*with_parents(record.module)][:0:-1]:
-                if parent not in sys.modules:
-                    self._admit(record)
-                    _import_module(parent)
-            self._admit(record)
-        return _import_module(record.module)
-
     def _admit(self, record: PluginRecord) -> None:
         reason = None if self.denial is None else self.denial(record)
         if reason is not None:
             raise _DeniedError(reason)
 
-    def _import(self, record: PluginRecord) -> object:
-        """What Python holds under the plugin's name after the import; mostly a module."""
+    def _import(self, record: PluginRecord) -> tuple[object, object | None] | None:
+        """What Python holds under the plugin's name after the import, mostly a module.
+
+        With it comes the object that an entry point `module:object` names. To look it up belongs to
+        the import, because a package may import it only when it is asked for it. `None` for a
+        module whose import is what has called this.
+        """
         found = sys.modules.get(record.module)
         is_object = found is not None and not isinstance(found, ModuleType)
         if is_object and not self.ledger.has(record.module):
@@ -186,34 +199,49 @@ class Loader(NamedTuple):
                 f"{record.module}, put there by somebody else: the module was never imported",
                 name=record.module,
             )
-        module = self.ledger.importing(record.module, lambda _: self._import_as_judged(record))
-        if not is_imported(record.module):
-            raise ImportError(
-                f"{record.module} is still being imported: it is loaded by its own import",
-                name=record.module,
-            )
-        return module
+        return self.ledger.importing(record.module, lambda _: self._import_plugin(record))
 
-    def _target(self, module: object, record: PluginRecord) -> object | None:
-        """The decorated object that an entry point `module:object` names."""
-        if record.attribute is None:
+    def _import_plugin(self, record: PluginRecord) -> tuple[object, object | None] | None:
+        name = record.module
+        if self.denial is not None:
+            # A parent package may lead to another file than was foreseen when it is run.
+            for parent in [*with_parents(name)][:0:-1]:
+                if parent not in sys.modules:
+                    self._admit(record)
+                    _import_module(parent)
+            self._admit(record)
+        module = _import_module(name)
+        if sys.modules.get(name) is None:
+            raise ImportError(f"{name} has taken itself out of sys.modules", name=name)
+        if not is_imported(name):
             return None
-        found = module
-        for name in record.attribute.split("."):
-            try:
-                found = getattr(found, name)
-            except AttributeError as error:
-                raise AttributeError(
-                    f"{record.module} has no {record.attribute!r}, which {record.provenance} "
-                    "names; correct the entry point or the module"
-                ) from error
+        if record.attribute is None:
+            return module, None
+        try:
+            return module, attrgetter(record.attribute)(module)
+        except AttributeError as error:
+            raise AttributeError(
+                f"{name} has no {record.attribute!r}, which {record.provenance} "
+                "names; correct the entry point or the module"
+            ) from error
+
+    def _refuse_undeclared(self, record: PluginRecord, target: object | None) -> None:
         declared = self.ledger.declared_keys()
-        if not any(entry.declaration.target is found for entry in declared):
+        if record.attribute is not None and not any(
+            entry.declaration.target is target for entry in declared
+        ):
             raise DeclarationError(
                 f"{record.module}:{record.attribute} is not decorated, so {record.provenance} "
                 "declares nothing; decorate it, or name the module alone"
             )
-        return found
+
+
+def _has_run(record: PluginRecord) -> bool:
+    """Whether nothing is left to import for a plugin."""
+    module = sys.modules.get(record.module)
+    if record.attribute is None or not isinstance(module, ModuleType):
+        return module is not None
+    return record.attribute.partition(".")[0] in contents(module)
 
 
 def _import_module(name: str) -> object:
@@ -224,11 +252,11 @@ def _import_module(name: str) -> object:
     """
     for _ in range(_MOST_DEADLOCKS):
         try:
-            return importlib.import_module(name)
+            return import_whole(name)
         except RuntimeError as error:
             if type(error).__name__ != "_DeadlockError":  # importlib has no public name for it
                 raise
-    return importlib.import_module(name)
+    return import_whole(name)
 
 
 class _DeniedError(Exception):

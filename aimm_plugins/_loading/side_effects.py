@@ -12,20 +12,13 @@ import warnings
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from aimm_plugins._system.guard import guarded
+from aimm_plugins._system.guard import SIGNALS, guarded, signal_handlers
 from aimm_plugins._system.text import type_name
-
-try:
-    # The C half of signal, which itself wraps each answer in an enum: 150 us a plugin.
-    import _signal  # type: ignore[import-not-found]  # CPython's and PyPy's own  # pyright: ignore[reportMissingImports]
-except ImportError:
-    import signal as _signal
 
 _WARNING = 30
 """The root logger's level before anybody has set it."""
 
-_SIGNALS = tuple(sorted(_signal.valid_signals()))
-_FIRST_HANDLERS = tuple(map(_signal.getsignal, _SIGNALS))
+_FIRST_HANDLERS = signal_handlers()
 """The handlers until somebody loads signal."""
 
 
@@ -62,7 +55,7 @@ def _observed() -> Surroundings:
         _items(sys.path),
         _folder(),
         _items(warnings.filters),
-        tuple(map(_signal.getsignal, _SIGNALS)) if "signal" in sys.modules else _FIRST_HANDLERS,
+        signal_handlers() if "signal" in sys.modules else _FIRST_HANDLERS,
         () if root is None else _items(root.handlers),
         _WARNING if root is None else root.level,
         frozenset()
@@ -102,7 +95,7 @@ def _changes(before: Surroundings, now: Surroundings) -> list[str]:
         found.append("warning filters: changed")
     found += [
         f"signal handlers: {_signal_name(number)} changed"
-        for number, old, new in zip(_SIGNALS, before.handlers, now.handlers, strict=True)
+        for number, old, new in zip(SIGNALS, before.handlers, now.handlers, strict=True)
         if old is not new and old != new
     ]
     if before.log_handlers != now.log_handlers:

@@ -22,6 +22,7 @@ from aimm_plugins._options.limits import (
 )
 from aimm_plugins._options.schema_source import Denial, broken, read_document
 from aimm_plugins._system.ceilings import SCHEMA_SECONDS
+from aimm_plugins._system.guard import reraise_interruption
 from aimm_plugins._system.text import printable, type_name
 from aimm_plugins.errors import DeclarationError, spell_path
 
@@ -304,6 +305,7 @@ class Schema:
         except (DeclarationError, UnjudgedError):
             raise
         except Exception as error:
+            reraise_interruption(error)
             if isinstance(error, RecursionError):
                 problem = "it leads in a circle, or is nested too deep"
             elif isinstance(error, TooSlowError):

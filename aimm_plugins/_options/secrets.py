@@ -10,6 +10,7 @@ from aimm_plugins._config.values import Config
 from aimm_plugins._options.hiding import Path, hiding
 from aimm_plugins._options.state import Given
 from aimm_plugins._system.files import read_file
+from aimm_plugins._system.masking import remember_secret
 from aimm_plugins._values.report import Finding
 
 _MAX_BYTES = 1024 * 1024
@@ -44,7 +45,10 @@ def read_given(config: Config, key: str, *, looking: bool, findings: list[Findin
         secrets[path] = value
         problem, text = _secret(kind, name, config)
         if problem is None:
-            return value if looking else text
+            if looking:
+                return value
+            remember_secret(text)
+            return text
         where, problem = ("options", key, *path), f"cannot be read: {problem}"
         if not looking:
             expected = f"{kind}::{name} for the text {value} itself"

@@ -20,7 +20,7 @@ class Plan(NamedTuple):
 
     Attributes:
         records: A record for each plugin, `planned`, `deferred` or `denied`, in order.
-        published: The keys that a plugin's metadata publishes, where it publishes any.
+        published: The keys that a plugin's metadata publishes, a denied one's too.
         demanded: Deferred plugins that a call needs now.
     """
 
@@ -54,11 +54,12 @@ def arrange(config: Config, judge: ImportJudge, imported: Callable[[str], bool])
     published: dict[Identity, tuple[Published, ...]] = {}
     for record, publisher, keys in steps:
         reason = judge.reason(record.module, publisher)
+        if keys:
+            published[record.identity] = keys
         if reason is not None:
             record = record._replace(state="denied", reason=reason, error=None)
         elif record.state != "failed":
             if keys:
-                published[record.identity] = keys
                 provides = tuple(sorted((key.action, key.key) for key in keys))
                 record = record._replace(provides=provides)
             if config.load == "lazy":

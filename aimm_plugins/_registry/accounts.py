@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING
 
-from aimm_plugins._registry.conflicts import MOST_NAMED
 from aimm_plugins._registry.providers import Deferred, Offer, Slot
 from aimm_plugins._values.report import PluginRecord, State
 from aimm_plugins.errors import PluginConflictError
 
 if TYPE_CHECKING:
     from aimm_plugins._registry.outcome import Loaded
+
+
+_MOST_KEYS = 10
+"""Keys whose conflicts the error of one plugin tells in full."""
 
 
 class Provided:
@@ -84,18 +87,37 @@ def account(
     )
 
 
+def without_lost_keys(record: PluginRecord, kept: Set[Slot], lost: Sequence[str]) -> PluginRecord:
+    """The account of a plugin from which another has taken keys.
+
+    Args:
+        record: Its account so far.
+        kept: The keys that it still has.
+        lost: The `prefer` rules that have taken others.
+    """
+    provides = tuple(slot for slot in record.provides if slot in kept)
+    if provides == record.provides:
+        return record
+    return record._replace(
+        provides=provides,
+        state=record.state if provides or not lost else "shadowed",
+        reason="; ".join([*([record.reason] if record.reason else ()), *lost]) or None,
+    )
+
+
 def _joined(errors: Sequence[Exception]) -> Exception | None:
     """One error for all: conflicts are joined, of others the first one counts."""
     conflicts = [error for error in errors if isinstance(error, PluginConflictError)]
-    if not errors or len(conflicts) < len(errors):
+    if len(conflicts) < len(errors) or len(errors) < 2:
         return errors[0] if errors else None
     first = conflicts[0]
-    texts = [str(error) for error in conflicts[:MOST_NAMED]]
-    if len(conflicts) > MOST_NAMED:
-        texts.append(f"and {len(conflicts) - MOST_NAMED} more keys that other plugins provide too")
+    texts = [str(error) for error in conflicts[:_MOST_KEYS]]
+    if len(conflicts) > _MOST_KEYS:
+        texts.append(f"and {len(conflicts) - _MOST_KEYS} more keys that other plugins provide too")
     return PluginConflictError(
         "\n".join(texts),
         action=first.action,
         key=first.key,
         providers=first.providers,
+        conflicts=conflicts,
     )

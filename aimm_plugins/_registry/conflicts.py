@@ -4,45 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from aimm_plugins._registry.providers import Offer, Preferences, Slot, is_named
+from aimm_plugins._registry.providers import Offer, is_named
 from aimm_plugins._system.text import aligned, one_line
 from aimm_plugins._values.actions import Action
 from aimm_plugins.errors import PluginConflictError
 
-MOST_NAMED = 10
-"""Contenders and keys that an error names: each of n gets one, and n² lines help nobody."""
+_MOST_NAMED = 30
+"""Contenders that an error names: each of n gets it, and n² lines help nobody."""
 
 
 def conflict(
-    action: Action, key: str, contenders: Sequence[Offer], incumbent: Offer | None = None
+    action: Action,
+    key: str,
+    contenders: Sequence[Offer],
+    incumbent: Offer | None = None,
+    restart: str = "",
 ) -> PluginConflictError:
-    """The error for a slot that several plugins provide, with the line that would settle it.
+    """The error for a slot that several plugins provide, with the lines that would settle it.
 
     Args:
         action: The action.
         key: The key.
         contenders: All that provide it.
         incumbent: The one that had the key already, and keeps it.
+        restart: What becomes of the key when the host starts again.
     """
-    named = contenders[:MOST_NAMED]
-    table = "\n".join(
-        f"  {line}" for line in aligned([offer.provenance.columns() for offer in named])
-    )
-    if len(contenders) > len(named):
-        table += f"\n  and {len(contenders) - len(named)} more"
+    import json  # most starts have no conflict
+
+    ordered = sorted(contenders, key=lambda offer: offer is not incumbent)
+    named = ordered[:_MOST_NAMED]
+    table = aligned([offer.provenance.columns() for offer in named])
+    if len(ordered) > len(named):
+        table.append(f"and {len(ordered) - len(named)} more")
+    slot = one_line(json.dumps(f"{action}:{key}", ensure_ascii=False))
     outcome = (
         "None of them is given the key."
         if incumbent is None
-        else f"{incumbent.provenance.owner} had the key before and keeps it."
+        else f"{_choice(incumbent, ordered)} had the key first and keeps it; {restart}."
     )
-    choice = contenders[-1].provenance.owner
-    if sum(offer.provenance.owner == choice for offer in contenders) > 1:
-        choice = contenders[-1].plugin
-    count = {2: "two", 3: "three"}.get(len(contenders), str(len(contenders)))
+    count = {2: "two", 3: "three"}.get(len(ordered), str(len(ordered)))
+    lines = [
+        f"{count} plugins provide {action}:{one_line(key)}",
+        *(f"  {line}" for line in table),
+        f"{outcome} To choose, add one of these lines to the conf:",
+        *(f"  prefer: {{{slot}: {_choice(offer, ordered)}}}" for offer in named),
+    ]
     return PluginConflictError(
-        f"{count} plugins provide {action}:{one_line(key)}\n{table}\n"
-        f"{outcome} To choose one, add to the conf:\n"
-        f'  prefer: {{"{action}:{one_line(key)}": {choice}}}',
+        "\n".join(lines),
         action=action,
         key=key,
         providers=[offer.provenance for offer in named],
@@ -58,19 +66,8 @@ def without_duplicates(contenders: Iterable[Offer]) -> list[Offer]:
     return [*found.values()]
 
 
-def choose(
-    contenders: Sequence[Offer], slot: Slot, prefer: Preferences
-) -> tuple[Offer | None, str]:
-    """The one that answers, and the rule that says so; `None` for a conflict."""
-    if len(contenders) == 1:
-        return contenders[0], ""
-    action, key = slot
-    for layer in prefer:
-        for rule in (f"{action}:{key}", key):
-            if rule not in layer:
-                continue
-            wanted, place = layer[rule]
-            matching = [contender for contender in contenders if is_named(contender, wanted)]
-            if len(matching) == 1:
-                return matching[0], f'prefer {{"{rule}": {wanted}}} ({place})'
-    return None, ""
+def _choice(offer: Offer, contenders: Sequence[Offer]) -> str:
+    """What a `prefer` rule names one contender by, and no other."""
+    names = (offer.provenance.owner, offer.plugin, offer.module)
+    alone = (name for name in names if sum(is_named(other, name) for other in contenders) == 1)
+    return one_line(next(alone, names[0]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aimm_plugins._registry.loads import imports_under_way
 from aimm_plugins._registry.providers import PluginOwners
 from aimm_plugins._system.text import described, indented, nearest, one_line, printable
 from aimm_plugins._values.actions import ACTIONS, Action
@@ -51,15 +52,31 @@ def unknown_key_error(registry: Registry, action: Action, key: object) -> Unknow
     if not reasons and len(lines) == 1:
         reasons = _denied_suspects(snapshot)
     lines += [f"  {printable(indented(line))}" for line in reasons]
-    if not registry.ever_initialized and not registry.ledger.ever_used:
-        lines.append(
-            "  Nothing was ever initialized or declared in this process: call "
-            "aimm_plugins.initialize(conf) in it first. A process that is spawned "
-            "begins empty."
-        )
-    elif len(lines) == 1 and not any(snapshot.offers.values()):
-        lines.append("  No plugin is registered at all: see aimm_plugins.current_report().")
+    lines += [f"  {line}" for line in _state_of_loading(registry, is_explained=len(lines) > 1)]
     return UnknownPluginError("\n".join(lines), action=action, key=key, nearest=near)
+
+
+def _state_of_loading(registry: Registry, is_explained: bool) -> list[str]:
+    """What the process has not done yet, so that a key may be missing."""
+    if registry.loads:
+        return [
+            f"{phrase}; what it declares can be called when it is loaded"
+            for _, phrase in imports_under_way(registry.loads)
+        ] or ["Plugins are being loaded; what they declare can be called after that"]
+    if registry.ever_initialized:
+        if is_explained or any(registry.snapshot.offers.values()):
+            return []
+        return ["No plugin is registered at all: see aimm_plugins.current_report()."]
+    remedy = (
+        "call aimm_plugins.initialize(conf) in it first. A process that is spawned begins empty."
+    )
+    by_hand = sorted(registry.snapshot.by_hand)
+    if by_hand:
+        names = ", ".join(map(one_line, by_hand[:_MOST_SUSPECTS]))
+        return [f"In this process only {names} declared something, by being imported: {remedy}"]
+    if registry.ledger.ever_used:
+        return ["No plugin is registered at all: see aimm_plugins.current_report()."]
+    return [f"Nothing was ever initialized or declared in this process: {remedy}"]
 
 
 def unavailable_reasons(registry: Registry, action: Action, key: str) -> list[str]:
@@ -82,12 +99,24 @@ def unavailable_reasons(registry: Registry, action: Action, key: str) -> list[st
                 lines.append(f"{state}: {who}: {shadow or why}".rstrip(": "))
     return (
         lines
+        or _publishers(snapshot, action, key)
         or [
             f"failed, may have provided it: {record.provenance}"
             for record in records
             if record.state == "failed"
         ][:_MOST_SUSPECTS]
     )
+
+
+def _publishers(snapshot: Snapshot, action: Action, key: str) -> list[str]:
+    """Plugins that were never imported, and publish the key."""
+    return [
+        f"{record.state}: {record.provenance}: "
+        f"{record.reason or (described(record.error) if record.error else '')}".rstrip(": ")
+        for identity, keys in snapshot.published.items()
+        if any((published.action, published.key) == (action, key) for published in keys)
+        if (record := snapshot.records.get(identity)) is not None
+    ]
 
 
 def _denied_suspects(snapshot: Snapshot) -> list[str]:

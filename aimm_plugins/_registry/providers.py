@@ -199,3 +199,23 @@ def is_named(offer: Offer, wanted: str) -> bool:
     if wanted in (offer.plugin, offer.module):
         return True
     return distribution is not None and normalized(distribution) == normalized(wanted)
+
+
+def choose(
+    contenders: Sequence[Offer], slot: Slot, prefer: Preferences
+) -> tuple[Offer | None, str]:
+    """The one of several that answers, and what a `prefer` rule says; `None` for a conflict."""
+    if len(contenders) == 1:
+        return contenders[0], ""
+    action, key = slot
+    for layer in prefer:
+        for rule in (f"{action}:{key}", key):
+            if rule not in layer:
+                continue
+            wanted, place = layer[rule]
+            matching = [contender for contender in contenders if is_named(contender, wanted)]
+            if len(matching) == 1:
+                owner = matching[0].provenance.owner
+                why = f'prefer {{"{rule}": {wanted}}} ({place}) gives {action}:{key} to {owner}'
+                return matching[0], why
+    return None, ""

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._declarations.ledger import DeclarationLedger, DeclaredKey
-from aimm_plugins._registry.providers import Offer, Provider, Slot, is_same, offer_of
+from aimm_plugins._registry.loads import LoadUnderWay
+from aimm_plugins._registry.providers import Offer, Provider, Slot, choose, is_same, offer_of
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._system.log import logger
 from aimm_plugins._values.actions import ACTIONS, Action
@@ -25,12 +26,14 @@ class Registry:
     Attributes:
         snapshot: What is registered.
         ever_initialized: Whether a commit ever published a snapshot.
+        loads: The loads that are under way now.
     """
 
     def __init__(self, ledger: DeclarationLedger) -> None:
         self.ledger = ledger
         self.snapshot = Snapshot()
         self.ever_initialized = False
+        self.loads: list[LoadUnderWay] = []
 
     def find(self, action: Action, key: str) -> Provider | None:
         """The provider of a key, or `None`."""
@@ -85,23 +88,44 @@ class Registry:
             (declared.action, declared.key) for declared in gone if self.snapshot.reaches(declared)
         }
         offers = [
-            (declaration, offer)
+            (declaration, offer, self._lost_by_hand(declaration, offer, replaced))
             for declaration in new
-            if (offer := self._offer_by_hand(declaration, replaced)) is not None
+            if (offer := self._offer_by_hand(declaration)) is not None
         ]
         changed = bool(replaced)
-        for declaration, offer in offers:
+        for declaration, offer, lost in offers:
             keys = self.snapshot.offers[declaration.action]
             changed = changed or not keys.keys().isdisjoint(declaration.keys)
-            keys.update(dict.fromkeys(declaration.keys, offer))
+            won = [key for key in declaration.keys if (offer.plugin, key) not in lost]
+            displaced = [keys[key] for key in won if key in keys]
+            keys.update(dict.fromkeys(won, offer))
             self.snapshot.by_hand.add(offer.plugin)
             # What was replaced is not taken away first: a call in between would find nobody.
-            replaced.difference_update((declaration.action, key) for key in declaration.keys)
+            replaced.difference_update((declaration.action, key) for key in won)
+            if lost:
+                action = declaration.action
+                self.snapshot.shadowed |= {(p, (action, key)): w for (p, key), w in lost.items()}
+                self._take_from(displaced)
         for action, key in replaced:
             del self.snapshot.offers[action][key]
         return changed
 
-    def _offer_by_hand(self, declaration: Declaration, replaced: set[Slot]) -> Offer | None:
+    def _take_from(self, displaced: Iterable[Offer]) -> None:
+        """Account for plugins from which a declaration by hand has just taken keys."""
+        from aimm_plugins._registry.accounts import without_lost_keys
+
+        snapshot, modules = self.snapshot, {offer.plugin for offer in displaced}
+        for identity, record in snapshot.records.items():
+            if record.module in modules:
+                kept = {
+                    slot
+                    for slot in record.provides
+                    if snapshot.offers[slot[0]][slot[1]].plugin == record.module
+                }
+                lost = [w for (p, slot), w in snapshot.shadowed.items() if p == record.module]
+                snapshot.records[identity] = without_lost_keys(record, kept, lost)
+
+    def _offer_by_hand(self, declaration: Declaration) -> Offer | None:
         snapshot, action = self.snapshot, declaration.action
         owner = snapshot.owners.of(declaration)
         plugin = owner or declaration.owner_module
@@ -119,20 +143,36 @@ class Registry:
                 record.reason,
             )
             return None
-        offer = offer_of(declaration, plugin, record)
-        keys = snapshot.offers[action]
-        if not keys.keys().isdisjoint(declaration.keys):
-            for key in declaration.keys:
-                present = keys.get(key)
-                if (
-                    present is not None
-                    and not is_same(present, offer)
-                    and (action, key) not in replaced
-                ):
-                    from aimm_plugins._registry.conflicts import conflict
+        return offer_of(declaration, plugin, record)
 
-                    raise conflict(action, key, [present, offer], incumbent=present)
-        return offer
+    def _lost_by_hand(
+        self, declaration: Declaration, offer: Offer, replaced: set[Slot]
+    ) -> dict[tuple[str, str], str]:
+        """Who loses which keys of a declaration by which `prefer` rule: (plugin, key) to the rule.
+
+        Raises:
+            PluginConflictError: Another plugin provides one of the keys, and no rule chooses.
+        """
+        action = declaration.action
+        lost: dict[tuple[str, str], str] = {}
+        keys = self.snapshot.offers[action]
+        for key in declaration.keys:
+            present = keys.get(key)
+            if present is None or is_same(present, offer) or (action, key) in replaced:
+                continue
+            winner, why = choose([present, offer], (action, key), self.snapshot.prefer)
+            if winner is None:
+                from aimm_plugins._registry.conflicts import conflict
+
+                raise conflict(
+                    action,
+                    key,
+                    [present, offer],
+                    incumbent=present,
+                    restart="a restart in the same order does the same",
+                )
+            lost[(present if winner is offer else offer).plugin, key] = why
+        return lost
 
     # Commits
 

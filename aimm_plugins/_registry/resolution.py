@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._declarations.ledger import DeclarationLedger
-from aimm_plugins._registry.accounts import Provided, account
-from aimm_plugins._registry.conflicts import choose, conflict, without_duplicates
+from aimm_plugins._registry.accounts import Provided, account, without_lost_keys
+from aimm_plugins._registry.conflicts import conflict, without_duplicates
 from aimm_plugins._registry.outcome import Loaded, Resolution
 from aimm_plugins._registry.providers import (
     Deferred,
@@ -16,6 +16,7 @@ from aimm_plugins._registry.providers import (
     PluginOwners,
     Preferences,
     Slot,
+    choose,
     is_same,
     offer_of,
 )
@@ -242,16 +243,14 @@ class _Resolver:
             if incumbent is None:
                 incumbent = present
                 contenders = [present, *contenders]
-        winner, rule = choose(contenders, slot, self.prefer)
+        winner, why = choose(contenders, slot, self.prefer)
         losers = [c for c in contenders if c is not (winner or incumbent)]
         if winner is not None:
             if present is not None:
                 self.displaced.add(present.plugin)
             self.offers[action][key] = winner
             for loser in losers:
-                self.shadowed[loser.plugin, slot] = (
-                    f"{rule} gives {action}:{key} to {winner.provenance.owner}"
-                )
+                self.shadowed[loser.plugin, slot] = why
             return
         if incumbent is not None:
             self.offers[action][key] = incumbent
@@ -262,9 +261,16 @@ class _Resolver:
             if incumbent is not None and before is not None:
                 self.shadowed[loser.plugin, slot] = before
                 continue
-            error = error or conflict(action, key, contenders, incumbent)
+            if error is None:
+                error = conflict(action, key, contenders, incumbent, self.restart(incumbent))
             self.contested[loser.plugin, slot] = error
             self.errors.setdefault(loser.plugin, []).append(error)
+
+    def restart(self, incumbent: Offer | None) -> str:
+        """What becomes of a key, that somebody has already, when the host starts again."""
+        if incumbent is not None and any(r.module == incumbent.plugin for r in self.records):
+            return "after a restart none of them is given it"
+        return "a restart in the same order does the same"
 
     def drop_published_but_not_declared(self) -> None:
         """Take away keys that plugins published and, now that they are loaded, do not declare."""
@@ -326,23 +332,19 @@ class _Resolver:
             broken=self.broken(records),
             by_hand=self.current.by_hand - {record.module for record in records},
             starts=self.current.starts,
+            prefer=[*self.prefer, *(x for x in self.current.prefer if x not in self.prefer)],
+            published=self.current.published,
         )
 
     def account_of_another_call(self, record: PluginRecord) -> PluginRecord:
         """The account of an earlier plugin, from which this call may have taken keys."""
-        provides = tuple(
+        kept = {
             (action, key)
             for action, key in record.provides
             if (offer := self.offers[action].get(key)) and offer.plugin == record.module
-        )
-        if provides == record.provides:
-            return record
+        }
         lost = [why for (plugin, _), why in self.shadowed.items() if plugin == record.module]
-        return record._replace(
-            provides=provides,
-            state=record.state if provides or not lost else "shadowed",
-            reason="; ".join([*([record.reason] if record.reason else ()), *lost]) or None,
-        )
+        return without_lost_keys(record, kept, lost)
 
     def broken(self, records: Sequence[PluginRecord]) -> dict[Slot, PluginRecord]:
         """Keys that deferred plugins published and failed to bring, with the failure."""

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._declarations.ledger import DeclaredKey
-from aimm_plugins._registry.providers import Deferred, Offer, PluginOwners, Provider, Slot
+from aimm_plugins._registry.providers import (
+    Deferred,
+    Offer,
+    PluginOwners,
+    Preferences,
+    Provider,
+    Slot,
+)
 from aimm_plugins._values.actions import ACTIONS, Action
 
 if TYPE_CHECKING:
     from aimm_plugins._config.values import Conf, Config
+    from aimm_plugins._discovery.entry_points import Published
     from aimm_plugins._values.report import Finding, Identity, PluginRecord
     from aimm_plugins.errors import PluginConflictError
 
@@ -46,6 +54,8 @@ class Snapshot:
         broken: Keys that a deferred plugin published before it failed to load.
         by_hand: Modules that declare by hand and belong to no plugin of a call.
         starts: What was initialized so far and not unloaded: the rules that go with the keys.
+        prefer: The rules of the calls so far, for what is declared by hand later.
+        published: What plugins publish, denied and failed ones too, by identity.
     """
 
     __slots__ = (
@@ -56,6 +66,8 @@ class Snapshot:
         "deferred",
         "findings",
         "offers",
+        "prefer",
+        "published",
         "records",
         "shadowed",
         "starts",
@@ -73,6 +85,8 @@ class Snapshot:
         broken: dict[Slot, PluginRecord] | None = None,
         by_hand: Iterable[str] = (),
         starts: tuple[Start, ...] = (),
+        prefer: Preferences = (),
+        published: Mapping[Identity, Sequence[Published]] | None = None,
     ) -> None:
         self.offers: dict[Action, dict[str, Offer]] = offers or {action: {} for action in ACTIONS}
         self.records: dict[Identity, PluginRecord] = records or {}
@@ -83,6 +97,8 @@ class Snapshot:
         self.broken: dict[Slot, PluginRecord] = broken or {}
         self.by_hand: set[str] = set(by_hand)
         self.starts = starts
+        self.prefer = prefer
+        self.published = published or {}
         self._owners: PluginOwners | None = None
 
     @property
@@ -134,4 +150,6 @@ class Snapshot:
             },
             by_hand=self.by_hand - {plugin},
             starts=self.starts,
+            prefer=self.prefer,
+            published=self.published,
         )

@@ -16,7 +16,9 @@ from aimm_plugins._config.parse import read
 from aimm_plugins._config.values import Conf, Config
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.scan import scan
+from aimm_plugins._loading.importer import is_imported
 from aimm_plugins._policy.plan import Plan
+from aimm_plugins._registry.providers import Provider
 from aimm_plugins._registry.snapshot import Snapshot, Start
 from aimm_plugins._startup.loading import forget_listings, load
 from aimm_plugins._startup.messages import log
@@ -32,7 +34,6 @@ from aimm_plugins._startup.prepare import (
 from aimm_plugins._startup.publish import publish
 from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._startup.transaction import commit, resolved
-from aimm_plugins._system.text import safe_text
 from aimm_plugins._values.report import Finding, Identity, PluginRecord, Report
 
 
@@ -46,6 +47,7 @@ def initialize(runtime: Runtime, conf: Conf | Config, *, connect: bool = False) 
     """
     conf = conf_or_default(conf)
     config = conf if isinstance(conf, Config) else read(conf)
+    before = runtime.registry.snapshot.records
     with _executor(runtime, config if connect else None):
         found = scan()
         start = prepare(runtime, [config], found)
@@ -54,7 +56,7 @@ def initialize(runtime: Runtime, conf: Conf | Config, *, connect: bool = False) 
         with resolved(runtime, start, loaded, given=given) as outcome:
             begun = Start(config, given, outcome.findings)
             report = commit(runtime, outcome, _with(runtime.registry.snapshot.starts, begun))
-    log(report)
+    log(report, before)
     return report
 
 
@@ -106,6 +108,7 @@ def refresh(runtime: Runtime) -> Report:
         return Report()
     forget_listings()
     before = dict(runtime.registry.snapshot.records)
+    found_before = set(current_report(runtime).findings)
     with _executor(runtime, None):
         read_again: tuple[Start, ...] = ()
         for begun in starts:
@@ -128,12 +131,12 @@ def refresh(runtime: Runtime) -> Report:
                 report = None
     if report is None:  # another thread has initialized, refreshed or unloaded meanwhile
         return refresh(runtime)
-    log(report)
     changed = [
         record
         for record in report
-        if record.identity not in before or _differs(record, before[record.identity])
+        if record.identity not in before or record.differs(before[record.identity])
     ]
+    log(Report(changed, (found for found in report.findings if found not in found_before)))
     return Report(changed, report.findings)
 
 
@@ -206,15 +209,6 @@ def _why_removed(record: PluginRecord, start: PreparedStart) -> str:
     return "its entry point is not there any more"
 
 
-def _differs(record: PluginRecord, before: PluginRecord) -> bool:
-    """Whether an operator would call it a change."""
-    errors = [None if r.error is None else safe_text(r.error) for r in (record, before)]
-    return errors[0] != errors[1] or any(
-        getattr(record, name) != getattr(before, name)
-        for name in ("state", "version", "origin", "provides", "reason")
-    )
-
-
 def unload_all(runtime: Runtime) -> None:
     """Empty the registry; see `aimm_plugins.unload_all`."""
     if runtime.executor is not None:
@@ -235,21 +229,22 @@ def current_report(runtime: Runtime) -> Report:
         providers = runtime.registry.providers()
         snapshot = runtime.registry.snapshot
         installed = runtime.installed_findings
+    provided: dict[str, list[Provider]] = {}
+    for provider in providers.values():
+        provided.setdefault(provider.plugin, []).append(provider)
     known = {record.module for record in snapshot.records.values()}
-    by_hand: dict[str, list[str]] = {}
-    for (action, key), provider in providers.items():
-        if provider.plugin not in known:
-            by_hand.setdefault(provider.plugin, []).append(f"{action}:{key}")
     findings = [
         Finding(
             code="declared-by-hand",
             subject=module,
             message="registered by being imported, not by a conf or an entry point: "
-            + ", ".join(keys),
+            + ", ".join(f"{provider.action}:{provider.key}" for provider in found),
         )
-        for module, keys in sorted(by_hand.items())
+        for module, found in sorted(provided.items())
+        if module not in known
     ]
-    records = sorted(snapshot.records.values(), key=lambda record: record.source != "config")
+    accounts = [_of_now(r, provided.get(r.module, ())) for r in snapshot.records.values()]
+    records = sorted(accounts, key=lambda record: record.source != "config")
     found = [
         *installed,
         *(finding for start in snapshot.starts for finding in start.findings),
@@ -257,6 +252,16 @@ def current_report(runtime: Runtime) -> Report:
         *findings,
     ]
     return Report(records, dict.fromkeys(found))
+
+
+def _of_now(record: PluginRecord, provided: Sequence[Provider]) -> PluginRecord:
+    """The account of a plugin, which somebody may have imported while it was deferred."""
+    if record.state != "deferred" or record.attribute is not None or not provided:
+        return record
+    if any(provider.deferred for provider in provided) or not is_imported(record.module):
+        return record
+    keys = tuple((provider.action, provider.key) for provider in provided)
+    return record._replace(state="loaded", provides=keys, reason=None)
 
 
 def freeze(runtime: Runtime, conf: Conf) -> tuple[str, tuple[Finding, ...]]:

@@ -8,6 +8,8 @@ from functools import partial
 from aimm_plugins._loading.importer import Loader, Outcome
 from aimm_plugins._startup.prepare import PreparedStart
 from aimm_plugins._startup.runtime import Runtime
+from aimm_plugins._system.guard import guarded
+from aimm_plugins._values.report import PluginRecord
 
 
 def load(runtime: Runtime, start: PreparedStart) -> Outcome:
@@ -24,6 +26,7 @@ def load(runtime: Runtime, start: PreparedStart) -> Outcome:
         runtime.ledger,
         runtime.manager,
         runtime.versions,
+        runtime.registry.loads,
         denial=start.admission.denial if start.admission.is_needed else None,
         probe=None if start.probe_seconds is None else partial(_probe, start),
     )
@@ -38,22 +41,23 @@ def load(runtime: Runtime, start: PreparedStart) -> Outcome:
             outcome = loader.load(start.plan)
             for entry in outcome.loaded:
                 if entry.record.module in options.given:
-                    try:
+                    with guarded() as attempt:
                         options.value(entry.record.module, start.admission.denial_of)
-                    except Exception as error:
-                        outcome.fail(entry.record, error)
+                    if attempt.error is not None:
+                        outcome.fail(entry.record, attempt.error)
         return outcome
     finally:
         runtime.admissions.remove(start.admission)
 
 
-def _probe(start: PreparedStart, module: str) -> None:
+def _probe(start: PreparedStart, record: PluginRecord) -> None:
     from aimm_plugins._startup.probe import probe  # most starts have none
 
-    given = None if start.options is None else start.options.given.get(module)
+    given = None if start.options is None else start.options.given.get(record.module)
     assert start.probe_seconds is not None
     options = None if given is None else given.values
-    probe(module, start.probe_seconds, options, start.admission.proofs.verified)
+    verified = start.admission.proofs.verified
+    probe(record.module, start.probe_seconds, options, record.attribute, verified)
 
 
 def forget_listings() -> None:

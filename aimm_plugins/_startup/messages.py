@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 
 from aimm_plugins._loading.exceptions import to_group_member
 from aimm_plugins._system.guard import guarded
-from aimm_plugins._system.log import logger
-from aimm_plugins._system.text import described, indented, one_line, printable, safe_text
-from aimm_plugins._values.report import PluginRecord, Report
-from aimm_plugins.errors import PluginImportError, PluginLoadError
+from aimm_plugins._system.log import loggable, logger
+from aimm_plugins._system.text import (
+    indented,
+    one_line,
+    printable,
+    single_errors,
+    text_once,
+    type_name,
+)
+from aimm_plugins._values.report import Identity, PluginRecord, Report
+from aimm_plugins.errors import PluginLoadError
 
 
 def load_error(report: Report) -> PluginLoadError:
     """The error of a strict call: nothing of it stays registered."""
     undone = Report(tuple(map(_undone, report)), report.findings)
     failures = undone.failures
-    members = [
-        to_group_member(record.error, record.provenance)
-        for record in failures
-        if record.error is not None
-    ]
-    count = len(members)
+    members: list[Exception] = []
+    for record in failures:
+        for error in () if record.error is None else single_errors(record.error):
+            member = to_group_member(error, record.provenance)
+            # A conflict is one member of all its plugins. An exception need not be hashable.
+            if all(member is not other for other in members):
+                members.append(member)
+    count, told = len(failures), set[str]()
     lines = [f"{count} plugin{'s' if count > 1 else ''} failed to load; nothing was registered"]
-    lines += [_line(record) for record in failures]
+    lines += [_line(record, told) for record in failures]
     return PluginLoadError("\n".join(lines), members, undone)
 
 
@@ -36,38 +46,54 @@ def _undone(record: PluginRecord) -> PluginRecord:
     return record._replace(state="undone", provides=(), reason=reason)
 
 
-def _line(record: PluginRecord) -> str:
-    text = described(record.error) if record.error is not None else str(record.reason)
+def _line(record: PluginRecord, told: set[str]) -> str:
+    error = record.error
+    text = str(record.reason) if error is None else f"{type_name(error)}: {text_once(error, told)}"
     return printable(f"  {record.provenance}\n    {indented(text)}")
 
 
-def log(report: Report) -> None:
-    """Log one line a plugin, in the report's words.
+def log(report: Report, before: Mapping[Identity, PluginRecord] | None = None) -> None:
+    """Log one line a plugin, in the report's words, with its facts as fields of the log's record.
 
     Where logging itself fails, by a plugin's handler or a closed stream, the report still has it
     all. Where nothing is wrong and logging is not even imported, nothing listens.
+
+    Args:
+        report: What to tell.
+        before: The accounts of before the call. The traceback of a failure among them was logged.
     """
     if "logging" not in sys.modules and not report.failures and not report.findings:
         return
+    told: set[str] = set()
     for record in report:
         if record.error is not None:
-            line = f"plugin {record.state}: {_line(record).strip()}"
-            _write("error", "%s", line, error=_printable_error(record.error))
+            line = f"plugin {record.state}: {_line(record, told).strip()}"
+            known = (before or {}).get(record.identity)
+            is_new = known is None or record.differs(known)
+            error = loggable(record.error) if is_new and _was_raised(record.error) else None
+            _write("error", "%s", line, error=error, fields=record.log_fields)
         else:
             why = f": {one_line(record.reason)}" if record.reason else ""
-            _write("info", "plugin %s: %s%s", record.state, record.provenance, why)
+            text = ("plugin %s: %s%s", record.state, record.provenance, why)
+            _write("info", *text, fields=record.log_fields)
     for finding in report.findings:
-        _write("warning", "%s", finding)
+        fields = finding.to_dict()
+        del fields["message"]  # a name that logging keeps for itself
+        _write("warning", "%s", finding, fields=fields)
 
 
-def _write(level: str, text: str, *values: object, error: BaseException | None = None) -> None:
+def _write(
+    level: str,
+    text: str,
+    *values: object,
+    fields: Mapping[str, object],
+    error: BaseException | None = None,
+) -> None:
     with guarded():
-        getattr(logger(), level)(text, *values, exc_info=error)
+        getattr(logger(), level)(text, *values, exc_info=error, extra=fields)
 
 
-def _printable_error(error: BaseException) -> BaseException:
-    """An error whose text every handler can write; with the traceback."""
-    with guarded():
-        if str(error) == safe_text(error):
-            return error
-    return PluginImportError(described(error)).with_traceback(error.__traceback__)
+def _was_raised(error: BaseException) -> bool:
+    """Whether a traceback tells more than the line does."""
+    known = (error.__traceback__, error.__cause__, error.__context__)
+    return any(found is not None for found in known)

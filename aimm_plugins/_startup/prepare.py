@@ -74,7 +74,11 @@ class PreparedStart(NamedTuple):
         return self.inputs.installed
 
     def idle_preferences(self, resolution: Resolution) -> list[Finding]:
-        """`prefer` rules that name nobody who provides the key: mostly typos."""
+        """`prefer` rules that name nobody who provides the key: mostly typos.
+
+        A module of the host may declare later, as `__main__` of a notebook does.
+        """
+        planned = {record.module for record in resolution.records}
         rules = [item for layer in self.prefer for item in layer.items()]
         return [
             Finding(
@@ -88,6 +92,7 @@ class PreparedStart(NamedTuple):
             )
             for rule, (wanted, place) in rules
             if not _decides_something(rule, wanted, resolution)
+            and (wanted in planned or wanted not in sys.modules)
         ]
 
 

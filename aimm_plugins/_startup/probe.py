@@ -6,17 +6,20 @@ locks. Results are not kept, because what breaks a plugin is often an upgrade of
 
 from __future__ import annotations
 
-import importlib
 import json
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from aimm_plugins._startup.plugin_options import give
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.child import ChildError, run_task
 from aimm_plugins._system.guard import guarded
+from aimm_plugins._system.masking import masked
+from aimm_plugins._system.modules import import_whole
 from aimm_plugins._system.text import described
 from aimm_plugins.errors import PluginImportError
 
@@ -28,6 +31,7 @@ def probe(
     module: str,
     seconds: float,
     options: Mapping[str, Any] | None = None,
+    attribute: str | None = None,
     verified: Sequence[Verified] = (),
 ) -> None:
     """Import a module in a child process and return when that has succeeded.
@@ -39,13 +43,15 @@ def probe(
         module: Dotted name.
         seconds: Time that the import may take, start of the child included.
         options: What the plugin is given.
+        attribute: What is asked of the module, which may import more for it.
         verified: The distributions of which only what was verified may run.
 
     Raises:
         PluginImportError: The import raised, or the child hung, crashed or left early; or no child
             process can be started here.
     """
-    task = partial(import_plugin, module, plain_options(options), [tuple(v) for v in verified])
+    proofs = [tuple(each) for each in verified]
+    task = partial(import_plugin, module, attribute, plain_options(options), proofs)
     try:
         result = run_task(task, seconds=seconds)
     except ChildError as reason:
@@ -64,20 +70,26 @@ def probe(
     raised, trace = result.answers[0]
     if raised is not None:
         error = PluginImportError(
-            f"importing {module} in a child process raised {raised}", name=module
+            f"importing {module} in a child process raised {masked(raised)}", name=module
         )
         if trace:
-            error.add_note(f"In the child process:\n{trace.rstrip()}")
+            error.add_note(f"In the child process:\n{masked(trace.rstrip())}")
         raise error
 
 
 def import_plugin(
-    module: str, options: dict[str, Any] | None, verified: Sequence[tuple[Any, ...]]
+    module: str,
+    attribute: str | None,
+    options: dict[str, Any] | None,
+    verified: Sequence[tuple[Any, ...]],
 ) -> Iterator[tuple[str | None, str]]:
     """Import a plugin in the child process; answers with what that raised, if anything."""
     prepare_child(module, options, verified)
     try:
-        importlib.import_module(module)
+        found = import_whole(module)
+        if attribute is not None:
+            with suppress(AttributeError):  # the host finds and words that itself
+                attrgetter(attribute)(found)
     except BaseException as error:
         trace = ""
         with guarded():

@@ -24,7 +24,9 @@ from aimm_plugins._dispatch.dispatcher import CallTable, Dispatcher
 from aimm_plugins._dispatch.manager import PluginManager
 from aimm_plugins._registry.providers import Provider
 from aimm_plugins._registry.registry import Registry
+from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.log import logger
+from aimm_plugins._system.text import safe_text
 from aimm_plugins._values.actions import Action
 
 if TYPE_CHECKING:
@@ -124,9 +126,10 @@ class Runtime:
             self.verified_imports = None
 
     def after_fork(self) -> None:
-        """Forget the locks of threads that do not exist in a forked child."""
+        """Forget the locks and loads of threads that do not exist in a forked child."""
         self._load_locks = {}
         self.switching = RLock()
+        self.registry.loads.clear()
         if self.dispatcher is not None:
             self.dispatcher.after_fork()
 
@@ -145,11 +148,12 @@ class Runtime:
         for name in loaded:
             self._add_hookimpls(name)
         for name in snapshot.by_hand - loaded.keys():
-            try:
+            with guarded() as attempt:  # no conf asked for it, so that no call must fail by it
                 self._add_hookimpls(name)
-            except Exception as error:  # no conf asked for it, so that no call must fail by it
+            if attempt.error is not None:
                 logger().warning(
-                    "hookimpls of a module imported by hand are not registered: %s", error
+                    "hookimpls of a module imported by hand are not registered: %s",
+                    safe_text(attempt.error),
                 )
 
     def _add_hookimpls(self, name: str) -> None:

@@ -129,7 +129,9 @@ def _resolve(
         removed=removed.keys(),
         revoked=revoked,
     )
-    registered = resolution.snapshot.records.values()
+    snapshot = resolution.snapshot
+    snapshot.published = {**snapshot.published, **start.plan.published}
+    registered = snapshot.records.values()
     resolution.add_missing(start.policy.missing(registered, start.installed.find))
     findings = (
         *start.findings,

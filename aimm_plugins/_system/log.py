@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aimm_plugins._system.guard import guarded
+from aimm_plugins._system.masking import tells_a_secret
+from aimm_plugins._system.text import described, safe_text
+
 if TYPE_CHECKING:
     import logging
 
@@ -13,3 +17,14 @@ def logger() -> logging.Logger:
     import logging
 
     return logging.getLogger("aimm_plugins")
+
+
+def loggable(error: BaseException) -> BaseException:
+    """The error, or one with its traceback and class, if a handler could not write its text.
+
+    Its text may not be encodable, `__str__` may raise, and it may tell a secret.
+    """
+    with guarded():
+        if str(error) == safe_text(error) and not tells_a_secret(error):
+            return error
+    return RuntimeError(described(error)).with_traceback(error.__traceback__)

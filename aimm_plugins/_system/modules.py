@@ -1,8 +1,10 @@
-"""Look at module objects."""
+"""Import modules, and look at module objects."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+import types
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -17,3 +19,57 @@ def is_initializing(spec: object) -> bool:
     with guarded():  # a module may replace its spec by any object
         return bool(getattr(spec, "_initializing", False))
     return False
+
+
+def import_whole(name: str) -> object:
+    """Import a module, and what it and its package import lazily.
+
+    Since Python 3.15 what declares may be imported lazily, by `lazy` or `-X lazy_imports=all`.
+    """
+    import importlib
+
+    module = importlib.import_module(name)
+    finish_lazy_imports(name)
+    return module
+
+
+_LAZY: type | None = getattr(types, "LazyImportType", None)
+
+
+def finish_lazy_imports(name: str) -> None:
+    """Import what a module and its topmost package import lazily.
+
+    It happens after their bodies have run and not by a filter of Python's, because lazy imports
+    may form a circle, and because the module may have been imported before it was a plugin.
+    """
+    if _LAZY is None:
+        return
+    parts = name.split(".")
+    parents = [".".join(parts[: length + 1]) for length in range(len(parts))]
+    # What shares only a namespace package with the module is somebody else's.
+    package = next((each for each in parents if _file(each)), name)
+    done: set[tuple[str, str]] = set()
+    while lazy := [place for place in _lazy_imports(package, _LAZY) if place not in done]:
+        for module, attribute in lazy:
+            getattr(sys.modules[module], attribute)
+        done.update(lazy)
+
+
+def _file(name: str) -> object:
+    module = sys.modules.get(name)
+    return contents(module).get("__file__") if isinstance(module, ModuleType) else None
+
+
+def _lazy_imports(package: str, lazy: type) -> Iterator[tuple[str, str]]:
+    """The names of a package's modules, with those of what they import lazily."""
+    for name, module in sys.modules.copy().items():
+        if f"{name}.".startswith(f"{package}.") and isinstance(module, ModuleType):
+            for attribute, value in contents(module).copy().items():
+                if type(value) is lazy:
+                    yield name, attribute
+    # `import pkg.sub` binds only `pkg`, and leaves `sub` to whoever asks `pkg` for it.
+    for name in sys.lazy_modules.copy():  # type: ignore[attr-defined]  # since Python 3.15
+        parent, _, attribute = name.rpartition(".")
+        is_own = f"{parent}.".startswith(f"{package}.")
+        if is_own and isinstance(sys.modules.get(parent), ModuleType):
+            yield parent, attribute

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from aimm_plugins._system.guard import guarded
+from aimm_plugins._system.masking import masked
 
 # Control characters, marks that turn the direction of writing, further line ends; and surrogates,
 # which no encoding can hold.
@@ -53,9 +54,9 @@ def _escaped(match: re.Match[str]) -> str:
 
 
 def safe_text(error: BaseException) -> str:
-    """`str(error)` as encodable text, or the name of its class where its `__str__` raises."""
+    """`str(error)` as encodable text without secrets, or its class where `__str__` raises."""
     with guarded():
-        return encodable(str(error))
+        return masked(encodable(str(error)))
     return f"<unprintable {type_name(error)}>"
 
 
@@ -68,6 +69,31 @@ def type_name(value: object) -> str:
 def described(error: BaseException) -> str:
     """`ValueError: its text`."""
     return f"{type_name(error)}: {safe_text(error)}"
+
+
+def text_once(error: BaseException, told: set[str]) -> str:
+    """As `safe_text`; what has several lines, and was told before, is cut to the first of them.
+
+    Args:
+        error: Any; of a `PluginConflictError` for several keys, each counts.
+        told: The texts so far; those of the error are added.
+    """
+    texts = []
+    for member in single_errors(error):
+        text = safe_text(member)
+        first, *more = text.splitlines() or [""]
+        texts.append(f"{first} (see above)" if more and text in told else text)
+        told.add(text)
+    return "\n".join(texts)
+
+
+def single_errors(error: BaseException) -> tuple[BaseException, ...]:
+    """The `conflicts` that a `PluginConflictError` joins, else the error itself."""
+    with guarded():
+        conflicts = getattr(error, "conflicts", ())
+        if isinstance(conflicts, tuple) and conflicts:
+            return conflicts
+    return (error,)
 
 
 def aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:

@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import click
 
 import aimm_plugins
+from aimm_plugins._system.masking import masked
 from aimm_plugins._system.text import nearest, printable
 from aimm_plugins.errors import AimmPluginsError, ConfigError
 
@@ -85,6 +86,7 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
 )
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.option(
+    "-V",
     "--version",
     is_flag=True,
     is_eager=True,
@@ -143,8 +145,8 @@ def run(arguments: Sequence[str]) -> int:
     except (AimmPluginsError, OSError) as error:
         return _say(error, "Error", 1, debug)
     except MemoryError:
-        why = MemoryError("this process may not have the memory that it needs (see ulimit -v)")
-        return _say(why, "Error", 1, debug)
+        text = "this process may not have the memory that it needs (see ulimit -v)"
+        return _say(MemoryError(text), "Error", 1, debug)
     except Exception as error:
         _say(error, f"Error: unexpected {type(error).__name__}", 1, debug)
         if not debug:
@@ -155,8 +157,9 @@ def run(arguments: Sequence[str]) -> int:
 
 def _say(error: Exception, what: str, status: int, debug: bool) -> int:
     if debug:
-        click.echo(printable("".join(traceback.format_exception(error))), err=True, nl=False)
-    click.echo(printable(f"{what}: {error}"), err=True)
+        text = masked("".join(traceback.format_exception(error)))
+        click.echo(printable(text), err=True, nl=False)
+    click.echo(printable(masked(f"{what}: {error}")), err=True)
     return status
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
+from aimm_plugins.cli._output import given_conf
+
 if TYPE_CHECKING:
     from aimm_plugins._diagnostics.inventory import Inventory
 
@@ -44,7 +46,7 @@ def _keys(ctx: click.Context) -> list[tuple[str, str]]:
 def _inventory(ctx: click.Context) -> Inventory:
     from aimm_plugins._diagnostics.take_inventory import take_inventory
 
-    return take_inventory(ctx.params.get("conf"))
+    return take_inventory(given_conf(ctx.params))
 
 
 def _items(texts: set[str], incomplete: str) -> list[CompletionItem]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -30,12 +31,25 @@ format_option = click.option(
     help="How to print the answer.",
 )
 
-conf_option = click.option(
+_conf_option = click.option(
     "--conf",
-    envvar="AIMM_PLUGINS_CONF",
+    "named",
     metavar="FILE",
-    help="A plugins conf; else AIMM_PLUGINS_CONF, else none.",
+    help="A plugins conf, which may also follow as CONF; else AIMM_PLUGINS_CONF, else none.",
 )
+_conf_argument = click.argument("conf", metavar="[CONF]", required=False, type=click.Path())
+
+
+def conf_option(verb: Verb) -> Verb:
+    """The conf of a verb, by `--conf` or as its last argument; the verb is given it as `conf`."""
+
+    @functools.wraps(verb)
+    def with_conf(*, conf: str | None, named: str | None, **others: Any) -> Any:
+        if conf is not None and named is not None:
+            raise click.UsageError(f"two confs are given: {conf}, and --conf {named}.")
+        return verb(conf=given_conf({"conf": conf, "named": named}), **others)
+
+    return _conf_option(_conf_argument(with_conf))  # type: ignore[return-value]  # click replaces it
 
 
 load_option = click.option(
@@ -43,6 +57,16 @@ load_option = click.option(
     is_flag=True,
     help="Import the plugins, and show what they turn out to be.",
 )
+
+
+def given_conf(params: Mapping[str, Any]) -> str | None:
+    """The conf that a command line names, or the environment."""
+    return params.get("conf") or params.get("named") or os.environ.get("AIMM_PLUGINS_CONF")
+
+
+def is_conf_name(path: object) -> bool:
+    """Whether an argument is a conf, where another one may stand in its place."""
+    return str(path).endswith((".yaml", ".yml"))
 
 
 def inventory_options(verb: Verb) -> Verb:

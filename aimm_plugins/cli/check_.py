@@ -3,45 +3,83 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
 
 import click
 
 from aimm_plugins._system.log import logger
 from aimm_plugins.cli._output import echo, format_option, print_json, print_table, stdout_kept
+from aimm_plugins.errors import PluginImportError, PluginLoadError
+from aimm_plugins.testing import (
+    CheckResult,
+    Conformance,
+    Verdict,
+    check_plugin,
+    checks,
+    find_target,
+    uncovered_keys,
+)
 
 
 @click.command("check")
 @click.argument("target", metavar="[DIST|MODULE|MODULE:OBJECT]", required=False)
 @click.option("--only", multiple=True, metavar="CHECK", help="Run this check; may be repeated.")
+@click.option("--quick", is_flag=True, help="Leave out checks that start processes.")
 @click.option("--checks", "listing", is_flag=True, help="List the checks and leave.")
 @format_option
-def command(target: str | None, only: tuple[str, ...], listing: bool, form: str) -> int:
+def command(
+    target: str | None, only: tuple[str, ...], quick: bool, listing: bool, form: str
+) -> int:
     """Check plugins: those of a distribution, a module, what MODULE:OBJECT says, or all installed.
 
     Plugin code runs. Arguments to call it with come from a Conformance that the distribution's
     entry points of the group `aimm_plugins.conformance` name; without one only what needs no
-    arguments is checked. The exit status is 1 if a check failed.
+    arguments is checked. Results go to stderr as they come, each with its number of all. The exit
+    status is 1 if a check failed.
     """
-    from aimm_plugins.testing import check_plugin, find_target, uncovered_keys
-
     if listing:
         _list_checks(form)
         return 0
+    if quick:
+        slow = {check.name for check in checks() if check.child}
+        only = tuple(n for n in only or [c.name for c in checks()] if n not in slow)
+        if not only:
+            raise click.UsageError("--quick leaves out all of these checks: they start processes.")
+    uncovered: tuple[str, ...] = ()
     with stdout_kept():
         try:
             about = find_target(target, only)
+        except PluginImportError as error:
+            result = CheckResult.of_failed_import(str(error.name), error)
+            echo(str(result), err=True)
+            verdict = Verdict((result,))
         except (LookupError, ValueError, TypeError) as error:
             raise click.UsageError(str(error)) from error
-        with _quiet():
-            verdict = check_plugin(
-                *about,
-                only=only,
-                on_fail="report",
-                on_result=lambda result: echo(str(result), err=True),
-            )
-            uncovered = uncovered_keys(*about)
+        else:
+            with _quiet():
+                verdict = check_plugin(*about, only=only, on_fail="report", on_result=_tell)
+                with suppress(PluginLoadError):  # a result says so
+                    uncovered = uncovered_keys(*_importable(about, verdict))
+    _show(verdict, uncovered, form)
+    return 0 if verdict.ok else 1
+
+
+def _tell(result: CheckResult) -> None:
+    echo(f"{result.number}/{result.total}  {result}", err=True)
+
+
+def _importable(
+    about: tuple[Conformance | str, ...], verdict: Verdict
+) -> Iterator[Conformance | str]:
+    """The subjects whose plugin can be imported."""
+    broken = {result.about for result in verdict.failures if result.is_of_import}
+    for subject in about:
+        if (subject if isinstance(subject, str) else subject.plugin) not in broken:
+            yield subject
+
+
+def _show(verdict: Verdict, uncovered: Iterable[str], form: str) -> None:
     if form == "json":
         print_json(
             {
@@ -51,32 +89,21 @@ def command(target: str | None, only: tuple[str, ...], listing: bool, form: str)
                 "results": [result.to_dict() for result in verdict.results],
             }
         )
-    else:
-        print_table(
-            ["about", "check", "status", "reason"],
-            [
-                (
-                    result.about,
-                    result.check,
-                    result.status,
-                    _one_line(result.reason or "; ".join(result.notes)),
-                )
-                for result in verdict.results
-            ],
+        return
+    print_table(
+        ["about", "check", "status", "reason"],
+        [(result.about, result.check, result.status, _why(result)) for result in verdict.results],
+    )
+    echo(", ".join(f"{number} {name}" for name, number in verdict.counts.items()))
+    for key in uncovered:
+        echo(
+            f"finding  no Conformance names {key}, so it was not called; add one, in the group "
+            "aimm_plugins.conformance",
+            err=True,
         )
-        echo(", ".join(f"{count} {name}" for name, count in verdict.counts.items()))
-        for key in uncovered:
-            echo(
-                f"finding  no Conformance names {key}, so it was not called; add one, in the group "
-                "aimm_plugins.conformance",
-                err=True,
-            )
-    return 0 if verdict.ok else 1
 
 
 def _list_checks(form: str) -> None:
-    from aimm_plugins.testing import checks
-
     columns = ("check", "kinds", "claim", "summary")
     rows = [
         (check.name, " ".join(check.kinds), check.claim or "-", check.summary) for check in checks()
@@ -98,5 +125,9 @@ def _quiet() -> Generator[None]:
         logger().removeHandler(handler)
 
 
-def _one_line(text: str) -> str:
+def _why(result: CheckResult) -> str:
+    """The reason on one line; stderr has the traceback of a failed import."""
+    text = result.reason or "; ".join(result.notes)
+    if result.is_of_import:
+        text = text.partition("\n")[0]
     return " ".join(text.split()) or "-"

@@ -16,6 +16,7 @@ from aimm_plugins._diagnostics.comparison import (
 from aimm_plugins._diagnostics.take_inventory import take_inventory
 from aimm_plugins.cli._output import (
     inventory_options,
+    is_conf_name,
     print_findings,
     print_json,
     print_table,
@@ -36,6 +37,8 @@ def command(before: str, after: str | None, load: bool, form: str, conf: str | N
     distributions are compared. Times make no difference, nor whether a plugin is loaded, deferred
     or only planned. The exit status is 1 if anything differs.
     """
+    if after is not None and is_conf_name(after):
+        after, conf = None, after
     one = read_side(before)
     if after is not None:
         other = read_side(after)

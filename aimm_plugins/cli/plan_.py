@@ -6,7 +6,7 @@ import click
 
 from aimm_plugins._api.starting import plan
 from aimm_plugins._diagnostics.naming import identity_cells
-from aimm_plugins._system.text import one_line
+from aimm_plugins._system.text import one_line, text_once
 from aimm_plugins._values.report import PluginRecord
 from aimm_plugins.cli._output import (
     conf_option,
@@ -19,17 +19,16 @@ from aimm_plugins.cli._output import (
 
 
 @click.command("plan")
-@click.argument("file", metavar="[CONF]", required=False)
 @format_option
 @conf_option
-def command(file: str | None, form: str, conf: str | None) -> int:
+def command(form: str, conf: str | None) -> int:
     """Show what `initialize` would do with a conf: order, origin, state and reason.
 
     No plugin is imported, nor a parent package of one. Keys, conflicts and shadowing are shown as
     far as plugins publish their keys. Findings go to stderr; the exit status is 1 if a plugin would
     fail or is missing.
     """
-    report = plan(file if file is not None else conf)
+    report = plan(conf)
     if form == "json":
         print_json(report.to_dict())
         return 0 if report.ok else 1
@@ -42,8 +41,11 @@ def command(file: str | None, form: str, conf: str | None) -> int:
             for number, record in enumerate(report, start=1)
         ],
     )
+    told: set[str] = set()
     for record in report.failures:
-        echo(f"error  {one_line(record.name)}: {record.error}", err=True)
+        if record.error is not None:
+            text = text_once(record.error, told)
+            echo(f"error  {one_line(record.name)}: {text}", err=True)
     print_findings(report.findings)
     return 0 if report.ok else 1
 

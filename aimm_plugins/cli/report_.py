@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
+import sys
 
 import click
 
+import aimm_plugins
 from aimm_plugins._diagnostics.html_report import (
     WaterfallBar,
     bars_of_inventory,
@@ -48,13 +52,22 @@ def command(
     report = inventory.report
     if html is not None:
         bars = bars_of_inventory(inventory) if bars is None else bars
-        write_file(html, html_report(inventory, bars))
+        write_file(html, html_report(inventory, bars, about=_about(conf)))
         echo(f"wrote {html}", err=True)
     elif form == "json":
         print_json(report.to_dict())
     else:
         echo(str(report))
     return 0 if report.ok else 1
+
+
+def _about(conf: str | None) -> dict[str, str]:
+    return {
+        "Host": platform.node(),
+        "Python": f"{platform.python_version()}, {sys.prefix}",
+        "Conf": "none" if conf is None else os.path.abspath(conf),
+        "aimm-plugins": aimm_plugins.__version__,
+    }
 
 
 def _measured_bars(path: str) -> list[WaterfallBar]:

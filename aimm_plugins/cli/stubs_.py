@@ -11,11 +11,11 @@ from aimm_plugins import providers
 from aimm_plugins._authoring.stubs import stale, stub_files, write_stubs
 from aimm_plugins._startup import lifecycle as _lifecycle
 from aimm_plugins._startup.runtime import PROCESS
-from aimm_plugins.cli._output import conf_option, echo, stdout_kept
+from aimm_plugins.cli._output import conf_option, echo, is_conf_name, stdout_kept
 
 
 @click.command("stubs")
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default="typings")
+@click.argument("folder", type=click.Path(path_type=Path), default="typings")
 @click.option("--open", "open_keys", is_flag=True, help="Allow keys that are only known as str.")
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 if stubs are stale.")
 @conf_option
@@ -26,6 +26,10 @@ def command(folder: Path, open_keys: bool, check: bool, conf: str | None) -> int
     pyright finds the folder "typings" by itself, mypy by `mypy_path = "typings"`. The plugins are
     imported. With --open other keys are allowed too, and wrong calls of known keys pass with them.
     """
+    if is_conf_name(folder):
+        folder, conf = Path("typings"), str(folder)
+    if folder.is_file():
+        raise click.UsageError(f"{folder} is a file, and stubs go into a folder.")
     with stdout_kept():
         _lifecycle.initialize(PROCESS.runtime, conf)
         found = providers()

@@ -12,9 +12,11 @@ from typing import Any, Literal, NamedTuple
 import aimm_plugins
 from aimm_plugins._config.environment import operator_layers
 from aimm_plugins._policy.rules import Rule
+from aimm_plugins._registry.loads import imports_under_way
 from aimm_plugins._startup.runtime import PROCESS
+from aimm_plugins._system.log import logger
 from aimm_plugins._system.names import normalized
-from aimm_plugins._system.text import described, encodable, safe_text, type_name
+from aimm_plugins._system.text import described, encodable, one_line, safe_text, type_name
 from aimm_plugins._values.report import Finding, PluginRecord, Report
 
 Reason = Literal["not-started", "loading", "failed", "required-missing", "stopped"]
@@ -29,6 +31,7 @@ SHOWN_FIELDS = frozenset(
         "origin",
         "state",
         "provides",
+        "provides_known",
         "import_seconds",
         "imports",
         "entry_point",
@@ -102,21 +105,30 @@ class LoadStatus(NamedTuple):
             "error": error,
         }
 
-    def served_report(self, details: bool) -> dict[str, Any]:
+    def served_report(self, details: bool, told: set[str]) -> dict[str, Any]:
         """The report as it is served, as in `schemas/report.yaml`.
 
         Args:
             details: With all of it.
+            told: What was logged because it is withheld; more is added.
         """
         report = self.report()
         if report is None:
-            code = self.reason or "loading"
-            message = _NO_REPORT[code]
-            if self.outcome is not None and self.outcome.error is not None:
-                message += f": {described(self.outcome.error)}"
-            report = Report((), (Finding(code=code, subject="", message=message),))
+            return {**Report((), self._no_report(details)).to_dict(), "ok": False}
         data = report.to_dict() | {"ok": report.ok and self.reason is None}
-        return data if details else _without_details(data)
+        return data if details else _without_details(data, told)
+
+    def _no_report(self, details: bool) -> list[Finding]:
+        """What is served where there is no report."""
+        code = self.reason or "loading"
+        finding = Finding(code=code, subject="", message=_NO_REPORT[code])
+        if details and self.outcome is not None and self.outcome.error is not None:
+            message = f"{finding.message}: {described(self.outcome.error)}"
+            return [finding._replace(message=message)]
+        imports = imports_under_way(PROCESS.runtime.registry.loads) if details else ()
+        return [
+            finding._replace(subject=record.name, message=message) for record, message in imports
+        ] or [finding]
 
 
 def required_distributions() -> frozenset[str]:
@@ -129,7 +141,9 @@ def _owner(record: PluginRecord) -> str:
     return encodable(record.distribution or record.name)
 
 
-def _without_details(report: dict[str, Any]) -> dict[str, Any]:
+def _without_details(report: dict[str, Any], told: set[str]) -> dict[str, Any]:
+    for record in report["plugins"]:
+        _log_reason(record, told)
     return {
         "ok": report["ok"],
         "plugins": [_public_record(record) for record in report["plugins"]],
@@ -144,6 +158,15 @@ def _without_details(report: dict[str, Any]) -> dict[str, Any]:
             for finding in report["findings"]
         ],
     }
+
+
+def _log_reason(record: dict[str, Any], told: set[str]) -> None:
+    """Have a withheld reason in the log: a start logs it at INFO, which most servers leave out."""
+    who = record["distribution"] or record["name"]
+    line = f"plugin {record['state']}: {who}  module {record['module']}: {record['reason']}"
+    if record["reason"] and not record["error"] and line not in told:
+        told.add(line)
+        logger().warning("%s", one_line(line))
 
 
 def _public_record(record: dict[str, Any]) -> dict[str, Any]:

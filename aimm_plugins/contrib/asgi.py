@@ -143,6 +143,7 @@ class Startup:
         self._lock = threading.Lock()
         self._users = 0
         self._load: _Load | None = None
+        self._told: set[str] = set()
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncGenerator[None]:
@@ -206,7 +207,7 @@ class Startup:
             readiness = status.readiness(self._details)
             await _respond(scope, send, 200 if readiness["ready"] else 503, readiness)
         else:
-            await _respond(scope, send, 200, status.served_report(self._details))
+            await _respond(scope, send, 200, status.served_report(self._details, self._told))
         return True
 
     def _kind(self, scope: Scope, mounted: bool) -> str | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from aimm_plugins._system.signatures import signature_of
 from aimm_plugins._system.text import did_you_mean
 
 CONFORMANCE_GROUP = "aimm_plugins.conformance"
@@ -163,7 +163,7 @@ def given(source: Any, variant: int, drawn: Any = None) -> Arguments:
 
 def _takes_variant(source: Callable[..., Any]) -> bool:
     try:
-        parameters = inspect.signature(source).parameters.values()
+        parameters = signature_of(source).parameters.values()
     except (TypeError, ValueError):
         return False
     return any(

@@ -15,6 +15,7 @@ from time import perf_counter
 from typing import Any
 
 from aimm_plugins._loading.side_effects import changes, observe
+from aimm_plugins._system.modules import import_whole
 
 
 def observe_import(module: str) -> Iterator[dict[str, Any] | None]:
@@ -28,7 +29,7 @@ def observe_import(module: str) -> Iterator[dict[str, Any] | None]:
     begin = perf_counter()
     try:
         with _Watch(module.partition(".")[0]) as watch:
-            importlib.import_module(module)
+            import_whole(module)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise

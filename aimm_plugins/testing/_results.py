@@ -6,7 +6,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from aimm_plugins._system.text import indented
+from aimm_plugins._system.text import indented, safe_text
+
+IMPORT_CHECK = "import-succeeds"
+"""Where this one fails, no other check of the plugin is run."""
 
 Status = Literal["passed", "failed", "expected", "unexpected", "skipped"]
 
@@ -23,6 +26,8 @@ class CheckResult:
         notes: Figures that it reports.
         place: Who provides what was called, with file and line.
         error: What was raised.
+        number: Which one of all that are run it is, from 1.
+        total: How many these are.
     """
 
     check: str
@@ -32,6 +37,20 @@ class CheckResult:
     notes: tuple[str, ...] = ()
     place: str | None = None
     error: BaseException | None = field(default=None, compare=False)
+    number: int = field(default=1, compare=False)
+    total: int = field(default=1, compare=False)
+
+    @classmethod
+    def of_failed_import(cls, about: str, error: Exception) -> CheckResult:
+        """What stands for all checks of a module that cannot be imported."""
+        return cls(
+            check=IMPORT_CHECK, about=about, status="failed", reason=safe_text(error), error=error
+        )
+
+    @property
+    def is_of_import(self) -> bool:
+        """Whether it says that the plugin can be imported or cannot."""
+        return self.check == IMPORT_CHECK
 
     def __str__(self) -> str:
         text = f"{self.status:10}  {self.about}  {self.check}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import aimm_plugins
@@ -11,6 +11,7 @@ from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.text import described, safe_text
 from aimm_plugins._values.provenance import Provenance
+from aimm_plugins.errors import PluginLoadError
 from aimm_plugins.testing._checks import Check, Kind, checks
 from aimm_plugins.testing._conformance import Conformance, no_check
 from aimm_plugins.testing._isolation import isolated
@@ -201,21 +202,34 @@ def check_plugin(
         on_result: Called with each result as it comes.
 
     Returns:
-        The verdict, with a result for each check.
+        The verdict, with a result for each check. Of a plugin that cannot be imported it has that
+        alone.
 
     Raises:
         AssertionError: Something failed; the text has all of it, and the cause is a group of what
             was raised.
         ValueError: There is no such check.
         LookupError: Nobody provides a key.
-        PluginLoadError: A plugin cannot be loaded.
+        PluginLoadError: A plugin cannot be loaded, and `import-succeeds` was not run.
     """
     conformances = [subject for subject in about if isinstance(subject, Conformance)]
     plugins = [subject for subject in about if isinstance(subject, str)]
     results: list[CheckResult] = []
-    for trial in trials(conformances, plugins, only):
-        results.append(trial.run())
+    broken: set[str] = set()
+    to_run = trials(conformances, plugins, only)
+    for number, trial in enumerate(to_run, start=1):
+        if trial.plugin in broken:  # one result has said so
+            continue
+        try:
+            result = trial.run()
+        except PluginLoadError as error:
+            if on_fail == "raise":
+                raise
+            result = CheckResult.of_failed_import(trial.plugin or trial.about, error)
+        results.append(replace(result, number=number, total=len(to_run)))
         on_result(results[-1])
+        if trial.plugin is not None and result.is_of_import and result.status == "failed":
+            broken.add(trial.plugin)
     verdict = Verdict(tuple(results))
     if not verdict.ok and on_fail == "raise":
         raised = [result.error for result in verdict.failures if result.error is not None]

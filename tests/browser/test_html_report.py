@@ -25,6 +25,11 @@ from selenium.webdriver.common.keys import Keys  # noqa: E402  # likewise
 
 pytestmark = pytest.mark.browser
 
+ABOUT = {
+    "Host": "a-host-of-a-long.name.example.org",
+    "Python": "3.13.1, /opt/a_long_name/venvs/of_servers",
+    "Conf": "/etc/a_long_name/of_a_folder/for_confs/plugins.yaml",
+}
 EVIL = "<img src=x onerror=document.title='broken'>"
 
 
@@ -82,7 +87,7 @@ def html(tmp_path_factory) -> Path:
         for n in range(20)
     ]
     path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(html_report(seen, bars), encoding="utf-8")
+    path.write_text(html_report(seen, bars, about=ABOUT), encoding="utf-8")
     return path
 
 
@@ -174,6 +179,74 @@ def test_everything_is_reached_by_the_tab_key(opened):
             )
         )
     assert {"Skip to the plugins", "text", "state", "Name", "Answers", "Seconds"} <= seen
+
+
+@pytest.fixture(params=[1400, 400])
+def width(request, opened):
+    metrics = {"width": request.param, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    yield request.param
+    opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+OVERFLOWING = """
+const wide = (e) => e.getBoundingClientRect().right > innerWidth + 1;
+return Array.from(document.querySelectorAll("header *, form *, tr:nth-child(-n+20) td"))
+  .filter(wide).map((e) => e.outerHTML.slice(0, 200));
+"""
+BROKEN = r"""
+const found = [];
+const range = document.createRange();
+for (const cell of document.querySelectorAll("tr:nth-child(-n+20) td, dd, pre")) {
+  let before = null;
+  const walker = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const node = walker.currentNode;
+    for (let i = 0; i < node.length; i += 1) {
+      range.setStart(node, i);
+      range.setEnd(node, i + 1);
+      const [box] = range.getClientRects();
+      if (!box) continue;
+      const text = node.data[i];
+      if (before && box.top > before.bottom - 2 && /\w/.test(before.text) && /\w/.test(text))
+        found.push(cell.textContent);
+      before = { text, bottom: box.bottom };
+    }
+  }
+}
+return found;
+"""
+
+
+def test_everything_fits_the_window(opened, width):
+    assert opened.execute_script("return document.documentElement.scrollWidth") <= width
+    assert opened.execute_script(OVERFLOWING) == []
+
+
+def test_names_break_at_separators_only(opened, width):
+    assert opened.execute_script(BROKEN) == []
+
+
+def test_plugin_is_a_card_on_a_narrow_screen_alone(opened, width):
+    row = opened.find_element(By.CSS_SELECTOR, "#plugins tbody tr")
+    cells = row.find_elements(By.TAG_NAME, "td")
+    labels = [
+        opened.execute_script("return getComputedStyle(arguments[0], '::before').content", cell)
+        for cell in cells
+    ]
+    tops = [cell.rect["y"] for cell in cells if cell.text]
+    if width == 400:
+        assert labels[:3] == ['"State"', '"Name"', '"Distribution"']
+        assert tops == sorted(set(tops))
+    else:
+        assert set(labels) == {"none"}
+        assert len(set(tops)) == 1
+
+
+def test_page_names_host_python_conf_and_version(opened, width):
+    text = opened.find_element(By.TAG_NAME, "header").text
+    for word in (*ABOUT, *ABOUT.values(), "1 conflict"):
+        assert word in text
 
 
 def test_what_plugins_are_called_runs_nowhere(opened):

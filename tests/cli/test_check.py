@@ -72,6 +72,57 @@ def test_plugin_that_cannot_be_imported_is_exit_status_one(installed, capsys, en
     assert "Usage" not in printed
 
 
+@pytest.fixture
+def broken(make_distribution):
+    make_distribution(
+        "lines",
+        modules={"lines": SOURCE + "\nimport no_such_library\n"},
+        entry_points={"aimm.plugins": {"lines": "lines"}},
+    )
+
+
+@pytest.mark.parametrize("options", [[], ["--quick"], ["--only", "import-prints-nothing"]])
+def test_plugin_that_cannot_be_imported_is_told_once_as_json_too(broken, capfd, options):
+    assert run(["check", "lines", "--format", "json", *options]) == 1
+    printed = capfd.readouterr()
+    answer = json.loads(printed.out)
+    assert not answer["ok"]
+    (row,) = answer["results"]
+    assert (row["about"], row["status"]) == ("lines", "failed")
+    assert row["check"] == ("import-prints-nothing" if "--only" in options else "import-succeeds")
+    assert "No module named 'no_such_library'" in row["reason"]
+    assert printed.err.count("Traceback") <= 1
+
+
+def test_text_of_a_failed_import_has_one_traceback(broken, capfd):
+    assert run(["check", "lines"]) == 1
+    printed = capfd.readouterr()
+    assert (printed.out + printed.err).count("Traceback") == 1
+    assert "lines cannot be imported in a fresh process: ModuleNotFoundError" in printed.out
+
+
+def test_each_result_has_its_number_of_all(installed, capsys):
+    run(["check", "lines", "--only", "round-trip", "--only", "serialize-gives-bytes"])
+    lines = [line for line in capsys.readouterr().err.splitlines() if "passed" in line]
+    assert [line.split()[0] for line in lines] == ["1/2", "2/2"]
+
+
+def test_quick_starts_no_process(installed, capsys, monkeypatch):
+    def fail(*arguments, **named):
+        raise AssertionError("a process was started")
+
+    monkeypatch.setattr("subprocess.Popen", fail)
+    assert run(["check", "lines", "--quick", "--format", "json"]) == 0
+    names = {row["check"] for row in json.loads(capsys.readouterr().out)["results"]}
+    assert "round-trip" in names
+    assert names.isdisjoint(check.name for check in checks() if check.child)
+
+
+def test_quick_with_slow_checks_alone_is_wrong_use(installed, capsys):
+    assert run(["check", "lines", "--quick", "--only", "garbage-is-refused"]) == 2
+    assert "--quick leaves out all of these" in capsys.readouterr().err
+
+
 def test_each_difference_of_the_metadata_is_named_once(make_distribution, capsys):
     make_distribution(
         "lines",

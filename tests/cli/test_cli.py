@@ -470,7 +470,7 @@ def test_wrong_conf_exits_2(run):
 
 
 def test_version_and_help(run):
-    assert aimm_plugins.__version__ in run("--version").stdout
+    assert aimm_plugins.__version__ in run("--version").stdout == run("-V").stdout
     text = run("--help").stdout
     assert all(verb in text for verb in ("run", "list", "schema"))
 

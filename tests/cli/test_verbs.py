@@ -21,6 +21,46 @@ def test_wrong_conf_exits_2_whatever_the_verb(run, verb, tmp_path):
     assert run(verb, *subject, "--conf", "none.yaml")[0] == 2
 
 
+SUBJECTS = {"show": ["fit:iris.svc"], "explain": ["looked-dev"]}
+
+
+@pytest.mark.parametrize("verb", ["plan", "freeze", "list", "doctor", "report", "show", "explain"])
+def test_conf_may_be_named_by_option_argument_or_variable(world, run, verb, monkeypatch):
+    def asked(*conf: str):
+        return run(verb, *SUBJECTS.get(verb, []), *conf, "--format", "json")[:2]
+
+    by_option = asked(*CONF)
+    assert by_option != asked()
+    assert asked("plugins.yaml") == by_option
+    monkeypatch.setenv("AIMM_PLUGINS_CONF", "plugins.yaml")
+    assert asked() == by_option
+    monkeypatch.setenv("AIMM_PLUGINS_CONF", "none.yaml")
+    assert asked("plugins.yaml") == asked(*CONF) == by_option
+
+
+def test_conf_follows_what_is_compared_and_where_stubs_go(world, run, tmp_path):
+    (tmp_path / "a.json").write_text('{"plugins": []}')
+    for conf in (["plugins.yaml"], CONF):
+        assert "looked-dev" in run("diff", "a.json", *conf)[1]
+    (tmp_path / "own.yaml").write_text("names: []\nentry_points: {enabled: false}\n")
+    for arguments in (["own.yaml"], ["--conf", "own.yaml"], ["typings", "own.yaml"]):
+        assert run("stubs", *arguments)[0] == 0
+    assert (tmp_path / "typings").is_dir()
+
+
+def test_two_confs_are_wrong_use(world, run):
+    status, _, err = run("list", "other.yaml", *CONF)
+    assert status == 2
+    assert "two confs are given: other.yaml, and --conf plugins.yaml" in err
+
+
+def test_plan_as_json_tells_unknown_keys_from_none(world, run):
+    known = {
+        p["name"]: p["provides_known"] for p in run("plan", *CONF, "--format", "json")[1]["plugins"]
+    }
+    assert known == {"dev": True, "legacy": False, "svc": True}
+
+
 def test_terminal_is_filled_and_no_text_is_lost(world, monkeypatch, run):
     ours, theirs = pty.openpty()
     monkeypatch.setenv("COLUMNS", "60")

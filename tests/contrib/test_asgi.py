@@ -20,6 +20,8 @@ from jsonschema import Draft202012Validator
 
 import aimm_plugins
 from aimm_plugins import PluginLoadError
+from aimm_plugins._registry.loads import imports_under_way
+from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins.contrib.asgi import Startup, StartupMiddleware
 from tests.conftest import names
 
@@ -778,3 +780,58 @@ def test_interrupt_in_a_plugin_reaches_the_host(write, on_failure):
 def test_wrong_argument_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         Startup(**arguments)
+
+
+@pytest.mark.parametrize("details", [True, False])
+def test_import_that_the_server_waits_for_is_named_with_details_alone(write, gate, details):
+    write(slow=SLOW)
+
+    async def main():
+        startup = Startup(names("slow"), details=details)
+        async with Server(startup):
+            while not imports_under_way(PROCESS.runtime.registry.loads):
+                await asyncio.sleep(0.01)
+            (found,) = (await request(startup, "/plugins")).data["findings"]
+            gate()
+            await until_ready(startup)
+            return found
+
+    found = asyncio.run(main())
+    assert found["code"] == "loading"
+    if details:
+        assert found["subject"] == "slow"
+        assert found["message"].startswith("config name slow")
+        assert "is being imported" in found["message"]
+    else:
+        assert (found["subject"], found["message"]) == ("", "plugins are being loaded")
+
+
+def test_reason_that_is_not_shown_is_in_the_log_at_its_default_level(write, install, caplog):
+    write(denied="")
+    install("denied-dist", entry_points={"d": "denied"}, files=["denied.py"])
+    conf = {"names": [], "entry_points": {"allow": ["denied-dist"], "deny": ["denied-dist"]}}
+
+    async def main():
+        startup = Startup(conf, wait=True)
+        async with Server(startup):
+            return [(await request(startup, "/plugins")).data for _ in range(2)]
+
+    for answer in asyncio.run(main()):
+        assert "log" in answer["plugins"][0]["reason"]
+    (line,) = [line for line in caplog.records if "denied-dist" in line.getMessage()]
+    assert line.levelno == logging.WARNING
+    assert "deny" in line.getMessage()
+
+
+def test_reason_is_not_logged_where_it_is_served(write, install, caplog):
+    write(denied="")
+    install("denied-dist", entry_points={"d": "denied"}, files=["denied.py"])
+    conf = {"names": [], "entry_points": {"allow": ["denied-dist"], "deny": ["denied-dist"]}}
+
+    async def main():
+        startup = Startup(conf, wait=True, details=True)
+        async with Server(startup):
+            return (await request(startup, "/plugins")).data
+
+    assert "deny" in asyncio.run(main())["plugins"][0]["reason"]
+    assert caplog.records == []

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
-import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from opentelemetry import trace
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import aimm_plugins
 from aimm_plugins import Result, get_plugin_manager, hookimpl
+from aimm_plugins._system import masking
 from aimm_plugins.contrib import otel
 from tests.conftest import names
 
@@ -71,6 +73,26 @@ def spans(provider, exporter):
 
     yield spans
     end()
+
+
+@pytest.fixture
+def points(provider):
+    """Measures calls; gives the points of a metric as of now."""
+    reader = InMemoryMetricReader()
+    meters = MeterProvider([reader])
+    end = otel.instrument(provider, meters)
+
+    def points(name):
+        data = reader.get_metrics_data()
+        scopes = [] if data is None else data.resource_metrics[0].scope_metrics
+        metrics = [metric for scope in scopes for metric in scope.metrics]
+        return [
+            point for metric in metrics if metric.name == name for point in metric.data.data_points
+        ]
+
+    yield points
+    end()
+    meters.shutdown()
 
 
 def test_every_action_has_its_span(write, spans):
@@ -187,14 +209,116 @@ def test_error_that_cannot_be_printed_reaches_the_caller_all_the_same(spans):
     assert [event.name for event in span.events] == ["exception"]
 
 
-def test_interrupt_ends_the_span_and_is_no_error(spans):
+def test_span_of_a_failed_call_shows_no_secret(spans, monkeypatch):
+    monkeypatch.setattr(masking, "_texts", [])
+    masking.remember_secret("p@ss word")
+
+    @aimm_plugins.fit(["failing"])
+    def learn(model):
+        raise ConnectionError("refused for p@ss word")
+
+    with pytest.raises(ConnectionError, match="p@ss word"):
+        aimm_plugins.exec_fit("failing", {})
+    span = spans()["fit failing"]
+    assert span.status.description == "ConnectionError: refused for ***"
+    assert "p@ss" not in span.to_json()
+
+
+@pytest.mark.parametrize(
+    "kind", [KeyboardInterrupt, aimm_plugins.Cancelled, asyncio.CancelledError]
+)
+def test_span_of_a_cancelled_call_says_so_and_is_no_error(spans, kind):
     @aimm_plugins.fit(["stopped"])
     def learn(model):
-        raise KeyboardInterrupt
+        raise kind
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(kind):
         aimm_plugins.exec_fit("stopped", {})
-    assert spans()["fit stopped"].status.status_code is trace.StatusCode.UNSET
+    span = spans()["fit stopped"]
+    assert span.status.status_code is trace.StatusCode.UNSET
+    assert span.attributes["error.type"].endswith(kind.__name__)
+    assert [event.name for event in span.events] == ["cancelled"]
+
+
+def test_span_of_a_call_whose_task_is_cancelled_says_so(spans):
+    begun = asyncio.Event()
+
+    @aimm_plugins.fit(["slow"])
+    async def learn(model):
+        begun.set()
+        await asyncio.Event().wait()
+
+    async def main():
+        task = asyncio.ensure_future(aimm_plugins.exec_fit_async("slow", None))
+        await begun.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert [event.name for event in spans()["fit slow"].events] == ["cancelled"]
+
+
+def test_calls_are_counted_and_timed_by_action_key_and_plugin(write, install, points):
+    write(models=MODELS)
+    install("aimm-models", "2.1", entry_points={"m": "models"}, files=["models.py"])
+    aimm_plugins.initialize({"names": [], "entry_points": {"allow": ["aimm-models"]}})
+    for _ in range(3):
+        aimm_plugins.exec_instantiate("mean")
+    (point,) = points("aimm.call.duration")
+    assert point.count == 3
+    assert point.sum >= 0
+    assert dict(point.attributes) == {
+        "aimm.action": "instantiate",
+        "aimm.key": "mean",
+        "aimm.plugin.module": "models",
+        "aimm.plugin.distribution": "aimm-models",
+    }
+
+
+def test_errors_are_counted_by_type(points):
+    @aimm_plugins.predict(["odd"])
+    def guess(model, number):
+        if number % 2:
+            raise ValueError("no")
+        return model, number
+
+    for number in range(5):
+        with contextlib.suppress(ValueError):
+            aimm_plugins.exec_predict("odd", None, None, number)
+    counts = {p.attributes.get("error.type"): p.count for p in points("aimm.call.duration")}
+    assert counts == {None: 3, "ValueError": 2}
+
+
+def test_unknown_keys_do_not_multiply_the_metrics(points):
+    for number in range(5):
+        with pytest.raises(aimm_plugins.UnknownPluginError):
+            aimm_plugins.exec_fit(f"nobody.{number}", {})
+    (point,) = points("aimm.call.duration")
+    assert point.count == 5
+    assert "aimm.key" not in point.attributes
+
+
+def test_plugins_are_counted_by_state(write, points):
+    write(good="", bad="raise ValueError('no licence')")
+    aimm_plugins.initialize(names("good", "bad", on_error="isolate"))
+    counts = {p.attributes["aimm.plugin.state"]: p.value for p in points("aimm.plugins")}
+    assert counts["loaded"] == counts["failed"] == 1
+    assert counts["denied"] == counts["missing"] == counts["deferred"] == 0
+
+
+def test_import_of_each_plugin_is_a_gauge(write, points):
+    write(slow="import time; time.sleep(0.02)")
+    report = aimm_plugins.initialize(names("slow"))
+    (point,) = points("aimm.plugin.import.duration")
+    assert point.value == report.plugins[0].import_seconds >= 0.02
+    assert dict(point.attributes) == {"aimm.plugin.module": "slow"}
+
+
+def test_ended_instrumentation_gives_no_figures(provider, points):
+    assert points("aimm.plugins")
+    get_plugin_manager().unregister(name=otel.__name__)
+    assert points("aimm.plugins") == []
 
 
 def test_unknown_key_is_an_error_of_its_span(spans):
@@ -374,11 +498,3 @@ def test_package_and_its_start_never_import_opentelemetry():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
-
-
-def test_page_prints_what_it_says():
-    page = (Path(__file__).parents[2] / "docs" / "opentelemetry.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S)
-    (output,) = re.findall(r"^```text\n(.*?)^```$", page, re.M | re.S)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == output

@@ -36,7 +36,8 @@ def served():
     """What is served of a failed load, with and without details."""
     outcome = Outcome(Report((FILLED,), (FINDING,)), ValueError(SECRET))
     return {
-        details: LoadStatus("failed", outcome).served_report(details) for details in (False, True)
+        details: LoadStatus("failed", outcome).served_report(details, set())
+        for details in (False, True)
     }
 
 
@@ -65,8 +66,8 @@ class NewerReport(Report):
 
 def test_new_field_is_hidden_until_it_is_listed():
     status = LoadStatus("failed", Outcome(NewerReport((FILLED,), (FINDING,)), ValueError(SECRET)))
-    assert SECRET in str(status.served_report(True))
-    served = status.served_report(False)
+    assert SECRET in str(status.served_report(True, set()))
+    served = status.served_report(False, set())
     served["plugins"][0].pop("imports")  # names of modules, and no fields
     assert SECRET not in str(served)
     assert SECRET not in str(status.readiness(False))

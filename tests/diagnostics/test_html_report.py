@@ -34,7 +34,7 @@ class Reader(HTMLParser):
 
 def read(html: str) -> Reader:
     reader = Reader()
-    reader.feed(html)
+    reader.feed(html.replace("<wbr>", ""))
     return reader
 
 
@@ -98,11 +98,24 @@ def test_field_of_a_record_is_on_the_page_only_if_a_column_is_for_it(inventory):
     inventory = replace(
         inventory, plugins=(replace(item, record=PluginRecord(**told), declarations=()), other)
     )
-    shown = {word for word in texts if texts[word] in html_report(inventory)}
+    page = html_report(inventory).replace("<wbr>", "")
+    shown = {word for word in texts if texts[word] in page}
     assert shown == {
         *("name", "distribution", "version", "origin", "module", "attribute"),
         *("options", "options_schema", "reason", "error"),
     }
+
+
+def test_page_names_what_it_is_about_and_counts_conflicts(inventory):
+    html = html_report(inventory, about={"Host": "<b>here</b>", "Conf": "a.yaml"})
+    texts = read(html).texts
+    assert {"Host", "<b>here</b>", "Conf", "a.yaml", "Conflicts (1)"} <= set(texts)
+    assert "; 1 conflict; " in " ".join(texts)
+
+
+def test_names_may_break_after_separators_alone(inventory):
+    html = html_report(inventory, about={"Conf": "/etc/a_b.c-d:e=f,g h."})
+    assert "/<wbr>etc/<wbr>a_<wbr>b.<wbr>c-d:<wbr>e=<wbr>f,<wbr>g h.</div>" in html
 
 
 def test_whatever_plugins_are_called_is_escaped(inventory):
@@ -157,7 +170,7 @@ def test_page_of_500_plugins_is_smaller_than_a_megabyte(site, install):
 def test_page_without_anything_says_so():
     seen = take_inventory({"names": [], "entry_points": {"enabled": False}})
     text = " ".join(read(html_report(seen)).texts)
-    assert "no plugins; 0 findings" in text
+    assert "no plugins; 0 conflicts; 0 findings" in text
     assert "Nothing was imported for this page" in text
 
 

@@ -6,6 +6,7 @@ import importlib
 import re
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
@@ -13,6 +14,7 @@ import aimm_plugins
 from tests.docs.pages import Page
 from tests.support.installing import ROOT, build_wheels, pip
 
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 README = Page(ROOT / "README.md")
 
 
@@ -69,9 +71,17 @@ def test_files_that_it_names_are_there():
     assert missing == []
 
 
+def test_links_work_on_pypi_too():
+    text = README.path.read_text(encoding="utf-8")
+    assert not re.findall(r"\]\((?!https://)[^)]*\)", text)
+    assert not re.findall(r"(?m)^\[.*\]: (?!https://).*", text)
+
+
 def test_every_page_of_the_documentation_is_linked():
     """From the README or from the first page, for readers who have no sidebar."""
-    links = set(re.findall(r"\]\((docs/[\w./-]+)\)", README.path.read_text(encoding="utf-8")))
+    readme = README.path.read_text(encoding="utf-8")
+    site = re.escape(PROJECT["urls"]["Documentation"])
+    links = {f"docs/{page}.md" for page in re.findall(rf"\]: {site}([\w./-]+)\.html", readme)}
     index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
     links |= {f"docs/{link}" for link in re.findall(r"\]\(([\w./-]+\.md)\)", index)}
     pages = {str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md")}

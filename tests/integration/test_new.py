@@ -19,7 +19,10 @@ from tests.support.installing import AS_AUTHORS_HAVE_IT, environment, pip
 pytestmark = pytest.mark.integration
 
 COMBINATIONS = [
-    (style, data) for style in ("class", "function") for data in ("data-access", "no-data-access")
+    ("class", "data-access", "hatchling"),
+    ("class", "no-data-access", "setuptools"),
+    ("function", "data-access", "setuptools"),
+    ("function", "no-data-access", "hatchling"),
 ]
 
 
@@ -28,9 +31,10 @@ def made(tmp_path_factory) -> Path:
     """A folder with a package of each combination."""
     pytest.importorskip("copier")
     folder = tmp_path_factory.mktemp("made")
-    for style, data in COMBINATIONS:
+    for style, data, backend in COMBINATIONS:
         name = f"My-{style}.{data}"
-        options = ["--style", style, f"--{data}", "--into", str(folder / f"{style}-{data}")]
+        into = str(folder / f"{style}-{data}")
+        options = ["--style", style, f"--{data}", "--backend", backend, "--into", into]
         assert run(["new", name, *options]) == 0
     return folder
 
@@ -39,6 +43,7 @@ def made(tmp_path_factory) -> Path:
 def python(made, tmp_path_factory) -> Path:
     """A venv that sees this one's packages, with all made packages installed as wheels."""
     pytest.importorskip("hatchling")
+    pytest.importorskip("setuptools")
     folder = tmp_path_factory.mktemp("venv")
     venv.create(folder, symlinks=True, with_pip=False)
     python = folder / "bin" / "python"
@@ -46,7 +51,8 @@ def python(made, tmp_path_factory) -> Path:
     # Through `site`, so that editable installs of this environment count too.
     outer = sysconfig.get_path("purelib")
     (target / "outer.pth").write_text(f"import site; site.addsitedir({outer!r})\n")
-    sources = sorted(made.iterdir())
+    # Copies: setuptools leaves metadata beside what it builds, as if that were installed too.
+    sources = sorted(shutil.copytree(made, tmp_path_factory.mktemp("sources") / "all").iterdir())
     pip(
         sys.executable, "install", "--no-build-isolation", "--no-deps", "--target", target, *sources
     )
@@ -65,14 +71,39 @@ def done(command: list[str | Path], folder: Path) -> None:
     assert finished.returncode == 0, f"{command}\n{finished.stdout}\n{finished.stderr}"
 
 
-@pytest.mark.parametrize(("style", "data"), COMBINATIONS)
-def test_made_package_passes_its_tests_and_checks_unchanged(python, made, style, data):
+@pytest.mark.parametrize(("style", "data", "backend"), COMBINATIONS)
+def test_made_package_passes_its_tests_and_checks_unchanged(python, made, style, data, backend):
     folder = made / f"{style}-{data}"
+    assert f'requires = ["{backend}>=' in (folder / "pyproject.toml").read_text()
+    pytest.importorskip("pytest_asyncio")  # which warns of its own settings
     done([python, "-m", "pytest", "-q", "-p", "no:cacheprovider"], folder)
     done([python, "-m", "aimm_plugins", "entry-points", "--check"], folder)
     for tool, *arguments in (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]):
         if shutil.which(tool, path=str(Path(sys.executable).parent)) is not None:
             done([python, "-m", tool, *arguments], folder)
+
+
+def test_made_package_may_use_a_library_without_types(made, tmp_path):
+    mypy = Path(sys.executable).with_name("mypy")
+    if not mypy.exists():
+        pytest.skip("needs mypy")
+    folder = shutil.copytree(made / "class-data-access", tmp_path / "package")
+    (tmp_path / "untyped").mkdir()
+    (tmp_path / "untyped" / "untyped_library.py").write_text(
+        "def mean(x): return sum(x) / len(x)\n"
+    )
+    module = folder / "my_class_data_access" / "more.py"
+    module.write_text(
+        "import untyped_library\n\n\ndef mean(x: list[float]) -> float:\n"
+        "    return untyped_library.mean(x)\n"
+    )
+    site = tmp_path / "untyped"
+    environ = environment(PYTHONPATH=str(site), MYPYPATH="")
+    command = [mypy, "--python-executable", sys.executable, "--no-incremental"]
+    finished = subprocess.run(
+        command, cwd=folder, env=environ, capture_output=True, text=True, check=False
+    )
+    assert "more.py" not in finished.stdout, finished.stdout
 
 
 def test_folder_that_holds_something_is_left_alone(tmp_path, capsys):

@@ -1,7 +1,7 @@
 """The registry answers as a plain dict does, whatever was declared, loaded, unloaded or failed.
 
 The model below is the contract in forty lines: who has a key keeps it, newcomers that share one
-lose it alone, `prefer` decides, a strict call is all or nothing.
+lose it alone, `prefer` decides, by hand too, a strict call is all or nothing.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class Model:
         self.provider = {}  # key to module
         self.shadowed = set()  # (module, key)
         self.states = {}  # module to state, over the calls that were committed
+        self.preferences = []  # of the calls that were committed, the latest first
 
     def initialize(self, wanted, prefer, strict):
         """States of the modules, and whether the call fails."""
@@ -49,9 +50,8 @@ class Model:
             if holder is not None and holder not in rivals:
                 rivals = [holder, *rivals]
             winner = rivals[0] if len(rivals) == 1 else None
-            for wish in (prefer.get(f"fit:{key}"), prefer.get(key)):
-                if winner is None and wish in rivals:
-                    winner = wish
+            if winner is None:
+                winner = preferred(rivals, key, [prefer])
             if winner is not None:
                 provider[key] = winner
                 shadowed |= {(name, key) for name in rivals if name != winner}
@@ -75,19 +75,37 @@ class Model:
         if not (strict and faulty):
             self.provider, self.shadowed = provider, shadowed
             self.states.update(states)
+            others = [layer for layer in self.preferences if layer != prefer]
+            self.preferences = [prefer, *others] if prefer else others
         return states, faulty
 
     def declare(self, name, keys):
         """By hand: all keys or none."""
-        if any(self.provider.get(key, name) != name for key in keys):
+        winners = {}
+        for key in keys:
+            rivals = {self.provider.get(key, name), name}
+            winners[key] = name if len(rivals) == 1 else preferred(rivals, key, self.preferences)
+        if None in winners.values():
             return False
-        self.provider.update(dict.fromkeys(keys, name))
+        for key, winner in winners.items():
+            self.shadowed |= {(each, key) for each in (self.provider.get(key, name), name)}
+            self.shadowed.discard((winner, key))
+        self.provider.update(winners)
         return True
 
     def forget(self, name):
         self.provider = {key: each for key, each in self.provider.items() if each != name}
         self.shadowed = {each for each in self.shadowed if each[0] != name}
         self.states.pop(name, None)
+
+
+def preferred(rivals, key, preferences):
+    """Who of several is wished for."""
+    for prefer in preferences:
+        for wish in (prefer.get(f"fit:{key}"), prefer.get(key)):
+            if wish in rivals:
+                return wish
+    return None
 
 
 class Registry(RuleBasedStateMachine):
@@ -147,7 +165,7 @@ class Registry(RuleBasedStateMachine):
             assert strict
             assert {each.name for each in error.report.failures} == faulty
             assert {each.state for each in error.report.plugins} <= {"failed", "undone"}
-            assert len(error.exceptions) == len(faulty)
+            assert len(error.exceptions) <= len(faulty) + len(KEYS)
         else:
             assert not (strict and faulty)
             assert {each.name: each.state for each in report.plugins} == states
@@ -193,6 +211,7 @@ class Registry(RuleBasedStateMachine):
         for name in {*self.model.provider.values(), *self.model.states}:
             self.model.forget(name)
         self.model.shadowed.clear()
+        self.model.preferences.clear()
 
     @precondition(lambda self: self.loaded())
     @rule(data=st.data())

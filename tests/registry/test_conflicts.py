@@ -242,15 +242,17 @@ def test_thirty_rivals_for_one_key_are_all_named(case: Case) -> None:
     got = case.gauntlet()
     assert_healthy(got, alone=False)
     assert len(got["isolate"]["keys"]) == 31
-    assert len(got["strict"]["members"]) == 30
+    assert len(got["strict"]["members"]) == 1
+    for name in names:
+        assert f'prefer: {{"fit:k": {name}-dist}}\n' in got["strict"]["text"]
 
 
-def test_an_error_names_the_first_ten_of_many_rivals(case: Case) -> None:
-    names = [f"rival_{number}" for number in range(13)]
+def test_an_error_names_the_first_thirty_of_more_rivals(case: Case) -> None:
+    names = [f"rival_{number}" for number in range(33)]
     rivals(case, *names)
     got = case.run("out.update(account(initialize({'names': [], 'on_error': 'isolate'})))")
     for name in names:
         message = record(got, name)["error"]["message"]
-        assert message.startswith("13 plugins provide fit:k\n")
-        assert message.count("-dist ") == 10
+        assert message.startswith("33 plugins provide fit:k\n")
+        assert message.count("entry point") == message.count("prefer: ") == 30
         assert "\n  and 3 more\n" in message

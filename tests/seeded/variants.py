@@ -88,6 +88,11 @@ def guarded(error: str) -> str:
 VARIANTS = (
     # Import
     Variant(
+        "import-succeeds",
+        "needs a library that nothing brings",
+        end="import no_such_library",
+    ),
+    Variant(
         "import-leaves-threads",
         "starts a thread",
         end="import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()",
@@ -177,6 +182,11 @@ VARIANTS = (
         "fit-gives-a-predictor",
         "fit returns nothing",
         {FIT_END: FIT_END.replace("return line", "return None")},
+    ),
+    Variant(
+        "fit-gives-a-predictor",
+        "predict returns the instance with the prediction",
+        {"    return values\n": "    return line, values\n"},
     ),
     Variant(
         "fit-again-gives-a-predictor",

@@ -134,17 +134,55 @@ def conflicting(write):
     )
 
 
-def test_conflict_names_both_and_the_line_that_settles_it(write):
+def test_conflict_names_both_and_a_line_for_each_that_settles_it(write):
     conflicting(write)
     with pytest.raises(PluginLoadError) as caught:
         initialize(names("one", "two"))
-    first, second = caught.value.exceptions
-    for error in (first, second):
-        assert isinstance(error, PluginConflictError)
-        assert "one.py:3" in str(error)
-        assert "two.py:3" in str(error)
-        assert 'prefer: {"fit:k": two}' in str(error)
+    (error,) = caught.value.exceptions
+    assert isinstance(error, PluginConflictError)
+    assert "one.py:3" in str(error)
+    assert "two.py:3" in str(error)
+    assert str(error).endswith('\n  prefer: {"fit:k": one}\n  prefer: {"fit:k": two}')
+    assert len(error.__notes__) == 2
     assert keys() == set()
+
+
+def test_strict_error_tells_a_conflict_once_and_counts_its_plugins(write):
+    conflicting(write)
+    write(three="@fit(['one', 'three'])\ndef f(m): return 3\n")
+    with pytest.raises(PluginLoadError, match=r"\A3 plugins failed to load") as caught:
+        initialize(names("one", "two", "three"))
+    assert sorted(error.key for error in caught.value.exceptions) == ["k", "one"]
+    text = str(caught.value)
+    for key in ("k", "one"):
+        assert text.count(f"two plugins provide fit:{key}\n") == 1
+        assert text.count(f"two plugins provide fit:{key} (see above)\n") <= 1
+    assert text.count("(see above)") == 2
+
+
+def test_error_that_cannot_be_hashed_is_a_member_of_the_strict_error(write):
+    write(
+        bad="""
+            from builtins import *
+            import dataclasses
+            @dataclasses.dataclass
+            class OwnError(Exception):
+                code: int
+            raise OwnError(3)
+        """
+    )
+    with pytest.raises(PluginLoadError) as caught:
+        initialize(names("bad"))
+    assert len(caught.value.exceptions) == 1
+
+
+@pytest.mark.parametrize("view", ["report", "log"])
+def test_conflict_is_told_once(write, view, caplog):
+    conflicting(write)
+    report = initialize(names("one", "two", on_error="isolate"))
+    told = str(report) if view == "report" else caplog.text
+    assert told.count("two plugins provide fit:k\n") == 1
+    assert told.count("two plugins provide fit:k (see above)") == 1
 
 
 def test_conflict_under_isolate_costs_both_the_key_alone(write):
@@ -292,7 +330,8 @@ def test_log_has_a_line_for_each_plugin_in_the_words_of_the_report(mixed, caplog
         else:
             assert line.levelno == logging.ERROR
             assert f"{type(record.error).__name__}: {record.error}" in text
-            assert line.exc_info[1] is record.error
+            raised = record.error if record.state == "failed" else None
+            assert line.exc_info == (raised and (type(raised), raised, raised.__traceback__))
 
 
 def test_log_has_no_field_beyond_its_text(mixed, caplog):

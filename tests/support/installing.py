@@ -23,8 +23,8 @@ def environment(**more: str) -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if not k.startswith(strange)} | more
 
 
-AS_AUTHORS_HAVE_IT = {"PYTEST_ADDOPTS": "-p no:asyncio -p no:npe2"}
-"""pytest-asyncio and npe2 warn where nothing is configured, which a made package has no reason to do."""
+AS_AUTHORS_HAVE_IT = {"PYTEST_ADDOPTS": "-p no:npe2"}
+"""npe2 warns when it is imported, and few authors have it."""
 
 
 def pip(python: str | Path, *arguments: str | Path) -> None:

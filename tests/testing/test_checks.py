@@ -45,6 +45,21 @@ def test_every_check_has_a_bug_that_it_catches():
     assert {each.check for each in VARIANTS} == {each.name for each in checks()}
 
 
+@pytest.mark.parametrize(
+    ("wrong", "remedy"),
+    [
+        ("makes an unfitted instance of garbage", "raise ValueError where what was read lacks"),
+        ("ends the process on garbage", "catch SystemExit in deserialize, and raise ValueError"),
+        ("crashes the interpreter on garbage", "write a checksum before what serialize gives"),
+    ],
+)
+def test_garbage_is_refused_says_what_to_do(seeded, wrong, remedy):
+    (number,) = (n for n, variant in enumerate(VARIANTS) if variant.wrong == wrong)
+    conformance = VARIANTS[number].conformance(f"seeded_{number}")
+    (result,) = check_plugin(conformance, only=["garbage-is-refused"], on_fail="report").results
+    assert f"\n  To do: {remedy}" in result.reason
+
+
 # Imports
 
 

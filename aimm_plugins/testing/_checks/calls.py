@@ -23,7 +23,12 @@ def fit_gives_a_predictor(subject: Subject) -> None:
     fitted = subject.fitted()
     if fitted is None:
         raise AssertionError("fit returned None; return the instance")
-    subject.predict(fitted)
+    instance, prediction = subject.predict(fitted)
+    if isinstance(prediction, tuple) and len(prediction) == 2 and prediction[0] is instance:
+        raise AssertionError(
+            "predict returned the instance and the prediction; return the prediction alone, or "
+            "declare it with returns_instance=True"
+        )
 
 
 @check("model", needs=WORK)

@@ -8,6 +8,7 @@ from functools import partial
 from aimm_plugins import Action, Provider
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.scan import scan
+from aimm_plugins._system.signatures import signature_of
 from aimm_plugins.testing._checks.registry import check
 from aimm_plugins.testing._conformance import CONFORMANCE_GROUP
 from aimm_plugins.testing._subject import Inapplicable, Subject
@@ -130,7 +131,7 @@ def _untyped(provider: Provider) -> list[str]:
     declaration = provider.declaration
     assert declaration is not None, "the plugin is loaded"
     try:
-        signature = inspect.signature(declaration.function)
+        signature = signature_of(declaration.function)
     except (TypeError, ValueError):
         return []
     parameters = list(signature.parameters.values())

@@ -169,7 +169,22 @@ def _refuse(what: str, faults: list[str], result: ChildResult, contents: Sequenc
         at = f"{contents[done]!r:.40}" if 0 <= done < len(contents) else "its start"
         faults = [*faults, f"at {at} the process {result.ended}\n{result.text}".rstrip()]
     if faults:
-        raise AssertionError(f"{what}\n  " + "\n  ".join(faults))
+        remedy = _remedy(result)
+        raise AssertionError("\n  ".join([what, *faults, remedy]))
+
+
+def _remedy(result: ChildResult) -> str:
+    """What the author changes in `deserialize`."""
+    raised = [answer[1] for answer in result.answers[1:] if answer[0] == "error" and not answer[3]]
+    if raised:
+        names = ", ".join(sorted(set(raised)))
+        return f"To do: catch {names} in deserialize, and raise ValueError with a text from it."
+    if not result.finished:
+        return (
+            "To do: write a checksum before what serialize gives, and have deserialize raise "
+            "ValueError where it does not fit, before a reader that hangs or crashes sees the rest."
+        )
+    return "To do: raise ValueError where what was read lacks anything that serialize writes."
 
 
 # Pickles

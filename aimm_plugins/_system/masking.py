@@ -1,0 +1,39 @@
+"""Keep the texts of secrets that were read out of what is logged and reported.
+
+A plugin that is given a password may put it into the error of a failed connection.
+"""
+
+from __future__ import annotations
+
+_LEAST = 4
+"""Characters below which masking a text would take apart words that have nothing to do with it."""
+
+_texts: list[str] = []
+
+
+def remember_secret(text: str) -> None:
+    """Mask a text from now on, also as `repr` and URLs spell it, and its lines one by one."""
+    from urllib.parse import quote  # most starts read no secret
+
+    lines = text.splitlines()
+    found = {text, text.strip(), repr(text)[1:-1], quote(text, safe="")}
+    found.update(line.strip() for line in lines[:1000] if len(lines) > 1 and len(line) > 15)
+    _texts.extend(part for part in found if len(part) >= _LEAST and part not in _texts)
+    _texts.sort(key=len, reverse=True)  # a secret may hold another one
+
+
+def masked(text: str) -> str:
+    """The text with `***` in place of each secret."""
+    for secret in _texts:
+        text = text.replace(secret, "***")
+    return text
+
+
+def tells_a_secret(error: BaseException) -> bool:
+    """Whether the error's text, notes, causes or context have one, as a traceback shows them."""
+    if not _texts:
+        return False
+    from traceback import format_exception
+
+    text = "".join(format_exception(error))
+    return any(secret in text for secret in _texts)

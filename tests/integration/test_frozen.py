@@ -1,0 +1,91 @@
+"""A program that PyInstaller has frozen, with the hook of this package and nothing else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import aimm_plugins
+from aimm_plugins._discovery.scan import scan
+from tests.support.metadata import write_dist_info
+
+pytestmark = pytest.mark.integration
+
+PROGRAM = """
+import aimm_plugins
+print(aimm_plugins.initialize({"names": []}))
+print(aimm_plugins.exec_data_access("d"), aimm_plugins.__version__)
+try:
+    aimm_plugins.initialize({"names": [], "entry_poins": {}})
+except aimm_plugins.ConfigError as error:
+    print(error)
+"""
+DECLARES = """
+from importlib.resources import files
+from aimm_plugins import data_access
+
+@data_access("d")
+def words():
+    return files("frozen_plugin").joinpath("words.txt").read_text()
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A program, and a plugin that is installed where it is built."""
+    package = tmp_path / "site" / "frozen_plugin"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("from . import more")
+    (package / "more.py").write_text(DECLARES)
+    (package / "words.txt").write_text("from the data file")
+    write_dist_info(package.parent, "frozen-dist", "1.0", entry_points={"ep": "frozen_plugin"})
+    (tmp_path / "program.py").write_text(PROGRAM)
+    return tmp_path
+
+
+@pytest.mark.parametrize("kind", ["--onedir", "--onefile"])
+def test_plugins_schemas_and_metadata_are_in_the_program(project, kind):
+    pytest.importorskip("PyInstaller", reason="needs PyInstaller")
+    site = str(project / "site")
+    options = ["-y", kind, "--log-level", "WARN", "--paths", site, "program.py"]
+    subprocess.run(
+        [sys.executable, "-m", "PyInstaller", *options],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": site},
+        check=True,
+    )
+    shutil.rmtree(site)
+    program = project / "dist" / "program"
+    ran = subprocess.run(
+        [program / "program" if program.is_dir() else program],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=project,
+    )
+    assert "loaded  ep  frozen-dist 1.0" in ran.stdout
+    assert f"from the data file {aimm_plugins.__version__}" in ran.stdout
+    assert "unknown key 'entry_poins'; did you mean 'entry_points'?" in ran.stdout
+
+
+def test_program_without_any_metadata_is_a_finding(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    (finding,) = scan([str(tmp_path)]).findings
+    assert (finding.code, finding.subject) == ("frozen-without-metadata", sys.executable)
+
+
+def test_program_that_is_not_frozen_has_no_such_finding(tmp_path):
+    assert scan([str(tmp_path)]).findings == ()
+
+
+def test_wrong_conf_is_a_config_error_also_without_the_schemas(tmp_path):
+    ours = Path(aimm_plugins.__file__).parent
+    shutil.copytree(ours, tmp_path / "aimm_plugins", ignore=shutil.ignore_patterns("schemas"))
+    code = "import aimm_plugins; aimm_plugins.initialize({'names': [], 'entry_poins': {}})"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert "aimm_plugins.errors.ConfigError: is not what schema plugins says" in ran.stderr

@@ -1,0 +1,109 @@
+"""What plugins say of secrets that they were given stays out of logs and reports."""
+
+from __future__ import annotations
+
+import json
+import logging
+import traceback
+
+import pytest
+
+import aimm_plugins
+from aimm_plugins import PluginLoadError, initialize
+from aimm_plugins._system import masking
+from tests.conftest import names
+
+SECRET = "p@ss word/1"
+PLUGIN = """
+    from aimm_plugins import options
+    token = options(__name__)["token"]
+"""
+WAYS = {
+    "text": "raise ConnectionError('refused for ' + token)",
+    "repr": "raise ConnectionError(f'refused for {token!r}')",
+    "url": "from urllib.parse import quote\n    raise OSError('db://me:' + quote(token, safe='') + '@host')",
+    "cause": "raise ConnectionError('refused') from ValueError(token)",
+    "context": "\n    try: raise ValueError(token)\n    finally: raise ConnectionError('refused')",
+    "note": "\n    e = ConnectionError('refused')\n    e.add_note(token)\n    raise e",
+    "exit": "raise SystemExit(token)",
+}
+
+
+@pytest.fixture
+def secret(monkeypatch):
+    monkeypatch.setenv("TOKEN", SECRET)
+    monkeypatch.setattr(masking, "_texts", [])
+    return ["p@ss", "word/1", "p%40ss"]
+
+
+def conf(write, way, **more):
+    write(models=PLUGIN + "    " + WAYS[way])
+    return names("models", options={"models": {"token": "env:TOKEN"}}, **more)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_error_of_a_plugin_is_reported_and_logged_without_the_secret(write, secret, caplog, way):
+    report = initialize(conf(write, way, on_error="isolate"))
+    (record,) = report.failures
+    shown = [
+        str(report),
+        json.dumps(report.to_dict()),
+        repr(record.error),
+        "".join(traceback.format_exception(record.error)),
+        caplog.text,
+        *(str(vars(line)) for line in caplog.records),
+    ]
+    for text in shown:
+        assert not [part for part in secret if part in text]
+    if way in ("text", "url"):
+        assert "***" in str(report)
+    assert "models.py" in caplog.text
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_traceback_of_a_strict_start_has_no_secret(write, secret, way):
+    with pytest.raises(PluginLoadError) as caught:
+        initialize(conf(write, way))
+    text = "".join(traceback.format_exception(caught.value))
+    assert not [part for part in secret if part in text]
+
+
+def test_error_of_a_probe_in_a_child_process_has_no_secret(write, secret):
+    report = initialize(conf(write, "text", probe=60, on_error="isolate"))
+    text = "".join(traceback.format_exception(report.failures[0].error))
+    assert "refused for ***" in text
+    assert not [part for part in secret if part in text]
+
+
+def test_error_without_the_secret_is_the_plugins_own(write, secret):
+    write(models=PLUGIN + "    raise ConnectionError('refused')")
+    options = {"models": {"token": "env:TOKEN"}}
+    report = initialize(names("models", options=options, on_error="isolate"))
+    assert type(report.failures[0].error) is ConnectionError
+
+
+def test_lines_of_a_key_are_masked_one_by_one(secret):
+    masking.remember_secret("-----BEGIN-----\nMIIEpAIBAAKCAQEA\nend\n")
+    assert masking.masked("bad line 'MIIEpAIBAAKCAQEA' at the end") == "bad line '***' at the end"
+
+
+def test_text_of_a_few_characters_is_not_masked(secret):
+    masking.remember_secret("no")
+    assert masking.masked("nothing") == "nothing"
+
+
+def test_error_that_nobody_awaits_is_logged_without_the_secret(secret, caplog):
+    from aimm_plugins._system.log import loggable, logger
+
+    masking.remember_secret(SECRET)
+    logger().error("it failed", exc_info=loggable(ValueError(f"not {SECRET}")))
+    assert "ValueError: not ***" in caplog.text
+
+
+def test_masked_names_of_plugins_stay_what_they_are(write, monkeypatch):
+    monkeypatch.setenv("TOKEN", "models")
+    monkeypatch.setattr(masking, "_texts", [])
+    report = initialize(conf(write, "text", on_error="isolate"))
+    assert report.to_dict()["plugins"][0]["name"] == "models"
+    assert aimm_plugins.current_report().plugins[0].module == "models"
+    assert logging.getLogger("aimm_plugins")
