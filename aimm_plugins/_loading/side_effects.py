@@ -22,6 +22,10 @@ _FIRST_HANDLERS = signal_handlers()
 """The handlers until somebody loads signal."""
 
 
+# Without the GIL each context may have filters of its own.
+_warning_filters = getattr(warnings, "_get_filters", lambda: warnings.filters)
+
+
 class Surroundings(NamedTuple):
     """The process at one moment, as far as imports are apt to change it."""
 
@@ -54,7 +58,7 @@ def _observed() -> Surroundings:
         dict(getattr(os.environ, "_data", os.environ)),
         _items(sys.path),
         _folder(),
-        _items(warnings.filters),
+        _items(_warning_filters()),
         signal_handlers() if "signal" in sys.modules else _FIRST_HANDLERS,
         () if root is None else _items(root.handlers),
         _WARNING if root is None else root.level,

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING
 
+from aimm_plugins._registry.conflicts import MOST_NAMED
 from aimm_plugins._registry.providers import Deferred, Offer, Slot
 from aimm_plugins._values.report import PluginRecord, State
 from aimm_plugins.errors import PluginConflictError
 
 if TYPE_CHECKING:
     from aimm_plugins._registry.outcome import Loaded
-
-
-_MOST_KEYS = 10
-"""Keys whose conflicts the error of one plugin tells in full."""
 
 
 class Provided:
@@ -111,9 +108,9 @@ def _joined(errors: Sequence[Exception]) -> Exception | None:
     if len(conflicts) < len(errors) or len(errors) < 2:
         return errors[0] if errors else None
     first = conflicts[0]
-    texts = [str(error) for error in conflicts[:_MOST_KEYS]]
-    if len(conflicts) > _MOST_KEYS:
-        texts.append(f"and {len(conflicts) - _MOST_KEYS} more keys that other plugins provide too")
+    texts = [str(error) for error in conflicts[:MOST_NAMED]]
+    if len(conflicts) > MOST_NAMED:
+        texts.append(f"and {len(conflicts) - MOST_NAMED} more keys that other plugins provide too")
     return PluginConflictError(
         "\n".join(texts),
         action=first.action,

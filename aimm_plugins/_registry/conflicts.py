@@ -9,8 +9,8 @@ from aimm_plugins._system.text import aligned, one_line
 from aimm_plugins._values.actions import Action
 from aimm_plugins.errors import PluginConflictError
 
-_MOST_NAMED = 30
-"""Contenders that an error names: each of n gets it, and n² lines help nobody."""
+MOST_NAMED = 10
+"""Contenders and keys that an error names: each of n gets one, and n² lines help nobody."""
 
 
 def conflict(
@@ -32,7 +32,7 @@ def conflict(
     import json  # most starts have no conflict
 
     ordered = sorted(contenders, key=lambda offer: offer is not incumbent)
-    named = ordered[:_MOST_NAMED]
+    named = ordered[:MOST_NAMED]
     table = aligned([offer.provenance.columns() for offer in named])
     if len(ordered) > len(named):
         table.append(f"and {len(ordered) - len(named)} more")
@@ -57,6 +57,13 @@ def conflict(
     )
 
 
+def _choice(offer: Offer, contenders: Sequence[Offer]) -> str:
+    """What a `prefer` rule names one contender by, and no other."""
+    names = (offer.provenance.owner, offer.plugin, offer.module)
+    alone = (name for name in names if sum(is_named(other, name) for other in contenders) == 1)
+    return one_line(next(alone, names[0]))
+
+
 def without_duplicates(contenders: Iterable[Offer]) -> list[Offer]:
     """One function that several plugins declare is one offer: that of the first."""
     found: dict[object, Offer] = {}
@@ -64,10 +71,3 @@ def without_duplicates(contenders: Iterable[Offer]) -> list[Offer]:
         declared = contender.declaration
         found.setdefault(contender.plugin if declared is None else id(declared.target), contender)
     return [*found.values()]
-
-
-def _choice(offer: Offer, contenders: Sequence[Offer]) -> str:
-    """What a `prefer` rule names one contender by, and no other."""
-    names = (offer.provenance.owner, offer.plugin, offer.module)
-    alone = (name for name in names if sum(is_named(other, name) for other in contenders) == 1)
-    return one_line(next(alone, names[0]))

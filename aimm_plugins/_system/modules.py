@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 from types import ModuleType
 from typing import Any
 
@@ -28,6 +29,11 @@ def import_whole(name: str) -> object:
     """
     import importlib
 
+    if name not in sys.modules:
+        # From the outermost on, for a name with thousands of dots: Python itself begins with the
+        # innermost, and 3.15 takes a minute for as many nested calls.
+        for parent in accumulate(name.split(".")[:-1], "{}.{}".format):
+            importlib.import_module(parent)
     module = importlib.import_module(name)
     finish_lazy_imports(name)
     return module
@@ -44,10 +50,9 @@ def finish_lazy_imports(name: str) -> None:
     """
     if _LAZY is None:
         return
-    parts = name.split(".")
-    parents = [".".join(parts[: length + 1]) for length in range(len(parts))]
     # What shares only a namespace package with the module is somebody else's.
-    package = next((each for each in parents if _file(each)), name)
+    names = accumulate(name.split("."), "{}.{}".format)
+    package = next((each for each in names if _file(each)), name)
     done: set[tuple[str, str]] = set()
     while lazy := [place for place in _lazy_imports(package, _LAZY) if place not in done]:
         for module, attribute in lazy:

@@ -22,18 +22,16 @@ if sys.version_info >= (3, 14):
     ) -> inspect.Signature:
         """The function's signature; a name in an annotation that is not there stays a name.
 
-        Raises:
-            TypeError: It has none, or an annotation raises.
-            ValueError: Likewise.
+        Where an annotation raises, all are text.
         """
         try:
             return inspect.signature(
                 function, follow_wrapped=follow_wrapped, annotation_format=annotations
             )
-        except (TypeError, ValueError):
-            raise
-        except Exception as error:
-            raise ValueError(f"an annotation of {function!r} raises") from error
+        except Exception:
+            return inspect.signature(
+                function, follow_wrapped=follow_wrapped, annotation_format=Format.STRING
+            )
 
     def shown_signature(function: Callable[..., Any], *, follow_wrapped: bool = True) -> str:
         """The function's signature as text, with annotations as they are written; raises likewise.

@@ -34,7 +34,8 @@ def noise(*, cb):
 def wait():
     print("waiting", flush=True)
     import threading
-    threading.Event().wait(60)
+    for _ in range(600):  # without the GIL, Python may miss a signal until a wait has ended
+        threading.Event().wait(0.1)
 
 @instantiate("m")
 def make(): ...

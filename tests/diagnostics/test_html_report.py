@@ -83,6 +83,18 @@ def test_page_shows_options_where_some_are_set_and_no_secret(inventory, monkeypa
     assert "hush" not in html
 
 
+def test_page_names_what_it_is_about_and_counts_conflicts(inventory):
+    html = html_report(inventory, about={"Host": "<b>here</b>", "Conf": "a.yaml"})
+    texts = read(html).texts
+    assert {"Host", "<b>here</b>", "Conf", "a.yaml", "Conflicts (1)"} <= set(texts)
+    assert "; 1 conflict; " in " ".join(texts)
+
+
+def test_names_may_break_after_separators_alone(inventory):
+    html = html_report(inventory, about={"Conf": "/etc/a_b.c-d:e=f,g h."})
+    assert "/<wbr>etc/<wbr>a_<wbr>b.<wbr>c-d:<wbr>e=<wbr>f,<wbr>g h.</div>" in html
+
+
 def test_field_of_a_record_is_on_the_page_only_if_a_column_is_for_it(inventory):
     (item, other) = inventory.plugins
     texts = {name: f"is-{name}" for name in PluginRecord._fields}
@@ -98,24 +110,12 @@ def test_field_of_a_record_is_on_the_page_only_if_a_column_is_for_it(inventory):
     inventory = replace(
         inventory, plugins=(replace(item, record=PluginRecord(**told), declarations=()), other)
     )
-    page = html_report(inventory).replace("<wbr>", "")
-    shown = {word for word in texts if texts[word] in page}
+    html = html_report(inventory).replace("<wbr>", "")
+    shown = {word for word in texts if texts[word] in html}
     assert shown == {
         *("name", "distribution", "version", "origin", "module", "attribute"),
         *("options", "options_schema", "reason", "error"),
     }
-
-
-def test_page_names_what_it_is_about_and_counts_conflicts(inventory):
-    html = html_report(inventory, about={"Host": "<b>here</b>", "Conf": "a.yaml"})
-    texts = read(html).texts
-    assert {"Host", "<b>here</b>", "Conf", "a.yaml", "Conflicts (1)"} <= set(texts)
-    assert "; 1 conflict; " in " ".join(texts)
-
-
-def test_names_may_break_after_separators_alone(inventory):
-    html = html_report(inventory, about={"Conf": "/etc/a_b.c-d:e=f,g h."})
-    assert "/<wbr>etc/<wbr>a_<wbr>b.<wbr>c-d:<wbr>e=<wbr>f,<wbr>g h.</div>" in html
 
 
 def test_whatever_plugins_are_called_is_escaped(inventory):
