@@ -113,7 +113,7 @@ def test_field_of_a_record_is_on_the_page_only_if_a_column_is_for_it(inventory):
     html = html_report(inventory).replace("<wbr>", "")
     shown = {word for word in texts if texts[word] in html}
     assert shown == {
-        *("name", "distribution", "version", "origin", "module", "attribute"),
+        *("name", "distribution", "version", "origin", "module", "attribute", "environment"),
         *("options", "options_schema", "reason", "error"),
     }
 
