@@ -20,6 +20,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
+from aimm_plugins._system.text import one_line
+
 if TYPE_CHECKING:
     from aimm_plugins._values.difference import Difference
     from aimm_plugins._values.provenance import Provenance
@@ -71,7 +73,7 @@ class ConfigError(AimmPluginsError, ValueError):
         path: Sequence[str | int] = (),
         expected: str | None = None,
     ) -> None:
-        where = ":".join(str(part) for part in (file, line, column) if part is not None)
+        where = one_line(":".join(str(part) for part in (file, line, column) if part is not None))
         text = f"{where}: " if where else ""
         if path:
             text += f"at {spell_path(path)}: "
@@ -84,11 +86,11 @@ class ConfigError(AimmPluginsError, ValueError):
 
 
 def spell_path(path: Sequence[str | int]) -> str:
-    """`("entry_points", "deny", 0)` as `entry_points.deny[0]`."""
+    """`("entry_points", "deny", 0)` as `entry_points.deny[0]`, on one line whatever keys hold."""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
+    return one_line(text)
 
 
 class DeclarationError(AimmPluginsError, ValueError):
@@ -122,7 +124,7 @@ class PluginConflictError(AimmPluginsError, ValueError):
     Attributes:
         action: The action.
         key: The data access name or model type.
-        providers: Who provides it, the one that had it first before others.
+        providers: Who provides it, the one that had it first before others; the first ten of more.
         conflicts: The errors of each key, where a plugin has lost several; else empty.
     """
 

@@ -71,12 +71,13 @@ def freeze(
     """The freeze file of what a conf would load, for its key `locked`.
 
     Args:
-        conf: As for `initialize`; what it denies is left out.
+        conf: As for `initialize`; what it has in `locked` is no matter.
 
     Returns:
-        A list of pip requirements, each with the digest of its RECORD in a comment, and a finding
-        for each distribution that has nothing to compare. Modules that no distribution owns are
-        not in it, as no lock holds for them.
+        A list of pip requirements, each with the digest of its RECORD in a comment, and findings:
+        `left-out` for each plugin that the conf denies, `not-frozen` for each distribution that has
+        nothing to compare, `required-missing` for what is required and not there. Modules that no
+        distribution owns are not in it, as no lock holds for them.
 
     Raises:
         ConfigError: The conf is wrong.
@@ -89,18 +90,20 @@ def freeze(
 def refresh() -> Report:
     """Catch up with what was installed, upgraded or removed since `initialize`.
 
-    The plan of all `initialize` calls so far is made anew and carried out: plugins that are new
-    are loaded, failed ones are tried again, and the keys of those that are gone go away; calls
-    under way finish. A plugin that was upgraded stays as it is, with the reason that a restart is
-    needed, since Python does not import a module twice.
+    The plan of all `initialize` calls so far is made anew and carried out, with the files of their
+    confs, the operator's policy, locks and secrets as they are now; a conf that was given as a
+    mapping is as it was then. Plugins that are new are loaded, failed ones are tried again, and
+    those that are gone, or denied by all confs now, lose their keys; calls under way finish. A
+    plugin that was upgraded is `stale`: it answers as before until a restart, since Python does not
+    import a module twice.
 
     Returns:
         The account of what changed, in state `removed` what is gone; empty where nothing did, or
         nothing was initialized.
 
     Raises:
-        ConfigError: The operator's policy or a secret cannot be read any more, or options do not
-            fit a plugin's new version; nothing changed.
+        ConfigError: A conf, the operator's policy, a lock or a secret cannot be read any more, or
+            options do not fit a plugin's new version; nothing changed.
         PluginLoadError: Under `on_error: strict` any plugin failed; nothing changed.
     """
     from aimm_plugins._startup import lifecycle

@@ -19,6 +19,7 @@ from typing import Any
 import aimm_plugins
 from aimm_plugins import ConfigError, Provider
 from aimm_plugins._authoring.annotations import ANY, OMITTED, Annotations, Verbatim
+from aimm_plugins._system.text import printable
 from aimm_plugins._values.actions import ACTIONS, ActionSpec
 
 HEADER = """\
@@ -227,7 +228,7 @@ def _definition(name: str, signature: Signature, docstring: str | None) -> str:
 
 
 def _docstring(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    escaped = printable(text).replace("\\", "\\\\").replace('"', '\\"')
     return f'"""{escaped}"""'
 
 

@@ -138,7 +138,9 @@ class Inventory:
 
     def keys_of(self, item: InventoryItem) -> list[InventoryKey]:
         """The declarations of one plugin, in the order of its source."""
-        return [self._key(item, declaration) for declaration in item.declarations]
+        provided = frozenset(item.record.provides)
+        error = None if item.record.error is None else described(item.record.error)
+        return [self._key(item, declaration, provided, error) for declaration in item.declarations]
 
     def keys_named(self, name: str) -> list[InventoryKey]:
         """The declarations of `action:key`, or of a key for every action."""
@@ -153,16 +155,22 @@ class Inventory:
             if item.record.distribution and normalized(item.record.distribution) == wanted
         ]
 
-    def _key(self, item: InventoryItem, declaration: SourceDeclaration) -> InventoryKey:
+    def _key(
+        self,
+        item: InventoryItem,
+        declaration: SourceDeclaration,
+        provided: frozenset[Slot],
+        error: str | None,
+    ) -> InventoryKey:
         record = item.record
         slot = (declaration.action, declaration.key)
-        if item.active and (slot in record.provides or not declaration.certain):
+        if item.active and (slot in provided or not declaration.certain):
             return InventoryKey(item=item, declaration=declaration, answers=True, why_not=None)
         text, place = f"{declaration.action}:{declaration.key}", None
         if record.reason and not item.active:
             why = record.reason
-        elif record.error is not None:
-            why = described(record.error)
+        elif error is not None:
+            why = error
         elif (preferred := self._preferred(text, declaration.key)) is not None:
             wanted, place = preferred
             why = f"prefer gives {text} to {wanted} ({place})"

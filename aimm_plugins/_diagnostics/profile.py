@@ -25,6 +25,7 @@ from aimm_plugins._diagnostics.measured_import import measure_import
 from aimm_plugins._startup.admission import Admission
 from aimm_plugins._startup.probe import plain_options
 from aimm_plugins._system.child import ChildError, Task, run_task
+from aimm_plugins._system.masking import masked
 from aimm_plugins._values.report import PluginRecord
 
 _LINE = re.compile(rb"import time:\s*(\d+) \|\s*(\d+) \|( +)(\S+)\s*$")
@@ -196,7 +197,10 @@ def _run(task: Task, timeout: float, mark: bytes = b"") -> tuple[dict[str, Any],
             return {"error": f"its import took more than {timeout:g} seconds"}, []
         return {"error": f"its import ended the process with {result.cause}"}, []
     parts = result.output.split(mark) if mark else []
-    return result.answers[0], parts[1].splitlines() if len(parts) == 3 else []
+    figures = result.answers[0]
+    if figures["error"] is not None:
+        figures["error"] = masked(figures["error"])
+    return figures, parts[1].splitlines() if len(parts) == 3 else []
 
 
 def nested_imports(lines: Iterable[bytes]) -> list[Import]:

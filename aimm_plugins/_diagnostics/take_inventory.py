@@ -32,6 +32,7 @@ from aimm_plugins._startup.lifecycle import initialize
 from aimm_plugins._startup.predict import predict_resolution
 from aimm_plugins._startup.prepare import PreparedStart, prepare
 from aimm_plugins._startup.runtime import PROCESS
+from aimm_plugins._system.ceilings import DENIED_SOURCE_WORK, SOURCE_WORK
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.log import logger
 from aimm_plugins._system.signatures import shown_signature
@@ -78,7 +79,12 @@ def _without_imports(conf: Conf, sources: bool) -> Inventory:
             items.append(InventoryItem(record=record))
             continue
         if sources or not published:
-            source = reader.read(record.module, record.attribute)
+            source = reader.read(
+                record.module,
+                record.attribute,
+                owner=record.distribution,
+                work=DENIED_SOURCE_WORK if record.state == "denied" else SOURCE_WORK,
+            )
             record = record._replace(file=record.file or source.file)
         items.append(_item(record, published, source))
     predicted = _predict(prepared, items)
@@ -207,9 +213,8 @@ def _imported(
     lost: list[SourceDeclaration] = []
     if not imported or record.error is not None or record.reason is not None:
         # Keys that it lost to a rule or another plugin are not registered, but in its source.
-        lost = [
-            found for found in item.declarations if (found.action, found.key) not in record.provides
-        ]
+        provided = frozenset(record.provides)
+        lost = [found for found in item.declarations if (found.action, found.key) not in provided]
     return replace(
         item,
         record=record,

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from aimm_plugins._system.files import LIMIT, read_file
+from aimm_plugins._system.ceilings import METADATA_BYTES
+from aimm_plugins._system.files import opener, read_file
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.names import normalized
 from aimm_plugins._values.report import Origin
@@ -114,7 +115,7 @@ class Distribution:
         """Whether a file is among its metadata."""
         return self.read(file) is not None
 
-    def read(self, file: str, limit: int = LIMIT) -> bytes | None:
+    def read(self, file: str, limit: int = METADATA_BYTES) -> bytes | None:
         """A file of its metadata, such as `RECORD`; `None` where there is none that can be read."""
         return None
 
@@ -162,7 +163,7 @@ class InFolder(Distribution):
         except ValueError:
             return False
 
-    def read(self, file: str, limit: int = LIMIT) -> bytes | None:
+    def read(self, file: str, limit: int = METADATA_BYTES) -> bytes | None:
         try:
             return read_file(f"{self.place}{os.sep}{file}" if file else self.place, limit)
         except (OSError, ValueError) as error:
@@ -197,12 +198,19 @@ class FromFinder(Distribution):
         self._read_later(key, place, folder)
         self._found = found
 
-    def read(self, file: str, limit: int = LIMIT) -> bytes | None:
-        # Bytes where they can be had: one that is not UTF-8 makes `read_text` raise for all.
+    def read(self, file: str, limit: int = METADATA_BYTES) -> bytes | None:
+        # Bytes where they can be had: one that is not UTF-8 makes `read_text` raise for all, and
+        # that would unpack any number of bytes from a zip.
         with guarded():
-            content = self._found._path.joinpath(file).read_bytes()
+            path = self._found._path.joinpath(file)
+            with (
+                open(path, "rb", opener=opener)
+                if isinstance(path, os.PathLike)
+                else path.open("rb") as stream
+            ):
+                content = stream.read(limit + 1)
             if isinstance(content, bytes):
-                return content
+                return content if len(content) <= limit else None
         with guarded():
             text = self._found.read_text(file)
             if isinstance(text, str):

@@ -2,7 +2,7 @@
 
 Only our own groups are judged: bytes in a third party's group are the third party's. However many
 lines are broken, a file gets one finding of each kind; and whatever is looked up in it is looked up
-in tables, since the largest file has room for 100,000 plugins and as many keys.
+in tables, since a file may hold 20,000 plugins and keys.
 
 References:
     https://packaging.python.org/specifications/entry-points/ for the file format.
@@ -11,11 +11,18 @@ References:
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
+from itertools import takewhile
 from operator import attrgetter
 from typing import NamedTuple
 
 from aimm_plugins._discovery.distribution import Distribution
+from aimm_plugins._discovery.dotted_names import parse_target, with_parents
+from aimm_plugins._system.ceilings import (
+    ENTRY_POINT_LETTERS,
+    ENTRY_POINT_LINES,
+    ENTRY_POINTS_OF_ONE_OBJECT,
+)
 from aimm_plugins._system.text import nearest, one_line
 from aimm_plugins._values.actions import ACTIONS, Action
 from aimm_plugins._values.report import Finding
@@ -28,9 +35,6 @@ GROUP_BYTES = GROUP.encode()
 
 _OPTIONS = "options"
 """The group `aimm.plugins.options` is no action's: it says where schemas of options are."""
-
-LONGEST_VALUE = 1000
-"""Letters. Longer values are refused: each dot in one costs a step wherever it is looked up."""
 
 _SHOWN_LETTERS = 100
 _SHOWN_NAMES = 5
@@ -145,6 +149,7 @@ class EntryPoints:
         self.published: list[Published] = []
         self.options: list[PublishedOptions] = []
         self.findings: list[Finding] = []
+        self._entry_points_of: dict[tuple[str, str | None], int] = {}
         self._read(content)
         self.candidates.sort(key=_BY_NAME)
         self.broken.sort(key=_BY_NAME)
@@ -152,6 +157,7 @@ class EntryPoints:
         self._objects: dict[str, set[str | None]] = {}
         self._keys: dict[tuple[str, str | None], list[Published]] = {}
         self._schemas: dict[str, dict[str, PublishedOptions]] = {}
+        self._beneath: dict[str, list[Published]] | None = None
         if self.published or self.options:
             self.published.sort(key=attrgetter("action", "key", "module", "attribute", "place"))
             self.options.sort(key=attrgetter("name", "place"))
@@ -164,19 +170,32 @@ class EntryPoints:
         """The keys of a plugin; of an entry point `module:object` only those of the object."""
         if module in self._objects:
             return tuple(self._keys.get((module, attribute), ()))
-        # Only a conf names this module.
-        modules = {*self._objects, module}
-        return tuple(key for key in self.published if _nearest(key.module, modules) == module)
+        # Only a conf names this module. Without any entry point it is the only plugin.
+        return tuple(self._unclaimed().get(module, ()) if self._objects else self.published)
 
     def options_of(self, module: str) -> tuple[PublishedOptions, ...]:
         """The schemas of a plugin's options; several where the metadata is at odds."""
         return tuple(self._schemas.get(module, {}).values())
 
+    def _unclaimed(self) -> dict[str, list[Published]]:
+        """The keys by each module above theirs that has no plugin between."""
+        if self._beneath is None:
+            self._beneath = {}
+            for key in self.published:
+                for parent in takewhile(self._is_no_plugin, with_parents(key.module)):
+                    self._beneath.setdefault(parent, []).append(key)
+        return self._beneath
+
+    def _is_no_plugin(self, module: str) -> bool:
+        return module not in self._objects
+
     def _read(self, content: bytes) -> None:
         text = content.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
         group: str | None = None
         unknown_groups: dict[str, int] = {}
-        bad_lines: dict[bool, list[tuple[int, str, str]]] = {True: [], False: []}
+        bad_lines: dict[bool, list[tuple[int, str, str]]] = {True: [], False: []}  # the first few
+        bad = {True: 0, False: 0}
+        lines = 0
         for number, line in enumerate(map(str.strip, text.splitlines()), start=1):
             if not line or line[0] in "#;":
                 continue
@@ -186,17 +205,29 @@ class EntryPoints:
                     unknown_groups.setdefault(group[:_SHOWN_LETTERS], number)
                     group = None
             elif group is not None:
+                if lines == ENTRY_POINT_LINES:
+                    self._report(
+                        "too-many-entry-points",
+                        f"has more than {lines} lines in groups of {GROUP}; others are not read",
+                        self._place(number),
+                        "Tell its author, or deny the distribution.",
+                    )
+                    break
                 fault = self._add_line(group, line, number)
                 if fault is not None:
-                    bad_lines[group == ""].append((number, line, fault))
-        self._add_broken(bad_lines[True])
+                    bad[not group] += 1
+                    if bad[not group] <= _MOST_BROKEN:
+                        bad_lines[not group].append((number, line, fault))
+                else:
+                    lines += 1
+        self._add_broken(bad_lines[True], bad[True])
         for number, line, fault in bad_lines[False][:1]:
             self._report(
                 "broken-entry-point",
                 f"`{_shown(line)}` {fault}, passed over",
                 self._place(number),
                 "Tell its author, or deny the distribution.",
-                len(bad_lines[False]) - 1,
+                bad[False] - 1,
                 "line",
             )
         for group, number in [*unknown_groups.items()][:1]:
@@ -212,17 +243,17 @@ class EntryPoints:
                 "group",
             )
 
-    def _add_broken(self, bad_lines: Sequence[tuple[int, str, str]]) -> None:
+    def _add_broken(self, bad_lines: Sequence[tuple[int, str, str]], count: int) -> None:
         """Account for lines that should be plugins; the last account for all that are too many."""
         names: set[str] = set()
-        for number, line, fault in bad_lines[:_MOST_BROKEN]:
+        for number, line, fault in bad_lines:
             name, equals, _ = line.partition("=")
             name = _shown(name.rstrip()) if equals else ""
             if not name or name in names:
                 name = f"{name} (line {number})".lstrip()
             names.add(name)
-            if len(names) == _MOST_BROKEN and len(bad_lines) > _MOST_BROKEN:
-                fault += f", as are {len(bad_lines) - _MOST_BROKEN} more lines"
+            if len(names) == _MOST_BROKEN and count > _MOST_BROKEN:
+                fault += f", as are {count - _MOST_BROKEN} more lines"
             place = self._place(number)
             self.broken.append(BrokenLine(name, _shown(line), fault, self.distribution, place))
 
@@ -234,13 +265,17 @@ class EntryPoints:
         name, value = name.rstrip(), value.lstrip()
         if not equals or not name:
             return "is not `name = value`"
-        if len(value) > LONGEST_VALUE:
-            return f"has a value of more than {LONGEST_VALUE} letters"
+        if len(value) > ENTRY_POINT_LETTERS:
+            return f"has a value of more than {ENTRY_POINT_LETTERS} letters"
         target = parse_target(value)
         if target is None:
             return "names neither `module` nor `module:object`"
         module, attribute = target
         if not group:
+            known = self._entry_points_of.get(target, 0)
+            if known == ENTRY_POINTS_OF_ONE_OBJECT:
+                return f"is one of more than {known} of {value}"
+            self._entry_points_of[target] = known + 1
             candidate = Candidate(name, value, module, attribute, self.distribution)
             self.candidates.append(candidate)
         elif attribute is None:
@@ -321,7 +356,7 @@ class EntryPoints:
             )
 
     def _report(
-        self, code: str, message: str, place: str, remedy: str, others: int, what: str
+        self, code: str, message: str, place: str, remedy: str, others: int = 0, what: str = ""
     ) -> None:
         """Add a finding about the first of several faults of one kind, and how many others are."""
         if others == 1:
@@ -339,13 +374,6 @@ def _shown(line: str) -> str:
     return one_line(line.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
 
 
-def with_parents(name: str) -> Iterator[str]:
-    """A dotted name, and what stands before each of its dots: `a.b.c`, `a.b`, `a`."""
-    while name:
-        yield name
-        name = name.rpartition(".")[0]
-
-
 def _nearest(module: str, plugins: Collection[str]) -> str | None:
     """The plugin module that a module is or lies beneath; else the only one there is."""
     for parent in with_parents(module):
@@ -359,24 +387,3 @@ def _our_group(group: str) -> str | None:
     if group == GROUP:
         return ""
     return group.removeprefix(f"{GROUP}.") if group.startswith(f"{GROUP}.") else None
-
-
-def parse_target(value: str) -> tuple[str, str | None] | None:
-    """Module and object of `module`, `module:object` or `module:object [extras]`.
-
-    Written out: to compile a pattern for it takes as long as to look at 100 distributions.
-    """
-    if value.endswith("]"):
-        value = value.partition("[")[0]
-    module, colon, attribute = value.partition(":")
-    module, attribute = module.strip(), attribute.strip()
-    if _is_dotted(module):
-        if not colon:
-            return module, None
-        if _is_dotted(attribute):
-            return module, attribute
-    return None
-
-
-def _is_dotted(name: str) -> bool:
-    return name.isidentifier() or all(part.isidentifier() for part in name.split("."))

@@ -6,8 +6,10 @@ dask = aimm_plugins.dask:connect
 
 from __future__ import annotations
 
-from aimm_plugins._discovery.entry_points import LONGEST_VALUE, Candidate, parse_target
+from aimm_plugins._discovery.dotted_names import parse_target
+from aimm_plugins._discovery.entry_points import Candidate
 from aimm_plugins._discovery.scan import Scan
+from aimm_plugins._system.ceilings import ENTRY_POINT_LETTERS
 
 GROUP = "aimm_plugins.executors"
 
@@ -41,6 +43,6 @@ def _values(text: str, name: str) -> list[str]:
             section = line.strip("[]")
         elif section == GROUP:
             key, separator, value = line.partition("=")
-            if separator and key.strip() == name and len(value) <= LONGEST_VALUE:
+            if separator and key.strip() == name and len(value) <= ENTRY_POINT_LETTERS:
                 values.append(value.strip())
     return values

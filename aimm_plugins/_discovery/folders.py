@@ -13,7 +13,8 @@ from collections.abc import Iterable, Sequence
 from aimm_plugins._discovery.distribution import InFolder
 from aimm_plugins._discovery.entry_points import GROUP_BYTES
 from aimm_plugins._discovery.path_entry import PathEntry
-from aimm_plugins._system.files import FIRST_READ, LIMIT, OPEN_FLAGS, read_handle
+from aimm_plugins._system.ceilings import METADATA_BYTES
+from aimm_plugins._system.files import FIRST_READ, OPEN_FLAGS, read_handle
 from aimm_plugins._system.names import normalized
 from aimm_plugins._values.report import Finding
 
@@ -97,7 +98,7 @@ def _read_files(folder: str, files: Iterable[str], findings: list[Finding]) -> d
             try:
                 content = read(file, FIRST_READ)
                 if len(content) == FIRST_READ or not content:
-                    content = read_handle(file, LIMIT, content)
+                    content = read_handle(file, METADATA_BYTES, content)
                 if GROUP_BYTES in content:
                     contents[name] = content
             except OSError as error:

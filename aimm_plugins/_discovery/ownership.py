@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from aimm_plugins._discovery.distribution import Distribution, spellings
-from aimm_plugins._discovery.entry_points import with_parents
+from aimm_plugins._discovery.dotted_names import with_parents
 from aimm_plugins._discovery.module_location import bytecode_of, unasked_finders
 from aimm_plugins._discovery.path_entry import Hidden
 from aimm_plugins._discovery.record_file import listed, top_levels

@@ -16,9 +16,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from aimm_plugins._discovery.distribution import Distribution
-
-_LIMIT = 128 * 1024 * 1024
-"""Bytes of the longest RECORD that is read; the largest wheels have some 50,000 files."""
+from aimm_plugins._system.ceilings import RECORD_BYTES
 
 _OF_THE_INSTALLATION = frozenset(
     {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"}
@@ -57,7 +55,7 @@ def record_lines(distribution: Distribution) -> list[RecordLine] | None:
 
     There is none, it cannot be read to its end, or nothing is in it.
     """
-    content = distribution.read("RECORD", _LIMIT)
+    content = distribution.read("RECORD", RECORD_BYTES)
     if not content:
         return None
     import csv
@@ -98,7 +96,7 @@ def top_levels(distribution: Distribution) -> frozenset[str] | None:
     From RECORD, else from the `top_level.txt` that setuptools writes; `None` where neither says
     anything. Folders that hold no module may be among them.
     """
-    content = distribution.read("RECORD", _LIMIT)
+    content = distribution.read("RECORD", RECORD_BYTES)
     if content:
         # All RECORDs of a folder are read here, and csv takes several times as long as a pattern.
         if re.search(_ODD_SPELLING, content) is None:

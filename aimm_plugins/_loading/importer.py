@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from aimm_plugins._declarations.ledger import DeclarationLedger
-from aimm_plugins._discovery.entry_points import with_parents
+from aimm_plugins._discovery.dotted_names import with_parents
 from aimm_plugins._dispatch.manager import PluginManager
 from aimm_plugins._loading.exceptions import shorten_traceback, to_group_member
 from aimm_plugins._loading.import_watch import ImportWatch
@@ -128,6 +128,7 @@ class Loader(NamedTuple):
             self._admit(record)
             if self.probe is not None and not _has_run(record):
                 self.probe(record)
+                self._admit(record)
                 clock = _ImportClock()
             if not was_imported:
                 watch.begin(record)
@@ -199,17 +200,17 @@ class Loader(NamedTuple):
                 f"{record.module}, put there by somebody else: the module was never imported",
                 name=record.module,
             )
+        # What a failed import by hand has left would look like what this one replaces.
+        self.ledger.discard_failed_imports()
         return self.ledger.importing(record.module, lambda _: self._import_plugin(record))
 
     def _import_plugin(self, record: PluginRecord) -> tuple[object, object | None] | None:
         name = record.module
-        if self.denial is not None:
-            # A parent package may lead to another file than was foreseen when it is run.
-            for parent in [*with_parents(name)][:0:-1]:
-                if parent not in sys.modules:
-                    self._admit(record)
-                    _import_module(parent)
-            self._admit(record)
+        # A parent package may lead to another file than was foreseen when it is run.
+        for parent in [*with_parents(name)][:0:-1] if self.denial else ():
+            if parent not in sys.modules:
+                _import_module(parent)
+                self._admit(record)
         module = _import_module(name)
         if sys.modules.get(name) is None:
             raise ImportError(f"{name} has taken itself out of sys.modules", name=name)

@@ -6,15 +6,17 @@ A conf's `options` are for distributions or plugins; here they become one mappin
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._config.values import Config
 from aimm_plugins._discovery.entry_points import PublishedOptions
 from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._options.hiding import Options
-from aimm_plugins._options.limits import UnjudgedError
+from aimm_plugins._options.limits import Allowance, UnjudgedError
 from aimm_plugins._options.secrets import read_given
 from aimm_plugins._options.state import Given, PluginOptions, one_error, schema_of
+from aimm_plugins._system.ceilings import SCHEMA_SECONDS
 from aimm_plugins._system.names import normalized
 from aimm_plugins._system.text import nearest
 from aimm_plugins._values.report import Finding, PluginRecord
@@ -54,13 +56,14 @@ def assign(
         if config.options:
             given |= _given(config, plugins, installed, looking, findings)
     verdicts: dict[str, _Verdict] = {}
+    allowance = Allowance()
     done: dict[Identity, PluginRecord] = {}
     for identity, record in records.items():
         module = record.module
         published = installed.options_of(module, record.distribution)
         own = None if record.state == "denied" else given.get(module)
         if record.state != "denied" and (own is not None or looking) and module not in verdicts:
-            verdicts[module] = _judge(record, published, own, looking)
+            verdicts[module] = _judge(record, published, own, allowance if looking else None)
         record = record._replace(
             options=() if own is None else own.summary,
             options_schema=str(published[0]) if published else None,
@@ -70,6 +73,17 @@ def assign(
     if errors:
         raise one_error(errors)
     findings += [finding for verdict in verdicts.values() for finding in verdict.findings]
+    findings += [
+        Finding(
+            "options-not-checked",
+            distribution.subject,
+            f"the schemas of its options take more than {SCHEMA_SECONDS:g} seconds: {first} and "
+            f"{len(others)} more are not looked at before the plugins are loaded",
+            first.place,
+            "Tell its author, or deny the distribution.",
+        )
+        for distribution, (first, *others) in allowance.passed_over.items()
+    ]
     checked = {m: v.options for m, v in verdicts.items() if v.options is not None}
     modules = {record.module for record in records.values()}
     options = PluginOptions(given, checked, modules, installed) if given else None
@@ -108,21 +122,26 @@ def _judge(
     record: PluginRecord,
     published: Sequence[PublishedOptions],
     given: Given | None,
-    looking: bool,
+    allowance: Allowance | None,
 ) -> _Verdict:
-    """Hold what a plugin is given against its schema, if that is read without running code."""
+    """Hold what a plugin is given against its schema, if that is read without running code.
+
+    Where nothing is to be loaded there is an allowance.
+    """
+    looking = allowance is not None
     if not published:
         return _Verdict()
     if len(published) == 1 and not published[0].is_file:
         pending = f"imported, since their schema {published[0]} is code"
         return _Verdict(reason=pending if given is not None and looking else None)
     try:
-        schema = schema_of(published)
-        assert schema is not None
-        if given is not None:
-            options, faults = schema.check(given.values, given.secrets, looking=looking)
-            return _Verdict(options, [given.error(fault, schema) for fault in faults])
-        _, faults = schema.check({}, looking=looking)
+        with nullcontext() if allowance is None else allowance.of(published[0]):
+            schema = schema_of(published)
+            assert schema is not None
+            if given is not None:
+                options, faults = schema.check(given.values, given.secrets, looking=looking)
+                return _Verdict(options, [given.error(fault, schema) for fault in faults])
+            _, faults = schema.check({}, looking=looking)
     except UnjudgedError as error:
         pending = f"loaded, since of their schema {published[0]} {error}"
         return _Verdict(reason=pending if given is not None else None)

@@ -1,8 +1,8 @@
 """Which options may be shown, and a dict whose `repr` hides the others.
 
 A value is shown only where it is known to be no secret: it was not written as `env:` or `file:`,
-and each schema that holds for it is understood here and says neither `writeOnly` nor
-`format: password`.
+and each schema that holds for it is understood here and says neither `writeOnly` nor a
+`format` that is not listed here, such as `password`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,15 @@ _UNDERSTOOD = (
     | {"minContains", "maxContains", "minProperties", "maxProperties"}
     | {"required", "dependentRequired", "propertyNames"}
 )
+
+
+_FORMATS = frozenset(
+    {"date-time", "date", "time", "duration", "email", "idn-email", "hostname", "idn-hostname"}
+    | {"ipv4", "ipv6", "uri", "uri-reference", "uri-template", "iri", "iri-reference", "uuid"}
+    | {"json-pointer", "relative-json-pointer", "regex", "int32", "int64", "float", "double"}
+    | {"path", "file-path", "directory-path"}
+)
+"""Formats of JSON Schema, OpenAPI and pydantic whose values are no secrets."""
 
 
 class Options(dict[str, Any]):
@@ -139,7 +148,7 @@ def _holding(
             return PERHAPS_SECRET
         if schema.get("writeOnly", False) is not False or schema.get("format") == "password":
             return SECRET
-        if not schema.keys() <= _UNDERSTOOD:
+        if not schema.keys() <= _UNDERSTOOD or schema.get("format", "date") not in _FORMATS:
             return PERHAPS_SECRET
         if id(schema) not in found:
             found[id(schema)] = schema

@@ -9,29 +9,63 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from itertools import islice
 from time import thread_time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-MAX_BYTES = 1024 * 1024
-MAX_VALUES = 4_000
-"""Values in a schema: holding 4,000 against the schema of schemas takes up to 3 seconds."""
+from aimm_plugins._system.ceilings import (
+    PATTERN_LETTERS,
+    PATTERN_STEPS,
+    SCHEMA_LIST,
+    SCHEMA_SECONDS,
+    SCHEMA_VALUES,
+)
 
-MAX_SECONDS = 2.0
-"""Processor time for one check of options, which takes milliseconds."""
-
-_MAX_STEPS = 10_000_000
-"""Steps of one search by a pattern, each 1 to 30 ns."""
+if TYPE_CHECKING:
+    from aimm_plugins._discovery.distribution import Distribution
+    from aimm_plugins._discovery.entry_points import PublishedOptions
 
 _SEARCHING_KEYS = {"patternProperties", "additionalProperties", "unevaluatedProperties"}
 
 
 class TooSlowError(Exception):
-    """A check was given up after `MAX_SECONDS`."""
+    """A check was given up after `SCHEMA_SECONDS`."""
 
 
 class UnjudgedError(Exception):
-    """A pattern might take too long, so that nothing is judged while nothing is loaded."""
+    """It might take too long, so that nothing is judged while nothing is loaded."""
+
+
+class Allowance:
+    """Processor time for the schemas of each distribution while nothing is loaded.
+
+    Attributes:
+        passed_over: The schemas that were not looked at any more, by distribution.
+    """
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, float] = {}
+        self.passed_over: dict[Distribution, list[PublishedOptions]] = {}
+
+    @contextmanager
+    def of(self, published: PublishedOptions) -> Generator[None]:
+        """Count the time of what is done with a schema.
+
+        Raises:
+            UnjudgedError: Others of the distribution have taken all of it.
+        """
+        owner = published.distribution
+        spent = self._seconds.get(owner.key, 0.0)
+        if spent > SCHEMA_SECONDS:
+            self.passed_over.setdefault(owner, []).append(published)
+            raise UnjudgedError(f"others of {owner.who} take more than {SCHEMA_SECONDS:g} seconds")
+        start = thread_time()
+        try:
+            yield
+        finally:
+            self._seconds[owner.key] = spent + thread_time() - start
 
 
 class Limit:
@@ -43,7 +77,7 @@ class Limit:
     """
 
     def __init__(self, document: dict[str, Any], *, looking: bool) -> None:
-        self._end = thread_time() + MAX_SECONDS
+        self._end = thread_time() + SCHEMA_SECONDS
         self._looking = looking
         texts = [node.get("pattern") for node in mappings(document)]
         self._patterns = [text for text in texts if isinstance(text, str)]
@@ -80,13 +114,13 @@ class Limit:
 def _check_patterns(patterns: list[str], texts: list[str]) -> None:
     longest = max(map(len, texts), default=0)
     for pattern in patterns:
-        if most_steps(pattern, longest) > _MAX_STEPS:
+        if most_steps(pattern, longest) > PATTERN_STEPS:
             raise UnjudgedError(f"its pattern {pattern[:100]!r} might take too long")
 
 
 def most_steps(pattern: str, length: int) -> float:
     """An upper bound of how often a search tries: each repeat any length, each choice both ways."""
-    if len(pattern) > 1000:
+    if len(pattern) > PATTERN_LETTERS:
         return math.inf
     bare = re.sub(r"(?s)\\.|\[\^?\]?(\\.|[^\]\\])*+\]", "x", pattern)  # escapes and classes
     if re.search(r"\)[*+{]|\(\?[^:=!<P]", bare):  # a repeated group, or what may hide one
@@ -97,6 +131,19 @@ def most_steps(pattern: str, length: int) -> float:
     choices = bare.count("?") + bare.count("|")
     steps: int = (length + 1) ** repeats * 2**choices
     return steps
+
+
+def over_size(document: dict[str, Any]) -> str | None:
+    """Why a schema is too large to be used, or `None`."""
+    if any(True for _ in islice(nodes(document), SCHEMA_VALUES, None)):
+        return f"it has more than {SCHEMA_VALUES} values"
+    for node in nodes(document):
+        # Lists are compared item by item: texts or numbers alone are sorted first.
+        if isinstance(node, list) and len(node) > SCHEMA_LIST:
+            kinds = {"a number" if type(item) in (int, float) else type(item) for item in node}
+            if len(kinds) > 1 or not kinds <= {str, "a number"}:
+                return f"it has a list of more than {SCHEMA_LIST} items that are not all texts"
+    return None
 
 
 def nodes(value: Any) -> Iterator[Any]:

@@ -14,15 +14,14 @@ from aimm_plugins._config.json_schema import deepest, explain, shown, types_in_w
 from aimm_plugins._discovery.entry_points import PublishedOptions
 from aimm_plugins._options.hiding import SECRET, Options, Path, copied, hidden_paths, hiding
 from aimm_plugins._options.limits import (
-    MAX_SECONDS,
-    MAX_VALUES,
     Limit,
     TooSlowError,
     UnjudgedError,
     mappings,
-    nodes,
+    over_size,
 )
 from aimm_plugins._options.schema_source import Denial, broken, read_document
+from aimm_plugins._system.ceilings import SCHEMA_SECONDS
 from aimm_plugins._system.guard import reraise_interruption
 from aimm_plugins._system.text import printable, type_name
 from aimm_plugins.errors import DeclarationError, spell_path
@@ -127,8 +126,8 @@ class Schema:
         self.published = published
         # Where a schema is named, jsonschema goes on by classes of its own, which are not limited.
         self.document = {word: value for word, value in document.items() if word != "$schema"}
-        if sum(1 for _ in nodes(document)) > MAX_VALUES:
-            raise broken(published, f"it has more than {MAX_VALUES} values")
+        if (problem := over_size(document)) is not None:
+            raise broken(published, problem)
         with self._blaming_it():
             self._kind: Any = validator_for(document, default=Draft202012Validator)
             self._check_it_is_one_resource()
@@ -310,7 +309,7 @@ class Schema:
             if isinstance(error, RecursionError):
                 problem = "it leads in a circle, or is nested too deep"
             elif isinstance(error, TooSlowError):
-                problem = f"it takes more than {MAX_SECONDS:g} seconds to check"
+                problem = f"it takes more than {SCHEMA_SECONDS:g} seconds to check"
             elif isinstance(error, Unresolvable):
                 problem = f"its reference {error.ref!r} leads nowhere within it"
             elif isinstance(error, re.error):

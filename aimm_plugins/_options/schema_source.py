@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any
 
 from aimm_plugins._config.json_schema import plain
@@ -15,7 +14,7 @@ from aimm_plugins._declarations.declaration import modules_being_imported
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.entry_points import PublishedOptions
 from aimm_plugins._discovery.module_location import locate
-from aimm_plugins._options.limits import MAX_BYTES
+from aimm_plugins._system.ceilings import SCHEMA_BYTES
 from aimm_plugins._system.files import read_file
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.text import described
@@ -84,18 +83,33 @@ def _of_file(published: PublishedOptions) -> object:
 
 def _content(path: str, published: PublishedOptions) -> bytes:
     try:
-        content = read_file(path, MAX_BYTES)
+        content = read_file(path, SCHEMA_BYTES)
     except (OSError, ValueError) as error:
         raise broken(published, f"it cannot be read: {error}") from error
     if content is None:
-        from pkgutil import get_importer
-
-        importer: Any = get_importer(os.path.dirname(path))  # of a zip
-        if hasattr(importer, "get_data"):
-            with suppress(OSError):
-                content = importer.get_data(path)
+        content = _content_in_zip(path, published)
     if content is None:
         raise broken(published, "there is no such file")
+    return content
+
+
+def _content_in_zip(path: str, published: PublishedOptions) -> bytes | None:
+    """A file in a zip; its importer would unpack any number of bytes."""
+    from pkgutil import get_importer
+    from zipfile import BadZipFile, ZipFile
+
+    importer = get_importer(os.path.dirname(path))
+    archive = getattr(importer, "archive", None)
+    if not isinstance(archive, str):
+        return None
+    name = os.path.relpath(path, archive).replace(os.sep, "/")
+    try:
+        with ZipFile(archive) as opened, opened.open(name) as stream:
+            content = stream.read(SCHEMA_BYTES + 1)
+    except (OSError, KeyError, BadZipFile):
+        return None
+    if len(content) > SCHEMA_BYTES:
+        raise broken(published, f"it cannot be read: longer than {SCHEMA_BYTES} bytes")
     return content
 
 

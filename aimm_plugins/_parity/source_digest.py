@@ -15,8 +15,7 @@ from contextlib import suppress
 
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.module_location import locate
-
-_RECORD_LIMIT = 128 * 1024 * 1024
+from aimm_plugins._system.ceilings import RECORD_BYTES
 
 
 def source_digest(hashes: Mapping[str, str]) -> str | None:
@@ -40,7 +39,7 @@ def hashes_in_record(distribution: Distribution) -> dict[str, str]:
     import csv
     import io
 
-    content = distribution.read("RECORD", _RECORD_LIMIT) or b""
+    content = distribution.read("RECORD", RECORD_BYTES) or b""
     text = io.StringIO(content.decode("utf-8-sig", "surrogateescape"), newline="")
     hashes = {}
     try:

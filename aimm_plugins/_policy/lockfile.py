@@ -17,7 +17,7 @@ from aimm_plugins._system.names import normalized
 from aimm_plugins.errors import ConfigError
 
 _LINE = re.compile(
-    r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*==\s*(?P<version>[^\s#;]+)"
+    r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*==\s*(?P<version>[^\s#;]+)"
     r"\s+#\s*record\s+(?P<digest>sha256:[0-9a-f]{64})"
 )
 _MAX_BYTES = 8 * 1024 * 1024

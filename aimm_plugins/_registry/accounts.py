@@ -5,13 +5,35 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING
 
-from aimm_plugins._registry.providers import Deferred, Offer
-from aimm_plugins._values.actions import Action
+from aimm_plugins._registry.conflicts import MOST_NAMED
+from aimm_plugins._registry.providers import Deferred, Offer, Slot
 from aimm_plugins._values.report import PluginRecord, State
 from aimm_plugins.errors import PluginConflictError
 
 if TYPE_CHECKING:
     from aimm_plugins._registry.outcome import Loaded
+
+
+class Provided:
+    """All that a module provides, in tables: thousands of plugins may be objects of it."""
+
+    def __init__(self) -> None:
+        self._published: set[Slot] = set()
+        self._declared: list[Slot] = []
+        self._by_target: dict[int, list[Slot]] = {}
+
+    def add(self, slot: Slot, offer: Offer) -> None:
+        """Add what one offer of the module's answers."""
+        if offer.declaration is None:
+            self._published.add(slot)
+        else:
+            self._declared.append(slot)
+            self._by_target.setdefault(id(offer.declaration.target), []).append(slot)
+
+    def by(self, target: object, published: Set[Slot]) -> tuple[Slot, ...]:
+        """What an object of it declares, or all if it is `None`; and what a plugin publishes."""
+        declared = self._declared if target is None else self._by_target.get(id(target), ())
+        return tuple(sorted((*declared, *(published & self._published))))
 
 
 def account(
@@ -20,7 +42,7 @@ def account(
     is_revoked: bool,
     loaded: Loaded | None,
     deferred: Deferred | None,
-    provided: Sequence[tuple[Action, str, Offer]],
+    provided: Provided,
     lost: Sequence[str],
     errors: Sequence[Exception],
 ) -> PluginRecord:
@@ -44,18 +66,8 @@ def account(
     if record.state not in ("planned", "deferred"):
         return record
     target = None if loaded is None else loaded.target
-    published = {(k.action, k.key) for k in deferred.published} if deferred else ()
-    provides = tuple(
-        sorted(
-            (action, key)
-            for action, key, offer in provided
-            if (
-                (action, key) in published
-                if offer.declaration is None
-                else target is None or offer.declaration.target is target
-            )
-        )
-    )
+    published = {(key.action, key.key) for key in deferred.published} if deferred else set[Slot]()
+    provides = provided.by(target, published)
     error = _joined(errors)
     if record.import_seconds is None and before is not None:
         record = record._replace(import_seconds=before.import_seconds, imports=before.imports)
@@ -72,9 +84,7 @@ def account(
     )
 
 
-def without_lost_keys(
-    record: PluginRecord, kept: Set[tuple[Action, str]], lost: Sequence[str]
-) -> PluginRecord:
+def without_lost_keys(record: PluginRecord, kept: Set[Slot], lost: Sequence[str]) -> PluginRecord:
     """The account of a plugin from which another has taken keys.
 
     Args:
@@ -98,8 +108,11 @@ def _joined(errors: Sequence[Exception]) -> Exception | None:
     if len(conflicts) < len(errors) or len(errors) < 2:
         return errors[0] if errors else None
     first = conflicts[0]
+    texts = [str(error) for error in conflicts[:MOST_NAMED]]
+    if len(conflicts) > MOST_NAMED:
+        texts.append(f"and {len(conflicts) - MOST_NAMED} more keys that other plugins provide too")
     return PluginConflictError(
-        "\n".join(str(error) for error in conflicts),
+        "\n".join(texts),
         action=first.action,
         key=first.key,
         providers=first.providers,

@@ -1,13 +1,16 @@
-"""The error for a key that several plugins provide."""
+"""A key that several plugins provide: who answers it, or the error that says that nobody does."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from aimm_plugins._registry.providers import Offer, is_named
 from aimm_plugins._system.text import aligned, one_line
 from aimm_plugins._values.actions import Action
 from aimm_plugins.errors import PluginConflictError
+
+MOST_NAMED = 10
+"""Contenders and keys that an error names: each of n gets one, and n² lines help nobody."""
 
 
 def conflict(
@@ -29,7 +32,10 @@ def conflict(
     import json  # most starts have no conflict
 
     ordered = sorted(contenders, key=lambda offer: offer is not incumbent)
-    table = aligned([offer.provenance.columns() for offer in ordered])
+    named = ordered[:MOST_NAMED]
+    table = aligned([offer.provenance.columns() for offer in named])
+    if len(ordered) > len(named):
+        table.append(f"and {len(ordered) - len(named)} more")
     slot = one_line(json.dumps(f"{action}:{key}", ensure_ascii=False))
     outcome = (
         "None of them is given the key."
@@ -41,13 +47,13 @@ def conflict(
         f"{count} plugins provide {action}:{one_line(key)}",
         *(f"  {line}" for line in table),
         f"{outcome} To choose, add one of these lines to the conf:",
-        *(f"  prefer: {{{slot}: {_choice(offer, ordered)}}}" for offer in ordered),
+        *(f"  prefer: {{{slot}: {_choice(offer, ordered)}}}" for offer in named),
     ]
     return PluginConflictError(
         "\n".join(lines),
         action=action,
         key=key,
-        providers=[offer.provenance for offer in ordered],
+        providers=[offer.provenance for offer in named],
     )
 
 
@@ -56,3 +62,12 @@ def _choice(offer: Offer, contenders: Sequence[Offer]) -> str:
     names = (offer.provenance.owner, offer.plugin, offer.module)
     alone = (name for name in names if sum(is_named(other, name) for other in contenders) == 1)
     return one_line(next(alone, names[0]))
+
+
+def without_duplicates(contenders: Iterable[Offer]) -> list[Offer]:
+    """One function that several plugins declare is one offer: that of the first."""
+    found: dict[object, Offer] = {}
+    for contender in contenders:
+        declared = contender.declaration
+        found.setdefault(contender.plugin if declared is None else id(declared.target), contender)
+    return [*found.values()]

@@ -20,7 +20,7 @@ _REMEDY = (
 
 def check_published_keys(
     loaded: Mapping[str, Sequence[Loaded]],
-    contenders: Mapping[Slot, Sequence[Offer]],
+    contenders: Mapping[Slot, Mapping[str, Offer]],
     errors: dict[str, list[Exception]],
 ) -> list[Finding]:
     """Find plugins whose modules declare other keys than their metadata publishes.
@@ -30,7 +30,7 @@ def check_published_keys(
 
     Args:
         loaded: The plugins of a call that are imported, by module.
-        contenders: All that plugins declare, by slot.
+        contenders: All that plugins declare, by slot and plugin.
         errors: The errors of plugins, by module.
     """
     if not any(entry.published for entries in loaded.values() for entry in entries):
@@ -38,7 +38,7 @@ def check_published_keys(
     declared: dict[str, set[Slot]] = {}
     brought_by_others: set[tuple[str, Slot]] = set()
     for slot, offers in contenders.items():
-        for offer in offers:
+        for offer in offers.values():
             declared.setdefault(offer.plugin, set()).add(slot)
             if _is_brought_by_another(offer):
                 brought_by_others.add((offer.plugin, slot))

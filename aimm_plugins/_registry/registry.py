@@ -122,7 +122,7 @@ class Registry:
                     for slot in record.provides
                     if snapshot.offers[slot[0]][slot[1]].plugin == record.module
                 }
-                lost = [w for (p, slot), w in snapshot.shadowed.items() if p == record.module]
+                lost = [why for (p, _), why in snapshot.shadowed.items() if p == record.module]
                 snapshot.records[identity] = without_lost_keys(record, kept, lost)
 
     def _offer_by_hand(self, declaration: Declaration) -> Offer | None:

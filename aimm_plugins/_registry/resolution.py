@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._declarations.ledger import DeclarationLedger
-from aimm_plugins._registry.accounts import account, without_lost_keys
-from aimm_plugins._registry.conflicts import conflict
+from aimm_plugins._registry.accounts import Provided, account, without_lost_keys
+from aimm_plugins._registry.conflicts import conflict, without_duplicates
 from aimm_plugins._registry.outcome import Loaded, Resolution
 from aimm_plugins._registry.providers import (
     Deferred,
@@ -98,7 +98,7 @@ class _Resolver:
         # Deferred and denied plugins own what their modules declare as much as loaded ones.
         self.owners = PluginOwners(modules)
         self.displaced: set[str] = set()  # modules of plugins that lose keys by this call
-        self.contenders: dict[Slot, list[Offer]] = {}
+        self.contenders: dict[Slot, dict[str, Offer]] = {}  # by plugin
         self.errors: dict[str, list[Exception]] = {}
         self.offers: dict[Action, dict[str, Offer]] = {}
         decided_now = self.loaded_by_module.keys() | self.deferred_by_module.keys() | self.removed
@@ -120,7 +120,8 @@ class _Resolver:
         self.keep_current()
         self.drop_lost_while_deferred()
         for slot, contenders in self.contenders.items():
-            self.assign(slot, [c for c in contenders if c.plugin not in self.plugins_with_errors])
+            sound = [c for c in contenders.values() if c.plugin not in self.plugins_with_errors]
+            self.assign(slot, sound)
         self.drop_published_but_not_declared()
         records = self.accounts()
         return Resolution(
@@ -145,11 +146,9 @@ class _Resolver:
                     self._contend((action, key), offer)
 
     def _contend(self, slot: Slot, offer: Offer) -> None:
-        contenders = self.contenders.setdefault(slot, [])
-        duplicate = next((c for c in contenders if c.plugin == offer.plugin), None)
-        if duplicate is None:
-            contenders.append(offer)
-        elif duplicate.declaration is not None:
+        contenders = self.contenders.setdefault(slot, {})
+        duplicate = contenders.setdefault(offer.plugin, offer)
+        if duplicate is not offer and duplicate.declaration is not None:
             self._settle_duplicate(slot, contenders, duplicate, offer)
 
     def _offer(self, declaration: Declaration, known: dict[str, PluginRecord]) -> Offer | None:
@@ -168,7 +167,7 @@ class _Resolver:
         return None if record is None else offer_of(declaration, plugin, record)
 
     def _settle_duplicate(
-        self, slot: Slot, contenders: list[Offer], first: Offer, second: Offer
+        self, slot: Slot, contenders: dict[str, Offer], first: Offer, second: Offer
     ) -> None:
         """Choose between two declarations of one plugin for one slot."""
         one, other = first.declaration, second.declaration
@@ -182,21 +181,19 @@ class _Resolver:
             )
         elif foreign[0] is one:
             # Another plugin's import ran this one's code once more: that changes nothing.
-            contenders[contenders.index(first)] = second
+            contenders[first.plugin] = second
 
     def collect_published(self) -> None:
         """Let what deferred plugins publish compete as if it were declared."""
         for entry in self.deferred:
             for published in entry.published:
-                contenders = self.contenders.setdefault((published.action, published.key), [])
-                if all(contender.plugin != entry.record.module for contender in contenders):
-                    contenders.append(
-                        Offer(
-                            plugin=entry.record.module,
-                            provenance=entry.record.provenance,
-                            published=published,
-                            load=entry.load,
-                        )
+                contenders = self.contenders.setdefault((published.action, published.key), {})
+                if entry.record.module not in contenders:
+                    contenders[entry.record.module] = Offer(
+                        plugin=entry.record.module,
+                        provenance=entry.record.provenance,
+                        published=published,
+                        load=entry.load,
                     )
 
     def keep_current(self) -> None:
@@ -230,12 +227,12 @@ class _Resolver:
         """Keep a deferred plugin from winning, by being loaded, what it lost while it waited."""
         for (plugin, slot), error in self.contested.items():
             if slot in self.contenders and plugin in self.loaded_by_module:
-                self.contenders[slot] = [c for c in self.contenders[slot] if c.plugin != plugin]
+                self.contenders[slot].pop(plugin, None)
                 self.errors.setdefault(plugin, []).append(error)
 
     def assign(self, slot: Slot, contenders: list[Offer]) -> None:
         """Give a slot to one of its contenders, or to none."""
-        contenders = _without_duplicates(contenders)
+        contenders = without_duplicates(contenders)
         if not contenders:
             return
         action, key = slot
@@ -287,22 +284,23 @@ class _Resolver:
 
     def accounts(self) -> list[PluginRecord]:
         """What became of each plugin of this call."""
-        provided: dict[str, list[tuple[Action, str, Offer]]] = {}
+        provided: dict[str, Provided] = {}
         for action, key in self.contenders:
             offer = self.offers[action].get(key)
             if offer is not None:
-                provided.setdefault(offer.plugin, []).append((action, key, offer))
+                provided.setdefault(offer.plugin, Provided()).add((action, key), offer)
         lost: dict[str, list[str]] = {}
         for (plugin, _), reason in self.shadowed.items():
             lost.setdefault(plugin, []).append(reason)
+        loaded, deferred = _by_record(self.loaded_by_module), _by_record(self.deferred_by_module)
         return [
             account(
                 record,
                 self.kept.get(record.identity),
                 record.identity in self.revoked,
-                _entry_of(record, self.loaded_by_module),
-                _entry_of(record, self.deferred_by_module),
-                provided.get(record.module, ()),
+                loaded.get(id(record)),
+                deferred.get(id(record)),
+                provided.get(record.module) or Provided(),
                 lost.get(record.module, ()),
                 self.errors.get(record.module, ()),
             )
@@ -341,9 +339,9 @@ class _Resolver:
     def account_of_another_call(self, record: PluginRecord) -> PluginRecord:
         """The account of an earlier plugin, from which this call may have taken keys."""
         kept = {
-            (action, key)
-            for action, key in record.provides
-            if (offer := self.offers[action].get(key)) and offer.plugin == record.module
+            slot
+            for slot in record.provides
+            if (offer := self.offers[slot[0]].get(slot[1])) and offer.plugin == record.module
         }
         lost = [why for (plugin, _), why in self.shadowed.items() if plugin == record.module]
         return without_lost_keys(record, kept, lost)
@@ -374,15 +372,6 @@ class _Resolver:
         }
 
 
-def _without_duplicates(contenders: Iterable[Offer]) -> list[Offer]:
-    """One function that several plugins declare is one offer: that of the first."""
-    found: list[Offer] = []
-    for contender in contenders:
-        if not any(is_same(contender, other) for other in found):
-            found.append(contender)
-    return found
-
-
 E = TypeVar("E", Loaded, Deferred)
 
 
@@ -393,8 +382,9 @@ def _by_module(entries: Iterable[E]) -> dict[str, list[E]]:
     return found
 
 
-def _entry_of(record: PluginRecord, by_module: dict[str, list[E]]) -> E | None:
-    return next((e for e in by_module.get(record.module, ()) if e.record is record), None)
+def _by_record(by_module: dict[str, list[E]]) -> dict[int, E]:
+    """The entries by the object of their record: hundreds may name one module."""
+    return {id(entry.record): entry for entries in by_module.values() for entry in entries}
 
 
 def _record_for(declaration: Declaration, entries: Iterable[Loaded]) -> PluginRecord | None:

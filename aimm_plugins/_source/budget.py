@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-_KIB = 1024
+from aimm_plugins._system.ceilings import SOURCE_BYTES, SOURCE_WORK
 
 
 class OverBudgetError(Exception):
@@ -13,7 +13,7 @@ class OverBudgetError(Exception):
 
 @dataclass(slots=True)
 class Budget:
-    """The most that is read of one package; honest packages need a small part of it.
+    """The most that is read of one distribution; honest ones need a small part of it.
 
     A syntax tree takes up to 900 times the memory of its source (measured on CPython 3.11), and
     `A1 = A0 + A0; A2 = A1 + A1` makes a text of any length of a few lines. So source is bounded in
@@ -22,12 +22,12 @@ class Budget:
     Attributes:
         work: Steps that are left. One is 5 bytes of source, a name that is bound or looked up, a
             part of an expression, an item of a list, or 100 characters that are put together;
-            a declaration is 10, a name that is imported 20.
+            a declaration is 10 for each plugin that has it, a name that is imported 20.
         module_size: Bytes of one module.
     """
 
-    work: int = 1_000_000
-    module_size: int = 512 * _KIB
+    work: int = SOURCE_WORK
+    module_size: int = SOURCE_BYTES
 
     def take(self, steps: int) -> None:
         """Count work.
@@ -42,4 +42,4 @@ class Budget:
 
 def own_code_budget() -> Budget:
     """The budget for source that its own author reads; no honest project reaches it."""
-    return Budget(work=10**9, module_size=64 * _KIB * _KIB)
+    return Budget(work=10**9, module_size=64 * 1024 * 1024)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from aimm_plugins._discovery.dotted_names import with_parents
 from aimm_plugins._discovery.module_location import locate
-from aimm_plugins._source.budget import Budget
-from aimm_plugins._source.declarations import Gap, ModuleSource, PluginSource
+from aimm_plugins._source.budget import Budget, OverBudgetError
+from aimm_plugins._source.declarations import Gap, ModuleSource, PluginSource, SourceDeclaration
 from aimm_plugins._source.module import read_module
 from aimm_plugins._source.values import Evaluator
+from aimm_plugins._system.ceilings import SOURCE_WORK
 
 
 class ModuleReader:
@@ -27,6 +29,7 @@ class ModuleReader:
     ) -> None:
         self._find, self._tops = find, tops
         self._modules: dict[str, ModuleSource | None] = {}
+        self._reached: set[str] = set()
         self._evaluator = Evaluator(self.module, budget)
 
     def module(self, name: str) -> ModuleSource | None:
@@ -50,6 +53,9 @@ class ModuleReader:
         Args:
             name: The module.
             is_part: Whether a module that is imported counts.
+
+        Raises:
+            OverBudgetError: It costs too much.
         """
         waiting: dict[bool, deque[str]] = {True: deque([name]), False: deque()}
         seen: set[str] = set()
@@ -60,6 +66,10 @@ class ModuleReader:
                 seen.add(name)
                 if module is None:
                     continue
+                if name in self._reached:  # each plugin of a package may reach all of it
+                    costs = 1 + len(module.imports) + 10 * len(module.declarations)
+                    self._evaluator.budget.take(costs)
+                self._reached.add(name)
                 yield module, certain
                 parts = name.split(".")
                 queue.extend(".".join(parts[:count]) for count in range(1, len(parts)))
@@ -77,21 +87,54 @@ class SourceReader:
 
     def __init__(self, plugins: Sequence[str] = ()) -> None:
         self._plugins = frozenset(plugins)
-        self._readers: dict[str, ModuleReader] = {}
+        self._budgets: dict[str, Budget] = {}
+        self._readers: dict[tuple[str, str], ModuleReader] = {}
+        self._read: dict[tuple[str, str], tuple[PluginSource, _ByObject]] = {}
 
-    def read(self, name: str, attribute: str | None = None) -> PluginSource:
+    def read(
+        self,
+        name: str,
+        attribute: str | None = None,
+        *,
+        owner: str | None = None,
+        work: int = SOURCE_WORK,
+    ) -> PluginSource:
         """What an import of a module would declare for the plugin that it is.
 
         Args:
             name: The module.
             attribute: Only what is declared by this object, for an entry point `module:object`.
+            owner: Whose entry points name it; all of one owner share one budget.
+            work: The owner's budget.
         """
         top = name.partition(".")[0]
-        if top not in self._readers:
-            self._readers[top] = ModuleReader(locate, (top,), Budget())
-        reached = list(self._readers[top].reached(name, lambda part: self._is_part(part, name)))
+        owner = owner or top
+        budget = self._budgets.setdefault(owner, Budget(work))
+        if (owner, top) not in self._readers:
+            self._readers[owner, top] = ModuleReader(locate, (top,), budget)
+        again = (owner, name) in self._read
+        if not again:
+            whole = self._whole(self._readers[owner, top], name)
+            self._read[owner, name] = whole, _by_object(whole.declarations)
+        whole, by_object = self._read[owner, name]
+        found = whole.declarations if attribute is None else by_object.get(attribute, ())
+        try:
+            if again:
+                budget.take(10 * len(found))
+        except OverBudgetError as error:
+            return replace(whole, declarations=(), gaps=(*whole.gaps[:1], _unread(error)))
+        return replace(whole, declarations=tuple(found))
+
+    def _whole(self, reader: ModuleReader, name: str) -> PluginSource:
+        """All that an import of a module would declare."""
+        reached, unread = list[tuple[ModuleSource, bool]](), list[Gap]()
+        try:
+            for module in reader.reached(name, lambda part: self._is_part(part, name)):
+                reached.append(module)  # those before the end are kept
+        except OverBudgetError as error:
+            unread.append(_unread(error))
         if not reached:
-            return PluginSource(gaps=(Gap(reason=f"{name} is not found"),))
+            return PluginSource(gaps=(*unread, Gap(reason=f"{name} is not found"))[:1])
         own, _ = reached[0]
         needs = (
             imported.partition(".")[0]
@@ -104,9 +147,8 @@ class SourceReader:
                 declaration if certain else replace(declaration, certain=False)
                 for module, certain in reached
                 for declaration in module.declarations
-                if attribute is None or f"{declaration.qualname}.".startswith(f"{attribute}.")
             ),
-            gaps=tuple(dict.fromkeys(gap for module, _ in reached for gap in module.gaps)),
+            gaps=(*dict.fromkeys(gap for module, _ in reached for gap in module.gaps), *unread),
             hooks=tuple(hook for module, _ in reached for hook in module.hooks),
             names=own.names,
             file=own.file,
@@ -119,3 +161,19 @@ class SourceReader:
         while owner and owner not in self._plugins:
             owner = owner.rpartition(".")[0]
         return module == plugin or owner in ("", plugin)
+
+
+def _unread(error: OverBudgetError) -> Gap:
+    return Gap(reason=f"it is not read to its end: {error}")
+
+
+_ByObject = Mapping[str, Sequence[SourceDeclaration]]
+
+
+def _by_object(declarations: Iterable[SourceDeclaration]) -> _ByObject:
+    """The declarations of each object: a class has those of its methods."""
+    found: dict[str, list[SourceDeclaration]] = {}
+    for declaration in declarations:
+        for name in with_parents(declaration.qualname):
+            found.setdefault(name, []).append(declaration)
+    return found

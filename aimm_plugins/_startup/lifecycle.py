@@ -122,9 +122,10 @@ def refresh(runtime: Runtime) -> Report:
         loaded.findings += start.installed.unread()
         with resolved(runtime, start, loaded, removed=removed, revoked=revoked) as outcome:
             if runtime.registry.snapshot.starts is starts:
-                # It has looked at everything again, so that earlier findings are out of date.
+                # It has looked at everything again: earlier findings and rules are out of date.
                 outcome.resolution.snapshot.findings.clear()
-                *earlier, last = read_again
+                outcome.resolution.snapshot.prefer = start.prefer
+                *earlier, last = list(read_again)
                 starts = (*earlier, last._replace(findings=outcome.findings))
                 report = commit(runtime, outcome, starts)
             else:
@@ -218,9 +219,9 @@ def unload_all(runtime: Runtime) -> None:
     with runtime.lock:
         publish(runtime, Snapshot(), options=None)
         runtime.installed_findings = ()
+        runtime.trust_imports()
         for module in runtime.versions.keys() - sys.modules.keys():
             del runtime.versions[module]
-        runtime.trust_imports()
 
 
 def current_report(runtime: Runtime) -> Report:
@@ -272,7 +273,7 @@ def freeze(runtime: Runtime, conf: Conf) -> tuple[str, tuple[Finding, ...]]:
     config = read(conf_or_default(conf))._replace(locked=None)
     start = decide(runtime, Inputs(operator, (config,), {}, scan()))
     findings = [
-        Finding("left-out", str(record.provenance), str(record.reason), remedy="Change the rule.")
+        Finding("left-out", str(record.provenance), str(record.reason))
         for record in start.plan.records
         if record.state == "denied"
     ]

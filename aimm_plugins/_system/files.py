@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import stat
 
+from aimm_plugins._system.ceilings import METADATA_BYTES
+
 OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 """O_NONBLOCK, because opening a named pipe without a writer would block for ever."""
-
-LIMIT = 8 * 1024 * 1024
-"""Most bytes that are read of one metadata file."""
 
 FIRST_READ = 8192
 """Bytes of the first read; nearly every metadata file is shorter."""
@@ -26,7 +25,7 @@ def opener(path: str, flags: int) -> int:
     return handle
 
 
-def read_file(path: str, limit: int = LIMIT) -> bytes | None:
+def read_file(path: str, limit: int = METADATA_BYTES) -> bytes | None:
     """The file's bytes, or `None` where there is no file.
 
     Args:
@@ -49,7 +48,7 @@ def read_file(path: str, limit: int = LIMIT) -> bytes | None:
         os.close(handle)
 
 
-def read_handle(handle: int, limit: int = LIMIT, content: bytes = b"") -> bytes:
+def read_handle(handle: int, limit: int = METADATA_BYTES, content: bytes = b"") -> bytes:
     """The bytes behind an open file, from where it stands.
 
     Args:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from aimm_plugins import StateCallback, reporting
-from aimm_plugins._system.text import aligned, one_line, printable
+from aimm_plugins._system.text import aligned, json_text, one_line, printable
 
 if TYPE_CHECKING:
     from aimm_plugins._values.report import Finding
@@ -176,7 +176,7 @@ def write_file(path: str, text: str) -> None:
 
 def print_json(data: Any) -> None:
     """JSON on stdout, never wrapped or coloured: a program parses it."""
-    text = json.dumps(data, indent=2, ensure_ascii=False)
+    text = json_text(data)
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError:

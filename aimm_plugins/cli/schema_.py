@@ -12,7 +12,7 @@ from aimm_plugins._config.yaml_reader import load_file
 from aimm_plugins._jobs.job_file import parse_job
 from aimm_plugins._system.text import nearest
 from aimm_plugins.cli._completion import complete_schemas
-from aimm_plugins.cli._output import format_option, print_json
+from aimm_plugins.cli._output import echo, format_option, print_json
 from aimm_plugins.errors import ConfigError
 
 
@@ -58,7 +58,7 @@ def _check(name: str, files: Sequence[str], form: str) -> int:
         print_json({"ok": not wrong, "files": answers})
     else:
         for fault in wrong:
-            click.echo(str(fault))
+            echo(str(fault))
     return 1 if wrong else 0
 
 

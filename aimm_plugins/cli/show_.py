@@ -9,6 +9,7 @@ import click
 from aimm_plugins._diagnostics.explanation import explain
 from aimm_plugins._diagnostics.inventory import Inventory, InventoryKey
 from aimm_plugins._diagnostics.take_inventory import take_inventory
+from aimm_plugins._options.limits import Allowance, UnjudgedError
 from aimm_plugins._options.schema import KnownOption, read_schema
 from aimm_plugins._system.text import one_line
 from aimm_plugins._values.report import PluginRecord
@@ -37,7 +38,8 @@ def command(key: str, load: bool, form: str, conf: str | None) -> int:
     with stdout_kept():
         inventory = take_inventory(conf, load=load, sources=True)
         found = inventory.keys_named(key)
-        options = [_known_options(inventory, declared.item.record) for declared in found]
+        allowance = Allowance()
+        options = [_known_options(inventory, declared.item.record, allowance) for declared in found]
         data = [_data(*described) for described in zip(found, options, strict=True)]
         blocks = [_block(*described) for described in zip(found, options, strict=True)]
     if form == "json":
@@ -50,15 +52,21 @@ def command(key: str, load: bool, form: str, conf: str | None) -> int:
     return 0 if any(declared.answers for declared in found) else 1
 
 
-def _known_options(inventory: Inventory, record: PluginRecord) -> list[KnownOption]:
+def _known_options(
+    inventory: Inventory, record: PluginRecord, allowance: Allowance
+) -> list[KnownOption]:
     """The options that a plugin's schema names, where it may be looked at."""
     published = inventory.installed.options_of(record.module, record.distribution)
     if len(published) != 1:
         return []
+    if record.state == "denied":  # which nobody can give options
+        return []
     try:
         denial = inventory.admission.denial_of if inventory.loaded else None
-        return read_schema(published[0], denial).known()
-    except (DeclarationError, PluginImportError):  # a finding or the plugin's reason says so
+        with allowance.of(published[0]):
+            return read_schema(published[0], denial).known()
+    except (DeclarationError, PluginImportError, UnjudgedError):
+        # A finding or the plugin's reason says so.
         return []
 
 

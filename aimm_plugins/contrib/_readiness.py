@@ -172,9 +172,11 @@ def _log_reason(record: dict[str, Any], told: set[str]) -> None:
 def _public_record(record: dict[str, Any]) -> dict[str, Any]:
     """A record with the listed fields; the schema wants the others too, so they are empty."""
     error = record["error"]
+    provides = [{name: slot[name] for name in ("action", "key")} for slot in record["provides"]]
     return {
         **{name: [] if isinstance(value, list) else None for name, value in record.items()},
         **{name: value for name, value in record.items() if name in SHOWN_FIELDS},
+        "provides": provides,
         "error": error and {"type": error["type"], "message": _WITHHELD},
         "reason": record["reason"] and _WITHHELD,
     }

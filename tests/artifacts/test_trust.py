@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
+import threading
 
 import pytest
 
-from aimm_plugins import ArtifactError, ConfigError, initialize, pack, unpack
+from aimm_plugins import (
+    AimmPluginsError,
+    ArtifactError,
+    ConfigError,
+    initialize,
+    pack,
+    unload_all,
+    unpack,
+)
 from aimm_plugins._artifacts.pack import verify
+from aimm_plugins._artifacts.trust import rules_of
+from aimm_plugins._startup.runtime import PROCESS
 from tests.support.artifacts import assert_refused, joined, parts, repacked, restart
 
 serialization = pytest.importorskip("cryptography.hazmat.primitives.serialization")
@@ -65,6 +77,46 @@ def test_signed_artifact_is_read_where_its_key_is_trusted(dist, keys, signer, ve
 def test_unsigned_artifact_is_refused_where_a_signature_is_required(artifact, keys):
     restart(conf_of(keys, signed="required", keys={"ci": "public"}))
     assert_refused(artifact, "signature", "is not signed", "artifacts.signed", "sign_with")
+
+
+def test_signature_is_required_from_the_moment_at_which_the_plugin_can_be_called(artifact, keys):
+    unload_all()
+    answers = []
+
+    class Request(logging.Handler):
+        """Another thread unpacks while `initialize` tells what it has registered."""
+
+        def emit(self, record):
+            thread = threading.Thread(target=request)
+            thread.start()
+            thread.join()
+
+    def request():
+        try:
+            answers.append(unpack(artifact))
+        except AimmPluginsError as error:
+            answers.append(error)
+
+    logger, handler = logging.getLogger("aimm_plugins"), Request(logging.INFO)
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        initialize(conf_of(keys, signed="required", keys={"ci": "public"}))
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+    assert answers
+    assert all("is not signed" in str(answer) for answer in answers)
+
+
+def test_table_of_calls_has_the_rules_that_were_registered_with_its_plugins(artifact, keys):
+    calls = PROCESS.calls.deserialize
+    restart(conf_of(keys, signed="required", keys={"ci": "public"}))
+    later = PROCESS.calls.deserialize
+    unload_all()
+    assert rules_of(calls.snapshot.confs).signed_place is None
+    assert rules_of(later.snapshot.confs).signed_place == "conf artifacts.signed"
 
 
 @pytest.fixture

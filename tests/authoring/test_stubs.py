@@ -273,6 +273,22 @@ def test_overload_has_the_docstring_of_the_function_that_answers(write):
     assert found["exec_predict"] == inspect.getdoc(aimm_plugins.exec_predict)
 
 
+def test_docstrings_reach_the_stubs_without_control_characters(site, install):
+    source = (
+        "from aimm_plugins import fit\n@fit(['odd'])\ndef f(m):\n    '\\x1b[2J\\u2028\\x0c\\r'\n"
+    )
+    (site / "odd_docs.py").write_text(source)
+    install("odd-docs", entry_points={"odd": "odd_docs"})
+    aimm_plugins.initialize()
+    (calls,) = (
+        text
+        for name, text in stub_files(aimm_plugins.providers().values()).items()
+        if "calls" in name
+    )
+    assert not set(calls) & set("\x1b\u2028\x0c\r")
+    ast.parse(calls)
+
+
 def test_action_that_no_plugin_provides_takes_no_key(write):
     write(m="@fit(['k'])\ndef f(m): ...")
     assert "def exec_predict(model_type: Never, *args: Any, **kwargs: Any) -> Never" in api_of("m")

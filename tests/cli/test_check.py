@@ -7,6 +7,7 @@ import json
 import pytest
 
 import aimm_plugins
+from aimm_plugins._config.json_schema import validate
 from aimm_plugins.cli import run
 from aimm_plugins.testing import checks
 from tests.seeded.variants import SOURCE, VARIANTS
@@ -44,6 +45,7 @@ def test_command_finds_the_conformance(installed, capsys, target):
         aimm_plugins.initialize({"names": ["lines"], "entry_points": {"enabled": False}})
     assert run(arguments) == 0
     answer = json.loads(capsys.readouterr().out)
+    validate(answer, "check")
     assert answer["counts"]["passed"] == 1
     assert answer["results"][0]["about"] == "line"
 
@@ -86,6 +88,7 @@ def test_plugin_that_cannot_be_imported_is_told_once_as_json_too(broken, capfd, 
     assert run(["check", "lines", "--format", "json", *options]) == 1
     printed = capfd.readouterr()
     answer = json.loads(printed.out)
+    validate(answer, "check")
     assert not answer["ok"]
     (row,) = answer["results"]
     assert (row["about"], row["status"]) == ("lines", "failed")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 FITTING = {
@@ -43,3 +45,16 @@ def test_schema_tells_machines_where_a_file_does_not_fit(run, tmp_path, monkeypa
     assert answer["files"][0] == {"file": "fit", "ok": True, "error": None}
     assert answer["files"][1]["error"]["line"] == 2
     assert "'load'" in answer["files"][1]["error"]["message"]
+
+
+@pytest.mark.parametrize("name", ["plugins", "policy", "job", "readiness"])
+def test_keys_of_a_file_write_no_line_and_no_escape_on_the_terminal(
+    run, tmp_path, monkeypatch, name
+):
+    monkeypatch.chdir(tmp_path)
+    key = "\x1b]0;x\x07\u2028ok: 1\u202e"
+    file = "un\x1b[31m\u2028fit.json"
+    (tmp_path / file).write_text(json.dumps({key: {key: 1}}))
+    status, out, _ = run("schema", name, file)
+    assert (status, len(out.splitlines())) == (1, 1)
+    assert out.removesuffix("\n").isprintable()

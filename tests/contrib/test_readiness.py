@@ -49,6 +49,35 @@ def test_only_listed_fields_are_served_without_details(served):
     assert SECRET not in str(served[False])
 
 
+class NewerReport(Report):
+    """A report of a later version, which tells more in every mapping."""
+
+    def to_dict(self):
+        def more(value):
+            if isinstance(value, list):
+                return [more(item) for item in value]
+            if isinstance(value, dict):
+                return {name: more(item) for name, item in value.items()} | {"newer": SECRET}
+            return value
+
+        data = super().to_dict()
+        return more(data | {"plugins": [dict(record, imports={}) for record in data["plugins"]]})
+
+
+def test_new_field_is_hidden_until_it_is_listed():
+    status = LoadStatus("failed", Outcome(NewerReport((FILLED,), (FINDING,)), ValueError(SECRET)))
+    assert SECRET in str(status.served_report(True, set()))
+    served = status.served_report(False, set())
+    served["plugins"][0].pop("imports")  # names of modules, and no fields
+    assert SECRET not in str(served)
+    assert SECRET not in str(status.readiness(False))
+
+
+def test_every_field_of_a_record_that_is_not_listed_is_tried():
+    filled = {name for name in PluginRecord._fields if SECRET in str(getattr(FILLED, name))}
+    assert filled == {*PluginRecord._fields} - SHOWN_FIELDS
+
+
 def test_record_says_without_details_that_there_are_an_error_and_a_reason(served):
     record = served[False]["plugins"][0]
     assert record["error"]["type"] == "ValueError"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
 from aimm_plugins._diagnostics.html_report import WaterfallBar, html_report
 from aimm_plugins._diagnostics.take_inventory import take_inventory
-from aimm_plugins._values.report import Finding
+from aimm_plugins._values.report import Finding, PluginRecord
 
 EVIL = "<script>alert(1)</script>&\"'@@STYLE@@"
 
@@ -92,6 +93,29 @@ def test_page_names_what_it_is_about_and_counts_conflicts(inventory):
 def test_names_may_break_after_separators_alone(inventory):
     html = html_report(inventory, about={"Conf": "/etc/a_b.c-d:e=f,g h."})
     assert "/<wbr>etc/<wbr>a_<wbr>b.<wbr>c-d:<wbr>e=<wbr>f,<wbr>g h.</div>" in html
+
+
+def test_field_of_a_record_is_on_the_page_only_if_a_column_is_for_it(inventory):
+    (item, other) = inventory.plugins
+    texts = {name: f"is-{name}" for name in PluginRecord._fields}
+    told = texts | {
+        "source": "entry_point",
+        "state": "failed",
+        "provides": (("fit", texts["provides"]),),
+        "error": ValueError(f"{texts['error']}\nis-second line"),
+        "import_seconds": 1.0,
+        "imports": ((texts["imports"], 1),),
+        "options": (texts["options"],),
+    }
+    inventory = replace(
+        inventory, plugins=(replace(item, record=PluginRecord(**told), declarations=()), other)
+    )
+    html = html_report(inventory).replace("<wbr>", "")
+    shown = {word for word in texts if texts[word] in html}
+    assert shown == {
+        *("name", "distribution", "version", "origin", "module", "attribute"),
+        *("options", "options_schema", "reason", "error"),
+    }
 
 
 def test_whatever_plugins_are_called_is_escaped(inventory):

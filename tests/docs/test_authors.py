@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from tests.docs.pages import Page
-from tests.support.installing import AS_AUTHORS_HAVE_IT, ROOT, environment, pip
+from tests.support.installing import AS_AUTHORS_HAVE_IT, ROOT, environment, install_as_editable
 
 PAGE = Page(ROOT / "docs" / "authors.md")
 
@@ -58,7 +58,7 @@ def test_tutorial_makes_a_plugin_that_does_what_the_page_shows(tmp_path):
     pyproject.write_text(f"{pyproject.read_text()}\n{published}")
     assert run(folder, "aimm_plugins", "entry-points", "--check") == ""
 
-    pip(sys.executable, "install", "--no-build-isolation", "--no-deps", "--target", site, folder)
+    install_as_editable(folder, site)
     assert re.search(
         r"^\d+ passed\b.* in ", run(folder, "pytest", "-q", PYTHONPATH=str(site)), re.MULTILINE
     )

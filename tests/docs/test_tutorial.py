@@ -13,7 +13,7 @@ import pytest
 
 from aimm_plugins._discovery.scan import scan
 from tests.docs.pages import UPDATE, Page, run
-from tests.support.installing import AS_AUTHORS_HAVE_IT, ROOT, environment, pip
+from tests.support.installing import AS_AUTHORS_HAVE_IT, ROOT, environment, install_as_editable, pip
 
 PAGE = Page(ROOT / "docs" / "tutorial.md")
 
@@ -61,10 +61,11 @@ class Reader:
                 self.folder,
             )
             return
-        # An editable install would be seen by other tests; a copy does as well.
-        source = self.folder if "-e" in arguments else self.folder / arguments[0]
+        if "-e" in arguments:
+            install_as_editable(self.folder, self.site)
+            return
         options = ["--no-build-isolation", "--no-deps", "--upgrade", "--target", self.site]
-        pip(sys.executable, "install", *options, source)
+        pip(sys.executable, "install", *options, self.folder / arguments[0])
 
     def pytest(self, *arguments: str) -> str:
         """What pytest prints, but for its progress and time."""

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+from contextlib import suppress
+
 import pytest
 
+import aimm_plugins
+from aimm_plugins import PluginLoadError, UnknownPluginError, initialize
 from tests.support.forked.case import BAD, HEADER, Case, assert_failed, assert_healthy, record
 
 EXCEPTION = "class Odd(Exception):\n    {}\nraise Odd('told')\n"
@@ -874,3 +879,14 @@ def test_forty_broken_plugins_beside_the_healthy_one(case: Case) -> None:
     assert_healthy(got)
     assert all(got["isolate"]["states"][name] == "failed" for name in names)
     assert len(got["strict"]["members"]) == 40
+
+
+@pytest.mark.parametrize("on_error", ["strict", "isolate"])
+def test_failed_import_by_hand_leaves_no_key_where_initialize_fails_on_it_too(write, on_error):
+    write(half="@fit(['half'])\ndef f(m): return 1\nraise ValueError\n")
+    with pytest.raises(ValueError):
+        importlib.import_module("half")
+    with suppress(PluginLoadError):
+        initialize({"names": ["half"], "entry_points": {"enabled": False}, "on_error": on_error})
+    with pytest.raises(UnknownPluginError):
+        aimm_plugins.exec_fit("half", None)

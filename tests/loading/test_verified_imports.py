@@ -16,11 +16,11 @@ from tests.conftest import record_of
 from tests.support.bytecode import forge_bytecode
 from tests.support.installing import ROOT
 
-VERIFY = {"names": [], "entry_points": {"allow": ["pkg-dist"]}, "verify": "record"}
+VERIFY = {"names": [], "entry_points": {"allow": ["vpkg-dist"]}, "verify": "record"}
 SOURCE = """
 @fit(['k'])
 def f(m):
-    from pkg import later
+    from vpkg import later
     return later.answer
 """
 
@@ -40,10 +40,10 @@ def forged(trap):
 @pytest.fixture
 def package(write, install, site):
     """A verified package with a module that it imports when it is called."""
-    write(pkg____init__=SOURCE, pkg__later="answer = 'installed'\n")
-    files = ["pkg/__init__.py", "pkg/later.py"]
-    install("pkg-dist", entry_points={"ep": "pkg"}, files=files)
-    return site / "pkg"
+    write(vpkg____init__=SOURCE, vpkg__later="answer = 'installed'\n")
+    files = ["vpkg/__init__.py", "vpkg/later.py"]
+    install("vpkg-dist", entry_points={"ep": "vpkg"}, files=files)
+    return site / "vpkg"
 
 
 def call():
@@ -79,7 +79,7 @@ def test_file_that_came_before_a_verified_module_does_not_run(package, trap, for
     (package / file).parent.mkdir(exist_ok=True)
     (package / file).write_text(forged)
     importlib.invalidate_caches()
-    with pytest.raises(ImportError, match=r"is not a file that RECORD of pkg-dist 1\.0 lists"):
+    with pytest.raises(ImportError, match=r"is not a file that RECORD of vpkg-dist 1\.0 lists"):
         call()
     assert not trap.exists()
 
@@ -89,16 +89,16 @@ def test_module_that_was_added_since_does_not_run(package, trap, forged):
     (package / "added.py").write_text(forged)
     importlib.invalidate_caches()
     with pytest.raises(ImportError, match="is not a file that RECORD"):
-        importlib.import_module("pkg.added")
+        importlib.import_module("vpkg.added")
     assert not trap.exists()
 
 
 def test_module_without_source_runs_if_record_lists_it(write, install, site):
-    write(pkg____init__=SOURCE, pkg__later="answer = 'compiled'\n")
-    py_compile.compile(str(site / "pkg/later.py"), cfile=str(site / "pkg/later.pyc"))
-    (site / "pkg/later.py").unlink()
-    files = ["pkg/__init__.py", "pkg/later.pyc"]
-    install("pkg-dist", entry_points={"ep": "pkg"}, files=files)
+    write(vpkg____init__=SOURCE, vpkg__later="answer = 'compiled'\n")
+    py_compile.compile(str(site / "vpkg/later.py"), cfile=str(site / "vpkg/later.pyc"))
+    (site / "vpkg/later.py").unlink()
+    files = ["vpkg/__init__.py", "vpkg/later.pyc"]
+    install("vpkg-dist", entry_points={"ep": "vpkg"}, files=files)
     initialize(VERIFY)
     assert call() == "compiled"
 
@@ -106,8 +106,8 @@ def test_module_without_source_runs_if_record_lists_it(write, install, site):
 def test_parts_of_a_namespace_that_others_installed_are_left_to_python(
     write, install, site, tmp_path, monkeypatch
 ):
-    write(ns__mine=SOURCE.replace("pkg", "ns"), ns__later="answer = 'others'\n")
-    install("pkg-dist", entry_points={"ep": "ns.mine"}, files=["ns/mine.py"])
+    write(ns__mine=SOURCE.replace("vpkg", "ns"), ns__later="answer = 'others'\n")
+    install("vpkg-dist", entry_points={"ep": "ns.mine"}, files=["ns/mine.py"])
     install("others", files=["ns/later.py"])
     forge = tmp_path / "elsewhere" / "ns"
     forge.mkdir(parents=True)
@@ -129,10 +129,10 @@ def test_unload_all_leaves_imports_to_python_again(package):
 
 def test_traceback_and_resources_are_those_of_the_files(package):
     initialize(VERIFY)
-    module = sys.modules["pkg"]
+    module = sys.modules["vpkg"]
     assert module.__file__ == str(package / "__init__.py")
-    assert importlib.resources.files("pkg").joinpath("later.py").is_file()
-    assert module.__spec__.loader.get_source("pkg").endswith(SOURCE)
+    assert importlib.resources.files("vpkg").joinpath("later.py").is_file()
+    assert module.__spec__.loader.get_source("vpkg").endswith(SOURCE)
 
 
 PROGRAM = """

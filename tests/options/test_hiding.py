@@ -226,7 +226,14 @@ def test_message_says_whether_it_is_known_to_be_a_secret(child, message):
 
 @pytest.mark.parametrize(
     ("child", "default"),
-    [({}, '"x"'), ({"writeOnly": True}, "***"), ({"x-unit": "m"}, "***")],
+    [
+        ({}, '"x"'),
+        ({"writeOnly": True}, "***"),
+        ({"x-unit": "m"}, "***"),
+        ({"format": "email"}, '"x"'),
+        ({"format": "api-token"}, "***"),
+        ({"format": "Password"}, "***"),
+    ],
 )
 def test_default_that_may_be_a_secret_is_not_listed(child, default):
     document = {"properties": {"a": {**child, "default": "x"}, "b": {"default": 1}}}

@@ -9,7 +9,7 @@ import traceback
 import pytest
 
 import aimm_plugins
-from aimm_plugins import PluginLoadError, initialize
+from aimm_plugins import PluginLoadError, cli, initialize
 from aimm_plugins._system import masking
 from tests.conftest import names
 
@@ -73,6 +73,21 @@ def test_error_of_a_probe_in_a_child_process_has_no_secret(write, secret):
     text = "".join(traceback.format_exception(report.failures[0].error))
     assert "refused for ***" in text
     assert not [part for part in secret if part in text]
+
+
+def test_verbs_that_import_show_no_secret(write, secret, tmp_path, capfd, monkeypatch):
+    write(models=PLUGIN + "    " + WAYS["text"])
+    conf = tmp_path / "conf.yaml"
+    conf.write_text(
+        "names: [models]\nentry_points: {enabled: false}\noptions: {models: {token: 'env:TOKEN'}}\n"
+    )
+    for verb in (["profile", "--runs", "1"], ["report", "--load"], ["doctor", "--load"]):
+        for form in ("table", "json"):
+            assert cli.run([*verb, str(conf), "--format", form]) == 1
+    assert cli.run(["--debug", "stubs", str(tmp_path / "typings"), str(conf)]) == 1
+    printed = "".join(capfd.readouterr())
+    assert "refused for ***" in printed
+    assert not [part for part in secret if part in printed]
 
 
 def test_error_without_the_secret_is_the_plugins_own(write, secret):

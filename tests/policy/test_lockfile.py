@@ -60,6 +60,49 @@ def test_locked_with_other_files_is_refused(frozen, tmp_path, site):
     assert "is not the one that was locked" in assert_refused(tmp_path / "plugins.yaml", frozen)
 
 
+def codes(findings):
+    return [(finding.code, finding.subject) for finding in findings]
+
+
+def test_conf_that_is_locked_can_be_frozen_anew(frozen, tmp_path, write, install):
+    write(q="")
+    install("other-dist", entry_points={"other": "q"}, files=["q.py"])
+    conf = tmp_path / "plugins.yaml"
+    conf.write_text(conf.read_text() + "entry_points: {allow: [mark-dist, other-dist]}\n")
+    text, findings = aimm_plugins.freeze(conf)
+    assert [line.partition("==")[0] for line in text.splitlines()] == ["mark-dist", "other-dist"]
+    assert findings == ()
+
+
+def test_lock_that_is_gone_does_not_hinder_a_new_one(frozen, tmp_path):
+    (tmp_path / "locked.txt").unlink()
+    assert "mark-dist==1.0" in aimm_plugins.freeze(tmp_path / "plugins.yaml")[0]
+
+
+def test_what_a_rule_keeps_out_of_the_file_is_said(marked):
+    marked()
+    conf = {"names": [], "entry_points": {"allow": []}}
+    text, findings = aimm_plugins.freeze(conf)
+    assert text == ""
+    (finding,) = [finding for finding in findings if "mark-dist" in finding.subject]
+    assert finding.code == "left-out"
+    assert "mark-dist is not among those allowed" in finding.message
+
+
+def test_required_distribution_that_is_left_out_is_missing(marked):
+    marked()
+    conf = {"names": [], "entry_points": {"allow": []}, "required": ["mark-dist"]}
+    assert ("required-missing", "mark-dist") in codes(aimm_plugins.freeze(conf)[1])
+
+
+def test_distribution_whose_module_a_plugin_is_in_is_frozen_too(marked, write, install):
+    write(theirs="")
+    install("theirs-dist", files=["theirs.py"])
+    install("front-dist", entry_points={"front": "theirs"})
+    conf = {"names": [], "entry_points": {"allow": ["front-dist", "theirs-dist"]}}
+    assert "theirs-dist==1.0" in aimm_plugins.freeze(conf)[0]
+
+
 def test_editable_install_cannot_be_frozen(marked, site):
     marked(direct_url={"url": site.as_uri(), "dir_info": {"editable": True}})
     text, findings = aimm_plugins.freeze({"names": [], "entry_points": {"allow": ["mark-dist"]}})

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 
 import pytest
@@ -16,13 +15,13 @@ from hypothesis import strategies as st
 import aimm_plugins
 from aimm_plugins import ArtifactError, deserialize, pack, serialize, unpack
 from tests.support.artifacts import joined, parts
+from tests.support.mutations import MUTATIONS, mutated
 
 LAW = settings(
     max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-MUTATIONS = int(os.environ.get("AIMM_PLUGINS_MUTATIONS", "2000"))
 
 texts = st.text(st.characters(codec="utf-8"), max_size=8)
 metadata = st.dictionaries(
@@ -109,28 +108,6 @@ def test_info_with_one_other_value_is_read_or_an_artifact_error(given_bytes, dat
     except ArtifactError:
         return
     assert instance == b"model"
-
-
-def mutated(data: bytes, draw: random.Random) -> bytes:
-    """The bytes with one to four changes."""
-    changed = bytearray(data)
-    for _ in range(draw.randint(1, 4)):
-        at = draw.randrange(len(changed) + 1)
-        kind = draw.randrange(5)
-        if kind == 0 and at < len(changed):
-            changed[at] ^= 1 << draw.randrange(8)
-        elif kind == 1 and at < len(changed):
-            changed[at] = draw.randrange(256)
-        elif kind == 2:
-            del changed[at : at + draw.randint(1, 40)]
-        elif kind == 3:
-            changed[at:at] = draw.randbytes(draw.randint(1, 40))
-        elif kind == 4:
-            end = draw.randrange(len(changed) + 1)
-            changed[at:at] = changed[min(at, end) : max(at, end)][:64]
-        if not changed:
-            break
-    return bytes(changed)
 
 
 def test_no_mutation_does_anything_but_raise_artifact_error(given_bytes):

@@ -151,8 +151,11 @@ class Registry(RuleBasedStateMachine):
             max_size=3,
         ),
         strict=st.booleans(),
+        before=st.none() | st.integers(0, 4),
     )
-    def initialize(self, chosen, prefer, strict):
+    def initialize(self, chosen, prefer, strict, before):
+        if before is not None:  # with no look at the registry in between
+            self.import_plugin(before)
         wanted = list(dict.fromkeys(self.names[i % len(self.names)] for i in chosen))
         wishes = {
             rule: [*self.names, "nobody"][i % (len(self.names) + 1)] for rule, i in prefer.items()
@@ -180,6 +183,9 @@ class Registry(RuleBasedStateMachine):
 
     @rule(index=st.integers(0, 4))
     def import_by_hand(self, index):
+        self.import_plugin(index)
+
+    def import_plugin(self, index):
         name = self.names[index % len(self.names)]
         first = name not in sys.modules
         try:

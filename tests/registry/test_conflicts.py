@@ -243,5 +243,16 @@ def test_thirty_rivals_for_one_key_are_all_named(case: Case) -> None:
     assert_healthy(got, alone=False)
     assert len(got["isolate"]["keys"]) == 31
     assert len(got["strict"]["members"]) == 1
-    for name in names:
+    for name in sorted(names)[:10]:
         assert f'prefer: {{"fit:k": {name}-dist}}\n' in got["strict"]["text"]
+
+
+def test_an_error_names_the_first_ten_of_many_rivals(case: Case) -> None:
+    names = [f"rival_{number}" for number in range(13)]
+    rivals(case, *names)
+    got = case.run("out.update(account(initialize({'names': [], 'on_error': 'isolate'})))")
+    for name in names:
+        message = record(got, name)["error"]["message"]
+        assert message.startswith("13 plugins provide fit:k\n")
+        assert message.count("prefer: ") == 10
+        assert "\n  and 3 more\n" in message

@@ -124,6 +124,19 @@ def test_conflict_with_a_plugin_that_was_there_says_what_a_restart_does(write, i
         answer()
 
 
+def test_rule_that_was_taken_out_of_the_conf_does_not_hold_after_a_refresh(write, tmp_path):
+    write(models=PLUGIN)
+    conf = tmp_path / "conf.yaml"
+    text = "names: [models]\nentry_points: {enabled: false}\n"
+    conf.write_text(f"{text}prefer: {{mean: {HOST}}}\n")
+    initialize(conf)
+    conf.write_text(text)
+    aimm_plugins.refresh()
+    with pytest.raises(PluginConflictError):
+        declare()
+    assert answer() == "plugin"
+
+
 def test_two_plugins_of_one_distribution_are_told_apart_by_module(write, install):
     write(models=PLUGIN, late="@predict(['mean'])\ndef guess(model): return 'late'\n")
     install("both", "1.0", entry_points={"m": "models", "l": "late"})

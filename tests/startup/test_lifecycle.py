@@ -334,6 +334,15 @@ def test_log_has_a_line_for_each_plugin_in_the_words_of_the_report(mixed, caplog
             assert line.exc_info == (raised and (type(raised), raised, raised.__traceback__))
 
 
+def test_log_has_the_fields_that_are_listed_and_no_others(mixed, caplog):
+    caplog.set_level(logging.DEBUG, "aimm_plugins")
+    initialize(mixed)
+    usual = {*vars(logging.makeLogRecord({})), "message", "asctime"}
+    told = {field for record in caplog.records for field in vars(record).keys() - usual}
+    listed = {"plugin", "distribution", "version", "state", "seconds", "reason"}
+    assert told == listed
+
+
 def test_log_has_the_traceback_of_what_failed(mixed, caplog):
     initialize(mixed)
     assert 'bad.py", line 3, in <module>' in caplog.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -37,6 +38,19 @@ def pip(python: str | Path, *arguments: str | Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def install_as_editable(source: Path, site: Path) -> None:
+    """Install a copy that says of itself what an editable install would.
+
+    One that is editable indeed would be seen by other tests.
+    """
+    options = ["--no-build-isolation", "--no-deps", "--upgrade", "--target", site]
+    pip(sys.executable, "install", *options, source)
+    name = source.resolve().name.replace("-", "_")
+    (info,) = site.glob(f"{name}-*.dist-info")
+    direct_url = {"url": source.resolve().as_uri(), "dir_info": {"editable": True}}
+    (info / "direct_url.json").write_text(json.dumps(direct_url))
 
 
 def build_wheels(sources: Sequence[Path], folder: Path) -> list[Path]:

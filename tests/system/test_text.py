@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from aimm_plugins._system.text import nearest
+from aimm_plugins._system.text import json_text, nearest, printable
 from tests.support.forked.case import BAD, Case
 
 # Clears the screen, sets the window's title, writes over the line, turns the direction of writing,
 # and begins a line of a report that says something else.
-EVIL = "x\x1b[2J\x1b]0;title\x07\b\x7f\x9b1m\u202e\u2066y"
+EVIL = "x\x1b[2J\x1b]0;title\x07\b\x7f\x9b1m\u202e\u2066\u061c\u200fy"
 FORGED = "x\nloaded  forged  forged-dist 1.0"
 
 PLACES = {
@@ -94,7 +96,10 @@ def test_nothing_of_a_stranger_commands_a_terminal_or_forges_a_line(case: Case, 
                 unload_all()
             told += [attempt(initialize, {{**conf, "on_error": "strict"}}).get("text", "")]
             unload_all()
-            for words in ("list", "plan", "doctor", "explain bad", "explain bad-dist", "show bad", "report --load"):
+            for words in (
+                "list", "plan", "doctor", "explain bad", "explain bad-dist", "show bad", "report --load",
+                "list --format json", "doctor --format json", "report --load --format json", "show bad --format json",
+            ):
                 printed = io.StringIO()
                 with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
                     run([*words.split(), "--conf", "conf.json"])
@@ -106,8 +111,16 @@ def test_nothing_of_a_stranger_commands_a_terminal_or_forges_a_line(case: Case, 
     )
     assert got["states"]["good"] == "loaded"
     for told in got["told"]:
-        assert not set(told) & set("\x1b\x07\b\x7f\x9b\u202e\u2066"), told
+        assert not set(told) & set("\x1b\x07\b\x7f\x9b\u202e\u2066\u061c\u200f"), told
         assert not any(line.startswith("loaded  forged") for line in told.splitlines()), told
+
+
+def test_json_for_people_is_json_without_what_a_terminal_obeys() -> None:
+    data = {EVIL + "\u2028\ud800": ["\n", "gr\u00fcn"]}
+    text = json_text(data)
+    assert json.loads(text) == data
+    assert printable(text) == text
+    assert "gr\u00fcn" in text
 
 
 def test_nearest_of_very_many_names_is_found_among_the_likely_ones() -> None:

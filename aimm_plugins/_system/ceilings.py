@@ -1,0 +1,54 @@
+"""The most that is read of one installed distribution, all in one table; nothing is decided here.
+
+A third party must not size the work: any 100 kB of metadata, source or schema take seconds and
+megabytes. What lies beyond a ceiling is not read, and one finding, gap or reason says so. Honest
+distributions stay far below. `docs/security.md` has this table for operators, by these names.
+"""
+
+from __future__ import annotations
+
+_KIB = 1024
+_MIB = 1024 * _KIB
+
+METADATA_BYTES = 8 * _MIB
+"""Of one metadata file, in a folder or a zip."""
+
+RECORD_BYTES = 16 * _MIB
+"""Of RECORD; the largest wheels have some 50,000 files in 7 MiB."""
+
+ENTRY_POINT_LINES = 20_000
+"""Sound lines of an `entry_points.txt` in our groups."""
+
+ENTRY_POINTS_OF_ONE_OBJECT = 10
+"""Entry points of one module or object, each of which has all its keys."""
+
+ENTRY_POINT_LETTERS = 1000
+"""Of an entry point's value: each dot in one costs a step wherever it is looked up."""
+
+SOURCE_BYTES = 512 * _KIB
+"""Of one module; a syntax tree takes up to 900 times the memory of its source."""
+
+SOURCE_WORK = 1_000_000
+"""Steps that reading all source of a distribution may take; `_source/budget.py` counts them."""
+
+DENIED_SOURCE_WORK = 200_000
+"""The same, for one that a rule denies: `list`, `show`, `explain` and `report` tell its keys."""
+
+SCHEMA_BYTES = _MIB
+"""Of one schema of options."""
+
+SCHEMA_VALUES = 4_000
+"""Values in it: holding 4,000 against the schema of schemas takes up to 3 seconds."""
+
+SCHEMA_LIST = 500
+"""Items of a list in it that are not all texts or all numbers: each is compared with each."""
+
+SCHEMA_SECONDS = 2.0
+"""Processor time for one check of options, which takes milliseconds; and for all schemas of a
+distribution together while nothing is loaded."""
+
+PATTERN_LETTERS = 1000
+"""Of a regular expression in a schema."""
+
+PATTERN_STEPS = 10_000_000
+"""Of one search by it, each 1 to 30 ns."""

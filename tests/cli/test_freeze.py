@@ -1,0 +1,45 @@
+"""`freeze`: the freeze file, whole or not at all, with what is not in it."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture
+def conf(write, install, tmp_path):
+    """Writes a conf about two plugins."""
+    write(p="", q="")
+    install("p-dist", entry_points={"p": "p"}, files=["p.py"])
+    install("q-dist", entry_points={"q": "q"}, files=["q.py"])
+
+    def conf(text: str) -> list[str]:
+        (tmp_path / "plugins.yaml").write_text(f"names: []\n{text}")
+        return ["--conf", str(tmp_path / "plugins.yaml")]
+
+    return conf
+
+
+def test_output_is_written_and_locks_what_it_was_made_of(conf, run, tmp_path):
+    given = conf("entry_points: {allow: [p-dist]}\n")
+    status, out, err = run("freeze", "-o", str(tmp_path / "lock"), *given)
+    assert (status, out) == (0, "")
+    assert "q-dist" in err
+    text = (tmp_path / "lock").read_text()
+    assert text.startswith("p-dist==1.0  # record sha256:")
+    given = conf("entry_points: {allow: [p-dist]}\nlocked: lock\n")
+    assert run("freeze", *given)[:2] == (0, text)
+
+
+def test_required_distribution_that_is_kept_out_fails_and_writes_nothing(conf, run, tmp_path):
+    given = conf("entry_points: {allow: [p-dist]}\nrequired: [q-dist]\n")
+    (tmp_path / "lock").write_text("before\n")
+    status, _, err = run("freeze", "-o", str(tmp_path / "lock"), *given)
+    assert status == 1
+    assert "required-missing: q-dist" in err
+    assert (tmp_path / "lock").read_text() == "before\n"
+
+
+def test_output_goes_without_json(conf, run):
+    status, _, err = run("freeze", "-o", "lock", "--format", "json", *conf(""))
+    assert status == 2
+    assert "-o writes the freeze file" in err
