@@ -20,9 +20,11 @@ from aimm_plugins._config.values import (
     Config,
     DaskRules,
     EntryPointRules,
+    EnvironmentRules,
     Load,
     OnError,
     OnVersion,
+    Start,
     Verify,
 )
 from aimm_plugins._system.guard import guarded
@@ -48,6 +50,7 @@ _REQUIREMENT = (
     rf"({_CLAUSES}|\([ \t]*{_CLAUSES}\)[ \t]*)?$(?!\n)"
 )
 _NAME_ALONE = r"[ \t]*[A-Za-z0-9._-]+[ \t]*"
+_ENVIRONMENT_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)"
 
 SchemaName = Literal["plugins", "policy"]
 
@@ -157,6 +160,11 @@ def check_meaning(config: Config) -> None:
         (("entry_points", "allow"), rules.allow or ()),
         (("entry_points", "deny"), rules.deny),
         (("required",), config.required),
+        *(
+            (("environments", name, key), getattr(rules, key) or ())
+            for name, rules in config.environments.items()
+            for key in ("requirements", "plugins")
+        ),
     ):
         for index, text in enumerate(texts):
             if re.fullmatch(_NAME_ALONE, text):
@@ -172,12 +180,16 @@ def check_meaning(config: Config) -> None:
                     (*path, index),
                     expected="a name with versions, such as aimm-sklearn>=1,<2",
                 ) from error
-    if config.probe is not None and config.probe != config.probe:  # JSON Schema lets NaN pass
-        raise config.error(
-            f"{config.probe} is no time to wait for",
-            ("probe",),
-            expected=f"true, false, or seconds up to {_MAX_SECONDS}",
-        )
+    times: list[tuple[tuple[str, ...], float | None]] = [(("probe",), config.probe)]
+    times += [
+        (("environments", name, "call_seconds"), rules.call_seconds)
+        for name, rules in config.environments.items()
+    ]
+    for path, seconds in times:
+        if seconds is not None and seconds != seconds:  # JSON Schema lets NaN pass
+            raise config.error(
+                f"{seconds} is no time to wait for", path, expected=f"seconds up to {_MAX_SECONDS}"
+            )
 
 
 # Parsers: each takes plain data, and returns what a field of `Config` holds or raises.
@@ -244,12 +256,30 @@ _name = _if(lambda value: isinstance(value, str) and value != "")
 _requirements = _tuple_of(_if(lambda value: isinstance(value, str) and is_requirement(value)))
 
 
-def _seconds(value: object) -> float | None:
+def _probe_seconds(value: object) -> float | None:
     if isinstance(value, bool):
         return PROBE_SECONDS if value else None
-    if not isinstance(value, int | float) or value <= 0 or value > _MAX_SECONDS:
+    return _seconds(value)
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _UnsoundError
+    if value <= 0 or value > _MAX_SECONDS:
         raise _UnsoundError
     return value
+
+
+def _whole(least: int, most: int) -> Parser:
+    def parsed(value: object) -> int:
+        # JSON Schema calls 2.0 an integer too.
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
+            raise _UnsoundError
+        if not least <= value <= most:
+            raise _UnsoundError
+        return int(value)
+
+    return parsed
 
 
 def _key_file(value: object) -> str:
@@ -258,6 +288,20 @@ def _key_file(value: object) -> str:
         raise _UnsoundError
     path: str = _name(given["ed25519"])
     return path
+
+
+def _environments(value: object) -> dict[str, EnvironmentRules]:
+    found = {}
+    for name, given in _mapping(value).items():
+        if re.search(_ENVIRONMENT_NAME, name) is None:
+            raise _UnsoundError
+        fields = _fields(given, _ENVIRONMENT)
+        if len(fields.keys() & {"requirements", "lock", "path"}) != 1:
+            raise _UnsoundError
+        if fields.keys() >= {"path", "python"}:
+            raise _UnsoundError
+        found[name] = EnvironmentRules(name, **fields)
+    return found
 
 
 _ENTRY_POINTS: dict[str, Parser] = {
@@ -278,13 +322,25 @@ _DASK: dict[str, Parser] = {
     "keys": _tuple_of(_text),
     "keep_on_cluster": _bool,
 }
+_ENVIRONMENT: dict[str, Parser] = {
+    "requirements": _tuple_of(_name),
+    "lock": _name,
+    "path": _name,
+    "python": _name,
+    "plugins": _requirements,
+    "processes": _whole(1, 64),
+    "call_seconds": _seconds,
+    "memory_mb": _whole(1, 2**40),
+    "start": _one_of(get_args(Start)),
+    "restarts_per_minute": _whole(0, 1000),
+}
 _POLICY: dict[str, Parser] = {
     "names": _tuple_of(_one_of([])),  # a policy says what may be loaded, and loads nothing
     "entry_points": lambda value: EntryPointRules(**_fields(value, _ENTRY_POINTS)),
     "required": _requirements,
     "prefer": _mapping_of(_name),
     "verify": _one_of(get_args(Verify)),
-    "probe": _seconds,
+    "probe": _probe_seconds,
     "locked": _name,
     "artifacts": lambda value: ArtifactRules(**_fields(value, _ARTIFACTS)),
 }
@@ -295,4 +351,6 @@ _CONF: dict[str, Parser] = {
     "load": _one_of(get_args(Load)),
     "options": _mapping_of(_mapping),
     "dask": lambda value: DaskRules(**_fields(value, _DASK, required=["address"])),
+    "environments": _environments,
+    "environments_folder": _name,
 }

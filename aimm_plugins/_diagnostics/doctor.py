@@ -94,6 +94,15 @@ def _failure(item: InventoryItem, loaded: bool) -> Finding:
     code = "failed" if loaded else "would-fail"
     if record.state == "missing":
         code = "required-missing"
+    if record.state == "missing" and record.environment is not None:
+        remedy = f"Do what is found there, or remove the environment ({record.config_place})."
+        return Finding(
+            "environment-missing",
+            record.environment,
+            described(record.error),
+            record.config_place,
+            remedy,
+        )
     # Without --load, `explain` would not know of a failure that only the import shows.
     command = f"aimm-plugins explain {record.distribution or record.module}"
     return Finding(

@@ -220,6 +220,10 @@ def _of_nothing(inventory: Inventory, asked: str) -> Reason:
         near = nearest(asked, sorted(_known_names(inventory)), count=3)
         why = "no plugin declares such a key, and no distribution or module has this name"
         hint = f"Did you mean {' or '.join(near)}?" if near else "Install what provides it."
+    away = [i.record for i in inventory.plugins if i.record.environment and not i.record.module]
+    if away:
+        names = ", ".join(f"{record.environment} ({record.reason})" for record in away)
+        hint = f"It may be in what is missing: {names}."
     unread = {
         item.record.name for item in inventory.plugins if not item.complete and item.record.module
     }

@@ -6,6 +6,7 @@ tell different things about one plugin.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -62,7 +63,9 @@ class InventoryItem:
     @property
     def fault(self) -> Finding | None:
         """Why its import would fail, as far as its source shows."""
-        return None if self.source is None else import_fault(self.record, self.source)
+        if self.source is None or self.record.environment is not None:
+            return None  # what is installed in an environment is not looked at
+        return import_fault(self.record, self.source)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-serializable, as in `schemas/list.yaml`."""
@@ -115,6 +118,7 @@ class Inventory:
         installed: The distributions.
         policy: The rules, the operator's layers first.
         admission: Judges imports by these rules.
+        scans: The same and those of environments, by name; under `None` those of the host.
         loaded: Whether the plugins were imported for it.
     """
 
@@ -123,6 +127,7 @@ class Inventory:
     installed: Scan
     policy: Policy
     admission: Admission
+    scans: Mapping[str | None, Scan]
     loaded: bool = False
 
     @property

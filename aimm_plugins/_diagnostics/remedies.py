@@ -18,6 +18,8 @@ def remedy_for(inventory: Inventory, record: PluginRecord) -> str:
         inventory: All plugins, with the rules.
         record: A plugin of it that is denied, missing, shadowed or has an error.
     """
+    if record.state == "missing" and record.environment is not None:
+        return f"Do what the reason says, or remove the environment ({record.config_place})."
     if record.state == "missing":
         return (
             f"Install {record.name} in a version that fits, or remove the rule "
@@ -35,7 +37,8 @@ def remedy_for(inventory: Inventory, record: PluginRecord) -> str:
 
 
 def _remedy_for_denied(inventory: Inventory, record: PluginRecord) -> str:
-    distribution = inventory.installed.find(record.distribution) if record.distribution else None
+    installed = inventory.scans[record.environment]
+    distribution = installed.find(record.distribution) if record.distribution else None
     remedies: list[str] = []
     if distribution is not None:
         for layer in inventory.policy.layers:

@@ -71,15 +71,20 @@ def given_options(conf: Conf = None) -> dict[str, dict[str, Any]]:
 
 def _without_imports(conf: Conf, sources: bool) -> Inventory:
     prepared = prepare(PROCESS.runtime, [read(conf)], scan(), only_looking=True)
-    reader = SourceReader([record.module for record in prepared.plan.records])
+    modules = [record.module for record in prepared.plan.records]
+    readers = {None: SourceReader(modules)} | {
+        environment.name: SourceReader(modules, environment.site.locate)
+        for environment in prepared.environments
+        if environment.site is not None
+    }
     items = []
     for record, published in _published_keys(prepared):
         source = None
-        if not record.module:  # a line of metadata that cannot be read
+        if not record.module:  # a line of metadata that cannot be read; a missing environment
             items.append(InventoryItem(record=record))
             continue
         if sources or not published:
-            source = reader.read(
+            source = readers[record.environment].read(
                 record.module,
                 record.attribute,
                 owner=record.distribution,
@@ -88,7 +93,7 @@ def _without_imports(conf: Conf, sources: bool) -> Inventory:
             record = record._replace(file=record.file or source.file)
         items.append(_item(record, published, source))
     predicted = _predict(prepared, items)
-    missing = prepared.policy.missing(predicted, prepared.installed.find)
+    missing = prepared.policy.missing(predicted, prepared.find)
     return Inventory(
         plugins=(
             *(replace(item, record=record) for item, record in zip(items, predicted, strict=True)),
@@ -96,6 +101,7 @@ def _without_imports(conf: Conf, sources: bool) -> Inventory:
         ),
         findings=prepared.findings,
         installed=prepared.installed,
+        scans=prepared.scans,
         policy=prepared.policy,
         admission=prepared.admission,
     )
@@ -105,13 +111,15 @@ def _published_keys(
     prepared: PreparedStart,
 ) -> Iterator[tuple[PluginRecord, tuple[Published, ...]]]:
     """The planned plugins with the keys in their metadata; a plan has none of denied plugins."""
-    installed = prepared.installed
     candidates: dict[tuple[str | None, ...], Candidate] = {
-        (entry.distribution.name, entry.name, entry.module, entry.attribute): entry
-        for entry in installed.candidates
+        (where, entry.distribution.name, entry.name, entry.module, entry.attribute): entry
+        for where, scan in prepared.scans.items()
+        for entry in scan.candidates
     }
     for record in prepared.plan.records:
-        entry = candidates.get((record.distribution, record.name, record.module, record.attribute))
+        installed = prepared.scans[record.environment]
+        who = (record.distribution, record.name, record.module, record.attribute)
+        entry = candidates.get((record.environment, *who))
         if record.source == "entry_point" and entry is not None:
             yield record, installed.keys_of(entry)
         elif record.distribution is not None:
@@ -127,9 +135,8 @@ def _item(
     if published:
         declarations = published_declarations(published, source)
     else:
-        assert source is not None, "the source is read where no keys are published"
-        declarations = source.declarations
-        keys_from = "unknown" if source.gaps and not declarations else "source"
+        declarations = () if source is None else source.declarations
+        keys_from = "source" if declarations or (source and not source.gaps) else "unknown"
     return InventoryItem(
         record=record, declarations=declarations, keys_from=keys_from, source=source
     )
@@ -147,7 +154,7 @@ def _predict(prepared: PreparedStart, items: Iterable[InventoryItem]) -> list[Pl
         if item.keys_from == "source" and record.state in ("planned", "deferred"):
             certain = [found for found in item.declarations if found.certain]
             if certain:
-                published[record.identity] = _as_published(record, certain, prepared.installed)
+                published[record.identity] = _as_published(record, certain, prepared.scans)
         if record.identity in published and record.state != "denied":
             keys = {(key.action, key.key) for key in published[record.identity]}
             record = record._replace(provides=tuple(sorted(keys)))
@@ -158,9 +165,12 @@ def _predict(prepared: PreparedStart, items: Iterable[InventoryItem]) -> list[Pl
 
 
 def _as_published(
-    record: PluginRecord, declarations: Iterable[SourceDeclaration], installed: Scan
+    record: PluginRecord,
+    declarations: Iterable[SourceDeclaration],
+    scans: Mapping[str | None, Scan],
 ) -> tuple[Published, ...]:
     """What the plugin would publish if it published; it is only compared with other plugins'."""
+    installed = scans[record.environment]
     distribution = installed.find(record.distribution) if record.distribution else None
     distribution = distribution or Distribution(
         name=record.module, version=None, origin="unknown", place=""
@@ -194,7 +204,7 @@ def _with_imports(conf: Conf) -> Inventory:
             _imported(
                 before.get(record.identity, InventoryItem(record=record)),
                 record,
-                providers.get(record.module, {}),
+                providers.get(record.plugin, {}),
             )
             for record in report.plugins
         ),

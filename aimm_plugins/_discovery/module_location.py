@@ -156,3 +156,41 @@ def _spec_in(folder: str, name: str) -> Any:
             importer = zipimporter(folder)
         return importer.find_spec(name)
     return None
+
+
+def locate_in(module: str, folders: Iterable[str]) -> str | None:
+    """The file that importing a module would run in an interpreter with these folders on its path.
+
+    That interpreter may be of another version, so that its compiled modules are known by the end of
+    their names alone.
+    """
+    search, file = list(folders), None
+    for part in module.split("."):
+        inner: list[str] = []
+        file = None
+        for folder in search if part else ():
+            package = os.path.join(folder, part)
+            file = _file_in(package, "__init__")
+            if file is not None:
+                inner = [package]
+                break
+            file = _file_in(folder, part)
+            if file is not None:
+                inner = []
+                break
+            if os.path.isdir(package):
+                inner.append(package)
+        search = inner
+    return file
+
+
+def _file_in(folder: str, name: str) -> str | None:
+    for file in (f"{name}.py", f"{name}.pyc"):
+        if os.path.isfile(os.path.join(folder, file)):
+            return os.path.join(folder, file)
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return None
+    compiled = [n for n in names if n.startswith(f"{name}.") and n.endswith((".so", ".pyd"))]
+    return os.path.join(folder, compiled[0]) if compiled else None

@@ -12,7 +12,7 @@ from itertools import islice
 from operator import attrgetter
 from time import perf_counter
 from types import ModuleType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._declarations.ledger import DeclarationLedger
 from aimm_plugins._discovery.dotted_names import with_parents
@@ -28,6 +28,9 @@ from aimm_plugins._system.modules import contents, import_whole, is_initializing
 from aimm_plugins._system.text import type_name
 from aimm_plugins._values.report import Finding, PluginRecord
 from aimm_plugins.errors import DeclarationError
+
+if TYPE_CHECKING:
+    from aimm_plugins._environments.environment import Environment
 
 Versions = MutableMapping[str, tuple[str | None, str | None]]
 """By plugin module: the distribution and version that were installed when it was imported."""
@@ -45,11 +48,15 @@ class Outcome:
         records: The accounts, in order: `failed` where the import or the object was no good.
         loaded: The plugins whose modules are imported and sound.
         findings: What failed imports changed of the process.
+        environments: Those of the start, by name.
+        undo: Ends those that have begun by it.
     """
 
-    __slots__ = ("findings", "loaded", "records")
+    __slots__ = ("environments", "findings", "loaded", "records", "undo")
 
     def __init__(self) -> None:
+        self.environments: dict[str, Environment] = {}
+        self.undo: Callable[[], None] = lambda: None
         self.records: list[PluginRecord] = []
         self.loaded: list[Loaded] = []
         self.findings: list[Finding] = []
@@ -61,10 +68,13 @@ class Outcome:
         self.findings += other.findings
 
     def fail(self, record: PluginRecord, error: BaseException) -> None:
-        """Account for a plugin that was loaded and turned out to be no good."""
-        failed = failed_record(record, error)
+        """Account for a plugin that turned out to be no good."""
         self.loaded = [entry for entry in self.loaded if entry.record is not record]
-        self.records = [failed if known is record else known for known in self.records]
+        self.replace(record, failed_record(record, error))
+
+    def replace(self, record: PluginRecord, by: PluginRecord) -> None:
+        """Put the account of a plugin in the place of an earlier one."""
+        self.records = [by if known is record else known for known in self.records]
 
 
 class Loader(NamedTuple):
@@ -104,12 +114,14 @@ class Loader(NamedTuple):
         waiting = []
         with ImportWatch(self.loads) as watch:
             for record in plan.records:
-                if record.state == "planned" or record.identity in plan.demanded:
+                is_wanted = record.state == "planned" or record.identity in plan.demanded
+                if is_wanted and record.environment is None:
                     self._load(record, plan, outcome, watch)
                 else:
                     waiting.append(record)
             for record in waiting:
-                if record.state == "deferred" and is_imported(record.module):
+                is_deferred = record.state == "deferred" and record.environment is None
+                if is_deferred and is_imported(record.module):
                     self._load(record, plan, outcome, watch)
                 else:
                     outcome.records.append(record)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
+from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._values.report import Finding, PluginRecord
 
@@ -20,6 +21,7 @@ class Loaded(NamedTuple):
         target: The decorated object, for an entry point `module:object`; else `None`.
         published: The keys that its metadata publishes, if it publishes any.
         lazily: Whether others have relied on those keys meanwhile.
+        elsewhere: What it declares in a process of an environment.
         is_stale: Whether another version was imported than is installed by now.
     """
 
@@ -28,6 +30,7 @@ class Loaded(NamedTuple):
     published: tuple[Published, ...] = ()
     lazily: bool = False
     is_stale: bool = False
+    elsewhere: tuple[Declaration, ...] = ()
 
 
 class Resolution(NamedTuple):

@@ -118,6 +118,11 @@ class Provider(NamedTuple):
         """Version of that distribution."""
         return self.provenance.version
 
+    @property
+    def environment(self) -> str | None:
+        """The environment in whose processes it is called; `None` for this process."""
+        return self.provenance.environment
+
     def __str__(self) -> str:
         return f"{self.action}:{one_line(self.key)}  {self.provenance}"
 

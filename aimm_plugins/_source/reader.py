@@ -83,9 +83,13 @@ class SourceReader:
     Args:
         plugins: Modules that are plugins of their own: what they declare is theirs alone, whichever
             plugin imports them.
+        find: The file of a module by its dotted name, or `None`.
     """
 
-    def __init__(self, plugins: Sequence[str] = ()) -> None:
+    def __init__(
+        self, plugins: Sequence[str] = (), find: Callable[[str], str | None] = locate
+    ) -> None:
+        self._find = find
         self._plugins = frozenset(plugins)
         self._budgets: dict[str, Budget] = {}
         self._readers: dict[tuple[str, str], ModuleReader] = {}
@@ -111,7 +115,7 @@ class SourceReader:
         owner = owner or top
         budget = self._budgets.setdefault(owner, Budget(work))
         if (owner, top) not in self._readers:
-            self._readers[owner, top] = ModuleReader(locate, (top,), budget)
+            self._readers[owner, top] = ModuleReader(self._find, (top,), budget)
         again = (owner, name) in self._read
         if not again:
             whole = self._whole(self._readers[owner, top], name)

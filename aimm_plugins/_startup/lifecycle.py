@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 from aimm_plugins._config.environment import conf_or_default, operator_layers
 from aimm_plugins._config.parse import read
@@ -30,6 +31,7 @@ from aimm_plugins._startup.prepare import (
     locate_module,
     prepare,
     record_digest_of,
+    with_environments,
 )
 from aimm_plugins._startup.publish import publish
 from aimm_plugins._startup.runtime import Runtime
@@ -97,7 +99,7 @@ def plan(runtime: Runtime, conf: Conf) -> Report:
             else record
             for record in records
         ]
-    records += start.policy.missing(records, start.installed.find)
+    records += start.policy.missing(records, start.find)
     return Report(records, start.findings)
 
 
@@ -128,7 +130,11 @@ def refresh(runtime: Runtime) -> Report:
                 *earlier, last = list(read_again)
                 starts = (*earlier, last._replace(findings=outcome.findings))
                 report = commit(runtime, outcome, starts)
+                for name in runtime.environments.keys() - loaded.environments.keys():
+                    why = f"no conf names environment {name} any more"
+                    runtime.environments.pop(name).retire(why)
             else:
+                loaded.undo()
                 report = None
     if report is None:  # another thread has initialized, refreshed or unloaded meanwhile
         return refresh(runtime)
@@ -165,7 +171,7 @@ def _removed(
             state="removed", provides=(), error=None, reason=_why_removed(record, start)
         )
         for identity, record in before.items()
-        if identity not in planned and record.module
+        if identity not in planned and (record.module or record.environment)
         if record.distribution is None or start.installed.doubt(record.distribution) is None
     }
 
@@ -201,6 +207,8 @@ def _with_deferred_in_doubt(current: Snapshot, start: PreparedStart) -> Prepared
 
 
 def _why_removed(record: PluginRecord, start: PreparedStart) -> str:
+    if record.environment is not None:
+        return f"environment {record.environment} has it no more"
     if record.source == "config":
         return "no conf names it any more"
     if record.distribution and not start.installed.has(record.distribution):
@@ -222,6 +230,7 @@ def unload_all(runtime: Runtime) -> None:
         runtime.trust_imports()
         for module in runtime.versions.keys() - sys.modules.keys():
             del runtime.versions[module]
+    runtime.close_environments()
 
 
 def current_report(runtime: Runtime) -> Report:
@@ -233,7 +242,7 @@ def current_report(runtime: Runtime) -> Report:
     provided: dict[str, list[Provider]] = {}
     for provider in providers.values():
         provided.setdefault(provider.plugin, []).append(provider)
-    known = {record.module for record in snapshot.records.values()}
+    known = {record.plugin for record in snapshot.records.values()}
     findings = [
         Finding(
             code="declared-by-hand",
@@ -244,7 +253,7 @@ def current_report(runtime: Runtime) -> Report:
         for module, found in sorted(provided.items())
         if module not in known
     ]
-    accounts = [_of_now(r, provided.get(r.module, ())) for r in snapshot.records.values()]
+    accounts = [_of_now(r, provided.get(r.plugin, ())) for r in snapshot.records.values()]
     records = sorted(accounts, key=lambda record: record.source != "config")
     found = [
         *installed,
@@ -271,7 +280,8 @@ def freeze(runtime: Runtime, conf: Conf) -> tuple[str, tuple[Finding, ...]]:
 
     operator = tuple(layer._replace(locked=None) for layer in operator_layers())
     config = read(conf_or_default(conf))._replace(locked=None)
-    start = decide(runtime, Inputs(operator, (config,), {}, scan()))
+    inputs = Inputs(operator, (config,), {}, scan())
+    start = with_environments(decide(runtime, inputs), partial(decide, runtime))
     findings = [
         Finding("left-out", str(record.provenance), str(record.reason))
         for record in start.plan.records
@@ -279,11 +289,27 @@ def freeze(runtime: Runtime, conf: Conf) -> tuple[str, tuple[Finding, ...]]:
     ]
     findings += [
         Finding("required-missing", record.name, str(record.reason))
-        for record in start.policy.missing(start.plan.records, start.installed.find)
+        for record in start.policy.missing(start.plan.records, start.find)
     ]
-    text = ""
+    findings += [
+        Finding("environment-missing", str(record.environment), str(record.reason))
+        for record in start.plan.records
+        if record.state == "missing"
+    ]
+    text, lines = "", dict[str, str]()
     for distribution in _run_by(start):
         line = freeze_line(distribution, record_digest_of(distribution))
+        if line is not None and lines.setdefault(distribution.key, line) != line:
+            findings.append(
+                Finding(
+                    "not-frozen",
+                    distribution.subject,
+                    f"a freeze file holds one version, and {lines[distribution.key].split()[0]} of "
+                    "another environment is in it",
+                    remedy="Freeze what is in each environment by itself, and give each a conf.",
+                )
+            )
+            continue
         if line is None:
             findings.append(
                 Finding(
@@ -294,22 +320,29 @@ def freeze(runtime: Runtime, conf: Conf) -> tuple[str, tuple[Finding, ...]]:
                     remedy="Install it from a wheel; an editable install cannot be locked.",
                 )
             )
-        text += line or ""
+        if line is not None and line not in text:
+            text += line
     return text, tuple(findings)
 
 
 def _run_by(start: PreparedStart) -> list[Distribution]:
     """The distributions whose files a start would run or go by, sorted by name."""
-    installed = start.installed
-    owners = installed.code_owners(None)
-    found: dict[str, Distribution] = {}
+    locates = {environment.name: environment.site for environment in start.environments}
+    owners = {name: installed.code_owners(None) for name, installed in start.scans.items()}
+    found: dict[tuple[str, str], Distribution] = {}
     for record in start.plan.records:
-        if record.state != "denied" and record.distribution is not None:
+        if record.state not in ("denied", "missing") and record.distribution is not None:
+            site, installed = locates.get(record.environment or ""), start.scans[record.environment]
+            locate = locate_module if site is None else site.locate
             schemas = installed.options_of(record.module, record.distribution)
             modules = [record.module, *(s.module for s in schemas if not s.is_file)]
-            files = [file for module in modules for file in owners.files(module, locate_module)]
+            files = [
+                file
+                for module in modules
+                for file in owners[record.environment].files(module, locate)
+            ]
             publisher = installed.find(record.distribution)
             for owner in (publisher, *(owner for file in files for owner in file.owners)):
                 if owner is not None:
-                    found[owner.key] = owner
+                    found[owner.key, owner.place] = owner
     return [found[key] for key in sorted(found)]

@@ -18,6 +18,22 @@ def load(runtime: Runtime, start: PreparedStart) -> Outcome:
     A schema that is code can be asked for when the plugin is imported, so options are checked
     against it here.
     """
+    if not start.environments:
+        return _load(runtime, start)
+    from aimm_plugins._startup.environment_loading import StartingEnvironments
+
+    starting = StartingEnvironments(runtime, start)
+    try:
+        outcome = _load(runtime, start)
+        starting.add_to(outcome)
+    except BaseException:
+        starting.close()
+        raise
+    outcome.undo = starting.close
+    return outcome
+
+
+def _load(runtime: Runtime, start: PreparedStart) -> Outcome:
     if runtime.has_loaded:
         # A plugin that was repaired since may have new files in folders that were listed before.
         forget_listings()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._config.environment import operator_layers
@@ -23,6 +24,7 @@ from aimm_plugins._values.report import Finding, Identity, PluginRecord
 if TYPE_CHECKING:
     from aimm_plugins._options.state import PluginOptions
     from aimm_plugins._policy.lockfile import Lock
+    from aimm_plugins._startup.environment_plan import PlannedEnvironment
 
 
 class Inputs(NamedTuple):
@@ -33,12 +35,14 @@ class Inputs(NamedTuple):
         configs: The confs.
         locks: The freeze files that these name, by path.
         installed: What is installed.
+        locate: Finds a module's file there; `None` where that is this process's path.
     """
 
     operator: tuple[Config, ...]
     configs: tuple[Config, ...]
     locks: Mapping[str, Lock]
     installed: Scan
+    locate: Callable[[str], str | None] | None = None
 
 
 class PreparedStart(NamedTuple):
@@ -55,6 +59,7 @@ class PreparedStart(NamedTuple):
         probe_seconds: Time for importing each module in a child process first, if it is asked for.
         strict: Whether one failure undoes the whole call.
         options: What confs give to plugins, if they give anything.
+        environments: The environments that confs name; the plan has their plugins too.
     """
 
     inputs: Inputs
@@ -67,6 +72,17 @@ class PreparedStart(NamedTuple):
     probe_seconds: float | None
     strict: bool
     options: PluginOptions | None = None
+    environments: tuple[PlannedEnvironment, ...] = ()
+
+    def find(self, name: str) -> Distribution | None:
+        """The installed distribution of that name, here or in an environment."""
+        found = (scan.find(name) for scan in self.scans.values())
+        return next((distribution for distribution in found if distribution is not None), None)
+
+    @property
+    def scans(self) -> dict[str | None, Scan]:
+        """What is installed in each environment, and under `None` here."""
+        return {None: self.installed, **{e.name: e.installed for e in self.environments}}
 
     @property
     def installed(self) -> Scan:
@@ -87,7 +103,7 @@ class PreparedStart(NamedTuple):
                 message=f"{wanted} does not provide {rule}",
                 place=place,
                 remedy="Correct the key or the name, or remove the rule."
-                if self.installed.has(wanted)
+                if self.find(wanted) is not None
                 else "No distribution of this name is installed; correct it, or remove the rule.",
             )
             for rule, (wanted, place) in rules
@@ -110,8 +126,68 @@ def prepare(
     Raises:
         ConfigError: The operator's policy, a lock or options are wrong.
     """
-    inputs = read_inputs(configs, installed)
+    start = _prepare(runtime, only_looking, read_inputs(configs, installed))
+    return with_environments(start, partial(_prepare, runtime, only_looking))
+
+
+def with_environments(
+    start: PreparedStart, prepare: Callable[[Inputs], PreparedStart]
+) -> PreparedStart:
+    """A start with the environments that its confs name; `prepare` judges what is in one."""
+    if not any(config.environments for config in start.inputs.configs):
+        return start
+    from aimm_plugins._startup.environment_plan import look_up, without_taken_over
+
+    parts, environments = [start], []
+    for environment in look_up(start.inputs.configs):
+        if environment.site is not None:
+            inputs = start.inputs._replace(
+                configs=environment.configs,
+                installed=environment.installed,
+                locate=environment.site.locate,
+            )
+            parts.append(prepare(inputs))
+            environment = environment.with_plan(parts[-1].plan, parts[-1].options)
+        environments.append(environment)
+    plan = without_taken_over(start.plan, environments)
+    return start._replace(
+        plan=Plan(
+            (*plan.records, *(r for environment in environments for r in environment.records)),
+            {i: p for e in (plan, *(e.plan for e in environments)) for i, p in e.published.items()},
+        ),
+        findings=_findings_of_parts(parts, all(e.site is not None for e in environments)),
+        environments=tuple(environments),
+    )
+
+
+def _findings_of_parts(parts: Sequence[PreparedStart], complete: bool) -> tuple[Finding, ...]:
+    """The findings of the host and its environments; a rule is idle that is idle in all of them.
+
+    What is in a missing environment is not known, so that no rule is called idle then.
+    """
+    idle = [
+        {(f.code, f.subject, f.place) for f in part.findings if f.code in _IDLE} for part in parts
+    ]
+    found = dict.fromkeys(finding for part in parts for finding in part.findings)
+    told: set[tuple[str, str, str | None]] = set()
+    kept = []
+    for finding in found:
+        what = (finding.code, finding.subject, finding.place)
+        if finding.code not in _IDLE:
+            kept.append(finding)
+        elif complete and what not in told and all(what in names for names in idle):
+            told.add(what)
+            kept.append(finding)
+    return tuple(kept)
+
+
+_IDLE = ("rule-matches-nothing", "locked-not-installed")
+
+
+def _prepare(runtime: Runtime, only_looking: bool, inputs: Inputs) -> PreparedStart:
+    """As `prepare`, of what is installed in one place."""
     start = decide(runtime, inputs)
+    configs, installed = inputs.configs, inputs.installed
     if not installed.options and not any(config.options for config in configs):
         return start
     from aimm_plugins._options.assignment import assign
@@ -139,12 +215,11 @@ def read_inputs(configs: Sequence[Config], installed: Scan) -> Inputs:
 
 def decide(runtime: Runtime, inputs: Inputs) -> PreparedStart:
     """The plan and the rules of a start, all but the options."""
-    operator, configs, _, installed = inputs
+    operator, configs, _, installed, locate = inputs
+    is_imported = sys.modules.__contains__ if locate is None else lambda _: False
     admission = admission_of(runtime, inputs)
     judges = [judge for _, judge in admission.parts]
-    plans = tuple(
-        arrange(config, judge, sys.modules.__contains__) for config, judge in admission.parts
-    )
+    plans = tuple(arrange(config, judge, is_imported) for config, judge in admission.parts)
     findings = dict.fromkeys(installed.findings)
     for judge in judges:
         findings.update(dict.fromkeys(judge.policy.unmatched(installed.has)))
@@ -190,7 +265,7 @@ def admission_of(runtime: Runtime, inputs: Inputs) -> Admission:
             unverified=proofs.fault,
             digest=record_digest_of,
         )
-        parts.append((config, ImportJudge(rules, inputs.installed, locate_module)))
+        parts.append((config, ImportJudge(rules, inputs.installed, inputs.locate or locate_module)))
     return Admission(parts, proofs, runtime.verify_imports)
 
 

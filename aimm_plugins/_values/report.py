@@ -18,7 +18,7 @@ from aimm_plugins._values.actions import Action
 from aimm_plugins._values.provenance import Provenance
 
 Identity = tuple[str, str, str, str | None, str | None]
-"""What makes two records one plugin's: source, name, module, attribute, distribution."""
+"""What makes two records one plugin's: source, name, plugin, attribute, distribution."""
 
 Source = Literal["config", "entry_point"]
 Origin = Literal["index", "local", "url", "vcs", "editable", "unknown"]
@@ -95,6 +95,7 @@ class PluginRecord(NamedTuple):
         options: The options that a conf sets, without their values; of secrets, where they are
             read from.
         options_schema: The file or object that says what options there are.
+        environment: The environment in whose processes it runs; `None` for this process.
     """
 
     name: str
@@ -115,6 +116,12 @@ class PluginRecord(NamedTuple):
     file: str | None = None
     options: tuple[str, ...] = ()
     options_schema: str | None = None
+    environment: str | None = None
+
+    @property
+    def plugin(self) -> str:
+        """What the registry and `prefer` rules call it: one module may run in two places."""
+        return self.module if self.environment is None else f"{self.module}@{self.environment}"
 
     @property
     def is_loaded(self) -> bool:
@@ -139,12 +146,13 @@ class PluginRecord(NamedTuple):
             entry_point=self.entry_point,
             config_place=self.config_place,
             file=self.file,
+            environment=self.environment,
         )
 
     @property
     def identity(self) -> Identity:
         """What makes two records the account of one plugin."""
-        return (self.source, self.name, self.module, self.attribute, self.distribution)
+        return (self.source, self.name, self.plugin, self.attribute, self.distribution)
 
     @property
     def log_fields(self) -> dict[str, Any]:
@@ -191,6 +199,7 @@ class PluginRecord(NamedTuple):
             "file": self.file,
             "options": list(self.options),
             "options_schema": self.options_schema,
+            "environment": self.environment,
         }
 
 

@@ -52,6 +52,15 @@ def conf_option(verb: Verb) -> Verb:
     return _conf_option(_conf_argument(with_conf))  # type: ignore[return-value]  # click replaces it
 
 
+named_conf_option = click.option(
+    "--conf",
+    envvar="AIMM_PLUGINS_CONF",
+    metavar="FILE",
+    help="A plugins conf; else AIMM_PLUGINS_CONF.",
+)
+"""The conf of a verb whose arguments are names."""
+
+
 load_option = click.option(
     "--load",
     is_flag=True,

@@ -56,7 +56,7 @@ def _known_options(
     inventory: Inventory, record: PluginRecord, allowance: Allowance
 ) -> list[KnownOption]:
     """The options that a plugin's schema names, where it may be looked at."""
-    published = inventory.installed.options_of(record.module, record.distribution)
+    published = inventory.scans[record.environment].options_of(record.module, record.distribution)
     if len(published) != 1:
         return []
     if record.state == "denied":  # which nobody can give options
@@ -93,6 +93,7 @@ def _data(key: InventoryKey, options: list[KnownOption]) -> dict[str, Any]:
         "options": list(record.options),
         "options_schema": record.options_schema,
         "options_known": [option.to_dict() for option in options],
+        "environment": record.environment,
     }
 
 
@@ -113,6 +114,7 @@ def _block(key: InventoryKey, options: list[KnownOption]) -> tuple[str, Pairs]:
         ("state", record.state),
         ("reason", key.why_not),
         ("origin", record.origin),
+        ("environment", record.environment),
         ("function", f"{declaration.module}:{declaration.qualname or '?'}"),
         ("place", key.place),
         ("signature", declaration.signature or "unknown"),

@@ -23,6 +23,7 @@ Reason = Literal["not-started", "loading", "failed", "required-missing", "stoppe
 
 SHOWN_FIELDS = frozenset(
     {
+        "environment",
         "name",
         "source",
         "module",
@@ -94,7 +95,10 @@ class LoadStatus(NamedTuple):
                 error = {"type": type_name(self.outcome.error), "message": text}
         failed = [record for record in records if record.state == "failed"]
         missing = [record for record in records if record.state == "missing"]
-        missing += [one for one in failed if normalized(one.distribution or "") in required]
+        down = [record for record in records if _is_down(record.environment)]
+        missing += [
+            one for one in (*failed, *down) if normalized(one.distribution or "") in required
+        ]
         if reason is None and missing:
             reason = "required-missing"
         return {
@@ -135,6 +139,11 @@ def required_distributions() -> frozenset[str]:
     """Normalized names of the distributions that the confs and the operator's policy require."""
     layers = (*operator_layers(), *PROCESS.runtime.confs)
     return frozenset(Rule(text, "").name for layer in layers for text in layer.required)
+
+
+def _is_down(name: str | None) -> bool:
+    environment = PROCESS.runtime.environments.get(name or "")
+    return environment is not None and not environment.is_up
 
 
 def _owner(record: PluginRecord) -> str:
