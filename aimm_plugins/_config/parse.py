@@ -139,7 +139,7 @@ def _checked(data: object, schema_name: SchemaName, bare: Config) -> Config:
         else:
             config = bare._replace(**_fields(data, _POLICY))
     except _UnsoundError:
-        with suppress(FileNotFoundError):  # a program that was frozen without the schemas
+        with suppress(FileNotFoundError, ImportError):  # frozen or zipped without what this needs
             validate(data, schema_name, document=bare.document, prefix=bare.prefix)
         raise ConfigError(f"is not what schema {schema_name} says", file=bare.source) from None
     check_meaning(config)

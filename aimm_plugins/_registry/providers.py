@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._system.names import normalized
+from aimm_plugins._system.text import one_line
 from aimm_plugins._values.actions import Action
 from aimm_plugins._values.provenance import Provenance
 
@@ -123,7 +124,7 @@ class Provider(NamedTuple):
         return self.provenance.environment
 
     def __str__(self) -> str:
-        return f"{self.action}:{self.key}  {self.provenance}"
+        return f"{self.action}:{one_line(self.key)}  {self.provenance}"
 
 
 class Deferred(NamedTuple):

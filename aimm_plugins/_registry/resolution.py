@@ -349,7 +349,7 @@ class _Resolver:
 
     def account_of_another_call(self, record: PluginRecord) -> PluginRecord:
         """The account of an earlier plugin, from which this call may have taken keys."""
-        kept = {
+        kept: set[Slot] = {
             slot
             for slot in record.provides
             if (offer := self.offers[slot[0]].get(slot[1])) and offer.plugin == record.plugin
