@@ -23,7 +23,10 @@ _LOOKING_UP = ("__editable__", "editables.")
 """How modules begin whose finders look names up: setuptools' and hatchling's editable installs."""
 
 _WITHOUT_MODULES = frozenset(
-    {"_distutils_hack", "_pytest", "_virtualenv", "aimm_plugins", "importlib_metadata", "six"}
+    {
+        *("_distutils_hack", "_pytest", "_virtualenv", "aimm_plugins", "ddtrace"),
+        *("importlib_metadata", "pkg_resources", "setuptools", "six", "tlz", "wrapt"),
+    }
 )
 """Packages whose finders bring no module of a plugin."""
 

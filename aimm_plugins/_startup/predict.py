@@ -200,7 +200,7 @@ def _accounts(items: Iterable[InventoryItem], resolution: Resolution) -> list[Pl
         elif record.state == "failed":
             accounts.append(record)
             for action, key in found.provides:
-                del snapshot.offers[action][key]
+                snapshot.offers[action].pop(key, None)
                 snapshot.broken[action, key] = record
         elif found.state == "deferred":  # as which it was resolved
             accounts.append(found._replace(state=record.state, reason=record.reason))

@@ -77,6 +77,7 @@ def isolated() -> Generator[Isolated]:
 
             close(inner)
         inner.close_environments()
+        inner.trust_imports()
         PROCESS.use(outer)
         outer.ledger.absorb(inner.ledger)
         for name in VARIABLES:

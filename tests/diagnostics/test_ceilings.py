@@ -43,7 +43,8 @@ def test_page_of_security_has_the_table_of_ceilings():
 def test_eleventh_entry_point_of_one_object_is_passed_over(site):
     points = lines("aimm.plugins", *(f"e{n} = hostile" for n in range(500)))
     keys = lines("aimm.plugins.fit", *(f"k{n} = hostile:f" for n in range(500)))
-    hostile(site, points + keys)
+    module = "from aimm_plugins import fit\n@fit([f'k{n}' for n in range(500)])\ndef f(m): ...\n"
+    hostile(site, points + keys, hostile=module)
     planned, failed = [], []
     for record in plan({"names": []}):
         (failed if record.state == "failed" else planned).append(record)
@@ -119,8 +120,8 @@ def test_schemas_of_a_distribution_share_the_time_of_one(site):
     hostile(
         site, plugins + lines("aimm.plugins.options", *(f"m{n} = pkg:slow.json" for n in range(30)))
     )
-    codes = [finding.code for finding in plan({"names": []}).findings]
-    assert codes == ["broken-options-schema", "options-not-checked"]
+    codes = {finding.code for finding in plan({"names": []}).findings}
+    assert codes - {"declares-nothing"} == {"broken-options-schema", "options-not-checked"}
 
 
 @pytest.mark.parametrize("file", ["entry_points.txt", "RECORD", "METADATA"])

@@ -214,8 +214,9 @@ def test_file_that_comes_first_on_the_path_is_told_and_removed(site, install, fi
     ],
 )
 def test_remedy_of_a_foreign_file_depends_on_whose_it_is(
-    site, install, first, module, is_others, remedy
+    site, install, first, monkeypatch, module, is_others, remedy
 ):
+    monkeypatch.delitem(sys.modules, module, raising=False)
     file = f"{module.replace('.', '/')}.py"
     for folder, text in ((site, KEY), (first, "x = 1\n")):
         path = folder / file

@@ -82,7 +82,8 @@ def test_refresh_without_a_change_logs_nothing(write, install, lines):
 
 
 def test_refresh_logs_what_has_changed_alone(write, install, lines):
-    write(one="", other="", bad="1/0")
+    key = "@fit(['{}'])\ndef f(m): ..."
+    write(one=key.format("one"), other=key.format("other"), bad="1/0")
     install("one-dist", entry_points={"one": "one", "bad": "bad"}, files=["one.py", "bad.py"])
     initialize(only("one-dist", "other-dist", on_error="isolate"))
     lines()
@@ -142,7 +143,9 @@ def test_traceback_of_a_strict_failure_begins_in_the_plugin(write):
 
 
 def test_import_is_told_at_debug_when_it_begins(write, lines):
-    write(talking="import logging\nlogging.getLogger('aimm_plugins').info('in the import')\n")
+    write(
+        talking="import logging\nlogging.getLogger('aimm_plugins').info('in the import')\n@fit(['k'])\ndef f(m): ...\n"
+    )
     initialize(names("talking"))
     begun, inside, loaded = lines(logging.DEBUG)
     assert (begun.levelno, begun.plugin) == (logging.DEBUG, "talking")
@@ -152,7 +155,7 @@ def test_import_is_told_at_debug_when_it_begins(write, lines):
 
 
 def test_module_that_is_imported_already_is_not_told_to_be_imported(write, lines):
-    write(good="")
+    write(good="@fit(['k'])\ndef f(m): ...")
     initialize(names("good"))
     lines()
     initialize(names("good"))
