@@ -9,6 +9,7 @@
     ├── UnknownPluginError     (also LookupError, ValueError)   nobody provides the action and key
     ├── ArtifactError          (also ValueError)       a saved model that cannot be read here
     ├── ParityError            (also RuntimeError)     a worker has other plugins than its host
+    ├── EnvironmentLost        (also RuntimeError)     a process of an environment has ended
     └── Cancelled                                      a caller's cancel, on its way out of a plugin
 
 Each holds its whole message as its one `str` argument and its data as attributes with defaults:
@@ -33,6 +34,7 @@ __all__ = [
     "Cancelled",
     "ConfigError",
     "DeclarationError",
+    "EnvironmentLost",
     "ParityError",
     "PluginConflictError",
     "PluginImportError",
@@ -264,3 +266,31 @@ class ParityError(AimmPluginsError, RuntimeError):
     def __init__(self, message: str, *, differences: Sequence[Difference] = ()) -> None:
         super().__init__(message)
         self.differences = tuple(differences)
+
+
+class EnvironmentLost(AimmPluginsError, RuntimeError):  # noqa: N818  # it says what has happened
+    """The process that a call or an instance was in has ended; the next call starts another.
+
+    Attributes:
+        environment: Name of the environment.
+        pid: The process.
+        status: Its exit status, negative where a signal ended it; `None` where that is not known.
+        stderr: The last lines that it wrote to stderr.
+    """
+
+    environment: str | None = None
+    pid: int | None = None
+    status: int | None = None
+    stderr: str = ""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        environment: str | None = None,
+        pid: int | None = None,
+        status: int | None = None,
+        stderr: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.environment, self.pid, self.status, self.stderr = environment, pid, status, stderr

@@ -176,7 +176,7 @@ def logging_reporter(logger: logging.Logger, level: int = logging.INFO) -> State
     logs. Warnings, such as `stalled`, are logged as `WARNING` at least.
 
     Args:
-        logger: Where to.
+        logger: Where to; a logger of structlog or loguru is bound to `state_event`.
         level: Of events without a warning.
 
     Returns:
@@ -186,7 +186,10 @@ def logging_reporter(logger: logging.Logger, level: int = logging.INFO) -> State
     def report(state: dict[str, Any]) -> None:
         warns = isinstance(state, dict) and bool(state.get("warning"))
         grade = max(level, logging.WARNING) if warns else level
-        if logger.isEnabledFor(grade):
+        bind = getattr(logger, "bind", None)
+        if bind is not None:
+            bind(state_event=state).log(grade, str(summary(state)))
+        elif logger.isEnabledFor(grade):
             logger.log(grade, "%s", summary(state), extra={"state_event": state})
 
     return report

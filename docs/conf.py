@@ -54,12 +54,12 @@ nitpick_ignore_regex = [
     ),
     (r"py:.*", r"(distributed|opentelemetry|pluggy|pytest|rich|tqdm)\..*"),
     # Imported under TYPE_CHECKING alone, so that autodoc knows them by their text.
-    (r"py:class", r"(Progress|datetime|Signature|Declaration|Published|PluginManager)"),
+    (r"py:class", r"(Progress|datetime|Owner|Signature|Declaration|Published|PluginManager)"),
     (r"py:class", r"(Mapping|tuple)\[.*"),
     # Made by `checks` for the checks themselves.
     (r"py:class", r"aimm_plugins\.testing\._subject\.Subject"),
     # A conf that was read already, which only this package has.
-    (r"py:class", r"aimm_plugins\._config\.Config"),
+    (r"py:class", r"aimm_plugins\._config\.(values\.)?Config"),
     (r"py:meth", r"PluginManager\.register"),
     # Type variables, and protocols that say what an argument needs.
     (r"py:class", r"aimm_plugins\.(_\w+\.(\w+\.)*[A-Z]|\w+\._\w+)"),

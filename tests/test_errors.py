@@ -14,6 +14,7 @@ from aimm_plugins import (
     Cancelled,
     ConfigError,
     DeclarationError,
+    EnvironmentLost,
     ParityError,
     PluginConflictError,
     PluginImportError,
@@ -43,6 +44,9 @@ EXAMPLES = [
     UnknownPluginError("nobody", action="fit", key="k", nearest=["kk"]),
     PluginLoadError("two failed\n  m", [ValueError("a"), ConfigError("b", line=1)], REPORT),
     ArtifactError("cut off", reason="damaged", model_type="k", distribution="d", version="1"),
+    EnvironmentLost(
+        "process 7 has ended", environment="legacy", pid=7, status=-9, stderr="the last line"
+    ),
     ParityError(
         "others",
         differences=[

@@ -24,8 +24,8 @@ def initialize(conf: Mapping[str, object] | str | os.PathLike[str] | None = None
     threads; calls go on meanwhile with what was registered before.
 
     Args:
-        conf: A mapping or the path of a YAML file as in `schemas/plugins.yaml`; `None` is
-            `{"names": []}`: whatever is installed.
+        conf: A mapping or the path of a YAML file as in `schemas/plugins.yaml`; `None` is the file
+            that `AIMM_PLUGINS_CONF` names, else `{"names": []}`: whatever is installed.
 
     Returns:
         The account of this call: a record for each plugin, and findings.
@@ -54,8 +54,9 @@ def plan(conf: Mapping[str, object] | str | os.PathLike[str] | None = None) -> R
 
     Returns:
         A record for each plugin in the order of loading: `planned`, `deferred`, `denied` with the
-        rule, or `missing`. Where plugins publish their keys, also who provides what, and the
-        conflicts and shadows that this leads to.
+        rule, `missing`, or `failed` with the error and remedy where the import is sure to fail. As
+        far as metadata and sources tell, also who provides what, and the conflicts and shadows that
+        this leads to.
 
     Raises:
         ConfigError: The conf is wrong.

@@ -121,8 +121,8 @@ def _least(schema: Mapping[str, Any]) -> str:
 
 
 def deepest(fault: Any) -> Any:
-    """The most specific fault under an `anyOf`."""
-    while fault.context:
+    """The most specific fault under an `anyOf`, unless each of its schemas wants another key."""
+    while any(inner.validator != "required" for inner in fault.context):
         fault = max(
             fault.context, key=lambda inner: (len(inner.absolute_path), inner.validator != "type")
         )
@@ -136,6 +136,9 @@ def explain(fault: Any) -> tuple[str, str | None, str | None]:
     match fault.validator:
         case "required":
             return f"key {next(key for key in wanted if key not in value)!r} is missing", None, None
+        case "anyOf":
+            keys = ", ".join(key for schema in wanted for key in schema["required"])
+            return f"one of the keys {keys} is missing", None, None
         case "additionalProperties":
             known = fault.schema.get("properties", {})
             patterns = fault.schema.get("patternProperties", {})
@@ -160,12 +163,16 @@ def explain(fault: Any) -> tuple[str, str | None, str | None]:
             )
         case "exclusiveMinimum":
             return f"{shown(value)} is too small", f"more than {wanted}", None
+        case "minimum":
+            return f"{shown(value)} is too small", f"{wanted} at least", None
         case "maximum":
             return f"{shown(value)} is too large", f"{wanted} at most", None
         case "minLength":
             return "is empty", description, None
         case "pattern":
             return f"{shown(value)} cannot be read", description, None
+        case "not" if wanted:
+            return description or fault.message, None, None
         case "not":
             where = fault.absolute_path[-1] if fault.absolute_path else "this"
             return f"{where} does not belong here", None, None

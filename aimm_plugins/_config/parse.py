@@ -20,9 +20,11 @@ from aimm_plugins._config.values import (
     Config,
     DaskRules,
     EntryPointRules,
+    EnvironmentRules,
     Load,
     OnError,
     OnVersion,
+    Start,
     Verify,
 )
 from aimm_plugins._system.guard import guarded
@@ -47,7 +49,10 @@ _REQUIREMENT = (
     r"^[ \t]*[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?[ \t]*"
     rf"({_CLAUSES}|\([ \t]*{_CLAUSES}\)[ \t]*)?$(?!\n)"
 )
+# The same as `#/$defs/required` has beside that.
+_SLOT = rf"^({'|'.join(get_args(Action))}):."
 _NAME_ALONE = r"[ \t]*[A-Za-z0-9._-]+[ \t]*"
+_ENVIRONMENT_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)"
 
 SchemaName = Literal["plugins", "policy"]
 
@@ -134,7 +139,7 @@ def _checked(data: object, schema_name: SchemaName, bare: Config) -> Config:
         else:
             config = bare._replace(**_fields(data, _POLICY))
     except _UnsoundError:
-        with suppress(FileNotFoundError):  # a program that was frozen without the schemas
+        with suppress(FileNotFoundError, ImportError):  # frozen or zipped without what this needs
             validate(data, schema_name, document=bare.document, prefix=bare.prefix)
         raise ConfigError(f"is not what schema {schema_name} says", file=bare.source) from None
     check_meaning(config)
@@ -144,6 +149,11 @@ def _checked(data: object, schema_name: SchemaName, bare: Config) -> Config:
 def is_requirement(text: str) -> bool:
     """Whether a rule has the shape of a distribution's name, optionally with versions."""
     return re.search(_REQUIREMENT, text) is not None
+
+
+def is_slot(text: str) -> bool:
+    """Whether a rule has the shape of an action and a key: `fit:iris.svc`."""
+    return re.match(_SLOT, text) is not None
 
 
 def check_meaning(config: Config) -> None:
@@ -157,9 +167,14 @@ def check_meaning(config: Config) -> None:
         (("entry_points", "allow"), rules.allow or ()),
         (("entry_points", "deny"), rules.deny),
         (("required",), config.required),
+        *(
+            (("environments", name, key), getattr(rules, key) or ())
+            for name, rules in config.environments.items()
+            for key in ("requirements", "plugins")
+        ),
     ):
         for index, text in enumerate(texts):
-            if re.fullmatch(_NAME_ALONE, text):
+            if re.fullmatch(_NAME_ALONE, text) or is_slot(text):
                 continue
             from packaging.requirements import Requirement
 
@@ -172,12 +187,16 @@ def check_meaning(config: Config) -> None:
                     (*path, index),
                     expected="a name with versions, such as aimm-sklearn>=1,<2",
                 ) from error
-    if config.probe is not None and config.probe != config.probe:  # JSON Schema lets NaN pass
-        raise config.error(
-            f"{config.probe} is no time to wait for",
-            ("probe",),
-            expected=f"true, false, or seconds up to {_MAX_SECONDS}",
-        )
+    times: list[tuple[tuple[str, ...], float | None]] = [(("probe",), config.probe)]
+    times += [
+        (("environments", name, "call_seconds"), rules.call_seconds)
+        for name, rules in config.environments.items()
+    ]
+    for path, seconds in times:
+        if seconds is not None and seconds != seconds:  # JSON Schema lets NaN pass
+            raise config.error(
+                f"{seconds} is no time to wait for", path, expected=f"seconds up to {_MAX_SECONDS}"
+            )
 
 
 # Parsers: each takes plain data, and returns what a field of `Config` holds or raises.
@@ -241,15 +260,39 @@ def _one_of(known: Collection[Any]) -> Parser:
 _bool = _if(lambda value: isinstance(value, bool))
 _text = _if(lambda value: isinstance(value, str))
 _name = _if(lambda value: isinstance(value, str) and value != "")
+
+
+def _is_required(value: object) -> bool:
+    return isinstance(value, str) and (is_requirement(value) or is_slot(value))
+
+
 _requirements = _tuple_of(_if(lambda value: isinstance(value, str) and is_requirement(value)))
 
 
-def _seconds(value: object) -> float | None:
+def _probe_seconds(value: object) -> float | None:
     if isinstance(value, bool):
         return PROBE_SECONDS if value else None
-    if not isinstance(value, int | float) or value <= 0 or value > _MAX_SECONDS:
+    return _seconds(value)
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _UnsoundError
+    if value <= 0 or value > _MAX_SECONDS:
         raise _UnsoundError
     return value
+
+
+def _whole(least: int, most: int) -> Parser:
+    def parsed(value: object) -> int:
+        # JSON Schema calls 2.0 an integer too.
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
+            raise _UnsoundError
+        if not least <= value <= most:
+            raise _UnsoundError
+        return int(value)
+
+    return parsed
 
 
 def _key_file(value: object) -> str:
@@ -258,6 +301,20 @@ def _key_file(value: object) -> str:
         raise _UnsoundError
     path: str = _name(given["ed25519"])
     return path
+
+
+def _environments(value: object) -> dict[str, EnvironmentRules]:
+    found = {}
+    for name, given in _mapping(value).items():
+        if re.search(_ENVIRONMENT_NAME, name) is None:
+            raise _UnsoundError
+        fields = _fields(given, _ENVIRONMENT)
+        if len(fields.keys() & {"requirements", "lock", "path"}) != 1:
+            raise _UnsoundError
+        if fields.keys() >= {"path", "python"}:
+            raise _UnsoundError
+        found[name] = EnvironmentRules(name, **fields)
+    return found
 
 
 _ENTRY_POINTS: dict[str, Parser] = {
@@ -278,13 +335,25 @@ _DASK: dict[str, Parser] = {
     "keys": _tuple_of(_text),
     "keep_on_cluster": _bool,
 }
+_ENVIRONMENT: dict[str, Parser] = {
+    "requirements": _tuple_of(_name),
+    "lock": _name,
+    "path": _name,
+    "python": _name,
+    "plugins": _requirements,
+    "processes": _whole(1, 64),
+    "call_seconds": _seconds,
+    "memory_mb": _whole(1, 2**40),
+    "start": _one_of(get_args(Start)),
+    "restarts_per_minute": _whole(0, 1000),
+}
 _POLICY: dict[str, Parser] = {
     "names": _tuple_of(_one_of([])),  # a policy says what may be loaded, and loads nothing
     "entry_points": lambda value: EntryPointRules(**_fields(value, _ENTRY_POINTS)),
-    "required": _requirements,
+    "required": _tuple_of(_if(_is_required)),
     "prefer": _mapping_of(_name),
     "verify": _one_of(get_args(Verify)),
-    "probe": _seconds,
+    "probe": _probe_seconds,
     "locked": _name,
     "artifacts": lambda value: ArtifactRules(**_fields(value, _ARTIFACTS)),
 }
@@ -295,4 +364,6 @@ _CONF: dict[str, Parser] = {
     "load": _one_of(get_args(Load)),
     "options": _mapping_of(_mapping),
     "dask": lambda value: DaskRules(**_fields(value, _DASK, required=["address"])),
+    "environments": _environments,
+    "environments_folder": _name,
 }

@@ -17,6 +17,7 @@ OnError = Literal["strict", "isolate"]
 Load = Literal["eager", "lazy"]
 Verify = Literal["none", "record"]
 OnVersion = Literal["compatible", "error", "warn", "ignore"]
+Start = Literal["eager", "lazy"]
 
 
 class EntryPointRules(NamedTuple):
@@ -68,6 +69,36 @@ class DaskRules(NamedTuple):
     keep_on_cluster: bool = False
 
 
+class EnvironmentRules(NamedTuple):
+    """An environment whose plugins run in processes of their own.
+
+    Attributes:
+        name: What records and messages call it.
+        requirements: What is installed into it, as PEP 508 has them.
+        lock: File of what is installed into it instead.
+        path: Folder or interpreter of an environment that somebody else made; else it is ours.
+        python: Version or interpreter that ours is made with; `None` for that of the host.
+        plugins: Only plugins of these distributions; `None` for all.
+        processes: How many run at once.
+        call_seconds: After which a call is ended with its process; `None` for never.
+        memory_mb: Address space of a process in MiB; `None` for no limit.
+        start: Whether processes start with the host, or with the first call.
+        restarts_per_minute: How often processes are started again before calls fail.
+    """
+
+    name: str
+    requirements: tuple[str, ...] = ()
+    lock: str | None = None
+    path: str | None = None
+    python: str | None = None
+    plugins: tuple[str, ...] | None = None
+    processes: int = 1
+    call_seconds: float | None = None
+    memory_mb: int | None = None
+    start: Start = "eager"
+    restarts_per_minute: int = 10
+
+
 class Config(NamedTuple):
     """A conf, or another layer of rules, that was read and is sound.
 
@@ -85,6 +116,8 @@ class Config(NamedTuple):
         artifacts: Rules about saved models.
         dask: The cluster that calls run on; `None` for none.
         options: By distribution or plugin, what its plugins are given; secrets are not yet read.
+        environments: By name, environments whose plugins run in processes of their own.
+        environments_folder: Where environments are made; `None` for a folder of the user's.
         document: The file that the layer was read from, if it was read from one.
         prefix: Where in `document` the layer begins.
         place: What messages call every place in a layer that is neither a mapping nor a file.
@@ -102,6 +135,8 @@ class Config(NamedTuple):
     artifacts: ArtifactRules = ArtifactRules()
     dask: DaskRules | None = None
     options: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+    environments: Mapping[str, EnvironmentRules] = MappingProxyType({})
+    environments_folder: str | None = None
     document: Document | None = None
     prefix: tuple[str | int, ...] = ()
     place: str | None = None

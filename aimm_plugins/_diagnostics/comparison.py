@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from aimm_plugins._diagnostics.inventory import ACTIVE_STATES, Inventory
 from aimm_plugins._policy.lockfile import read_lock
+from aimm_plugins._startup.inventory import ACTIVE_STATES, Inventory
 from aimm_plugins._system.names import normalized
 from aimm_plugins.errors import ConfigError
 

@@ -1,16 +1,16 @@
 """What is wrong with the installed plugins, and what to do about it.
 
-In comes an inventory, taken with sources; out go findings, each with a remedy. Nothing is imported.
+In comes an inventory; out go findings, each with a remedy. Nothing is imported.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from aimm_plugins._diagnostics.inventory import Inventory, InventoryItem
-from aimm_plugins._diagnostics.naming import subject_of
+from aimm_plugins._inventory.dependencies import unmet
+from aimm_plugins._startup.inventory import Inventory, InventoryItem
 from aimm_plugins._system.text import described
-from aimm_plugins._values.report import Finding
+from aimm_plugins._values.report import Finding, PluginRecord
 
 _FAULTY_VERSIONS = (
     (
@@ -34,11 +34,14 @@ def examine(inventory: Inventory) -> tuple[Finding, ...]:
     """Everything that an operator or author should mend, sorted by code and subject.
 
     Args:
-        inventory: Taken with sources; of one with imports, failures are findings too.
+        inventory: What is known; of one with imports, what failed.
     """
-    found = [*inventory.findings, *_of_libraries(inventory)]
-    for item in inventory.plugins:
-        found += _of_plugin(item, inventory.loaded)
+    found = [*inventory.findings, *_of_libraries(inventory), *_of_requirements(inventory)]
+    found += (
+        _failure(item, inventory.loaded)
+        for item in inventory.plugins
+        if item.record.error is not None
+    )
     return tuple(sorted(dict.fromkeys(found), key=lambda f: (f.code, f.subject, f.message)))
 
 
@@ -64,76 +67,52 @@ def _of_libraries(inventory: Inventory) -> Iterator[Finding]:
             )
 
 
-def _of_plugin(item: InventoryItem, loaded: bool) -> Iterator[Finding]:
-    record = item.record
-    if record.error is not None:
-        yield _failure(item, loaded)
-        if loaded:  # the failure says more than the source
-            return
-    if record.state in ("denied", "missing") or item.source is None:
-        return
-    if fault := item.fault:
-        yield fault
-        return
-    if item.keys_from == "metadata":
-        yield from _of_published_keys(item)
-    if _declares_nothing(item):
-        yield Finding(
-            code="declares-nothing",
-            subject=subject_of(record),
-            message=f"{record.attribute or record.module} declares nothing: no decorator of "
-            "aimm_plugins and no hook implementation stands in its source",
-            place=record.provenance.place,
-            remedy="Remove the entry point or the config name, or declare something there.",
-        )
+def _of_requirements(inventory: Inventory) -> Iterator[Finding]:
+    """Requirements of plugins that are not met; a start meets them when the import fails."""
+    names = (item.record.distribution for item in inventory.plugins if item.active)
+    for name in dict.fromkeys(filter(None, names)):
+        distribution = inventory.installed.find(name)
+        for requirement in unmet(distribution, inventory.installed.find) if distribution else ():
+            yield Finding(
+                code="requirement-not-met",
+                subject=requirement.distribution.who,
+                message=f"it {requirement.fault}",
+                place=requirement.distribution.place,
+                remedy=f"pip install '{requirement.requirement}'",
+            )
 
 
 def _failure(item: InventoryItem, loaded: bool) -> Finding:
     record = item.record
     assert record.error is not None
-    code = "failed" if loaded else "would-fail"
-    if record.state == "missing":
-        code = "required-missing"
-    # Without --load, `explain` would not know of a failure that only the import shows.
-    command = f"aimm-plugins explain {record.distribution or record.module}"
+    if record.state == "missing" and record.environment is not None:
+        return Finding(
+            "environment-missing",
+            record.environment,
+            described(record.error),
+            record.config_place,
+            f"Do what is found there, or remove the environment ({record.config_place}).",
+        )
+    remedy = record.remedy
+    if remedy is None:
+        # Without --load, `explain` would not know of a failure that only the import shows.
+        command = f"aimm-plugins explain {record.distribution or record.module}"
+        remedy = f"`{command}{' --load' if loaded else ''}` tells more."
     return Finding(
-        code=code,
-        subject=subject_of(record),
+        code="failed" if loaded and record.state != "missing" else _code(record, record.error),
+        subject=record.subject,
         message=described(record.error),
-        place=record.config_place or record.provenance.place,
-        remedy=f"`{command}{' --load' if loaded else ''}` tells more.",
+        place=item.place or record.config_place or record.provenance.place,
+        remedy=remedy,
     )
 
 
-def _declares_nothing(item: InventoryItem) -> bool:
-    """Whether the source surely declares nothing, for the entry point's object if it names one."""
-    source = item.source
-    if source is None or source.gaps or source.hooks or source.declarations:
-        return False
-    return item.record.attribute is None or source.names is not None
-
-
-def _of_published_keys(item: InventoryItem) -> Iterator[Finding]:
-    assert item.source is not None
-    published = set(item.keys)
-    declared = {(found.action, found.key) for found in item.source.declarations}
-    certain = {(found.action, found.key) for found in item.source.declarations if found.certain}
-    # What the source leaves open may declare the keys that are missing from it.
-    missing = set() if item.source.gaps else published - declared
-    parts = [
-        f"{what} {', '.join(f'{action}:{key}' for action, key in sorted(slots))}"
-        for what, slots in (
-            ("publishes but does not declare", missing),
-            ("declares but does not publish", certain - published),
-        )
-        if slots
-    ]
-    if parts:
-        yield Finding(
-            code="published-keys-differ",
-            subject=subject_of(item.record),
-            message="; ".join(parts),
-            place=item.record.provenance.place,
-            remedy="Tell its author: `aimm-plugins entry-points --write` publishes what the code "
-            "declares, once it is installed again.",
-        )
+def _code(record: PluginRecord, error: BaseException) -> str:
+    """The kind of a failure that is foreseen."""
+    if record.state == "missing":
+        return "required-missing"
+    if isinstance(error, ModuleNotFoundError) and f"{record.module}.".startswith(f"{error.name}."):
+        return "module-not-found"
+    if isinstance(error, ImportError) and record.module:
+        return "import-not-found"
+    return "object-not-found" if isinstance(error, AttributeError) else "would-fail"

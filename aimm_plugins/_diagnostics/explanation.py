@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from aimm_plugins._diagnostics.inventory import Inventory, InventoryItem, InventoryKey
 from aimm_plugins._diagnostics.remedies import remedy_for
 from aimm_plugins._discovery.module_location import locate
+from aimm_plugins._startup.inventory import Inventory, InventoryItem, InventoryKey
 from aimm_plugins._system.text import described, nearest
 from aimm_plugins._values.actions import ACTIONS
 from aimm_plugins._values.provenance import short_file
@@ -71,7 +71,8 @@ def explain(inventory: Inventory, asked: str) -> Explanation:
         "plugin": [
             _of_plugin(inventory, item)
             for item in inventory.plugins
-            if item.record.name == asked and item.record.source == "entry_point"
+            if item.record.name == asked
+            and (item.record.source == "entry_point" or item.record.state == "missing")
         ],
     }
     reasons = tuple(dict.fromkeys(reason for some in found.values() for reason in some))
@@ -92,11 +93,7 @@ def explain(inventory: Inventory, asked: str) -> Explanation:
 def _of_key(inventory: Inventory, key: InventoryKey) -> Reason:
     item, record = key.item, key.item.record
     there, why, remedy = key.answers, key.why_not or _how_known(item), None
-    fault = item.fault if there else None
-    if fault is not None:
-        there, remedy = False, fault.remedy
-        why = f"no rule keeps it out, but its import would fail: {fault.message}"
-    elif key.prefer_place is not None:
+    if key.prefer_place is not None:
         remedy = f"Change or remove the prefer rule ({key.prefer_place})."
     elif not there:
         remedy = remedy_for(inventory, record)
@@ -178,11 +175,7 @@ def _of_plugin(inventory: Inventory, item: InventoryItem) -> Reason:
     there = item.active and (record.error is None or bool(record.provides))
     error = None if record.error is None else described(record.error)
     remedy = None if there and error is None else remedy_for(inventory, record)
-    fault = item.fault if there and error is None else None
-    if fault is not None:
-        there, remedy = False, fault.remedy
-        why = f"no rule keeps it out, but its import would fail: {fault.message}"
-    elif there:
+    if there:
         why = f"{record.reason or 'no rule keeps it out'}; {_declared(item)}"
         if error is not None:
             why += f"; {error}"
@@ -220,6 +213,10 @@ def _of_nothing(inventory: Inventory, asked: str) -> Reason:
         near = nearest(asked, sorted(_known_names(inventory)), count=3)
         why = "no plugin declares such a key, and no distribution or module has this name"
         hint = f"Did you mean {' or '.join(near)}?" if near else "Install what provides it."
+    away = [i.record for i in inventory.plugins if i.record.environment and not i.record.module]
+    if away:
+        names = ", ".join(f"{record.environment} ({record.reason})" for record in away)
+        hint = f"It may be in what is missing: {names}."
     unread = {
         item.record.name for item in inventory.plugins if not item.complete and item.record.module
     }

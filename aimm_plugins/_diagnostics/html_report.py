@@ -17,13 +17,13 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from aimm_plugins._diagnostics.inventory import (
+from aimm_plugins._diagnostics.naming import identity_cells
+from aimm_plugins._startup.inventory import (
     ACTIVE_STATES,
     Inventory,
     InventoryItem,
     InventoryKey,
 )
-from aimm_plugins._diagnostics.naming import identity_cells
 from aimm_plugins._system.text import described, printable, single_errors
 from aimm_plugins._values.actions import ACTIONS
 from aimm_plugins._values.report import PluginRecord

@@ -5,20 +5,14 @@ from __future__ import annotations
 from aimm_plugins._values.report import PluginRecord
 
 
-def subject_of(record: PluginRecord) -> str:
-    """The plugin by the name that people know: distribution, version and plugin."""
-    if record.distribution is None:
-        return record.name
-    who = f"{record.distribution} {record.version or ''}".strip()
-    return who if record.name == record.distribution else f"{who} ({record.name})"
-
-
 def identity_cells(record: PluginRecord) -> tuple[str, str, str, str, str]:
     """Name, distribution, version, origin and target, as cells of a table; unknown ones are empty.
 
-    The target is what the import names: `module`, or `module:object`.
+    The target is what the import names, `module` or `module:object`, and where: `@environment`.
     """
     target = f"{record.module}:{record.attribute}" if record.attribute else record.module
+    if record.environment is not None:
+        target += f"@{record.environment}"
     return (
         record.name,
         record.distribution or "",

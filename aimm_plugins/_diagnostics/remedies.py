@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from aimm_plugins._diagnostics.inventory import Inventory
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._policy.rules import Layer
+from aimm_plugins._startup.inventory import Inventory
 from aimm_plugins._system.names import normalized
 from aimm_plugins._values.report import PluginRecord
 
@@ -18,6 +18,10 @@ def remedy_for(inventory: Inventory, record: PluginRecord) -> str:
         inventory: All plugins, with the rules.
         record: A plugin of it that is denied, missing, shadowed or has an error.
     """
+    if record.state == "missing" and record.environment is not None:
+        return f"Do what the reason says, or remove the environment ({record.config_place})."
+    if record.remedy is not None:
+        return record.remedy
     if record.state == "missing":
         return (
             f"Install {record.name} in a version that fits, or remove the rule "
@@ -35,7 +39,8 @@ def remedy_for(inventory: Inventory, record: PluginRecord) -> str:
 
 
 def _remedy_for_denied(inventory: Inventory, record: PluginRecord) -> str:
-    distribution = inventory.installed.find(record.distribution) if record.distribution else None
+    installed = inventory.scans[record.environment]
+    distribution = installed.find(record.distribution) if record.distribution else None
     remedies: list[str] = []
     if distribution is not None:
         for layer in inventory.policy.layers:

@@ -8,6 +8,7 @@ References:
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
 from aimm_plugins._system.ceilings import METADATA_BYTES
@@ -121,7 +122,10 @@ class Distribution:
 
     def _find_origin(self) -> Origin:
         if self.has("direct_url.json"):
-            return _origin_of_url(self._read_direct_url())
+            origin = _origin_of_url(self._read_direct_url())
+            # conda ships what pip has left where the package was built.
+            by_conda = origin == "local" and (self.read("INSTALLER") or b"").strip() == b"conda"
+            return "index" if by_conda else origin
         return "index" if self.has("INSTALLER") else "unknown"
 
     def _read_headers(self) -> dict[str, str]:
@@ -176,7 +180,22 @@ class InFolder(Distribution):
         roots = (hidden.editable_root for hidden in self._hidden if origin == "unknown")
         if any(root is not None and is_beneath(self.folder or "", root) for root in roots):
             return "editable"
-        return origin
+        return "editable" if origin == "unknown" and self._is_linked() else origin
+
+    def _is_linked(self) -> bool:
+        """Whether `setup.py develop` has installed it: by a link to the folder of its source."""
+        stem, suffix = os.path.splitext(os.path.basename(self.place))
+        links = [f"{name}.egg-link" for name in dict.fromkeys((stem, stem.replace("_", "-")))]
+        folders = [item for item in sys.path if isinstance(item, str)]
+        places = (os.path.join(item, link) for item in folders for link in links)
+        return suffix == ".egg-info" and any(map(self._is_linked_by, places))
+
+    def _is_linked_by(self, link: str) -> bool:
+        try:
+            target = os.fsdecode((read_file(link) or b"").partition(b"\n")[0].strip())
+            return os.path.isabs(target) and os.path.samefile(target, self.folder or "")
+        except (OSError, ValueError):
+            return False
 
     def _version_of_file_name(self) -> str | None:
         path = self.place

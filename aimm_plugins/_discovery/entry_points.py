@@ -11,13 +11,21 @@ References:
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import takewhile
 from operator import attrgetter
 from typing import NamedTuple
 
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.dotted_names import parse_target, with_parents
+from aimm_plugins._discovery.groups import (
+    OPTIONS,
+    PLUGINS,
+    group_meant,
+    remedy_for_group,
+    suffix_of,
+)
+from aimm_plugins._discovery.requirements import requires
 from aimm_plugins._system.ceilings import (
     ENTRY_POINT_LETTERS,
     ENTRY_POINT_LINES,
@@ -27,17 +35,11 @@ from aimm_plugins._system.text import nearest, one_line
 from aimm_plugins._values.actions import ACTIONS, Action
 from aimm_plugins._values.report import Finding
 
-GROUP = "aimm.plugins"
-"""The group of plugins; those of published keys are called `aimm.plugins.<action>`."""
-
-GROUP_BYTES = GROUP.encode()
-"""What every `entry_points.txt` that speaks of our groups holds."""
-
-_OPTIONS = "options"
-"""The group `aimm.plugins.options` is no action's: it says where schemas of options are."""
-
 _SHOWN_LETTERS = 100
 _SHOWN_NAMES = 5
+_MOST_GROUPS = 20
+"""Groups of a file that are compared with ours: a file has room for 500,000."""
+
 _MOST_BROKEN = 10
 _BY_NAME = attrgetter("name")
 
@@ -192,7 +194,9 @@ class EntryPoints:
     def _read(self, content: bytes) -> None:
         text = content.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
         group: str | None = None
+        other = ""
         unknown_groups: dict[str, int] = {}
+        other_groups: dict[str, tuple[int, str]] = {}
         bad_lines: dict[bool, list[tuple[int, str, str]]] = {True: [], False: []}  # the first few
         bad = {True: 0, False: 0}
         lines = 0
@@ -200,15 +204,16 @@ class EntryPoints:
             if not line or line[0] in "#;":
                 continue
             if line[0] == "[" and line[-1] == "]":
-                group = _our_group(line.strip("[]"))
-                if group and group not in ACTIONS and group != _OPTIONS:
+                other = line.strip("[]")
+                group = suffix_of(other)
+                if group and group not in ACTIONS and group != OPTIONS:
                     unknown_groups.setdefault(group[:_SHOWN_LETTERS], number)
                     group = None
             elif group is not None:
                 if lines == ENTRY_POINT_LINES:
                     self._report(
                         "too-many-entry-points",
-                        f"has more than {lines} lines in groups of {GROUP}; others are not read",
+                        f"has more than {lines} lines in groups of {PLUGINS}; others are not read",
                         self._place(number),
                         "Tell its author, or deny the distribution.",
                     )
@@ -220,6 +225,8 @@ class EntryPoints:
                         bad_lines[not group].append((number, line, fault))
                 else:
                     lines += 1
+            elif suffix_of(other) is None and len(other_groups) < _MOST_GROUPS:
+                other_groups.setdefault(other, (number, line))
         self._add_broken(bad_lines[True], bad[True])
         for number, line, fault in bad_lines[False][:1]:
             self._report(
@@ -230,16 +237,34 @@ class EntryPoints:
                 bad[False] - 1,
                 "line",
             )
-        for group, number in [*unknown_groups.items()][:1]:
-            near = nearest(group, ACTIONS)
+        self._report_groups(unknown_groups, other_groups)
+
+    def _report_groups(
+        self, unknown: Mapping[str, int], others: Mapping[str, tuple[int, str]]
+    ) -> None:
+        """Find groups that nobody reads: below ours, by what follows the dot, or nearly ours."""
+        for group, number in [*unknown.items()][:1]:
+            meant = group_meant(f"{PLUGINS}.{group}")
+            for action in [] if meant else nearest(group, ACTIONS):
+                meant = f"{PLUGINS}.{action}"
             self._report(
                 "unknown-action-group",
-                f"publishes keys in [{GROUP}.{group}], which is no action's, passed over",
+                f"publishes keys in [{PLUGINS}.{group}], which is no action's, passed over",
                 self._place(number),
-                f"Did you mean [{GROUP}.{near[0]}]?"
-                if near
-                else f"Actions are {', '.join(ACTIONS)}.",
-                len(unknown_groups) - 1,
+                f"Did you mean [{meant}]?" if meant else f"Actions are {', '.join(ACTIONS)}.",
+                len(unknown) - 1,
+                "group",
+            )
+        misspelt = [(group, meant) for group in others if (meant := group_meant(group))]
+        if misspelt and requires(self.distribution, "aimm-plugins"):
+            group, meant = misspelt[0]
+            number, line = others[group]
+            self._report(
+                "misspelt-group",
+                f"has entry points in [{group}], which nobody reads; [{meant}] is the group",
+                self._place(number),
+                remedy_for_group(meant, line),
+                len(misspelt) - 1,
                 "group",
             )
 
@@ -281,10 +306,10 @@ class EntryPoints:
         elif attribute is None:
             return (
                 "names neither `module:object` nor `package:file.json`"
-                if group == _OPTIONS
+                if group == OPTIONS
                 else "does not name `module:function`"
             )
-        elif group == _OPTIONS:
+        elif group == OPTIONS:
             self.options.append(
                 PublishedOptions(name, module, attribute, self.distribution, self._place(number))
             )
@@ -313,16 +338,16 @@ class EntryPoints:
         if idle:
             key = idle[0]
             why = (
-                f"which none of its entry points in [{GROUP}] brings"
+                f"which none of its entry points in [{PLUGINS}] brings"
                 if self.candidates
-                else f"but has no entry point in [{GROUP}]"
+                else f"but has no entry point in [{PLUGINS}]"
             )
             self._report(
                 "published-keys-without-plugin",
                 f"publishes {key.action}:{key.key} of {key.module}:{key.attribute}, {why}",
                 key.place,
                 f"Its author should add `{key.module.rpartition('.')[2]} = {key.module}` to "
-                f"[{GROUP}]; or name {key.module} in the conf.",
+                f"[{PLUGINS}]; or name {key.module} in the conf.",
                 len(idle) - 1,
                 "key",
             )
@@ -346,7 +371,7 @@ class EntryPoints:
             self._report(
                 "options-without-plugin",
                 f"publishes the schema of the options of {schema.name} ({schema}), which is no "
-                f"entry point of it in [{GROUP}]",
+                f"entry point of it in [{PLUGINS}]",
                 schema.place,
                 f"Its author should name it as the plugin is named: {some}."
                 if modules
@@ -380,10 +405,3 @@ def _nearest(module: str, plugins: Collection[str]) -> str | None:
         if parent in plugins:
             return parent
     return next(iter(plugins)) if len(plugins) == 1 else None
-
-
-def _our_group(group: str) -> str | None:
-    """What a group is for: "" for plugins, else what follows the dot; `None` if it is not ours."""
-    if group == GROUP:
-        return ""
-    return group.removeprefix(f"{GROUP}.") if group.startswith(f"{GROUP}.") else None

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from aimm_plugins._discovery.dotted_names import parse_target
 from aimm_plugins._discovery.entry_points import Candidate
+from aimm_plugins._discovery.groups import EXECUTORS
 from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._system.ceilings import ENTRY_POINT_LETTERS
-
-GROUP = "aimm_plugins.executors"
 
 
 def published_executors(installed: Scan, name: str) -> list[Candidate]:
@@ -26,7 +25,7 @@ def published_executors(installed: Scan, name: str) -> list[Candidate]:
     found = []
     for distribution in installed.distributions():
         content = distribution.read("entry_points.txt") or b""
-        if GROUP.encode() in content:
+        if EXECUTORS.encode() in content:
             for value in _values(content.decode("utf-8-sig", "replace"), name):
                 # What names no module is reported where it cannot be imported.
                 module, attribute = parse_target(value) or (value, None)
@@ -41,7 +40,7 @@ def _values(text: str, name: str) -> list[str]:
     for line in map(str.strip, text.splitlines()):
         if line.startswith("["):
             section = line.strip("[]")
-        elif section == GROUP:
+        elif section == EXECUTORS:
             key, separator, value = line.partition("=")
             if separator and key.strip() == name and len(value) <= ENTRY_POINT_LETTERS:
                 values.append(value.strip())

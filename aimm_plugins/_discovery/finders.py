@@ -12,7 +12,7 @@ from importlib.machinery import PathFinder
 from typing import Any
 
 from aimm_plugins._discovery.distribution import FromFinder
-from aimm_plugins._discovery.entry_points import GROUP_BYTES
+from aimm_plugins._discovery.groups import may_be_ours
 from aimm_plugins._discovery.path_entry import PathEntry
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.names import normalized
@@ -87,7 +87,7 @@ def _read(
         )
     held = {key: distribution.place for key, distribution in found.items()}
     points = {key: found[key].read("entry_points.txt") or b"" for key in held}
-    contents = {key: content for key, content in points.items() if GROUP_BYTES in content}
+    contents = {key: content for key, content in points.items() if may_be_ours(content)}
     return PathEntry(None, held, contents, found)
 
 

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Sequence
 
 from aimm_plugins._discovery.distribution import InFolder
-from aimm_plugins._discovery.entry_points import GROUP_BYTES
+from aimm_plugins._discovery.groups import may_be_ours
 from aimm_plugins._discovery.path_entry import PathEntry
 from aimm_plugins._system.ceilings import METADATA_BYTES
 from aimm_plugins._system.files import FIRST_READ, OPEN_FLAGS, read_handle
@@ -99,7 +99,7 @@ def _read_files(folder: str, files: Iterable[str], findings: list[Finding]) -> d
                 content = read(file, FIRST_READ)
                 if len(content) == FIRST_READ or not content:
                     content = read_handle(file, METADATA_BYTES, content)
-                if GROUP_BYTES in content:
+                if may_be_ours(content):
                     contents[name] = content
             except OSError as error:
                 findings.append(_unreadable(os.path.join(folder, name + tail), name, error))

@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
+from functools import partial
 from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
 from importlib.util import cache_from_source
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.modules import contents
@@ -26,40 +27,84 @@ _WITHOUT_MODULES = frozenset(
 )
 """Packages whose finders bring no module of a plugin."""
 
-_Found = tuple[object, list[str] | None]
-"""A module's file, and the folders of its submodules; no folders for what is no package."""
+
+class Location(NamedTuple):
+    """Where a module is.
+
+    Attributes:
+        file: What its import would run; `None` for what is built in, frozen, or a namespace.
+        folders: Those of its submodules; `None` for what is no package.
+    """
+
+    file: str | None
+    folders: list[str] | None
 
 
-def locate(module: str) -> str | None:
-    """The file that importing a module would run, without importing it or its parents.
+def find(module: str) -> Location | None:
+    """Where a module is, without importing it or its parents.
 
     A parent that changes its own `__path__` when it runs cannot be foreseen. Never raises: the
     import itself will say what is wrong with a finder.
 
     Returns:
-        The file, or `None` where there is none (built in, frozen, a namespace package), where the
-        module cannot be found, or where only one of `unasked_finders` knows it.
+        `None` where the module cannot be found, or where only one of `unasked_finders` knows it.
     """
     parts = module.split(".")
     if not parts[0]:
         return None
     if module in sys.modules:
-        return _absolute(_stated(sys.modules[module], "__file__"))
-    search: list[str] | None = None
-    origin: object = None
+        stated = partial(_stated, sys.modules[module])
+        return Location(_absolute(stated("__file__")), _folders(stated("__path__")))
+    found: Location | None = None
     name = ""
     for part in parts:
         name = f"{name}.{part}" if name else part
+        if found is not None and found.folders is None:
+            return None
         if name != module and name in sys.modules:
-            search = _folders(_stated(sys.modules[name], "__path__"))
+            found = Location(None, _folders(_stated(sys.modules[name], "__path__")))
         else:
-            found = _find(name, search)
+            found = _find(name, None if found is None else found.folders)
             if found is None:
                 return None
-            origin, search = found
-        if search is None and name != module:
-            return None
-    return _absolute(origin)
+    return found
+
+
+def locate(module: str) -> str | None:
+    """The file that importing a module would run; see `find`."""
+    found = find(module)
+    return None if found is None else found.file
+
+
+def is_missing(module: str) -> bool:
+    """Whether the import of a module is sure to fail because it is not there."""
+    if module in sys.stdlib_module_names:
+        return False
+    if module.partition(".")[0] == "distutils" and _has_distutils():
+        return False
+    return find(module) is None and not unasked_finders()
+
+
+def missing_module(module: str) -> ModuleNotFoundError | None:
+    """What Python would raise for a module, or for the first of its parents, that is not there."""
+    names = module.split(".")
+    if not all(names):  # Python takes a dot at the beginning for a relative import
+        return ModuleNotFoundError(f"No module named {module!r}", name=module)
+    for count in range(1, len(names) + 1):
+        name = ".".join(names[:count])
+        if is_missing(name):
+            text = f"No module named {name!r}"
+            parent = name.rpartition(".")[0]
+            location = find(parent) if parent else None
+            if location is not None and location.folders is None:
+                text += f"; {parent!r} is not a package"
+            return ModuleNotFoundError(text, name=name)
+    return None
+
+
+def _has_distutils() -> bool:
+    """Whether setuptools brings distutils, by a finder that imports setuptools when it is asked."""
+    return any(_module_of(finder) == "_distutils_hack" for finder in list(sys.meta_path))
 
 
 def bytecode_of(file: str) -> str | None:
@@ -110,7 +155,7 @@ def _folders(path: Any) -> list[str] | None:
     return None
 
 
-def _find(name: str, search: list[str] | None) -> _Found | None:
+def _find(name: str, search: list[str] | None) -> Location | None:
     """File and submodule folders of a module whose parent's folders are `search`."""
     for finder in list(sys.meta_path):
         with guarded():
@@ -125,13 +170,14 @@ def _find(name: str, search: list[str] | None) -> _Found | None:
     return None
 
 
-def _parts(spec: Any) -> _Found | None:
+def _parts(spec: Any) -> Location | None:
     if spec is None:
         return None
-    return spec.origin if spec.has_location else None, _folders(spec.submodule_search_locations)
+    origin = spec.origin if spec.has_location else None
+    return Location(_absolute(origin), _folders(spec.submodule_search_locations))
 
 
-def _find_in_folders(name: str, search: Iterable[str]) -> _Found | None:
+def _find_in_folders(name: str, search: Iterable[str]) -> Location | None:
     """As `PathFinder`, which for a namespace package asks for the parent in `sys.modules`."""
     portions: list[str] = []
     for folder in search:
@@ -140,7 +186,7 @@ def _find_in_folders(name: str, search: Iterable[str]) -> _Found | None:
             return _parts(spec)
         if spec is not None:
             portions += _folders(spec.submodule_search_locations) or ()
-    return (None, portions) if portions else None
+    return Location(None, portions) if portions else None
 
 
 def _spec_in(folder: str, name: str) -> Any:
@@ -156,3 +202,41 @@ def _spec_in(folder: str, name: str) -> Any:
             importer = zipimporter(folder)
         return importer.find_spec(name)
     return None
+
+
+def locate_in(module: str, folders: Iterable[str]) -> str | None:
+    """The file that importing a module would run in an interpreter with these folders on its path.
+
+    That interpreter may be of another version, so that its compiled modules are known by the end of
+    their names alone.
+    """
+    search, file = list(folders), None
+    for part in module.split("."):
+        inner: list[str] = []
+        file = None
+        for folder in search if part else ():
+            package = os.path.join(folder, part)
+            file = _file_in(package, "__init__")
+            if file is not None:
+                inner = [package]
+                break
+            file = _file_in(folder, part)
+            if file is not None:
+                inner = []
+                break
+            if os.path.isdir(package):
+                inner.append(package)
+        search = inner
+    return file
+
+
+def _file_in(folder: str, name: str) -> str | None:
+    for file in (f"{name}.py", f"{name}.pyc"):
+        if os.path.isfile(os.path.join(folder, file)):
+            return os.path.join(folder, file)
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return None
+    compiled = [n for n in names if n.startswith(f"{name}.") and n.endswith((".so", ".pyd"))]
+    return os.path.join(folder, compiled[0]) if compiled else None

@@ -6,7 +6,13 @@ import os
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from aimm_plugins._discovery.distribution import Distribution, InFolder
+from aimm_plugins._discovery.distribution import (
+    Distribution,
+    InFolder,
+    is_beneath,
+    spellings,
+)
+from aimm_plugins._discovery.groups import has_plugins
 from aimm_plugins._values.report import Finding
 
 Hidden = Mapping[str, tuple[Distribution, ...]]
@@ -19,7 +25,7 @@ class PathEntry:
     Attributes:
         folder: Absolute path of a plain folder, else `None`.
         held: The name of the dist-info or egg-info, else the place of the metadata.
-        contents: The `entry_points.txt` of those that speak of our group.
+        contents: The `entry_points.txt` of those that may speak of our groups.
         found: What a finder gave. Those in a folder are made when they are asked for: to make an
             object for each of 10,000 would slow down every scan.
     """
@@ -48,18 +54,18 @@ def hide_duplicates(entries: Iterable[PathEntry], findings: list[Finding]) -> Hi
     """Take those distributions out that another of their name hides, and return them.
 
     The first on the path counts, as it does for imports. One with a METADATA file goes before one
-    without, which is most often what is left of an older version. It is a finding where one of the
-    two has entry points of ours.
+    without, which is most often what is left of an older version; of two in one folder that one
+    counts whose files are there. It is a finding where one of the two has entry points of ours.
     """
     hidden: dict[str, tuple[Distribution, ...]] = {}
     first: dict[str, PathEntry] = {}
     for entry in entries:
         for key in sorted(first.keys() & entry.held.keys()):
             counts, loses = first[key], entry
-            if not _has_metadata(counts, key) and _has_metadata(loses, key):
-                counts, loses = loses, counts
             winner, loser = counts.distribution(key), loses.distribution(key)
-            if key in counts.contents or key in loses.contents:
+            if _counts_all_the_same(loser, winner):
+                counts, loses, winner, loser = loses, counts, loser, winner
+            if any(has_plugins(one.contents.get(key, b"")) for one in (counts, loses)):
                 findings += _finding(winner, loser, by_metadata=counts is entry)
             hidden[key] = (*hidden.get(key, ()), loser)
             del loses.held[key]
@@ -71,10 +77,15 @@ def hide_duplicates(entries: Iterable[PathEntry], findings: list[Finding]) -> Hi
 def _finding(winner: Distribution, loser: Distribution, *, by_metadata: bool) -> list[Finding]:
     if _is_same(winner.place, loser.place):
         return []
+    if _is_build_of(loser, winner) or _is_build_of(winner, loser):
+        return []
     if winner.folder is not None and winner.folder == loser.folder:
         code = "double-distribution"
         counts, loses = os.path.basename(winner.place), os.path.basename(loser.place)
-        message = f"stands twice in one folder: {counts} counts, {loses} does not"
+        message = (
+            f"stands twice in one folder, as an interrupted upgrade leaves it: {counts} counts, "
+            f"{loses} does not"
+        )
     else:
         code = "hidden-distribution"
         why = "which has a METADATA file" if by_metadata else "which comes first"
@@ -83,8 +94,29 @@ def _finding(winner: Distribution, loser: Distribution, *, by_metadata: bool) ->
     return [Finding(code, loser.key, message, loser.place, remedy)]
 
 
-def _has_metadata(entry: PathEntry, key: str) -> bool:
-    return entry.distribution(key).has_metadata
+def _is_build_of(build: Distribution, installed: Distribution) -> bool:
+    """Whether metadata is what the build of an editable install has left in the source folder.
+
+    setuptools leaves it in `src/`, which is on the path.
+    """
+    root = installed.editable_root
+    return (
+        root is not None
+        and build.place.endswith(".egg-info")
+        and any(is_beneath(build.place, spelling) for spelling in spellings(root))
+    )
+
+
+def _counts_all_the_same(later: Distribution, earlier: Distribution) -> bool:
+    """Whether metadata counts although other metadata of its name comes first."""
+    has_metadata = later.has_metadata
+    if has_metadata != earlier.has_metadata:
+        return has_metadata
+    if later.folder is None or later.folder != earlier.folder:
+        return False
+    from aimm_plugins._discovery.doubles import describes_better  # most folders have no doubles
+
+    return describes_better(later, earlier)
 
 
 def _is_same(one: str, other: str) -> bool:

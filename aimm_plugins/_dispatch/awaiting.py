@@ -103,9 +103,19 @@ async def in_thread(call: Callable[[StateCallback], T], state_cb: StateCallback 
     Args:
         call: Given the state callback to use, which passes events on to `state_cb`.
         state_cb: The caller's; called in that thread.
+
+    Raises:
+        RuntimeError: No event loop of asyncio runs in this thread.
+        BaseException: What `call` raises.
     """
     import asyncio
 
+    if asyncio._get_running_loop() is None:  # awaited by another event loop
+        raise RuntimeError(
+            "awaiting a plugin function that is not asynchronous needs asyncio, and this thread "
+            "runs another event loop: call aimm_plugins.exec_* in a thread instead, with trio by "
+            "trio.to_thread.run_sync"
+        )
     work = _Work(call, state_cb)
     try:
         await asyncio.to_thread(work)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from aimm_plugins.errors import Cancelled
 
@@ -60,3 +60,12 @@ class CancelToken:
     def __repr__(self) -> str:
         state = f"cancelled: {self.reason}" if self._set else "not cancelled"
         return f"<CancelToken, {state}>"
+
+
+def cancellation_of(state_cb: Any) -> Cancellation | None:
+    """What ends the work of those who are given a callback, where `reporting` has made it.
+
+    Most plugins see it by their next state event. A process of an environment can be ended too.
+    """
+    found: Cancellation | None = getattr(state_cb, "cancellation", None)
+    return found if callable(getattr(found, "is_set", None)) else None

@@ -15,6 +15,7 @@ import pluggy
 from aimm_plugins._dispatch.direct_call import DirectCall
 from aimm_plugins._dispatch.hook_call import AnyCall, HookCall, declared_function
 from aimm_plugins._dispatch.manager import Chain, PluginManager, is_wrapper
+from aimm_plugins._dispatch.remote_call import call_of
 from aimm_plugins._registry.providers import Offer, Provider
 from aimm_plugins._registry.registry import Registry
 from aimm_plugins._registry.snapshot import Snapshot
@@ -70,7 +71,7 @@ class ActionCalls(dict[str, AnyCall]):
             return self._later()[key]
         direct = None
         if offer is not None and offer.load is None:
-            direct = DirectCall(offer.provider(action, key))
+            direct = call_of(offer.provider(action, key))
         call: AnyCall | None = direct
         if not chain.is_empty:
             load = None if offer is None or offer.load is None else offer.load
@@ -135,7 +136,7 @@ class ActionCalls(dict[str, AnyCall]):
         offer = later._offer(key)
         if offer is None or offer.load is not None:
             raise self._error(key)
-        direct = DirectCall(offer.provider(action, key))
+        direct = call_of(offer.provider(action, key))
         entered = set(map(id, chain))
         brought = [
             impl

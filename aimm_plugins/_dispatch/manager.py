@@ -168,6 +168,11 @@ class PluginManager(pluggy.PluginManager):
             methods = [declared, *map(answering, methods)]
         return self._inner_hookexec(hook_name, methods, kwargs, firstresult)
 
+    @property
+    def size(self) -> int:
+        """How many plugins are registered."""
+        return len(self._name2plugin)
+
     def chain(self, action: Action) -> Chain:
         """The hookimpls and monitors that calls of an action pass through, as of now."""
         hook = ACTIONS[action].hook
@@ -226,8 +231,8 @@ class PluginManager(pluggy.PluginManager):
         self.committed.discard(name)
         return plugin
 
-    def check(self, module: ModuleType) -> None:
-        """Judge a module's hookimpls without registering them.
+    def check(self, module: ModuleType) -> bool:
+        """Judge a module's hookimpls without registering them; returns whether it has any.
 
         Raises:
             pluggy.PluginValidationError: One fits no hook, or takes what its hook does not pass.
@@ -256,6 +261,7 @@ class PluginManager(pluggy.PluginManager):
             trial = pluggy.PluginManager(PROJECT)
             trial.add_hookspecs(HookSpecs)
             trial.register(module, module.__name__)
+        return bool(implementations)
 
     def _hookimpls(self, module: ModuleType) -> dict[str, Any]:
         """The options of a module's hookimpls, by name."""

@@ -9,6 +9,7 @@ import time
 from _thread import allocate_lock  # without threading, which takes a millisecond to import
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 from math import inf, isfinite
 from typing import Any, Literal
 
@@ -76,10 +77,13 @@ def reporting(
     callback = ignore_state if state_cb is None else state_cb
     reporter = _Reporter(callback, on_error == "log", max_per_second, cancel)
     watchdog = None if stall_after is None else _Watchdog(reporter, stall_after)
+    given: Any = reporter.callback if watchdog is None else partial(reporter.watched)
+    if cancel is not None:
+        given.cancellation = cancel  # for `cancellation_of`
     if watchdog is not None:
         watchdog.start()
     try:
-        yield reporter.callback if watchdog is None else reporter.watched
+        yield given
     except BaseException:
         if watchdog is not None:
             watchdog.stop()

@@ -12,7 +12,7 @@ from itertools import islice
 from operator import attrgetter
 from time import perf_counter
 from types import ModuleType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._declarations.ledger import DeclarationLedger
 from aimm_plugins._discovery.dotted_names import with_parents
@@ -27,7 +27,9 @@ from aimm_plugins._system.guard import reraise_interruption
 from aimm_plugins._system.modules import contents, import_whole, is_initializing
 from aimm_plugins._system.text import type_name
 from aimm_plugins._values.report import Finding, PluginRecord
-from aimm_plugins.errors import DeclarationError
+
+if TYPE_CHECKING:
+    from aimm_plugins._environments.environment import Environment
 
 Versions = MutableMapping[str, tuple[str | None, str | None]]
 """By plugin module: the distribution and version that were installed when it was imported."""
@@ -45,11 +47,15 @@ class Outcome:
         records: The accounts, in order: `failed` where the import or the object was no good.
         loaded: The plugins whose modules are imported and sound.
         findings: What failed imports changed of the process.
+        environments: Those of the start, by name.
+        undo: Ends those that have begun by it.
     """
 
-    __slots__ = ("findings", "loaded", "records")
+    __slots__ = ("environments", "findings", "loaded", "records", "undo")
 
     def __init__(self) -> None:
+        self.environments: dict[str, Environment] = {}
+        self.undo: Callable[[], None] = lambda: None
         self.records: list[PluginRecord] = []
         self.loaded: list[Loaded] = []
         self.findings: list[Finding] = []
@@ -61,10 +67,13 @@ class Outcome:
         self.findings += other.findings
 
     def fail(self, record: PluginRecord, error: BaseException) -> None:
-        """Account for a plugin that was loaded and turned out to be no good."""
-        failed = failed_record(record, error)
+        """Account for a plugin that turned out to be no good."""
         self.loaded = [entry for entry in self.loaded if entry.record is not record]
-        self.records = [failed if known is record else known for known in self.records]
+        self.replace(record, failed_record(record, error))
+
+    def replace(self, record: PluginRecord, by: PluginRecord) -> None:
+        """Put the account of a plugin in the place of an earlier one."""
+        self.records = [by if known is record else known for known in self.records]
 
 
 class Loader(NamedTuple):
@@ -104,12 +113,14 @@ class Loader(NamedTuple):
         waiting = []
         with ImportWatch(self.loads) as watch:
             for record in plan.records:
-                if record.state == "planned" or record.identity in plan.demanded:
+                is_wanted = record.state == "planned" or record.identity in plan.demanded
+                if is_wanted and record.environment is None:
                     self._load(record, plan, outcome, watch)
                 else:
                     waiting.append(record)
             for record in waiting:
-                if record.state == "deferred" and is_imported(record.module):
+                is_deferred = record.state == "deferred" and record.environment is None
+                if is_deferred and is_imported(record.module):
                     self._load(record, plan, outcome, watch)
                 else:
                     outcome.records.append(record)
@@ -122,6 +133,7 @@ class Loader(NamedTuple):
     def _load(self, record: PluginRecord, plan: Plan, outcome: Outcome, watch: ImportWatch) -> None:
         was_deferred = record.state == "deferred"
         before = observe()
+        size = self.manager.size
         was_imported = record.module in sys.modules
         clock = _ImportClock()
         try:
@@ -143,8 +155,7 @@ class Loader(NamedTuple):
                 record = clock.account(record)
             self.ledger.confirm_imports()
             self.manager.rollback_failed_imports()
-            if isinstance(module, ModuleType):
-                self.manager.check(module)
+            has_hooks = isinstance(module, ModuleType) and self.manager.check(module)
             self._refuse_undeclared(record, target)
         except _DeniedError as denied:
             watch.end()
@@ -172,8 +183,16 @@ class Loader(NamedTuple):
         record = stale or record
         outcome.records.append(record)
         published = plan.published.get(record.identity, ())
+        has_hooks = has_hooks or self.manager.size > size
         outcome.loaded.append(
-            Loaded(record, target, published, lazily=was_deferred, is_stale=stale is not None)
+            Loaded(
+                record,
+                target,
+                published,
+                lazily=was_deferred,
+                may_be_empty=has_hooks,
+                is_stale=stale is not None,
+            )
         )
 
     def _discard(self) -> None:
@@ -221,20 +240,19 @@ class Loader(NamedTuple):
         try:
             return module, attrgetter(record.attribute)(module)
         except AttributeError as error:
-            raise AttributeError(
-                f"{name} has no {record.attribute!r}, which {record.provenance} "
-                "names; correct the entry point or the module"
-            ) from error
+            from aimm_plugins._inventory.foresight import no_such_object
+
+            names = frozenset(contents(module)) if isinstance(module, ModuleType) else None
+            raise no_such_object(record, names) from error
 
     def _refuse_undeclared(self, record: PluginRecord, target: object | None) -> None:
         declared = self.ledger.declared_keys()
         if record.attribute is not None and not any(
             entry.declaration.target is target for entry in declared
         ):
-            raise DeclarationError(
-                f"{record.module}:{record.attribute} is not decorated, so {record.provenance} "
-                "declares nothing; decorate it, or name the module alone"
-            )
+            from aimm_plugins._inventory.foresight import not_decorated
+
+            raise not_decorated(record)
 
 
 def _has_run(record: PluginRecord) -> bool:
@@ -251,6 +269,8 @@ def _import_module(name: str) -> object:
     It does so when two threads import modules that import each other. By the next try the other
     thread has finished its own.
     """
+    if not all(name.split(".")):
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
     for _ in range(_MOST_DEADLOCKS):
         try:
             return import_whole(name)

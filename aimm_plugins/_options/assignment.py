@@ -14,6 +14,7 @@ from aimm_plugins._discovery.entry_points import PublishedOptions
 from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._options.hiding import Options
 from aimm_plugins._options.limits import Allowance, UnjudgedError
+from aimm_plugins._options.schema_source import may_need_values
 from aimm_plugins._options.secrets import read_given
 from aimm_plugins._options.state import Given, PluginOptions, one_error, schema_of
 from aimm_plugins._system.ceilings import SCHEMA_SECONDS
@@ -39,13 +40,12 @@ def assign(
         parts: Each conf with the accounts of its plugins; later ones hold.
         records: The accounts of all.
         installed: What is installed.
-        looking: Whether nothing will be loaded: then no secret is read, and what is missing is a
-            finding.
+        looking: Whether nothing will be loaded: then no secret is read.
 
     Returns:
         The accounts with what is set, `failed` where a plugin's schema is broken; what is to be
-        staged, if there is anything; options for no plugin, and where the call only looks what
-        `initialize` would meet.
+        staged, if there is anything; options for no plugin, and plugins that need some and are
+        given none.
 
     Raises:
         ConfigError: Options do not fit their schema, or a secret cannot be read.
@@ -62,8 +62,12 @@ def assign(
         module = record.module
         published = installed.options_of(module, record.distribution)
         own = None if record.state == "denied" else given.get(module)
-        if record.state != "denied" and (own is not None or looking) and module not in verdicts:
-            verdicts[module] = _judge(record, published, own, allowance if looking else None)
+        if record.state == "denied" or module in verdicts:
+            pass
+        elif own is not None or looking or any(map(may_need_values, published)):
+            # A start without options of its own looks no longer than a plan.
+            brief = allowance if looking or own is None else None
+            verdicts[module] = _judge(record, published, own, brief)
         record = record._replace(
             options=() if own is None else own.summary,
             options_schema=str(published[0]) if published else None,

@@ -45,6 +45,21 @@ def read_document(published: PublishedOptions, denial: Denial | None) -> dict[st
     return copied
 
 
+def may_need_values(published: PublishedOptions) -> bool:
+    """Whether a schema in a file may refuse a plugin without options, by a word in it.
+
+    Reading a schema loads YAML and jsonschema, which most starts do without.
+    """
+    file = locate(published.module) if published.is_file else None
+    if file is None:
+        return published.is_file
+    path = os.path.join(os.path.dirname(file), published.attribute)
+    try:
+        return b"required" in _content(path, published)
+    except DeclarationError:
+        return True
+
+
 def broken(
     published: PublishedOptions, message: str, file: str | None = None, line: int | None = None
 ) -> DeclarationError:

@@ -179,20 +179,30 @@ class Policy(NamedTuple):
                 ]
         return findings
 
+    def required_keys(self, installed: Callable[[str], bool]) -> list[Rule]:
+        """The `required` rules about keys: `action:key`, or a name that no distribution has."""
+        return [
+            rule
+            for layer in self.layers
+            for rule in layer.required
+            if rule.may_be_key and (rule.slot or not installed(rule.name))
+        ]
+
     def missing(
         self,
         records: Iterable[PluginRecord],
         find: Callable[[str], Distribution | None],
     ) -> list[PluginRecord]:
-        """A record for each `required` rule that nothing satisfies; what is planned counts."""
+        """A record for each `required` distribution that is not there; what is planned counts."""
         of_distribution: dict[str, list[PluginRecord]] = {}
         for record in records:
             if record.distribution:
                 of_distribution.setdefault(normalized(record.distribution), []).append(record)
         missing = []
+        of_keys = self.required_keys(lambda name: find(name) is not None)
         for rule in dict.fromkeys(rule for layer in self.layers for rule in layer.required):
             plugins = of_distribution.get(rule.name, [])
-            if not _is_accounted_for(rule, plugins):
+            if rule not in of_keys and not _is_accounted_for(rule, plugins):
                 missing.append(_missing_record(rule, plugins, find(rule.name)))
         return missing
 

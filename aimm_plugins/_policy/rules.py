@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._config.values import Config
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._system.names import normalized
+from aimm_plugins._system.names import required_name
+from aimm_plugins._values.actions import ACTIONS, Action
 
 if TYPE_CHECKING:
     from aimm_plugins._policy.lockfile import Lock
 
-_NAME_END = "<>=!~;[ (@\t"
-
 
 class Rule(NamedTuple):
-    """One requirement of a layer, `name` or `name>=1,<2`, and where it stands.
+    """One rule of a layer, and where it stands.
+
+    It is about a distribution, `name` or `name>=1,<2`; a required one may be about a key instead,
+    `action:key` or `key`.
 
     Attributes:
         text: As written.
@@ -30,16 +32,23 @@ class Rule(NamedTuple):
     @property
     def name(self) -> str:
         """Normalized name of the distribution it is about."""
-        text = self.text.strip()
-        for index, letter in enumerate(text):
-            if letter in _NAME_END:
-                return normalized(text[:index])
-        return normalized(text)
+        return required_name(self.text)
+
+    @property
+    def slot(self) -> tuple[Action, str] | None:
+        """The action and key that it is about, where it names both."""
+        action, colon, key = self.text.partition(":")
+        return next(((known, key) for known in ACTIONS if colon and known == action), None)
+
+    @property
+    def may_be_key(self) -> bool:
+        """Whether it is about a key where no distribution has its name."""
+        return self.slot is not None or not self.versioned
 
     @property
     def versioned(self) -> bool:
         """Whether it is about some versions only."""
-        return any(letter in self.text for letter in "<>=!~")
+        return self.slot is None and any(letter in self.text for letter in "<>=!~")
 
     def fits(self, installed: str | None) -> bool | None:
         """Whether a version matches; `None` where it cannot be judged."""
@@ -73,7 +82,7 @@ class Layer(NamedTuple):
         allow_place: Where that stands.
         deny: These are not, whatever `allow` says.
         deny_origins: Nor those that came from one of these, with the place of each.
-        required: These must be loaded.
+        required: These must be loaded, or answered.
         prefer: `"action:key"` or `"key"` to distribution or module, with the place of each.
         locked: What may be loaded, of a freeze file, and where the conf names that.
         verify_place: Where `verify: record` stands, if it does.

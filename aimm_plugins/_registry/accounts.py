@@ -66,7 +66,8 @@ def account(
     if record.state not in ("planned", "deferred"):
         return record
     target = None if loaded is None else loaded.target
-    published = {(key.action, key.key) for key in deferred.published} if deferred else set[Slot]()
+    keys = deferred.published if deferred else ()
+    published: set[Slot] = {(key.action, key.key) for key in keys}
     provides = provided.by(target, published)
     error = _joined(errors)
     if record.import_seconds is None and before is not None:

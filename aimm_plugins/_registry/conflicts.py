@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import combinations
 
 from aimm_plugins._registry.providers import Offer, is_named
+from aimm_plugins._system.files import has_same_content
 from aimm_plugins._system.text import aligned, one_line
 from aimm_plugins._values.actions import Action
 from aimm_plugins.errors import PluginConflictError
@@ -46,6 +49,7 @@ def conflict(
     lines = [
         f"{count} plugins provide {action}:{one_line(key)}",
         *(f"  {line}" for line in table),
+        *_imported_twice(named),
         f"{outcome} To choose, add one of these lines to the conf:",
         *(f"  prefer: {{{slot}: {_choice(offer, ordered)}}}" for offer in named),
     ]
@@ -55,6 +59,23 @@ def conflict(
         key=key,
         providers=[offer.provenance for offer in named],
     )
+
+
+def _imported_twice(contenders: Sequence[Offer]) -> Iterator[str]:
+    """A line that says that contenders are one file, or copies of one, under two names."""
+    for one, other in combinations(contenders, 2):
+        files = [offer.provenance.file or "" for offer in (one, other)]
+        owned = all(offer.provenance.distribution for offer in (one, other))
+        is_copy = not owned and os.path.basename(files[0]) == os.path.basename(files[1])
+        if all(files) and (files[0] == files[1] or (is_copy and has_same_content(*files))):
+            kept = one if one.provenance.distribution else other
+            where = " and ".join(dict.fromkeys(files))
+            yield (
+                f"{one.module} and {other.module} are the same code, imported under two names "
+                f"({where}): import it as {kept.module} alone, and run programs from a module of "
+                "their own."
+            )
+            return
 
 
 def _choice(offer: Offer, contenders: Sequence[Offer]) -> str:

@@ -83,7 +83,7 @@ def unavailable_reasons(registry: Registry, action: Action, key: str) -> list[st
     """Who would provide a key, but was denied, failed or shadowed."""
     snapshot = registry.snapshot
     records = list(snapshot.records.values())
-    owners = PluginOwners(record.module for record in records)
+    owners = PluginOwners(record.plugin for record in records)
     lines = []
     for declared in registry.ledger.declared_keys():
         if (declared.action, declared.key) != (action, key):
@@ -91,12 +91,15 @@ def unavailable_reasons(registry: Registry, action: Action, key: str) -> list[st
         declaration = declared.declaration
         plugin = owners.of(declaration)
         for record in records:
-            if record.module == plugin:
+            if record.plugin == plugin:
                 why = record.reason or (described(record.error) if record.error else "")
-                shadow = snapshot.shadowed.get((record.module, (action, key)))
+                shadow = snapshot.shadowed.get((record.plugin, (action, key)))
                 state = "shadowed" if shadow else record.state
                 who = record.provenance._replace(file=declaration.file, line=declaration.line)
                 lines.append(f"{state}: {who}: {shadow or why}".rstrip(": "))
+    if not lines:  # deferred plugins have declared nothing yet
+        lost = snapshot.contested.items()
+        lines = [described(error) for (_, slot), error in lost if slot == (action, key)][:1]
     return (
         lines
         or _publishers(snapshot, action, key)

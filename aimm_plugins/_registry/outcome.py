@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
+from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._values.report import Finding, PluginRecord
 
@@ -20,6 +21,9 @@ class Loaded(NamedTuple):
         target: The decorated object, for an entry point `module:object`; else `None`.
         published: The keys that its metadata publishes, if it publishes any.
         lazily: Whether others have relied on those keys meanwhile.
+        elsewhere: What it declares in a process of an environment.
+        may_be_empty: Whether it may declare nothing: it has brought hook implementations, or what
+            was imported is another's file, which is a finding of its own.
         is_stale: Whether another version was imported than is installed by now.
     """
 
@@ -27,7 +31,9 @@ class Loaded(NamedTuple):
     target: object | None = None
     published: tuple[Published, ...] = ()
     lazily: bool = False
+    may_be_empty: bool = False
     is_stale: bool = False
+    elsewhere: tuple[Declaration, ...] = ()
 
 
 class Resolution(NamedTuple):
@@ -36,7 +42,7 @@ class Resolution(NamedTuple):
     Attributes:
         records: The accounts, in the order of the plan.
         snapshot: What would be registered then.
-        findings: Published keys that differ from the declared ones.
+        findings: Published keys that differ from the declared ones, and plugins without any.
     """
 
     records: list[PluginRecord]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._system.names import normalized
+from aimm_plugins._system.text import one_line
 from aimm_plugins._values.actions import Action
 from aimm_plugins._values.provenance import Provenance
 
@@ -117,8 +118,13 @@ class Provider(NamedTuple):
         """Version of that distribution."""
         return self.provenance.version
 
+    @property
+    def environment(self) -> str | None:
+        """The environment in whose processes it is called; `None` for this process."""
+        return self.provenance.environment
+
     def __str__(self) -> str:
-        return f"{self.action}:{self.key}  {self.provenance}"
+        return f"{self.action}:{one_line(self.key)}  {self.provenance}"
 
 
 class Deferred(NamedTuple):

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from aimm_plugins._registry.findings import PUBLISH, keys_differ, published_keys_differ
 from aimm_plugins._registry.providers import Offer, Slot
 from aimm_plugins._values.report import Finding
 from aimm_plugins.errors import DeclarationError
 
 if TYPE_CHECKING:
+    from aimm_plugins._discovery.entry_points import Published
     from aimm_plugins._registry.outcome import Loaded
-
-_REMEDY = (
-    "Its author publishes what the module declares by `aimm-plugins entry-points --write`, "
-    "and installs the distribution again."
-)
 
 
 def check_published_keys(
@@ -44,44 +41,22 @@ def check_published_keys(
                 brought_by_others.add((offer.plugin, slot))
     findings = []
     for plugin, entries in loaded.items():
-        published = {(k.action, k.key): k for entry in entries for k in entry.published}
+        keys = (key for entry in entries for key in entry.published)
+        published: dict[Slot, Published] = {(key.action, key.key): key for key in keys}
         actual = declared.get(plugin, set())
-        missing = sorted(published.keys() - actual)
-        more = sorted(
-            slot for slot in actual - published.keys() if (plugin, slot) not in brought_by_others
-        )
-        if not published or not (missing or more):
-            continue
-        parts = []
-        if missing:
-            parts.append("does not declare " + _spelled(missing))
-        if more:
-            parts.append("declares " + _spelled(more) + " beyond that")
+        more = {slot for slot in actual if (plugin, slot) not in brought_by_others}
         record = entries[0].record
-        place = next(iter(published.values())).place
-        message = (
-            f"its metadata publishes {_spelled(sorted(published))}, and "
-            f"{plugin} {' and '.join(parts)}"
-        )
+        told = keys_differ(record, published, published.keys() - actual, more - published.keys())
+        if told is None:
+            continue
+        message, place = told
         if any(entry.lazily for entry in entries):
             errors.setdefault(plugin, []).append(
-                DeclarationError(f"{record.provenance}: {message} (metadata: {place}). {_REMEDY}")
+                DeclarationError(f"{record.provenance}: {message} (metadata: {place}). {PUBLISH}")
             )
         else:
-            findings.append(
-                Finding(
-                    code="published-keys-differ",
-                    subject=str(record.provenance),
-                    message=message,
-                    place=place,
-                    remedy=_REMEDY,
-                )
-            )
+            findings.append(published_keys_differ(record, message, place))
     return findings
-
-
-def _spelled(slots: Iterable[tuple[str, str]]) -> str:
-    return ", ".join(f"{action}:{key}" for action, key in slots)
 
 
 def _is_brought_by_another(offer: Offer) -> bool:

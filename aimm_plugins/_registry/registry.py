@@ -116,13 +116,13 @@ class Registry:
 
         snapshot, modules = self.snapshot, {offer.plugin for offer in displaced}
         for identity, record in snapshot.records.items():
-            if record.module in modules:
+            if record.plugin in modules:
                 kept = {
                     slot
                     for slot in record.provides
-                    if snapshot.offers[slot[0]][slot[1]].plugin == record.module
+                    if snapshot.offers[slot[0]][slot[1]].plugin == record.plugin
                 }
-                lost = [why for (p, _), why in snapshot.shadowed.items() if p == record.module]
+                lost = [why for (p, _), why in snapshot.shadowed.items() if p == record.plugin]
                 snapshot.records[identity] = without_lost_keys(record, kept, lost)
 
     def _offer_by_hand(self, declaration: Declaration) -> Offer | None:
@@ -130,7 +130,7 @@ class Registry:
         owner = snapshot.owners.of(declaration)
         plugin = owner or declaration.owner_module
         records = snapshot.records.values() if owner is not None else ()
-        record = next((r for r in records if r.module == plugin), None)
+        record = next((r for r in records if r.plugin == plugin), None)
         # A failed plugin may have left a thread that goes on declaring.
         if record is not None and (
             record.state == "denied"

@@ -9,6 +9,7 @@ from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._declarations.ledger import DeclarationLedger
 from aimm_plugins._registry.accounts import Provided, account, without_lost_keys
 from aimm_plugins._registry.conflicts import conflict, without_duplicates
+from aimm_plugins._registry.findings import empty_plugins
 from aimm_plugins._registry.outcome import Loaded, Resolution
 from aimm_plugins._registry.providers import (
     Deferred,
@@ -88,12 +89,12 @@ class _Resolver:
         self.deferred_by_module = _by_module(deferred)
         self.kept = {i: r for i, r in current.records.items() if i not in removed}
         self.revoked = revoked
-        self.denied = {record.module for record in records if record.state == "denied"}
+        self.denied = {record.plugin for record in records if record.state == "denied"}
         self.denied -= self.loaded_by_module.keys()
-        self.denied -= {r.module for i, r in self.kept.items() if r.is_loaded and i not in revoked}
-        modules = {r.module for r in self.kept.values()} | {r.module for r in records}
+        self.denied -= {r.plugin for i, r in self.kept.items() if r.is_loaded and i not in revoked}
+        modules = {r.plugin for r in self.kept.values()} | {r.plugin for r in records}
         self.removed = {
-            current.records[i].module for i in removed if i in current.records
+            current.records[i].plugin for i in removed if i in current.records
         } - modules
         # Deferred and denied plugins own what their modules declare as much as loaded ones.
         self.owners = PluginOwners(modules)
@@ -101,6 +102,8 @@ class _Resolver:
         self.contenders: dict[Slot, dict[str, Offer]] = {}  # by plugin
         self.errors: dict[str, list[Exception]] = {}
         self.offers: dict[Action, dict[str, Offer]] = {}
+        self.provided: dict[str, Provided] = {}
+        self.lost: dict[str, list[str]] = {}
         decided_now = self.loaded_by_module.keys() | self.deferred_by_module.keys() | self.removed
         self.shadowed = {
             lost: reason for lost, reason in current.shadowed.items() if lost[0] not in decided_now
@@ -124,15 +127,13 @@ class _Resolver:
             self.assign(slot, sound)
         self.drop_published_but_not_declared()
         records = self.accounts()
-        return Resolution(
-            records=records,
-            snapshot=self.snapshot(records),
-            findings=findings,
-        )
+        accounted = self.provided.keys() | self.lost.keys() | self.errors.keys()
+        findings += empty_plugins(self.loaded_by_module, accounted, self.ledger)
+        return Resolution(records=records, snapshot=self.snapshot(records), findings=findings)
 
     def collect_declared(self) -> None:
         """Collect all that plugins of this call declare, by slot; and what contradicts itself."""
-        known = {record.module: record for record in self.current.records.values()}
+        known = {record.plugin: record for record in self.current.records.values()}
         offers: dict[Declaration, Offer | None] = {}
         for module in self.ledger.modules():
             plugins = {self.owners.of_module(origin) for origin in module.origins}
@@ -144,6 +145,12 @@ class _Resolver:
                 offer = offers[declaration]
                 if offer is not None:
                     self._contend((action, key), offer)
+        for plugin, entries in self.loaded_by_module.items():
+            for entry in entries:
+                for declaration in entry.elsewhere:
+                    offer = offer_of(declaration, plugin, entry.record)
+                    for key in declaration.keys:
+                        self._contend((declaration.action, key), offer)
 
     def _contend(self, slot: Slot, offer: Offer) -> None:
         contenders = self.contenders.setdefault(slot, {})
@@ -188,9 +195,9 @@ class _Resolver:
         for entry in self.deferred:
             for published in entry.published:
                 contenders = self.contenders.setdefault((published.action, published.key), {})
-                if entry.record.module not in contenders:
-                    contenders[entry.record.module] = Offer(
-                        plugin=entry.record.module,
+                if entry.record.plugin not in contenders:
+                    contenders[entry.record.plugin] = Offer(
+                        plugin=entry.record.plugin,
                         provenance=entry.record.provenance,
                         published=published,
                         load=entry.load,
@@ -206,7 +213,7 @@ class _Resolver:
         for declared in self.ledger.superseded:
             if self.current.reaches(declared):
                 self._withdraw(declared.action, declared.key)
-        failing = self.plugins_with_errors | {r.module for r in self.records if r.state == "failed"}
+        failing = self.plugins_with_errors | {r.plugin for r in self.records if r.state == "failed"}
         out = self.denied | self.removed
         if not failing and not out:
             return
@@ -215,7 +222,7 @@ class _Resolver:
                 is_out = offer.plugin in out
                 if offer.declaration is None:
                     is_out = is_out or offer.plugin in failing
-                elif self.denied:
+                elif self.denied and offer.provenance.environment is None:
                     is_out = is_out or self.owners.of(offer.declaration) in self.denied
                 if is_out and key in self.offers[action]:
                     self._withdraw(action, key)
@@ -268,7 +275,7 @@ class _Resolver:
 
     def restart(self, incumbent: Offer | None) -> str:
         """What becomes of a key, that somebody has already, when the host starts again."""
-        if incumbent is not None and any(r.module == incumbent.plugin for r in self.records):
+        if incumbent is not None and any(r.plugin == incumbent.plugin for r in self.records):
             return "after a restart none of them is given it"
         return "a restart in the same order does the same"
 
@@ -284,14 +291,12 @@ class _Resolver:
 
     def accounts(self) -> list[PluginRecord]:
         """What became of each plugin of this call."""
-        provided: dict[str, Provided] = {}
         for action, key in self.contenders:
             offer = self.offers[action].get(key)
             if offer is not None:
-                provided.setdefault(offer.plugin, Provided()).add((action, key), offer)
-        lost: dict[str, list[str]] = {}
+                self.provided.setdefault(offer.plugin, Provided()).add((action, key), offer)
         for (plugin, _), reason in self.shadowed.items():
-            lost.setdefault(plugin, []).append(reason)
+            self.lost.setdefault(plugin, []).append(reason)
         loaded, deferred = _by_record(self.loaded_by_module), _by_record(self.deferred_by_module)
         return [
             account(
@@ -300,9 +305,9 @@ class _Resolver:
                 record.identity in self.revoked,
                 loaded.get(id(record)),
                 deferred.get(id(record)),
-                provided.get(record.module) or Provided(),
-                lost.get(record.module, ()),
-                self.errors.get(record.module, ()),
+                self.provided.get(record.plugin) or Provided(),
+                self.lost.get(record.plugin, ()),
+                self.errors.get(record.plugin, ()),
             )
             for record in self.records
         ]
@@ -310,12 +315,18 @@ class _Resolver:
     def snapshot(self, records: Sequence[PluginRecord]) -> Snapshot:
         """What would be registered then."""
         there = {r.distribution for r in records if r.is_loaded or r.state == "deferred"}
+        found = {r.environment for r in records}
         accounts = {
             identity: self.account_of_another_call(record)
-            if record.module in self.displaced
+            if record.plugin in self.displaced
             else record
             for identity, record in self.kept.items()
-            if record.state != "missing" or record.distribution not in there
+            if record.state != "missing"
+            or (
+                record.environment not in found
+                if record.environment
+                else record.distribution not in there
+            )
         }
         accounts.update({record.identity: record for record in records})
         deferred = {**self.current.deferred, **{e.record.identity: e for e in self.deferred}}
@@ -330,7 +341,7 @@ class _Resolver:
             contested=self.contested,
             deferred=deferred,
             broken=self.broken(records),
-            by_hand=self.current.by_hand - {record.module for record in records},
+            by_hand=self.current.by_hand - {record.plugin for record in records},
             starts=self.current.starts,
             prefer=[*self.prefer, *(x for x in self.current.prefer if x not in self.prefer)],
             published=self.current.published,
@@ -338,17 +349,17 @@ class _Resolver:
 
     def account_of_another_call(self, record: PluginRecord) -> PluginRecord:
         """The account of an earlier plugin, from which this call may have taken keys."""
-        kept = {
+        kept: set[Slot] = {
             slot
             for slot in record.provides
-            if (offer := self.offers[slot[0]].get(slot[1])) and offer.plugin == record.module
+            if (offer := self.offers[slot[0]].get(slot[1])) and offer.plugin == record.plugin
         }
-        lost = [why for (plugin, _), why in self.shadowed.items() if plugin == record.module]
+        lost = [why for (plugin, _), why in self.shadowed.items() if plugin == record.plugin]
         return without_lost_keys(record, kept, lost)
 
     def broken(self, records: Sequence[PluginRecord]) -> dict[Slot, PluginRecord]:
         """Keys that deferred plugins published and failed to bring, with the failure."""
-        failed = {record.module: record for record in records if record.state == "failed"}
+        failed = {record.plugin: record for record in records if record.state == "failed"}
         decided_now = (
             self.loaded_by_module.keys()
             | self.deferred_by_module.keys()
@@ -356,9 +367,9 @@ class _Resolver:
             | self.removed
         )
         broken = {
-            slot: failed.get(record.module, record)
+            slot: failed.get(record.plugin, record)
             for slot, record in self.current.broken.items()
-            if record.module in failed or record.module not in decided_now
+            if record.plugin in failed or record.plugin not in decided_now
         }
         if failed:
             for action, keys in self.current.offers.items():
@@ -378,7 +389,7 @@ E = TypeVar("E", Loaded, Deferred)
 def _by_module(entries: Iterable[E]) -> dict[str, list[E]]:
     found: dict[str, list[E]] = {}
     for entry in entries:
-        found.setdefault(entry.record.module, []).append(entry)
+        found.setdefault(entry.record.plugin, []).append(entry)
     return found
 
 

@@ -19,6 +19,7 @@ from aimm_plugins._values.actions import ACTIONS, Action
 if TYPE_CHECKING:
     from aimm_plugins._config.values import Conf, Config
     from aimm_plugins._discovery.entry_points import Published
+    from aimm_plugins._policy.rules import Rule
     from aimm_plugins._values.report import Finding, Identity, PluginRecord
     from aimm_plugins.errors import PluginConflictError
 
@@ -30,11 +31,13 @@ class Start(NamedTuple):
         config: Its conf.
         given: What that was read from; a path is absolute.
         findings: What it found besides plugins and broken installations.
+        required: The `required` rules of it and of the operator.
     """
 
     config: Config
     given: Conf
     findings: tuple[Finding, ...] = ()
+    required: tuple[Rule, ...] = ()
 
 
 class Snapshot:
@@ -110,7 +113,7 @@ class Snapshot:
     def owners(self) -> PluginOwners:
         """Finds the plugin of a declaration among those that have an account here."""
         if self._owners is None:
-            self._owners = PluginOwners(record.module for record in self.records.values())
+            self._owners = PluginOwners(record.plugin for record in self.records.values())
         return self._owners
 
     def providers(self) -> Iterator[Provider]:
@@ -126,7 +129,9 @@ class Snapshot:
 
     def loaded_modules(self) -> dict[str, None]:
         """The modules of plugins that are loaded, in the order of their calls."""
-        return {r.module: None for r in self.records.values() if r.is_loaded}
+        return {
+            r.module: None for r in self.records.values() if r.is_loaded and r.environment is None
+        }
 
     def without(self, plugin: str) -> Snapshot:
         """A snapshot without a plugin, whichever plugin's load ran its module."""
@@ -136,17 +141,21 @@ class Snapshot:
                     key: offer
                     for key, offer in keys.items()
                     if offer.plugin != plugin
-                    and (offer.declaration is None or offer.declaration.owner_module != plugin)
+                    and (
+                        offer.declaration is None
+                        or offer.provenance.environment is not None
+                        or offer.declaration.owner_module != plugin
+                    )
                 }
                 for action, keys in self.offers.items()
             },
-            records={i: record for i, record in self.records.items() if record.module != plugin},
+            records={i: record for i, record in self.records.items() if record.plugin != plugin},
             findings=self.findings,
             shadowed={lost: why for lost, why in self.shadowed.items() if lost[0] != plugin},
             contested={lost: why for lost, why in self.contested.items() if lost[0] != plugin},
-            deferred={i: d for i, d in self.deferred.items() if d.record.module != plugin},
+            deferred={i: d for i, d in self.deferred.items() if d.record.plugin != plugin},
             broken={
-                slot: record for slot, record in self.broken.items() if record.module != plugin
+                slot: record for slot, record in self.broken.items() if record.plugin != plugin
             },
             by_hand=self.by_hand - {plugin},
             starts=self.starts,

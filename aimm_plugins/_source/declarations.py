@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from aimm_plugins._discovery.entry_points import Published
 from aimm_plugins._source.imports import ImportedName
@@ -61,6 +62,30 @@ class Gap:
         return f"{place}: {self.reason}" if place else self.reason
 
 
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What an import statement needs that surely runs, and whose failure nothing catches.
+
+    Attributes:
+        module: A module, by its absolute name.
+        attribute: The name that is imported from it; `None` for the module itself.
+        file: Source file of the statement.
+        line: Its line, from 1.
+    """
+
+    module: str
+    attribute: str | None
+    file: str
+    line: int
+
+
+class Fault(NamedTuple):
+    """What an import surely raises, and the place of the statement: file and line."""
+
+    error: Exception
+    place: str | None
+
+
 @dataclass(slots=True, kw_only=True)
 class ModuleSource:
     """What one module's source says.
@@ -72,6 +97,11 @@ class ModuleSource:
         stars: Modules that all names are imported from.
         names: All names that it binds; `None` where it may bind others too.
         imports: Modules that it imports, or objects of them, and whether it surely does.
+        needs: What it surely imports.
+        finds_by_itself: Whether it may change where modules are found, so that what it needs cannot
+            be judged.
+        imports_unseen: Whether it imports what no import statement names.
+        fault: What its import surely raises: no Python of this version, or a decorator refuses.
         declarations: In the order in which an import makes them.
         gaps: Why there may be more.
         hooks: Places of hook implementations, as `file:line`.
@@ -83,6 +113,10 @@ class ModuleSource:
     stars: list[ImportedName] = field(default_factory=list)
     names: frozenset[str] | None = None
     imports: list[tuple[str, bool]] = field(default_factory=list)
+    needs: list[Need] = field(default_factory=list)
+    finds_by_itself: bool = False
+    imports_unseen: bool = False
+    fault: Exception | None = None
     declarations: list[SourceDeclaration] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     hooks: list[str] = field(default_factory=list)
@@ -98,7 +132,9 @@ class PluginSource:
         hooks: Places of hook implementations, as `file:line`.
         names: Names that the plugin's module binds; `None` where it may bind others too.
         file: The module's source file, where it is found.
-        needs: Top-level modules that its import surely imports, but for the plugin's own module.
+        fault: What its import surely raises, as far as the source shows.
+        declares_nothing: Whether its import surely declares nothing, nor does what it imports.
+        imports_unseen: Whether its import imports what no import statement names.
     """
 
     declarations: tuple[SourceDeclaration, ...] = ()
@@ -106,7 +142,14 @@ class PluginSource:
     hooks: tuple[str, ...] = ()
     names: frozenset[str] | None = None
     file: str | None = None
-    needs: tuple[str, ...] = ()
+    fault: Fault | None = None
+    declares_nothing: bool = False
+    imports_unseen: bool = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether its import surely declares nothing else."""
+        return not self.gaps and not self.imports_unseen
 
 
 def published_declarations(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 
@@ -52,3 +52,58 @@ def package_of(module: str, file: str) -> str:
     """The package that relative imports of a module start from."""
     is_package = os.path.basename(file).startswith("__init__.")
     return module if is_package else module.rpartition(".")[0]
+
+
+_IMPORTERS = frozenset({"import_module", "__import__", "exec", "run_path", "run_module"})
+"""Functions whose calls may run code that the source does not name."""
+
+
+def imports_unseen(nodes: Iterable[ast.AST], top: str) -> bool:
+    """Whether nodes, beside what waits in functions, import what no import statement names.
+
+    Args:
+        nodes: Of a module.
+        top: The top-level package; what is surely of another one does not count.
+    """
+    return any(
+        isinstance(node, ast.Call) and _imports_unseen(node, top)
+        for node in _beside(nodes, _FUNCTIONS)
+    )
+
+
+def _imports_unseen(node: ast.Call, top: str) -> bool:
+    function = node.func
+    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", None)
+    if name not in _IMPORTERS:
+        return False
+    wanted = node.args[0] if node.args else None
+    if isinstance(wanted, ast.Constant) and isinstance(wanted.value, str) and name != "exec":
+        return wanted.value.partition(".")[0] in ("", top)
+    return True
+
+
+def bound_names(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    """The names that the statements of a module bind, by whatever means."""
+    for node in _beside(nodes, (*_FUNCTIONS, ast.ClassDef, ast.comprehension)):
+        match node:
+            case ast.Name(id=name, ctx=ast.Store()):
+                yield name
+            case ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+                yield name
+            case ast.MatchMapping(rest=str(name)) | ast.ExceptHandler(name=str(name)):
+                yield name
+            case _:
+                pass
+
+
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+
+
+def _beside(nodes: Iterable[ast.AST], kinds: tuple[type[ast.AST], ...]) -> Iterator[ast.AST]:
+    """All nodes beneath some, but for what is within nodes of some kinds."""
+    waiting = list(nodes)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, kinds):
+            waiting.extend(ast.iter_child_nodes(node))

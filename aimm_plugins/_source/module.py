@@ -8,15 +8,32 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
 from aimm_plugins._source.budget import Budget, OverBudgetError
-from aimm_plugins._source.declarations import Gap, ModuleSource, SourceDeclaration
+from aimm_plugins._source.declarations import Gap, ModuleSource, Need, SourceDeclaration
 from aimm_plugins._source.description import Description, Function, descriptions, unparsed
-from aimm_plugins._source.imports import ImportedName, imported_names, package_of
+from aimm_plugins._source.imports import (
+    ImportedName,
+    bound_names,
+    imported_names,
+    imports_unseen,
+    package_of,
+)
 from aimm_plugins._source.keys import MistakeError, slots_of
 from aimm_plugins._source.values import PACKAGE, Decorator, Evaluator, UnknownValueError, uncertain
 from aimm_plugins._system.files import read_file
+from aimm_plugins.errors import DeclarationError
 
 _BINDS_UNSEEN = (b"globals", b"vars", b"setattr", b"exec", b"locals")
 """Words of a source that may bind names that it does not show."""
+
+_FINDS_BY_ITSELF = (
+    b"sys.path",
+    b"__path__",
+    b"meta_path",
+    b"path_hooks",
+    b"sitedir",
+    b"sys.modules",
+)
+"""Words of a source that may change where modules are found."""
 
 
 def read_module(module: ModuleSource, evaluator: Evaluator) -> None:
@@ -34,7 +51,7 @@ def read_module(module: ModuleSource, evaluator: Evaluator) -> None:
     except OSError as error:
         reason = f"cannot be read: {error}"
     except SyntaxError as error:
-        reason, line = f"no Python: {error}", error.lineno
+        reason, line, module.fault = f"no Python: {error}", error.lineno, error
     except (RecursionError, MemoryError):
         reason = "it is nested too deep to be read"
     except OverBudgetError as error:
@@ -68,16 +85,19 @@ class _Body:
         self.prefix = ""  # within a class, `Class.`
         self.definitions: dict[str, Function | ast.ClassDef] = {}
         self.understood: set[ast.AST] = set()
+        self.around = 0  # with statements, which may swallow what an import raises
 
     def read(self, tree: ast.Module, content: bytes) -> None:
         nodes = list(_nodes_that_run(tree.body))
         for node in nodes:
             if isinstance(node, ast.Global):  # a function may bind them at any time
                 self.bind(node.names, None)
+        self.module.imports_unseen = imports_unseen(tree.body, self.module.name.partition(".")[0])
+        self.module.finds_by_itself = any(word in content for word in _FINDS_BY_ITSELF)
         self.visit(tree.body, certain=True)
         binds_unseen = self.module.stars or any(word in content for word in _BINDS_UNSEEN)
         if not binds_unseen and "__getattr__" not in self.module.values:
-            self.module.names = frozenset(self.module.values)
+            self.module.names = frozenset((*self.module.values, *bound_names(tree.body)))
         self.find_gaps(nodes)
 
     def visit(self, statements: Sequence[ast.stmt], *, certain: bool) -> None:
@@ -115,7 +135,9 @@ class _Body:
                     self.visit(node.finalbody, certain=certain)
                 case ast.With(items=items, body=body):
                     self.bind(_names_in(*(item.optional_vars for item in items)), None)
+                    self.around += 1
                     self.visit(body, certain=certain)
+                    self.around -= 1
                 case ast.For(target=target, body=body, orelse=orelse):
                     self.bind(_names_in(target), None)
                     self.visit([*body, *orelse], certain=False)
@@ -142,8 +164,12 @@ class _Body:
         imports = self.module.imports
         if isinstance(node, ast.Import):
             imports += ((alias.name, certain) for alias in node.names)
+            for alias in node.names if certain else ():
+                self.need(alias.name, None, node)
         for name, imported in imported_names(node, self.package, certain=certain):
             self.evaluator.budget.take(20)  # the file system is asked for it
+            if certain and imported.attribute is not None:
+                self.need(imported.module, imported.attribute, node)
             if imported.attribute is not None:
                 imports.append((imported.module, certain))
                 # It may be a submodule.
@@ -152,6 +178,15 @@ class _Body:
                 self.module.stars.append(imported)
             else:
                 self.bind([name], imported)
+
+    def need(self, module: str, attribute: str | None, node: ast.stmt) -> None:
+        """Note what an import statement needs, where nothing catches its failure."""
+        if module == self.module.name and attribute is not None:
+            if attribute == "*" or attribute in self.module.values:
+                return
+            module, attribute = f"{module}.{attribute}", None
+        if not self.around:
+            self.module.needs.append(Need(module, attribute, self.module.file, node.lineno))
 
     def assign(self, targets: Sequence[ast.expr], value: ast.expr, certain: bool) -> None:
         self.call(value, certain)
@@ -258,7 +293,10 @@ class _Body:
             )
         except UnknownValueError as error:
             reason = f"@{spelled} of {qualname or 'a call'}: {error}"
-            self.add_gap(reason, decorator, is_mistake=isinstance(error, MistakeError))
+            is_mistake = isinstance(error, MistakeError)
+            self.add_gap(reason, decorator, is_mistake=is_mistake)
+            if is_mistake and certain and found.certain and self.module.fault is None:
+                self.module.fault = DeclarationError(reason, file=self.module.file, line=line)
             return
         definition = self.definitions.get(qualname)
         described = {} if definition is None else descriptions(definition)

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from aimm_plugins._discovery.dotted_names import with_parents
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._source.budget import Budget, OverBudgetError
-from aimm_plugins._source.declarations import Gap, ModuleSource, PluginSource, SourceDeclaration
+from aimm_plugins._source.declarations import (
+    Fault,
+    Gap,
+    ModuleSource,
+    PluginSource,
+    SourceDeclaration,
+)
+from aimm_plugins._source.foresight import foresee
 from aimm_plugins._source.module import read_module
-from aimm_plugins._source.values import Evaluator
+from aimm_plugins._source.outside import OutsidePackages
+from aimm_plugins._source.values import PACKAGE, Evaluator
 from aimm_plugins._system.ceilings import SOURCE_WORK
 
 
@@ -83,13 +92,18 @@ class SourceReader:
     Args:
         plugins: Modules that are plugins of their own: what they declare is theirs alone, whichever
             plugin imports them.
+        find: The file of a module by its dotted name, or `None`.
     """
 
-    def __init__(self, plugins: Sequence[str] = ()) -> None:
+    def __init__(
+        self, plugins: Sequence[str] = (), find: Callable[[str], str | None] = locate
+    ) -> None:
+        self._find = find
         self._plugins = frozenset(plugins)
         self._budgets: dict[str, Budget] = {}
         self._readers: dict[tuple[str, str], ModuleReader] = {}
         self._read: dict[tuple[str, str], tuple[PluginSource, _ByObject]] = {}
+        self._outside = OutsidePackages()
 
     def read(
         self,
@@ -111,12 +125,16 @@ class SourceReader:
         owner = owner or top
         budget = self._budgets.setdefault(owner, Budget(work))
         if (owner, top) not in self._readers:
-            self._readers[owner, top] = ModuleReader(locate, (top,), budget)
+            self._readers[owner, top] = ModuleReader(self._find, (top,), budget)
         again = (owner, name) in self._read
         if not again:
-            whole = self._whole(self._readers[owner, top], name)
+            # What is denied runs in no case; what an environment imports is not known here.
+            judged = work == SOURCE_WORK and self._find is locate
+            whole = self._whole(self._readers[owner, top], name, judged=judged)
             self._read[owner, name] = whole, _by_object(whole.declarations)
         whole, by_object = self._read[owner, name]
+        if attribute is not None and whole.names is None:  # it may be made when it is asked for
+            whole = replace(whole, declares_nothing=False)
         found = whole.declarations if attribute is None else by_object.get(attribute, ())
         try:
             if again:
@@ -125,8 +143,8 @@ class SourceReader:
             return replace(whole, declarations=(), gaps=(*whole.gaps[:1], _unread(error)))
         return replace(whole, declarations=tuple(found))
 
-    def _whole(self, reader: ModuleReader, name: str) -> PluginSource:
-        """All that an import of a module would declare."""
+    def _whole(self, reader: ModuleReader, name: str, *, judged: bool) -> PluginSource:
+        """All that an import of a module would declare, and whether it would fail."""
         reached, unread = list[tuple[ModuleSource, bool]](), list[Gap]()
         try:
             for module in reader.reached(name, lambda part: self._is_part(part, name)):
@@ -136,13 +154,7 @@ class SourceReader:
         if not reached:
             return PluginSource(gaps=(*unread, Gap(reason=f"{name} is not found"))[:1])
         own, _ = reached[0]
-        needs = (
-            imported.partition(".")[0]
-            for module, certain in reached
-            for imported, surely in module.imports
-            if certain and surely and not f"{imported}.".startswith(f"{name}.")
-        )
-        return PluginSource(
+        source = PluginSource(
             declarations=tuple(
                 declaration if certain else replace(declaration, certain=False)
                 for module, certain in reached
@@ -152,7 +164,37 @@ class SourceReader:
             hooks=tuple(hook for module, _ in reached for hook in module.hooks),
             names=own.names,
             file=own.file,
-            needs=tuple(dict.fromkeys(needs)),
+            imports_unseen=any(module.imports_unseen for module, _ in reached),
+        )
+        return self._judged(reader, name, source, reached) if judged else source
+
+    def _judged(
+        self,
+        reader: ModuleReader,
+        name: str,
+        source: PluginSource,
+        reached: Sequence[tuple[ModuleSource, bool]],
+    ) -> PluginSource:
+        """A source with what is said of it by other packages, and by what it imports."""
+        top = name.partition(".")[0]
+        imported = {
+            imported.partition(".")[0] for module, _ in reached for imported, _ in module.imports
+        } - {top}
+        gaps = [
+            Gap(reason=f"it imports {user}, which uses {PACKAGE} itself", file=source.file)
+            for user in sorted(self._outside.users(imported))
+        ]
+        source = replace(source, gaps=(*source.gaps, *gaps))
+        is_empty = not source.declarations and not source.hooks and source.is_complete
+        # Functions may import other parts of the package while it is imported.
+        is_empty = is_empty and self._outside.are_all(top, [module.file for module, _ in reached])
+        fault: Fault | None = None
+        with suppress(OverBudgetError):
+            fault = foresee(name, list(reader.reached(name)), reader.module)
+        return replace(
+            source,
+            fault=fault,
+            declares_nothing=is_empty and not self._outside.may_declare(imported),
         )
 
     def _is_part(self, module: str, plugin: str) -> bool:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from aimm_plugins._config.values import Conf, Config, DaskRules
 from aimm_plugins._discovery.entry_points import Candidate
-from aimm_plugins._discovery.executors import GROUP, published_executors
+from aimm_plugins._discovery.executors import published_executors
+from aimm_plugins._discovery.groups import EXECUTORS
 from aimm_plugins._discovery.scan import scan
 from aimm_plugins._dispatch.executor import Executor
 from aimm_plugins._policy.rules import read_layer
@@ -127,8 +128,8 @@ def _choose(runtime: Runtime, config: Config) -> Candidate:
     found = published_executors(installed, _KEY)
     if not found:
         raise config.error(
-            f"no installed distribution has an entry point {_KEY} in [{GROUP}]; aimm-plugins has "
-            "it where it is installed: pip install 'aimm-plugins[dask]'",
+            f"no installed distribution has an entry point {_KEY} in [{EXECUTORS}]; aimm-plugins "
+            "has it where it is installed: pip install 'aimm-plugins[dask]'",
             (_KEY,),
         )
     inputs = read_inputs([config], installed)
@@ -141,7 +142,7 @@ def _choose(runtime: Runtime, config: Config) -> Candidate:
         lines = "".join(f"\n  {_who(candidate)}" for candidate in allowed)
         names = ", ".join(candidate.distribution.name for candidate in allowed)
         raise config.error(
-            f"{len(allowed)} distributions have the entry point {_KEY} in [{GROUP}]{lines}\n"
+            f"{len(allowed)} distributions have the entry point {_KEY} in [{EXECUTORS}]{lines}\n"
             f"Deny all but one of {names} under entry_points.deny, or uninstall them.",
             (_KEY,),
         )

@@ -48,21 +48,19 @@ def load_deferred(runtime: Runtime, identity: Identity, start: PreparedStart) ->
     if waiting is None:
         return
     module = waiting.record.module
-    if module in modules_being_imported():
+    environment = waiting.record.environment
+    if environment is None and module in modules_being_imported():
         error = ImportError(f"{module} is called in the middle of its own import", name=module)
         raise not_loaded_error(waiting.record._replace(state="failed", error=error))
-    with runtime.load_lock(module):
+    with runtime.load_lock(waiting.record.plugin if environment is None else f"@{environment}"):
         deferred = runtime.registry.snapshot.deferred
         if identity not in deferred:  # another thread did it, or it was unloaded
             return
-        start = _as_of_now(runtime, start)
-        outcome = load(runtime, start._replace(plan=_plan(deferred, {module}, start)))
-        # Plugins whose modules it has imported have nothing left to wait for.
-        others = {e.record.module for e in deferred.values() if is_imported(e.record.module)}
-        if others - {module}:
-            outcome.add(
-                load(runtime, start._replace(plan=_plan(deferred, others - {module}, start)))
-            )
+        if environment is not None:
+            outcome = _start_environment(runtime, deferred, environment)
+        else:
+            start = _as_of_now(runtime, start)
+            outcome = _import(runtime, deferred, module, start)
         with runtime.lock:
             if identity not in runtime.registry.snapshot.deferred:
                 return
@@ -80,6 +78,26 @@ def load_deferred(runtime: Runtime, identity: Identity, start: PreparedStart) ->
             raise not_loaded_error(record)
 
 
+def _import(
+    runtime: Runtime, deferred: Mapping[Identity, Deferred], module: str, start: PreparedStart
+) -> Outcome:
+    outcome = load(runtime, start._replace(plan=_plan(deferred, {module}, start)))
+    # Plugins whose modules it has imported have nothing left to wait for.
+    others = {e.record.module for e in deferred.values() if is_imported(e.record.module)}
+    if others - {module}:
+        outcome.add(load(runtime, start._replace(plan=_plan(deferred, others - {module}, start))))
+    return outcome
+
+
+def _start_environment(
+    runtime: Runtime, deferred: Mapping[Identity, Deferred], name: str
+) -> Outcome:
+    from aimm_plugins._startup.environment_loading import start_deferred
+
+    waiting = [entry for entry in deferred.values() if entry.record.environment == name]
+    return start_deferred(runtime.environments[name], waiting)
+
+
 def _as_of_now(runtime: Runtime, start: PreparedStart) -> PreparedStart:
     """A start with what is installed by now, and with the rules that hold by now."""
     installed = start.installed if start.installed.is_current() else scan()
@@ -88,12 +106,17 @@ def _as_of_now(runtime: Runtime, start: PreparedStart) -> PreparedStart:
         inputs=inputs,
         admission=admission_of(runtime, inputs),
         options=current_options(runtime),
+        environments=(),
     )
 
 
 def _plan(deferred: Mapping[Identity, Deferred], modules: Set[str], start: PreparedStart) -> Plan:
     """A plan that imports the deferred plugins of some modules now."""
-    entries = {i: entry for i, entry in deferred.items() if entry.record.module in modules}
+    entries = {
+        i: entry
+        for i, entry in deferred.items()
+        if entry.record.module in modules and entry.record.environment is None
+    }
     return Plan(
         tuple(_current(entry.record, start.installed) for entry in entries.values()),
         {identity: entry.published for identity, entry in entries.items()},

@@ -10,6 +10,8 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import TYPE_CHECKING
 
 from aimm_plugins._config.environment import conf_or_default, operator_layers
 from aimm_plugins._config.parse import read
@@ -19,10 +21,10 @@ from aimm_plugins._discovery.scan import scan
 from aimm_plugins._loading.importer import is_imported
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.providers import Provider
+from aimm_plugins._registry.required_keys import unanswered
 from aimm_plugins._registry.snapshot import Snapshot, Start
 from aimm_plugins._startup.loading import forget_listings, load
 from aimm_plugins._startup.messages import log
-from aimm_plugins._startup.predict import predict_resolution
 from aimm_plugins._startup.prepare import (
     Inputs,
     PreparedStart,
@@ -30,11 +32,16 @@ from aimm_plugins._startup.prepare import (
     locate_module,
     prepare,
     record_digest_of,
+    with_environments,
 )
 from aimm_plugins._startup.publish import publish
 from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._startup.transaction import commit, resolved
+from aimm_plugins._system.names import normalized
 from aimm_plugins._values.report import Finding, Identity, PluginRecord, Report
+
+if TYPE_CHECKING:
+    from aimm_plugins._startup.inventory import Inventory
 
 
 def initialize(runtime: Runtime, conf: Conf | Config, *, connect: bool = False) -> Report:
@@ -54,7 +61,7 @@ def initialize(runtime: Runtime, conf: Conf | Config, *, connect: bool = False) 
         loaded = load(runtime, start)
         given = _given(conf)
         with resolved(runtime, start, loaded, given=given) as outcome:
-            begun = Start(config, given, outcome.findings)
+            begun = Start(config, given, outcome.findings, start.required)
             report = commit(runtime, outcome, _with(runtime.registry.snapshot.starts, begun))
     log(report, before)
     return report
@@ -87,18 +94,17 @@ def _with(starts: Sequence[Start], begun: Start) -> Iterator[Start]:
 
 
 def plan(runtime: Runtime, conf: Conf) -> Report:
-    """What `initialize` would do, as far as metadata tells; see `aimm_plugins.plan`."""
+    """What `initialize` would do, as far as metadata and source tell; see `aimm_plugins.plan`."""
+    return foresee(runtime, conf).report
+
+
+def foresee(runtime: Runtime, conf: Conf) -> Inventory:
+    """All that is known of distributions, plugins and keys before an import."""
+    from aimm_plugins._startup.predict import predict  # a start reads no source
+
     start = prepare(runtime, [read(conf_or_default(conf))], scan(), only_looking=True)
-    records = predict_resolution(runtime, start)
-    if start.probe_seconds is not None:
-        records = [
-            record._replace(reason=record.reason or "its probe in a child process is pending")
-            if record.state == "planned"
-            else record
-            for record in records
-        ]
-    records += start.policy.missing(records, start.installed.find)
-    return Report(records, start.findings)
+    inventory = predict(runtime, start)
+    return inventory if start.probe_seconds is None else inventory.probed_first()
 
 
 def refresh(runtime: Runtime) -> Report:
@@ -112,7 +118,8 @@ def refresh(runtime: Runtime) -> Report:
     with _executor(runtime, None):
         read_again: tuple[Start, ...] = ()
         for begun in starts:
-            read_again = tuple(_with(read_again, begun._replace(config=reread(begun), findings=())))
+            anew = Start(reread(begun), begun.given)
+            read_again = tuple(_with(read_again, anew))
         found = scan()
         start = prepare(runtime, [begun.config for begun in read_again], found)
         start = _with_deferred_in_doubt(runtime.registry.snapshot, start)
@@ -126,9 +133,13 @@ def refresh(runtime: Runtime) -> Report:
                 outcome.resolution.snapshot.findings.clear()
                 outcome.resolution.snapshot.prefer = start.prefer
                 *earlier, last = list(read_again)
-                starts = (*earlier, last._replace(findings=outcome.findings))
-                report = commit(runtime, outcome, starts)
+                last = last._replace(findings=outcome.findings, required=start.required)
+                report = commit(runtime, outcome, (*earlier, last))
+                for name in runtime.environments.keys() - loaded.environments.keys():
+                    why = f"no conf names environment {name} any more"
+                    runtime.environments.pop(name).retire(why)
             else:
+                loaded.undo()
                 report = None
     if report is None:  # another thread has initialized, refreshed or unloaded meanwhile
         return refresh(runtime)
@@ -165,7 +176,7 @@ def _removed(
             state="removed", provides=(), error=None, reason=_why_removed(record, start)
         )
         for identity, record in before.items()
-        if identity not in planned and record.module
+        if identity not in planned and (record.module or record.environment)
         if record.distribution is None or start.installed.doubt(record.distribution) is None
     }
 
@@ -201,6 +212,8 @@ def _with_deferred_in_doubt(current: Snapshot, start: PreparedStart) -> Prepared
 
 
 def _why_removed(record: PluginRecord, start: PreparedStart) -> str:
+    if record.environment is not None:
+        return f"environment {record.environment} has it no more"
     if record.source == "config":
         return "no conf names it any more"
     if record.distribution and not start.installed.has(record.distribution):
@@ -222,6 +235,7 @@ def unload_all(runtime: Runtime) -> None:
         runtime.trust_imports()
         for module in runtime.versions.keys() - sys.modules.keys():
             del runtime.versions[module]
+    runtime.close_environments()
 
 
 def current_report(runtime: Runtime) -> Report:
@@ -233,7 +247,7 @@ def current_report(runtime: Runtime) -> Report:
     provided: dict[str, list[Provider]] = {}
     for provider in providers.values():
         provided.setdefault(provider.plugin, []).append(provider)
-    known = {record.module for record in snapshot.records.values()}
+    known = {record.plugin for record in snapshot.records.values()}
     findings = [
         Finding(
             code="declared-by-hand",
@@ -244,7 +258,7 @@ def current_report(runtime: Runtime) -> Report:
         for module, found in sorted(provided.items())
         if module not in known
     ]
-    accounts = [_of_now(r, provided.get(r.module, ())) for r in snapshot.records.values()]
+    accounts = [_of_now(r, provided.get(r.plugin, ())) for r in snapshot.records.values()]
     records = sorted(accounts, key=lambda record: record.source != "config")
     found = [
         *installed,
@@ -252,7 +266,11 @@ def current_report(runtime: Runtime) -> Report:
         *snapshot.findings.values(),
         *findings,
     ]
-    return Report(records, dict.fromkeys(found))
+    # Of distributions the records of the start tell.
+    known = {normalized(record.distribution or "") for record in records} - {""}
+    required = (rule for start in snapshot.starts for rule in start.required)
+    of_keys = (rule for rule in required if rule.may_be_key and rule.name not in known)
+    return Report((*records, *unanswered(of_keys, snapshot)), dict.fromkeys(found))
 
 
 def _of_now(record: PluginRecord, provided: Sequence[Provider]) -> PluginRecord:
@@ -271,7 +289,8 @@ def freeze(runtime: Runtime, conf: Conf) -> tuple[str, tuple[Finding, ...]]:
 
     operator = tuple(layer._replace(locked=None) for layer in operator_layers())
     config = read(conf_or_default(conf))._replace(locked=None)
-    start = decide(runtime, Inputs(operator, (config,), {}, scan()))
+    inputs = Inputs(operator, (config,), {}, scan())
+    start = with_environments(decide(runtime, inputs), partial(decide, runtime))
     findings = [
         Finding("left-out", str(record.provenance), str(record.reason))
         for record in start.plan.records
@@ -279,11 +298,27 @@ def freeze(runtime: Runtime, conf: Conf) -> tuple[str, tuple[Finding, ...]]:
     ]
     findings += [
         Finding("required-missing", record.name, str(record.reason))
-        for record in start.policy.missing(start.plan.records, start.installed.find)
+        for record in start.policy.missing(start.plan.records, start.find)
     ]
-    text = ""
+    findings += [
+        Finding("environment-missing", str(record.environment), str(record.reason))
+        for record in start.plan.records
+        if record.state == "missing"
+    ]
+    text, lines = "", dict[str, str]()
     for distribution in _run_by(start):
         line = freeze_line(distribution, record_digest_of(distribution))
+        if line is not None and lines.setdefault(distribution.key, line) != line:
+            findings.append(
+                Finding(
+                    "not-frozen",
+                    distribution.subject,
+                    f"a freeze file holds one version, and {lines[distribution.key].split()[0]} of "
+                    "another environment is in it",
+                    remedy="Freeze what is in each environment by itself, and give each a conf.",
+                )
+            )
+            continue
         if line is None:
             findings.append(
                 Finding(
@@ -294,22 +329,29 @@ def freeze(runtime: Runtime, conf: Conf) -> tuple[str, tuple[Finding, ...]]:
                     remedy="Install it from a wheel; an editable install cannot be locked.",
                 )
             )
-        text += line or ""
+        if line is not None and line not in text:
+            text += line
     return text, tuple(findings)
 
 
 def _run_by(start: PreparedStart) -> list[Distribution]:
     """The distributions whose files a start would run or go by, sorted by name."""
-    installed = start.installed
-    owners = installed.code_owners(None)
-    found: dict[str, Distribution] = {}
+    locates = {environment.name: environment.site for environment in start.environments}
+    owners = {name: installed.code_owners(None) for name, installed in start.scans.items()}
+    found: dict[tuple[str, str], Distribution] = {}
     for record in start.plan.records:
-        if record.state != "denied" and record.distribution is not None:
+        if record.state not in ("denied", "missing") and record.distribution is not None:
+            site, installed = locates.get(record.environment or ""), start.scans[record.environment]
+            locate = locate_module if site is None else site.locate
             schemas = installed.options_of(record.module, record.distribution)
             modules = [record.module, *(s.module for s in schemas if not s.is_file)]
-            files = [file for module in modules for file in owners.files(module, locate_module)]
+            files = [
+                file
+                for module in modules
+                for file in owners[record.environment].files(module, locate)
+            ]
             publisher = installed.find(record.distribution)
             for owner in (publisher, *(owner for file in files for owner in file.owners)):
                 if owner is not None:
-                    found[owner.key] = owner
+                    found[owner.key, owner.place] = owner
     return [found[key] for key in sorted(found)]

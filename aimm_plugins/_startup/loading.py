@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from functools import partial
 
+from aimm_plugins._discovery.scan import Scan
+from aimm_plugins._inventory.imported_files import foreign_module
 from aimm_plugins._loading.importer import Loader, Outcome
 from aimm_plugins._startup.prepare import PreparedStart
 from aimm_plugins._startup.runtime import Runtime
@@ -18,6 +20,22 @@ def load(runtime: Runtime, start: PreparedStart) -> Outcome:
     A schema that is code can be asked for when the plugin is imported, so options are checked
     against it here.
     """
+    if not start.environments:
+        return _load_here(runtime, start)
+    from aimm_plugins._startup.environment_loading import StartingEnvironments
+
+    starting = StartingEnvironments(runtime, start)
+    try:
+        outcome = _load_here(runtime, start)
+        starting.add_to(outcome)
+    except BaseException:
+        starting.close()
+        raise
+    outcome.undo = starting.close
+    return outcome
+
+
+def _load_here(runtime: Runtime, start: PreparedStart) -> Outcome:
     if runtime.has_loaded:
         # A plugin that was repaired since may have new files in folders that were listed before.
         forget_listings()
@@ -30,6 +48,12 @@ def load(runtime: Runtime, start: PreparedStart) -> Outcome:
         denial=start.admission.denial if start.admission.is_needed else None,
         probe=None if start.probe_seconds is None else partial(_probe, start),
     )
+    outcome = _load(runtime, start, loader)
+    _account(outcome, start.installed)
+    return outcome
+
+
+def _load(runtime: Runtime, start: PreparedStart, loader: Loader) -> Outcome:
     options = start.options
     runtime.admissions.append(start.admission)
     try:
@@ -48,6 +72,29 @@ def load(runtime: Runtime, start: PreparedStart) -> Outcome:
         return outcome
     finally:
         runtime.admissions.remove(start.admission)
+
+
+def _account(outcome: Outcome, installed: Scan) -> None:
+    """Say what to do about failures, and whether what was imported is what was installed.
+
+    A plugin may have broken imports, and so those of what is used here.
+    """
+    with guarded():
+        for place, record in enumerate(outcome.records):
+            if record.error is not None and record.remedy is None:
+                from aimm_plugins._inventory.remedies import remedy_for_failure
+
+                remedy = remedy_for_failure(record, record.error, installed)
+                outcome.records[place] = record._replace(remedy=remedy)
+        for place, entry in enumerate(outcome.loaded):
+            foreign = foreign_module(entry.record, installed)
+            if foreign is not None:
+                outcome.findings.append(foreign)
+                outcome.loaded[place] = entry._replace(may_be_empty=True)
+        for record in outcome.records:
+            foreign = foreign_module(record, installed) if record.state == "failed" else None
+            if foreign is not None:
+                outcome.findings.append(foreign)
 
 
 def _probe(start: PreparedStart, record: PluginRecord) -> None:

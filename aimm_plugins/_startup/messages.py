@@ -49,7 +49,8 @@ def _undone(record: PluginRecord) -> PluginRecord:
 def _line(record: PluginRecord, told: set[str]) -> str:
     error = record.error
     text = str(record.reason) if error is None else f"{type_name(error)}: {text_once(error, told)}"
-    return printable(f"  {record.provenance}\n    {indented(text)}")
+    remedy = f"\n    to do: {indented(record.remedy)}" if record.remedy else ""
+    return printable(f"  {record.provenance}\n    {indented(text)}{remedy}")
 
 
 def log(report: Report, before: Mapping[Identity, PluginRecord] | None = None) -> None:

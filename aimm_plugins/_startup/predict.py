@@ -1,44 +1,229 @@
-"""Say what a start would lead to, as far as metadata tells."""
+"""Say what a start would lead to, by metadata and source: the inventory before any import."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from aimm_plugins._discovery.distribution import Distribution
+from aimm_plugins._discovery.entry_points import Candidate, Published
+from aimm_plugins._discovery.scan import Scan
+from aimm_plugins._inventory.foresight import differing_keys, sure_failure
+from aimm_plugins._inventory.imported_files import foreign_module
+from aimm_plugins._inventory.remedies import remedy_for_failure
+from aimm_plugins._loading.importer import is_imported
+from aimm_plugins._registry.findings import (
+    declares_nothing,
+    published_keys_differ,
+)
+from aimm_plugins._registry.outcome import Resolution
 from aimm_plugins._registry.providers import Deferred
-from aimm_plugins._startup.prepare import PreparedStart, locate_module
+from aimm_plugins._registry.required_keys import unanswered
+from aimm_plugins._source.declarations import (
+    PluginSource,
+    SourceDeclaration,
+    published_declarations,
+)
+from aimm_plugins._source.reader import SourceReader
+from aimm_plugins._startup.inventory import Inventory, InventoryItem, KeysFrom
+from aimm_plugins._startup.prepare import PreparedStart
 from aimm_plugins._startup.publish import resolve_now
 from aimm_plugins._startup.runtime import Runtime
-from aimm_plugins._values.report import PluginRecord
+from aimm_plugins._system.ceilings import DENIED_SOURCE_WORK, SOURCE_WORK
+from aimm_plugins._values.report import Finding, PluginRecord
+
+_WILL_BE_IMPORTED = ("planned", "deferred")
 
 
-def predict_resolution(runtime: Runtime, start: PreparedStart) -> list[PluginRecord]:
-    """The plan's records with the conflicts and shadows that published keys lead to."""
-    publishing = [
-        Deferred(
-            _with_file(record)._replace(state="deferred"),
-            start.plan.published[record.identity],
-            lambda: None,
+def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
+    """What a start would lead to. No plugin code runs.
+
+    What is sure to fail is `failed`, with the error that a start would meet.
+    """
+    modules = [record.module for record in start.plan.records if record.module]
+    readers = {None: SourceReader(modules)} | {
+        environment.name: SourceReader(modules, environment.site.locate)
+        for environment in start.environments
+        if environment.site is not None
+    }
+    items: list[InventoryItem] = []
+    findings, offers = [*start.findings], []
+    for planned, published in _published_keys(start):
+        if not planned.module:  # a line of metadata that cannot be read; a missing environment
+            items.append(InventoryItem(record=planned))
+            continue
+        source = readers[planned.environment].read(
+            planned.module,
+            planned.attribute,
+            owner=planned.distribution,
+            work=DENIED_SOURCE_WORK if planned.state == "denied" else SOURCE_WORK,
         )
-        for record in start.plan.records
-        if record.state in ("planned", "deferred") and record.identity in start.plan.published
-    ]
+        record = planned._replace(file=planned.file or source.file)
+        item = _item(record, published, source)
+        if record.state in _WILL_BE_IMPORTED:
+            installed = start.scans[record.environment]
+            offers.append(_offers(item, published, source, installed))
+            # What is installed in an environment, its processes tell of.
+            if record.environment is None and not is_imported(record.module):
+                item, found = _foreseen(item, published, installed)
+                findings += found
+                # A deferred plugin competes by what it publishes before its import fails.
+                if item.record.state == "failed" and planned.state != "deferred":
+                    offers.pop()
+        items.append(item)
     with runtime.lock:
-        resolution = resolve_now(
-            runtime,
-            [entry.record for entry in publishing],
-            [],
-            start.prefer,
-            deferred=publishing,
-        )
-    predicted = {record.identity: record for record in resolution.records}
-    records = []
+        offering = [entry.record for entry in offers]
+        resolution = resolve_now(runtime, offering, [], start.prefer, deferred=offers)
+    is_complete = all(item.complete or not item.active for item in items)
+    if is_complete:
+        findings += start.idle_preferences(resolution)
+    records = _accounts(items, resolution)
+    missing = start.policy.missing(records, start.find)
+    keys = start.policy.required_keys(lambda name: start.find(name) is not None)
+    missing += unanswered(keys, resolution.snapshot, may_be_more=not is_complete)
+    return Inventory(
+        plugins=(
+            *(replace(item, record=record) for item, record in zip(items, records, strict=True)),
+            *(InventoryItem(record=record) for record in missing),
+        ),
+        findings=tuple(dict.fromkeys(findings)),
+        installed=start.installed,
+        scans=start.scans,
+        policy=start.policy,
+        admission=start.admission,
+    )
+
+
+def _published_keys(start: PreparedStart) -> Iterator[tuple[PluginRecord, tuple[Published, ...]]]:
+    """The planned plugins with the keys in their metadata; a plan has none of denied plugins."""
+    candidates: dict[tuple[str | None, ...], Candidate] = {
+        (where, entry.distribution.name, entry.name, entry.module, entry.attribute): entry
+        for where, scan in start.scans.items()
+        for entry in scan.candidates
+    }
     for record in start.plan.records:
-        known = predicted.get(record.identity)
-        if known is None:
-            known = _with_file(record)
-        elif known.state == "deferred":
-            known = known._replace(state=record.state, reason=record.reason)
-        records.append(known)
-    return records
+        installed = start.scans.get(record.environment, start.installed)
+        who = (record.distribution, record.name, record.module, record.attribute)
+        entry = candidates.get((record.environment, *who))
+        if record.source == "entry_point" and entry is not None:
+            yield record, installed.keys_of(entry)
+        elif record.distribution is not None:
+            yield record, installed.keys_of((record.distribution, record.module))
+        else:
+            yield record, ()
 
 
-def _with_file(record: PluginRecord) -> PluginRecord:
-    return record._replace(file=record.file or locate_module(record.module))
+def _item(
+    record: PluginRecord, published: Sequence[Published], source: PluginSource
+) -> InventoryItem:
+    keys_from: KeysFrom = "metadata"
+    declarations = source.declarations
+    if published:
+        declarations = published_declarations(published, source)
+        slots = {(found.action, found.key) for found in declarations}
+        declarations += tuple(
+            found
+            for found in source.declarations
+            if found.certain and (found.action, found.key) not in slots
+        )
+    else:
+        keys_from = "source" if declarations or source.is_complete else "unknown"
+    return InventoryItem(
+        record=record, declarations=declarations, keys_from=keys_from, source=source
+    )
+
+
+def _foreseen(
+    item: InventoryItem, published: Sequence[Published], installed: Scan
+) -> tuple[InventoryItem, list[Finding]]:
+    """A plugin that is to be imported, with what its source and its files show."""
+    record, source = item.record, item.source
+    assert source is not None
+    foreign = foreign_module(record, installed)
+    findings = [] if foreign is None else [foreign]
+    fault = sure_failure(record, source, published)
+    told = None if fault is not None else differing_keys(record, source, published)
+    if told is not None:
+        findings.append(published_keys_differ(record, *told))
+    if fault is None and source.declares_nothing and foreign is None:
+        findings.append(declares_nothing(record))
+    if fault is not None:
+        remedy = remedy_for_failure(record, fault.error, installed)
+        record = record._replace(
+            state="failed", provides=(), reason=None, error=fault.error, remedy=remedy
+        )
+        item = replace(item, record=record, place=fault.place)
+    return item, findings
+
+
+def _expected(
+    item: InventoryItem, published: Sequence[Published], source: PluginSource
+) -> list[SourceDeclaration]:
+    """The keys by which calls will reach a plugin, as far as metadata and source tell."""
+    promised = {(key.action, key.key) for key in published}
+    declared = {(found.action, found.key) for found in source.declarations}
+    if item.record.state == "deferred" and promised:
+        declared = promised
+    elif source.is_complete:
+        promised &= declared
+    return [
+        found
+        for found in item.declarations
+        if (found.action, found.key) in promised
+        or (found.certain and (found.action, found.key) in declared)
+    ]
+
+
+def _offers(
+    item: InventoryItem, published: Sequence[Published], source: PluginSource, installed: Scan
+) -> Deferred:
+    """What a plugin competes by, as if it published what it will surely declare.
+
+    So conflicts and shadows are known of plugins that publish nothing.
+    """
+    record = item.record
+    keys = [_as_published(record, found, installed) for found in _expected(item, published, source)]
+    slots = tuple(sorted({(key.action, key.key) for key in keys}))
+    return Deferred(record._replace(state="deferred", provides=slots), tuple(keys), _never_loaded)
+
+
+def _accounts(items: Iterable[InventoryItem], resolution: Resolution) -> list[PluginRecord]:
+    """The accounts after the resolution, without the keys of deferred plugins that will fail."""
+    resolved = {record.identity: record for record in resolution.records}
+    snapshot = resolution.snapshot
+    accounts = []
+    for item in items:
+        record = item.record
+        found = resolved.get(record.identity)
+        if found is None:
+            accounts.append(record)
+        elif record.state == "failed":
+            accounts.append(record)
+            for action, key in found.provides:
+                del snapshot.offers[action][key]
+                snapshot.broken[action, key] = record
+        elif found.state == "deferred":  # as which it was resolved
+            accounts.append(found._replace(state=record.state, reason=record.reason))
+        else:
+            accounts.append(found)
+    return accounts
+
+
+def _never_loaded() -> None:
+    """What loads a plugin of a plan: nothing."""
+
+
+def _as_published(
+    record: PluginRecord, declaration: SourceDeclaration, installed: Scan
+) -> Published:
+    """What the plugin would publish if it published; it is only compared with other plugins'."""
+    distribution = installed.find(record.distribution) if record.distribution else None
+    return Published(
+        action=declaration.action,
+        key=declaration.key,
+        module=declaration.module,
+        attribute=declaration.qualname,
+        distribution=distribution
+        or Distribution(name=record.module, version=None, origin="unknown", place=""),
+        place=f"{declaration.file}:{declaration.line}",
+    )

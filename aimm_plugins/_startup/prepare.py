@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._config.environment import operator_layers
@@ -11,18 +13,22 @@ from aimm_plugins._config.values import Config
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.entry_points import Published
 from aimm_plugins._discovery.scan import Scan, scan
+from aimm_plugins._inventory.imported_files import overwritten
 from aimm_plugins._policy.import_judge import ImportJudge
 from aimm_plugins._policy.judge import Policy, policy
 from aimm_plugins._policy.plan import Plan, arrange
+from aimm_plugins._policy.rules import Rule
 from aimm_plugins._registry.outcome import Resolution
 from aimm_plugins._registry.providers import Preferences, is_named
 from aimm_plugins._startup.admission import Admission, Proofs
 from aimm_plugins._startup.runtime import Runtime
+from aimm_plugins._system.names import normalized
 from aimm_plugins._values.report import Finding, Identity, PluginRecord
 
 if TYPE_CHECKING:
     from aimm_plugins._options.state import PluginOptions
     from aimm_plugins._policy.lockfile import Lock
+    from aimm_plugins._startup.environment_plan import PlannedEnvironment
 
 
 class Inputs(NamedTuple):
@@ -33,12 +39,14 @@ class Inputs(NamedTuple):
         configs: The confs.
         locks: The freeze files that these name, by path.
         installed: What is installed.
+        locate: Finds a module's file there; `None` where that is this process's path.
     """
 
     operator: tuple[Config, ...]
     configs: tuple[Config, ...]
     locks: Mapping[str, Lock]
     installed: Scan
+    locate: Callable[[str], str | None] | None = None
 
 
 class PreparedStart(NamedTuple):
@@ -55,6 +63,7 @@ class PreparedStart(NamedTuple):
         probe_seconds: Time for importing each module in a child process first, if it is asked for.
         strict: Whether one failure undoes the whole call.
         options: What confs give to plugins, if they give anything.
+        environments: The environments that confs name; the plan has their plugins too.
     """
 
     inputs: Inputs
@@ -67,6 +76,22 @@ class PreparedStart(NamedTuple):
     probe_seconds: float | None
     strict: bool
     options: PluginOptions | None = None
+    environments: tuple[PlannedEnvironment, ...] = ()
+
+    def find(self, name: str) -> Distribution | None:
+        """The installed distribution of that name, here or in an environment."""
+        found = (scan.find(name) for scan in self.scans.values())
+        return next((distribution for distribution in found if distribution is not None), None)
+
+    @property
+    def scans(self) -> dict[str | None, Scan]:
+        """What is installed in each environment, and under `None` here."""
+        return {None: self.installed, **{e.name: e.installed for e in self.environments}}
+
+    @property
+    def required(self) -> tuple[Rule, ...]:
+        """What all layers require."""
+        return tuple(rule for layer in self.policy.layers for rule in layer.required)
 
     @property
     def installed(self) -> Scan:
@@ -87,7 +112,7 @@ class PreparedStart(NamedTuple):
                 message=f"{wanted} does not provide {rule}",
                 place=place,
                 remedy="Correct the key or the name, or remove the rule."
-                if self.installed.has(wanted)
+                if self.find(wanted) is not None
                 else "No distribution of this name is installed; correct it, or remove the rule.",
             )
             for rule, (wanted, place) in rules
@@ -110,17 +135,80 @@ def prepare(
     Raises:
         ConfigError: The operator's policy, a lock or options are wrong.
     """
-    inputs = read_inputs(configs, installed)
+    start = _prepare(runtime, only_looking, read_inputs(configs, installed))
+    return with_environments(start, partial(_prepare, runtime, only_looking))
+
+
+def with_environments(
+    start: PreparedStart, prepare: Callable[[Inputs], PreparedStart]
+) -> PreparedStart:
+    """A start with the environments that its confs name; `prepare` judges what is in one."""
+    if not any(config.environments for config in start.inputs.configs):
+        return start
+    from aimm_plugins._startup.environment_plan import look_up, without_taken_over
+
+    parts, environments = [start], []
+    for environment in look_up(start.inputs.configs):
+        if environment.site is not None:
+            inputs = start.inputs._replace(
+                configs=environment.configs,
+                installed=environment.installed,
+                locate=environment.site.locate,
+            )
+            parts.append(prepare(inputs))
+            environment = environment.with_plan(parts[-1].plan, parts[-1].options)
+        environments.append(environment)
+    plan = without_taken_over(start.plan, environments)
+    return start._replace(
+        plan=Plan(
+            (*plan.records, *(r for environment in environments for r in environment.records)),
+            {i: p for e in (plan, *(e.plan for e in environments)) for i, p in e.published.items()},
+        ),
+        findings=_findings_of_parts(parts, all(e.site is not None for e in environments)),
+        environments=tuple(environments),
+    )
+
+
+def _findings_of_parts(parts: Sequence[PreparedStart], complete: bool) -> tuple[Finding, ...]:
+    """The findings of the host and its environments; a rule is idle that is idle in all of them.
+
+    What is in a missing environment is not known, so that no rule is called idle then.
+    """
+    idle = [
+        {(f.code, f.subject, f.place) for f in part.findings if f.code in _IDLE} for part in parts
+    ]
+    found = dict.fromkeys(finding for part in parts for finding in part.findings)
+    told: set[tuple[str, str, str | None]] = set()
+    kept = []
+    for finding in found:
+        what = (finding.code, finding.subject, finding.place)
+        if finding.code not in _IDLE:
+            kept.append(finding)
+        elif complete and what not in told and all(what in names for names in idle):
+            told.add(what)
+            kept.append(finding)
+    return tuple(kept)
+
+
+_IDLE = ("rule-matches-nothing", "locked-not-installed")
+
+
+def _prepare(runtime: Runtime, only_looking: bool, inputs: Inputs) -> PreparedStart:
+    """As `prepare`, of what is installed in one place."""
     start = decide(runtime, inputs)
+    configs, installed = inputs.configs, inputs.installed
+    if inputs.locate is None:  # of what is in an environment, its processes tell
+        records = _foreseen(start.plan, start.required, installed)
+        start = start._replace(plan=start.plan._replace(records=records))
     if not installed.options and not any(config.options for config in configs):
         return start
     from aimm_plugins._options.assignment import assign
 
-    records = {record.identity: record for record in start.plan.records}
+    by_identity = {record.identity: record for record in start.plan.records}
     parts = [(config, part.records) for config, part in zip(configs, start.plans, strict=True)]
-    records, options, found = assign(parts, records, installed, looking=only_looking)
+    by_identity, options, found = assign(parts, by_identity, installed, looking=only_looking)
     return start._replace(
-        plan=start.plan._replace(records=tuple(records.values())),
+        plan=start.plan._replace(records=tuple(by_identity.values())),
         options=options,
         findings=tuple(dict.fromkeys((*start.findings, *found))),
     )
@@ -139,12 +227,11 @@ def read_inputs(configs: Sequence[Config], installed: Scan) -> Inputs:
 
 def decide(runtime: Runtime, inputs: Inputs) -> PreparedStart:
     """The plan and the rules of a start, all but the options."""
-    operator, configs, _, installed = inputs
+    operator, configs, _, installed, locate = inputs
+    is_imported = sys.modules.__contains__ if locate is None else lambda _: False
     admission = admission_of(runtime, inputs)
     judges = [judge for _, judge in admission.parts]
-    plans = tuple(
-        arrange(config, judge, sys.modules.__contains__) for config, judge in admission.parts
-    )
+    plans = tuple(arrange(config, judge, is_imported) for config, judge in admission.parts)
     findings = dict.fromkeys(installed.findings)
     for judge in judges:
         findings.update(dict.fromkeys(judge.policy.unmatched(installed.has)))
@@ -166,6 +253,59 @@ def decide(runtime: Runtime, inputs: Inputs) -> PreparedStart:
         probe_seconds=next((layer.probe for layer in layers if layer.probe is not None), None),
         strict=any(config.on_error == "strict" for config in configs),
     )
+
+
+def _foreseen(plan: Plan, required: Sequence[Rule], installed: Scan) -> tuple[PluginRecord, ...]:
+    """The accounts, failed where that shows without a look into the sources.
+
+    Of what is imported at once the import tells more. Of what waits for its first call, and is
+    required, the sources are read: nobody would hear of it before.
+    """
+    records = plan.records
+    done = list(records)
+    by_module: dict[str, list[int]] = {}
+    for place, record in enumerate(records):
+        if record.distribution is not None and record.source == "entry_point":
+            by_module.setdefault(record.module, []).append(place)
+        if record.state == "deferred":
+            error = _missing(record, installed)
+            if error is None and any(_is_about(rule, record) for rule in required):
+                from aimm_plugins._inventory.foresight import failure_of_required
+
+                error = failure_of_required(record, plan.published.get(record.identity, ()))
+            if error is not None:
+                done[place] = record._replace(state="failed", provides=(), reason=None, error=error)
+    for places in by_module.values():
+        if len({records[place].distribution for place in places}) > 1:
+            found = overwritten([records[place] for place in places], installed)
+            for number, (error, remedy) in found.items():
+                record = records[places[number]]
+                if record.state != "denied":
+                    done[places[number]] = record._replace(
+                        state="failed", provides=(), reason=None, error=error, remedy=remedy
+                    )
+    return tuple(done)
+
+
+def _is_about(rule: Rule, record: PluginRecord) -> bool:
+    """Whether a `required` rule is about a plugin, or a key that it publishes."""
+    if rule.slot is not None:
+        return rule.slot in record.provides
+    return rule.name == normalized(record.distribution or "") or any(
+        key == rule.text.strip() for _, key in record.provides
+    )
+
+
+def _missing(record: PluginRecord, installed: Scan) -> Exception | None:
+    """What the import of a deferred plugin would raise where its module is not there."""
+    distribution = installed.find(record.distribution) if record.distribution else None
+    if distribution is not None and distribution.folder is not None:
+        base = os.path.join(distribution.folder, *record.module.split("."))
+        if os.path.isfile(f"{base}.py") or os.path.isfile(f"{base}{os.sep}__init__.py"):
+            return None
+    from aimm_plugins._discovery.module_location import missing_module  # slower
+
+    return missing_module(record.module)
 
 
 def admission_now(runtime: Runtime) -> Admission:
@@ -190,7 +330,7 @@ def admission_of(runtime: Runtime, inputs: Inputs) -> Admission:
             unverified=proofs.fault,
             digest=record_digest_of,
         )
-        parts.append((config, ImportJudge(rules, inputs.installed, locate_module)))
+        parts.append((config, ImportJudge(rules, inputs.installed, inputs.locate or locate_module)))
     return Admission(parts, proofs, runtime.verify_imports)
 
 

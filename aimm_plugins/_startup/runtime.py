@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from aimm_plugins._config.values import Conf, Config
     from aimm_plugins._discovery.verification import Verified
     from aimm_plugins._dispatch.executor import Executor
+    from aimm_plugins._environments.environment import Environment
     from aimm_plugins._loading.verified_imports import VerifiedImports
     from aimm_plugins._options.state import OptionsState
     from aimm_plugins._registry.snapshot import Snapshot
@@ -53,6 +54,7 @@ class Runtime:
         switching: Held while that is opened or closed, or its workers are told of plugins.
         admissions: Who judges the imports of the starts under way.
         options: What confs give to plugins; `None` until one does, or a plugin asks.
+        environments: Those that confs name and that are there, by name.
         has_loaded: Whether anything was ever loaded, so that finders may have stale listings.
         verified_imports: Loads what was verified; `None` until something was.
     """
@@ -70,6 +72,7 @@ class Runtime:
         self.switching = RLock()
         self.admissions: list[Admission] = []
         self.options: OptionsState | None = None
+        self.environments: dict[str, Environment] = {}
         self.has_loaded = False
         self.verified_imports: VerifiedImports | None = None
         self._load_locks: dict[str, RLock] = {}
@@ -132,6 +135,12 @@ class Runtime:
         self.registry.loads.clear()
         if self.dispatcher is not None:
             self.dispatcher.after_fork()
+
+    def close_environments(self) -> None:
+        """End the processes of all environments."""
+        environments, self.environments = self.environments, {}
+        for name, environment in environments.items():
+            environment.close(f"environment {name} was unloaded")
 
     def sync_hookimpls(self, snapshot: Snapshot) -> None:
         """Have the hookimpls of exactly those plugin modules registered that a snapshot has.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from aimm_plugins._config.values import Conf
 from aimm_plugins._loading.importer import Outcome
 from aimm_plugins._registry.outcome import Resolution
+from aimm_plugins._registry.required_keys import unanswered
 from aimm_plugins._registry.snapshot import Start
 from aimm_plugins._startup.deferred import deferrals
 from aimm_plugins._startup.messages import load_error
@@ -74,21 +75,25 @@ def resolved(
     Raises:
         ParityError: A worker has something else; nothing is registered.
     """
-    while True:
-        with runtime.lock:
-            outcome = _resolve(runtime, start, loaded, removed, revoked)
-            executor = None if outcome.is_undone else runtime.executor
-            snapshot = outcome.resolution.snapshot
-            if executor is None or executor.is_ready(snapshot):
-                yield outcome
-                return
-        from aimm_plugins._startup.cluster import sendable
+    try:
+        while True:
+            with runtime.lock:
+                outcome = _resolve(runtime, start, loaded, removed, revoked)
+                executor = None if outcome.is_undone else runtime.executor
+                snapshot = outcome.resolution.snapshot
+                if executor is None or executor.is_ready(snapshot):
+                    yield outcome
+                    return
+            from aimm_plugins._startup.cluster import sendable
 
-        # Without the lock: workers take their time, and what they send may have to be imported.
-        confs = runtime.given
-        if given is not None and given not in confs:
-            confs.append(given)
-        executor.prepare([sendable(conf) for conf in confs], snapshot)
+            # Without the lock: workers take their time, and may send what has to be imported.
+            confs = runtime.given
+            if given is not None and given not in confs:
+                confs.append(given)
+            executor.prepare([sendable(conf) for conf in confs], snapshot)
+    except BaseException:
+        loaded.undo()
+        raise
 
 
 def commit(runtime: Runtime, outcome: Resolved, starts: Iterable[Start]) -> Report:
@@ -109,6 +114,10 @@ def commit(runtime: Runtime, outcome: Resolved, starts: Iterable[Start]) -> Repo
     options = _options_after(runtime, outcome)
     outcome.resolution.snapshot.starts = tuple(starts)
     publish(runtime, outcome.resolution.snapshot, options)
+    if outcome.loaded.environments:
+        from aimm_plugins._startup.environment_loading import take_over
+
+        take_over(runtime, outcome.loaded.environments)
     runtime.installed_findings = outcome.start.installed.findings
     return outcome.report
 
@@ -132,7 +141,10 @@ def _resolve(
     snapshot = resolution.snapshot
     snapshot.published = {**snapshot.published, **start.plan.published}
     registered = snapshot.records.values()
-    resolution.add_missing(start.policy.missing(registered, start.installed.find))
+    resolution.add_missing(start.policy.missing(registered, start.find))
+    required = start.policy.required_keys(lambda name: start.find(name) is not None)
+    # Not into the snapshot: whether keys are answered is asked anew by each report.
+    resolution.records.extend(unanswered(required, resolution.snapshot))
     findings = (
         *start.findings,
         *loaded.findings,

@@ -83,17 +83,27 @@ class ChildResult:
         """How it ended, as a sentence without its subject."""
         if self.status is None:
             return f"gave no answer for {self.allowed:g} seconds"
-        return f"{'was ended by' if self.status < 0 else 'left with'} {self.cause}"
+        return ended(self.status)
 
     @property
     def cause(self) -> str:
         """What it ended with: `status 3`, or a signal's name."""
-        if self.status is None or self.status >= 0:
-            return f"status {self.status}"
-        try:
-            return signal.Signals(-self.status).name
-        except ValueError:  # a real-time signal
-            return f"signal {-self.status}"
+        return f"status {self.status}" if self.status is None else cause(self.status)
+
+
+def ended(status: int) -> str:
+    """How a process has ended that left with a status, as a sentence without its subject."""
+    return f"{'was ended by' if status < 0 else 'left with'} {cause(status)}"
+
+
+def cause(status: int) -> str:
+    """What a process ended with: `status 3`, or the name of the signal that it negates."""
+    if status >= 0:
+        return f"status {status}"
+    try:
+        return signal.Signals(-status).name
+    except ValueError:  # a real-time signal
+        return f"signal {-status}"
 
 
 def interpreter() -> str:

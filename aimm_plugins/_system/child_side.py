@@ -11,6 +11,7 @@ import marshal
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
 
@@ -26,7 +27,7 @@ def serve() -> NoReturn:
     try:
         module, name, args, keywords, folder = marshal.load(sys.stdin.buffer)
         answers = _take_stdout()
-        watchdog = _end_with_host(_take_stdin(), folder)
+        watchdog = end_with_host(take_stdin(), folder)
         sys.argv[:] = [""]
         task = getattr(importlib.import_module(module), name)
         with open(answers, "wb") as stream:
@@ -42,10 +43,7 @@ def serve() -> NoReturn:
     finally:
         with suppress(BaseException):  # a plugin may have closed or replaced it
             sys.stdout.flush()
-        if watchdog is not None:
-            with suppress(OSError):
-                os.kill(watchdog, signal.SIGKILL)
-                os.waitpid(watchdog, 0)
+        end_watchdog(watchdog)
         os._exit(status)
 
 
@@ -60,7 +58,7 @@ def _take_stdout() -> int:
     return answers
 
 
-def _take_stdin() -> int:
+def take_stdin() -> int:
     """The pipe that the host holds open; stdin is empty from now on."""
     pipe = os.dup(0)
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -69,7 +67,7 @@ def _take_stdin() -> int:
     return pipe
 
 
-def _end_with_host(pipe: int, folder: str | None) -> int | None:
+def end_with_host(pipe: int, folder: str | None = None, others: Sequence[int] = ()) -> int | None:
     """Have this process and all that it starts ended when the host has ended; the watchdog's id.
 
     The watchdog is a process, where the system can fork. A thread would get no turn while an import
@@ -78,6 +76,7 @@ def _end_with_host(pipe: int, folder: str | None) -> int | None:
     Args:
         pipe: Becomes readable when the host ends.
         folder: What to remove then.
+        others: Descriptors that the watchdog must not hold open.
     """
     if not hasattr(os, "fork"):
         import threading
@@ -87,9 +86,19 @@ def _end_with_host(pipe: int, folder: str | None) -> int | None:
     watched = os.getpid()
     watchdog = os.fork()
     if watchdog == 0:
+        for descriptor in others:
+            os.close(descriptor)
         _watch(pipe, watched, folder)
     os.close(pipe)
     return watchdog
+
+
+def end_watchdog(watchdog: int | None) -> None:
+    """End what `end_with_host` has started, since this process leaves by itself."""
+    if watchdog is not None:
+        with suppress(OSError):
+            os.kill(watchdog, signal.SIGKILL)
+            os.waitpid(watchdog, 0)
 
 
 def _watch(pipe: int, watched: int, folder: str | None) -> NoReturn:

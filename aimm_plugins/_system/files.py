@@ -48,6 +48,15 @@ def read_file(path: str, limit: int = METADATA_BYTES) -> bytes | None:
         os.close(handle)
 
 
+def has_same_content(file: str, other: str) -> bool:
+    """Whether two files can be read and have the same bytes; also where they are one file."""
+    try:
+        content = read_file(file)
+        return content is not None and content == read_file(other)
+    except (OSError, ValueError):
+        return False
+
+
 def read_handle(handle: int, limit: int = METADATA_BYTES, content: bytes = b"") -> bytes:
     """The bytes behind an open file, from where it stands.
 

@@ -1,6 +1,8 @@
-"""Compare names of distributions."""
+"""Names of distributions, as comparisons need them."""
 
 from __future__ import annotations
+
+_NAME_END = "<>=!~;[ (@\t,"
 
 
 def normalized(name: str) -> str:
@@ -9,3 +11,10 @@ def normalized(name: str) -> str:
     while "--" in plain:
         plain = plain.replace("--", "-")
     return plain
+
+
+def required_name(requirement: str) -> str:
+    """The normalized name that a requirement, such as `aimm-sklearn>=1`, begins with."""
+    text = requirement.strip()
+    end = next((index for index, letter in enumerate(text) if letter in _NAME_END), None)
+    return normalized(text[:end])

@@ -18,6 +18,7 @@ class Provenance(NamedTuple):
         file: Source file, absolute.
         line: Line in `file`, from 1.
         file_module: The module that `file` holds, where it is not `module`.
+        environment: The environment in whose processes it runs; `None` for this process.
     """
 
     module: str
@@ -28,6 +29,7 @@ class Provenance(NamedTuple):
     file: str | None = None
     line: int | None = None
     file_module: str | None = None
+    environment: str | None = None
 
     @property
     def owner(self) -> str:
@@ -45,14 +47,18 @@ class Provenance(NamedTuple):
     def columns(self) -> tuple[str, str, str]:
         """Distribution with version, way in, and place: the cells of a table."""
         who = f"{self.distribution} {self.version or '(unknown version)'}"
+        place = "" if self.environment is None else f" in environment {self.environment}"
+        who += place
         if self.entry_point is not None:
             way = f"entry point {self.entry_point}"
+        elif not self.module and self.environment is not None:
+            way = f"environment {self.environment} ({self.config_place})"
         elif not self.module:  # required, and not there: no plugin's module is known
             who, way = f"{self.distribution} {self.version or ''}".strip(), self.config_place or ""
         elif self.config_place is not None:
             way = f"config name {self.module} ({self.config_place})"
         else:
-            way = f"module {self.module}"
+            way = f"module {self.module}{'' if self.distribution else place}"
         cells = (who if self.distribution else "", way, self.place or "")
         return one_line(cells[0]), one_line(cells[1]), one_line(cells[2])
 

@@ -18,7 +18,7 @@ from aimm_plugins._values.actions import Action
 from aimm_plugins._values.provenance import Provenance
 
 Identity = tuple[str, str, str, str | None, str | None]
-"""What makes two records one plugin's: source, name, module, attribute, distribution."""
+"""What makes two records one plugin's: source, name, plugin, attribute, distribution."""
 
 Source = Literal["config", "entry_point"]
 Origin = Literal["index", "local", "url", "vcs", "editable", "unknown"]
@@ -95,6 +95,8 @@ class PluginRecord(NamedTuple):
         options: The options that a conf sets, without their values; of secrets, where they are
             read from.
         options_schema: The file or object that says what options there are.
+        environment: The environment in whose processes it runs; `None` for this process.
+        remedy: What to do about the error or the state, where more is known than these say.
     """
 
     name: str
@@ -115,6 +117,21 @@ class PluginRecord(NamedTuple):
     file: str | None = None
     options: tuple[str, ...] = ()
     options_schema: str | None = None
+    environment: str | None = None
+    remedy: str | None = None
+
+    @property
+    def plugin(self) -> str:
+        """What the registry and `prefer` rules call it: one module may run in two places."""
+        return self.module if self.environment is None else f"{self.module}@{self.environment}"
+
+    @property
+    def subject(self) -> str:
+        """The plugin by the name that people know: distribution, version and plugin."""
+        if self.distribution is None:
+            return self.name
+        who = f"{self.distribution} {self.version or ''}".strip()
+        return who if self.name == self.distribution else f"{who} ({self.name})"
 
     @property
     def is_loaded(self) -> bool:
@@ -139,12 +156,13 @@ class PluginRecord(NamedTuple):
             entry_point=self.entry_point,
             config_place=self.config_place,
             file=self.file,
+            environment=self.environment,
         )
 
     @property
     def identity(self) -> Identity:
         """What makes two records the account of one plugin."""
-        return (self.source, self.name, self.module, self.attribute, self.distribution)
+        return (self.source, self.name, self.plugin, self.attribute, self.distribution)
 
     @property
     def log_fields(self) -> dict[str, Any]:
@@ -191,6 +209,8 @@ class PluginRecord(NamedTuple):
             "file": self.file,
             "options": list(self.options),
             "options_schema": self.options_schema,
+            "environment": self.environment,
+            "remedy": self.remedy,
         }
 
 
@@ -274,6 +294,8 @@ class Report:
             if record.error is not None:
                 text = f"{type_name(record.error)}: {text_once(record.error, told)}"
                 lines.append(f"    error: {indented(text)}")
+            if record.remedy:
+                lines.append(f"    to do: {indented(record.remedy)}")
         lines += [f"finding  {finding}" for finding in self.findings]
         return printable("\n".join(lines))
 

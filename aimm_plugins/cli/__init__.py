@@ -34,6 +34,7 @@ _VERBS = {
     "profile": "Measure what importing each plugin costs: seconds, modules, memory.",
     "report": "Give the whole account, as text, JSON or one static page.",
     "check": "Run the conformance checks of plugins.",
+    "env": "Make, list, remove and use the environments that a conf declares.",
     "artifact": "Look at saved models without loading them.",
     "new": "Start a new plugin package from a template.",
     "entry-points": "Print, write or check the entry points that decorators ask for.",

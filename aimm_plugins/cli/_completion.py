@@ -10,7 +10,7 @@ from click.shell_completion import CompletionItem
 from aimm_plugins.cli._output import given_conf
 
 if TYPE_CHECKING:
-    from aimm_plugins._diagnostics.inventory import Inventory
+    from aimm_plugins._startup.inventory import Inventory
 
 
 def complete_keys(

@@ -52,10 +52,38 @@ def conf_option(verb: Verb) -> Verb:
     return _conf_option(_conf_argument(with_conf))  # type: ignore[return-value]  # click replaces it
 
 
+named_conf_option = click.option(
+    "--conf",
+    envvar="AIMM_PLUGINS_CONF",
+    metavar="FILE",
+    help="A plugins conf; else AIMM_PLUGINS_CONF.",
+)
+"""The conf of a verb whose arguments are names."""
+
+
 load_option = click.option(
     "--load",
     is_flag=True,
     help="Import the plugins, and show what they turn out to be.",
+)
+
+
+def _put_on_path(ctx: click.Context, param: click.Parameter, folders: tuple[str, ...]) -> None:
+    if folders and not ctx.resilient_parsing:
+        before = list(sys.path)
+        sys.path[:0] = folders
+        ctx.call_on_close(lambda: sys.path.__setitem__(slice(None), before))
+
+
+path_option = click.option(
+    "--path",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, resolve_path=True),
+    metavar="DIR",
+    expose_value=False,
+    is_eager=True,
+    callback=_put_on_path,
+    help="Look for modules in this folder first, as with PYTHONPATH; may be given again.",
 )
 
 
@@ -70,8 +98,8 @@ def is_conf_name(path: object) -> bool:
 
 
 def inventory_options(verb: Verb) -> Verb:
-    """The options of a verb that shows the inventory: `--load`, `--format`, `--conf`."""
-    return load_option(format_option(conf_option(verb)))
+    """The options of a verb that shows the inventory: `--load`, `--format`, `--conf`, `--path`."""
+    return load_option(format_option(conf_option(path_option(verb))))
 
 
 def echo(text: str, *, err: bool = False, nl: bool = True) -> None:

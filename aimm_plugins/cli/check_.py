@@ -9,7 +9,15 @@ from contextlib import contextmanager, suppress
 import click
 
 from aimm_plugins._system.log import logger
-from aimm_plugins.cli._output import echo, format_option, print_json, print_table, stdout_kept
+from aimm_plugins.cli._output import (
+    echo,
+    format_option,
+    named_conf_option,
+    path_option,
+    print_json,
+    print_table,
+    stdout_kept,
+)
 from aimm_plugins.errors import PluginImportError, PluginLoadError
 from aimm_plugins.testing import (
     CheckResult,
@@ -27,9 +35,18 @@ from aimm_plugins.testing import (
 @click.option("--only", multiple=True, metavar="CHECK", help="Run this check; may be repeated.")
 @click.option("--quick", is_flag=True, help="Leave out checks that start processes.")
 @click.option("--checks", "listing", is_flag=True, help="List the checks and leave.")
+@click.option("--environment", metavar="NAME", help="Check plugins of this environment, there.")
+@named_conf_option
 @format_option
+@path_option
 def command(
-    target: str | None, only: tuple[str, ...], quick: bool, listing: bool, form: str
+    target: str | None,
+    only: tuple[str, ...],
+    quick: bool,
+    listing: bool,
+    form: str,
+    environment: str | None,
+    conf: str | None,
 ) -> int:
     """Check plugins: those of a distribution, a module, what MODULE:OBJECT says, or all installed.
 
@@ -41,6 +58,12 @@ def command(
     if listing:
         _list_checks(form)
         return 0
+    if environment is not None:
+        from aimm_plugins.cli.env_ import run_python
+
+        options = [part for name in only for part in ("--only", name)] + ["--quick"] * quick
+        line = ["check", "--format", form, *options, *([] if target is None else [target])]
+        return run_python(environment, ["-m", "aimm_plugins", *line], conf)
     if quick:
         slow = {check.name for check in checks() if check.child}
         only = tuple(n for n in only or [c.name for c in checks()] if n not in slow)

@@ -26,7 +26,7 @@ def command(load: bool, form: str, conf: str | None) -> int:
     exit status is 1 if anything was found.
     """
     with stdout_kept():
-        found = examine(take_inventory(conf, load=load, sources=True))
+        found = examine(take_inventory(conf, load=load))
     if form == "json":
         print_json({"ok": not found, "findings": [finding.to_dict() for finding in found]})
     elif not found:

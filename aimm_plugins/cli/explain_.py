@@ -22,7 +22,7 @@ def command(subject: str, load: bool, form: str, conf: str | None) -> int:
     answered.
     """
     with stdout_kept():
-        answer = explain(take_inventory(conf, load=load, sources=True), subject)
+        answer = explain(take_inventory(conf, load=load), subject)
     if form == "json":
         print_json(asdict(answer))
     else:

@@ -9,6 +9,7 @@ from aimm_plugins.cli._output import (
     conf_option,
     echo,
     format_option,
+    path_option,
     print_findings,
     print_json,
     write_file,
@@ -25,6 +26,7 @@ from aimm_plugins.cli._output import (
 )
 @format_option
 @conf_option
+@path_option
 def command(output: str | None, form: str, conf: str | None) -> int:
     """Print the distributions that a conf would load, with versions and digests of their RECORD.
 

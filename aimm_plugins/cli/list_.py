@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from aimm_plugins._diagnostics.inventory import InventoryItem
 from aimm_plugins._diagnostics.naming import identity_cells
 from aimm_plugins._diagnostics.take_inventory import take_inventory
+from aimm_plugins._startup.inventory import InventoryItem
 from aimm_plugins._system.text import described
 from aimm_plugins._values.actions import ACTIONS
 from aimm_plugins.cli._output import (

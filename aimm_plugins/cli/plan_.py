@@ -6,12 +6,13 @@ import click
 
 from aimm_plugins._api.starting import plan
 from aimm_plugins._diagnostics.naming import identity_cells
-from aimm_plugins._system.text import one_line, text_once
+from aimm_plugins._system.text import one_line, text_once, type_name
 from aimm_plugins._values.report import PluginRecord
 from aimm_plugins.cli._output import (
     conf_option,
     echo,
     format_option,
+    path_option,
     print_findings,
     print_json,
     print_table,
@@ -21,12 +22,13 @@ from aimm_plugins.cli._output import (
 @click.command("plan")
 @format_option
 @conf_option
+@path_option
 def command(form: str, conf: str | None) -> int:
     """Show what `initialize` would do with a conf: order, origin, state and reason.
 
-    No plugin is imported, nor a parent package of one. Keys, conflicts and shadowing are shown as
-    far as plugins publish their keys. Findings go to stderr; the exit status is 1 if a plugin would
-    fail or is missing.
+    No plugin is imported, nor a parent package of one. Keys, conflicts and failures are foreseen as
+    far as metadata, sources and installed files tell. Findings go to stderr; the exit status is 1
+    if a plugin would fail or is missing.
     """
     report = plan(conf)
     if form == "json":
@@ -44,8 +46,10 @@ def command(form: str, conf: str | None) -> int:
     told: set[str] = set()
     for record in report.failures:
         if record.error is not None:
-            text = text_once(record.error, told)
+            text = f"{type_name(record.error)}: {text_once(record.error, told)}"
             echo(f"error  {one_line(record.name)}: {text}", err=True)
+        if record.remedy:
+            echo(f"       to do: {record.remedy}", err=True)
     print_findings(report.findings)
     return 0 if report.ok else 1
 

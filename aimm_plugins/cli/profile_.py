@@ -13,6 +13,7 @@ from aimm_plugins.cli._output import (
     conf_option,
     echo,
     format_option,
+    path_option,
     print_findings,
     print_json,
     print_table,
@@ -46,6 +47,7 @@ from aimm_plugins.cli._output import (
 )
 @format_option
 @conf_option
+@path_option
 def command(runs: int, timeout: float, trace_file: str | None, form: str, conf: str | None) -> int:
     """Import each plugin in fresh child processes and show what that costs.
 

@@ -48,7 +48,7 @@ def command(
         raise click.UsageError("--profile is drawn in a page: it needs --html FILE.")
     bars = None if profile_file is None else _measured_bars(profile_file)
     with stdout_kept():
-        inventory = take_inventory(conf, load=load, sources=True)
+        inventory = take_inventory(conf, load=load)
     report = inventory.report
     if html is not None:
         bars = bars_of_inventory(inventory) if bars is None else bars

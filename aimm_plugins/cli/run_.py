@@ -15,6 +15,7 @@ from aimm_plugins._system.text import one_line
 from aimm_plugins.cli._output import (
     echo,
     format_option,
+    path_option,
     print_json,
     print_table,
     progress,
@@ -25,6 +26,7 @@ from aimm_plugins.cli._output import (
 @click.command("run")
 @click.argument("job", metavar="JOB.yaml")
 @format_option
+@path_option
 @click.option(
     "--dask",
     metavar="ADDRESS|local",

@@ -7,10 +7,10 @@ from typing import Any
 import click
 
 from aimm_plugins._diagnostics.explanation import explain
-from aimm_plugins._diagnostics.inventory import Inventory, InventoryKey
 from aimm_plugins._diagnostics.take_inventory import take_inventory
 from aimm_plugins._options.limits import Allowance, UnjudgedError
 from aimm_plugins._options.schema import KnownOption, read_schema
+from aimm_plugins._startup.inventory import Inventory, InventoryKey
 from aimm_plugins._system.text import one_line
 from aimm_plugins._values.report import PluginRecord
 from aimm_plugins.cli._completion import complete_keys
@@ -36,7 +36,7 @@ def command(key: str, load: bool, form: str, conf: str | None) -> int:
     """
     # With --load, signatures and schemas come from objects of the plugins, which may print.
     with stdout_kept():
-        inventory = take_inventory(conf, load=load, sources=True)
+        inventory = take_inventory(conf, load=load)
         found = inventory.keys_named(key)
         allowance = Allowance()
         options = [_known_options(inventory, declared.item.record, allowance) for declared in found]
@@ -56,7 +56,7 @@ def _known_options(
     inventory: Inventory, record: PluginRecord, allowance: Allowance
 ) -> list[KnownOption]:
     """The options that a plugin's schema names, where it may be looked at."""
-    published = inventory.installed.options_of(record.module, record.distribution)
+    published = inventory.scans[record.environment].options_of(record.module, record.distribution)
     if len(published) != 1:
         return []
     if record.state == "denied":  # which nobody can give options
@@ -93,6 +93,7 @@ def _data(key: InventoryKey, options: list[KnownOption]) -> dict[str, Any]:
         "options": list(record.options),
         "options_schema": record.options_schema,
         "options_known": [option.to_dict() for option in options],
+        "environment": record.environment,
     }
 
 
@@ -113,6 +114,7 @@ def _block(key: InventoryKey, options: list[KnownOption]) -> tuple[str, Pairs]:
         ("state", record.state),
         ("reason", key.why_not),
         ("origin", record.origin),
+        ("environment", record.environment),
         ("function", f"{declaration.module}:{declaration.qualname or '?'}"),
         ("place", key.place),
         ("signature", declaration.signature or "unknown"),

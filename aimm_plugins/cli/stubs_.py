@@ -11,7 +11,7 @@ from aimm_plugins import providers
 from aimm_plugins._authoring.stubs import stale, stub_files, write_stubs
 from aimm_plugins._startup import lifecycle as _lifecycle
 from aimm_plugins._startup.runtime import PROCESS
-from aimm_plugins.cli._output import conf_option, echo, is_conf_name, stdout_kept
+from aimm_plugins.cli._output import conf_option, echo, is_conf_name, path_option, stdout_kept
 
 
 @click.command("stubs")
@@ -19,6 +19,7 @@ from aimm_plugins.cli._output import conf_option, echo, is_conf_name, stdout_kep
 @click.option("--open", "open_keys", is_flag=True, help="Allow keys that are only known as str.")
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 if stubs are stale.")
 @conf_option
+@path_option
 def command(folder: Path, open_keys: bool, check: bool, conf: str | None) -> int:
     """Write type stubs into FOLDER for the plugins installed here: exec_* by key.
 

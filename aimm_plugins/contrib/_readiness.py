@@ -10,8 +10,6 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple
 
 import aimm_plugins
-from aimm_plugins._config.environment import operator_layers
-from aimm_plugins._policy.rules import Rule
 from aimm_plugins._registry.loads import imports_under_way
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.log import logger
@@ -23,6 +21,7 @@ Reason = Literal["not-started", "loading", "failed", "required-missing", "stoppe
 
 SHOWN_FIELDS = frozenset(
     {
+        "environment",
         "name",
         "source",
         "module",
@@ -54,12 +53,10 @@ class Outcome(NamedTuple):
     Attributes:
         report: The account of what was tried; `None` where nothing was.
         error: What ended the load.
-        required: Normalized names of the distributions that confs and policy require.
     """
 
     report: Report | None
     error: BaseException | None
-    required: frozenset[str] = frozenset()
 
 
 class LoadStatus(NamedTuple):
@@ -86,15 +83,18 @@ class LoadStatus(NamedTuple):
             details: With the message of the error that ended the load.
         """
         records = (self.report() or Report()).plugins
-        reason, error, required = self.reason, None, frozenset[str]()
-        if self.outcome is not None:
-            required = self.outcome.required
-            if self.outcome.error is not None:
-                text = safe_text(self.outcome.error) if details else None
-                error = {"type": type_name(self.outcome.error), "message": text}
-        failed = [record for record in records if record.state == "failed"]
+        reason, error = self.reason, None
+        if self.outcome is not None and self.outcome.error is not None:
+            text = safe_text(self.outcome.error) if details else None
+            error = {"type": type_name(self.outcome.error), "message": text}
+        starts = PROCESS.runtime.registry.snapshot.starts
+        required = {rule.name for start in starts for rule in start.required if not rule.slot}
         missing = [record for record in records if record.state == "missing"]
-        missing += [one for one in failed if normalized(one.distribution or "") in required]
+        failed = [record for record in records if record.error and record not in missing]
+        down = [record for record in records if _is_down(record.environment)]
+        missing += [
+            one for one in (*failed, *down) if normalized(one.distribution or "") in required
+        ]
         if reason is None and missing:
             reason = "required-missing"
         return {
@@ -102,6 +102,7 @@ class LoadStatus(NamedTuple):
             "reason": reason,
             "missing": sorted(set(map(_owner, missing))),
             "failed": sorted(set(map(_owner, failed))),
+            "stale": sorted({_owner(record) for record in records if record.state == "stale"}),
             "error": error,
         }
 
@@ -131,10 +132,9 @@ class LoadStatus(NamedTuple):
         ] or [finding]
 
 
-def required_distributions() -> frozenset[str]:
-    """Normalized names of the distributions that the confs and the operator's policy require."""
-    layers = (*operator_layers(), *PROCESS.runtime.confs)
-    return frozenset(Rule(text, "").name for layer in layers for text in layer.required)
+def _is_down(name: str | None) -> bool:
+    environment = PROCESS.runtime.environments.get(name or "")
+    return environment is not None and not environment.is_up
 
 
 def _owner(record: PluginRecord) -> str:

@@ -23,7 +23,7 @@ import aimm_plugins
 from aimm_plugins._system.log import logger
 from aimm_plugins._system.text import described, safe_text
 from aimm_plugins._values.report import Report
-from aimm_plugins.contrib._readiness import LoadStatus, Outcome, required_distributions
+from aimm_plugins.contrib._readiness import LoadStatus, Outcome
 from aimm_plugins.errors import PluginLoadError
 
 Scope = MutableMapping[str, Any]
@@ -68,7 +68,7 @@ class _Load:
     def _run(self) -> None:
         try:
             report = aimm_plugins.initialize(self._conf)
-            outcome = Outcome(report, None, required_distributions())
+            outcome = Outcome(report, None)
         except BaseException as error:  # the event loop waits for the outcome, whatever it is
             outcome = Outcome(error.report if isinstance(error, PluginLoadError) else None, error)
             if not self._quiet:
@@ -89,9 +89,10 @@ class Startup:
     in `schemas/report.yaml`) and of `path/ready` with the readiness (`schemas/readiness.yaml`). It
     can be mounted, at `path` or anywhere, or be served by itself. Its `lifespan` starts the load.
 
-    A server is ready (200, else 503) once `initialize` has returned and as long as every
-    distribution that the conf or the operator's policy requires is loaded. A plugin that fails
-    under `on_error: isolate` and is not required does not make it unready.
+    A server is ready (200, else 503) once `initialize` has returned and as long as all that the
+    conf or the operator's policy requires is there: every distribution loaded with all its keys,
+    every key answered. A plugin that fails under `on_error: isolate` and is not required does not
+    make it unready.
 
     Entered more than once, by several applications or event loops of a process, it loads once, and
     ends when the last of them is left. A load that is running when the server stops is not waited

@@ -12,6 +12,7 @@ Its attributes:
     aimm.plugin.module        the plugin's module
     aimm.plugin.distribution  the distribution that brought it, if any
     aimm.plugin.version       its version, where it can be read
+    aimm.plugin.environment   the environment in whose process it runs, if in any
     code.function.name        the declared function, with its module
     error.type                class of the exception that the call raised
 
@@ -59,7 +60,13 @@ Hookimpl = Callable[[str], Wrapper]
 _SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 300, 1800)
 _OF_PLANS_AND_CALLS = ("planned", "undone", "removed")
 _STATES = [state for state in get_args(State) if state not in _OF_PLANS_AND_CALLS]
-_MEASURED = ("aimm.action", "aimm.key", "aimm.plugin.module", "aimm.plugin.distribution")
+_MEASURED = (
+    "aimm.action",
+    "aimm.key",
+    "aimm.plugin.module",
+    "aimm.plugin.distribution",
+    "aimm.plugin.environment",
+)
 """Attributes of spans that measurements have too."""
 
 
@@ -146,9 +153,11 @@ def _attributes(action: Action, key: str) -> dict[str, str]:
     provider = aimm_plugins.providers(action, key).get((action, key))
     if provider is None:
         return attributes
-    attributes |= _who(provider.plugin, provider.distribution, provider.version)
+    attributes |= _who(provider.provenance.module, provider.distribution, provider.version)
     if provider.qualname:
         attributes["code.function.name"] = f"{provider.module}.{provider.qualname}"
+    if provider.environment is not None:
+        attributes["aimm.plugin.environment"] = provider.environment
     return attributes
 
 

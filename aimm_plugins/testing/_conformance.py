@@ -11,9 +11,6 @@ from typing import Any, Literal, get_args
 from aimm_plugins._system.signatures import signature_of
 from aimm_plugins._system.text import did_you_mean
 
-CONFORMANCE_GROUP = "aimm_plugins.conformance"
-"""Entry points that name a `Conformance`, or a list of them, for the command line."""
-
 Claim = Literal["deterministic", "thread_safe", "distributable"]
 
 

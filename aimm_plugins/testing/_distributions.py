@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from aimm_plugins._discovery.entry_points import GROUP
+from aimm_plugins._discovery.groups import PLUGINS
 
 _WHEEL = "Wheel-Version: 1.0\nGenerator: aimm-plugins\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
@@ -97,12 +97,12 @@ def _entry_points(
     groups: dict[str, dict[str, str]] = {}
     for name, value in entry_points.items():
         if isinstance(value, str):
-            groups.setdefault(GROUP, {})[name] = value
+            groups.setdefault(PLUGINS, {})[name] = value
         else:
             groups.setdefault(name, {}).update(value)
     for slot, value in published.items():
         action, _, key = slot.partition(":")
-        groups.setdefault(f"{GROUP}.{action}", {})[key] = value
+        groups.setdefault(f"{PLUGINS}.{action}", {})[key] = value
     return "\n".join(
         f"[{group}]\n" + "".join(f"{name} = {value}\n" for name, value in lines.items())
         for group, lines in groups.items()

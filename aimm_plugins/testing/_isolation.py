@@ -76,6 +76,7 @@ def isolated() -> Generator[Isolated]:
             from aimm_plugins._startup.cluster import close
 
             close(inner)
+        inner.close_environments()
         PROCESS.use(outer)
         outer.ledger.absorb(inner.ledger)
         for name in VARIABLES:

@@ -11,13 +11,14 @@ from typing import Any
 
 import aimm_plugins
 from aimm_plugins._discovery.distribution import Distribution
+from aimm_plugins._discovery.groups import CONFORMANCE
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.names import normalized
 from aimm_plugins._system.text import described
 from aimm_plugins.errors import PluginImportError
-from aimm_plugins.testing._conformance import CONFORMANCE_GROUP, Conformance
+from aimm_plugins.testing._conformance import Conformance
 from aimm_plugins.testing._isolation import isolated
 from aimm_plugins.testing._trials import trials
 
@@ -105,7 +106,7 @@ def _of_distribution(
         points = find(distribution.name).entry_points
     conformances: list[Conformance] = []
     for point in points:
-        if point.group == CONFORMANCE_GROUP:
+        if point.group == CONFORMANCE:
             module, _, attribute = (part.strip() for part in point.value.partition(":"))
             conformances += _conformances(module, attribute, f"{point.name} = {point.value}")
     plugins = list(modules)

@@ -139,3 +139,24 @@ def test_doctor_knows_versions_with_faults(run, install, name, version, found):
     install(name, version)
     answer = run("doctor", "--format", "json")[1]
     assert (("known-fault", f"{name} {version}") in codes(answer)) is found
+
+
+@pytest.mark.parametrize(
+    ("requirement", "there", "message"),
+    [
+        ("needed>=2", None, "it requires needed>=2, which is not installed"),
+        ("needed>=2", "1.0", "it requires needed>=2, and needed 1.0 is installed"),
+        ("needed>=2", "2.1", None),
+        ("needed>=2; python_version < '3'", None, None),
+        ("needed; extra == 'fast'", None, None),
+    ],
+)
+def test_doctor_finds_requirements_that_are_not_met(
+    run, site, install, nothing_known, requirement, there, message
+):
+    (site / "looked_at.py").write_text(LEGACY)
+    install("looked-at", entry_points={"ep": "looked_at"}, requires=[requirement])
+    if there is not None:
+        install("needed", there)
+    _, answer, _ = run("doctor", "--format", "json")
+    assert [found["message"] for found in answer["findings"]] == ([message] if message else [])

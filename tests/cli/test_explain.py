@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+import re
+import sys
+
 import pytest
 
 from tests.cli.conftest import CONF, LEGACY
+
+
+def test_name_beside_its_conf_is_found_by_following_the_remedy(run, tmp_path, nothing_known):
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "beside_it.py").write_text(LEGACY)
+    (folder / "c.yaml").write_text("names: [beside_it]\nentry_points: {enabled: false}\n")
+    conf = ("--conf", str(folder / "c.yaml"))
+    path = list(sys.path)
+    answer = explained(run, "beside_it", *conf)
+    assert not answer["there"]
+    (option,) = re.findall(r"give the commands (--path \S+)\.", answer["reasons"][0]["remedy"])
+    for verb in ("plan", "list", "doctor"):
+        assert run(verb, *conf, *option.split())[0] == 0
+    assert explained(run, "fit:iris.old", *conf, *option.split())["there"]
+    assert sys.path == path
 
 
 def test_explain_of_a_plugin_that_prefer_takes_everything_from(world, run, tmp_path):
@@ -129,4 +148,4 @@ def test_explain_foresees_an_import_that_must_fail(world, run, site):
     (site / "looked_legacy.py").write_text("import surely_not_there\n" + LEGACY)
     for subject in ("looked-legacy", "fit:iris.old"):
         answer = explained(run, subject, *CONF)
-        assert "surely_not_there, which is not on the path" in answer["reasons"][0]["why"]
+        assert "No module named 'surely_not_there'" in answer["reasons"][0]["why"]

@@ -10,7 +10,7 @@ FITTING = {
     "plugins": "names: []\nx-mine: 1\n",
     "policy": "entry_points: {deny: [a]}\n",
     "job": "model: {type: m}\n",
-    "readiness": '{"ready": true, "reason": null, "missing": [], "failed": [], "error": null}',
+    "readiness": '{"ready": true, "reason": null, "missing": [], "failed": [], "stale": [], "error": null}',
 }
 
 

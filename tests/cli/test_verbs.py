@@ -54,7 +54,9 @@ def test_two_confs_are_wrong_use(world, run):
     assert "two confs are given: other.yaml, and --conf plugins.yaml" in err
 
 
-def test_plan_as_json_tells_unknown_keys_from_none(world, run):
+def test_plan_as_json_tells_unknown_keys_from_none(world, run, site):
+    loop = "from aimm_plugins import fit\nfor key in 'ab':\n    fit([key])(print)\n"
+    (site / "looked_legacy.py").write_text(loop)
     known = {
         p["name"]: p["provides_known"] for p in run("plan", *CONF, "--format", "json")[1]["plugins"]
     }

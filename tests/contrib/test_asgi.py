@@ -197,6 +197,7 @@ def test_server_is_ready_once_plugins_are_loaded_and_not_before(write, gate, ser
                 "reason": "loading",
                 "missing": [],
                 "failed": [],
+                "stale": [],
                 "error": None,
             }
             report = await request(app, "/plugins")
@@ -272,6 +273,7 @@ def test_failed_strict_load_is_told_by_the_probe_and_logged(write, serve, caplog
                 "reason": "failed",
                 "missing": [],
                 "failed": ["bad"],
+                "stale": [],
                 "error": {"type": "PluginLoadError", "message": None},
             }
             report = (await request(app, "/plugins")).data
@@ -354,6 +356,28 @@ def test_missing_required_distribution_is_named_until_it_is_there(write, install
             install("aimm-wanted", "1.2", entry_points={"w": "wanted"}, files=["wanted.py"])
             aimm_plugins.refresh()
             assert (await request(app)).status == 200
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("rule", "missing"),
+    [("fit:shared", ["fit:shared"]), ("aimm-one", ["aimm-one"]), ("fit:one", [])],
+)
+def test_required_key_in_conflict_is_missing_and_its_plugins_have_failed(
+    write, install, serve, rule, missing
+):
+    for name in ("one", "two"):
+        write(**{name: f"@fit(['shared', '{name}'])\ndef f(m): ...\n"})
+        install(f"aimm-{name}", "1.0", entry_points={name: name}, files=[f"{name}.py"])
+
+    async def main():
+        conf = {"names": [], "on_error": "isolate", "required": [rule]}
+        async with serve(Startup(conf, wait=True)) as app:
+            answer = await request(app)
+            assert answer.status == (503 if missing else 200)
+            assert answer.data["missing"] == missing
+            assert answer.data["failed"] == ["aimm-one", "aimm-two"]
 
     asyncio.run(main())
 

@@ -27,6 +27,7 @@ FILLED = PluginRecord(
     file=SECRET,
     options=(SECRET,),
     options_schema=SECRET,
+    remedy=SECRET,
 )
 FINDING = Finding(code="odd", subject=SECRET, message=SECRET, place=SECRET, remedy=SECRET)
 

@@ -113,7 +113,7 @@ def test_field_of_a_record_is_on_the_page_only_if_a_column_is_for_it(inventory):
     html = html_report(inventory).replace("<wbr>", "")
     shown = {word for word in texts if texts[word] in html}
     assert shown == {
-        *("name", "distribution", "version", "origin", "module", "attribute"),
+        *("name", "distribution", "version", "origin", "module", "attribute", "environment"),
         *("options", "options_schema", "reason", "error"),
     }
 
@@ -161,7 +161,7 @@ def test_page_of_500_plugins_is_smaller_than_a_megabyte(site, install):
             files=[f"paged_{number}.py"],
         )
     html = html_report(
-        take_inventory(sources=True),
+        take_inventory(),
         [WaterfallBar(name="ep", distribution="paged", seconds=1)] * 500,
     )
     assert len(html.encode()) < 1_000_000

@@ -72,7 +72,7 @@ def test_item_is_complete_only_if_its_source_leaves_nothing_open(site_of_two):
 
 
 def test_nothing_is_imported_unless_asked_for(site_of_two):
-    take_inventory(RULES, sources=True)
+    take_inventory(RULES)
     assert not {"acme_line", "acme_curve"} & set(sys.modules)
     assert take_inventory(RULES, load=True).loaded
     assert {"acme_line", "acme_curve"} <= set(sys.modules)

@@ -22,6 +22,8 @@ from tests.support.scanning import Finder, found
         ({"url": "file:///x", "dir_info": {}}, "pip", "local"),
         ({"url": "https://host/x.whl", "archive_info": {}}, "pip", "url"),
         ({"url": "https://host/x", "vcs_info": {"vcs": "git"}}, "pip", "vcs"),
+        ({"url": "file:///home/conda/feedstock_root/work", "dir_info": {}}, "conda", "index"),
+        ({"url": "file:///x", "dir_info": {"editable": True}}, "conda", "editable"),
         ({"url": 5}, "pip", "unknown"),
         ([], "pip", "unknown"),
     ],
@@ -57,6 +59,26 @@ def test_editable_install_seen_through_its_egg_info_is_editable(tmp_path, folder
     )
     (candidate,) = scan([str(source), str(folder)]).candidates
     assert candidate.distribution.origin == "editable"
+
+
+def legacy_editable(tmp_path: Path, folder: Path, target: Path | str) -> str:
+    """The origin of an egg-info in a source folder, with an egg-link to `target`."""
+    info = tmp_path / "source" / "my_models.egg-info"
+    info.mkdir(parents=True)
+    (info / "PKG-INFO").write_text("Name: my-models\nVersion: 1.0\n")
+    (folder / "my-models.egg-link").write_text(f"{target}\n.")
+    (distribution,) = scan([str(tmp_path / "source")]).distributions()
+    return distribution.origin
+
+
+def test_install_that_setup_py_develop_has_linked_is_editable(tmp_path, folder, monkeypatch):
+    monkeypatch.syspath_prepend(folder)
+    assert legacy_editable(tmp_path, folder, tmp_path / "source") == "editable"
+
+
+def test_link_to_another_source_folder_makes_nothing_editable(tmp_path, folder, monkeypatch):
+    monkeypatch.syspath_prepend(folder)
+    assert legacy_editable(tmp_path, folder, "source") == "unknown"
 
 
 def version_of(folder: Path, version: str) -> str | None:

@@ -94,6 +94,44 @@ def keys_by_plugin(folder: Path, text: str) -> dict[str, list[str]]:
     }
 
 
+@pytest.mark.parametrize(
+    ("group", "meant"),
+    [
+        ("aimm_plugins", "aimm.plugins"),
+        ("aimm.plugin", "aimm.plugins"),
+        ("aimm-plugins", "aimm.plugins"),
+        ("Aimm.Plugins", "aimm.plugins"),
+        ("aim.plugins", "aimm.plugins"),
+        ("aimm_plugins.predict", "aimm.plugins.predict"),
+        ("aimm_plugins.executor", "aimm_plugins.executors"),
+    ],
+)
+def test_group_that_is_nearly_ours_is_a_finding_where_we_are_required(folder, group, meant):
+    content = f"[{group}]\nave = ave_models\n"
+    write_dist_info(folder, "ave-models", entry_points=content, requires=["aimm-plugins>=0.1"])
+    write_dist_info(folder, "another", entry_points=content, requires=["numpy"])
+    (finding,) = scan([str(folder)]).findings
+    assert (finding.code, finding.subject) == ("misspelt-group", "ave-models 1.0")
+    assert f"[{group}]" in finding.message
+    assert f"call the group [{meant}]" in finding.remedy
+    assert ("names: [ave_models]" in finding.remedy) is (meant == "aimm.plugins")
+
+
+@pytest.mark.parametrize(
+    "group", ["aimm_plugins.executors", "aimm_plugins.conformance", "acme.plugins", "pytest11"]
+)
+def test_group_of_ours_and_of_others_is_no_finding(folder, group):
+    content = f"[{group}]\nave = ave_models:x\n"
+    write_dist_info(folder, "ave-models", entry_points=content, requires=["aimm-plugins"])
+    assert scan([str(folder)]).findings == ()
+
+
+def test_conformance_below_the_group_of_plugins_is_told_its_own_group(folder):
+    write_dist_info(folder, "dist", entry_points="[aimm.plugins.conformance]\na = m:x\n")
+    (finding,) = scan([str(folder)]).findings
+    assert finding.remedy == "Did you mean [aimm_plugins.conformance]?"
+
+
 def test_keys_belong_to_the_nearest_plugin_module(folder):
     text = "[aimm.plugins]\nx = pkg\ny = pkg.sub\n[aimm.plugins.fit]\na = pkg:f\nb = pkg.sub.m:f\nc = pkg.subs:f\n"
     assert keys_by_plugin(folder, text) == {"x": ["a", "c"], "y": ["b"]}

@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from aimm_plugins._discovery.path_entry import PathEntry, hide_duplicates
 from aimm_plugins._discovery.scan import scan
 from tests.support.metadata import write_dist_info
 from tests.support.scanning import codes, found
@@ -75,6 +76,30 @@ def test_double_in_one_folder_is_said_and_one_counts(folder):
     write_dist_info(folder, "Dist", "2.0", entry_points={"a": "m"})
     assert [name for _, name, _ in found(folder)] == ["a"]
     assert codes(folder) == ["double-distribution"]
+
+
+@pytest.mark.parametrize("order", [("1.0", "2.0"), ("2.0", "1.0")])
+@pytest.mark.parametrize("there", ["1.0", "2.0"])
+def test_of_two_in_one_folder_that_one_counts_whose_files_are_there(folder, order, there):
+    for version in (*[v for v in order if v != there], there):
+        (folder / "mod.py").write_text(f"VERSION = '{version}'\n")
+        write_dist_info(folder, "dist", version, entry_points={"a": "mod"}, files=["mod.py"])
+    entries = [
+        PathEntry(str(folder), {"dist": f"dist-{version}.dist-info"}, {}) for version in order
+    ]
+    hidden = hide_duplicates(entries, [])
+    (counts,) = (entry.distribution("dist") for entry in entries if entry.held)
+    assert (counts.version, hidden["dist"][0].version) == (there, *(v for v in order if v != there))
+
+
+@pytest.mark.parametrize("order", [("1.0", "2.0"), ("2.0", "1.0")])
+def test_of_two_in_one_folder_that_fit_as_well_the_newer_one_counts(folder, order):
+    for version in order:
+        write_dist_info(folder, "dist", version, entry_points={"a": "mod"})
+    entries = [
+        PathEntry(str(folder), {"dist": f"dist-{version}.dist-info"}, {}) for version in order
+    ]
+    assert hide_duplicates(entries, [])["dist"][0].version == "1.0"
 
 
 def test_empty_shell_in_the_same_folder_does_not_count(folder):

@@ -75,3 +75,34 @@ def test_unreadable_folder_is_a_finding(folder):
         assert codes(folder) == ["unreadable-folder"]
     finally:
         folder.chmod(0o700)
+
+
+@pytest.mark.parametrize("first", ["source", "installed"])
+def test_egg_info_in_the_source_folder_of_an_editable_install_hides_nothing(tmp_path, first):
+    """Setuptools leaves it in `src`, which a .pth file puts on the path."""
+    root, installed = tmp_path / "project", tmp_path / "installed"
+    info = root / "src" / "ave_models.egg-info"
+    info.mkdir(parents=True)
+    (info / "PKG-INFO").write_text("Name: ave-models\nVersion: 0.1\n")
+    (info / "entry_points.txt").write_text("[aimm.plugins]\nave = ave_models\n")
+    write_dist_info(
+        installed,
+        "ave-models",
+        "0.1",
+        entry_points={"ave": "ave_models"},
+        direct_url={"url": root.as_uri(), "dir_info": {"editable": True}},
+    )
+    path = [installed, root / "src"]
+    assert codes(*(path if first == "installed" else reversed(path))) == []
+
+
+def test_wheel_in_a_venv_beneath_an_editable_source_folder_is_still_hidden(tmp_path):
+    root = tmp_path / "project"
+    write_dist_info(
+        tmp_path / "one",
+        "dist",
+        entry_points={"a": "m"},
+        direct_url={"url": root.as_uri(), "dir_info": {"editable": True}},
+    )
+    write_dist_info(root / ".venv", "dist", entry_points={"a": "m"})
+    assert codes(tmp_path / "one", root / ".venv") == ["hidden-distribution"]

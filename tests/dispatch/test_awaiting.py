@@ -576,3 +576,12 @@ def test_deferred_plugin_is_imported_in_a_thread(write, install, manager, execut
     assert "late" not in sys.modules
     assert asyncio.run(aimm_plugins.exec_fit_async("k", 1)) == 1
     assert sys.modules["late"].thread != threading.get_ident()
+
+
+def test_function_awaited_by_another_event_loop_names_what_to_call():
+    @aimm_plugins.data_access("plain")
+    def plain(): ...
+
+    awaited = aimm_plugins.exec_data_access_async("plain")
+    with pytest.raises(RuntimeError, match=r"needs asyncio.*trio\.to_thread\.run_sync"):
+        awaited.send(None)

@@ -558,3 +558,25 @@ def test_numpys_own_float_becomes_pythons():
     event = aimm_plugins.state_event(step=Float64(1), metrics={"loss": Float64(0.5)})
     assert type(event["step"]) is float
     assert type(event["metrics"]["loss"]) is float
+
+
+class Bound:
+    """A logger as structlog and loguru have it: bound values, and text that is no format."""
+
+    def __init__(self, lines, values=None):
+        self.lines, self.values = lines, values or {}
+
+    def bind(self, **values):
+        return Bound(self.lines, values)
+
+    def log(self, level, text):
+        self.lines.append((level, text, self.values))
+
+
+def test_logger_that_binds_values_is_given_the_event_so():
+    lines = []
+    event = {"step": 1, "total": 4, "message": "{odd} %s"}
+    reporters.logging_reporter(Bound(lines))(event)
+    ((level, text, values),) = lines
+    assert (level, values) == (logging.INFO, {"state_event": event})
+    assert "{odd} %s" in text

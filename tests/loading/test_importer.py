@@ -15,6 +15,13 @@ import aimm_plugins
 from aimm_plugins import PluginImportError, PluginLoadError, initialize
 from tests.conftest import names, record_of
 
+SETS_AND_DECLARES = """\
+import os
+os.environ["AIMM_SET"] = "1"
+@fit(["k"])
+def learn(m): ...
+"""
+
 
 def side_effects(report) -> str:
     return next(f.message for f in report.findings if f.code == "side-effects")
@@ -78,7 +85,7 @@ def test_failed_plugin_names_the_threads_that_it_left(write):
 
 def test_clean_failure_and_side_effects_of_a_loaded_plugin_are_no_finding(write, monkeypatch):
     monkeypatch.delenv("AIMM_SET", raising=False)
-    write(bad="1/0\n", good="import os\nos.environ['AIMM_SET'] = '1'\n")
+    write(bad="1/0\n", good=SETS_AND_DECLARES)
     try:
         assert initialize(names("bad", "good", on_error="isolate")).findings == ()
     finally:

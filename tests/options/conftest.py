@@ -30,6 +30,8 @@ SCHEMA = {
 }
 
 
+KEY = "from aimm_plugins import fit\n\nfit(['wine'])(print)\n"
+
 CODE = """\
 import aimm_plugins
 

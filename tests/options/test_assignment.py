@@ -12,7 +12,7 @@ from aimm_plugins import (
     ConfigError,
     PluginLoadError,
 )
-from tests.options.conftest import GROUPS, SCHEMA, given
+from tests.options.conftest import GROUPS, KEY, SCHEMA, given
 
 
 @pytest.mark.parametrize("do", [aimm_plugins.plan, aimm_plugins.initialize])
@@ -119,7 +119,7 @@ def test_name_of_two_plugins_is_an_error_that_names_both(wine, make_distribution
 
 
 def test_broken_schema_of_a_plugin_without_options_is_a_finding_of_the_plan(wine):
-    wine("{", code="")
+    wine("{", code=KEY)
     assert [each.code for each in aimm_plugins.plan().findings] == ["broken-options-schema"]
     assert aimm_plugins.initialize().ok
 
@@ -132,14 +132,14 @@ def test_two_schemas_of_one_plugin_are_its_failure(wine):
 
 
 def test_schema_for_no_plugin_is_a_finding(wine):
-    wine(groups={**GROUPS, "aimm.plugins.options": {"wein": "aimm_wine:options.json"}}, code="")
+    wine(groups={**GROUPS, "aimm.plugins.options": {"wein": "aimm_wine:options.json"}}, code=KEY)
     (finding,) = aimm_plugins.initialize().findings
     assert finding.code == "options-without-plugin"
     assert "as the plugin is named: wine" in finding.remedy
 
 
 def test_line_of_metadata_that_names_a_module_alone_is_a_finding(wine):
-    wine(groups={**GROUPS, "aimm.plugins.options": {"wine": "aimm_wine"}}, code="")
+    wine(groups={**GROUPS, "aimm.plugins.options": {"wine": "aimm_wine"}}, code=KEY)
     (finding,) = aimm_plugins.initialize().findings
     assert "neither `module:object` nor `package:file.json`" in finding.message
 

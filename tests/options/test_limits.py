@@ -12,7 +12,7 @@ import aimm_plugins
 from aimm_plugins import ConfigError, DeclarationError, cli
 from aimm_plugins._options.limits import UnjudgedError, most_steps
 from aimm_plugins._system.ceilings import SCHEMA_VALUES
-from tests.options.conftest import GROUPS, schema_of
+from tests.options.conftest import GROUPS, KEY, schema_of
 
 BOMB = "^(a+)+$"
 ENOUGH_TIME = 10
@@ -181,7 +181,7 @@ def test_plan_says_that_a_pattern_is_tried_when_the_plugin_is_loaded(wine, quick
 
 
 def test_plan_is_not_held_up_by_a_plugin_that_no_conf_gives_anything(wine, quick):
-    wine({"properties": {"a": {"pattern": BOMB, "default": "a" * 40 + "!"}}}, code="")
+    wine({"properties": {"a": {"pattern": BOMB, "default": "a" * 40 + "!"}}}, code=KEY)
     assert aimm_plugins.plan().findings == ()
 
 

@@ -9,11 +9,11 @@ from aimm_plugins import (
     cli,
 )
 from aimm_plugins.testing import check_plugin
-from tests.options.conftest import CODE
+from tests.options.conftest import CODE, KEY
 
 
 def test_start_with_published_options_and_none_given_loads_nothing_heavy(wine, fresh_process):
-    made = wine(code="")
+    made = wine(code=KEY)
     code = """\
     import sys
     sys.path.insert(0, folder)
@@ -44,7 +44,7 @@ def test_conformance_passes_a_sound_schema(wine):
 
 
 def test_conformance_fails_a_default_that_does_not_fit(wine):
-    wine({"properties": {"a": {"type": "integer", "default": "1"}}}, code="")
+    wine({"properties": {"a": {"type": "integer", "default": "1"}}}, code=KEY)
     verdict = check_plugin("aimm_wine", only=["options-have-a-sound-schema"], on_fail="report")
     assert not verdict.ok
 

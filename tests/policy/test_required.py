@@ -107,3 +107,100 @@ def test_required_plugin_that_is_loaded_is_well(case: Case) -> None:
     assert_healthy(got)
     assert got["isolate"]["ok"]
     assert got["strict"]["error"] is None
+
+
+def lacking(report) -> dict[str, str]:
+    """What is missing, with the reason."""
+    return {record.name: record.reason for record in report if record.state == "missing"}
+
+
+@pytest.mark.parametrize("rule", ["fit:k", "k", "mark-dist"])
+def test_required_key_that_is_answered_is_ok(marked, rule):
+    marked()
+    conf = {"names": [], "required": [rule]}
+    assert plan(conf).ok
+    assert initialize(conf).ok
+    assert aimm_plugins.current_report().ok
+
+
+@pytest.mark.parametrize(
+    ("rule", "why"),
+    [
+        ("predict:k", "no plugin that is loaded provides it. Install what provides it"),
+        ("fit:kk", "no plugin that is loaded provides it; did you mean 'k'?"),
+        ("mask", "it is not installed, and no plugin provides a key of this name"),
+    ],
+)
+def test_required_key_that_nobody_answers_is_missing(marked, rule, why):
+    marked()
+    conf = {"names": [], "required": [rule], "on_error": "isolate"}
+    for report in (plan(conf), initialize(conf), aimm_plugins.current_report()):
+        assert why in lacking(report)[rule]
+    with pytest.raises(PluginLoadError, match=f"{rule} is required"):
+        initialize({"names": [], "required": [rule]})
+
+
+def test_key_that_a_plan_cannot_know_is_not_missing_from_it(marked, write):
+    marked()
+    write(p="for key in ['mark']:\n    fit([key])(print)\n")
+    conf = {"names": [], "required": ["fit:mark", "fit:mask"], "on_error": "isolate"}
+    assert plan(conf).ok
+    assert list(lacking(initialize(conf))) == ["fit:mask"]
+
+
+def test_required_key_in_conflict_is_missing(make_distribution):
+    declares = "from aimm_plugins import fit\n@fit(['k'])\ndef f(m): ...\n"
+    for name in ("one", "two"):
+        make_distribution(
+            name, modules={name: declares}, entry_points={"aimm.plugins": {name: name}}
+        )
+    conf = {"names": [], "required": ["fit:k"], "on_error": "isolate"}
+    for report in (plan(conf), initialize(conf)):
+        assert "two plugins provide fit:k, and neither has it" in lacking(report)["fit:k"]
+    assert lacking(initialize({**conf, "prefer": {"k": "one"}})) == {}
+
+
+LATE = "@fit(['late.k'])\ndef f(m): ...\n"
+
+
+def test_required_deferred_plugin_that_will_fail_is_told_by_the_start(make_distribution):
+    make_distribution(
+        "late",
+        modules={"late": f"import surely_not_there\nfrom aimm_plugins import fit\n{LATE}"},
+        entry_points={"aimm.plugins": {"late": "late"}, "aimm.plugins.fit": {"late.k": "late:f"}},
+    )
+    conf = {"names": [], "load": "lazy", "on_error": "isolate"}
+    for rule in ("late", "fit:late.k", "late.k"):
+        for report in (
+            plan({**conf, "required": [rule]}),
+            initialize({**conf, "required": [rule]}),
+        ):
+            (record, *_) = report
+            assert (record.state, type(record.error)) == ("failed", ModuleNotFoundError)
+        aimm_plugins.unload_all()
+    assert [record.state for record in initialize(conf)] == ["deferred"]
+
+
+def test_required_key_is_missing_once_its_deferred_plugin_has_failed(make_distribution):
+    make_distribution(
+        "late",
+        modules={"late": f"from aimm_plugins import fit\n1 / 0\n{LATE}"},
+        entry_points={"aimm.plugins": {"late": "late"}, "aimm.plugins.fit": {"late.k": "late:f"}},
+    )
+    conf = {"names": [], "required": ["fit:late.k"], "load": "lazy"}
+    assert initialize(conf).ok
+    with pytest.raises(PluginLoadError):
+        aimm_plugins.exec_fit("late.k", None)
+    assert "ZeroDivisionError" in lacking(aimm_plugins.current_report())["fit:late.k"]
+
+
+def test_required_key_that_is_declared_by_hand_later_is_not_missing_any_more():
+    initialize({"names": [], "required": ["fit:by.hand"], "on_error": "isolate"})
+    assert list(lacking(aimm_plugins.current_report())) == ["fit:by.hand"]
+    aimm_plugins.fit(["by.hand"])(lambda m: m)
+    assert aimm_plugins.current_report().ok
+
+
+def test_rule_for_an_unknown_action_is_refused():
+    with pytest.raises(aimm_plugins.ConfigError, match=r"at required\[0\]: 'fti:mark'"):
+        plan({"names": [], "required": ["fti:mark"]})

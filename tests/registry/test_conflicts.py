@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
+import shutil
 
 import pytest
 
+from aimm_plugins import initialize
 from tests.support.forked.case import BAD, Case, assert_healthy, record
 
 RIVAL = "@fit(['k', '{0}'])\ndef f(m): return '{0}'\n"
@@ -245,6 +248,21 @@ def test_thirty_rivals_for_one_key_are_all_named(case: Case) -> None:
     assert len(got["strict"]["members"]) == 1
     for name in sorted(names)[:10]:
         assert f'prefer: {{"fit:k": {name}-dist}}\n' in got["strict"]["text"]
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_conflict_of_one_file_under_two_names_says_so(write, install, tmp_path, copied):
+    folder = write(mine="@fit(['k'])\ndef f(m): ...\n")
+    install("mine-dist", entry_points={"mine": "mine"}, files=["mine.py"])
+    file = folder / "mine.py"
+    if copied:
+        (tmp_path / "copies").mkdir()
+        file = shutil.copy(file, tmp_path / "copies")
+    spec = importlib.util.spec_from_file_location("copies.mine", file)
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    (record,) = initialize({"names": [], "on_error": "isolate"}).failures
+    assert "copies.mine and mine are the same code, imported under two names" in str(record.error)
+    assert "import it as mine alone" in str(record.error)
 
 
 def test_an_error_names_the_first_ten_of_many_rivals(case: Case) -> None:

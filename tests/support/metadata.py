@@ -20,6 +20,7 @@ def write_dist_info(
     files: Sequence[str] = (),
     direct_url: object = None,
     installer: str | None = "pip",
+    requires: Sequence[str] = (),
 ) -> Path:
     """Write what pip leaves of an installed distribution, and return the dist-info folder.
 
@@ -32,10 +33,14 @@ def write_dist_info(
         files: What RECORD lists beside the metadata; with hashes of those that are there.
         direct_url: Content of `direct_url.json`.
         installer: Content of INSTALLER, or `None` for none.
+        requires: Requirements.
     """
     folder = site / f"{name.replace('-', '_')}-{version}.dist-info"
     folder.mkdir(parents=True)
-    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    required = "".join(f"Requires-Dist: {requirement}\n" for requirement in requires)
+    (folder / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{required}"
+    )
     if isinstance(entry_points, Mapping):
         lines = "".join(f"{key} = {value}\n" for key, value in entry_points.items())
         entry_points = f"[aimm.plugins]\n{lines}"

@@ -6,11 +6,11 @@ import inspect
 from functools import partial
 
 from aimm_plugins import Action, Provider
+from aimm_plugins._discovery.groups import CONFORMANCE
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.scan import scan
 from aimm_plugins._system.signatures import signature_of
 from aimm_plugins.testing._checks.registry import check
-from aimm_plugins.testing._conformance import CONFORMANCE_GROUP
 from aimm_plugins.testing._subject import Inapplicable, Subject
 
 
@@ -58,7 +58,7 @@ def entry_points_resolve(subject: Subject) -> None:
     for point in points:
         if point.group == "aimm.plugins.options":  # may name files, and has a check of its own
             continue
-        if point.group.startswith("aimm.plugins") or point.group == CONFORMANCE_GROUP:
+        if point.group.startswith("aimm.plugins") or point.group == CONFORMANCE:
             try:
                 point.load()
             except Exception as error:

@@ -1,15 +1,15 @@
 """The inventory: what is known about distributions, plugins and keys, as values.
 
-`take_inventory` fills it in. Verbs, reports and checks only render it, so that two of them never
-tell different things about one plugin.
+A plan foresees it, and a start has seen it. Verbs, reports and checks only render it, so that two
+of them never tell different things about one plugin.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from aimm_plugins._diagnostics.import_faults import import_fault
 from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._policy.judge import Policy
 from aimm_plugins._registry.providers import Slot
@@ -35,12 +35,14 @@ class InventoryItem:
         declarations: All keys that it declares, also those that it loses or is denied.
         keys_from: How they are known.
         source: What its source says; `None` where the source was not read.
+        place: Where its source shows why its import will fail, where it does.
     """
 
     record: PluginRecord
     declarations: tuple[SourceDeclaration, ...] = ()
     keys_from: KeysFrom = "unknown"
     source: PluginSource | None = None
+    place: str | None = None
 
     @property
     def keys(self) -> tuple[Slot, ...]:
@@ -51,18 +53,13 @@ class InventoryItem:
     def complete(self) -> bool:
         """Whether there are surely no other keys."""
         if self.keys_from == "source":
-            return self.source is not None and not self.source.gaps
+            return self.source is not None and self.source.is_complete
         return self.keys_from != "unknown"
 
     @property
     def active(self) -> bool:
         """Whether calls reach it, or would reach it."""
         return self.record.state in ACTIVE_STATES
-
-    @property
-    def fault(self) -> Finding | None:
-        """Why its import would fail, as far as its source shows."""
-        return None if self.source is None else import_fault(self.record, self.source)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-serializable, as in `schemas/list.yaml`."""
@@ -115,6 +112,7 @@ class Inventory:
         installed: The distributions.
         policy: The rules, the operator's layers first.
         admission: Judges imports by these rules.
+        scans: The same and those of environments, by name; under `None` those of the host.
         loaded: Whether the plugins were imported for it.
     """
 
@@ -123,6 +121,7 @@ class Inventory:
     installed: Scan
     policy: Policy
     admission: Admission
+    scans: Mapping[str | None, Scan]
     loaded: bool = False
 
     @property
@@ -155,6 +154,17 @@ class Inventory:
             if item.record.distribution and normalized(item.record.distribution) == wanted
         ]
 
+    def probed_first(self) -> Inventory:
+        """The same, where a child process imports each module first."""
+        pending = "its probe in a child process is pending"
+        plugins = (
+            replace(item, record=item.record._replace(reason=item.record.reason or pending))
+            if item.record.state == "planned"
+            else item
+            for item in self.plugins
+        )
+        return replace(self, plugins=tuple(plugins))
+
     def _key(
         self,
         item: InventoryItem,
@@ -175,7 +185,7 @@ class Inventory:
             wanted, place = preferred
             why = f"prefer gives {text} to {wanted} ({place})"
         else:
-            why = record.reason or f"another plugin provides {text}"
+            why = record.reason or "its metadata publishes it, and its module does not declare it"
         return InventoryKey(
             item=item, declaration=declaration, answers=False, why_not=why, prefer_place=place
         )

@@ -1,0 +1,37 @@
+"""What other distributions a distribution requires, by its metadata."""
+
+from __future__ import annotations
+
+from aimm_plugins._discovery.distribution import Distribution
+from aimm_plugins._system.names import normalized, required_name
+
+
+def requirements(distribution: Distribution) -> list[str]:
+    """The requirements as written, such as `numpy>=1; extra == "fast"`."""
+    metadata = distribution.read("METADATA") or distribution.read("PKG-INFO") or b""
+    headers = metadata.decode("utf-8", "replace").replace("\r\n", "\n").partition("\n\n")[0]
+    found = [
+        line.partition(":")[2].strip()
+        for line in headers.splitlines()
+        if line[:14].lower() == "requires-dist:"
+    ]
+    return found or _of_egg_info(distribution)
+
+
+def requires(distribution: Distribution, name: str) -> bool:
+    """Whether a distribution requires another one, under whatever conditions."""
+    return normalized(name) in map(required_name, requirements(distribution))
+
+
+def _of_egg_info(distribution: Distribution) -> list[str]:
+    """The lines of `requires.txt`, whose sections are extras and markers."""
+    content = (distribution.read("requires.txt") or b"").decode("utf-8", "replace")
+    found, marker = [], ""
+    for line in map(str.strip, content.splitlines()):
+        if line.startswith("["):
+            extra, _, condition = line.strip("[]").partition(":")
+            parts = [f'extra == "{extra}"'] if extra else []
+            marker = " and ".join([*parts, *([f"({condition})"] if condition else [])])
+        elif line and not line.startswith("#"):
+            found.append(f"{line}; {marker}" if marker else line)
+    return found

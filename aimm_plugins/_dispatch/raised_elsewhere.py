@@ -1,0 +1,90 @@
+"""Carry what a plugin raised out of another process, whatever the exception is."""
+
+from __future__ import annotations
+
+import pickle
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+from aimm_plugins._system.guard import guarded
+from aimm_plugins._system.text import described, printable, safe_text
+from aimm_plugins.errors import AimmPluginsError
+
+
+def pickled_as_it_is(error: BaseException) -> bytes:
+    """The exception pickled by its own class, whatever others have registered for exceptions."""
+    import io
+
+    stream = io.BytesIO()
+    pickler = pickle.Pickler(stream, protocol=5)
+    pickler.dispatch_table = {}
+    pickler.dump(error)
+    return stream.getvalue()
+
+
+class RaisedElsewhere(NamedTuple):
+    """An exception on its way.
+
+    Attributes:
+        text: Its class and message.
+        pickled: The exception itself, if it can be pickled.
+        notes: Its notes, which pickling loses, and the traceback over there.
+    """
+
+    text: str
+    pickled: bytes | None
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        error: BaseException,
+        where: str,
+        ways: Sequence[Callable[[BaseException], bytes]] = (pickled_as_it_is,),
+    ) -> RaisedElsewhere:
+        """Carry an exception that was raised in the process that `where` names.
+
+        Args:
+            error: The exception.
+            where: For its note.
+            ways: How it is pickled; the first one counts that gives the same exception again.
+        """
+        trace = described(error)
+        with guarded():
+            trace = "".join(traceback.format_exception(error))
+        notes = [note for note in getattr(error, "__notes__", ()) if isinstance(note, str)]
+        pickled = next(filter(None, (_pickled(error, way) for way in ways)), None)
+        return cls(printable(described(error)), pickled, (*notes, printable(f"{where}:\n{trace}")))
+
+    def original(
+        self,
+        kind: type[BaseException] = BaseException,
+        loads: Callable[[bytes], object] = pickle.loads,
+    ) -> BaseException:
+        """The exception, or an `AimmPluginsError` with its text if it cannot be had here.
+
+        Args:
+            kind: What it has to be an instance of, else it is carried by its text too.
+            loads: Unpickles it.
+        """
+        error: BaseException = AimmPluginsError(self.text)
+        if self.pickled is not None:
+            with guarded():
+                loaded = loads(self.pickled)
+                error = loaded if isinstance(loaded, kind) else error
+        for note in self.notes:
+            if note not in getattr(error, "__notes__", ()):
+                with suppress(Exception):  # a plugin's exception may forbid it
+                    error.add_note(note)
+        return error
+
+
+def _pickled(error: BaseException, way: Callable[[BaseException], bytes]) -> bytes | None:
+    with guarded():
+        data = way(error)
+        copy = pickle.loads(data)
+        if type(copy) is type(error) and safe_text(copy) == safe_text(error):
+            return data
+    return None

@@ -1,0 +1,84 @@
+"""The call of a function that lives in a process of an environment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aimm_plugins._dispatch.cancelling import Cancellation, cancellation_of
+from aimm_plugins._dispatch.direct_call import DirectCall
+from aimm_plugins._registry.providers import Provider
+from aimm_plugins._values.actions import Action, StateCallback
+
+
+class RemoteFunction:
+    """A function in another process; what its declaration here holds in its place.
+
+    Args:
+        qualname: Dotted name within its module.
+    """
+
+    def __init__(self, qualname: str) -> None:
+        self.__qualname__ = qualname
+
+    def call(
+        self,
+        action: Action,
+        key: str,
+        instance: Any,
+        state_cb: StateCallback | None,
+        args: Any,
+        kwargs: Any,
+        cancellation: Cancellation | None,
+    ) -> Any:
+        """Call it; returns what the `exec_*` function does."""
+        raise NotImplementedError
+
+    async def call_async(self, *given: Any) -> Any:
+        """As `call`, awaited."""
+        raise NotImplementedError
+
+
+class RemoteCall(DirectCall):
+    """The calls of a provider whose function is in another process.
+
+    That process holds the arguments against the function's signature, so that nothing is left to be
+    explained here but whose plugin it was.
+    """
+
+    __slots__ = ("_remote",)
+
+    def __init__(self, provider: Provider) -> None:
+        assert isinstance(provider.function, RemoteFunction)
+        self.provider = provider
+        self._remote: Any = provider.function
+        self.function = self.async_function = None
+        self.call = self._call
+
+    def _call(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
+        try:
+            return self._remote.call(*self._given(instance, state_cb, args, kwargs))
+        except BaseException as error:
+            self.annotate(error)
+            raise
+
+    async def call_async(
+        self, instance: Any, state_cb: StateCallback | None, args: Any, kwargs: Any
+    ) -> Any:
+        """As `call`, awaited; the plugin of a cancelled task is asked to end."""
+        try:
+            return await self._remote.call_async(*self._given(instance, state_cb, args, kwargs))
+        except BaseException as error:
+            self.annotate(error)
+            raise
+
+    def _given(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> tuple[Any, ...]:
+        if state_cb is not None and not callable(state_cb):
+            raise self.not_a_callback(state_cb)
+        provider, ends = self.provider, cancellation_of(state_cb)
+        return provider.action, provider.key, instance, state_cb, args, kwargs, ends
+
+
+def call_of(provider: Provider) -> DirectCall:
+    """How a provider is called, wherever its function is."""
+    is_remote = isinstance(provider.function, RemoteFunction)
+    return RemoteCall(provider) if is_remote else DirectCall(provider)

@@ -1,0 +1,345 @@
+"""Frames between a host and a process: a kind, a number, a body, and buffers.
+
+Small frames go through the socket. Large ones go through memory that both sides map: it has no
+name, and its descriptor travels with the frame, so the kernel frees it when the last side lets go
+of it, however that side ends.
+
+A sender fills memory that it has filled before once the receiver has let go of it, because new
+memory costs three times what copying costs.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import select
+import socket
+import struct
+import sys
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from aimm_plugins._environments.memory import POPULATE_READ, LentMemory, advise, padded, read_at
+
+Data = bytes | bytearray | memoryview
+
+_HEAD = struct.Struct("<4sBBIQQQ")
+"""Magic, kind, whether memory comes with it, number of buffers, number, size, memory."""
+
+MAGIC = b"aim\x01"
+"""Begins each frame; the last byte changes when frames do."""
+
+RELEASE = 0
+"""Kind of a frame that says which memory may be filled again."""
+
+SHARED_FROM = 1 << 20
+"""Bytes of a frame from which on it goes through memory."""
+
+_MAPPED_FROM = 8 << 20
+"""Bytes from which on memory is mapped rather than read: each mapping takes a descriptor as long as
+an array of it lives, and there are about a thousand."""
+
+_KEPT, _KEPT_BYTES = 2, 256 << 20
+"""How much memory a sender keeps to fill it again: the last result is often still in use."""
+
+_AT_ONCE = 500
+_POLL_SECONDS = 0.5
+_NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
+_CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+_MAP_OPTIONS: Any = {"trackfd": False} if sys.version_info >= (3, 13) else {}
+
+
+class Frame(NamedTuple):
+    """What was received.
+
+    Attributes:
+        kind: What it is about.
+        number: Of the call that it belongs to.
+        body: Its content.
+        buffers: What the content refers to, each writable and nobody else's.
+    """
+
+    kind: int
+    number: int
+    body: Data
+    buffers: Sequence[Data] = ()
+
+
+class ProtocolError(Exception):
+    """The other side does not speak as this one does."""
+
+
+class Channel:
+    """One side of a connection; any thread may send, and one receives.
+
+    Args:
+        connection: A connected Unix socket; it belongs to the channel.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._sending = threading.Lock()
+        self._notes: deque[tuple[int, int]] = deque()
+        self._memory: list[LentMemory] = []
+        self._last_memory = 0
+        self._keeping = threading.Lock()
+        self._borrowed: dict[int, Any] = {}
+        self.closed = False
+        _CHANNELS.add(self)
+
+    def send(
+        self,
+        kind: int,
+        number: int,
+        body: Data = b"",
+        buffers: Sequence[Data] = (),
+        *,
+        until: float | None = None,
+    ) -> None:
+        """Send a frame.
+
+        Args:
+            kind: Its kind.
+            number: Its number.
+            body: Its content.
+            buffers: Further content, contiguous.
+            until: Time of `time.monotonic` after which it is given up.
+
+        Raises:
+            TimeoutError: The other side takes nothing; a part of the frame may be sent.
+            OSError: The other side is gone.
+        """
+        parts = [memoryview(part).cast("B") for part in (body, *buffers)]
+        memory = None
+        if sum(part.nbytes for part in parts) >= SHARED_FROM:
+            memory = self._lend(sum(padded(part.nbytes) for part in parts))
+            memory.fill(parts)
+        sizes = struct.pack(f"<{len(buffers)}Q", *(part.nbytes for part in parts[1:]))
+        reference = 0 if memory is None else memory.number
+        head = _HEAD.pack(
+            MAGIC, kind, memory is not None, len(buffers), number, parts[0].nbytes, reference
+        )
+        try:
+            if self.closed:
+                raise BrokenPipeError("the process has ended")
+            wait = -1 if until is None else max(until - time.monotonic(), 0)
+            if not self._sending.acquire(timeout=wait):
+                raise TimeoutError("the process takes no calls")
+            try:
+                handle = None if memory is None else memory.handle
+                self._write(
+                    [memoryview(head + sizes), *(parts if memory is None else ())], handle, until
+                )
+            finally:
+                self._sending.release()
+        finally:
+            if memory is not None:
+                with self._keeping:
+                    memory.is_being_sent = False
+                    if memory not in self._memory:
+                        memory.close()
+        self._send_notes()
+
+    def note(self, kind: int, number: int) -> None:
+        """Send a frame without content, at once or with the next; never waits and never raises.
+
+        For finalizers: they run in any thread at any time, also within `send`.
+        """
+        self._notes.append((kind, number))
+        self._send_notes()
+
+    def _send_notes(self) -> None:
+        while self._notes and not self.closed and self._sending.acquire(blocking=False):
+            try:
+                if not self._notes:  # another thread was faster
+                    return
+                kind, number = self._notes[0]
+                head = _HEAD.pack(MAGIC, kind, False, 0, number, 0, 0)
+                self._socket.send(head, socket.MSG_DONTWAIT | _NO_SIGNAL)
+                self._notes.popleft()  # others add at the other end alone
+            except OSError:  # there is no room, or the other side is gone
+                return
+            finally:
+                self._sending.release()
+
+    def receive(self) -> Frame:
+        """The next frame.
+
+        Raises:
+            EOFError: The other side is gone.
+            ProtocolError: It sends something else.
+        """
+        while True:
+            handles: list[int] = []
+            head = self._read(_HEAD.size, handles)
+            magic, kind, shared, count, number, size, reference = _HEAD.unpack(head)
+            if magic != MAGIC:
+                raise ProtocolError(f"it speaks {bytes(magic)!r}, and {MAGIC!r} is spoken here")
+            if kind == RELEASE:
+                self._take_back(number)
+                continue
+            sizes = (size, *struct.unpack(f"<{count}Q", self._read(8 * count)))
+            rooms = [padded(each) if shared else each for each in sizes]
+            total = sum(rooms)
+            whole = self._borrow(handles, total, reference) if shared else self._read(total)
+            view, parts = memoryview(whole), []
+            for each, room in zip(sizes, rooms, strict=True):
+                parts.append(view[:each])
+                view = view[room:]
+            return Frame(kind, number, parts[0], parts[1:])
+
+    def close(self) -> None:
+        """End the connection; wakes whoever receives."""
+        self.closed = True
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self.forget()
+
+    def forget(self) -> None:
+        """Let go of the connection, which goes on where it was copied by a fork."""
+        self.closed = True
+        self._socket.close()
+        with self._keeping:
+            while self._memory:
+                self._drop(self._memory[-1])
+
+    # The socket
+
+    def _write(self, parts: list[memoryview], handle: int | None, until: float | None) -> None:
+        attached: Any = []
+        if handle is not None:
+            attached = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", handle))]
+        began = False
+        try:
+            while parts:
+                had_begun, began = began, True
+                try:
+                    flags = socket.MSG_DONTWAIT | _NO_SIGNAL
+                    sent = self._socket.sendmsg(parts[:_AT_ONCE], attached, flags)
+                except BlockingIOError:
+                    began = had_begun
+                    self._wait_for_room(until)
+                    continue
+                attached = []
+                while parts and sent >= parts[0].nbytes:
+                    sent -= parts.pop(0).nbytes
+                if sent:
+                    parts[0] = parts[0][sent:]
+        except BaseException:
+            if began:  # nobody could read on after half a frame
+                self.close()
+            raise
+
+    def _wait_for_room(self, until: float | None) -> None:
+        if until is not None and time.monotonic() >= until:
+            raise TimeoutError("the process takes no calls")
+        if self.closed:
+            raise BrokenPipeError("the process has ended")
+        room = select.poll()
+        room.register(self._socket, select.POLLOUT)
+        room.poll(_POLL_SECONDS * 1000)
+
+    def _read(self, size: int, handles: list[int] | None = None) -> bytearray:
+        content = bytearray(size)
+        view = memoryview(content)
+        while view.nbytes:
+            try:
+                if handles is None:
+                    count = self._socket.recv_into(view)
+                else:
+                    room = socket.CMSG_SPACE(struct.calcsize("i"))
+                    count, attached, *_ = self._socket.recvmsg_into([view], room, _CLOSE_ON_EXEC)
+                    handles += (struct.unpack("i", data[:4])[0] for *_, data in attached)
+            except OSError as error:
+                raise EOFError("the connection is lost") from error
+            if count == 0:
+                raise EOFError("the other side has ended")
+            view = view[count:]
+        return content
+
+    # Memory that is lent to the other side
+
+    def _lend(self, size: int) -> LentMemory:
+        with self._keeping:
+            fitting = [m for m in self._memory if not m.is_lent and m.size >= size]
+            if fitting:
+                memory = min(fitting, key=lambda m: m.size)
+                memory.is_lent = memory.is_being_sent = True
+                return memory
+            self._last_memory += 1
+            memory = LentMemory(self._last_memory, size)
+            if size <= _KEPT_BYTES:
+                kept = self._memory
+                while kept and (
+                    len(kept) == _KEPT or sum(m.size for m in kept) + size > _KEPT_BYTES
+                ):
+                    self._drop(next((m for m in kept if not m.is_lent), kept[0]))
+                kept.append(memory)
+            return memory
+
+    def _drop(self, memory: LentMemory) -> None:
+        """Keep memory no longer; who is sending it closes it then."""
+        self._memory.remove(memory)
+        if not memory.is_being_sent:
+            memory.close()
+
+    def _take_back(self, number: int) -> None:
+        with self._keeping:
+            for memory in self._memory:
+                if memory.number == number:
+                    memory.is_lent = False
+
+    # Memory that is borrowed from it
+
+    def _borrow(self, handles: list[int], size: int, number: int) -> Data:
+        (handle,) = handles
+        try:
+            if size < _MAPPED_FROM:
+                content = bytearray(size)
+                read_at(handle, memoryview(content))
+                self.note(RELEASE, number)
+                return content
+            # Private: what is written to an array stays in this process, and out of its forks.
+            mapping = mmap.mmap(
+                handle, size, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE, **_MAP_OPTIONS
+            )
+        finally:
+            os.close(handle)
+        advise(mapping, POPULATE_READ)
+        channel = weakref.ref(self)
+
+        def release(_: object) -> None:
+            lender = channel()
+            if lender is not None and lender._borrowed.pop(number, None) is not None:
+                lender.note(RELEASE, number)
+
+        self._borrowed[number] = weakref.ref(mapping, release)
+        return memoryview(mapping)
+
+    def keep_borrowed(self) -> None:
+        """Never give back what is borrowed now, because a fork goes on reading it."""
+        self._borrowed.clear()
+
+
+_CHANNELS: weakref.WeakSet[Channel] = weakref.WeakSet()
+
+
+def _before_fork() -> None:
+    for channel in list(_CHANNELS):
+        channel.keep_borrowed()
+
+
+def _after_fork_in_child() -> None:
+    # The connection is the parent's: what both read, none could understand.
+    for channel in list(_CHANNELS):
+        channel._keeping = threading.Lock()  # another thread may have held it
+        channel.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)

@@ -1,0 +1,394 @@
+"""A running environment: its processes, who of them is called, and when they are started again."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import struct
+import threading
+import time
+import weakref
+from collections.abc import Callable, Collection, Mapping
+from queue import SimpleQueue
+from typing import Any, NoReturn
+
+from aimm_plugins._dispatch.cancelling import Cancellation
+from aimm_plugins._dispatch.raised_elsewhere import RaisedElsewhere
+from aimm_plugins._environments import tracing
+from aimm_plugins._environments.channel import Frame
+from aimm_plugins._environments.frames import (
+    CALL,
+    END_SECONDS,
+    ERROR,
+    LOAD,
+    Inbox,
+    NotTakenError,
+    wish_end,
+)
+from aimm_plugins._environments.instance import EnvironmentInstance
+from aimm_plugins._environments.payload import MissingClassError, Packed, Reduce, pack, unpack
+from aimm_plugins._environments.process import PluginProcess
+from aimm_plugins._environments.program import EnvironmentKey
+from aimm_plugins._environments.restarts import Restarts
+from aimm_plugins._environments.this_side import culprit, has_arrow, python_here
+from aimm_plugins._system.child import START_SECONDS
+from aimm_plugins._system.text import described
+from aimm_plugins._values.actions import Action, StateCallback
+from aimm_plugins.errors import EnvironmentLost
+
+NUMBER = struct.Struct("<q")
+"""Of the instance that comes with a result; negative for none."""
+
+
+class _Slot:
+    """The place of one process, which is started again there."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.process: PluginProcess | None = None
+        self.has_started = False
+
+
+class Environment:
+    """The processes of one environment.
+
+    Args:
+        key: All that makes its processes what they are.
+        place: Where the conf names it.
+        reduce: How an instance is pickled that lives there.
+        withheld: Top-level packages of its plugins, which are not imported here.
+
+    Attributes:
+        account: What its last process told about itself and its plugins; `None` before the first.
+        successor: Takes its calls, once it is replaced.
+    """
+
+    def __init__(
+        self,
+        key: EnvironmentKey,
+        place: str,
+        reduce: Callable[[EnvironmentInstance], tuple[Any, ...]],
+        withheld: Collection[str] = (),
+    ) -> None:
+        self.key, self.place, self.withheld = key, place, withheld
+        self.rules, self.program, self.setup = key.rules, key.program, key.setup
+        self.account: dict[str, Any] | None = None
+        self.successor: Environment | None = None
+        self._reduce = reduce
+        self._slots = [_Slot() for _ in range(self.rules.processes)]
+        self._restarts = Restarts(self.rules, place)
+        self.is_closed = False
+        self._turn = 0
+        _ENVIRONMENTS.add(self)
+
+    @property
+    def name(self) -> str:
+        """What the conf calls it."""
+        return self.rules.name
+
+    @property
+    def is_up(self) -> bool:
+        """Whether a process runs, or the next call starts one."""
+        return bool(self.processes) or not self._restarts.is_exhausted
+
+    @property
+    def processes(self) -> tuple[int, ...]:
+        """The ids of the processes that run."""
+        found = (slot.process for slot in self._slots)
+        return tuple(p.pid for p in found if p is not None and p.is_running)
+
+    # Calls
+
+    def call(
+        self,
+        action: Action,
+        key: str,
+        instance: Any,
+        state_cb: StateCallback | None,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        cancellation: Cancellation | None = None,
+        *,
+        inbox: Inbox | None = None,
+    ) -> Any:
+        """Call a plugin in one of the processes; returns what the `exec_*` function does.
+
+        Raises:
+            EnvironmentLost: The process has ended, or the instance is lost with its process.
+            TimeoutError: The call took longer than the conf allows.
+            TypeError: An argument cannot be sent, or the result cannot be had here.
+            Exception: Whatever the plugin or the callback raises.
+        """
+        given = (action, key, instance, state_cb, args, kwargs, cancellation)
+        is_handle = isinstance(instance, EnvironmentInstance)
+        if self.successor is not None and not is_handle:
+            return self.successor.call(*given, inbox=inbox)
+        process = self._home(instance) if is_handle else self._least_loaded()
+        raised: list[BaseException] = []
+
+        def on_event(frame: Frame) -> Packed:
+            assert state_cb is not None
+            try:
+                state_cb(unpack(frame.body, frame.buffers, self.withheld))
+            except Exception as error:
+                raised.append(error)
+                return pack(tuple(RaisedElsewhere.of(error, "in the host")))
+            return pack(None)
+
+        about = f"{action}:{key}"
+        try:
+            frame = process.converse(
+                CALL,
+                self._packed(process, action, key, instance, state_cb, args, kwargs),
+                about=about,
+                inbox=inbox,
+                on_event=on_event,
+                cancellation=cancellation,
+                seconds=self.rules.call_seconds,
+            )
+        except NotTakenError:
+            process.wait(END_SECONDS)
+            return self.call(*given, inbox=inbox)  # another process takes it, or its handle is lost
+        if frame.kind == ERROR:
+            self._raise(frame, about, raised)
+        (number,) = NUMBER.unpack(frame.body)
+        made = instance
+        if number >= 0 and not (
+            is_handle and (process, number) == (instance.home, instance.number)
+        ):
+            made = EnvironmentInstance(key, process, number)
+        value = self._unpacked(frame, f"{about} returned")
+        if action == "predict":
+            return made, value
+        return value if number < 0 else made
+
+    async def call_async(
+        self,
+        action: Action,
+        key: str,
+        instance: Any,
+        state_cb: StateCallback | None,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        cancellation: Cancellation | None = None,
+    ) -> Any:
+        """As `call`, awaited; the plugin of a cancelled task is asked to end."""
+        from asyncio import CancelledError
+
+        from aimm_plugins._dispatch.awaiting import in_thread
+
+        inbox: Inbox = SimpleQueue()
+
+        def work(report: StateCallback) -> Any:
+            listener = None if state_cb is None else report
+            given = (action, key, instance, listener, args, kwargs, cancellation)
+            return self.call(*given, inbox=inbox)
+
+        try:
+            return await in_thread(work, state_cb)
+        except CancelledError:
+            wish_end(inbox, "the task that awaited it was cancelled")
+            raise
+
+    def _packed(self, process: PluginProcess, action: Action, key: str, *given: Any) -> Packed:
+        instance, state_cb, args, kwargs = given
+        number = instance.number if isinstance(instance, EnvironmentInstance) else None
+        if isinstance(instance, memoryview):  # bytes to deserialize
+            instance = bytes(instance)
+        told = (
+            action,
+            key,
+            number,
+            instance,
+            args,
+            kwargs,
+            state_cb is not None,
+            tracing.carrier(),
+        )
+        reducers: dict[type, Reduce] = {
+            EnvironmentInstance: lambda handle: handle.reduced_for(process)
+        }
+        as_arrow = bool(self.account and self.account["arrow"]) and has_arrow()
+        try:
+            return pack(told, as_arrow=as_arrow, reducers=reducers)
+        except Exception as error:
+            which = culprit(instance, args, kwargs, reducers)
+            raise TypeError(
+                f"{action}:{key} was not called: {which} cannot be sent from the host "
+                f"({python_here()}) to environment {self.name}: {described(error)}"
+            ) from error
+
+    def _unpacked(self, frame: Frame, what: str) -> Any:
+        body, *buffers = frame.buffers
+        try:
+            return unpack(body, buffers, self.withheld)
+        except MissingClassError as error:
+            raise TypeError(
+                f"{what} an object of {error.name} from environment {self.name} "
+                f"({self._python_there}), which cannot be had in the host ({python_here()}): "
+                f"{error}. Have the plugin return plain data or arrays, or import the class's "
+                "module here first"
+            ) from error
+
+    def _raise(self, frame: Frame, about: str, raised: list[BaseException]) -> NoReturn:
+        """Raise what the plugin has raised; of a callback's exception the very object."""
+        content, is_of_callback = self._unpacked(frame, f"{about} raised")
+        if is_of_callback and raised:
+            raise raised[-1]
+
+        def loads(data: bytes) -> object:
+            return unpack(data, (), self.withheld)
+
+        raise RaisedElsewhere(*content).original(Exception, loads)
+
+    @property
+    def _python_there(self) -> str:
+        return f"Python {self.account['python']}" if self.account else self.program.python
+
+    # Processes
+
+    def start(self) -> dict[str, Any]:
+        """Start all processes, side by side.
+
+        Returns:
+            What the first one tells about itself and its plugins.
+
+        Raises:
+            EnvironmentLost: One has ended meanwhile; all are ended then.
+            TimeoutError: One takes too long.
+        """
+        errors: list[BaseException] = []
+
+        def start(slot: _Slot) -> None:
+            try:
+                self._running(slot)
+            except BaseException as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=start, args=(slot,)) for slot in self._slots[1:]]
+        for thread in threads:
+            thread.start()
+        start(self._slots[0])
+        for thread in threads:
+            thread.join()
+        if errors:
+            self.close("another process of it did not start")
+            raise errors[0]
+        assert self.account is not None
+        return self.account
+
+    def _home(self, instance: EnvironmentInstance) -> PluginProcess:
+        process = instance.home
+        if process.environment != self.name:
+            raise TypeError(
+                f"{instance!r} is of another environment than {self.name}: exec_serialize gives "
+                "its bytes, and exec_deserialize loads them"
+            )
+        if not process.is_running:
+            lost = process.lost()
+            raise EnvironmentLost(
+                f"{instance!r} is lost: {lost}\nMake it again by exec_instantiate and exec_fit, or "
+                f"load its bytes by exec_deserialize or unpack.",
+                environment=self.name,
+                pid=process.pid,
+                status=process.status,
+                stderr=lost.stderr,
+            )
+        return process
+
+    def _least_loaded(self) -> PluginProcess:
+        """A process with the fewest calls under way, started if it does not run."""
+        self._turn += 1
+        slots = self._slots[self._turn % len(self._slots) :] + self._slots
+        return self._running(min(slots, key=lambda s: 0 if s.process is None else s.process.load))
+
+    def _running(self, slot: _Slot) -> PluginProcess:
+        with slot.lock:
+            process = slot.process
+            if process is not None and process.is_running:
+                return process
+            if self.is_closed:
+                raise EnvironmentLost(f"environment {self.name} is closed", environment=self.name)
+            if process is not None:
+                self._restarts.last_loss = process.lost()
+            if slot.has_started:
+                self._restarts.count()
+            slot.has_started = True
+            try:
+                slot.process = self._start_one()
+            except EnvironmentLost as error:
+                self._restarts.last_loss = error
+                raise
+            return slot.process
+
+    def _start_one(self) -> PluginProcess:
+        process, about = PluginProcess(self.program, self._reduce), "loading its plugins"
+        try:
+            frame = process.converse(
+                LOAD,
+                pack({**self.setup, "arrow": has_arrow()}),
+                about=about,
+                seconds=START_SECONDS,
+            )
+            if frame.kind == ERROR:
+                self._raise(frame, "loading its plugins", [])
+            account: dict[str, Any] = self._unpacked(frame, "it has told")
+        except NotTakenError:
+            raise process.lost(about) from None
+        except BaseException:
+            process.end("it could not load its plugins")
+            raise
+        self.account = account
+        return process
+
+    # The end
+
+    def retire(self, why: str, successor: Environment | None = None) -> None:
+        """Take no new calls; each process leaves after those that it has.
+
+        Args:
+            why: For those who still have an instance there.
+            successor: Takes the calls that come all the same.
+        """
+        self.successor = successor
+        self.is_closed = True
+        for slot in self._slots:
+            if slot.process is not None:
+                slot.process.leave_when_idle(why)
+
+    def close(self, why: str, seconds: float = END_SECONDS) -> None:
+        """End all processes: they may leave by themselves, and are ended if they do not."""
+        self.is_closed = True
+        processes = [slot.process for slot in self._slots if slot.process is not None]
+        for process in processes:
+            process.ask_to_leave(why)
+        deadline = time.monotonic() + seconds
+        for process in processes:
+            if not process.wait(max(deadline - time.monotonic(), 0)):
+                process.end(why)
+
+    def forget(self) -> None:
+        """In a fork: the processes are the parent's; the next call starts others."""
+        for slot in self._slots:
+            if slot.process is not None:
+                slot.process.forget()
+        self._slots = [_Slot() for _ in self._slots]
+
+
+_ENVIRONMENTS: weakref.WeakSet[Environment] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """Let the processes leave as programs do; those that do not are ended."""
+    for environment in list(_ENVIRONMENTS):
+        environment.close("the host has ended")
+
+
+def _forget_all() -> None:
+    for environment in list(_ENVIRONMENTS):
+        environment.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)

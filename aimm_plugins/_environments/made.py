@@ -1,0 +1,154 @@
+"""Where environments are that `env sync` has made, and whether they are what a conf asks for.
+
+An environment is a folder of its own that is never changed once it is whole. A link with the digest
+of what was asked for leads to it, so that making one anew is a swap of the link.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import sys
+from contextlib import suppress
+from functools import cache
+from glob import escape as glob_escape
+from glob import glob
+from typing import NamedTuple
+
+from aimm_plugins._config.values import Config, EnvironmentRules
+from aimm_plugins._discovery.distribution import Distribution
+from aimm_plugins._discovery.scan import scan
+from aimm_plugins._environments.site import NoEnvironmentError
+from aimm_plugins._system.files import read_file
+
+
+class Wanted(NamedTuple):
+    """What a conf asks to be made.
+
+    Attributes:
+        name: Of the environment.
+        folder: Where environments are.
+        requirements: What is installed into it.
+        lock: A file of what is installed into it.
+        python: Version or path of the interpreter.
+        own: How this package is installed into it: arguments of pip.
+        command: What makes it.
+    """
+
+    name: str
+    folder: str
+    requirements: tuple[str, ...]
+    lock: str | None
+    python: str
+    own: tuple[str, ...]
+    command: str
+
+    @property
+    def link(self) -> str:
+        """Leads to the environment, once it was made.
+
+        Raises:
+            NoEnvironmentError: The lock cannot be read.
+        """
+        import hashlib  # an environment of somebody else does without
+
+        content = b""
+        if self.lock is not None:
+            try:
+                content = read_file(self.lock) or b""
+            except OSError as error:
+                raise NoEnvironmentError(f"its lock cannot be read: {error}") from error
+        asked = [self.requirements, content.decode(errors="replace"), self.python, self.own]
+        digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+        return os.path.join(self.folder, f"{self.name}-{digest[:12]}")
+
+    @property
+    def links(self) -> list[str]:
+        """Those of this name, whatever was asked for, without what is being made."""
+        pattern = re.compile(re.escape(self.name) + "-[0-9a-f]{12}")
+        found = glob(os.path.join(glob_escape(self.folder), f"{glob_escape(self.name)}-*"))
+        return sorted(path for path in found if pattern.fullmatch(os.path.basename(path)))
+
+    @property
+    def root(self) -> str:
+        """Where the environment is.
+
+        Raises:
+            NoEnvironmentError: It was not made, or for other requirements; says what makes it.
+        """
+        if os.path.isdir(self.link):
+            return os.path.realpath(self.link)
+        what = "is out of date" if self.links else "was not made yet"
+        raise NoEnvironmentError(f"it {what}: {self.command}")
+
+
+def environment_path(config: Config, rules: EnvironmentRules) -> str:
+    """Where an environment is that a conf declares.
+
+    Raises:
+        NoEnvironmentError: `env sync` has not made it yet, or for other requirements.
+    """
+    return wanted(config, rules).root if rules.path is None else config.resolved(rules.path)
+
+
+def wanted(config: Config, rules: EnvironmentRules) -> Wanted:
+    """What a conf asks to be made; `rules` has no path."""
+    return Wanted(
+        name=rules.name,
+        folder=environments_folder(config),
+        requirements=rules.requirements,
+        lock=None if rules.lock is None else os.path.abspath(config.resolved(rules.lock)),
+        python=_python(config, rules),
+        own=_own_requirement(),
+        command=_command(config, rules),
+    )
+
+
+def environments_folder(config: Config) -> str:
+    """Where a conf has its environments made."""
+    if config.environments_folder is not None:
+        return os.path.abspath(config.resolved(config.environments_folder))
+    if sys.platform == "darwin":
+        data = os.path.expanduser("~/Library/Application Support")
+    else:
+        data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
+    return os.path.join(data, "aimm-plugins", "environments")
+
+
+def _python(config: Config, rules: EnvironmentRules) -> str:
+    if rules.python is None:
+        # Of a venv the interpreter that it was made with, which outlives it.
+        return str(getattr(sys, "_base_executable", sys.executable))
+    if os.sep not in rules.python:
+        return rules.python
+    return os.path.abspath(config.resolved(rules.python))
+
+
+def _command(config: Config, rules: EnvironmentRules) -> str:
+    conf = f" --conf {shlex.quote(config.source)}" if config.source is not None else ""
+    return f"aimm-plugins env sync {rules.name}{conf}"
+
+
+@cache
+def _own_requirement() -> tuple[str, ...]:
+    """What installs this very package: from an index, or from where it was installed from here."""
+    own = scan().find("aimm-plugins")
+    if own is None:
+        return ("aimm-plugins",)
+    if own.editable_root is not None:
+        return ("-e", own.editable_root)
+    return (f"aimm-plugins @ {_url(own)}",) if _url(own) else (f"aimm-plugins=={own.version}",)
+
+
+def _url(own: Distribution) -> str | None:
+    """Where it was installed from, where that was no index and is still there."""
+    with suppress(ValueError, KeyError, TypeError):
+        told = json.loads(own.read("direct_url.json") or b"{}")
+        url = str(told["url"])
+        if "vcs_info" in told:
+            return f"{told['vcs_info']['vcs']}+{url}@{told['vcs_info']['commit_id']}"
+        if not url.startswith("file://") or os.path.exists(url.removeprefix("file://")):
+            return url
+    return None

@@ -1,0 +1,145 @@
+"""Values as bytes and buffers, for an environment with other versions of everything.
+
+Both sides have their own Python and their own libraries. Pickle protocol 5 is common to all of
+them; what libraries pickle is not, so names that numpy has moved are translated, and tables of
+pandas travel as Arrow where both sides have pyarrow.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import io
+import pickle
+import sys
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, NamedTuple
+
+Data = bytes | bytearray | memoryview
+Reduce = Callable[[Any], tuple[Any, ...] | str]
+
+_NO_REDUCERS: Mapping[type, Reduce] = {}
+
+
+class Packed(NamedTuple):
+    """A value on its way.
+
+    Attributes:
+        body: The pickle.
+        buffers: What it refers to, not copied.
+    """
+
+    body: Data
+    buffers: list[memoryview]
+
+
+class MissingClassError(Exception):
+    """A class of the other side is not to be had here.
+
+    Attributes:
+        name: Of the class, with its module.
+        why: Why not.
+    """
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"{name} {why}")
+        self.name, self.why = name, why
+
+
+def pack(
+    value: object, *, as_arrow: bool = False, reducers: Mapping[type, Reduce] = _NO_REDUCERS
+) -> Packed:
+    """Pickle a value; large buffers in it are referred to.
+
+    Args:
+        value: The value.
+        as_arrow: Whether tables travel as Arrow.
+        reducers: How instances of classes are pickled, beyond what they say themselves.
+
+    Raises:
+        Exception: It cannot be pickled: whatever its classes raise.
+    """
+    buffers: list[pickle.PickleBuffer] = []
+    stream = io.BytesIO()
+    pickler = pickle.Pickler(stream, 5, buffer_callback=buffers.append)
+    table: dict[type, Reduce] = {**copyreg.dispatch_table, **reducers}
+    pandas = sys.modules.get("pandas")
+    if as_arrow and pandas is not None:
+        table[pandas.DataFrame] = _reduce_frame
+    pickler.dispatch_table = table
+    pickler.dump(value)
+    return Packed(stream.getvalue(), [buffer.raw() for buffer in buffers])
+
+
+def unpack(body: Data, buffers: Sequence[Data], withheld: Collection[str] = ()) -> Any:
+    """The value that was packed.
+
+    Args:
+        body: As received.
+        buffers: As received; arrays use them without a copy.
+        withheld: Top-level packages that must not be imported here for it.
+
+    Raises:
+        MissingClassError: It holds an instance of a class that is not to be had here.
+        Exception: Whatever its classes raise.
+    """
+    return _Unpickler(io.BytesIO(body), buffers, withheld).load()
+
+
+class _Unpickler(pickle.Unpickler):
+    """Finds classes under the names that they have in this process."""
+
+    def __init__(
+        self, stream: io.BytesIO, buffers: Sequence[Data], withheld: Collection[str]
+    ) -> None:
+        super().__init__(stream, buffers=buffers)
+        self._withheld = withheld
+
+    def find_class(self, module_name: str, global_name: str) -> Any:
+        if module_name.startswith(("numpy.core.", "numpy._core.")):
+            module_name = f"{_numpy_core()}.{module_name.partition('core.')[2]}"
+        if module_name.partition(".")[0] in self._withheld and module_name not in sys.modules:
+            name = f"{module_name}.{global_name}"
+            raise MissingClassError(name, f"needs {module_name}, which is not imported here")
+        try:
+            return super().find_class(module_name, global_name)
+        except (ImportError, AttributeError) as error:
+            raise MissingClassError(f"{module_name}.{global_name}", f"({error})") from error
+
+
+def _numpy_core() -> str:
+    """Where this process's numpy has what its pickles name: it has moved in version 2."""
+    import numpy
+
+    return "numpy.core" if numpy.__version__.startswith(("0.", "1.")) else "numpy._core"
+
+
+def _reduce_frame(frame: Any) -> tuple[Any, ...] | str:
+    """A data frame as Arrow, unless it would come back as something else."""
+    import pandas  # pyright: ignore[reportMissingImports]  # plugins may have it
+    import pyarrow  # pyright: ignore[reportMissingImports]
+
+    plain = all(
+        dtype.kind in "biufMm"
+        or isinstance(dtype, pandas.CategoricalDtype)
+        or pandas.api.types.infer_dtype(frame.iloc[:, place], skipna=False) == "string"
+        for place, dtype in enumerate(frame.dtypes)
+    )
+    if plain:
+        try:
+            table = pyarrow.Table.from_pandas(frame)
+        except (pyarrow.ArrowException, ValueError, TypeError):
+            pass  # columns of one name, and the like
+        else:
+            sink = pyarrow.BufferOutputStream()
+            with pyarrow.ipc.new_stream(sink, table.schema) as writer:
+                writer.write_table(table)
+            return _frame_of, (pickle.PickleBuffer(sink.getvalue()),)
+    reduced: tuple[Any, ...] | str = frame.__reduce_ex__(5)
+    return reduced
+
+
+def _frame_of(content: Data) -> Any:
+    import pyarrow  # pyright: ignore[reportMissingImports]
+
+    with pyarrow.ipc.open_stream(pyarrow.py_buffer(content)) as reader:
+        return reader.read_pandas()

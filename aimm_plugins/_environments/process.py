@@ -1,0 +1,399 @@
+"""One process of an environment, as the host has it: started, spoken with, and ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import count
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from aimm_plugins._dispatch.cancelling import Cancellation
+from aimm_plugins._environments.channel import Channel, Frame, ProtocolError
+from aimm_plugins._environments.frames import (
+    ANSWER,
+    CANCEL,
+    DROP,
+    END,
+    END_SECONDS,
+    EVENT,
+    GRACE_SECONDS,
+    Inbox,
+    NotTakenError,
+    Wish,
+)
+from aimm_plugins._environments.payload import Packed
+from aimm_plugins._environments.program import Program
+from aimm_plugins._system.child import ended
+from aimm_plugins._system.guard import guarded
+from aimm_plugins._system.text import printable
+from aimm_plugins.errors import Cancelled, EnvironmentLost
+
+_SLICE_SECONDS = 1.0
+_POLL_SECONDS = 0.05
+_TAIL_LINES, _TAIL_BYTES = 40, 16_384
+
+
+ReadEvent = Callable[[Frame], Packed]
+"""Handles a state event, and gives what the plugin is answered."""
+
+
+class PluginProcess:
+    """A process of an environment.
+
+    Args:
+        program: How it is started.
+        reduce: How an instance is pickled that lives there.
+
+    Attributes:
+        environment: Name of the environment.
+        pid: Its id.
+        status: Its exit status, negative for a signal; `None` while it runs.
+        why: Why it was ended, if we ended it.
+    """
+
+    def __init__(self, program: Program, reduce: Callable[[Any], tuple[Any, ...]]) -> None:
+        self.environment = program.environment
+        self.reduce = reduce
+        self.status: int | None = None
+        self.why: str | None = None
+        self._numbers = count(1)
+        self._calls: dict[int, Any] = {}
+        self._lock = threading.Lock()
+        self._is_over = self._is_leaving = False
+        self._leaves: str | None = None
+        self._gone = threading.Event()
+        self._tail: deque[bytes] = deque()
+        self._tail_size = 0
+        ours, theirs = socket.socketpair()
+        reading, writing = os.pipe()
+        try:
+            self._child = program.start(theirs, writing)
+        except BaseException:
+            ours.close()
+            os.close(reading)
+            raise
+        finally:
+            theirs.close()
+            os.close(writing)
+        self.pid = self._child.pid
+        self._channel = Channel(ours)
+        self._listener = threading.Thread(target=self._copy_output, args=(reading,), daemon=True)
+        self._listener.start()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def __str__(self) -> str:
+        return f"process {self.pid} of environment {self.environment}"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it can be called."""
+        return not self._is_over
+
+    @property
+    def load(self) -> int:
+        """How many calls it has under way."""
+        return len(self._calls)
+
+    # Calls
+
+    def converse(
+        self,
+        kind: int,
+        content: Packed,
+        *,
+        about: str,
+        inbox: Inbox | None = None,
+        on_event: ReadEvent | None = None,
+        cancellation: Cancellation | None = None,
+        seconds: float | None = None,
+    ) -> Frame:
+        """Send a request and wait for its result, in this thread.
+
+        Args:
+            kind: Of the request.
+            content: Its content.
+            about: What it is about, for messages.
+            inbox: Where its frames come.
+            on_event: Handles state events.
+            cancellation: Ends it once it is set.
+            seconds: What it may take.
+
+        Returns:
+            The frame of the result, or of an error.
+
+        Raises:
+            NotTakenError: The process has ended before.
+            EnvironmentLost: It has ended meanwhile.
+            TimeoutError: It took too long; the process was ended.
+            Cancelled: It was cancelled, and went on; the process was ended.
+            BaseException: What interrupts this thread; the plugin is asked to end.
+        """
+        inbox = SimpleQueue() if inbox is None else inbox
+        until = None if seconds is None else time.monotonic() + seconds
+        number = self._open(inbox)
+        try:
+            try:
+                self._channel.send(kind, number, *content, until=until)
+            except TimeoutError:
+                raise self._overdue(about, seconds) from None
+            except OSError:
+                self._gone.wait(END_SECONDS)
+                raise self.lost(about) from None
+            return self._wait(number, inbox, about, on_event, cancellation, until, seconds)
+        except (EnvironmentLost, TimeoutError):
+            raise
+        except BaseException:
+            self._give_up(number)
+            raise
+        finally:
+            self._close(number, inbox)
+
+    def _wait(
+        self,
+        number: int,
+        inbox: Inbox,
+        about: str,
+        on_event: ReadEvent | None,
+        cancellation: Cancellation | None,
+        until: float | None,
+        seconds: float | None,
+    ) -> Frame:
+        grace: float | None = None
+        reason: str | None = None
+        while True:
+            received = self._next(inbox, until if grace is None else grace, cancellation)
+            if isinstance(received, Frame):
+                if received.kind != EVENT:
+                    return received
+                assert on_event is not None
+                self._channel.send(ANSWER, number, *on_event(received))
+            elif received is None:
+                raise self.lost(about)
+            else:
+                now = time.monotonic()
+                if grace is not None and now >= grace:
+                    self.end(f"{about} was cancelled, and went on for {GRACE_SECONDS:g} s")
+                    raise Cancelled(reason=reason)
+                if until is not None and now >= until:
+                    raise self._overdue(about, seconds)
+                is_set = cancellation is not None and cancellation.is_set()
+                if grace is None and (is_set or received is not _NOTHING):
+                    reason = getattr(cancellation, "reason", None) if is_set else received.reason
+                    grace = now + GRACE_SECONDS
+                    self._ask_to_end(number, reason)
+
+    def _next(
+        self, inbox: Inbox, until: float | None, cancellation: Cancellation | None
+    ) -> Frame | Wish | None:
+        """What comes next; a wish for nothing when it is time to look around."""
+        wait = _SLICE_SECONDS if cancellation is None else _POLL_SECONDS
+        if until is not None:
+            wait = min(wait, max(until - time.monotonic(), 0))
+        try:
+            return inbox.get(timeout=wait)
+        except Empty:
+            if self._is_dead():
+                # What it has started may hold the connection open.
+                self._channel.close()
+            return _NOTHING
+
+    def _overdue(self, about: str, seconds: float | None) -> TimeoutError:
+        why = f"{about} took more than {seconds:g} s"
+        self.end(why)
+        return TimeoutError(f"{why} in {self}, which was ended")
+
+    def _ask_to_end(self, number: int, reason: str | None) -> None:
+        body = json.dumps(reason).encode()
+        with suppress(OSError):
+            self._channel.send(CANCEL, number, body, until=time.monotonic() + GRACE_SECONDS)
+
+    def _open(self, inbox: Any) -> int:
+        number = next(self._numbers)
+        with self._lock:
+            if self._is_over or self._is_leaving:
+                raise NotTakenError
+            self._calls[number] = inbox
+        return number
+
+    def _close(self, number: int, inbox: Any) -> None:
+        with self._lock:
+            if self._calls.get(number) is inbox:
+                del self._calls[number]
+        if self._leaves is not None:
+            self.leave_when_idle(self._leaves)
+
+    def _give_up(self, number: int) -> None:
+        """Have a call that nobody waits for end, or its process with it."""
+        given_up = _GivenUp(self, number)
+        with self._lock:
+            if self._is_over:
+                return
+            self._calls[number] = given_up
+        self._ask_to_end(number, "its caller was interrupted")
+        given_up.timer.start()
+
+    def given_up(self, number: int) -> None:
+        """A call that nobody waits for has ended."""
+        self._close(number, self._calls.get(number))
+
+    def let_go(self, number: int) -> None:
+        """Let an instance go, for finalizers: at once or later, in any thread."""
+        self._channel.note(DROP, number)
+
+    # Its end
+
+    def lost(self, about: str | None = None) -> EnvironmentLost:
+        """The error that says how it ended."""
+        if self.why is not None:
+            how = f"was ended: {self.why}"
+        else:
+            how = "has ended" if self.status is None else ended(self.status)
+        text = f"{self} {how}"
+        if about is not None and self.why is None:
+            text += f", during {about}"
+        tail = self.tail
+        if tail:
+            text += "\n  the last that it wrote:\n    " + tail.replace("\n", "\n    ")
+        return EnvironmentLost(
+            text, environment=self.environment, pid=self.pid, status=self.status, stderr=tail
+        )
+
+    @property
+    def tail(self) -> str:
+        """The last lines of its output."""
+        text = b"".join(self._tail).decode(errors="replace")
+        return printable("\n".join(text.splitlines()[-_TAIL_LINES:]))
+
+    def end(self, why: str | None) -> None:
+        """End it at once, with all that it has started."""
+        if self.why is None and not self._is_over:
+            self.why = why
+        self._kill()
+        self._gone.wait(END_SECONDS)
+
+    def ask_to_leave(self, why: str) -> None:
+        """Have it leave when it is idle, as a program does that has come to its end."""
+        with self._lock:
+            self.why, self._is_leaving = self.why or why, True
+        with suppress(OSError):
+            self._channel.send(END, 0, until=time.monotonic() + END_SECONDS)
+
+    def leave_when_idle(self, why: str) -> None:
+        """Have it leave after the calls that are under way."""
+        with self._lock:
+            self._leaves = why
+            is_idle = not self._calls and not self._is_leaving
+            self._is_leaving = self._is_leaving or is_idle
+        if is_idle:
+            self.ask_to_leave(why)
+            timer = threading.Timer(END_SECONDS, self.end, [why])
+            timer.daemon = True
+            timer.start()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for its end; returns whether it has come."""
+        return self._gone.wait(seconds)
+
+    def forget(self) -> None:
+        """In a fork: it is the parent's."""
+        self._is_over = True
+        self.why = "it belongs to the process that this one was forked from"
+        if self._child.stdin is not None:
+            with suppress(OSError):
+                self._child.stdin.close()
+        self._child.returncode = 0  # nobody here has to wait for it
+
+    def _kill(self) -> None:
+        # As long as it was not waited for, its id is nobody else's.
+        if self._child.returncode is None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+
+    def _is_dead(self) -> bool:
+        """Whether it has ended, without waiting for it."""
+        if self._child.returncode is not None:
+            return True
+        with suppress(ChildProcessError):
+            flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
+            return os.waitid(os.P_PID, self.pid, flags) is not None
+        return True
+
+    # Threads
+
+    def _read(self) -> None:
+        """Hand out what the process sends, until it ends."""
+        try:
+            while True:
+                frame = self._channel.receive()
+                inbox = self._calls.get(frame.number)
+                if inbox is not None:
+                    inbox.put(frame)
+                del frame, inbox  # arrays in it would live until the next one
+        except EOFError:
+            pass
+        except ProtocolError as error:
+            self.why = f"it has another version of aimm-plugins than the host: {error}"
+        except Exception as error:
+            self.why = f"what it sent cannot be read: {error!r}"
+        self._finish()
+
+    def _finish(self) -> None:
+        with self._lock:
+            self._is_over = True
+        if self.why is None:  # it may be about to end by itself
+            deadline = time.monotonic() + END_SECONDS
+            while not self._is_dead() and time.monotonic() < deadline:
+                time.sleep(0.001)
+            if not self._is_dead():
+                self.why = "it has closed its connection"
+        self._kill()
+        self.status = self._child.wait()
+        assert self._child.stdin is not None
+        with suppress(OSError):
+            self._child.stdin.close()  # its watchdog ends what else it has started
+        self._channel.close()
+        self._listener.join(END_SECONDS)
+        self._gone.set()
+        with self._lock:
+            calls, self._calls = list(self._calls.values()), {}
+        for inbox in calls:
+            inbox.put(None)
+
+    def _copy_output(self, output: int) -> None:
+        """Copy what the process writes to this one's stderr, and keep the end of it."""
+        with open(output, "rb", buffering=0) as stream:
+            while content := stream.read(65536):
+                self._tail.append(content)
+                self._tail_size += len(content)
+                while self._tail_size - len(self._tail[0]) > _TAIL_BYTES:
+                    self._tail_size -= len(self._tail.popleft())
+                with guarded():
+                    sys.stderr.write(content.decode(errors="replace"))
+                    sys.stderr.flush()
+
+
+_NOTHING = Wish(None)
+
+
+class _GivenUp:
+    """Stands where the inbox of a call was that nobody waits for."""
+
+    def __init__(self, process: PluginProcess, number: int) -> None:
+        self._process, self._number = process, number
+        why = f"a call whose caller was interrupted went on for {GRACE_SECONDS:g} s"
+        self.timer = threading.Timer(GRACE_SECONDS, process.end, [why])
+        self.timer.daemon = True
+
+    def put(self, received: Frame | Wish | None) -> None:
+        if received is None or (isinstance(received, Frame) and received.kind != EVENT):
+            self.timer.cancel()
+            self._process.given_up(self._number)

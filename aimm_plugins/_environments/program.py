@@ -1,0 +1,73 @@
+"""How a process of an environment is started."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from aimm_plugins._config.values import EnvironmentRules
+
+# The path comes first: everything else is imported by it.
+_BOOTSTRAP = (
+    "import json, sys; path, channel = json.loads(sys.argv.pop()); sys.path[:] = path or sys.path; "
+    "from aimm_plugins._startup.environment_process import serve; serve(channel)"
+)
+
+
+class Program(NamedTuple):
+    """How a process of an environment is started.
+
+    Attributes:
+        environment: Name of the environment.
+        python: Its interpreter.
+        root: The folder of the environment.
+        path: What its `sys.path` is; `None` for what the interpreter makes of it.
+    """
+
+    environment: str
+    python: str
+    root: str
+    path: tuple[str, ...] | None = None
+
+    def start(self, channel: socket.socket, output: int) -> subprocess.Popen[bytes]:
+        """Start a process that speaks over a socket and writes to a descriptor."""
+        arguments = json.dumps([self.path, channel.fileno()])
+        return subprocess.Popen(
+            [self.python, "-u", "-P", "-s", "-c", _BOOTSTRAP, arguments],
+            stdin=subprocess.PIPE,  # the process ends when the other end is closed
+            stdout=output,
+            stderr=output,
+            pass_fds=[channel.fileno()],
+            env=self.variables(),
+            start_new_session=True,
+        )
+
+    def variables(self) -> dict[str, str]:
+        """The variables of a process: those of the host, but for what is about its Python."""
+        ours = ("PYTHONPATH", "PYTHONHOME", "AIMM_PLUGINS_")
+        found = {name: text for name, text in os.environ.items() if not name.startswith(ours)}
+        if self.path is None:
+            found["VIRTUAL_ENV"] = self.root
+            folder = os.path.dirname(self.python)
+            found["PATH"] = os.pathsep.join(filter(None, (folder, found.get("PATH"))))
+        return found
+
+
+class EnvironmentKey(NamedTuple):
+    """All that makes the processes of an environment what they are: another one needs others.
+
+    Attributes:
+        rules: What the conf says of it.
+        program: How a process is started.
+        setup: What each process is told before its first call; builtins alone.
+        fingerprint: Of what is installed there.
+    """
+
+    rules: EnvironmentRules
+    program: Program
+    setup: Mapping[str, Any]
+    fingerprint: object

@@ -1,0 +1,54 @@
+"""How often lost processes are started again."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+from aimm_plugins._config.values import EnvironmentRules
+from aimm_plugins.errors import EnvironmentLost
+
+_MINUTE = 60.0
+
+
+class Restarts:
+    """Counts the restarts of an environment's processes.
+
+    Args:
+        rules: What the conf says of it.
+        place: Where the conf does.
+
+    Attributes:
+        last_loss: How the last process was lost.
+    """
+
+    def __init__(self, rules: EnvironmentRules, place: str) -> None:
+        self._rules, self._place = rules, place
+        self._times: deque[float] = deque()
+        self.last_loss: EnvironmentLost | None = None
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether there were as many within a minute as the conf allows."""
+        while self._times and time.monotonic() - self._times[0] > _MINUTE:
+            self._times.popleft()
+        return len(self._times) >= self._rules.restarts_per_minute
+
+    def count(self) -> None:
+        """Count one more start of a lost process.
+
+        Raises:
+            EnvironmentLost: There were as many within a minute as the conf allows.
+        """
+        now = time.monotonic()
+        if self.is_exhausted:
+            wait = _MINUTE - (now - self._times[0]) if self._times else _MINUTE
+            last = f"\nThe last time: {self.last_loss}" if self.last_loss is not None else ""
+            raise EnvironmentLost(
+                f"environment {self._rules.name} is not started again for {wait:.0f} s: its "
+                f"processes were started again {len(self._times)} times within a minute "
+                f"(restarts_per_minute of {self._place}){last}",
+                environment=self._rules.name,
+                stderr="" if self.last_loss is None else self.last_loss.stderr,
+            )
+        self._times.append(now)

@@ -1,0 +1,143 @@
+"""Where an environment has its interpreter and its packages, told without running it."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from glob import escape as glob_escape
+from glob import glob
+from typing import NamedTuple
+
+from aimm_plugins._discovery.module_location import locate, locate_in
+from aimm_plugins._system.files import read_file
+
+_PYTHONS = ("bin/python", "bin/python3", "Scripts/python.exe", "python.exe")
+
+
+class NoEnvironmentError(Exception):
+    """There is no environment at a path, or none that can be used; the message says why."""
+
+
+class EnvironmentSite(NamedTuple):
+    """An environment's places.
+
+    Attributes:
+        root: Its folder.
+        python: Its interpreter.
+        folders: Where its packages are, in the order of its `sys.path`.
+        is_own: Whether it is that of this process.
+    """
+
+    root: str
+    python: str
+    folders: tuple[str, ...]
+    is_own: bool
+
+    @property
+    def path(self) -> tuple[str, ...] | None:
+        """What `sys.path` has to be there; `None` for what the interpreter makes of it."""
+        return tuple(map(os.path.abspath, self.folders)) if self.is_own else None
+
+    def fingerprint(self) -> tuple[tuple[str, int], ...]:
+        """What tells whether something was installed, upgraded or removed there since."""
+        found = []
+        for folder in self.folders:
+            with suppress(OSError), os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.name.endswith((".dist-info", ".egg-info", ".pth")):
+                        found.append((entry.path, entry.stat().st_mtime_ns))
+        return tuple(sorted(found))
+
+    @property
+    def locate(self) -> Callable[[str], str | None]:
+        """Finds the file that an import there would run."""
+        return locate if self.is_own else lambda module: locate_in(module, self.folders)
+
+
+def find_site(path: str) -> EnvironmentSite:
+    """The environment at a path.
+
+    Args:
+        path: Its folder (a venv, a conda or pixi environment, a prefix), or its interpreter.
+
+    Raises:
+        NoEnvironmentError: There is none.
+    """
+    if os.name != "posix":
+        raise NoEnvironmentError("processes of environments need a POSIX system, such as Linux")
+    path = os.path.abspath(path)
+    if os.path.isdir(path):
+        root = path
+        found = [p for name in _PYTHONS if os.path.isfile(p := os.path.join(root, name))]
+        if not found:
+            raise NoEnvironmentError(f"{path} has no interpreter, such as {_PYTHONS[0]}")
+        python = found[0]
+    elif os.path.isfile(path):
+        python, root = path, os.path.dirname(os.path.dirname(path))
+        # What a link to an interpreter belongs to is where it leads, but for that of a venv.
+        if not os.path.isfile(os.path.join(root, "pyvenv.cfg")):
+            root = os.path.dirname(os.path.dirname(os.path.realpath(path)))
+    else:
+        raise NoEnvironmentError(f"{path} is not there")
+    if os.path.realpath(root) == os.path.realpath(sys.prefix):
+        folders = tuple(item for item in sys.path if isinstance(item, str))
+        return EnvironmentSite(root, python, folders, True)
+    folders = tuple(_folders(root, python))
+    if not folders:
+        raise NoEnvironmentError(
+            f"{path} has no folder of packages, such as lib/pythonX.Y/site-packages"
+        )
+    return EnvironmentSite(root, python, folders, False)
+
+
+def _folders(root: str, python: str) -> Iterator[str]:
+    config = _venv_config(root)
+    version = config.get("version_info") or config.get("version")
+    version = version or re.sub(r".*python(?=\d+\.\d)", "", os.path.realpath(python))
+    match = re.match(r"\d+\.\d+", version)
+    name = f"python{match[0]}" if match else "python3"
+    seen = set()
+    for pattern in (
+        f"lib/{name}*/site-packages",
+        f"lib64/{name}*/site-packages",
+        "Lib/site-packages",
+        f"local/lib/{name}/dist-packages",  # of Debian, as the next
+        "lib/python3/dist-packages",
+    ):
+        for folder in sorted(glob(os.path.join(glob_escape(root), pattern))):
+            if (real := os.path.realpath(folder)) not in seen:
+                seen.add(real)
+                yield folder
+                yield from _named_by_pth(folder)
+    if config.get("include-system-site-packages") == "true" and config.get("home"):
+        base = os.path.join(config["home"], os.path.basename(python))
+        yield from find_site(base if os.path.isfile(base) else f"{base}3").folders
+
+
+def _venv_config(root: str) -> dict[str, str]:
+    try:
+        content = read_file(os.path.join(root, "pyvenv.cfg")) or b""
+    except OSError:
+        content = b""
+    lines = (line.partition("=") for line in content.decode(errors="replace").splitlines())
+    return {name.strip().lower(): value.strip() for name, _, value in lines}
+
+
+def _named_by_pth(folder: str) -> Iterator[str]:
+    """The folders that `.pth` files add, such as those of editable installs; no code is run."""
+    for file in sorted(glob(os.path.join(glob_escape(folder), "*.pth"))):
+        try:
+            lines = (read_file(file) or b"").decode(errors="replace").splitlines()
+        except OSError:
+            continue
+        for line in lines:
+            named = os.path.join(folder, line.strip())
+            if (
+                line.strip()
+                and not line.startswith(("#", "import ", "import\t"))
+                and os.path.isdir(named)
+            ):
+                yield named

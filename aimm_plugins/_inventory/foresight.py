@@ -1,0 +1,86 @@
+"""Why a plugin is sure to fail, known before its import, as the error that it will raise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aimm_plugins._discovery.entry_points import Published
+from aimm_plugins._discovery.module_location import is_missing, missing_module
+from aimm_plugins._registry.findings import PUBLISH, keys_differ
+from aimm_plugins._registry.providers import Slot
+from aimm_plugins._source.declarations import Fault, PluginSource
+from aimm_plugins._system.text import nearest
+from aimm_plugins._values.report import PluginRecord
+from aimm_plugins.errors import DeclarationError
+
+
+def sure_failure(
+    record: PluginRecord, source: PluginSource, published: Sequence[Published]
+) -> Fault | None:
+    """The error of a plugin that cannot be loaded; `None` where nothing is sure.
+
+    Args:
+        record: The plugin, not imported.
+        source: What its source says.
+        published: The keys in its metadata, on which others rely while it is deferred.
+    """
+    missing = missing_module(record.module)
+    if missing is not None:
+        return Fault(missing, record.config_place)
+    if source.fault is not None:
+        return source.fault
+    name = (record.attribute or "").partition(".")[0]
+    if name and source.names is not None:
+        if name not in source.names and is_missing(f"{record.module}.{name}"):
+            return Fault(no_such_object(record, source.names), record.provenance.place)
+        if source.declares_nothing and name in source.names:
+            return Fault(not_decorated(record), record.provenance.place)
+    told = differing_keys(record, source, published) if record.state == "deferred" else None
+    return None if told is None else Fault(DeclarationError(f"{told[0]}. {PUBLISH}"), told[1])
+
+
+def failure_of_required(record: PluginRecord, published: Sequence[Published]) -> Exception | None:
+    """The error of a deferred plugin that something is required of, by its source."""
+    from aimm_plugins._source.reader import SourceReader
+
+    source = SourceReader([record.module]).read(record.module, record.attribute)
+    fault = sure_failure(record, source, published)
+    return None if fault is None else fault.error
+
+
+def differing_keys(
+    record: PluginRecord, source: PluginSource, published: Sequence[Published]
+) -> tuple[str, str] | None:
+    """How the keys that a plugin publishes differ from those in its source; see `keys_differ`."""
+    if not source.is_complete:
+        return None
+    by_slot: dict[Slot, Published] = {(key.action, key.key): key for key in published}
+    declared: set[Slot] = {(found.action, found.key) for found in source.declarations}
+    certain: set[Slot] = {
+        (found.action, found.key) for found in source.declarations if found.certain
+    }
+    return keys_differ(record, by_slot, by_slot.keys() - declared, certain - by_slot.keys())
+
+
+def no_such_object(record: PluginRecord, names: frozenset[str] | None = None) -> AttributeError:
+    """The error of an entry point whose object is not in its module.
+
+    Args:
+        record: The plugin.
+        names: The names that the module has, where they are known.
+    """
+    near = nearest(record.attribute or "", sorted(names or ()))
+    hint = f"did you mean {near[0]}? Correct" if near else "correct"
+    return AttributeError(
+        f"{record.module} has no {record.attribute!r}, which "
+        f"{record.provenance._replace(file=None)} names; {hint} the entry point or the module"
+    )
+
+
+def not_decorated(record: PluginRecord) -> DeclarationError:
+    """The error of an entry point whose object declares nothing."""
+    return DeclarationError(
+        f"{record.module}:{record.attribute} is not decorated, so "
+        f"{record.provenance._replace(file=None)} declares nothing; decorate it, or name the "
+        "module alone"
+    )

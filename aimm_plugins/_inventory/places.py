@@ -1,0 +1,86 @@
+"""Where the file of a module is or was meant to be, by what a distribution installed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES
+
+from aimm_plugins._discovery.distribution import Distribution
+from aimm_plugins._discovery.module_location import find
+
+_SUFFIXES = (*EXTENSION_SUFFIXES, *SOURCE_SUFFIXES)
+
+
+def file_in(folder: str, module: str) -> str | None:
+    """The file of a module below a folder; a plain folder counts where it has no file."""
+    base = os.path.join(folder, *module.split("."))
+    for path in _variants(base):
+        if os.path.isfile(path):
+            return path
+    return base if os.path.isdir(base) else None
+
+
+def recorded_file(distribution: Distribution, module: str) -> str | None:
+    """The file of a module that RECORD lists, there or not; `None` where it lists none."""
+    content = distribution.read("RECORD")
+    if content is None or distribution.folder is None:
+        return None
+    content = b"\n" + content
+    for path in _variants(module.replace(".", "/"), "/"):
+        if b"\n%s," % path.encode() in content:
+            return os.path.join(distribution.folder, *path.split("/"))
+    return None
+
+
+def is_installed_by(distribution: Distribution, file: str) -> bool:
+    """Whether RECORD lists a file; one look, for what is asked of every plugin of a start."""
+    folder = os.path.join(distribution.folder or "", "")
+    if not distribution.folder or not file.startswith(folder):
+        return False
+    path = file.removeprefix(folder).replace(os.sep, "/").encode("utf-8", "surrogateescape")
+    content = distribution.read("RECORD") or b""
+    return content.startswith(b"%s," % path) or b"\n%s," % path in content
+
+
+def source_file(distribution: Distribution, module: str) -> str | None:
+    """The file of a module in the source folder of an editable install."""
+    root = distribution.editable_root
+    if root is None:
+        return None
+    for folder in (root, os.path.join(root, "src")):
+        found = file_in(folder, module)
+        if found is not None:
+            return found
+    return None
+
+
+def file_for_another_python(module: str, distribution: Distribution | None) -> str | None:
+    """A compiled file of the module that this Python does not load."""
+    parent, _, leaf = module.rpartition(".")
+    location = find(parent) if parent else None
+    folders = (location.folders or []) if location is not None else []
+    if not parent:
+        roots = (distribution.folder, distribution.editable_root) if distribution else ()
+        folders = [folder for folder in (*roots, *sys.path) if isinstance(folder, str)]
+    for folder in folders:
+        for name in _names(folder):
+            is_module = name.partition(".")[0] == leaf and name.endswith((".so", ".pyd"))
+            if is_module and not any(name == f"{leaf}{suffix}" for suffix in EXTENSION_SUFFIXES):
+                return os.path.join(folder, name)
+    return None
+
+
+def _variants(base: str, separator: str = os.sep) -> Iterator[str]:
+    for suffix in _SUFFIXES:
+        yield f"{base}{separator}__init__{suffix}"
+    for suffix in _SUFFIXES:
+        yield f"{base}{suffix}"
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except (OSError, ValueError):
+        return []

@@ -1,0 +1,216 @@
+"""What to do about a plugin that failed or is sure to fail, by its error and what is installed.
+
+Only a failure costs what is looked up here. A remedy is worth its line where following it to the
+letter works; where nothing is known that does, there is none.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+
+from aimm_plugins._discovery.distribution import Distribution
+from aimm_plugins._discovery.module_location import find
+from aimm_plugins._discovery.record_file import top_levels
+from aimm_plugins._discovery.scan import Scan
+from aimm_plugins._inventory.dependencies import python_required, unmet
+from aimm_plugins._inventory.places import (
+    file_for_another_python,
+    file_in,
+    recorded_file,
+    source_file,
+)
+from aimm_plugins._system.names import normalized
+from aimm_plugins._system.text import nearest
+from aimm_plugins._values.report import PluginRecord
+
+_ADDED = {
+    "annotationlib": "3.14",
+    "compression": "3.14",
+    "concurrent.interpreters": "3.14",
+    "string.templatelib": "3.14",
+    "profiling": "3.15",
+}
+"""Modules of newer Pythons than the oldest one that this package runs on."""
+
+
+_OF_OTHER_VERSIONS = (ImportError, AttributeError, TypeError, NameError)
+"""What imports raise where a library or Python has another version than they were written for."""
+
+
+def remedy_for_failure(record: PluginRecord, error: BaseException, installed: Scan) -> str | None:
+    """What to do about a failure; `None` where its message says all that is known.
+
+    Args:
+        record: The plugin.
+        error: What its import raised, or will raise.
+        installed: What is installed.
+    """
+    distribution = installed.find(record.distribution) if record.distribution else None
+    if isinstance(error, SyntaxError):
+        return _for_another_python(distribution) or (
+            "Mend the source, or install a version of it that this Python can read."
+        )
+    name = getattr(error, "name", None)
+    if isinstance(error, ModuleNotFoundError) and isinstance(name, str):
+        return _for_missing_module(record, name, distribution, installed)
+    if isinstance(error, _OF_OTHER_VERSIONS) and distribution is not None:
+        missing = unmet(distribution, installed.find)
+        if missing:
+            return " ".join(requirement.remedy for requirement in missing)
+        return _for_another_python(distribution)
+    return None
+
+
+def _for_missing_module(
+    record: PluginRecord, name: str, distribution: Distribution | None, installed: Scan
+) -> str:
+    """What to do where a module is not found: the plugin's own, one of its package, or another."""
+    is_plugin = f"{record.module}.".startswith(f"{name}.")
+    if is_plugin and distribution is None:
+        return _for_conf_name(record, installed)
+    if name in _ADDED:
+        return f"{name} is part of Python {_ADDED[name]}: run the host on that, or a newer one."
+    built = file_for_another_python(name, distribution)
+    if built is not None:
+        who = distribution.name if distribution is not None else "what brings it"
+        return (
+            f"{built} is there, which is compiled for another Python than {_python()}. Install "
+            f"{who} for this one: pip install --force-reinstall --no-deps {who}."
+        )
+    if distribution is None:
+        return "Install what provides it."
+    if name.partition(".")[0] == record.module.partition(".")[0]:
+        return _for_own_module(record, name, distribution)
+    return _for_dependency(name, distribution, installed)
+
+
+def _for_conf_name(record: PluginRecord, installed: Scan) -> str:
+    """What to do about a name in the conf that is no module."""
+    name, place = record.module, record.config_place or "the conf"
+    distribution = installed.find(name)
+    if distribution is not None:
+        modules = _modules_of(distribution, installed)
+        if modules:
+            return (
+                f"{name} is a distribution, and a conf names modules: write {', '.join(modules)} "
+                f"instead ({place})."
+            )
+    meant = next(filter(find, _spelled_as_modules(name)), None)
+    for folder in _near_folders(record) if meant is None else ():
+        for spelled in (name, *_spelled_as_modules(name)):
+            file = file_in(folder, spelled)
+            if file is not None:
+                write = "" if spelled == name else f"Write {spelled} ({place}). "
+                return (
+                    f"{write}{file} is there, and {folder} is not on the path of this process: "
+                    f"start the host with PYTHONPATH={folder}, and give the commands "
+                    f"--path {folder}."
+                )
+    near = nearest(name, sorted({candidate.module for candidate in installed.candidates}))
+    if meant is not None or near:
+        return f"Did you mean {meant or near[0]}? Correct the name ({place})."
+    return f"Correct the name ({place}), or put the module on the path."
+
+
+def _spelled_as_modules(name: str) -> Iterator[str]:
+    """What may be meant by a file's name, or by one that is spelled as a distribution's."""
+    path = name.removesuffix(".py").replace(os.sep, ".").replace("/", ".").strip(".")
+    for spelled in (path, path.replace("-", "_"), path.replace("-", "_").lower()):
+        if spelled != name and all(part.isidentifier() for part in spelled.split(".")):
+            yield spelled
+
+
+def _modules_of(distribution: Distribution, installed: Scan) -> list[str]:
+    """The modules that a conf may name instead of a distribution."""
+    own = [c.module for c in installed.candidates if c.distribution.key == distribution.key]
+    found = own or sorted(top_levels(distribution) or ())
+    return [name for name in dict.fromkeys(found) if find(name) is not None]
+
+
+def _near_folders(record: PluginRecord) -> Iterator[str]:
+    """The conf's own folder and the working folder, where they are not on the path."""
+    conf = (record.config_place or "").rpartition(":")[0]
+    folders = [os.path.dirname(os.path.abspath(conf))] if conf and os.path.isfile(conf) else []
+    path = {os.path.abspath(item) for item in sys.path if isinstance(item, str)}
+    for folder in dict.fromkeys([*folders, os.getcwd()]):
+        if folder not in path:
+            yield folder
+
+
+def _for_own_module(record: PluginRecord, name: str, distribution: Distribution) -> str:
+    """What to do about a module of the plugin's own package that is not there."""
+    key, root = distribution.name, distribution.editable_root
+    if root is not None and not os.path.isdir(root):
+        return (
+            f"Its source folder {root} is gone: put it back, or install it from where it is now: "
+            f"pip install -e FOLDER."
+        )
+    source = source_file(distribution, name)
+    if source is not None and find(name.partition(".")[0]) is None:
+        return (
+            f"{source} is there, and was installed after this process started, which reads .pth "
+            "files only then: restart it."
+        )
+    file = recorded_file(distribution, name)
+    if file is not None and os.path.exists(file):
+        return _for_hidden_module(name, file)
+    if file is not None:
+        return f"{file} was installed and is gone: pip install --force-reinstall --no-deps {key}."
+    python = _for_another_python(distribution)
+    if python is not None:
+        return python
+    if root is not None:
+        return f"There is no {name} in its source folder {root}: correct the name there."
+    if name == record.module:
+        brought = sorted(filter(str.isidentifier, top_levels(distribution) or ()))
+        hint = f" It brings {', '.join(brought[:3])}." if brought else " It brings no module."
+        hint = "" if name.partition(".")[0] in brought else hint
+        return f"Tell its author: the entry point names a module that {key} does not bring.{hint}"
+    return (
+        f"Tell its author: {key} was built without {name}. With setuptools, packages.find "
+        "includes all packages; then install it again."
+    )
+
+
+def _for_hidden_module(name: str, file: str) -> str:
+    """What to do where the top-level package of a module that is there is another one's."""
+    top = name.partition(".")[0]
+    if top in sys.stdlib_module_names:
+        return f"Tell its author: Python has a module {top} of its own. It needs another name."
+    location = find(top)
+    places = [] if location is None else [location.file, *(location.folders or ())]
+    first = next(filter(None, places), f"another {top}")
+    return f"{file} is there, and {first} comes before it on the path: remove or rename that."
+
+
+def _for_dependency(name: str, distribution: Distribution, installed: Scan) -> str:
+    """What to do about a module of another distribution that is not there."""
+    top = normalized(name.partition(".")[0])
+    missing = unmet(distribution, installed.find, extras=True)
+    named = [requirement for requirement in missing if requirement.name == top]
+    always = [requirement for requirement in missing if requirement.extra is None]
+    if named or always:
+        return " ".join(requirement.remedy for requirement in (named or always)[:3])
+    extras = dict.fromkeys(requirement.extra for requirement in missing if requirement.extra)
+    if extras:
+        return (
+            f"It may belong to an extra of {distribution.name} ({', '.join(extras)}): pip install "
+            f"'{distribution.name}[{next(iter(extras))}]'. Else install what provides it."
+        )
+    return "Install what provides it; its author should declare the dependency."
+
+
+def _for_another_python(distribution: Distribution | None) -> str | None:
+    wanted = None if distribution is None else python_required(distribution)
+    if wanted is None or distribution is None:
+        return None
+    return (
+        f"{distribution.who} is for Python {wanted}, and this is {_python()}: install a version of "
+        "it for this Python, or run the host on such a one."
+    )
+
+
+def _python() -> str:
+    return sys.implementation.cache_tag or sys.version.split()[0]

@@ -1,0 +1,106 @@
+"""Whether packages that a plugin imports may declare something for it: a company's wrapper library.
+
+Their files are searched for a name and for imports, and not parsed: numpy alone has 900 of them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from functools import cache
+from itertools import islice
+from typing import NamedTuple
+
+from aimm_plugins._discovery.module_location import find, is_missing
+from aimm_plugins._source.values import PACKAGE
+from aimm_plugins._system.files import read_file
+
+_FEW_FILES = 200
+_MOST_FILES = 5000
+_MOST_BYTES = 64 * 1024 * 1024
+_IMPORTS = rb"(?m)^[ \t]*(?:from|import)[ \t]+([A-Za-z_]\w*)"
+
+
+class _Package(NamedTuple):
+    """What the files of a top-level package or module say; `None` where they are not all read."""
+
+    uses_us: bool | None
+    imports: frozenset[str]
+
+
+class OutsidePackages:
+    """Packages other than a plugin's own, each searched once."""
+
+    def __init__(self) -> None:
+        self._searched = cache(_search)
+
+    def users(self, imported: Iterable[str]) -> list[str]:
+        """Those of the top-level names that surely use this package; large ones are passed over."""
+        return [top for top in _outside(imported) if self._searched(top, _FEW_FILES).uses_us]
+
+    def may_declare(self, imported: Iterable[str]) -> bool:
+        """Whether one of the top-level names, or what they import, may use this package."""
+        waiting, seen = list(_outside(imported)), set[str]()
+        while waiting:
+            top = waiting.pop()
+            seen.add(top)
+            found = self._searched(top, _MOST_FILES)
+            if found.uses_us is not False:
+                return True
+            waiting += (name for name in _outside(found.imports) if name not in seen)
+        return False
+
+    def are_all(self, top: str, files: Iterable[str]) -> bool:
+        """Whether some files are all those of a package that use this one."""
+        location = find(top)
+        if location is None or location.folders is None:
+            return True
+        known = {os.path.realpath(file) for file in files}
+        others = (f for f in _sources(location.folders) if os.path.realpath(f) not in known)
+        for count, file in enumerate(others):
+            content = _content(file)
+            if count == _MOST_FILES or content is None or PACKAGE.encode() in content:
+                return False
+        return True
+
+
+def _outside(names: Iterable[str]) -> Iterator[str]:
+    return (
+        name for name in dict.fromkeys(names) if name not in {PACKAGE, *sys.stdlib_module_names}
+    )
+
+
+def _search(top: str, most_files: int) -> _Package:
+    location = find(top)
+    if location is None:
+        return _Package(False if is_missing(top) else None, frozenset())
+    files = [location.file] if location.file else []
+    if location.folders is not None:
+        files = list(islice(_sources(location.folders), most_files + 1))
+    imports, size = set[str](), 0
+    for file in files[:most_files]:
+        content = _content(file)
+        size += len(content or b"")
+        if content is None or size > _MOST_BYTES:
+            return _Package(None, frozenset())
+        if PACKAGE.encode() in content:
+            return _Package(True, frozenset())
+        imports.update(name.decode() for name in re.findall(_IMPORTS, content))
+    return _Package(None if len(files) > most_files else False, frozenset(imports) - {top})
+
+
+def _sources(folders: Iterable[str]) -> Iterator[str]:
+    for folder in folders:
+        for path, _, names in os.walk(folder):
+            yield from (os.path.join(path, name) for name in names if name.endswith(".py"))
+
+
+def _content(file: str) -> bytes | None:
+    if not file.endswith(".py"):
+        return None
+    try:
+        return read_file(file)
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,232 @@
+"""Start the environments of a start, while this process imports plugins of its own.
+
+What their processes tell of their plugins becomes declarations here, so that the registry treats
+all plugins alike.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from aimm_plugins._declarations.declaration import Declaration
+from aimm_plugins._dispatch.raised_elsewhere import RaisedElsewhere
+from aimm_plugins._dispatch.remote_call import RemoteFunction
+from aimm_plugins._environments.environment import Environment
+from aimm_plugins._environments.instance import EnvironmentInstance
+from aimm_plugins._environments.payload import unpack
+from aimm_plugins._environments.program import EnvironmentKey, Program
+from aimm_plugins._loading.importer import Outcome
+from aimm_plugins._policy.plan import Plan
+from aimm_plugins._registry.outcome import Loaded
+from aimm_plugins._registry.providers import Deferred
+from aimm_plugins._startup.environment_plan import PlannedEnvironment
+from aimm_plugins._startup.prepare import PreparedStart
+from aimm_plugins._startup.runtime import PROCESS, Runtime
+from aimm_plugins._system.text import described
+from aimm_plugins._values.report import Finding, PluginRecord
+from aimm_plugins.errors import PluginImportError
+
+Who = tuple[str | None, ...]
+"""What a plugin is called within one environment."""
+
+
+class _Function(RemoteFunction):
+    """A function of a plugin in an environment."""
+
+    def __init__(self, environment: Environment, qualname: str) -> None:
+        super().__init__(qualname)
+        self.call, self.call_async = environment.call, environment.call_async  # type: ignore[method-assign]
+
+
+class StartingEnvironments:
+    """The environments of one start, which begin to run when this is made.
+
+    Args:
+        runtime: Those that run already, and are as they have to be, go on.
+        start: What was planned.
+    """
+
+    def __init__(self, runtime: Runtime, start: PreparedStart) -> None:
+        self._start = start
+        self._live: dict[str, Environment] = {}
+        self._new: list[Environment] = []
+        self._errors: dict[str, BaseException] = {}
+        self._threads: list[threading.Thread] = []
+        for planned in start.environments:
+            if planned.site is None:
+                continue
+            environment = _environment(planned, start)
+            before = runtime.environments.get(planned.name)
+            if before is not None and before.key == environment.key and not before.is_closed:
+                environment = before
+            else:
+                self._new.append(environment)
+            self._live[planned.name] = environment
+            states = {record.state for record in planned.records}
+            if environment.account is None and "planned" in states:
+                thread = threading.Thread(target=self._run, args=(environment,), daemon=True)
+                thread.start()
+                self._threads.append(thread)
+
+    def _run(self, environment: Environment) -> None:
+        try:
+            environment.start()
+        except BaseException as error:
+            self._errors[environment.name] = error
+
+    def add_to(self, outcome: Outcome) -> None:
+        """Wait for them, and say what became of their plugins."""
+        for thread in self._threads:
+            thread.join()
+        outcome.environments = self._live
+        for planned in self._start.environments:
+            if planned.site is not None:
+                environment = self._live[planned.name]
+                error = self._errors.get(planned.name)
+                if error is not None:
+                    for record in planned.records:
+                        if record.state == "planned":
+                            outcome.fail(record, error)
+                elif environment.account is not None:
+                    _account_for(environment, planned.records, planned.plan, outcome)
+
+    def close(self) -> None:
+        """End those that this start has begun, since it leads to nothing."""
+        for thread in self._threads:
+            thread.join()
+        for environment in self._new:
+            environment.close("the start that it was begun for has failed")
+
+
+def _environment(planned: PlannedEnvironment, start: PreparedStart) -> Environment:
+    site = planned.site
+    assert site is not None
+    given = {} if planned.options is None else planned.options.given
+    prefer = {key: wanted for layer in reversed(start.prefer) for key, (wanted, _) in layer.items()}
+    wanted = [record for record in planned.records if record.state in ("planned", "deferred")]
+    setup = {
+        "environment": planned.name,
+        "memory_mb": planned.rules.memory_mb,
+        "plugins": [_who(record) for record in wanted],
+        "options": {module: dict(options.values) for module, options in given.items()},
+        "conf": {"names": [], "on_error": "isolate", "prefer": prefer},
+    }
+    withheld = {record.module.partition(".")[0] for record in wanted}
+    program = Program(planned.name, site.python, site.root, site.path)
+    key = EnvironmentKey(planned.rules, program, setup, site.fingerprint())
+    return Environment(key, planned.place, _reduce, withheld)
+
+
+def start_deferred(environment: Environment, waiting: Collection[Deferred]) -> Outcome:
+    """Start an environment for the first call of one of its plugins, and account for all."""
+    outcome = Outcome()
+    outcome.records += (entry.record for entry in waiting)
+    plan = Plan(published={entry.record.identity: entry.published for entry in waiting})
+    try:
+        environment.start()
+    except Exception as error:
+        for record in list(outcome.records):
+            outcome.fail(record, error)
+    else:
+        _account_for(environment, list(outcome.records), plan, outcome)
+    return outcome
+
+
+def _account_for(
+    environment: Environment, records: Iterable[PluginRecord], plan: Plan, outcome: Outcome
+) -> None:
+    """Say what became of an environment's plugins, by what its process has told."""
+    account = environment.account
+    assert account is not None
+    told: Mapping[Who, dict[str, Any]] = {
+        tuple(entry["who"]): entry for entry in account["records"]
+    }
+    outcome.findings += [Finding(**finding) for finding in account["findings"]]
+    for record in records:
+        if record.state not in ("planned", "deferred"):
+            continue
+        entry = told.get(_who(record))
+        if entry is None:
+            gone = f"environment {environment.name} has no such plugin any more"
+            outcome.fail(record, PluginImportError(gone))
+            continue
+        done = record._replace(
+            state="planned",
+            reason=None if record.state == "deferred" else record.reason,
+            import_seconds=entry["import_seconds"],
+            imports=tuple(map(tuple, entry["imports"])),
+            file=entry["file"] or record.file,
+        )
+        error = _error(environment, entry["error"])
+        if entry["state"] == "shadowed":
+            outcome.replace(record, done._replace(state="shadowed", reason=entry["reason"]))
+            continue
+        if entry["state"] != "loaded" or (error is not None and not entry["keys"]):
+            outcome.replace(record, done)
+            outcome.fail(done, error or PluginImportError(str(entry["reason"])))
+            continue
+        if error is not None:  # it has lost a key to another plugin of its environment
+            who = str(record.provenance)
+            outcome.findings.append(Finding("environment-conflict", who, described(error)))
+        outcome.replace(record, done)
+        outcome.loaded.append(
+            Loaded(
+                done,
+                published=plan.published.get(record.identity, ()),
+                lazily=record.state == "deferred",
+                elsewhere=tuple(_declared(environment, entry["keys"])),
+            )
+        )
+
+
+def _declared(environment: Environment, keys: Iterable[tuple[Any, ...]]) -> Iterable[Declaration]:
+    for action, key, module, qualname, file, line in keys:
+        function = _Function(environment, qualname)
+        yield Declaration(
+            action=action,
+            keys=(key,),
+            target=function,  # type: ignore[arg-type]  # nobody but `RemoteCall` calls it
+            function=function,  # type: ignore[arg-type]
+            module=module,
+            importing_module=None,
+            importer=None,
+            file=file or "",
+            line=line or 0,
+        )
+
+
+def _error(environment: Environment, carried: tuple[Any, ...] | None) -> BaseException | None:
+    if carried is None:
+        return None
+    return RaisedElsewhere(*carried).original(
+        loads=lambda data: unpack(data, (), environment.withheld)
+    )
+
+
+def _who(record: PluginRecord) -> Who:
+    return (record.name, record.module, record.attribute, record.distribution)
+
+
+def _reduce(handle: EnvironmentInstance) -> tuple[Any, ...]:
+    """Pickle an instance that lives in an environment as the bytes that its plugin makes of it."""
+    data = PROCESS.calls.serialize[handle.model_type].call(handle, None, (), {})
+    return restored, (handle.model_type, bytes(data))
+
+
+def restored(model_type: str, data: bytes) -> Any:
+    """The instance of such bytes, made by whoever provides the model type here."""
+    return PROCESS.calls.deserialize[model_type].call(data, None, (), {})
+
+
+# What a commit does with environments
+
+
+def take_over(runtime: Runtime, environments: Mapping[str, Environment]) -> None:
+    """Have the environments of a start take the calls; those that they replace finish theirs."""
+    for name, environment in environments.items():
+        before = runtime.environments.get(name)
+        runtime.environments[name] = environment
+        if before is not None and before is not environment:
+            before.retire(f"environment {name} was started anew", environment)

@@ -1,0 +1,165 @@
+"""What the environments of confs hold, looked up without running or importing anything of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from aimm_plugins._config.values import Config, EnvironmentRules
+from aimm_plugins._discovery.entry_points import Published
+from aimm_plugins._discovery.scan import Scan, scan
+from aimm_plugins._environments.made import environment_path
+from aimm_plugins._environments.site import EnvironmentSite, NoEnvironmentError, find_site
+from aimm_plugins._policy.plan import Plan
+from aimm_plugins._policy.rules import Rule
+from aimm_plugins._system.names import normalized
+from aimm_plugins._values.report import Identity, PluginRecord, State
+from aimm_plugins.errors import PluginImportError
+
+if TYPE_CHECKING:
+    from aimm_plugins._options.state import PluginOptions
+
+
+class PlannedEnvironment(NamedTuple):
+    """An environment that confs name, and what is planned of it.
+
+    Attributes:
+        rules: What the last of these confs says of it.
+        place: Where it does.
+        configs: These confs, without what concerns the host alone.
+        installed: What is installed there.
+        site: Where it is; `None` where it is not there, or cannot be used.
+        problem: Why not.
+        plan: Its plugins; without it those of a `missing` environment.
+        options: What confs give to these.
+    """
+
+    rules: EnvironmentRules
+    place: str
+    configs: tuple[Config, ...]
+    installed: Scan
+    site: EnvironmentSite | None
+    problem: str = ""
+    plan: Plan = Plan()
+    options: PluginOptions | None = None
+
+    @property
+    def name(self) -> str:
+        """What the conf calls it."""
+        return self.rules.name
+
+    @property
+    def records(self) -> tuple[PluginRecord, ...]:
+        """The accounts of its plugins, or of itself where it is missing."""
+        if self.site is not None:
+            return self.plan.records
+        missing = PluginRecord(
+            name=self.name,
+            source="config",
+            module="",
+            state="missing",
+            reason=self.problem,
+            error=PluginImportError(f"environment {self.name} ({self.place}): {self.problem}"),
+            config_place=self.place,
+            environment=self.name,
+        )
+        return (missing,)
+
+    def with_plan(self, plan: Plan, options: PluginOptions | None) -> PlannedEnvironment:
+        """The environment with what the rules say of its plugins."""
+        assert self.site is not None
+        records: list[PluginRecord] = []
+        published: dict[Identity, tuple[Published, ...]] = {}
+        for record in plan.records:
+            record_there = record._replace(
+                environment=self.name, file=self.site.locate(record.module)
+            )
+            excluded = self._exclusion(record)
+            if excluded is not None and self.site.is_own:
+                continue  # it is the host's
+            if excluded is not None and record.state != "denied":
+                record_there = record_there._replace(state="denied", provides=(), reason=excluded)
+            elif record.identity in plan.published:
+                published[record_there.identity] = plan.published[record.identity]
+            records.append(record_there)
+        return self._replace(plan=Plan(self._lazily(records), published), options=options)
+
+    def _exclusion(self, record: PluginRecord) -> str | None:
+        wanted, config = self.rules.plugins, self.configs[-1]
+        if wanted is None:
+            return None
+        where = config.where("environments", self.name, "plugins")
+        rules = [Rule(text, where) for text in wanted]
+        own = normalized(record.distribution or "")
+        if any(rule.name == own and rule.fits(record.version) for rule in rules):
+            return None
+        return f"{record.distribution} is not among plugins ({where})"
+
+    def _lazily(self, records: Sequence[PluginRecord]) -> tuple[PluginRecord, ...]:
+        """When the processes start: with the host, or with the first call."""
+        if self.rules.start == "eager":
+            return tuple(records)
+        place = self.configs[-1].where("environments", self.name, "start")
+        planned = [record for record in records if record.state == "planned"]
+        silent = [record.name for record in planned if not record.provides]
+        reason = f"start: lazy ({place}): its environment starts with the first call"
+        if silent:
+            reason = (
+                f"start: lazy ({place}), but {', '.join(silent)} publishes no keys, so that its "
+                "environment starts at once"
+            )
+        state: State = "planned" if silent else "deferred"
+        changed = [
+            record._replace(reason=reason, state=state) if record.state == "planned" else record
+            for record in records
+        ]
+        return tuple(changed)
+
+
+def look_up(configs: Sequence[Config]) -> list[PlannedEnvironment]:
+    """The environments that confs name, in their order, with what is installed in each."""
+    naming: dict[str, list[Config]] = {}
+    for config in configs:
+        for name in config.environments:
+            naming.setdefault(name, []).append(config)
+    return [_look_up(name, confs) for name, confs in naming.items()]
+
+
+def _look_up(name: str, configs: Sequence[Config]) -> PlannedEnvironment:
+    config = configs[-1]
+    rules = config.environments[name]
+    parts = tuple(c._replace(names=(), load="eager", dask=None) for c in configs)
+    found = PlannedEnvironment(
+        rules, config.where("environments", name), parts, scan(()), site=None
+    )
+    try:
+        site = find_site(environment_path(config, rules))
+    except NoEnvironmentError as error:
+        return found._replace(problem=str(error))
+    installed = scan() if site.is_own else scan(site.folders)
+    if not installed.has("aimm-plugins"):
+        return found._replace(
+            problem=f"{site.root} has no aimm-plugins, which its processes need: "
+            f"{site.python} -m pip install aimm-plugins"
+        )
+    return found._replace(site=site, installed=installed)
+
+
+def without_taken_over(plan: Plan, environments: Sequence[PlannedEnvironment]) -> Plan:
+    """The host's plan without what its own interpreter runs in a process of an environment."""
+    taken = {
+        _who(record)
+        for environment in environments
+        if environment.site is not None and environment.site.is_own
+        for record in environment.records
+    }
+    records = tuple(
+        record
+        for record in plan.records
+        if record.source != "entry_point" or _who(record) not in taken
+    )
+    return plan._replace(records=records)
+
+
+def _who(record: PluginRecord) -> tuple[str | None, ...]:
+    return (record.name, record.module, record.attribute, record.distribution)

@@ -1,0 +1,315 @@
+"""The side of an environment's process: load its plugins, and do the calls that the host sends.
+
+The main thread does one call after the other, as in most programs; threads do what comes meanwhile.
+One thread reads, so that a call can be told to end while it goes on.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import platform
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Mapping
+from itertools import count
+from queue import SimpleQueue
+from typing import Any, NoReturn
+
+from aimm_plugins._config.parse import read
+from aimm_plugins._discovery.scan import scan
+from aimm_plugins._dispatch.cancelling import CancelToken
+from aimm_plugins._dispatch.raised_elsewhere import RaisedElsewhere
+from aimm_plugins._environments import frames
+from aimm_plugins._environments.channel import Channel, Frame
+from aimm_plugins._environments.environment import NUMBER
+from aimm_plugins._environments.instance import HELD
+from aimm_plugins._environments.payload import MissingClassError, pack, unpack
+from aimm_plugins._environments.this_side import has_arrow, python_here
+from aimm_plugins._environments.tracing import continued
+from aimm_plugins._startup.loading import load
+from aimm_plugins._startup.plugin_options import give_all
+from aimm_plugins._startup.prepare import prepare
+from aimm_plugins._startup.runtime import PROCESS
+from aimm_plugins._startup.transaction import commit, resolved
+from aimm_plugins._system.child_side import end_watchdog, end_with_host, take_stdin
+from aimm_plugins._system.guard import guarded
+from aimm_plugins._system.text import described
+from aimm_plugins._values.report import PluginRecord, Report
+from aimm_plugins.errors import AimmPluginsError, Cancelled
+
+_OURS = tuple(f"aimm_plugins.{part}" for part in ("_startup", "_dispatch", "_loading"))
+"""Packages of frames that a traceback begins with, and that tell nothing of a plugin."""
+
+
+def serve(descriptor: int) -> NoReturn:
+    """Do what the host asks for, until it asks to leave or ends.
+
+    What is printed goes to stderr by then, because stdout is the same pipe.
+
+    Args:
+        descriptor: Of the socket.
+    """
+    watchdog = end_with_host(take_stdin(), others=[descriptor])
+    faulthandler.enable()
+    sys.argv[:] = [""]
+    try:
+        _Server(Channel(socket.socket(fileno=descriptor))).run()
+    finally:
+        end_watchdog(watchdog)
+    sys.exit(0)
+
+
+class _Call:
+    """A call under way.
+
+    Attributes:
+        number: Its number.
+        raised: What the last state event has raised in the plugin.
+    """
+
+    def __init__(self, channel: Channel, frame: Frame) -> None:
+        self.number = frame.number
+        self.raised: BaseException | None = None
+        self.listens = False
+        self._frame: Frame | None = frame
+        self._channel = channel
+        self._token = CancelToken()
+        self._answers: SimpleQueue[Frame | None] = SimpleQueue()
+
+    def take_frame(self) -> Frame:
+        """What was received, which nothing here keeps alive any more."""
+        frame, self._frame = self._frame, None
+        assert frame is not None
+        return frame
+
+    def answer(self, frame: Frame) -> None:
+        """Tell what the host's callback has led to."""
+        self._answers.put(frame)
+
+    def cancel(self, reason: str | None) -> None:
+        """Have the plugin's next state event, or one that waits, raise `Cancelled`."""
+        self._token.cancel(reason)
+        self._answers.put(None)
+
+    def report(self, state: Mapping[str, Any]) -> None:
+        """What the plugin is given as its callback."""
+        self._token.check()
+        if not self.listens:
+            return
+        try:
+            content = pack(state)
+        except Exception as error:
+            raise TypeError(
+                f"this state event cannot be sent to the host: {described(error)}"
+            ) from error
+        self._channel.send(frames.EVENT, self.number, *content)
+        answer = self._answers.get()
+        self._token.check()
+        assert answer is not None
+        told = unpack(answer.body, answer.buffers)
+        if told is not None:
+            carried = RaisedElsewhere(*told)
+            self.raised = carried.original(Exception)
+            if type(self.raised) is AimmPluginsError:  # its class is not to be had here
+                self.raised = Cancelled(reason=carried.text)
+            raise self.raised
+
+
+class _Server:
+    """Reads what the host sends, and has it done."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._calls: dict[int, _Call] = {}
+        self._numbers = count()
+        self._name = ""
+        self._as_arrow = False
+        self._lock = threading.Lock()
+        self._main: SimpleQueue[_Call | None] = SimpleQueue()
+        self._others: SimpleQueue[_Call] = SimpleQueue()
+        self._is_main_free, self._free_others = True, 0
+
+    def run(self) -> None:
+        """Read in a thread, and do calls in this one until the host asks to leave."""
+        threading.Thread(target=self._read, daemon=True).start()
+        while (call := self._main.get()) is not None:
+            answer = self._do(call)
+            del call
+            with self._lock:  # before the host has the answer, and sends the next call
+                self._is_main_free = True
+            self._channel.send(*answer)
+            del answer
+
+    def _do_others(self) -> None:
+        while True:
+            call = self._others.get()
+            answer = self._do(call)
+            del call
+            with self._lock:
+                self._free_others += 1
+            self._channel.send(*answer)
+            del answer
+
+    # The reading thread
+
+    def _read(self) -> None:
+        try:
+            while True:
+                self._take(self._channel.receive())
+        except (EOFError, OSError):
+            os._exit(0)  # the host has ended, or wants this process to
+        except BaseException:  # nobody would read on, and the host would wait for ever
+            traceback.print_exc()
+            os._exit(1)
+
+    def _take(self, frame: Frame) -> None:
+        call = self._calls.get(frame.number)
+        if frame.kind in (frames.CALL, frames.LOAD):
+            self._hand_out(_Call(self._channel, frame))
+        elif frame.kind == frames.ANSWER and call is not None:
+            call.answer(frame)
+        elif frame.kind == frames.CANCEL and call is not None:
+            call.cancel(json.loads(bytes(frame.body)))
+        elif frame.kind == frames.CANCEL:  # it is done; who gave it up waits for a word
+            self._channel.send(frames.ERROR, frame.number)
+        elif frame.kind == frames.DROP:
+            HELD.pop(frame.number, None)
+        elif frame.kind == frames.END:
+            self._main.put(None)
+
+    def _hand_out(self, call: _Call) -> None:
+        self._calls[call.number] = call
+        with self._lock:
+            if self._is_main_free:
+                self._is_main_free = False
+                self._main.put(call)
+                return
+            is_one_free = self._free_others > 0
+            self._free_others -= is_one_free
+        self._others.put(call)
+        if not is_one_free:
+            threading.Thread(target=self._do_others, daemon=True).start()
+
+    # The threads that do calls
+
+    def _do(self, call: _Call) -> tuple[int, int, bytes, list[memoryview]]:
+        """Do a call; the frame that tells the host what has come of it."""
+        frame, about = call.take_frame(), ""
+        try:
+            if frame.kind == frames.LOAD:
+                number, value = -1, self._load(unpack(frame.body, frame.buffers))
+            else:
+                action, key, *given = self._arguments(frame)
+                about = f"{action}:{key}"
+                del frame
+                number, value = self._call(call, action, key, *given)
+                del given
+            try:
+                body, buffers = pack(value, as_arrow=self._as_arrow)
+            except Exception as error:
+                raise TypeError(
+                    f"{about} returned an object of {type(value).__module__}."
+                    f"{type(value).__qualname__}, which cannot be sent from environment "
+                    f"{self._name} ({python_here()}) to the host: {described(error)}"
+                ) from error
+            self._calls.pop(call.number, None)
+            return frames.RESULT, call.number, NUMBER.pack(number), [memoryview(body), *buffers]
+        except BaseException as error:
+            self._calls.pop(call.number, None)
+            body, _ = pack((self._carried(error, f"in {about}  "), error is call.raised))
+            return frames.ERROR, call.number, b"", [memoryview(body)]
+
+    def _carried(self, error: BaseException, note: str) -> tuple[Any, ...]:
+        """An error on its way, without our own note: the host adds one that says more."""
+        with guarded():
+            error.__notes__ = [n for n in getattr(error, "__notes__", ()) if not n.startswith(note)]
+            trace = error.__traceback__
+            while trace is not None and trace.tb_frame.f_globals.get("__package__") in _OURS:
+                trace = trace.tb_next
+            error = error.with_traceback(trace)
+        where = f"in process {os.getpid()} of environment {self._name}"
+        return tuple(RaisedElsewhere.of(error, where))
+
+    def _arguments(self, frame: Frame) -> Any:
+        try:
+            return unpack(frame.body, frame.buffers)
+        except MissingClassError as error:
+            raise TypeError(
+                f"nothing was called: an argument holds an object of {error.name}, which the host "
+                f"has and environment {self._name} ({python_here()}) cannot import: {error}"
+            ) from error
+
+    def _call(
+        self,
+        call: _Call,
+        action: Any,
+        key: str,
+        number: int | None,
+        instance: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        listens: bool,
+        headers: Mapping[str, str],
+    ) -> tuple[int, Any]:
+        """Call a plugin; the number of the instance that comes of it, and the value."""
+        call.listens = listens
+        with continued(headers):
+            result = PROCESS.calls.of(action)[key].call(instance, call.report, args, kwargs)
+        if action in ("data_access", "serialize"):
+            return -1, bytes(result) if isinstance(result, memoryview) else result
+        made, value = result if action == "predict" else (result, None)
+        if made is None:
+            return -1, value
+        if made is not instance or number is None:
+            number = next(self._numbers)
+            HELD[number] = made
+        return number, value
+
+    def _load(self, setup: Mapping[str, Any]) -> dict[str, Any]:
+        """Initialize the plugins that the host wants; the account of it."""
+        self._name = setup["environment"]
+        self._as_arrow = has_arrow() and setup["arrow"]
+        if setup["memory_mb"] is not None:
+            import resource
+
+            limit = setup["memory_mb"] << 20
+            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        give_all(setup["options"])
+        runtime, wanted = PROCESS.runtime, set(map(tuple, setup["plugins"]))
+        start = prepare(runtime, [read(setup["conf"])], scan())
+        records = tuple(record for record in start.plan.records if _who(record) in wanted)
+        start = start._replace(plan=start.plan._replace(records=records))
+        with resolved(runtime, start, load(runtime, start)) as outcome:
+            report = commit(runtime, outcome, ())
+        return {"python": platform.python_version(), "arrow": has_arrow(), **self._account(report)}
+
+    def _account(self, report: Report) -> dict[str, Any]:
+        keys: dict[str, list[tuple[object, ...]]] = {}
+        for (action, key), provider in PROCESS.runtime.registry.providers().items():
+            entry = (action, key, provider.module, provider.qualname, provider.file, provider.line)
+            keys.setdefault(provider.plugin, []).append(entry)
+        return {
+            "records": [
+                {
+                    "who": _who(record),
+                    "state": record.state,
+                    "reason": record.reason,
+                    "error": record.error
+                    and self._carried(record.error, f"while loading {record.provenance}"),
+                    "import_seconds": record.import_seconds,
+                    "imports": record.imports,
+                    "file": record.file,
+                    "keys": [k for k in keys.get(record.module, ()) if k[:2] in record.provides],
+                }
+                for record in report
+            ],
+            "findings": [finding.to_dict() for finding in report.findings],
+        }
+
+
+def _who(record: PluginRecord) -> tuple[str | None, ...]:
+    return (record.name, record.module, record.attribute, record.distribution)

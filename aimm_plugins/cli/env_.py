@@ -1,0 +1,182 @@
+"""`aimm-plugins env`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from aimm_plugins._config.environment import conf_or_default
+from aimm_plugins._config.parse import read
+from aimm_plugins._config.values import Config, EnvironmentRules
+from aimm_plugins._environments.made import environment_path, wanted
+from aimm_plugins._environments.making import make, remove, size_of, users
+from aimm_plugins._environments.program import Program
+from aimm_plugins._environments.site import EnvironmentSite, NoEnvironmentError, find_site
+from aimm_plugins._system.text import did_you_mean
+from aimm_plugins.cli._output import echo, format_option, named_conf_option, print_json, print_table
+from aimm_plugins.errors import AimmPluginsError
+
+
+@click.group("env")
+def command() -> None:
+    """Make, list, remove and use the environments that a conf declares."""
+
+
+@command.command("sync")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--upgrade", is_flag=True, help="Make them anew, with what the index has by now.")
+@named_conf_option
+def sync(names: Sequence[str], upgrade: bool, conf: str | None) -> None:
+    """Make the environments of a conf that are not there, or not as it declares them.
+
+    By uv where it is there, else by venv and pip. A host that runs goes on with what it has until
+    it calls `refresh()`.
+    """
+    config = _config(conf)
+    for rules in _chosen(config, names):
+        if rules.path is not None:
+            echo(f"{rules.name}: {_site_or_raise(config, rules).root} is used as it is")
+            continue
+        try:
+            made = make(wanted(config, rules), _say, again=upgrade)
+        except NoEnvironmentError as error:
+            raise AimmPluginsError(f"environment {rules.name}: {error}") from error
+        echo(f"{rules.name}: {'made' if made else 'is there'}")
+
+
+@command.command("list")
+@format_option
+@named_conf_option
+def list_(form: str, conf: str | None) -> int:
+    """List the environments of a conf: whether they are there, their size and age, who runs them.
+
+    The exit status is 1 if one is missing or out of date.
+    """
+    config = _config(conf)
+    rows = [_row(config, rules) for rules in _chosen(config, ())]
+    if form == "json":
+        print_json({"environments": rows})
+    elif rows:
+        print_table(
+            ("environment", "state", "size", "age", "processes", "folder"),
+            [
+                (
+                    row["name"],
+                    row["state"],
+                    "-" if row["bytes"] is None else f"{row['bytes'] / 1e6:,.0f} MB",
+                    "-" if row["age_seconds"] is None else _age(row["age_seconds"]),
+                    ", ".join(map(str, row["processes"])) or "-",
+                    row["folder"] or row["problem"],
+                )
+                for row in rows
+            ],
+        )
+    return int(any(row["state"] != "ready" for row in rows))
+
+
+@command.command("remove")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--force", is_flag=True, help="Even if a process runs it.")
+@named_conf_option
+def remove_(names: Sequence[str], force: bool, conf: str | None) -> int:
+    """Remove what `env sync` has made, also for what the conf declared before."""
+    config, status = _config(conf), 0
+    for rules in _chosen(config, names):
+        if rules.path is not None:
+            raise click.UsageError(f"{rules.name} was not made by `env sync`: remove it yourself")
+        asked = wanted(config, rules)
+        running = {pid for link in asked.links for pid in users(os.path.realpath(link))}
+        if running and not force:
+            pids = ", ".join(map(str, sorted(running)))
+            echo(f"{rules.name}: is run by process {pids}; stop it, or use --force", err=True)
+            status = 1
+            continue
+        for folder in remove(asked) or ["nothing was there"]:
+            echo(f"{rules.name}: {folder}")
+    return status
+
+
+@command.command("run", context_settings={"ignore_unknown_options": True})
+@click.argument("name")
+@click.argument("line", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
+@named_conf_option
+def run(name: str, line: Sequence[str], conf: str | None) -> int:
+    """Run a command in an environment: its programs are first on PATH.
+
+    The exit status is that of the command.
+    """
+    return _run(name, line, conf)
+
+
+def run_python(name: str, arguments: Sequence[str], conf: str | None) -> int:
+    """Run an environment's interpreter; returns its exit status."""
+    return _run(name, [None, *arguments], conf)
+
+
+def _run(name: str, line: Sequence[str | None], conf: str | None) -> int:
+    config = _config(conf)
+    (rules,) = _chosen(config, [name])
+    site = _site_or_raise(config, rules)
+    variables = Program(name, site.python, site.root).variables()
+    program, *arguments = [site.python if part is None else part for part in line]
+    try:
+        return subprocess.run([program, *arguments], env=variables, check=False).returncode
+    except FileNotFoundError as error:
+        raise AimmPluginsError(f"environment {name} has no {program!r}: {error}") from error
+
+
+def _config(conf: str | None) -> Config:
+    return read(conf_or_default(conf))
+
+
+def _chosen(config: Config, names: Sequence[str]) -> list[EnvironmentRules]:
+    known = config.environments
+    if not known:
+        raise click.UsageError(
+            "no conf declares an environment; give one with --conf FILE, or AIMM_PLUGINS_CONF"
+            if config.source is None
+            else f"{config.source} declares no environment"
+        )
+    for name in names:
+        if name not in known:
+            hint = did_you_mean(name, known) or f"there are {', '.join(known)}"
+            raise click.UsageError(f"there is no environment {name!r}; {hint}")
+    return [known[name] for name in names or known]
+
+
+def _site_or_raise(config: Config, rules: EnvironmentRules) -> EnvironmentSite:
+    try:
+        return find_site(environment_path(config, rules))
+    except NoEnvironmentError as error:
+        raise AimmPluginsError(f"environment {rules.name}: {error}") from error
+
+
+def _row(config: Config, rules: EnvironmentRules) -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(("folder", "python", "bytes", "age_seconds", "problem"))
+    row |= {"name": rules.name, "state": "ready", "processes": []}
+    try:
+        site = find_site(environment_path(config, rules))
+    except NoEnvironmentError as error:
+        is_old = rules.path is None and "out of date" in str(error)
+        return row | {"state": "out of date" if is_old else "missing", "problem": str(error)}
+    row |= {"folder": site.root, "python": site.python, "processes": users(site.root)}
+    if rules.path is None:
+        age = time.time() - os.lstat(wanted(config, rules).link).st_mtime
+        row |= {"bytes": size_of(site.root), "age_seconds": round(age)}
+    return row
+
+
+def _age(seconds: float) -> str:
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _say(text: str) -> None:
+    echo(text, err=True)

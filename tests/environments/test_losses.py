@@ -1,0 +1,251 @@
+"""Processes of environments that end, hang or take too much, and hosts that end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import aimm_plugins
+from aimm_plugins import EnvironmentLost, exec_data_access, exec_instantiate, exec_predict
+from tests.environments.conftest import Apart
+
+
+def runs(pid: int) -> bool:
+    """Whether a process runs; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_for(condition: Any, seconds: float = 20) -> None:
+    """Wait for something that comes about by itself."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("how", "cause", "status"),
+    [
+        ("exit", "left with status 3", 3),
+        ("segfault", "was ended by SIGSEGV", -signal.SIGSEGV),
+        ("kill", "was ended by SIGKILL", -signal.SIGKILL),
+    ],
+)
+def test_a_process_that_ends_is_told_and_started_again_by_the_next_call(
+    apart: Apart, how: str, cause: str, status: int
+) -> None:
+    apart.start()
+    pid = apart.pid()
+    with pytest.raises(EnvironmentLost) as raised:
+        exec_data_access("fail", None, how)
+    assert str(raised.value).startswith(
+        f"process {pid} of environment apart {cause}, during data_access:fail"
+    )
+    error = raised.value
+    assert (error.environment, error.pid, error.status) == ("apart", pid, status)
+    assert apart.pid() != pid
+
+
+def test_its_last_words_are_told(apart: Apart) -> None:
+    apart.start()
+    with pytest.raises(
+        EnvironmentLost, match="the last that it wrote:\n    the last words"
+    ) as raised:
+        exec_data_access("fail", None, "print and exit")
+    assert raised.value.stderr == "the last words"
+
+
+def test_a_segfault_tells_where_it_was(apart: Apart) -> None:
+    apart.start()
+    with pytest.raises(EnvironmentLost, match=r'apart\.py", line \d+ in fail'):
+        exec_data_access("fail", None, "segfault")
+
+
+def test_sys_exit_ends_the_call_alone(apart: Apart) -> None:
+    apart.start()
+    pid = apart.pid()
+    with pytest.raises(aimm_plugins.AimmPluginsError, match="SystemExit: 5"):
+        exec_data_access("fail", None, "sys.exit")
+    assert apart.pid() == pid
+
+
+def test_a_handle_of_a_lost_instance_says_what_to_do(apart: Apart) -> None:
+    apart.start()
+    instance = exec_instantiate("counter")
+    with pytest.raises(EnvironmentLost):
+        exec_data_access("fail", None, "kill")
+    with pytest.raises(EnvironmentLost, match=r"is lost: .* SIGKILL\nMake it again by exec_insta"):
+        exec_predict("counter", instance)
+
+
+def test_a_process_that_ends_between_calls_costs_no_call(apart: Apart) -> None:
+    apart.start()
+    pid = apart.pid()
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not runs(pid))
+    assert apart.pid() != pid
+
+
+def test_a_call_that_takes_too_long_is_ended_with_its_process(apart: Apart) -> None:
+    apart.start(call_seconds=1)
+    pid = apart.pid()
+    with pytest.raises(TimeoutError, match=f"took more than 1 s in process {pid} of environment"):
+        exec_data_access("fail", None, "hang")
+    assert not runs(pid)
+    assert apart.pid() != pid
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="address space is limited on Linux alone")
+def test_a_process_gets_no_more_memory_than_the_conf_allows(apart: Apart) -> None:
+    apart.start(memory_mb=2048)
+    with pytest.raises(MemoryError):
+        exec_data_access("fail", None, "memory")
+    assert exec_data_access("numbers") == [0, 1, 2]
+
+
+def test_a_crash_loop_ends_with_an_error_that_names_the_limit(apart: Apart) -> None:
+    apart.start(restarts_per_minute=2)
+    for _ in range(3):
+        with pytest.raises(EnvironmentLost, match="status 3"):
+            exec_data_access("fail", None, "exit")
+    with pytest.raises(
+        EnvironmentLost, match=r"is not started again for .* 2 times within a minute"
+    ):
+        exec_data_access("numbers")
+
+
+def test_other_calls_of_a_lost_process_end_too(apart: Apart) -> None:
+    import threading
+
+    apart.start()
+    errors: list[BaseException] = []
+
+    def hang() -> None:
+        try:
+            exec_data_access("fail", None, "hang")
+        except BaseException as error:
+            errors.append(error)
+
+    pid = apart.pid()
+    thread = threading.Thread(target=hang)
+    thread.start()
+    time.sleep(0.3)
+    os.kill(pid, signal.SIGKILL)
+    thread.join(20)
+    assert [type(error) for error in errors] == [EnvironmentLost]
+
+
+HOST = """
+import os, sys, time, aimm_plugins
+sys.path.insert(0, {site!r})
+aimm_plugins.initialize({conf!r})
+print(aimm_plugins.exec_data_access("process"), flush=True)
+{then}
+"""
+
+
+def host(apart: Apart, then: str, **options: Any) -> subprocess.Popen[str]:
+    """A host of its own, which prints the id of its environment's process."""
+    source = HOST.format(site=str(apart.site), conf=apart.conf(**options), then=then)
+    return subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_processes_end_with_their_host(apart: Apart, sign: signal.Signals) -> None:
+    with host(apart, "time.sleep(60)") as process:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        assert runs(pid)
+        process.send_signal(sign)
+    wait_for(lambda: not runs(pid))
+
+
+def test_a_process_in_the_middle_of_a_call_ends_with_its_host(apart: Apart) -> None:
+    with host(apart, "aimm_plugins.exec_data_access('fail', None, 'hang')") as process:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        time.sleep(0.3)
+        process.kill()
+    wait_for(lambda: not runs(pid))
+
+
+def test_a_host_that_comes_to_its_end_takes_its_processes_along(apart: Apart) -> None:
+    with host(apart, "") as process:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+    assert process.returncode == 0
+    assert not runs(pid)
+
+
+def test_unloading_ends_the_processes(apart: Apart) -> None:
+    apart.start()
+    pid = apart.pid()
+    aimm_plugins.unload_all()
+    assert not runs(pid)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_of_the_host_starts_processes_of_its_own(apart: Apart) -> None:
+    apart.start()
+    pid = apart.pid()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(writing, str(apart.pid()).encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert int(os.read(reading, 100)) != pid
+    assert apart.pid() == pid
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_thousand_calls_over_a_crash_loop_leave_nothing_behind(apart: Apart) -> None:
+    import numpy as np
+
+    def children() -> set[int]:
+        own = os.getpid()
+        found = set()
+        for entry in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = entry.read_text().rpartition(")")[2].split()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if int(fields[1]) == own:
+                found.add(int(entry.parent.name))
+        return found
+
+    def descriptors() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    before = (children(), descriptors(), set(os.listdir("/dev/shm")))
+    apart.start(restarts_per_minute=1000)
+    array = np.ones(200_000)
+    answered = lost = 0
+    for number in range(1000):
+        if number % 50 == 49:
+            os.kill(apart.pid(), signal.SIGKILL)
+        try:
+            ((back,), _) = exec_data_access("echo", None, array)
+        except EnvironmentLost:
+            lost += 1
+        else:
+            answered += bool((back == array).all())
+        back = None
+    assert answered + lost == 1000
+    assert lost <= 20
+    aimm_plugins.unload_all()
+    wait_for(lambda: (children(), descriptors(), set(os.listdir("/dev/shm"))) == before)

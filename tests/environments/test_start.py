@@ -1,0 +1,447 @@
+"""What a start says and does about environments: rules, states, conflicts, options, refresh."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import aimm_plugins
+from aimm_plugins import (
+    ConfigError,
+    PluginLoadError,
+    UnknownPluginError,
+    exec_data_access,
+    exec_predict,
+)
+from tests.environments.conftest import Apart
+from tests.support.metadata import write_dist_info
+
+OTHER = "@data_access('other')\ndef other(): return __import__('os').getpid()\n"
+
+
+def states(report: aimm_plugins.Report) -> dict[str, str]:
+    """States by name of plugin and environment."""
+    return {f"{record.name}@{record.environment or 'host'}": record.state for record in report}
+
+
+def test_plan_tells_of_an_environment_without_running_it(apart: Apart) -> None:
+    report = aimm_plugins.plan(apart.conf())
+    (record,) = report
+    assert (record.state, record.environment, record.distribution) == (
+        "planned",
+        "apart",
+        "aimm-apart",
+    )
+    assert record.file == str(apart.site / "apart.py")
+    assert "apart" not in sys.modules
+
+
+def test_plugins_that_the_environment_does_not_name_stay_in_the_host(apart: Apart) -> None:
+    apart.plugin("other", OTHER)
+    report = apart.start()
+    assert states(report) == {"other@host": "loaded", "apart@apart": "loaded"}
+    assert exec_data_access("other") == os.getpid() != apart.pid()
+
+
+def test_an_own_environment_without_plugins_takes_all(apart: Apart) -> None:
+    apart.plugin("other", OTHER)
+    conf = apart.conf()
+    del conf["environments"]["apart"]["plugins"]
+    assert states(aimm_plugins.initialize(conf)) == {
+        "apart@apart": "loaded",
+        "other@apart": "loaded",
+    }
+    assert exec_data_access("other") == apart.pid()
+
+
+def test_a_denied_plugin_of_an_environment_is_not_started(apart: Apart) -> None:
+    report = apart.start(conf={"entry_points": {"deny": ["aimm-apart"]}})
+    (record,) = [record for record in report if record.name == "apart"]
+    assert (record.state, record.environment) == ("denied", "apart")
+    assert "deny" in str(record.reason)
+    with pytest.raises(UnknownPluginError, match="denied, may have provided it: aimm-apart"):
+        exec_data_access("process")
+
+
+def test_a_rule_that_an_environment_satisfies_is_not_idle(apart: Apart, tmp_path: Path) -> None:
+    report = apart.start(conf={"required": ["aimm-apart"], "prefer": {"process": "aimm-apart"}})
+    assert [finding for finding in report.findings if "aimm-apart" in finding.subject] == []
+    assert report.ok
+
+
+def test_a_rule_about_nothing_is_found_once(apart: Apart) -> None:
+    report = aimm_plugins.plan(apart.conf())
+    subjects = [f.subject for f in report.findings if f.code == "rule-matches-nothing"]
+    assert subjects == ["aimm-here", "aimm-other"]
+
+
+def test_required_holds_in_environments(apart: Apart) -> None:
+    with pytest.raises(PluginLoadError, match="aimm-apart>=2 is required"):
+        apart.start(conf={"required": ["aimm-apart>=2"]})
+
+
+def test_options_reach_plugins_in_environments(apart: Apart) -> None:
+    apart.plugin(
+        "other", "@data_access('asked')\ndef asked(): return aimm_plugins.options(__name__)\n"
+    )
+    options = {"aimm-other": {"level": 3, "more": [1, "a"]}}
+    report = apart.start(plugins=["aimm-other"], conf={"options": options})
+    assert exec_data_access("asked") == {"level": 3, "more": [1, "a"]}
+    assert [f for f in report.findings if "options" in f.subject] == []
+    (record,) = [record for record in report if record.name == "other"]
+    assert record.options == ("level", "more")
+
+
+def test_a_key_of_the_host_and_of_an_environment_is_a_conflict(apart: Apart) -> None:
+    apart.plugin("here", "@data_access('process')\ndef process(): return 'here'\n")
+    with pytest.raises(PluginLoadError) as raised:
+        apart.start()
+    text = str(raised.value)
+    assert "two plugins provide data_access:process" in text
+    assert "in environment apart" in text
+    assert 'prefer: {"data_access:process": ' in text
+
+
+def test_a_conflict_is_settled_by_prefer(apart: Apart) -> None:
+    apart.plugin("here", "@data_access('process')\ndef process(): return 'here'\n")
+    apart.start(conf={"prefer": {"data_access:process": "aimm-here"}})
+    assert exec_data_access("process") == "here"
+    aimm_plugins.unload_all()
+    apart.start(conf={"prefer": {"data_access:process": "aimm-apart"}})
+    assert exec_data_access("process") != "here"
+
+
+def test_one_distribution_in_two_environments_is_told_apart_by_its_module(apart: Apart) -> None:
+    conf = apart.conf()
+    conf["environments"]["second"] = conf["environments"]["apart"]
+    with pytest.raises(PluginLoadError, match=r'prefer: \{"data_access:echo": apart@second\}'):
+        aimm_plugins.initialize(conf)
+    rules = aimm_plugins.plan({**conf, "on_error": "isolate"})
+    assert {record.plugin for record in rules} == {"apart@apart", "apart@second"}
+    keys = ["numbers", "process", "echo", "pi", "counter", "fail"]
+    aimm_plugins.initialize({**conf, "prefer": dict.fromkeys(keys, "apart@second")})
+    provider = aimm_plugins.providers("data_access")["data_access", "process"]
+    assert provider.environment == "second"
+
+
+def test_a_plugin_that_fails_there_fails_here(apart: Apart) -> None:
+    apart.plugin("other", "import nowhere_to_be_found\n")
+    report = apart.start(plugins=["aimm-apart", "aimm-other"], conf={"on_error": "isolate"})
+    assert states(report) == {"apart@apart": "loaded", "other@apart": "failed"}
+    (failure,) = report.failures
+    assert isinstance(failure.error, ModuleNotFoundError)
+    assert "other.py" in "\n".join(failure.error.__notes__)
+    assert exec_data_access("numbers") == [0, 1, 2]
+
+
+def test_a_process_that_ends_at_the_import_fails_its_plugins(apart: Apart) -> None:
+    apart.plugin("other", "import os; print('gone', flush=True); os._exit(7)\n")
+    with pytest.raises(
+        PluginLoadError,
+        match=r"EnvironmentLost: process \d+ of environment apart left with status 7",
+    ):
+        apart.start(plugins=["aimm-apart", "aimm-other"])
+    with pytest.raises(UnknownPluginError):
+        exec_data_access("numbers")
+
+
+def test_a_strict_failure_leaves_no_process_behind(apart: Apart) -> None:
+    apart.plugin("here", "raise ValueError('broken')\n")
+    apart.plugin(
+        "other", f"open({str(apart.site / 'pid')!r}, 'w').write(str(__import__('os').getpid()))\n"
+    )
+    with pytest.raises(PluginLoadError, match="broken"):
+        apart.start(plugins=["aimm-apart", "aimm-other"])
+    pid = int((apart.site / "pid").read_text())
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_an_environment_that_is_not_there_is_missing(apart: Apart) -> None:
+    conf = apart.conf(path=str(apart.site / "nowhere"))
+    (record,) = [record for record in aimm_plugins.plan(conf) if record.state == "missing"]
+    assert (record.environment, record.name) == ("apart", "apart")
+    assert "nowhere is not there" in str(record.reason)
+    with pytest.raises(PluginLoadError, match=r"environment apart .*nowhere is not there"):
+        aimm_plugins.initialize(conf)
+
+
+def test_an_environment_without_this_package_is_missing(apart: Apart, tmp_path: Path) -> None:
+    root = tmp_path / "bare"
+    (root / "lib/python3.11/site-packages").mkdir(parents=True)
+    (root / "bin").mkdir()
+    (root / "bin/python").symlink_to(sys.executable)
+    report = aimm_plugins.plan(apart.conf(path=str(root)))
+    (record,) = [record for record in report if record.state == "missing"]
+    assert f"{root} has no aimm-plugins" in str(record.reason)
+    assert "-m pip install aimm-plugins" in str(record.reason)
+
+
+# Lazy
+
+
+def lazy(apart: Apart) -> None:
+    """Install a plugin that publishes its key."""
+    apart.plugin("other", OTHER, published={"data_access:other": "other:other"})
+
+
+def test_a_lazy_environment_starts_with_the_first_call(apart: Apart) -> None:
+    lazy(apart)
+    (record,) = [r for r in apart.start(plugins=["aimm-other"], start="lazy") if r.name == "other"]
+    assert record.state == "deferred"
+    assert "start: lazy" in str(record.reason)
+    pid = exec_data_access("other")
+    assert pid != os.getpid()
+    (record,) = [r for r in aimm_plugins.current_report() if r.name == "other"]
+    assert (record.state, record.environment) == ("loaded", "apart")
+    assert exec_data_access("other") == pid
+
+
+def test_a_lazy_environment_whose_plugins_publish_no_keys_starts_at_once(apart: Apart) -> None:
+    (record,) = apart.start(start="lazy")
+    assert record.state == "loaded"
+    assert "publishes no keys" in str(record.reason)
+
+
+def test_a_lazy_environment_that_cannot_start_fails_the_call(apart: Apart) -> None:
+    apart.plugin(
+        "other", "__import__('os')._exit(7)\n", published={"data_access:other": "other:other"}
+    )
+    apart.start(plugins=["aimm-other"], start="lazy")
+    for _ in range(2):
+        with pytest.raises(PluginLoadError, match="left with status 7"):
+            exec_data_access("other")
+
+
+# Again
+
+
+def test_initializing_again_goes_on_with_the_same_process(apart: Apart) -> None:
+    apart.start()
+    pid = apart.pid()
+    apart.start()
+    assert apart.pid() == pid
+
+
+def test_refresh_goes_on_with_the_same_process_where_nothing_changed(apart: Apart) -> None:
+    apart.start()
+    pid = apart.pid()
+    assert list(aimm_plugins.refresh()) == []
+    assert apart.pid() == pid
+
+
+def test_refresh_takes_up_an_upgrade_in_a_new_process(apart: Apart) -> None:
+    apart.plugin("other", "@data_access('version')\ndef version(): return 1\n")
+    apart.start(plugins=["aimm-other"])
+    assert exec_data_access("version") == 1
+    (apart.site / "aimm_other-1.0.dist-info").rename(apart.site / "gone")
+    apart.plugin("other", "@data_access('version')\ndef version(): return '2'\n", version="2.0")
+    os.utime(apart.site / "other.py", (time.time() + 10,) * 2)
+    (record,) = [record for record in aimm_plugins.refresh() if record.name == "other"]
+    assert (record.state, record.version) == ("loaded", "2.0")
+    assert exec_data_access("version") == "2"
+
+
+def test_refresh_takes_up_a_new_plugin_and_drops_one_that_is_gone(apart: Apart) -> None:
+    apart.start(plugins=["aimm-apart", "aimm-other"])
+    pid = apart.pid()
+    apart.plugin("other", OTHER)
+    report = aimm_plugins.refresh()
+    assert states(report)["other@apart"] == "loaded"
+    assert exec_data_access("other") == apart.pid() != pid
+    (apart.site / "aimm_other-1.0.dist-info").rename(apart.site / "gone")
+    (record,) = [record for record in aimm_plugins.refresh() if record.name == "other"]
+    assert (record.state, record.environment) == ("removed", "apart")
+    with pytest.raises(UnknownPluginError):
+        exec_data_access("other")
+
+
+def test_a_handle_of_a_replaced_environment_says_what_to_do(apart: Apart) -> None:
+    apart.start(plugins=["aimm-apart", "aimm-other"])
+    instance = aimm_plugins.exec_instantiate("counter")
+    apart.plugin("other", OTHER)
+    aimm_plugins.refresh()
+    with pytest.raises(aimm_plugins.EnvironmentLost, match="started anew"):
+        while True:
+            exec_predict("counter", instance)
+
+
+def test_calls_go_on_while_refresh_puts_another_process_in_place(apart: Apart) -> None:
+    apart.start(plugins=["aimm-apart", "aimm-other"])
+    errors: list[BaseException] = []
+    pids: set[int] = set()
+    stop = threading.Event()
+
+    def call() -> None:
+        while not stop.is_set():
+            try:
+                pids.add(apart.pid())
+            except BaseException as error:
+                errors.append(error)
+
+    threads = [threading.Thread(target=call) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for number in range(3):
+        apart.plugin("other", OTHER, version=f"1.{number}")
+        aimm_plugins.refresh()
+        (apart.site / f"aimm_other-1.{number}.dist-info").rename(apart.site / f"gone{number}")
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert len(pids) >= 3
+
+
+# Rules about files
+
+
+def in_a_folder_of_its_own(apart: Apart, tmp_path: Path) -> tuple[Path, Any]:
+    """An environment whose interpreter is this one, with other packages; and its conf."""
+    root = tmp_path / "other"
+    site = root / "lib" / "python3.11" / "site-packages"
+    site.mkdir(parents=True)
+    (root / "bin").mkdir()
+    (root / "bin/python").symlink_to(sys.executable)
+    (site / "elsewhere.py").write_text("import aimm_plugins\n")
+    write_dist_info(site, "aimm-plugins")
+    points = {"elsewhere": "elsewhere"}
+    write_dist_info(site, "aimm-elsewhere", entry_points=points, files=["elsewhere.py"])
+    conf = {"names": [], "entry_points": {"allow": ["aimm-elsewhere"]}}
+    return site, {**conf, "environments": {"other": {"path": str(root)}}}
+
+
+def test_verify_compares_the_files_of_an_environment(apart: Apart, tmp_path: Path) -> None:
+    site, conf = in_a_folder_of_its_own(apart, tmp_path)
+    conf["verify"] = "record"
+    (record,) = [r for r in aimm_plugins.plan(conf) if r.environment]
+    assert record.state == "planned"
+    (site / "elsewhere.py").write_text("import os\n")
+    (record,) = [r for r in aimm_plugins.plan(conf) if r.environment]
+    assert record.state == "denied"
+    assert "elsewhere.py" in str(record.reason)
+
+
+def test_a_lock_holds_in_an_environment(apart: Apart, tmp_path: Path) -> None:
+    _, conf = in_a_folder_of_its_own(apart, tmp_path)
+    lock = tmp_path / "plugins.lock"
+    lock.write_text(aimm_plugins.freeze(conf)[0])
+    conf["locked"] = str(lock)
+    (record,) = [r for r in aimm_plugins.plan(conf) if r.environment]
+    assert record.state == "planned"
+    lock.write_text(lock.read_text().replace("1.0", "1.1"))
+    (record,) = [r for r in aimm_plugins.plan(conf) if r.environment]
+    assert record.state == "denied"
+    assert "is locked at 1.1" in str(record.reason)
+
+
+def test_the_policy_of_the_operator_holds_in_an_environment(
+    apart: Apart, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, conf = in_a_folder_of_its_own(apart, tmp_path)
+    monkeypatch.setenv("AIMM_PLUGINS_DENY", "aimm-elsewhere")
+    (record,) = [r for r in aimm_plugins.plan(conf) if r.environment]
+    assert record.state == "denied"
+    assert "AIMM_PLUGINS_DENY" in str(record.reason)
+
+
+# Together with others
+
+
+def test_a_span_names_the_environment(apart: Apart) -> None:
+    pytest.importorskip("opentelemetry.trace")
+    from aimm_plugins.contrib.otel import _attributes
+
+    apart.start()
+    attributes = _attributes("predict", "counter")
+    assert attributes["aimm.plugin.environment"] == "apart"
+    assert attributes["aimm.plugin.module"] == "apart"
+
+
+def test_a_trace_goes_on_in_the_process(apart: Apart) -> None:
+    trace = pytest.importorskip("opentelemetry.sdk.trace")
+    apart.plugin(
+        "other",
+        """
+        from opentelemetry import trace
+
+        @data_access("trace")
+        def current(): return trace.get_current_span().get_span_context().trace_id
+        """,
+    )
+    apart.start(plugins=["aimm-other"])
+    with trace.TracerProvider().get_tracer("a host").start_as_current_span("work") as span:
+        assert exec_data_access("trace") == span.get_span_context().trace_id
+
+
+def test_a_server_is_not_ready_while_a_required_environment_is_missing(apart: Apart) -> None:
+    from aimm_plugins.contrib._readiness import LoadStatus, Outcome
+
+    conf = {**apart.conf(path=str(apart.site / "nowhere")), "on_error": "isolate"}
+    status = LoadStatus(None, Outcome(aimm_plugins.initialize(conf), None))
+    told = status.readiness(details=True)
+    assert (told["ready"], told["reason"], told["missing"]) == (
+        False,
+        "required-missing",
+        ["apart"],
+    )
+
+
+def test_a_server_is_not_ready_while_a_required_environment_is_in_a_crash_loop(
+    apart: Apart,
+) -> None:
+    from aimm_plugins.contrib._readiness import LoadStatus, Outcome
+
+    report = apart.start(restarts_per_minute=1)
+    status = LoadStatus(None, Outcome(report, None, frozenset({"aimm-apart"})))
+    for is_ready in (True, False):
+        with pytest.raises(aimm_plugins.EnvironmentLost):
+            exec_data_access("fail", None, "exit")
+        assert status.readiness(details=True)["ready"] is is_ready
+
+
+def test_an_artifact_is_packed_and_unpacked_by_the_environment(apart: Apart) -> None:
+    apart.start()
+    packed = aimm_plugins.pack("counter", aimm_plugins.exec_instantiate("counter", None, 7))
+    again, _ = aimm_plugins.unpack(packed)
+    assert again.environment == "apart"
+    assert exec_predict("counter", again)[1] == 7
+
+
+def test_a_fingerprint_has_the_plugins_of_environments(apart: Apart) -> None:
+    apart.start()
+    assert aimm_plugins.fingerprint().find("predict", "counter") is not None
+
+
+# Conf
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ({}, "one of the keys requirements, lock, path is missing"),
+        ({"path": "x", "python": "3.11"}, "path names an environment that has its python"),
+        ({"path": "x", "requirements": []}, "into which no requirements go"),
+        ({"path": "x", "processes": 0}, "1 at least"),
+        ({"path": "x", "call_seconds": 0}, "more than 0"),
+        ({"path": "x", "start": "late"}, "eager"),
+        ({"path": "x", "memory": 3}, "memory_mb"),
+        ({"requirements": ["scikit-learn<"]}, "environments.legacy.requirements"),
+    ],
+)
+def test_what_is_wrong_in_a_conf_is_told_with_its_place(
+    tmp_path: Path, rules: Any, message: str
+) -> None:
+    import yaml
+
+    conf = tmp_path / "plugins.yaml"
+    conf.write_text(yaml.safe_dump({"names": [], "environments": {"legacy": rules}}))
+    with pytest.raises(ConfigError, match=message) as raised:
+        aimm_plugins.plan(conf)
+    assert str(conf) in str(raised.value)
+    assert raised.value.line is not None
