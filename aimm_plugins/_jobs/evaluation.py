@@ -141,11 +141,8 @@ def _of_labels(true: list[Any], predicted: list[Any]) -> Evaluation:
     for (label, guess), count in pairs.most_common():
         if label != guess:
             taken_for[label][guess] = count
-    try:
-        from sklearn.metrics import (  # pyright: ignore[reportMissingImports]
-            precision_recall_fscore_support,
-        )
-    except ImportError:
+    library = _metrics()
+    if library is None:
         right = {label: pairs[label, label] for label in labels}
         scores = [
             (
@@ -156,7 +153,9 @@ def _of_labels(true: list[Any], predicted: list[Any]) -> Evaluation:
             for label in labels
         ]
     else:
-        table = precision_recall_fscore_support(true, predicted, labels=labels, zero_division=0.0)
+        table = library.precision_recall_fscore_support(
+            true, predicted, labels=labels, zero_division=0.0
+        )
         scores = list(zip(*(figures.tolist() for figures in table[:3]), strict=True))
     right_rows = sum(pairs[label, label] for label in labels)
     return Evaluation(
@@ -180,6 +179,15 @@ def _of_labels(true: list[Any], predicted: list[Any]) -> Evaluation:
     )
 
 
+def _metrics() -> Any:
+    """scikit-learn's metrics, or `None` where they are not installed."""
+    try:
+        from sklearn import metrics  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        return None
+    return metrics
+
+
 def _label(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
@@ -196,13 +204,8 @@ def _in_order(labels: set[str]) -> list[str]:
 
 def _of_numbers(true: list[Any], predicted: list[Any]) -> Evaluation:
     true, predicted = _numbers(true, "true value"), _numbers(predicted, "prediction")
-    try:
-        from sklearn.metrics import (  # pyright: ignore[reportMissingImports]
-            mean_absolute_error,
-            mean_squared_error,
-            r2_score,
-        )
-    except ImportError:
+    library = _metrics()
+    if library is None:
         count, mean = len(true), math.fsum(true) / len(true)
         off = [a - b for a, b in zip(true, predicted, strict=True)]
         squares = math.fsum(x * x for x in off)
@@ -211,9 +214,9 @@ def _of_numbers(true: list[Any], predicted: list[Any]) -> Evaluation:
         mae = math.fsum(map(abs, off)) / count
         r2 = 1 - squares / spread if spread else float(squares == 0)
     else:
-        rmse = math.sqrt(mean_squared_error(true, predicted))
-        mae = float(mean_absolute_error(true, predicted))
-        r2 = float(r2_score(true, predicted)) if len(true) > 1 else 0.0
+        rmse = math.sqrt(library.mean_squared_error(true, predicted))
+        mae = float(library.mean_absolute_error(true, predicted))
+        r2 = float(library.r2_score(true, predicted)) if len(true) > 1 else 0.0
     metrics = {"rmse": rmse, "mae": mae, "r2": r2 if len(true) > 1 else None}
     return Evaluation(
         kind="numbers", rows=len(true), metrics=metrics, truth=true, predicted=predicted
