@@ -245,7 +245,7 @@ def draw(evaluation: Evaluation, ending: str) -> bytes:
         ImportError: matplotlib is not there.
     """
     # Not by pyplot, which would look for a display and keep the figure.
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # pyright: ignore[reportMissingImports]
 
     figure = Figure(figsize=(5, 4.5), layout="constrained")
     axes = figure.subplots()
