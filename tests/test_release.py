@@ -39,8 +39,18 @@ def test_changelog_tells_versions_from_the_last_to_the_first():
     assert all(version <= Version(VERSION) for version, _ in told)
 
 
-def test_changelog_sorts_changes_by_known_kinds():
-    for version in re.split(r"^## ", CHANGELOG, flags=re.M)[1:]:
+def test_changelog_tells_no_changes_before_the_first_release():
+    """Nobody had what was changed since: it says what there is, by subject."""
+    versions = re.split(r"^## ", CHANGELOG, flags=re.M)[1:]
+    if len(versions) == 1:
+        subjects = set(re.findall(r"^### (.*)$", versions[0], re.M))
+        assert subjects
+        assert subjects & set(KINDS) == set()
+        assert len(CHANGELOG.splitlines()) <= 120
+
+
+def test_changelog_sorts_changes_by_known_kinds_after_the_first_release():
+    for version in re.split(r"^## ", CHANGELOG, flags=re.M)[1:-1]:
         kinds = re.findall(r"^### (.*)$", version, re.M)
         assert kinds == [kind for kind in KINDS if kind in kinds]
         for part in re.split(r"^### .*$", version, flags=re.M)[1:]:

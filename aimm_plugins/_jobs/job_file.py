@@ -35,6 +35,21 @@ class Call:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What the predictions are held against.
+
+    Attributes:
+        data: Name of the data access that returns it.
+        item: Which item of its result, where that has several.
+        kind: `labels` or `numbers`; `None` to tell by the values.
+    """
+
+    data: str
+    item: str | int | None
+    kind: str | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """A job file that was read and is sound.
@@ -48,6 +63,7 @@ class Job:
         fit: Arguments of the fit, if there is one.
         predict: Arguments of the prediction, if there is one.
         output: File for the predictions.
+        evaluate: What to hold them against, if anything.
         save: File for the model.
     """
 
@@ -59,6 +75,7 @@ class Job:
     fit: Call | None
     predict: Call | None
     output: str | None
+    evaluate: Truth | None
     save: str | None
 
 
@@ -86,6 +103,10 @@ def parse_job(document: Document) -> Job:
     _check_data_names(document)
     _check_outputs(document)
     model, fit, predict = content["model"], content.get("fit"), content.get("predict")
+    truth = content.get("evaluate")
+    if truth is not None and predict is None:
+        message = "there is no step predict, whose predictions could be evaluated"
+        raise _fault(document, ("evaluate",), message, expected="predict in this job")
     return Job(
         plugins=conf,
         data={
@@ -98,6 +119,9 @@ def parse_job(document: Document) -> Job:
         fit=None if fit is None else _call(fit),
         predict=None if predict is None else _call(predict),
         output=None if predict is None else predict.get("output"),
+        evaluate=None
+        if truth is None
+        else Truth(truth["data"], truth.get("item"), truth.get("as")),
         save=content.get("save"),
     )
 
@@ -114,7 +138,7 @@ def _call(step: Mapping[str, Any]) -> Call:
 def _check_data_names(document: Document) -> None:
     """Every name that a step takes data from has to be defined under `data`."""
     known = document.data.get("data", {})
-    for step in ("fit", "predict"):
+    for step in ("fit", "predict", "evaluate"):
         names = document.data.get(step, {}).get("data", [])
         path = (step, "data")
         for index, name in enumerate([names] if isinstance(names, str) else names):

@@ -7,15 +7,16 @@ Each step is a method of `_JobRun`, and `run_job` calls them in order. A failed 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from aimm_plugins._api import calling, starting
 from aimm_plugins._artifacts.pack import pack, unpack_as
-from aimm_plugins._jobs.job_file import Call, Job
+from aimm_plugins._jobs.evaluation import Evaluation, draw, evaluate
+from aimm_plugins._jobs.job_file import Call, Job, Truth
 from aimm_plugins._jobs.tables import encode
 from aimm_plugins._startup import cluster
 from aimm_plugins._startup.lifecycle import initialize
@@ -25,6 +26,8 @@ from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.text import described
 from aimm_plugins._values.actions import ACTIONS, Action, StateCallback, ignore_state
 from aimm_plugins.errors import AimmPluginsError, ArtifactError
+
+_Result = TypeVar("_Result")
 
 
 class JobError(AimmPluginsError):
@@ -58,6 +61,7 @@ class StepRecord:
         version: Its version.
         seconds: Wall time of the call in seconds.
         output: The file that was written, if any.
+        evaluation: What the predictions are worth, if they were evaluated.
     """
 
     step: str
@@ -68,16 +72,18 @@ class StepRecord:
     version: str | None
     seconds: float
     output: str | None = None
+    evaluation: Evaluation | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-serializable."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        """JSON-serializable; without the evaluation."""
+        return {name: getattr(self, name) for name in self.__slots__ if name != "evaluation"}
 
 
 def run_job(
     job: Job,
     progress: Callable[[str], StateCallback] | None = None,
     within: Callable[[Job], AbstractContextManager[object]] | None = None,
+    plot: str | None = None,
 ) -> tuple[StepRecord, ...]:
     """Initialize the plugins and run the steps.
 
@@ -87,6 +93,7 @@ def run_job(
         within: Given the job, makes what is entered after the plugins are initialized and left
             after the last step, such as an executor; it takes the place of one that the conf
             asks for.
+        plot: File for a plot of the evaluation, with one of `PLOT_ENDINGS`.
 
     Returns:
         The account of each step.
@@ -112,6 +119,8 @@ def run_job(
             with run.saved_if_it_fails():
                 if job.predict is not None:
                     run.predict(job.predict)
+                if job.evaluate is not None:
+                    run.evaluate(job.evaluate, plot)
             if job.save is not None:
                 run.save_model(job.save)
             return tuple(run.done)
@@ -132,6 +141,7 @@ class _JobRun:
         self._progress = progress
         self._data: dict[str, Any] = {}
         self._model: Any = None
+        self._prediction: Any = None
 
     def access_data(self) -> None:
         for name, (key, call) in self._job.data.items():
@@ -160,9 +170,28 @@ class _JobRun:
     def predict(self, call: Call) -> None:
         call = self._with_data("predict", call)
         self._model, prediction = self._step("predict", "predict", self._model, call=call)
+        if self._job.evaluate is not None and isinstance(prediction, Iterator):
+            # To be read twice; running it is plugin code.
+            prediction = self._attempt("predict", None, lambda: list(prediction))
+        self._prediction = prediction
         output = self._job.output
         if output is not None:
             self._write(output, lambda: encode(prediction, output))
+
+    def evaluate(self, truth: Truth, plot: str | None) -> None:
+        def evaluated() -> Evaluation:
+            true = _item(self._data[truth.data], truth)
+            return evaluate(true, self._prediction, truth.kind)
+
+        found = self._attempt("evaluate", None, evaluated)
+        self.done[-1] = replace(self.done[-1], evaluation=found)
+        if plot is not None:
+            self._attempt(
+                "evaluate",
+                f"output {plot}",
+                lambda: write_atomically(plot, draw(found, Path(plot).suffix.lower())),
+            )
+            self.done[-1] = replace(self.done[-1], evaluation=replace(found, plot=plot))
 
     @contextmanager
     def saved_if_it_fails(self) -> Generator[None]:
@@ -255,13 +284,35 @@ class _JobRun:
     def _write(self, path: str, content: Callable[[], bytes]) -> None:
         """Write the output of the last step, whole or not at all."""
         last = self.done[-1]
-        with guarded() as attempt:  # predictions may be a generator, which is plugin code
-            write_atomically(path, content())
-        if attempt.error is not None:
-            raise self._failed(last.step, attempt.error, f"output {path}") from attempt.error
+        # Predictions may be a generator, which is plugin code.
+        self._attempt(last.step, f"output {path}", lambda: write_atomically(path, content()))
         self.done[-1] = replace(last, output=path)
+
+    def _attempt(self, step: str, who: str | None, function: Callable[[], _Result]) -> _Result:
+        """What a function returns; what it raises is a failure of the step."""
+        with guarded() as attempt:
+            return function()
+        error = attempt.error
+        assert error is not None
+        raise self._failed(step, error, who) from error
 
     def _failed(self, step: str, error: BaseException, who: str | None) -> JobError:
         text = f"step {step} failed" + (f" in {who}" if who else "")
         cause = described(error).replace("\n", "\n  ")
         return JobError(f"{text}\n  {cause}", step=step, done=self.done)
+
+
+def _item(result: Any, truth: Truth) -> Any:
+    """The true values, out of what a data access returned.
+
+    Raises:
+        ValueError: It holds several items, and none of them was named.
+    """
+    if truth.item is not None:
+        return result[truth.item]
+    if isinstance(result, tuple) and result:  # features and labels, as fit takes them
+        return result[-1]
+    if isinstance(result, Mapping) and len(result) > 1:
+        names = ", ".join(map(str, result))
+        raise ValueError(f"data {truth.data} has the items {names}: say by `item` which is true")
+    return result

@@ -23,7 +23,7 @@ from aimm_plugins._system.text import nearest, printable
 from aimm_plugins.errors import AimmPluginsError, ConfigError
 
 _VERBS = {
-    "run": "Run a job: access data, make or load a model, fit, predict, save.",
+    "run": "Run a job: access data, make or load a model, fit, predict, evaluate, save.",
     "plan": "Show what initialize would do, and why, without importing any plugin.",
     "freeze": "Print the freeze file of what a conf would load, for its key `locked`.",
     "list": "List installed plugins without importing them.",

@@ -74,3 +74,27 @@ def test_tutorial_makes_a_plugin_that_does_what_the_page_shows(tmp_path):
     assert run(folder, *command, PYTHONPATH=str(site), AIMM_PLUGINS_CONF="conf.yaml") == output
     made = (folder / "typings" / "aimm_plugins" / "_calls.pyi").read_text()
     assert "(name: Literal['my-models.steps'], state_cb: StateCallback | None, count: int)" in made
+
+
+def test_plugin_that_shows_the_arguments_does_what_the_page_says(tmp_path):
+    for name in ("running_mean.py", "try_running_mean.py"):
+        (tmp_path / name).write_text(PAGE.files()[name])
+    assert run(tmp_path, "try_running_mean") == ""
+
+
+def test_setuptools_finds_the_package_in_src_with_its_entry_point(tmp_path):
+    package = tmp_path / "src" / "running_mean"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(PAGE.files()["running_mean.py"])
+    (package / "options.json").write_text("{}")
+    (tmp_path / "pyproject.toml").write_text(PAGE.files()["setuptools-project/pyproject.toml"])
+    build = ["wheel", "--no-deps", "--no-build-isolation", "-w", "wheels", "."]
+    run(tmp_path, "pip", *build)
+    wheels = tmp_path / "wheels"
+    site = tmp_path / "site"
+    offline = ["--no-index", "--find-links", str(wheels), "--no-deps", "--target", str(site)]
+    run(tmp_path, "pip", "install", *offline, "running-mean")
+    assert (site / "running_mean" / "options.json").exists()
+    listed = run(tmp_path, "aimm_plugins", "list", PYTHONPATH=str(site))
+    assert "running-mean" in listed
+    assert "predict:running-mean" in listed

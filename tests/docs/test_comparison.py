@@ -22,6 +22,7 @@ from tests.support.installing import ROOT, environment
 from tests.support.metadata import write_dist_info
 
 PAGE = Page(ROOT / "docs" / "comparison.md")
+CAREFUL = Page(ROOT / "tests" / "docs" / "careful_hosts.md")
 LIBRARIES = {
     "Entry points alone": None,
     "pluggy": "pluggy",
@@ -78,15 +79,12 @@ class Section:
 
 
 def sections() -> list[Section]:
-    """The sections of the libraries, in the page's order."""
-    page = Page(PAGE.path)
-    lines = page.path.read_text(encoding="utf-8").splitlines()
-    begins = {title: lines.index(f"## {title}") + 1 for title in LIBRARIES}
-    ends = [*list(begins.values())[1:], lines.index("## What happens")]
+    """The sections of the libraries, in the page's order, with their careful hosts."""
     found = []
-    for (title, begin), end in zip(begins.items(), ends, strict=True):
+    for title in LIBRARIES:
         languages = ("python", "yaml", "toml", "console")
-        blocks = [b for each in languages for b in page.blocks(each) if begin < b.line < end]
+        blocks = [b for page in (PAGE, CAREFUL) for b in blocks_of(page, title)]
+        blocks = [b for each in languages for b in blocks if b.language == each]
         (toml,) = [block.code for block in blocks if block.language == "toml"]
         found.append(
             Section(
@@ -97,6 +95,20 @@ def sections() -> list[Section]:
             )
         )
     return found
+
+
+def blocks_of(page: Page, title: str) -> list[Block]:
+    """The blocks under a heading of a page."""
+    lines = page.path.read_text(encoding="utf-8").splitlines()
+    begin = lines.index(f"## {title}") + 1
+    ends = [number for number, line in enumerate(lines) if line.startswith("## ")]
+    end = next((number for number in ends if number >= begin), len(lines))
+    return [
+        block
+        for language in ("python", "yaml", "toml", "console")
+        for block in Page(page.path).blocks(language)
+        if begin < block.line <= end
+    ]
 
 
 def install(section: Section, site: Path, word: str, *, first: str = "", does: str = "") -> None:
@@ -219,8 +231,10 @@ class Host:
         stranger = self.run(stranger="no equals sign")
         return {
             "a plugin fails to be imported": self.run(broken="import no_such_library").ended,
-            "the same, `careful.py`": self.run("careful.py", broken="import no_such_library").ended,
-            "a plugin calls `sys.exit` when it is imported, `careful.py`": exits.ended,
+            "the same, a careful host": self.run(
+                "careful.py", broken="import no_such_library"
+            ).ended,
+            "a plugin calls `sys.exit` when it is imported, a careful host": exits.ended,
             "a stranger's metadata has a malformed line": (
                 "goes on" if stranger.status == 0 else "**ends**"
             ),
@@ -281,14 +295,15 @@ def test_hosts_print_what_the_page_shows(section, tmp_path):
         assert outcome.status == 0, outcome.errors
         output = outcome.printed
         if UPDATE:
-            text = PAGE.path.read_text(encoding="utf-8")
+            page = CAREFUL if name == "careful.py" else PAGE
+            text = page.path.read_text(encoding="utf-8")
             lines = text.splitlines()
             # Blocks of equal text are told apart by where they stand.
             at = lines.index(f"## {section.title}")
             at += lines[at:].index(f"$ {command}")
             end = at + lines[at:].index("```")
             lines[at:end] = [f"$ {command}", *output.splitlines()]
-            PAGE.path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            page.path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         else:
             assert f"$ {command}\n{output}" == block.code
 

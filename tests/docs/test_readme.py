@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -11,6 +12,7 @@ import tomllib
 import pytest
 
 import aimm_plugins
+from aimm_plugins import cli
 from tests.docs.pages import Page
 from tests.support.installing import ROOT, build_wheels, pip
 
@@ -25,11 +27,20 @@ def folder(site, monkeypatch):
     return site
 
 
-def test_examples_run_in_their_order(folder, capsys):
-    names = README.run(folder)
-    assert "loaded" in capsys.readouterr().out
-    assert names["report"].ok
-    assert names["prediction"] == [3.0, 3.0]
+def test_examples_run_in_their_order_and_print_what_is_shown(folder):
+    shown = [
+        (printed, following and following.code)
+        for _, printed, following in README.printing(folder)
+        if printed
+    ]
+    assert shown == [("[3.0, 3.0]\n", "[3.0, 3.0]\n")]
+
+
+def test_conf_that_is_shown_is_right(folder, capsys):
+    README.run(folder)
+    assert cli.run(["schema", "plugins", "plugins.yaml"]) == 0
+    report = aimm_plugins.initialize("plugins.yaml")
+    assert report.ok
 
 
 def test_packaged_example_is_found_once_it_is_installed(tmp_path, site):
@@ -46,27 +57,50 @@ def test_packaged_example_is_found_once_it_is_installed(tmp_path, site):
     assert set(record.provides) == {("instantiate", "mean"), ("fit", "mean"), ("predict", "mean")}
 
 
-def test_there_are_two_commands_and_ci_runs_them():
+@pytest.fixture(scope="module")
+def commands():
+    """The marked commands, as CI reads them."""
     done = subprocess.run(
         [ROOT / ".ci" / "run", "--show"], capture_output=True, text=True, check=True
     )
-    assert done.stdout.splitlines() == README.commands
-    assert len(README.commands) == 2
+    return done.stdout.splitlines()
 
 
-def test_what_it_is_and_both_commands_stand_on_the_first_screen():
+def test_ci_runs_the_commands_that_are_shown(commands):
+    assert commands == README.commands
+    assert len(commands) == 2
+    assert "aimm-plugins run" in commands[0]
+    assert "tox" in commands[1]
+
+
+def test_ci_refuses_a_readme_without_a_mark(tmp_path):
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci" / "run", tmp_path / ".ci" / "run")
+    text = README.path.read_text(encoding="utf-8")
+    (tmp_path / "README.md").write_text(text.replace("<!-- ci: tests -->", ""), encoding="utf-8")
+    done = subprocess.run(
+        [tmp_path / ".ci" / "run", "--show"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "README.md marks 0 commands by <!-- ci: tests -->, not one" in done.stderr
+
+
+def test_plugin_host_and_install_stand_on_the_first_screen():
     text = README.path.read_text(encoding="utf-8")
     first = text.partition("\n## ")[0]
-    assert all(command in first for command in README.commands)
+    assert all(word in first for word in ("@predict", "initialize(", "pip install"))
     assert len(first.splitlines()) <= 45
+    assert len(text.splitlines()) <= 120
 
 
-def test_files_that_it_names_are_there():
+def test_files_that_it_names_are_there(commands):
+    words = [word for command in commands for word in command.replace('"', "").split()]
+    words += re.findall(r"`([\w./-]+/[\w./-]*)`", README.path.read_text(encoding="utf-8"))
     missing = [
         word
-        for command in README.commands
-        for word in command.replace('"', "").split()
-        if word.startswith(("./", "sample_plugins/")) and not (ROOT / word).exists()
+        for word in words
+        if word.startswith(("./", "sample_plugins/", "docs/", ".github/"))
+        and not (ROOT / word).exists()
     ]
     assert missing == []
 

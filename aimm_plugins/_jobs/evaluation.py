@@ -1,0 +1,282 @@
+"""Hold predictions against the truth: how many labels are right, or how far numbers are off.
+
+scikit-learn's metrics give the figures where it is installed; elsewhere a count gives the same
+ones. Reading predictions may run plugin code: they may be a generator.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aimm_plugins._jobs.tables import as_table
+from aimm_plugins._system.text import one_line
+
+PLOT_ENDINGS = (".png", ".svg", ".pdf")
+"""The formats of a plot, by the ending of its file."""
+
+_MOST_LETTERED = 25
+"""Classes beyond which the fields of a confusion matrix are too small for text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassScore:
+    """How well one class was recognized.
+
+    Attributes:
+        label: The class.
+        rows: How many rows are of it.
+        right: How many of these were predicted to be.
+        precision: Share of the rows predicted to be of it that are, 0 to 1.
+        recall: Share of its rows that were predicted to be of it, 0 to 1.
+        f1: Harmonic mean of the two.
+        taken_for: Other classes, and how many of its rows were predicted to be of each.
+    """
+
+    label: str
+    rows: int
+    right: int
+    precision: float
+    recall: float
+    f1: float
+    taken_for: Mapping[str, int]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-serializable."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """What a comparison of predictions with the truth came to.
+
+    Attributes:
+        kind: `labels` or `numbers`.
+        rows: How many predictions there were.
+        metrics: `right` and `accuracy` of labels; `rmse` and `mae`, in the unit of the numbers,
+            and `r2` of numbers, which is `None` for less than two rows.
+        classes: The score of each class; none for numbers.
+        truth: The true values.
+        predicted: The predictions, in the same order.
+        plot: The file of the plot, if one was drawn.
+    """
+
+    kind: str
+    rows: int
+    metrics: Mapping[str, float | None]
+    classes: tuple[ClassScore, ...] = ()
+    truth: Sequence[Any] = field(repr=False)
+    predicted: Sequence[Any] = field(repr=False)
+    plot: str | None = None
+
+    def __str__(self) -> str:
+        """The result as one line."""
+        if self.kind == "labels":
+            share = self.metrics["accuracy"]
+            return f"{self.metrics['right']} of {self.rows} right (accuracy {share:.3f})"
+        names = {"rmse": "RMSE", "mae": "MAE", "r2": "R2"}
+        told = [f"{names[name]} {x:.4g}" for name, x in self.metrics.items() if x is not None]
+        return f"{', '.join(told)}, of {self.rows} numbers"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-serializable; without the values themselves."""
+        return {
+            "kind": self.kind,
+            "rows": self.rows,
+            "metrics": dict(self.metrics),
+            "classes": [score.to_dict() for score in self.classes],
+            "plot": self.plot,
+        }
+
+
+def evaluate(truth: Any, prediction: Any, kind: str | None = None) -> Evaluation:
+    """Compare predictions with what is true.
+
+    Args:
+        truth: One value a row, as any table, array or iterable that `as_table` knows.
+        prediction: Likewise, in the same order.
+        kind: `labels` or `numbers`; by default numbers where either holds a float.
+
+    Raises:
+        ValueError: There are no rows, not as many as predictions, several values in one, or a
+            number is not finite.
+        TypeError: A value is no number where numbers are compared.
+    """
+    true, predicted = _column(truth, "true value"), _column(prediction, "prediction")
+    if len(true) != len(predicted):
+        raise ValueError(f"there are {len(predicted)} predictions, and {len(true)} true values")
+    if not true:
+        raise ValueError("there are no predictions to evaluate")
+    if kind is None:
+        kind = "numbers" if any(isinstance(v, float) for v in (*true, *predicted)) else "labels"
+    return _of_labels(true, predicted) if kind == "labels" else _of_numbers(true, predicted)
+
+
+def _column(values: Any, what: str) -> list[Any]:
+    """The one value of each row."""
+    column: list[Any] = []
+    for number, row in enumerate(as_table(values)[1], start=1):
+        cells = list(row.values()) if isinstance(row, Mapping) else row
+        if not isinstance(cells, list):
+            cells = [cells]
+        if len(cells) != 1:
+            raise ValueError(
+                f"{what} {number} has {len(cells)} values, and an evaluation needs one a row"
+            )
+        column += cells
+    return column
+
+
+def _of_labels(true: list[Any], predicted: list[Any]) -> Evaluation:
+    # As text: what was read from a file and what was predicted often differ in type alone.
+    true, predicted = [_label(value) for value in true], [_label(value) for value in predicted]
+    labels = _in_order({*true, *predicted})
+    pairs = Counter(zip(true, predicted, strict=True))
+    rows, guesses = Counter(true), Counter(predicted)
+    taken_for: dict[str, dict[str, int]] = {label: {} for label in labels}
+    for (label, guess), count in pairs.most_common():
+        if label != guess:
+            taken_for[label][guess] = count
+    library = _metrics()
+    if library is None:
+        right = {label: pairs[label, label] for label in labels}
+        scores = [
+            (
+                right[label] / guesses[label] if guesses[label] else 0.0,
+                right[label] / rows[label] if rows[label] else 0.0,
+                2 * right[label] / (rows[label] + guesses[label]),
+            )
+            for label in labels
+        ]
+    else:
+        table = library.precision_recall_fscore_support(
+            true, predicted, labels=labels, zero_division=0.0
+        )
+        scores = list(zip(*(figures.tolist() for figures in table[:3]), strict=True))
+    right_rows = sum(pairs[label, label] for label in labels)
+    return Evaluation(
+        kind="labels",
+        rows=len(true),
+        metrics={"right": right_rows, "accuracy": right_rows / len(true)},
+        classes=tuple(
+            ClassScore(
+                label=label,
+                rows=rows[label],
+                right=pairs[label, label],
+                precision=precision,
+                recall=recall,
+                f1=f1,
+                taken_for=taken_for[label],
+            )
+            for label, (precision, recall, f1) in zip(labels, scores, strict=True)
+        ),
+        truth=true,
+        predicted=predicted,
+    )
+
+
+def _metrics() -> Any:
+    """scikit-learn's metrics, or `None` where they are not installed."""
+    try:
+        from sklearn import metrics  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        return None
+    return metrics
+
+
+def _label(value: Any) -> str:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return one_line(str(value))
+
+
+def _in_order(labels: set[str]) -> list[str]:
+    """By number where all are numbers, else by letter."""
+    try:
+        return sorted(labels, key=lambda label: (float(label), label))
+    except ValueError:
+        return sorted(labels)
+
+
+def _of_numbers(true: list[Any], predicted: list[Any]) -> Evaluation:
+    true, predicted = _numbers(true, "true value"), _numbers(predicted, "prediction")
+    library = _metrics()
+    if library is None:
+        count, mean = len(true), math.fsum(true) / len(true)
+        off = [a - b for a, b in zip(true, predicted, strict=True)]
+        squares = math.fsum(x * x for x in off)
+        spread = math.fsum((a - mean) ** 2 for a in true)
+        rmse = math.sqrt(squares / count)
+        mae = math.fsum(map(abs, off)) / count
+        r2 = 1 - squares / spread if spread else float(squares == 0)
+    else:
+        rmse = math.sqrt(library.mean_squared_error(true, predicted))
+        mae = float(library.mean_absolute_error(true, predicted))
+        r2 = float(library.r2_score(true, predicted)) if len(true) > 1 else 0.0
+    metrics = {"rmse": rmse, "mae": mae, "r2": r2 if len(true) > 1 else None}
+    return Evaluation(
+        kind="numbers", rows=len(true), metrics=metrics, truth=true, predicted=predicted
+    )
+
+
+def _numbers(values: list[Any], what: str) -> list[float]:
+    numbers = []
+    for number, value in enumerate(values, start=1):
+        if isinstance(value, str) or not hasattr(value, "__float__"):
+            raise TypeError(f"{what} {number} is no number: {value!r}")
+        numbers.append(float(value))
+        if not math.isfinite(numbers[-1]):
+            raise ValueError(f"{what} {number} is {numbers[-1]}, which cannot be compared")
+    return numbers
+
+
+def draw(evaluation: Evaluation, ending: str) -> bytes:
+    """A picture of an evaluation: a confusion matrix, or predicted against true numbers.
+
+    Args:
+        evaluation: What to show.
+        ending: One of `PLOT_ENDINGS`.
+
+    Raises:
+        ImportError: matplotlib is not there.
+    """
+    # Not by pyplot, which would look for a display and keep the figure.
+    from matplotlib.figure import Figure  # pyright: ignore[reportMissingImports]
+
+    figure = Figure(figsize=(5, 4.5), layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(str(evaluation), fontsize="medium", parse_math=False)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    if evaluation.kind == "labels":
+        labels = [score.label for score in evaluation.classes]
+        matrix = [
+            [
+                score.right if label == score.label else score.taken_for.get(label, 0)
+                for label in labels
+            ]
+            for score in evaluation.classes
+        ]
+        axes.imshow(matrix, cmap="Blues")
+        if len(labels) <= _MOST_LETTERED:
+            most = max(map(max, matrix))
+            for y, row in enumerate(matrix):
+                for x, count in enumerate(row):
+                    colour = "white" if count > most / 2 else "black"
+                    axes.text(x, y, str(count), ha="center", va="center", color=colour)
+            axes.set_xticks(range(len(labels)), labels, parse_math=False)
+            axes.set_yticks(range(len(labels)), labels, parse_math=False)
+    else:
+        axes.scatter(evaluation.predicted, evaluation.truth, s=12, alpha=0.6)
+        ends = [
+            min(*evaluation.truth, *evaluation.predicted),
+            max(*evaluation.truth, *evaluation.predicted),
+        ]
+        axes.plot(ends, ends, color="grey", linewidth=1)
+    stream = io.BytesIO()
+    figure.savefig(stream, format=ending.removeprefix("."), dpi=120)
+    return stream.getvalue()
