@@ -397,7 +397,8 @@ def test_a_server_is_not_ready_while_a_required_environment_is_in_a_crash_loop(
 ) -> None:
     from aimm_plugins.contrib._readiness import LoadStatus, Outcome
 
-    report = apart.start(restarts_per_minute=1)
+    required = {"required": ["aimm-apart"]}
+    report = apart.start(restarts_per_minute=1, conf=required)
     status = LoadStatus(None, Outcome(report, None))
     for is_ready in (True, False):
         with pytest.raises(aimm_plugins.EnvironmentLost):

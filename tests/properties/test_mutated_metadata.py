@@ -135,4 +135,4 @@ def test_no_mutation_of_source_raises(folder: Path) -> None:
         file.write_bytes(mutated(sound, draw, TOKENS))
         list(map(str, SourceReader(["fuzzed"]).read("fuzzed").gaps))
         if number % 50 == 0:
-            list(map(str, examine(take_inventory({"names": ["fuzzed"]}, sources=True))))
+            list(map(str, examine(take_inventory({"names": ["fuzzed"]}))))
