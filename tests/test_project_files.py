@@ -33,11 +33,8 @@ def test_actions_are_pinned_to_commits():
 def test_workflow_sets_up_every_interpreter_of_the_matrix():
     (versions,) = re.findall(r"python-version: \|\n((?: {12}\S+\n)+)", WORKFLOW)
     environments = (ROOT / "tox.ini").read_text(encoding="utf-8").partition("[testenv]")[0]
-    wanted = {
-        f"3.{minor}"
-        for group in re.findall(r"\bpy\{([\w,]+)\}", environments)
-        for minor in re.findall(r"3(\d+t?)", group)
-    }
+    named = re.findall(r"(?m)^ +py\{?([\w,]+)", environments)
+    wanted = {f"3.{minor}" for names in named for minor in re.findall(r"3(\d+t?)", names)}
     assert set(versions.split()) == wanted
 
 
