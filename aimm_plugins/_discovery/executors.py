@@ -7,8 +7,8 @@ dask = aimm_plugins.dask:connect
 from __future__ import annotations
 
 from aimm_plugins._discovery.dotted_names import parse_target
-from aimm_plugins._discovery.entry_points import Candidate
 from aimm_plugins._discovery.groups import EXECUTORS
+from aimm_plugins._discovery.published import Candidate
 from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._system.ceilings import ENTRY_POINT_LETTERS
 

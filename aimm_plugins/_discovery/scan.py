@@ -23,15 +23,11 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._discovery.entry_points import (
-    Candidate,
-    EntryPoints,
-    Published,
-    PublishedOptions,
-)
+from aimm_plugins._discovery.entry_points import EntryPoints
 from aimm_plugins._discovery.finders import read_finder, read_zip, unusual_finders
 from aimm_plugins._discovery.folders import read_folder
 from aimm_plugins._discovery.path_entry import Hidden, PathEntry, hide_duplicates
+from aimm_plugins._discovery.published import Candidate, Published, PublishedOptions
 from aimm_plugins._system.names import normalized
 from aimm_plugins._values.report import Finding
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import pluggy
 
 from aimm_plugins._dispatch.cancelling import CancelToken
-from aimm_plugins._dispatch.manager import Monitor
+from aimm_plugins._dispatch.chain import Monitor
 from aimm_plugins._system.log import loggable, logger
 from aimm_plugins._values.actions import StateCallback
 from aimm_plugins.errors import Cancelled

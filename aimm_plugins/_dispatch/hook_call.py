@@ -8,9 +8,9 @@ from typing import Any
 
 import pluggy
 
+from aimm_plugins._dispatch.chain import Chain, is_wrapper
 from aimm_plugins._dispatch.direct_call import Call, DirectCall
 from aimm_plugins._dispatch.hookspecs import HookSpecs, Result
-from aimm_plugins._dispatch.manager import Chain, is_wrapper
 from aimm_plugins._values.actions import ActionSpec, StateCallback, ignore_state
 
 DECLARED = "aimm_plugins.declared"

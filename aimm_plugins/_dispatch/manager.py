@@ -7,18 +7,18 @@ call takes the hookimpls of its action as a chain that does not change any more.
 
 from __future__ import annotations
 
-import functools
 import sys
 from _thread import RLock  # without threading, which takes a millisecond to import
 from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pluggy
 
 from aimm_plugins._declarations.declaration import call_site
 from aimm_plugins._declarations.ledger import DeclarationLedger
-from aimm_plugins._dispatch.hookspecs import PROJECT, HookSpecs, Result
+from aimm_plugins._dispatch.chain import Chain, Execute, Monitor, answering
+from aimm_plugins._dispatch.hookspecs import PROJECT, HookSpecs
 from aimm_plugins._system.modules import contents, is_initializing
 from aimm_plugins._system.signatures import signature_of
 from aimm_plugins._system.text import nearest
@@ -66,51 +66,6 @@ if TYPE_CHECKING:  # making a Protocol takes as long as importing a module
 
 
 HOOKS: dict[str, ActionSpec] = {spec.hook: spec for spec in ACTIONS.values()}
-
-Execute = Callable[[str, Sequence[pluggy.HookImpl], Mapping[str, object], bool], Any]
-"""Runs a hook: its name, its implementations, the arguments, whether the first result ends."""
-
-Monitor = tuple[Callable[..., None], Callable[..., None]]
-"""What pluggy calls before and after each hook call."""
-
-
-class Chain(NamedTuple):
-    """What a call of one action passes through besides the declared function.
-
-    Attributes:
-        hook: The hook's name.
-        implementations: Executors and wrappers as pluggy orders them: the last is called first.
-        execute: pluggy's own loop over implementations, within the monitors.
-        monitors: What sees calls before and after, the last one outermost.
-        execute_unmonitored: pluggy's loop without the monitors.
-    """
-
-    hook: str
-    implementations: tuple[pluggy.HookImpl, ...]
-    execute: Execute
-    monitors: tuple[Monitor, ...]
-    execute_unmonitored: Execute
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether calls reach the declared function alone, and nothing sees them."""
-        return not self.implementations and not self.monitors
-
-    def within(self, implementations: Sequence[pluggy.HookImpl]) -> Chain:
-        """Other implementations, for a call within one that the monitors see already."""
-        return self._replace(
-            implementations=tuple(implementations), execute=self.execute_unmonitored, monitors=()
-        )
-
-    @property
-    def has_executor(self) -> bool:
-        """Whether something may answer calls before the declared function."""
-        return any(not is_wrapper(impl) for impl in self.implementations)
-
-
-def is_wrapper(impl: pluggy.HookImpl) -> bool:
-    """Whether a hookimpl wraps calls rather than answering them."""
-    return impl.wrapper or impl.hookwrapper
 
 
 class PluginManager(pluggy.PluginManager):
@@ -412,23 +367,3 @@ class PluginManager(pluggy.PluginManager):
 def _no_such_hook(name: str) -> str:
     near = nearest(name, HOOKS)
     return "matches no hook" + (f"; did you mean {near[0]}?" if near else "")
-
-
-def answering(impl: pluggy.HookImpl) -> pluggy.HookImpl:
-    """A hookimpl whose plain function is held to its word: a `Result`, or `None` to pass."""
-    if is_wrapper(impl):
-        return impl
-    function = impl.function
-
-    @functools.wraps(function)
-    def answer(*args: object, **kwargs: object) -> object:
-        answered = function(*args, **kwargs)
-        if answered is None or isinstance(answered, Result):
-            return answered
-        raise TypeError(
-            f"hookimpl {getattr(function, '__qualname__', function)} of plugin {impl.plugin_name} "
-            f"returned {type(answered).__name__}; return aimm_plugins.Result(value) to answer the "
-            "call, or None to pass"
-        )
-
-    return pluggy.HookImpl(impl.plugin, impl.plugin_name, answer, impl.opts)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aimm_plugins._discovery.entry_points import Published
 from aimm_plugins._discovery.module_location import is_missing, missing_module
+from aimm_plugins._discovery.published import Published
 from aimm_plugins._registry.findings import PUBLISH, keys_differ
 from aimm_plugins._registry.providers import Slot
 from aimm_plugins._source.declarations import Fault, PluginSource

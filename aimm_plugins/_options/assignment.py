@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._config.values import Config
-from aimm_plugins._discovery.entry_points import PublishedOptions
+from aimm_plugins._discovery.published import PublishedOptions
 from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._options.hiding import Options
 from aimm_plugins._options.limits import Allowance, UnjudgedError

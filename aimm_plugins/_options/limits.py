@@ -25,7 +25,7 @@ from aimm_plugins._system.ceilings import (
 
 if TYPE_CHECKING:
     from aimm_plugins._discovery.distribution import Distribution
-    from aimm_plugins._discovery.entry_points import PublishedOptions
+    from aimm_plugins._discovery.published import PublishedOptions
 
 _SEARCHING_KEYS = {"patternProperties", "additionalProperties", "unevaluatedProperties"}
 

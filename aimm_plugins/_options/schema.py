@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from aimm_plugins._config.json_schema import deepest, explain, shown, types_in_words
-from aimm_plugins._discovery.entry_points import PublishedOptions
+from aimm_plugins._discovery.published import PublishedOptions
 from aimm_plugins._options.hiding import SECRET, Options, Path, copied, hidden_paths, hiding
 from aimm_plugins._options.limits import (
     Limit,

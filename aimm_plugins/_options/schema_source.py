@@ -12,8 +12,8 @@ from typing import Any
 from aimm_plugins._config.json_schema import plain
 from aimm_plugins._declarations.declaration import modules_being_imported
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._discovery.entry_points import PublishedOptions
 from aimm_plugins._discovery.module_location import locate
+from aimm_plugins._discovery.published import PublishedOptions
 from aimm_plugins._system.ceilings import SCHEMA_BYTES
 from aimm_plugins._system.files import read_file
 from aimm_plugins._system.guard import guarded

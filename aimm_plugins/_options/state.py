@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from aimm_plugins._config.values import Config
-from aimm_plugins._discovery.entry_points import PublishedOptions
 from aimm_plugins._discovery.module_location import locate
+from aimm_plugins._discovery.published import PublishedOptions
 from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._options.hiding import Options, Path, copied
 from aimm_plugins._options.schema import Fault, Schema, read_schema

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from aimm_plugins._config.values import Config
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._discovery.entry_points import BrokenLine, Candidate, Published
+from aimm_plugins._discovery.published import BrokenLine, Candidate, Published
 from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._policy.import_judge import ImportJudge
 from aimm_plugins._values.report import Identity, PluginRecord

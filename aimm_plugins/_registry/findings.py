@@ -13,7 +13,7 @@ from aimm_plugins._system.modules import contents
 from aimm_plugins._values.report import Finding, PluginRecord
 
 if TYPE_CHECKING:
-    from aimm_plugins._discovery.entry_points import Published
+    from aimm_plugins._discovery.published import Published
     from aimm_plugins._registry.outcome import Loaded
 
 PUBLISH = (

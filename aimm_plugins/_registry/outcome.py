@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from aimm_plugins._declarations.declaration import Declaration
+from aimm_plugins._registry.providers import Deferred
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._values.report import Finding, PluginRecord
 
 if TYPE_CHECKING:
-    from aimm_plugins._discovery.entry_points import Published
+    from aimm_plugins._discovery.published import Published
 
 
 class Loaded(NamedTuple):
@@ -54,3 +55,19 @@ class Resolution(NamedTuple):
         for record in missing:
             self.records.append(record)
             self.snapshot.records[record.identity] = record
+
+
+E = TypeVar("E", Loaded, Deferred)
+
+
+def by_module(entries: Iterable[E]) -> dict[str, list[E]]:
+    """The entries by what the registry calls their plugin."""
+    found: dict[str, list[E]] = {}
+    for entry in entries:
+        found.setdefault(entry.record.plugin, []).append(entry)
+    return found
+
+
+def by_record(by_module: dict[str, list[E]]) -> dict[int, E]:
+    """The entries by the object of their record: hundreds may name one module."""
+    return {id(entry.record): entry for entries in by_module.values() for entry in entries}

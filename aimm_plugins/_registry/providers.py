@@ -12,7 +12,7 @@ from aimm_plugins._values.actions import Action
 from aimm_plugins._values.provenance import Provenance
 
 if TYPE_CHECKING:  # reading metadata is not part of `import aimm_plugins`
-    from aimm_plugins._discovery.entry_points import Published
+    from aimm_plugins._discovery.published import Published
     from aimm_plugins._values.report import PluginRecord
 
 Slot = tuple[Action, str]

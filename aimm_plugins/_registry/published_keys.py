@@ -11,7 +11,7 @@ from aimm_plugins._values.report import Finding
 from aimm_plugins.errors import DeclarationError
 
 if TYPE_CHECKING:
-    from aimm_plugins._discovery.entry_points import Published
+    from aimm_plugins._discovery.published import Published
     from aimm_plugins._registry.outcome import Loaded
 
 

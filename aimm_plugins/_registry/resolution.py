@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence, Set
-from typing import TypeVar
 
 from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._declarations.ledger import DeclarationLedger
 from aimm_plugins._registry.accounts import Provided, account, without_lost_keys
-from aimm_plugins._registry.conflicts import conflict, without_duplicates
+from aimm_plugins._registry.conflicts import conflict, declared_twice, without_duplicates
 from aimm_plugins._registry.findings import empty_plugins
-from aimm_plugins._registry.outcome import Loaded, Resolution
+from aimm_plugins._registry.outcome import Loaded, Resolution, by_module, by_record
 from aimm_plugins._registry.providers import (
     Deferred,
     Offer,
@@ -25,7 +24,6 @@ from aimm_plugins._registry.published_keys import check_published_keys
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._values.actions import Action
 from aimm_plugins._values.report import Identity, PluginRecord
-from aimm_plugins.errors import DeclarationError
 
 
 def resolve(
@@ -85,8 +83,8 @@ class _Resolver:
         self.records = records
         self.prefer = prefer
         self.deferred = deferred
-        self.loaded_by_module = _by_module(loaded)
-        self.deferred_by_module = _by_module(deferred)
+        self.loaded_by_module = by_module(loaded)
+        self.deferred_by_module = by_module(deferred)
         self.kept = {i: r for i, r in current.records.items() if i not in removed}
         self.revoked = revoked
         self.denied = {record.plugin for record in records if record.state == "denied"}
@@ -184,7 +182,7 @@ class _Resolver:
         foreign = [d for d in (one, other) if not self.owners.ran(first.plugin, d)]
         if len(foreign) != 1:
             self.errors.setdefault(first.plugin, []).append(
-                _declared_twice(first.plugin, slot, one, other)
+                declared_twice(first.plugin, slot, one, other)
             )
         elif foreign[0] is one:
             # Another plugin's import ran this one's code once more: that changes nothing.
@@ -297,7 +295,7 @@ class _Resolver:
                 self.provided.setdefault(offer.plugin, Provided()).add((action, key), offer)
         for (plugin, _), reason in self.shadowed.items():
             self.lost.setdefault(plugin, []).append(reason)
-        loaded, deferred = _by_record(self.loaded_by_module), _by_record(self.deferred_by_module)
+        loaded, deferred = by_record(self.loaded_by_module), by_record(self.deferred_by_module)
         return [
             account(
                 record,
@@ -383,35 +381,8 @@ class _Resolver:
         }
 
 
-E = TypeVar("E", Loaded, Deferred)
-
-
-def _by_module(entries: Iterable[E]) -> dict[str, list[E]]:
-    found: dict[str, list[E]] = {}
-    for entry in entries:
-        found.setdefault(entry.record.plugin, []).append(entry)
-    return found
-
-
-def _by_record(by_module: dict[str, list[E]]) -> dict[int, E]:
-    """The entries by the object of their record: hundreds may name one module."""
-    return {id(entry.record): entry for entries in by_module.values() for entry in entries}
-
-
 def _record_for(declaration: Declaration, entries: Iterable[Loaded]) -> PluginRecord | None:
     for entry in entries:
         if entry.target is None or entry.target is declaration.target:
             return entry.record
     return None
-
-
-def _declared_twice(
-    plugin: str, slot: Slot, first: Declaration, second: Declaration
-) -> DeclarationError:
-    action, key = slot
-    return DeclarationError(
-        f"{plugin} declares {action}:{key} a second time; the first is at "
-        f"{first.file}:{first.line}. Remove one, or give it another key.",
-        file=second.file,
-        line=second.line,
-    )

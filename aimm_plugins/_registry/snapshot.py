@@ -18,7 +18,7 @@ from aimm_plugins._values.actions import ACTIONS, Action
 
 if TYPE_CHECKING:
     from aimm_plugins._config.values import Conf, Config
-    from aimm_plugins._discovery.entry_points import Published
+    from aimm_plugins._discovery.published import Published
     from aimm_plugins._policy.rules import Rule
     from aimm_plugins._values.report import Finding, Identity, PluginRecord
     from aimm_plugins.errors import PluginConflictError

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from aimm_plugins._discovery.entry_points import Published
+from aimm_plugins._discovery.published import Published
 from aimm_plugins._source.imports import ImportedName
 from aimm_plugins._values.actions import Action
 

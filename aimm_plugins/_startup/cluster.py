@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from aimm_plugins._config.values import Conf, Config, DaskRules
-from aimm_plugins._discovery.entry_points import Candidate
 from aimm_plugins._discovery.executors import published_executors
 from aimm_plugins._discovery.groups import EXECUTORS
+from aimm_plugins._discovery.published import Candidate
 from aimm_plugins._discovery.scan import scan
 from aimm_plugins._dispatch.executor import Executor
 from aimm_plugins._policy.rules import read_layer

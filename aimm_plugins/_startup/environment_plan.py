@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._config.values import Config, EnvironmentRules
-from aimm_plugins._discovery.entry_points import Published
+from aimm_plugins._discovery.published import Published
 from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._environments.made import environment_path
 from aimm_plugins._environments.site import EnvironmentSite, NoEnvironmentError, find_site

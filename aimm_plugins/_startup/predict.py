@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._discovery.entry_points import Candidate, Published
+from aimm_plugins._discovery.published import Candidate, Published
 from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._inventory.foresight import differing_keys, sure_failure
 from aimm_plugins._inventory.imported_files import foreign_module

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from aimm_plugins._config.environment import operator_layers
 from aimm_plugins._config.values import Config
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._discovery.entry_points import Published
+from aimm_plugins._discovery.published import Published
 from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._inventory.imported_files import overwritten
 from aimm_plugins._policy.import_judge import ImportJudge

@@ -29,8 +29,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import aimm_plugins
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._discovery.entry_points import Candidate
 from aimm_plugins._discovery.module_location import locate
+from aimm_plugins._discovery.published import Candidate
 from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._options.schema import KnownOption, read_schema
 from aimm_plugins._source.declarations import (

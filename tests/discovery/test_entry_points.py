@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from aimm_plugins._discovery.entry_points import BrokenLine
+from aimm_plugins._discovery.published import BrokenLine
 from aimm_plugins._discovery.scan import scan
 from aimm_plugins._values.report import Finding
 from tests.support.metadata import write_dist_info

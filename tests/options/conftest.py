@@ -8,7 +8,7 @@ import pytest
 
 import aimm_plugins
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._discovery.entry_points import PublishedOptions
+from aimm_plugins._discovery.published import PublishedOptions
 from aimm_plugins._options.schema import Schema
 
 SECRET = "hunter2-of-the-cellar"

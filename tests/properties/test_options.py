@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 
 from aimm_plugins import DeclarationError
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._discovery.entry_points import PublishedOptions
+from aimm_plugins._discovery.published import PublishedOptions
 from aimm_plugins._options.hiding import Options
 from aimm_plugins._options.schema import Schema
 from tests.properties.strategies import json_like, mutated

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._discovery.entry_points import Published
+from aimm_plugins._discovery.published import Published
 from aimm_plugins._source.declarations import (
     Gap,
     PluginSource,

@@ -1,0 +1,90 @@
+"""What lines of an `entry_points.txt` stand for."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from aimm_plugins._discovery.distribution import Distribution
+from aimm_plugins._values.actions import Action
+
+
+class Candidate(NamedTuple):
+    """One entry point of the group, of one installed distribution.
+
+    Attributes:
+        name: The entry point's name.
+        value: Its value as written.
+        module: The module part of the value.
+        attribute: The object part, `None` for the whole module.
+        distribution: Who publishes it.
+    """
+
+    name: str
+    value: str
+    module: str
+    attribute: str | None
+    distribution: Distribution
+
+
+class BrokenLine(NamedTuple):
+    """A line of the group that cannot be read: a plugin that is not there.
+
+    Attributes:
+        name: The entry point's name; with the number of the line where that tells nothing apart.
+        line: As written, shortened.
+        fault: What is wrong with it.
+        distribution: Who publishes it.
+        place: `entry_points.txt` with the line.
+    """
+
+    name: str
+    line: str
+    fault: str
+    distribution: Distribution
+    place: str
+
+
+class Published(NamedTuple):
+    """A key that metadata publishes, known before any import.
+
+    Attributes:
+        action: What it is for, by the group `aimm.plugins.<action>`.
+        key: Model type or data access name.
+        module: The module that declares it.
+        attribute: The declared function or class in there.
+        distribution: Who publishes it.
+        place: `entry_points.txt` with the line.
+    """
+
+    action: Action
+    key: str
+    module: str
+    attribute: str
+    distribution: Distribution
+    place: str
+
+
+class PublishedOptions(NamedTuple):
+    """Where metadata says that the schema of a plugin's options is.
+
+    Attributes:
+        name: The plugin, by the name of its entry point or by its module.
+        module: The module of the object, or the package that the file is in.
+        attribute: The object, or the file's name.
+        distribution: Who publishes it.
+        place: `entry_points.txt` with the line.
+    """
+
+    name: str
+    module: str
+    attribute: str
+    distribution: Distribution
+    place: str
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file, which can be read without running any code."""
+        return self.attribute.endswith((".json", ".yaml", ".yml"))
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.attribute}"
