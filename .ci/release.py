@@ -120,14 +120,14 @@ def build(source: Path, folder: Path, **variables: str) -> list[Path]:
 
 
 def unpacked(built: list[Path], folder: Path) -> Path:
-    """The tree of the source distribution, with modes and times of its own."""
+    """The tree of the source distribution, with modes and times of its own; programs stay such."""
     (archive,) = (file for file in built if file.name.endswith(".tar.gz"))
     with tarfile.open(archive) as stream:
         stream.extractall(folder, filter="data")
     (tree,) = folder.iterdir()
     for path in tree.rglob("*"):
         if path.is_file():
-            path.chmod(0o600)
+            path.chmod(0o700 if path.stat().st_mode & 0o100 else 0o600)
             os.utime(path, (1_000_000_000, 1_000_000_000))
     return tree
 
