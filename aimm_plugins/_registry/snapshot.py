@@ -104,6 +104,14 @@ class Snapshot:
         self.published = published or {}
         self._owners: PluginOwners | None = None
 
+    def copy(self) -> Snapshot:
+        """The same, without the keys that will be declared by hand."""
+        copied = Snapshot.__new__(Snapshot)
+        for name in self.__slots__:
+            setattr(copied, name, getattr(self, name))
+        copied.offers = {action: dict(keys) for action, keys in self.offers.items()}
+        return copied
+
     @property
     def confs(self) -> list[Config]:
         """The confs of all starts."""

@@ -62,12 +62,12 @@ def publish(runtime: Runtime, snapshot: Snapshot, options: PluginOptions | None)
         runtime.sync_hookimpls(snapshot)
         runtime.registry.publish(snapshot)
         _set_options(runtime, options)
-        runtime.hooks_changed()
+        runtime.registry_changed()
     except BaseException:
         runtime.registry.publish(before)
         _set_options(runtime, options_before)
         runtime.sync_hookimpls(before)
-        runtime.hooks_changed()
+        runtime.registry_changed()
         raise
     runtime.ledger.superseded.clear()
 

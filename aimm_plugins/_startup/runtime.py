@@ -175,13 +175,21 @@ class Runtime:
     def declared(self, new: Sequence[Declaration], gone: Sequence[DeclaredKey]) -> None:
         """Register what was declared by hand, at once."""
         if self.registry.declare(new, gone):
-            self.hooks_changed()
+            self.registry_changed()
 
     def is_registered(self, declared: DeclaredKey) -> bool:
         """Whether calls reach a declaration."""
         return self.registry.snapshot.reaches(declared)
 
     def hooks_changed(self) -> None:
+        """Make calls anew, since hookimpls or monitors have changed."""
+        # What is declared by hand goes into the current snapshot. A call that began with fewer
+        # wrappers must not meet it.
+        if self.dispatcher is not None:
+            self.registry.snapshot = self.registry.snapshot.copy()
+            self.dispatcher.renew()
+
+    def registry_changed(self) -> None:
         """Make calls anew from what is registered now."""
         if self.dispatcher is not None:
             self.dispatcher.renew()
@@ -197,7 +205,7 @@ class Runtime:
     def plugin_unregistered(self, name: str) -> None:
         """Take away what a plugin declared that was taken out of the plugin manager by hand."""
         self.registry.drop(self._registered_as.pop(name, name))
-        self.hooks_changed()
+        self.registry_changed()
 
     def loaded_provider(self, action: Action, key: str) -> Provider:
         """The provider of a key, loaded if it was deferred; see `Dispatcher.loaded_provider`."""

@@ -31,13 +31,13 @@ if sys.argv[1] == "venv":
     root = Path(sys.argv[-1])
     (root / "bin").mkdir(parents=True)
     (root / "bin/python").symlink_to(sys.executable)
-    (root / "lib/python3.11/site-packages").mkdir(parents=True)
+    (root / "lib/python{version}/site-packages").mkdir(parents=True)
     time.sleep(float(os.environ.get("SLEEP", "0")))
 else:
     if "fails" in sys.argv:
         print("no such distribution", file=sys.stderr)
         sys.exit(1)
-    site = Path(sys.argv[sys.argv.index("--python") + 1]).parents[1] / "lib/python3.11/site-packages"
+    site = Path(sys.argv[sys.argv.index("--python") + 1]).parents[1] / "lib/python{version}/site-packages"
     if list(site.iterdir()):
         sys.exit(0)
     write_dist_info(site, "aimm-plugins")
@@ -82,7 +82,9 @@ def env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     """The verb."""
     tool = tmp_path / "bin" / "uv"
     tool.parent.mkdir()
-    source = textwrap.dedent(UV).format(tests=str(Path(__file__).parents[2]))
+    source = textwrap.dedent(UV).format(
+        tests=str(Path(__file__).parents[2]), version=f"{sys.version_info[0]}.{sys.version_info[1]}"
+    )
     tool.write_text(f"#!{sys.executable}\n{source}")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tool.parent), prepend=os.pathsep)

@@ -125,6 +125,8 @@ def test_signal_during_a_step_exits_without_traceback_or_files(folder, number, s
         env=environment(folder),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # Whoever runs the tests in the background may have SIGINT ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     before = {path.name for path in folder.iterdir()}
     printed = b""

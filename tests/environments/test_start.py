@@ -22,6 +22,8 @@ from aimm_plugins import (
 from tests.environments.conftest import Apart
 from tests.support.metadata import write_dist_info
 
+PYTHON = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+
 OTHER = "@data_access('other')\ndef other(): return __import__('os').getpid()\n"
 
 
@@ -173,7 +175,7 @@ def test_an_environment_that_is_not_there_is_missing(apart: Apart) -> None:
 
 def test_an_environment_without_this_package_is_missing(apart: Apart, tmp_path: Path) -> None:
     root = tmp_path / "bare"
-    (root / "lib/python3.11/site-packages").mkdir(parents=True)
+    (root / "lib" / PYTHON / "site-packages").mkdir(parents=True)
     (root / "bin").mkdir()
     (root / "bin/python").symlink_to(sys.executable)
     report = aimm_plugins.plan(apart.conf(path=str(root)))
@@ -304,7 +306,7 @@ def test_calls_go_on_while_refresh_puts_another_process_in_place(apart: Apart) -
 def in_a_folder_of_its_own(apart: Apart, tmp_path: Path) -> tuple[Path, Any]:
     """An environment whose interpreter is this one, with other packages; and its conf."""
     root = tmp_path / "other"
-    site = root / "lib" / "python3.11" / "site-packages"
+    site = root / "lib" / PYTHON / "site-packages"
     site.mkdir(parents=True)
     (root / "bin").mkdir()
     (root / "bin/python").symlink_to(sys.executable)
