@@ -100,15 +100,7 @@ def unavailable_reasons(registry: Registry, action: Action, key: str) -> list[st
     if not lines:  # deferred plugins have declared nothing yet
         lost = snapshot.contested.items()
         lines = [described(error) for (_, slot), error in lost if slot == (action, key)][:1]
-    return (
-        lines
-        or _publishers(snapshot, action, key)
-        or [
-            f"failed, may have provided it: {record.provenance}"
-            for record in records
-            if record.state == "failed"
-        ][:_MOST_SUSPECTS]
-    )
+    return lines or [*_publishers(snapshot, action, key), *_failed_suspects(snapshot)]
 
 
 def _publishers(snapshot: Snapshot, action: Action, key: str) -> list[str]:
@@ -120,6 +112,15 @@ def _publishers(snapshot: Snapshot, action: Action, key: str) -> list[str]:
         if any((published.action, published.key) == (action, key) for published in keys)
         if (record := snapshot.records.get(identity)) is not None
     ]
+
+
+def _failed_suspects(snapshot: Snapshot) -> list[str]:
+    """The failed plugins whose keys are not known."""
+    return [
+        f"failed, may have provided it: {record.provenance}"
+        for identity, record in snapshot.records.items()
+        if record.state == "failed" and not snapshot.published.get(identity)
+    ][:_MOST_SUSPECTS]
 
 
 def _denied_suspects(snapshot: Snapshot) -> list[str]:

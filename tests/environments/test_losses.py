@@ -26,7 +26,7 @@ def runs(pid: int) -> bool:
         return False
 
 
-def wait_for(condition: Any, seconds: float = 20) -> None:
+def wait_for(condition: Any, seconds: float = 60) -> None:
     """Wait for something that comes about by itself."""
     deadline = time.monotonic() + seconds
     while not condition():

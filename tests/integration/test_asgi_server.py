@@ -113,6 +113,7 @@ def test_server_is_up_at_once_and_ready_when_its_slow_plugin_is(folder, framewor
             "reason": None,
             "missing": [],
             "failed": ["broken"],
+            "stale": [],
             "error": None,
         }
         assert ask("/plugins/ready", "HEAD") == (200, None)

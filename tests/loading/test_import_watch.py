@@ -153,7 +153,8 @@ def test_without_logging_it_is_told_on_stderr_and_nothing_is_imported():
 
 @pytest.mark.integration
 def test_import_of_a_start_is_told_after_ten_seconds(write, log):
-    write(hanging="import time\nwhile not aimm_plugins.told: time.sleep(0.1)\n")
+    slow = "import time\nwhile not aimm_plugins.told: time.sleep(0.1)\n"
+    write(hanging=slow + "@fit(['k'])\ndef f(m): ...\n")
     aimm_plugins.told = False
 
     def tell():
