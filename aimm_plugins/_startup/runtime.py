@@ -259,8 +259,9 @@ def _before_fork() -> None:
     # An import that another thread has begun at a fork never ends in the child.
     for name in _IMPORTED_BY_CALLS:
         import_module(name)
-    if "asyncio" in sys.modules:
-        import_module("asyncio")
+    for name in ("asyncio", "importlib.metadata"):  # this one by `invalidate_caches`
+        if name in sys.modules:
+            import_module(name)
     PROCESS.runtime.lock.acquire()
 
 

@@ -219,7 +219,7 @@ def test_what_a_process_runs_is_removed_by_force_alone(env: Command) -> None:
     with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        assert f"run by process {process.pid}" in env("remove", "legacy", status=1).stderr
+        assert f"run by process {process.pid}" in env("remove", "legacy", status=1).output
         assert env.made() == [root]
         env("remove", "legacy", "--force")
         assert process.stdin is not None
