@@ -76,7 +76,8 @@ def test_made_package_passes_its_tests_and_checks_unchanged(python, made, style,
     folder = made / f"{style}-{data}"
     assert f'requires = ["{backend}>=' in (folder / "pyproject.toml").read_text()
     pytest.importorskip("pytest_asyncio")  # which warns of its own settings
-    done([python, "-m", "pytest", "-q", "-p", "no:cacheprovider"], folder)
+    # As `pytest` alone, which does not put the folder before what is installed.
+    done([python, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider"], folder)
     done([python, "-m", "aimm_plugins", "entry-points", "--check"], folder)
     for tool, *arguments in (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]):
         if shutil.which(tool, path=str(Path(sys.executable).parent)) is not None:
