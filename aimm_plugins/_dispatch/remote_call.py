@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aimm_plugins._dispatch.cancelling import Cancellation, cancellation_of
+from aimm_plugins._dispatch.cancelling import cancellation_of
 from aimm_plugins._dispatch.direct_call import DirectCall
 from aimm_plugins._registry.providers import Provider
-from aimm_plugins._values.actions import Action, StateCallback
+from aimm_plugins._values.actions import StateCallback
 
 
 class RemoteFunction:
@@ -15,27 +16,16 @@ class RemoteFunction:
 
     Args:
         qualname: Dotted name within its module.
+        call: Calls it with what `RemoteCall` gives, and returns what the `exec_*` function does.
+        call_async: As `call`, awaited.
     """
 
-    def __init__(self, qualname: str) -> None:
+    def __init__(
+        self, qualname: str, call: Callable[..., Any], call_async: Callable[..., Awaitable[Any]]
+    ) -> None:
         self.__qualname__ = qualname
-
-    def call(
-        self,
-        action: Action,
-        key: str,
-        instance: Any,
-        state_cb: StateCallback | None,
-        args: Any,
-        kwargs: Any,
-        cancellation: Cancellation | None,
-    ) -> Any:
-        """Call it; returns what the `exec_*` function does."""
-        raise NotImplementedError
-
-    async def call_async(self, *given: Any) -> Any:
-        """As `call`, awaited."""
-        raise NotImplementedError
+        self.call = call
+        self.call_async = call_async
 
 
 class RemoteCall(DirectCall):

@@ -144,26 +144,25 @@ class Loader(NamedTuple):
                 clock = _ImportClock()
             if not was_imported:
                 watch.begin(record)
-            imported = self._import(record)
-            if imported is None:
+            try:
+                imported = self._import(record)
+            finally:
                 watch.end()
+            if imported is None:
                 outcome.records.append(record._replace(state="deferred", reason=_UNDER_WAY))
                 return
             module, target = imported
             if not was_imported:
-                watch.end()
                 record = clock.account(record)
             self.ledger.confirm_imports()
             self.manager.rollback_failed_imports()
             has_hooks = isinstance(module, ModuleType) and self.manager.check(module)
             self._refuse_undeclared(record, target)
         except _DeniedError as denied:
-            watch.end()
             self._discard()
             outcome.records.append(_denied_record(record, denied.reason))
             return
         except BaseException as error:  # sys.exit(), CancelledError and the like end no host
-            watch.end()
             self._discard()
             reraise_interruption(error, None if before is None else before.handlers)
             shorten_traceback(error)

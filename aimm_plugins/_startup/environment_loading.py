@@ -21,23 +21,12 @@ from aimm_plugins._loading.importer import Outcome
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.outcome import Loaded
 from aimm_plugins._registry.providers import Deferred
-from aimm_plugins._startup.environment_plan import PlannedEnvironment
+from aimm_plugins._startup.environment_plan import PlannedEnvironment, Who, name_there
 from aimm_plugins._startup.prepare import PreparedStart
 from aimm_plugins._startup.runtime import PROCESS, Runtime
 from aimm_plugins._system.text import described
 from aimm_plugins._values.report import Finding, PluginRecord
 from aimm_plugins.errors import PluginImportError
-
-Who = tuple[str | None, ...]
-"""What a plugin is called within one environment."""
-
-
-class _Function(RemoteFunction):
-    """A function of a plugin in an environment."""
-
-    def __init__(self, environment: Environment, qualname: str) -> None:
-        super().__init__(qualname)
-        self.call, self.call_async = environment.call, environment.call_async  # type: ignore[method-assign]
 
 
 class StartingEnvironments:
@@ -109,7 +98,7 @@ def _environment(planned: PlannedEnvironment, start: PreparedStart) -> Environme
     setup = {
         "environment": planned.name,
         "memory_mb": planned.rules.memory_mb,
-        "plugins": [_who(record) for record in wanted],
+        "plugins": [name_there(record) for record in wanted],
         "options": {module: dict(options.values) for module, options in given.items()},
         "conf": {"names": [], "on_error": "isolate", "prefer": prefer},
     }
@@ -147,7 +136,7 @@ def _account_for(
     for record in records:
         if record.state not in ("planned", "deferred"):
             continue
-        entry = told.get(_who(record))
+        entry = told.get(name_there(record))
         if entry is None:
             gone = f"environment {environment.name} has no such plugin any more"
             outcome.fail(record, PluginImportError(gone))
@@ -183,12 +172,12 @@ def _account_for(
 
 def _declared(environment: Environment, keys: Iterable[tuple[Any, ...]]) -> Iterable[Declaration]:
     for action, key, module, qualname, file, line in keys:
-        function = _Function(environment, qualname)
+        function = RemoteFunction(qualname, environment.call, environment.call_async)
         yield Declaration(
             action=action,
             keys=(key,),
             target=function,  # type: ignore[arg-type]  # nobody but `RemoteCall` calls it
-            function=function,  # type: ignore[arg-type]
+            function=function,  # type: ignore[arg-type]  # likewise
             module=module,
             importing_module=None,
             importer=None,
@@ -203,10 +192,6 @@ def _error(environment: Environment, carried: tuple[Any, ...] | None) -> BaseExc
     return RaisedElsewhere(*carried).original(
         loads=lambda data: unpack(data, (), environment.withheld)
     )
-
-
-def _who(record: PluginRecord) -> Who:
-    return (record.name, record.module, record.attribute, record.distribution)
 
 
 def _reduce(handle: EnvironmentInstance) -> tuple[Any, ...]:

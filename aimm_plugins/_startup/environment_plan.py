@@ -19,6 +19,9 @@ from aimm_plugins.errors import PluginImportError
 if TYPE_CHECKING:
     from aimm_plugins._options.state import PluginOptions
 
+Who = tuple[str | None, ...]
+"""What a plugin is called within one environment."""
+
 
 class PlannedEnvironment(NamedTuple):
     """An environment that confs name, and what is planned of it.
@@ -148,7 +151,7 @@ def _look_up(name: str, configs: Sequence[Config]) -> PlannedEnvironment:
 def without_taken_over(plan: Plan, environments: Sequence[PlannedEnvironment]) -> Plan:
     """The host's plan without what its own interpreter runs in a process of an environment."""
     taken = {
-        _who(record)
+        name_there(record)
         for environment in environments
         if environment.site is not None and environment.site.is_own
         for record in environment.records
@@ -156,10 +159,11 @@ def without_taken_over(plan: Plan, environments: Sequence[PlannedEnvironment]) -
     records = tuple(
         record
         for record in plan.records
-        if record.source != "entry_point" or _who(record) not in taken
+        if record.source != "entry_point" or name_there(record) not in taken
     )
     return plan._replace(records=records)
 
 
-def _who(record: PluginRecord) -> tuple[str | None, ...]:
+def name_there(record: PluginRecord) -> Who:
+    """What a plugin is called within one environment."""
     return (record.name, record.module, record.attribute, record.distribution)

@@ -267,9 +267,9 @@ def current_report(runtime: Runtime) -> Report:
         *findings,
     ]
     # Of distributions the records of the start tell.
-    known = {normalized(record.distribution or "") for record in records} - {""}
+    distributions = {normalized(record.distribution or "") for record in records} - {""}
     required = (rule for start in snapshot.starts for rule in start.required)
-    of_keys = (rule for rule in required if rule.may_be_key and rule.name not in known)
+    of_keys = (rule for rule in required if rule.may_be_key and rule.name not in distributions)
     return Report((*records, *unanswered(of_keys, snapshot)), dict.fromkeys(found))
 
 

@@ -78,7 +78,7 @@ def test_a_handle_says_where_its_instance_is(apart: Apart) -> None:
     with pytest.raises(
         AttributeError, match="has no attribute 'count' here: it is in another process"
     ):
-        instance.count  # noqa: B018
+        instance.count  # noqa: B018  # reading it raises
 
 
 def test_bytes_of_an_instance_make_it_again(apart: Apart) -> None:
