@@ -93,6 +93,12 @@ def install(site: Path) -> Callable[..., Path]:
     return install
 
 
+@pytest.fixture
+def trap(tmp_path: Path) -> Path:
+    """A file that must not come to be."""
+    return tmp_path / "marker"
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One fork server for all cases."""

@@ -26,12 +26,6 @@ def f(m):
 
 
 @pytest.fixture
-def trap(tmp_path):
-    """A file that must not come to be."""
-    return tmp_path / "marker"
-
-
-@pytest.fixture
 def forged(trap):
     """Source that writes it."""
     return f"open({str(trap)!r}, 'w').close()\nanswer = 'forged'\n"

@@ -17,12 +17,6 @@ PUBLISHED = {"fit:k": "p:f"}
 
 
 @pytest.fixture
-def trap(tmp_path):
-    """A file that must not come to be."""
-    return tmp_path / "marker"
-
-
-@pytest.fixture
 def trapped(trap):
     """Source that writes it."""
     return f"open({str(trap)!r}, 'w').close()\n"

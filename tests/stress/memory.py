@@ -25,11 +25,12 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import aimm_plugins
 import aimm_plugins.testing
-from aimm_plugins import Result, exec_fit, exec_predict, hookimpl, initialize, unload_all
+from aimm_plugins import Result, exec_fit, exec_predict, initialize, unload_all
+from tests.conftest import names
+from tests.stress.__main__ import Wrapper
 from tests.support.metadata import write_dist_info
 
 HEADER = "from aimm_plugins import *\nimport aimm_plugins\n"
@@ -60,19 +61,6 @@ SOURCES = {
     "broken": "1 / 0\n",
     "later": "@fit(['later'])\ndef f(m): return 1\n",
 }
-
-
-def names(*modules: str, **more: object) -> dict[str, object]:
-    """A conf without entry points."""
-    return {"names": list(modules), "entry_points": {"enabled": False}, **more}
-
-
-class Wrapper:
-    """A wrapper of a host, which lets everything pass."""
-
-    @hookimpl(wrapper=True)
-    def aimm_predict(self, model_type: str) -> Any:
-        return (yield)
 
 
 class Operations:
