@@ -219,7 +219,8 @@ class PluginProcess:
     def _open(self, inbox: Any) -> int:
         number = next(self._numbers)
         with self._lock:
-            if self._is_over or self._is_leaving:
+            # Asked of the system too: the thread that reads may not have met the end yet.
+            if self._is_over or self._is_leaving or self._is_dead():
                 raise NotTakenError
             self._calls[number] = inbox
         return number
