@@ -83,9 +83,9 @@ def freeze(
     Raises:
         ConfigError: The conf is wrong.
     """
-    from aimm_plugins._startup import lifecycle
+    from aimm_plugins._startup.freezing import freeze
 
-    return lifecycle.freeze(PROCESS.runtime, conf)
+    return freeze(PROCESS.runtime, conf)
 
 
 def refresh() -> Report:
@@ -107,9 +107,9 @@ def refresh() -> Report:
             options do not fit a plugin's new version; nothing changed.
         PluginLoadError: Under `on_error: strict` any plugin failed; nothing changed.
     """
-    from aimm_plugins._startup import lifecycle
+    from aimm_plugins._startup import refreshing
 
-    return lifecycle.refresh(PROCESS.runtime)
+    return refreshing.refresh(PROCESS.runtime)
 
 
 def unload_all() -> None:
@@ -154,9 +154,9 @@ def options(module: str) -> Mapping[str, Any]:
 
 def current_report() -> Report:
     """The account of what is registered now, over all `initialize` calls so far."""
-    from aimm_plugins._startup import lifecycle
+    from aimm_plugins._startup import registered
 
-    return lifecycle.current_report(PROCESS.runtime)
+    return registered.current_report(PROCESS.runtime)
 
 
 def providers(
