@@ -17,6 +17,8 @@ from aimm_plugins._values.provenance import short_file
 
 Kind = Literal["key", "distribution", "module", "plugin"]
 
+_MOST_NAMED = 5
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
@@ -213,13 +215,15 @@ def _of_nothing(inventory: Inventory, asked: str) -> Reason:
         near = nearest(asked, sorted(_known_names(inventory)), count=3)
         why = "no plugin declares such a key, and no distribution or module has this name"
         hint = f"Did you mean {' or '.join(near)}?" if near else "Install what provides it."
-    away = [i.record for i in inventory.plugins if i.record.environment and not i.record.module]
+    away, unread = list[str](), set[str]()
+    for record in (item.record for item in inventory.plugins if not item.complete):
+        if record.state == "denied" or (record.environment and not record.module):
+            away.append(f"{record.name} ({record.reason})")
+        elif record.module:
+            unread.add(record.name)
     if away:
-        names = ", ".join(f"{record.environment} ({record.reason})" for record in away)
-        hint = f"It may be in what is missing: {names}."
-    unread = {
-        item.record.name for item in inventory.plugins if not item.complete and item.record.module
-    }
+        names = ", ".join(away[:_MOST_NAMED] + ["..."] * (len(away) > _MOST_NAMED))
+        hint = f"{hint} It may be in what is missing or denied: {names}.".strip()
     if unread and not near:
         hint = (
             f"{hint} The keys of {', '.join(sorted(unread))} cannot be told without importing: "

@@ -31,9 +31,6 @@ SOURCE_BYTES = 512 * _KIB
 SOURCE_WORK = 1_000_000
 """Steps that reading all source of a distribution may take; `_source/budget.py` counts them."""
 
-DENIED_SOURCE_WORK = 200_000
-"""The same, for one that a rule denies: `list`, `show`, `explain` and `report` tell its keys."""
-
 SCHEMA_BYTES = _MIB
 """Of one schema of options."""
 
