@@ -8,12 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from aimm_plugins._diagnostics.remedies import remedy_for
 from aimm_plugins._discovery.module_location import locate
+from aimm_plugins._inventory.remedies import remedy_for
 from aimm_plugins._startup.inventory import Inventory, InventoryItem, InventoryKey
 from aimm_plugins._system.text import described, nearest
 from aimm_plugins._values.actions import ACTIONS
 from aimm_plugins._values.provenance import short_file
+from aimm_plugins._values.report import PluginRecord
 
 Kind = Literal["key", "distribution", "module", "plugin"]
 
@@ -98,7 +99,7 @@ def _of_key(inventory: Inventory, key: InventoryKey) -> Reason:
     if key.prefer_place is not None:
         remedy = f"Change or remove the prefer rule ({key.prefer_place})."
     elif not there:
-        remedy = remedy_for(inventory, record)
+        remedy = _remedy(inventory, record)
     owner = record.provenance.columns()[0] or record.module
     return Reason(
         subject=key.slot,
@@ -176,7 +177,7 @@ def _of_plugin(inventory: Inventory, item: InventoryItem) -> Reason:
     # A plugin that lost some keys to a conflict still answers its other keys.
     there = item.active and (record.error is None or bool(record.provides))
     error = None if record.error is None else described(record.error)
-    remedy = None if there and error is None else remedy_for(inventory, record)
+    remedy = None if there and error is None else _remedy(inventory, record)
     if there:
         why = f"{record.reason or 'no rule keeps it out'}; {_declared(item)}"
         if error is not None:
@@ -193,6 +194,10 @@ def _of_plugin(inventory: Inventory, item: InventoryItem) -> Reason:
         why=why,
         remedy=remedy,
     )
+
+
+def _remedy(inventory: Inventory, record: PluginRecord) -> str:
+    return remedy_for(record, inventory.policy, inventory.scans[record.environment])
 
 
 def _declared(item: InventoryItem) -> str:

@@ -121,9 +121,7 @@ def _item(
         declarations = published_declarations(published, source)
         slots = {(found.action, found.key) for found in declarations}
         declarations += tuple(
-            found
-            for found in declared
-            if found.certain and (found.action, found.key) not in slots
+            found for found in declared if found.certain and (found.action, found.key) not in slots
         )
     else:
         is_told = source is not None and (declared or source.is_complete)
@@ -149,10 +147,7 @@ def _foreseen(
         findings.append(declares_nothing(record))
     if fault is not None:
         remedy = remedy_for_failure(record, fault.error, installed)
-        record = record._replace(
-            state="failed", provides=(), reason=None, error=fault.error, remedy=remedy
-        )
-        item = replace(item, record=record, place=fault.place)
+        item = replace(item, record=record.failed(fault.error, remedy), place=fault.place)
     return item, findings
 
 
