@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from aimm_plugins._inventory.dependencies import unmet
+from aimm_plugins._inventory.dependencies import always_unmet
 from aimm_plugins._inventory.remedies import FOR_CONFLICT
 from aimm_plugins._startup.inventory import Inventory, InventoryItem
 from aimm_plugins._system.text import described, single_errors
@@ -75,7 +75,8 @@ def _of_requirements(inventory: Inventory) -> Iterator[Finding]:
     names = (item.record.distribution for item in inventory.plugins if item.active)
     for name in dict.fromkeys(filter(None, names)):
         distribution = inventory.installed.find(name)
-        for requirement in unmet(distribution, inventory.installed.find) if distribution else ():
+        find = inventory.installed.find
+        for requirement in always_unmet(distribution, find) if distribution else ():
             yield Finding(
                 code="requirement-not-met",
                 subject=requirement.distribution.who,

@@ -14,7 +14,7 @@ from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.module_location import find
 from aimm_plugins._discovery.record_file import top_levels
 from aimm_plugins._discovery.scan import Scan
-from aimm_plugins._inventory.dependencies import python_required, unmet
+from aimm_plugins._inventory.dependencies import always_unmet, python_required, unmet
 from aimm_plugins._inventory.places import (
     file_for_another_python,
     file_in,
@@ -60,7 +60,7 @@ def remedy_for_failure(record: PluginRecord, error: BaseException, installed: Sc
     if isinstance(error, ModuleNotFoundError) and isinstance(name, str):
         return _for_missing_module(record, name, distribution, installed)
     if isinstance(error, _OF_OTHER_VERSIONS) and distribution is not None:
-        missing = unmet(distribution, installed.find)
+        missing = always_unmet(distribution, installed.find)
         if missing:
             return " ".join(requirement.remedy for requirement in missing)
         return _for_another_python(distribution)
@@ -192,7 +192,7 @@ def _for_hidden_module(name: str, file: str) -> str:
 def _for_dependency(name: str, distribution: Distribution, installed: Scan) -> str:
     """What to do about a module of another distribution that is not there."""
     top = normalized(name.partition(".")[0])
-    missing = unmet(distribution, installed.find, extras=True)
+    missing = unmet(distribution, installed.find)
     named = [requirement for requirement in missing if requirement.name == top]
     always = [requirement for requirement in missing if requirement.extra is None]
     if named or always:

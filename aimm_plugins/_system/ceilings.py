@@ -25,6 +25,12 @@ ENTRY_POINTS_OF_ONE_OBJECT = 10
 ENTRY_POINT_LETTERS = 1000
 """Of an entry point's value: each dot in one costs a step wherever it is looked up."""
 
+REQUIREMENTS = 500
+"""Requirements of a distribution that are compared with what is installed."""
+
+REQUIREMENT_LETTERS = 1000
+"""Of one, and of what it says of Pythons: each condition in it is evaluated for each extra."""
+
 SOURCE_BYTES = 512 * _KIB
 """Of one module; a syntax tree takes up to 900 times the memory of its source."""
 
