@@ -18,8 +18,6 @@ def remedy_for(inventory: Inventory, record: PluginRecord) -> str:
         inventory: All plugins, with the rules.
         record: A plugin of it that is denied, missing, shadowed or has an error.
     """
-    if record.state == "missing" and record.environment is not None:
-        return f"Do what the reason says, or remove the environment ({record.config_place})."
     if record.remedy is not None:
         return record.remedy
     if record.state == "missing":

@@ -6,10 +6,12 @@ import json
 import os
 import socket
 import subprocess
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, Protocol
 
 from aimm_plugins._config.values import EnvironmentRules
+from aimm_plugins._values.actions import Action
+from aimm_plugins._values.report import PluginRecord
 
 # The path comes first: everything else is imported by it.
 _BOOTSTRAP = (
@@ -71,3 +73,23 @@ class EnvironmentKey(NamedTuple):
     program: Program
     setup: Mapping[str, Any]
     fingerprint: object
+
+
+class Judge(Protocol):
+    """Says what a process may load."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing was refused since the start."""
+
+    def judge(self, records: Iterable[PluginRecord]) -> list[PluginRecord]:
+        """The accounts of plugins by the rules that hold now."""
+
+    def told(self) -> Mapping[str, Any]:
+        """What a process is told of it, by the last judgement."""
+
+    def admit(self) -> Mapping[str, Any]:
+        """The same, judged anew; registers what is refused."""
+
+    def check(self, action: Action, key: str) -> None:
+        """Refuse a call of what was refused."""

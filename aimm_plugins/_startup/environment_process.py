@@ -280,6 +280,10 @@ class _Server:
             resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         give_all(setup["options"])
         runtime, wanted = PROCESS.runtime, set(map(tuple, setup["plugins"]))
+        if setup["verified"]:
+            from aimm_plugins._discovery.verification import Verified
+
+            runtime.verify_imports([Verified(*values) for values in setup["verified"]])
         start = prepare(runtime, [read(setup["conf"])], scan())
         records = tuple(record for record in start.plan.records if _who(record) in wanted)
         start = start._replace(plan=start.plan._replace(records=records))

@@ -155,8 +155,9 @@ def with_environments(
                 installed=environment.installed,
                 locate=environment.site.locate,
             )
-            parts.append(prepare(inputs))
-            environment = environment.with_plan(parts[-1].plan, parts[-1].options)
+            parts.append(part := prepare(inputs))
+            verified = part.admission.proofs.verified
+            environment = environment.with_plan(part.plan, part.options, verified)
         environments.append(environment)
     plan = without_taken_over(start.plan, environments)
     return start._replace(
