@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import struct
 import threading
 import time
 import weakref
@@ -21,6 +20,7 @@ from aimm_plugins._environments.frames import (
     END_SECONDS,
     ERROR,
     LOAD,
+    NUMBER,
     Inbox,
     NotTakenError,
     wish_end,
@@ -35,9 +35,6 @@ from aimm_plugins._system.child import START_SECONDS
 from aimm_plugins._system.text import described
 from aimm_plugins._values.actions import Action, StateCallback
 from aimm_plugins.errors import EnvironmentLost
-
-NUMBER = struct.Struct("<q")
-"""Of the instance that comes with a result; negative for none."""
 
 
 class _Slot:

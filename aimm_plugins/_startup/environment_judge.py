@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._dispatch.dispatcher import no_call_error
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._startup.environment_plan import (
     PlannedEnvironment,
-    installed_in,
-    name_there,
     of_environment,
 )
 from aimm_plugins._startup.messages import log
@@ -39,6 +38,11 @@ class EnvironmentJudge:
         self._refused: set[tuple[str, str]] = set()
 
     @property
+    def installed(self) -> Scan:
+        """What is installed in the environment."""
+        return self._planned.installed
+
+    @property
     def is_whole(self) -> bool:
         """Whether nothing was refused since the environment was planned."""
         return not self._refused
@@ -46,7 +50,7 @@ class EnvironmentJudge:
     def told(self) -> dict[str, Any]:
         """What a process is told of the plugins that it may load, by the last judgement."""
         return {
-            "plugins": [name_there(record) for record in self._planned.wanted.values()],
+            "plugins": [_there(record) for record in self._planned.wanted.values()],
             "verified": [tuple(verified) for verified in self._planned.verified],
         }
 
@@ -67,7 +71,7 @@ class EnvironmentJudge:
         assert planned.site is not None
         naming = [config for config in runtime.confs if planned.name in config.environments]
         configs = of_environment(naming) or planned.configs
-        installed = installed_in(planned.site)
+        installed = scan() if planned.site.is_own else scan(planned.site.folders)
         inputs = read_inputs(configs, installed)._replace(locate=planned.site.locate)
         start = decide(runtime, inputs)
         found = planned._replace(configs=configs, installed=installed)
@@ -115,3 +119,9 @@ class EnvironmentJudge:
         """
         if (action, key) in self._refused:
             raise no_call_error(self._runtime.registry, action, key)
+
+
+def _there(record: PluginRecord) -> dict[str, Any]:
+    """What makes a plugin's record in its process; builtins alone."""
+    names = ("name", "source", "module", "attribute", "distribution", "version", "entry_point")
+    return {name: getattr(record, name) for name in names}

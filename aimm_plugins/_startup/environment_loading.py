@@ -17,6 +17,7 @@ from aimm_plugins._environments.environment import Environment
 from aimm_plugins._environments.instance import EnvironmentInstance
 from aimm_plugins._environments.payload import unpack
 from aimm_plugins._environments.program import EnvironmentKey, Program
+from aimm_plugins._inventory.imported_files import foreign_module
 from aimm_plugins._loading.importer import Outcome
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.outcome import Loaded
@@ -96,13 +97,12 @@ def _environment(
     site = planned.site
     assert site is not None
     given = {} if planned.options is None else planned.options.given
-    prefer = {key: wanted for layer in reversed(start.prefer) for key, (wanted, _) in layer.items()}
     judge = EnvironmentJudge(runtime, planned)
     setup = {
         "environment": planned.name,
         "memory_mb": planned.rules.memory_mb,
         "options": {module: dict(options.values) for module, options in given.items()},
-        "conf": {"names": [], "on_error": "isolate", "prefer": prefer},
+        "prefer": [dict(layer) for layer in start.prefer],
         **judge.told(),
     }
     withheld = {record.module.partition(".")[0] for record in planned.wanted.values()}
@@ -153,6 +153,7 @@ def _account_for(
         done = record._replace(
             state="planned",
             reason=None if record.state == "deferred" else record.reason,
+            remedy=entry["remedy"] and f"In environment {environment.name}: {entry['remedy']}",
             import_seconds=entry["import_seconds"],
             imports=tuple(map(tuple, entry["imports"])),
             file=entry["file"] or record.file,
@@ -169,11 +170,14 @@ def _account_for(
             who = str(record.provenance)
             outcome.findings.append(Finding("environment-conflict", who, described(error)))
         outcome.replace(record, done)
+        foreign = foreign_module(done, environment.judge.installed) if entry["file"] else None
+        outcome.findings += [] if foreign is None else [foreign]
         outcome.loaded.append(
             Loaded(
                 done,
                 published=plan.published.get(record.identity, ()),
                 lazily=record.state == "deferred",
+                may_be_empty=entry["has_hooks"] or foreign is not None,
                 elsewhere=tuple(_declared(environment, entry["keys"])),
             )
         )

@@ -133,13 +133,13 @@ class PlannedEnvironment(NamedTuple):
         return tuple(changed)
 
 
-def look_up(configs: Sequence[Config]) -> list[PlannedEnvironment]:
-    """The environments that confs name, in their order, with what is installed in each."""
+def look_up(configs: Sequence[Config], here: Scan) -> list[PlannedEnvironment]:
+    """The environments that confs name, in their order, with what is installed in each and here."""
     names = dict.fromkeys(name for config in configs for name in config.environments)
-    return [_look_up(name, [c for c in configs if name in c.environments]) for name in names]
+    return [_look_up(name, [c for c in configs if name in c.environments], here) for name in names]
 
 
-def _look_up(name: str, configs: Sequence[Config]) -> PlannedEnvironment:
+def _look_up(name: str, configs: Sequence[Config], here: Scan) -> PlannedEnvironment:
     config = configs[-1]
     rules, place = config.environments[name], config.where("environments", name)
     found = PlannedEnvironment(rules, place, of_environment(configs), scan(()), site=None)
@@ -149,7 +149,7 @@ def _look_up(name: str, configs: Sequence[Config]) -> PlannedEnvironment:
         path_remedy = "Correct its path" if rules.path is not None else ""
         remedy = error.remedy or path_remedy or f"Run `{wanted(config, rules).command} --upgrade`"
         return found._replace(problem=str(error), remedy=remedy)
-    installed = installed_in(site)
+    installed = here if site.is_own else scan(site.folders)
     if not installed.has("aimm-plugins"):
         command = f"{site.python} -m pip install aimm-plugins"
         return found._replace(
@@ -162,11 +162,6 @@ def _look_up(name: str, configs: Sequence[Config]) -> PlannedEnvironment:
 def of_environment(configs: Iterable[Config]) -> tuple[Config, ...]:
     """Confs without what concerns the host alone."""
     return tuple(config._replace(names=(), load="eager", dask=None) for config in configs)
-
-
-def installed_in(site: EnvironmentSite) -> Scan:
-    """What is installed in an environment now."""
-    return scan() if site.is_own else scan(site.folders)
 
 
 def without_taken_over(plan: Plan, environments: Sequence[PlannedEnvironment]) -> Plan:

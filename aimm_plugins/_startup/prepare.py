@@ -148,7 +148,7 @@ def with_environments(
     from aimm_plugins._startup.environment_plan import look_up, without_taken_over
 
     parts, environments = [start], []
-    for environment in look_up(start.inputs.configs):
+    for environment in look_up(start.inputs.configs, start.installed):
         if environment.site is not None:
             inputs = start.inputs._replace(
                 configs=environment.configs,

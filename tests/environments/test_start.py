@@ -143,6 +143,27 @@ def test_a_plugin_that_fails_there_fails_here(apart: Apart) -> None:
     assert exec_data_access("numbers") == [0, 1, 2]
 
 
+def test_what_to_do_about_a_failure_is_told_by_what_is_installed_there(apart: Apart) -> None:
+    apart.plugin("other", "import nowhere_to_be_found\n", requires=["nowhere-to-be-found"])
+    report = apart.start(plugins=["aimm-other"], conf={"on_error": "isolate"})
+    (failure,) = report.failures
+    assert str(failure.remedy).startswith(
+        "In environment apart: aimm-other 1.0 requires nowhere-to"
+    )
+
+
+def test_wrappers_alone_are_no_empty_plugin(apart: Apart) -> None:
+    apart.plugin(
+        "other",
+        """
+        @aimm_plugins.hookimpl(wrapper=True)
+        def aimm_predict(model_type, instance, state_cb, args, kwargs): return (yield)
+        """,
+    )
+    report = apart.start(plugins=["aimm-other"])
+    assert [finding for finding in report.findings if finding.code == "declares-nothing"] == []
+
+
 def test_a_process_that_ends_at_the_import_fails_its_plugins(apart: Apart) -> None:
     apart.plugin("other", "import os; print('gone', flush=True); os._exit(7)\n")
     with pytest.raises(
