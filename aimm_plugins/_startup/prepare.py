@@ -148,15 +148,16 @@ def with_environments(
     from aimm_plugins._startup.environment_plan import look_up, without_taken_over
 
     parts, environments = [start], []
-    for environment in look_up(start.inputs.configs):
+    for environment in look_up(start.inputs.configs, start.installed):
         if environment.site is not None:
             inputs = start.inputs._replace(
                 configs=environment.configs,
                 installed=environment.installed,
                 locate=environment.site.locate,
             )
-            parts.append(prepare(inputs))
-            environment = environment.with_plan(parts[-1].plan, parts[-1].options)
+            parts.append(part := prepare(inputs))
+            verified = part.admission.proofs.verified
+            environment = environment.with_plan(part.plan, part.options, verified)
         environments.append(environment)
     plan = without_taken_over(start.plan, environments)
     return start._replace(
