@@ -10,7 +10,6 @@ from aimm_plugins import errors
 from aimm_plugins._discovery.scan import scan
 from tests.docs.pages import Page, install_projects, serve
 from tests.support.installing import ROOT
-from tests.support.metadata import write_dist_info
 
 SVC = '''from aimm_plugins import fit
 
@@ -46,10 +45,6 @@ def log():
 def test_page_for_the_four_distributions_is_true(name, site, monkeypatch, log):
     page = Page(ROOT / "docs" / f"{name}.md")
     folder = serve(page, site, SOURCES, PUBLISHED)
-    if name == "errors":
-        points = {"later": "aimm_later"}
-        published = {"fit:iris.later": "aimm_later:learn"}
-        write_dist_info(site, "aimm-later", entry_points=points, published=published)
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(folder)
     page.check(folder, site)
