@@ -11,7 +11,7 @@ import pytest
 from aimm_plugins.testing import check_plugin, checks
 from tests.seeded.variants import DATA, MODEL, VARIANTS
 
-PAGE = Path(__file__).parents[2] / "docs" / "conformance.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "testing.md"
 
 
 @pytest.mark.parametrize("number", range(len(VARIANTS)), ids=lambda n: VARIANTS[n].wrong)
