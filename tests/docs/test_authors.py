@@ -46,9 +46,8 @@ def test_tutorial_makes_a_plugin_that_does_what_the_page_shows(tmp_path):
         assert (folder / row).is_file()
     (folder / "my_models" / "samples.py").write_text(PAGE.files()["my_models/samples.py"])
 
-    for verb in ("aimm-plugins entry-points --check", "aimm-plugins entry-points --write"):
-        command, output = shown(verb)
-        assert run(folder, *command) == output
+    command, output = shown("aimm-plugins entry-points --write")
+    assert run(folder, *command) == output
     assert run(folder, "aimm_plugins", "entry-points", "--check") == ""
 
     for name in ("my_models/options.yaml", "my_models/limits.py"):
