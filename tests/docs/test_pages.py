@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import pytest
 
 from aimm_plugins import errors
@@ -28,22 +26,11 @@ SOURCES = {
 PUBLISHED = {"aimm_svc": "fit_svc", "aimm_legacy": "fit_svc"}
 
 
-@pytest.fixture
-def log():
-    """The package's logger, which pages may set up, as it was afterwards."""
-    logger = logging.getLogger("aimm_plugins")
-    level, handlers = logger.level, list(logger.handlers)
-    yield logger
-    logger.setLevel(level)
-    logger.handlers[:] = handlers
-
-
 @pytest.mark.skipif(
     bool(scan().candidates), reason="the pages show an environment without other plugins"
 )
-@pytest.mark.parametrize("name", ["startup", "errors"])
-def test_page_for_the_four_distributions_is_true(name, site, monkeypatch, log):
-    page = Page(ROOT / "docs" / f"{name}.md")
+def test_page_of_errors_is_true(site, monkeypatch):
+    page = Page(ROOT / "docs" / "errors.md")
     folder = serve(page, site, SOURCES, PUBLISHED)
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(folder)
