@@ -19,12 +19,6 @@ def checked(
 ) -> ArtifactInfo:
     """The info, with a finding if the reader is another version or provider than it names.
 
-    Args:
-        info: What the artifact says of itself.
-        reader: The plugin that would be given the artifact.
-        rules: What confs and policy say of that.
-        records: All plugins that are known here.
-
     Raises:
         ArtifactError: The rules refuse that reader.
     """

@@ -41,9 +41,6 @@ class Annotations:
 
     What type checkers cannot see becomes `Any`: classes of distributions that are not typed
     (PEP 561) or local to functions, type variables, names that are not there.
-
-    Attributes:
-        modules: Modules to import in the file that holds the annotations.
     """
 
     def __init__(self) -> None:
@@ -53,12 +50,7 @@ class Annotations:
     def signature(
         self, function: Callable[..., Any], owner: type | None = None
     ) -> inspect.Signature:
-        """A function's signature with texts as annotations and defaults.
-
-        Args:
-            function: Of a class, an instance is the result.
-            owner: What `Self` means.
-        """
+        """A function's signature with texts as annotations; that of a class makes an instance."""
         try:
             signature = signature_of(function)
         except Exception:  # an extension's function, or a `__signature__` that fails
@@ -79,12 +71,7 @@ class Annotations:
         return signature.replace(parameters=parameters, return_annotation=written(result))
 
     def written(self, hint: object, owner: type | None = None) -> Verbatim:
-        """A type as text.
-
-        Args:
-            hint: As `typing.get_type_hints` gives it.
-            owner: What `Self` means.
-        """
+        """A type as text; `owner` is what `Self` means."""
         needed: set[str] = set()
         try:
             text = _text(hint, owner, needed)
@@ -142,16 +129,7 @@ def _resolved(annotation: object, names: dict[str, Any]) -> object:
 
 
 def _text(hint: object, owner: type | None, needed: set[str]) -> str:
-    """A type as text.
-
-    Args:
-        hint: The type.
-        owner: What `Self` means.
-        needed: Takes the modules to import.
-
-    Raises:
-        _UnwritableError: Some part of it cannot be written elsewhere.
-    """
+    """A type as text; adds to `needed` the modules that it is made of."""
     if hint is Any or hint is ...:
         return ANY if hint is Any else "..."
     if hint is None or hint is types.NoneType:

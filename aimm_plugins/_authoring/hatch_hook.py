@@ -34,12 +34,6 @@ class EntryPointsHook(MetadataHookInterface):
     PLUGIN_NAME = "aimm-plugins"
 
     def update(self, metadata: dict[str, Any]) -> None:
-        """Put the tables into the metadata.
-
-        Raises:
-            ConfigError: The hook is configured wrongly.
-            DeclarationError: The code declares nothing, or what cannot be read or published.
-        """
         config: dict[str, Any] = self.config
         place = "[tool.hatch.metadata.hooks.aimm-plugins]"
         for name in config:

@@ -55,9 +55,6 @@ class Project:
 def find_project(path: Path) -> Project:
     """The project at a path.
 
-    Args:
-        path: A folder with `pyproject.toml`, a package's folder, or a module's file.
-
     Returns:
         Its modules: of a project those that the settings of hatchling or setuptools list, else the
         packages and modules in `src` or in the root that are no tests.

@@ -19,18 +19,12 @@ from aimm_plugins.errors import ConfigError
 
 
 class MissingExtraError(ConfigError):
-    """A verb needs a package that is not installed."""
-
     def __init__(self, package: str, verb: str) -> None:
         super().__init__(f"aimm-plugins {verb} needs {package}: pip install 'aimm-plugins[new]'")
 
 
 def write_tables(project: Project, tables: Tables) -> None:
     """Put the tables into `pyproject.toml`; comments, order and other tables stay.
-
-    Args:
-        project: The source tree.
-        tables: What our groups shall hold; groups that are not in it are removed.
 
     Raises:
         ConfigError: There is no `pyproject.toml` with a `[project]` table, or its entry points are
@@ -49,11 +43,7 @@ def write_tables(project: Project, tables: Tables) -> None:
 
 
 def rewritten(text: str, tables: Tables) -> str:
-    """The text of a `pyproject.toml` with other tables of ours.
-
-    Raises:
-        ConfigError: tomlkit is missing, or the text is laid out in a way that cannot be changed.
-    """
+    """The text of a `pyproject.toml` with these tables as all that are made from code."""
     if find_spec("tomlkit") is None:
         raise MissingExtraError("tomlkit", "entry-points --write")
     missing = dict(tables)
@@ -98,12 +88,7 @@ def _pieces(text: str) -> list[str]:
 
 
 def _changed(piece: str, missing: Tables) -> str:
-    """A piece with other entries of ours; empty where nothing of it is left.
-
-    Args:
-        piece: The piece.
-        missing: The tables that are to be put in; those that are found here are taken out.
-    """
+    """A piece with other entries of ours, taken out of `missing`; empty if none is left."""
     import tomlkit
 
     lines = piece.splitlines(keepends=True)

@@ -18,12 +18,6 @@ from aimm_plugins.errors import ConfigError
 def make_package(name: str, folder: Path, answers: dict[str, Any], *, ask: bool) -> None:
     """Make a plugin package that passes its own tests.
 
-    Args:
-        name: The distribution's name.
-        folder: Where it goes; must not exist, or be empty.
-        answers: To the template's questions, as far as they are given.
-        ask: Whether to ask for the others on the terminal; else they have their defaults.
-
     Raises:
         ConfigError: The name or the folder will not do, or copier is missing; nothing is made.
     """
@@ -50,11 +44,7 @@ def make_package(name: str, folder: Path, answers: dict[str, Any], *, ask: bool)
 
 
 def check_name(name: str) -> None:
-    """Refuse a name that no distribution, or no module, can have.
-
-    Raises:
-        ConfigError: It is one.
-    """
+    """Refuse a name that no distribution, or no module, can have."""
     module = name.lower().replace("-", "_").replace(".", "_")
     if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name):
         raise ConfigError(f"{name!r} is no name of a distribution", expected="such as my-models")

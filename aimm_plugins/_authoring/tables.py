@@ -23,13 +23,6 @@ def entry_points(project: Project, declared: Sequence[SourceDeclaration]) -> Tab
     Plugins that `pyproject.toml` names already keep their entries as long as they declare
     something, or are not the project's; modules that none of them imports get entries of their own.
 
-    Args:
-        project: The source tree.
-        declared: What it declares.
-
-    Returns:
-        Group to name to value, each sorted by name; groups without entries are left out.
-
     Raises:
         DeclarationError: A key cannot be the name of an entry point.
     """
@@ -70,7 +63,6 @@ def _fault(key: str) -> str | None:
 
 
 def current_tables(project: Project) -> Tables:
-    """Our tables as `pyproject.toml` has them."""
     groups = project.table("project", "entry-points")
     return {group: dict(entries) for group, entries in groups.items() if is_made(group)}
 
@@ -81,7 +73,6 @@ def is_made(group: str) -> bool:
 
 
 def are_dynamic(project: Project) -> bool:
-    """Whether the build makes the entry points."""
     return "entry-points" in project.table("project").get("dynamic", ())
 
 
@@ -102,7 +93,6 @@ def difference(before: Mapping[str, Mapping[str, str]], after: Tables) -> list[s
 
 
 def as_toml(tables: Tables) -> str:
-    """The tables as `pyproject.toml` has them."""
     return "\n".join(
         f'[project.entry-points."{group}"]\n'
         + "".join(f"{_toml_key(n)} = {_toml_text(v)}\n" for n, v in entries.items())

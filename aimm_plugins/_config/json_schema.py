@@ -35,7 +35,6 @@ _TYPES = {
 
 @cache
 def schema_names() -> tuple[str, ...]:
-    """Names of the schemas that are shipped, sorted."""
     from importlib.resources import files
 
     return tuple(
@@ -49,14 +48,7 @@ def schema_names() -> tuple[str, ...]:
 
 @cache
 def schema_text(name: str) -> str:
-    """A schema as it is shipped.
-
-    Args:
-        name: One of `schema_names()`.
-
-    Raises:
-        LookupError: There is no such schema.
-    """
+    """A schema as it is shipped."""
     from importlib.resources import files
 
     if name not in schema_names():
@@ -65,7 +57,6 @@ def schema_text(name: str) -> str:
 
 
 def schema(name: str) -> dict[str, Any]:
-    """A schema as plain data; see `schema_text`."""
     from aimm_plugins._config.yaml_reader import load
 
     loaded: dict[str, Any] = load(schema_text(name), file=f"{name}.yaml").data
@@ -79,11 +70,7 @@ def validate(
     document: Document | None = None,
     prefix: tuple[str | int, ...] = (),
 ) -> None:
-    """Hold data against a schema; the data may be part of a document, below a prefix.
-
-    Raises:
-        ConfigError: It does not fit; the most specific fault, with its place.
-    """
+    """Hold data against a schema; the data may be part of a document, below a prefix."""
     from jsonschema import Draft202012Validator
 
     layer = Config(document=document, prefix=prefix)
@@ -195,12 +182,7 @@ def shown(value: object) -> str:
 
 
 def plain(value: object, path: tuple[str | int, ...] = ()) -> Any:
-    """A copy as JSON Schema knows it: dicts with text as keys, lists, and scalars as they are.
-
-    Raises:
-        ConfigError: It is nested too deep, has a key that is not text, or a number that Python
-            would refuse to write down.
-    """
+    """A copy as JSON Schema knows it: dicts with text as keys, lists, and scalars as they are."""
     if len(path) > _MAX_DEPTH:
         raise ConfigError(f"is nested deeper than {_MAX_DEPTH}")
     if isinstance(value, str):

@@ -64,10 +64,6 @@ class _UnsoundError(Exception):
 def read(conf: Conf, *, called: str | None = None) -> Config:
     """Read and check a conf.
 
-    Args:
-        conf: A mapping, the path of a YAML file, `None` for an empty conf, or one that was read.
-        called: What messages call a file instead of its path.
-
     Raises:
         ConfigError: It is not what `schemas/plugins.yaml` says.
     """
@@ -112,20 +108,11 @@ def _given(conf: object) -> dict[str, object] | str:
 def parse(
     data: object, *, document: Document | None = None, prefix: tuple[str | int, ...] = ()
 ) -> Config:
-    """Check a conf that was read already, as part of a document below a prefix.
-
-    Raises:
-        ConfigError: It is not what `schemas/plugins.yaml` says.
-    """
+    """Check a conf that was read already, as part of a document below a prefix."""
     return _checked(data, "plugins", Config(document=document, prefix=prefix))
 
 
 def read_policy(path: str) -> Config:
-    """Read and check an operator's policy.
-
-    Raises:
-        ConfigError: It cannot be read, or is not what `schemas/policy.yaml` says.
-    """
     from aimm_plugins._config.yaml_reader import load_file
 
     document = load_file(path)
@@ -157,11 +144,7 @@ def is_slot(text: str) -> bool:
 
 
 def check_meaning(config: Config) -> None:
-    """Refuse what has the right shape and still says nothing: `>=1.0.x`, or a time of `.nan`.
-
-    Raises:
-        ConfigError: There is such a value.
-    """
+    """Refuse what has the right shape and still says nothing: `>=1.0.x`, or a time of `.nan`."""
     rules = config.entry_points
     for path, texts in (
         (("entry_points", "allow"), rules.allow or ()),

@@ -293,11 +293,7 @@ class DaskExecutor:
 
 
 def _partitions(collection: Any) -> list[Any]:
-    """The parts of a Dask collection, in order, still lazy.
-
-    Raises:
-        ValueError: It is an array with several chunks along another axis than the first.
-    """
+    """The parts of a Dask collection, in order, still lazy."""
     if isinstance(collection, Delayed) or not hasattr(collection, "to_delayed"):
         return [collection]
     if any(number > 1 for number in getattr(collection, "numblocks", ())[1:]):

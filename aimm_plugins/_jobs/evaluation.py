@@ -46,7 +46,6 @@ class ClassScore:
     taken_for: Mapping[str, int]
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-serializable."""
         return {name: getattr(self, name) for name in self.__slots__}
 
 
@@ -74,7 +73,6 @@ class Evaluation:
     plot: str | None = None
 
     def __str__(self) -> str:
-        """The result as one line."""
         if self.kind == "labels":
             share = self.metrics["accuracy"]
             return f"{self.metrics['right']} of {self.rows} right (accuracy {share:.3f})"
@@ -95,11 +93,6 @@ class Evaluation:
 
 def evaluate(truth: Any, prediction: Any, kind: str | None = None) -> Evaluation:
     """Compare predictions with what is true.
-
-    Args:
-        truth: One value a row, as any table, array or iterable that `as_table` knows.
-        prediction: Likewise, in the same order.
-        kind: `labels` or `numbers`; by default numbers where either holds a float.
 
     Raises:
         ValueError: There are no rows, not as many as predictions, several values in one, or a
@@ -235,15 +228,7 @@ def _numbers(values: list[Any], what: str) -> list[float]:
 
 
 def draw(evaluation: Evaluation, ending: str) -> bytes:
-    """A picture of an evaluation: a confusion matrix, or predicted against true numbers.
-
-    Args:
-        evaluation: What to show.
-        ending: One of `PLOT_ENDINGS`.
-
-    Raises:
-        ImportError: matplotlib is not there.
-    """
+    """A picture of an evaluation: a confusion matrix, or predicted against true numbers."""
     # Not by pyplot, which would look for a display and keep the figure.
     from matplotlib.figure import Figure  # pyright: ignore[reportMissingImports]
 

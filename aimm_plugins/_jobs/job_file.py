@@ -22,13 +22,7 @@ _Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Arguments of one step.
-
-    Attributes:
-        data: Names of data accesses whose results come first.
-        args: Positional arguments after them.
-        kwargs: Keyword arguments.
-    """
+    """Arguments of one step."""
 
     data: tuple[str, ...] = ()
     args: tuple[Any, ...] = ()
@@ -80,21 +74,13 @@ class Job:
 
 
 def read_job(path: str | os.PathLike[str]) -> Job:
-    """Read and check a job file, and the conf that it names.
-
-    Raises:
-        ConfigError: One of them cannot be read or is not what its schema says; with the place.
-    """
+    """Read and check a job file, and the conf that it names."""
     job = parse_job(load_file(path))
     return replace(job, plugins=read(job.plugins))
 
 
 def parse_job(document: Document) -> Job:
-    """Check a job that was read already.
-
-    Raises:
-        ConfigError: It is not what `schemas/job.yaml` says; with the place.
-    """
+    """Check a job that was read already."""
     validate(document.data, "job", document=document)
     content = document.data
     conf = content.get("plugins", {"names": []})

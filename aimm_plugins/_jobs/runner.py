@@ -31,12 +31,7 @@ _Result = TypeVar("_Result")
 
 
 class JobError(AimmPluginsError):
-    """A step of a job failed; what earlier steps wrote is kept.
-
-    Attributes:
-        step: Name of the step.
-        done: The accounts of the steps that were done.
-    """
+    """A step of a job failed; what earlier steps wrote is kept."""
 
     step: str | None = None
     done: tuple[StepRecord, ...] = ()
@@ -95,9 +90,6 @@ def run_job(
             asks for.
         plot: File for a plot of the evaluation, with one of `PLOT_ENDINGS`.
 
-    Returns:
-        The account of each step.
-
     Raises:
         PluginLoadError: The plugins cannot be loaded; no step was run.
         JobError: A step failed; its cause is the plugin's own exception. Outputs of earlier steps
@@ -129,11 +121,7 @@ def run_job(
 
 
 class _JobRun:
-    """The steps of one job, and what they pass on to each other.
-
-    Attributes:
-        done: The accounts of the steps so far.
-    """
+    """The steps of one job, and what they pass on to each other."""
 
     def __init__(self, job: Job, progress: Callable[[str], StateCallback]) -> None:
         self.done: list[StepRecord] = []
@@ -303,11 +291,7 @@ class _JobRun:
 
 
 def _item(result: Any, truth: Truth) -> Any:
-    """The true values, out of what a data access returned.
-
-    Raises:
-        ValueError: It holds several items, and none of them was named.
-    """
+    """The true values, out of what a data access returned."""
     if truth.item is not None:
         return result[truth.item]
     if isinstance(result, tuple) and result:  # features and labels, as fit takes them

@@ -112,7 +112,6 @@ class _Verdict(NamedTuple):
     reason: str | None = None
 
     def on(self, record: PluginRecord) -> PluginRecord:
-        """The account of a plugin with the verdict."""
         if record.state == "denied":
             return record
         if self.broken is not None:
@@ -172,11 +171,7 @@ def _given(
     looking: bool,
     findings: list[Finding],
 ) -> dict[str, Given]:
-    """What one conf gives, by plugin module.
-
-    Raises:
-        ConfigError: It is not clear to whom, or a secret cannot be read.
-    """
+    """What one conf gives, by plugin module."""
     by_plugin: dict[str, str] = {}
     by_distribution: dict[str, str] = {}
     for key in config.options:

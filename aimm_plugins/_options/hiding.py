@@ -41,12 +41,7 @@ _FORMATS = frozenset(
 
 
 class Options(dict[str, Any]):
-    """What a plugin is given: a dict of the caller's own, whose `repr` shows no secret.
-
-    Args:
-        values: The options.
-        hidden: Keys whose values are not shown.
-    """
+    """What a plugin is given: a dict of the caller's own, whose `repr` shows no secret."""
 
     __slots__ = ("_hidden",)
 

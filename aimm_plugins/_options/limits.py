@@ -39,11 +39,7 @@ class UnjudgedError(Exception):
 
 
 class Allowance:
-    """Processor time for the schemas of each distribution while nothing is loaded.
-
-    Attributes:
-        passed_over: The schemas that were not looked at any more, by distribution.
-    """
+    """Processor time for the schemas of each distribution while nothing is loaded."""
 
     def __init__(self) -> None:
         self._seconds: dict[str, float] = {}
@@ -51,11 +47,7 @@ class Allowance:
 
     @contextmanager
     def of(self, published: PublishedOptions) -> Generator[None]:
-        """Count the time of what is done with a schema.
-
-        Raises:
-            UnjudgedError: Others of the distribution have taken all of it.
-        """
+        """Count the time of the block; raise where others of the distribution took all of it."""
         owner = published.distribution
         spent = self._seconds.get(owner.key, 0.0)
         if spent > SCHEMA_SECONDS:
@@ -69,12 +61,7 @@ class Allowance:
 
 
 class Limit:
-    """The processor time of one check.
-
-    Args:
-        document: The schema.
-        looking: Whether nothing will be loaded. A plugin that is loaded may take its time.
-    """
+    """The processor time of one check. Patterns may take theirs where a plugin is loaded."""
 
     def __init__(self, document: dict[str, Any], *, looking: bool) -> None:
         self._end = thread_time() + SCHEMA_SECONDS

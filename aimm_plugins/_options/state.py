@@ -103,10 +103,6 @@ class PluginOptions:
     def value(self, plugin: str, denial: Denial) -> Options:
         """A plugin's options, a copy of the caller's own.
 
-        Args:
-            plugin: Its module.
-            denial: Judges the import of a schema that is code.
-
         Raises:
             ConfigError: What its conf gives does not fit its schema.
             DeclarationError: The schema is broken.
@@ -138,12 +134,7 @@ class PluginOptions:
         return options
 
     def defaults(self, plugin: str, denial: Denial) -> Options:
-        """The defaults of a plugin that is imported without `initialize`; nothing is checked.
-
-        Raises:
-            DeclarationError: The schema is broken.
-            PluginImportError: The schema is code that must not be imported.
-        """
+        """The defaults of a plugin that is imported without `initialize`; nothing is checked."""
         if plugin not in self.by_hand:
             schema = self._schema_of(plugin, denial)
             self.by_hand[plugin] = Options() if schema is None else schema.defaults()
@@ -175,7 +166,6 @@ class OptionsState:
         self._in_progress: list[tuple[int, PluginOptions]] = []
 
     def forget(self) -> None:
-        """Forget what calls have given that are done."""
         self.current = PluginOptions()
 
     @contextmanager
@@ -216,12 +206,7 @@ def plugin_of(module: str, plugins: Collection[str]) -> str | None:
 
 
 def schema_of(published: Sequence[PublishedOptions], denial: Denial | None = None) -> Schema | None:
-    """The schema of a plugin, if it publishes one; see `read_schema`.
-
-    Raises:
-        DeclarationError: It publishes several, or a broken one.
-        PluginImportError: It is code that must not be imported.
-    """
+    """The schema of a plugin, if it publishes one; see `read_schema`."""
     if len(published) > 1:
         distribution = published[0].distribution
         raise DeclarationError(

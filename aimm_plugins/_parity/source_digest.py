@@ -19,11 +19,7 @@ from aimm_plugins._system.ceilings import RECORD_BYTES
 
 
 def source_digest(hashes: Mapping[str, str]) -> str | None:
-    """The digest of sources in hex; `None` where there are none.
-
-    Args:
-        hashes: Path of each source to its SHA-256 in hex.
-    """
+    """The digest of sources (path to SHA-256 in hex) in hex; `None` where there are none."""
     import hashlib
 
     if not hashes:

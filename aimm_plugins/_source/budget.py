@@ -30,11 +30,6 @@ class Budget:
     module_size: int = SOURCE_BYTES
 
     def take(self, steps: int) -> None:
-        """Count work.
-
-        Raises:
-            OverBudgetError: It is too much.
-        """
         self.work -= steps
         if self.work < 0:
             raise OverBudgetError("it has too much source, or too many constants")

@@ -43,14 +43,7 @@ class SourceDeclaration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """A reason why there may be more declarations than were found.
-
-    Attributes:
-        reason: What could not be read.
-        file: Source file, where there is one.
-        line: The line in it, from 1, where there is one.
-        is_mistake: Whether running the code would not help, since it fails as well.
-    """
+    """A reason why there may be more declarations than were found."""
 
     reason: str
     file: str | None = None
@@ -64,14 +57,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What an import statement needs that surely runs, and whose failure nothing catches.
-
-    Attributes:
-        module: A module, by its absolute name.
-        attribute: The name that is imported from it; `None` for the module itself.
-        file: Source file of the statement.
-        line: Its line, from 1.
-    """
+    """What an import statement needs that surely runs, and whose failure nothing catches."""
 
     module: str
     attribute: str | None

@@ -33,7 +33,6 @@ def complete_subjects(
 def complete_schemas(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Names of schemas."""
     from aimm_plugins._config.json_schema import schema_names
 
     return _items(set(schema_names()), incomplete)

@@ -196,7 +196,6 @@ def _terminal_width() -> int | None:
 
 
 def write_file(path: str, text: str) -> None:
-    """Write a file whole or not at all."""
     from aimm_plugins._system.files import write_atomically
 
     write_atomically(path, text.encode("utf-8", "backslashreplace"))

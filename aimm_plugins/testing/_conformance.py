@@ -110,11 +110,7 @@ class Conformance:
         return {action: source for action, source in self.sources.items() if _is_strategy(source)}
 
     def check_names(self, known: Collection[str]) -> None:
-        """Refuse expected failures of checks that do not exist.
-
-        Raises:
-            ValueError: There is no such check; the nearest is named.
-        """
+        """Refuse expected failures of checks that do not exist."""
         for name in self.expected_failures:
             if name not in known:
                 raise ValueError(f"expected_failures: {no_check(name, known)}")
@@ -132,13 +128,7 @@ def _is_strategy(source: object) -> bool:
 
 
 def given(source: Any, variant: int, drawn: Any = None) -> Arguments:
-    """Arguments for one call, which no other call holds, or TypeError where a source gives none.
-
-    Args:
-        source: As in a `Conformance`.
-        variant: Which data, 0 or 1.
-        drawn: What the strategy gave, where `source` is one.
-    """
+    """Arguments for one call, which no other call holds, or TypeError where a source gives none."""
     if source is None:
         return Arguments()
     if _is_strategy(source):

@@ -73,13 +73,11 @@ class Subject:
 
     @property
     def spec(self) -> Conformance:
-        """What the author says of the key."""
         assert self.conformance is not None, "checks of a key have a Conformance"
         return self.conformance
 
     @property
     def key(self) -> str:
-        """The key that is called."""
         return self.spec.key
 
     def provider(self, action: Action) -> Provider | None:
@@ -98,7 +96,6 @@ class Subject:
                 raise Inapplicable(f"no plugin provides {action}:{self.key}")
 
     def claims(self, claim: Claim) -> bool:
-        """Whether the author claims something."""
         return claim in self.spec.claims
 
     def equal(self, one: Any, other: Any) -> bool:
@@ -131,15 +128,12 @@ class Subject:
         return function(self.key, *instance, state_cb, *made.args, **made.kwargs)
 
     def instantiate(self, state_cb: StateCallback | None = None) -> Any:
-        """A new instance."""
         return self.call("instantiate", self.arguments("instantiate"), state_cb=state_cb)
 
     def fit(self, instance: Any, variant: int = 0, state_cb: StateCallback | None = None) -> Any:
-        """The fitted instance."""
         return self.call("fit", self.arguments("fit", variant), instance, state_cb=state_cb)
 
     def fitted(self, variant: int = 0) -> Any:
-        """A new instance, fitted."""
         return self.fit(self.instantiate(), variant)
 
     def predict(
@@ -151,15 +145,12 @@ class Subject:
         return found
 
     def access(self, state_cb: StateCallback | None = None) -> Any:
-        """The data."""
         return self.call("data_access", self.arguments("data_access"), state_cb=state_cb)
 
     def serialize(self, instance: Any) -> bytes:
-        """The instance's bytes."""
         return bytes(aimm_plugins.exec_serialize(self.key, instance))
 
     def deserialize(self, content: bytes) -> Any:
-        """An instance of bytes."""
         return aimm_plugins.exec_deserialize(self.key, content)
 
     def repeatable(self, instance: Any) -> tuple[Any, Any]:
@@ -263,7 +254,6 @@ class Subject:
 
 
 def value_of(result: ChildResult) -> Any:
-    """The value that a child process answered."""
     match result.answers:
         case [*_, ("value", value)]:
             return pickle.loads(value)
