@@ -1,7 +1,7 @@
 """Hold predictions against the truth: how many labels are right, or how far numbers are off.
 
-scikit-learn's metrics give the figures where it is installed; elsewhere a count gives the same
-ones. Reading predictions may run plugin code: they may be a generator.
+The figures are those of scikit-learn's metrics, which need not be there. Reading predictions may
+run plugin code: they may be a generator.
 """
 
 from __future__ import annotations
@@ -134,23 +134,8 @@ def _of_labels(true: list[Any], predicted: list[Any]) -> Evaluation:
     for (label, guess), count in pairs.most_common():
         if label != guess:
             taken_for[label][guess] = count
-    library = _metrics()
-    if library is None:
-        right = {label: pairs[label, label] for label in labels}
-        scores = [
-            (
-                right[label] / guesses[label] if guesses[label] else 0.0,
-                right[label] / rows[label] if rows[label] else 0.0,
-                2 * right[label] / (rows[label] + guesses[label]),
-            )
-            for label in labels
-        ]
-    else:
-        table = library.precision_recall_fscore_support(
-            true, predicted, labels=labels, zero_division=0.0
-        )
-        scores = list(zip(*(figures.tolist() for figures in table[:3]), strict=True))
-    right_rows = sum(pairs[label, label] for label in labels)
+    right = {label: pairs[label, label] for label in labels}
+    right_rows = sum(right.values())
     return Evaluation(
         kind="labels",
         rows=len(true),
@@ -159,26 +144,17 @@ def _of_labels(true: list[Any], predicted: list[Any]) -> Evaluation:
             ClassScore(
                 label=label,
                 rows=rows[label],
-                right=pairs[label, label],
-                precision=precision,
-                recall=recall,
-                f1=f1,
+                right=right[label],
+                precision=right[label] / guesses[label] if guesses[label] else 0.0,
+                recall=right[label] / rows[label] if rows[label] else 0.0,
+                f1=2 * right[label] / (rows[label] + guesses[label]),
                 taken_for=taken_for[label],
             )
-            for label, (precision, recall, f1) in zip(labels, scores, strict=True)
+            for label in labels
         ),
         truth=true,
         predicted=predicted,
     )
-
-
-def _metrics() -> Any:
-    """scikit-learn's metrics, or `None` where they are not installed."""
-    try:
-        from sklearn import metrics  # pyright: ignore[reportMissingImports]
-    except ImportError:
-        return None
-    return metrics
 
 
 def _label(value: Any) -> str:
@@ -197,20 +173,16 @@ def _in_order(labels: set[str]) -> list[str]:
 
 def _of_numbers(true: list[Any], predicted: list[Any]) -> Evaluation:
     true, predicted = _numbers(true, "true value"), _numbers(predicted, "prediction")
-    library = _metrics()
-    if library is None:
-        count, mean = len(true), math.fsum(true) / len(true)
-        off = [a - b for a, b in zip(true, predicted, strict=True)]
-        squares = math.fsum(x * x for x in off)
-        spread = math.fsum((a - mean) ** 2 for a in true)
-        rmse = math.sqrt(squares / count)
-        mae = math.fsum(map(abs, off)) / count
-        r2 = 1 - squares / spread if spread else float(squares == 0)
-    else:
-        rmse = math.sqrt(library.mean_squared_error(true, predicted))
-        mae = float(library.mean_absolute_error(true, predicted))
-        r2 = float(library.r2_score(true, predicted)) if len(true) > 1 else 0.0
-    metrics = {"rmse": rmse, "mae": mae, "r2": r2 if len(true) > 1 else None}
+    count, mean = len(true), math.fsum(true) / len(true)
+    off = [a - b for a, b in zip(true, predicted, strict=True)]
+    squares = math.fsum(x * x for x in off)
+    spread = math.fsum((a - mean) ** 2 for a in true)
+    r2 = 1 - squares / spread if spread else float(squares == 0)
+    metrics = {
+        "rmse": math.sqrt(squares / count),
+        "mae": math.fsum(map(abs, off)) / count,
+        "r2": r2 if count > 1 else None,
+    }
     return Evaluation(
         kind="numbers", rows=len(true), metrics=metrics, truth=true, predicted=predicted
     )
