@@ -40,6 +40,10 @@ SCHEMA_BYTES = _MIB
 SCHEMA_VALUES = 4_000
 """Values in it: holding 4,000 against the schema of schemas takes up to 3 seconds."""
 
+SCHEMA_DEPTH = 100
+"""Levels that it is nested, and keywords within each other while values are held against it. Beyond
+a thousand frames of Python the libraries below it may raise what is no `Exception`."""
+
 SCHEMA_LIST = 500
 """Items of a list in it that are not all texts or all numbers: each is compared with each."""
 
