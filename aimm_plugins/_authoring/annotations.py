@@ -7,11 +7,9 @@ import builtins
 import importlib
 import inspect
 import sys
-import sysconfig
 import types
 import typing
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from aimm_plugins._source.imports import imported_names
@@ -33,14 +31,14 @@ OMITTED = Verbatim("...")
 
 
 class _UnwritableError(Exception):
-    """A type that another file cannot name, or a type checker not see."""
+    """A type that another file cannot name."""
 
 
 class Annotations:
     """Writes annotations, and keeps what modules they need.
 
-    What type checkers cannot see becomes `Any`: classes of distributions that are not typed
-    (PEP 561) or local to functions, type variables, names that are not there.
+    What another file cannot name becomes `Any`: classes local to functions, names that are not
+    there. Type checkers take what is not typed (PEP 561) for `Any` by themselves.
     """
 
     def __init__(self) -> None:
@@ -81,7 +79,6 @@ class Annotations:
         return Verbatim(text)
 
     def _names(self, function: Callable[..., Any]) -> dict[str, Any]:
-        """The names that a function's annotations are made of."""
         inner = inspect.unwrap(function)
         if isinstance(inner, type):
             inner = getattr(inner, "__init__", inner)
@@ -166,26 +163,7 @@ def _name(thing: object, needed: set[str]) -> str:
         found: object = sys.modules.get(name)
         for part in qualname.split("."):
             found = getattr(found, part, None)
-        if found is thing and _is_visible(name):
+        if found is thing:
             needed.add(name)
             return f"{name}.{qualname}"
-    raise _UnwritableError  # local to a function, a type variable, not typed, ...
-
-
-def _is_visible(module: str) -> bool:
-    """Whether type checkers see a module: by PEP 561, or since it is in the current folder."""
-    top = module.partition(".")[0]
-    if top in sys.stdlib_module_names or top in ("aimm_plugins", "typing_extensions"):
-        return True
-    if any(Path(folder, f"{top}-stubs").is_dir() for folder in sys.path):
-        return True
-    file = getattr(sys.modules.get(module), "__file__", None)
-    if file is None:
-        return False
-    path = Path(file).resolve()
-    parts = module.split(".")
-    base = path.parents[len(parts) if path.stem == "__init__" else len(parts) - 1]
-    if any((base.joinpath(*parts[: n + 1]) / "py.typed").is_file() for n in range(len(parts))):
-        return True
-    installed = {Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib")}
-    return base == Path.cwd() and base not in installed
+    raise _UnwritableError  # local to a function, a type variable, ...

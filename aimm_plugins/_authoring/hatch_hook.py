@@ -29,8 +29,6 @@ from aimm_plugins._authoring.tables import entry_points, is_made
 
 
 class EntryPointsHook(MetadataHookInterface):
-    """Sets the field `entry-points`."""
-
     PLUGIN_NAME = "aimm-plugins"
 
     def update(self, metadata: dict[str, Any]) -> None:
@@ -53,5 +51,4 @@ class EntryPointsHook(MetadataHookInterface):
 
 @hookimpl
 def hatch_register_metadata_hook() -> type[MetadataHookInterface]:
-    """What hatchling asks plugins for."""
     return EntryPointsHook

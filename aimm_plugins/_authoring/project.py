@@ -34,7 +34,6 @@ class Project:
 
     @property
     def pyproject_file(self) -> Path:
-        """Where `pyproject.toml` is, or would be."""
         return self.root / "pyproject.toml"
 
     def table(self, *names: str) -> Mapping[str, Any]:

@@ -102,7 +102,6 @@ def stale(folder: Path, contents: Mapping[str, str]) -> list[str]:
 def _forms(
     provider: Provider, spec: ActionSpec, annotations: Annotations
 ) -> Iterator[tuple[Signature, str | None]]:
-    """The ways to call one action of one key, with the docstring of what answers."""
     if provider.declaration is None and provider.load is not None:
         provider.load()
         slot = (provider.action, provider.key)
