@@ -38,7 +38,6 @@ class Signature:
     value: str
 
     def to_dict(self) -> dict[str, str]:
-        """JSON-serializable."""
         return asdict(self)
 
     def to_text(self) -> bytes:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from aimm_plugins._config.values import Config
 from aimm_plugins._system.guard import guarded
-from aimm_plugins._system.text import described, did_you_mean, encodable, type_name
+from aimm_plugins._system.text import did_you_mean, encodable, type_name
 from aimm_plugins.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -77,15 +77,7 @@ def validate(
     wanted = schema(name)
     if document is not None and document.is_empty:
         raise ConfigError("is empty", file=layer.source, expected=f"at least {_least(wanted)}")
-    faults: list[Any] = []
-    validator, value = Draft202012Validator(wanted), plain(data)
-    with guarded() as attempt:
-        faults += validator.iter_errors(value)
-    if attempt.error is not None:  # jsonschema writes down what does not fit
-        raise ConfigError(
-            f"holds an object that cannot be written down: {described(attempt.error)}",
-            file=layer.source,
-        ) from attempt.error
+    faults: list[Any] = list(Draft202012Validator(wanted).iter_errors(plain(data)))
     if not faults:
         return
     # Report a missing key last: usually the key is there but misspelt, and the "unknown key" error
@@ -117,7 +109,6 @@ def deepest(fault: Any) -> Any:
 
 
 def explain(fault: Any) -> tuple[str, str | None, str | None]:
-    """What is wrong, what would have been right, and the key where not the value is wrong."""
     value, wanted = fault.instance, fault.validator_value
     description = fault.schema.get("description") if isinstance(fault.schema, dict) else None
     match fault.validator:

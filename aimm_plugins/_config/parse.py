@@ -27,8 +27,7 @@ from aimm_plugins._config.values import (
     Start,
     Verify,
 )
-from aimm_plugins._system.guard import guarded
-from aimm_plugins._system.text import described, type_name
+from aimm_plugins._system.text import type_name
 from aimm_plugins._values.actions import Action
 from aimm_plugins.errors import ConfigError
 
@@ -82,27 +81,20 @@ def read(conf: Conf, *, called: str | None = None) -> Config:
 
 def _given(conf: object) -> dict[str, object] | str:
     """A conf's path, or a copy of its mapping: what a host does to it later changes nothing."""
-    with guarded() as attempt:  # an object of the host's may raise anything
-        if isinstance(conf, Mapping):
-            # Keys that begin with `x-` are the host's own, and their values may be anything.
-            return {
-                key: value if key.startswith("x-") else plain(value, (key,))
-                for key, value in items(conf)
-            }
-        if not isinstance(conf, str | os.PathLike):
-            raise ConfigError(
-                f"a conf is a mapping, the path of a YAML file or None, not {type_name(conf)}"
-            )
-        path: object = os.fspath(conf)
-        if isinstance(path, str):
-            return path
-        raise ConfigError("a conf's path is text, and was given as bytes")
-    if isinstance(attempt.error, ConfigError):
-        raise attempt.error
-    assert attempt.error is not None
-    raise ConfigError(
-        f"a conf of class {type_name(conf)} cannot be read: {described(attempt.error)}"
-    ) from attempt.error
+    if isinstance(conf, Mapping):
+        # Keys that begin with `x-` are the host's own, and their values may be anything.
+        return {
+            key: value if key.startswith("x-") else plain(value, (key,))
+            for key, value in items(conf)
+        }
+    if not isinstance(conf, str | os.PathLike):
+        raise ConfigError(
+            f"a conf is a mapping, the path of a YAML file or None, not {type_name(conf)}"
+        )
+    path: object = os.fspath(conf)
+    if isinstance(path, str):
+        return path
+    raise ConfigError("a conf's path is text, and was given as bytes")
 
 
 def parse(
@@ -204,8 +196,6 @@ def _fields(
 
 
 def _if(fits: Callable[[Any], bool]) -> Parser:
-    """Of values that are taken as they are."""
-
     def parsed(value: object) -> Any:
         if not fits(value):
             raise _UnsoundError

@@ -239,7 +239,6 @@ class _Builder:
         return own
 
     def _merged(self, node: Any) -> dict[str, tuple[Any, Any]]:
-        """The entries of the mapping, or of the mappings, that a merge key names."""
         entries: dict[str, tuple[Any, Any]] = {}
         sources = [node]
         if isinstance(node, yaml.SequenceNode):

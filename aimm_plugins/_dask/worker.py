@@ -51,7 +51,6 @@ class _Worker:
         return os.getpid(), self._token
 
     def set_up(self, setup: Setup) -> None:
-        """Get the plugins of a host, or a reason to refuse its calls."""
         if setup.host == self.process:  # what is registered here is the host's
             status = workers.WorkerStatus(pid=os.getpid(), digest=setup.expected.digest)
         else:
@@ -175,7 +174,6 @@ class Setup(WorkerPlugin):
         WORKER.set_up(self)
 
     def teardown(self, worker: object) -> None:
-        """Called when the executor is switched off, or the worker ends."""
         WORKER.tear_down(self)
 
 

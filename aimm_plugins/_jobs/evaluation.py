@@ -81,7 +81,6 @@ class Evaluation:
         return f"{', '.join(told)}, of {self.rows} numbers"
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-serializable; without the values themselves."""
         return {
             "kind": self.kind,
             "rows": self.rows,
@@ -110,7 +109,6 @@ def evaluate(truth: Any, prediction: Any, kind: str | None = None) -> Evaluation
 
 
 def _column(values: Any, what: str) -> list[Any]:
-    """The one value of each row."""
     column: list[Any] = []
     for number, row in enumerate(as_table(values)[1], start=1):
         cells = list(row.values()) if isinstance(row, Mapping) else row
@@ -164,7 +162,6 @@ def _label(value: Any) -> str:
 
 
 def _in_order(labels: set[str]) -> list[str]:
-    """By number where all are numbers, else by letter."""
     try:
         return sorted(labels, key=lambda label: (float(label), label))
     except ValueError:

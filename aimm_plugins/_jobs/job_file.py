@@ -141,7 +141,6 @@ def _check_data_names(document: Document) -> None:
 
 
 def _check_outputs(document: Document) -> None:
-    """Two outputs of one job must not go to the same file."""
     output = document.data.get("predict", {}).get("output")
     save = document.data.get("save")
     if output is None or save is None:

@@ -70,7 +70,6 @@ class StepRecord:
     evaluation: Evaluation | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-serializable; without the evaluation."""
         return {name: getattr(self, name) for name in self.__slots__ if name != "evaluation"}
 
 
@@ -244,7 +243,6 @@ class _JobRun:
         return result
 
     def _with_data(self, step: str, call: Call) -> Call:
-        """The call with what data accesses returned in place of their names."""
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
         for name in call.data:

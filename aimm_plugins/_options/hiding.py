@@ -153,7 +153,6 @@ def _holding(
 
 
 def _of_key(schemas: list[dict[str, Any]], key: str) -> list[Any]:
-    """The schemas for the value of a key."""
     named = [s["properties"][key] for s in schemas if key in s.get("properties", ())]
     rest = [
         schema["additionalProperties"]

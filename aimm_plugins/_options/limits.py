@@ -32,7 +32,7 @@ _SEARCHING_KEYS = {"patternProperties", "additionalProperties", "unevaluatedProp
 
 
 class TooSlowError(Exception):
-    """A check was given up after `SCHEMA_SECONDS`."""
+    pass
 
 
 class TooDeepError(Exception):
@@ -148,7 +148,6 @@ def over_size(document: dict[str, Any]) -> str | None:
 
 
 def nodes(value: Any) -> Iterator[Any]:
-    """All values in a document, the document first."""
     stack = [value]
     while stack:
         node = stack.pop()
@@ -170,5 +169,4 @@ def _depth(document: Any) -> int:
 
 
 def mappings(document: Any) -> Iterator[dict[str, Any]]:
-    """All mappings in a document, the document first."""
     return (node for node in nodes(document) if isinstance(node, dict))

@@ -80,7 +80,6 @@ class KnownOption(NamedTuple):
 
     @property
     def summary(self) -> str:
-        """All but its name, on one line."""
         text = self.type
         text += ", required" if self.required else ""
         text += f", default {self.default}" if self.default is not None else ""
@@ -204,7 +203,6 @@ class Schema:
             ]
 
     def _type_of(self, schema: Any) -> str:
-        """What a value may be, in words."""
         types: dict[str, None] = {}
         waiting, seen = [schema], set[int]()
         while waiting:

@@ -34,7 +34,6 @@ class Given(NamedTuple):
     secrets: Mapping[Path, str]
 
     def error(self, fault: Fault, schema: Schema) -> ConfigError:
-        """What the schema has against it, with the place in the conf."""
         return self.config.error(
             f"{fault.message}, says {schema}",
             ("options", self.key, *fault.path),
@@ -90,11 +89,9 @@ class PluginOptions:
         return PluginOptions(given, {m: checked[m] for m in given if m in checked})
 
     def follow(self, snapshot: object, modules: Iterable[str]) -> None:
-        """Be about the plugin modules of a snapshot of the registry."""
         self.modules, self._plugins, self.followed = frozenset(modules), {}, snapshot
 
     def plugin_of(self, module: str) -> str | None:
-        """The plugin module that a module is part of."""
         found = self._plugins.get(module) or plugin_of(module, self.modules)
         if found is not None:
             self._plugins[module] = found

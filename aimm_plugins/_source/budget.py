@@ -8,7 +8,7 @@ from aimm_plugins._system.ceilings import SOURCE_BYTES, SOURCE_WORK
 
 
 class OverBudgetError(Exception):
-    """Reading on would cost more than the budget has left."""
+    pass
 
 
 @dataclass(slots=True)

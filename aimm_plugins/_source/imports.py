@@ -43,7 +43,6 @@ def imported_names(
 
 
 def package_of(module: str, file: str) -> str:
-    """The package that relative imports of a module start from."""
     is_package = os.path.basename(file).startswith("__init__.")
     return module if is_package else module.rpartition(".")[0]
 

@@ -11,7 +11,7 @@ from aimm_plugins._values.actions import ACTIONS, MODEL_ACTIONS, Action
 
 
 class MistakeError(UnknownValueError):
-    """Keys that the decorator refuses when the code runs."""
+    pass
 
 
 def slots_of(

@@ -145,7 +145,6 @@ class Evaluator:
         return "".join(texts)
 
     def _attribute(self, module: str, name: str) -> object:
-        """What `module.name` means."""
         found = self._exported(module, name)
         # What is not found may be a submodule.
         return ImportedName(f"{module}.{name}") if found is None else found

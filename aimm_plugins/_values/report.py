@@ -155,7 +155,6 @@ class PluginRecord(NamedTuple):
 
     @property
     def identity(self) -> Identity:
-        """What makes two records the account of one plugin."""
         return (self.source, self.name, self.plugin, self.attribute, self.distribution)
 
     @property

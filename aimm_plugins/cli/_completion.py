@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 def complete_keys(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Keys, alone and with their action."""
     return _items({text for key in _keys(ctx) for text in key}, incomplete)
 
 

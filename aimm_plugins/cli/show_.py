@@ -71,7 +71,6 @@ def _known_options(
 
 
 def _data(key: InventoryKey, options: list[KnownOption]) -> dict[str, Any]:
-    """A provider, as in `schemas/show.yaml`."""
     declaration, record = key.declaration, key.item.record
     return {
         "action": declaration.action,

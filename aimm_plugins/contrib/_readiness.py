@@ -110,7 +110,6 @@ class LoadStatus(NamedTuple):
         return data if details else _without_details(data, told)
 
     def _no_report(self, details: bool) -> list[Finding]:
-        """What is served where there is no report."""
         code = self.reason or "loading"
         finding = Finding(code=code, subject="", message=_NO_REPORT[code])
         if details and self.outcome is not None and self.outcome.error is not None:

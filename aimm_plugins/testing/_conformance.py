@@ -110,14 +110,12 @@ class Conformance:
         return {action: source for action, source in self.sources.items() if _is_strategy(source)}
 
     def check_names(self, known: Collection[str]) -> None:
-        """Refuse expected failures of checks that do not exist."""
         for name in self.expected_failures:
             if name not in known:
                 raise ValueError(f"expected_failures: {no_check(name, known)}")
 
 
 def no_check(name: str, known: Collection[str]) -> str:
-    """What to say of a check that does not exist."""
     hint = did_you_mean(name, known)
     return f"no check {name!r}{f'; {hint}' if hint else ''}"
 

@@ -81,16 +81,13 @@ class Subject:
         return self.spec.key
 
     def provider(self, action: Action) -> Provider | None:
-        """Who answers an action, if anybody does."""
         return aimm_plugins.providers(action, self.key).get((action, self.key))
 
     def providers(self) -> list[Provider]:
-        """All that the plugin provides."""
         found = aimm_plugins.providers().values()
         return [provider for provider in found if provider.plugin == self.plugin]
 
     def need(self, *actions: Action) -> None:
-        """Refuse where an action is not provided."""
         for action in actions:
             if self.provider(action) is None:
                 raise Inapplicable(f"no plugin provides {action}:{self.key}")
@@ -105,14 +102,12 @@ class Subject:
         return equal(one, other, self.spec.tolerance)
 
     def same(self, one: Any, other: Any, message: str) -> None:
-        """Fail unless two results are equal."""
         if not self.equal(one, other):
             raise AssertionError(f"{message}\n  {_short(one)}\n  {_short(other)}")
 
     # Calls
 
     def arguments(self, action: str, variant: int = 0) -> Arguments:
-        """Arguments that no other call holds."""
         drawn = self.drawn.get(action)
         return given(self.spec.sources[action], variant, None if drawn is None else drawn[variant])
 
@@ -163,7 +158,6 @@ class Subject:
         return instance, first
 
     def predicts(self, instance: Any, expected: Any, message: str) -> None:
-        """Fail unless an instance predicts what is expected."""
         _, prediction = self.predict(instance)
         self.same(expected, prediction, message)
 
@@ -189,7 +183,6 @@ class Subject:
         return found
 
     def events(self) -> dict[Action, StateEvents]:
-        """The events of each action that sent any."""
         sent: dict[Action, StateEvents] = {}
         for action, call in self.calls_with_callback().items():
             events = StateEvents()

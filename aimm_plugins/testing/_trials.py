@@ -30,7 +30,6 @@ class Trial:
 
     @property
     def about(self) -> str:
-        """The key, or the plugin's module."""
         if self.conformance is not None and "plugin" not in self.check.kinds:
             return self.conformance.key
         return self.plugin or (self.conformance.key if self.conformance is not None else "")
@@ -78,7 +77,6 @@ class Trial:
 
 
 def _plugin_of(conformance: Conformance | None) -> str:
-    """The module that provides a key by now."""
     assert conformance is not None, "a trial has a plugin or a Conformance"
     found = aimm_plugins.providers(key=conformance.key)
     kinds = {"data_access"} if conformance.data_access is not None else {"fit", "instantiate"}
