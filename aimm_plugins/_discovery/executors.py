@@ -17,10 +17,6 @@ def published_executors(installed: Scan, name: str) -> list[Candidate]:
     """The entry points of that name, sorted by distribution.
 
     Asked only where a conf wants an executor, so that a scan does not look for this group.
-
-    Args:
-        installed: What is installed.
-        name: The name of the executor.
     """
     found = []
     for distribution in installed.distributions():

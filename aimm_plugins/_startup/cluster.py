@@ -70,11 +70,7 @@ def close(runtime: Runtime) -> None:
 
 
 def sendable(conf: Conf) -> Mapping[str, object] | str:
-    """A conf as a worker can read it: of one that was read already, what it was read from.
-
-    Raises:
-        TypeError: That is not known.
-    """
+    """A conf as a worker can read it: of one that was read already, what it was read from."""
     if isinstance(conf, str | os.PathLike):
         return os.path.abspath(conf)
     if not isinstance(conf, Config):
@@ -119,11 +115,7 @@ def _connected(runtime: Runtime, config: Config, rules: DaskRules) -> Executor:
 
 
 def _choose(runtime: Runtime, config: Config) -> Candidate:
-    """The one executor that is installed and may run.
-
-    Raises:
-        ConfigError: There is none, or there are several.
-    """
+    """The one executor that is installed and may run."""
     installed = scan()
     found = published_executors(installed, _KEY)
     if not found:
@@ -171,11 +163,7 @@ def _who(candidate: Candidate) -> Provenance:
 
 
 def _import_connect(config: Config, found: Candidate) -> Callable[[DaskRules], object]:
-    """The function of an entry point, imported.
-
-    Raises:
-        ConfigError: It cannot be, mostly because an extra is missing.
-    """
+    """The function of an entry point, imported."""
     from pkgutil import resolve_name
 
     connect: Any = None
