@@ -11,7 +11,6 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-from aimm_plugins._authoring.pyproject import MissingExtraError
 from aimm_plugins.errors import ConfigError
 
 
@@ -27,7 +26,8 @@ def make_package(name: str, folder: Path, answers: dict[str, Any], *, ask: bool)
     try:
         from copier import run_copy
     except ImportError as error:
-        raise MissingExtraError("copier", "new") from error
+        needed = "aimm-plugins new needs copier: pip install 'aimm-plugins[new]'"
+        raise ConfigError(needed) from error
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Made in a folder next to its place, and moved there as a whole.
     with tempfile.TemporaryDirectory(prefix=".aimm-new-", dir=folder.parent) as scratch:

@@ -86,21 +86,21 @@ def difference(before: Mapping[str, Mapping[str, str]], after: Tables) -> list[s
         lines.append(f'  [project.entry-points."{group}"]')
         for name in sorted({*old, *new}):
             if name in old and old[name] != new.get(name):
-                lines.append(f"- {_toml_key(name)} = {_toml_text(old[name])}")
+                lines.append(f"- {toml_key(name)} = {_toml_text(old[name])}")
             if name in new and new[name] != old.get(name):
-                lines.append(f"+ {_toml_key(name)} = {_toml_text(new[name])}")
+                lines.append(f"+ {toml_key(name)} = {_toml_text(new[name])}")
     return lines
 
 
 def as_toml(tables: Tables) -> str:
     return "\n".join(
         f'[project.entry-points."{group}"]\n'
-        + "".join(f"{_toml_key(n)} = {_toml_text(v)}\n" for n, v in entries.items())
+        + "".join(f"{toml_key(n)} = {_toml_text(v)}\n" for n, v in entries.items())
         for group, entries in tables.items()
     )
 
 
-def _toml_key(name: str) -> str:
+def toml_key(name: str) -> str:
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml_text(name)
 
 
