@@ -103,11 +103,7 @@ def join(info: bytes, signature: bytes | None, payload: Data, crc: int) -> bytes
 
 
 def split(data: memoryview) -> Parts:
-    """Take an archive apart, believing nothing; the payload is neither read nor copied.
-
-    Raises:
-        ArtifactError: It is not what `join` makes of any members.
-    """
+    """Take an archive apart, believing nothing; the payload is neither read nor copied."""
     members: dict[str, tuple[int, int]] = {}
     contents: dict[str, memoryview] = {}
     at = 0

@@ -155,12 +155,8 @@ class Setup(WorkerPlugin):
     """Makes every worker one with the host's plugins, or one that refuses.
 
     Attributes:
-        executor: Name of the executor that sends it.
         name: Its own name; of several that an executor has sent, the last one counts.
-        confs: What the host was initialized by, in order.
-        expected: The host's fingerprint.
         again: Whether to unload first what was loaded for the executor.
-        host: The process of the host.
     """
 
     executor: str

@@ -25,17 +25,7 @@ _MOST_LETTERED = 25
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassScore:
-    """How well one class was recognized.
-
-    Attributes:
-        label: The class.
-        rows: How many rows are of it.
-        right: How many of these were predicted to be.
-        precision: Share of the rows predicted to be of it that are, 0 to 1.
-        recall: Share of its rows that were predicted to be of it, 0 to 1.
-        f1: Harmonic mean of the two.
-        taken_for: Other classes, and how many of its rows were predicted to be of each.
-    """
+    """How well one class was recognized; `taken_for` counts what else its rows were taken for."""
 
     label: str
     rows: int

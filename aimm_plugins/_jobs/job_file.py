@@ -31,13 +31,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What the predictions are held against.
-
-    Attributes:
-        data: Name of the data access that returns it.
-        item: Which item of its result, where that has several.
-        kind: `labels` or `numbers`; `None` to tell by the values.
-    """
+    """What the predictions are held against: an item of what a data access returns."""
 
     data: str
     item: str | int | None
@@ -46,20 +40,7 @@ class Truth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A job file that was read and is sound.
-
-    Attributes:
-        plugins: The conf of the plugins, checked; or the path of one that was not read yet.
-        data: Name to data access key and arguments, in order.
-        model_type: The model type.
-        model: Arguments to make it with.
-        load: File to load it from instead.
-        fit: Arguments of the fit, if there is one.
-        predict: Arguments of the prediction, if there is one.
-        output: File for the predictions.
-        evaluate: What to hold them against, if anything.
-        save: File for the model.
-    """
+    """A job file that was read and is sound; `plugins` may be the path of a conf not read yet."""
 
     plugins: Config | str
     data: Mapping[str, tuple[str, Call]]

@@ -45,19 +45,7 @@ class JobError(AimmPluginsError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepRecord:
-    """What one step did.
-
-    Attributes:
-        step: Its name, such as `data train` or `fit`.
-        action: The action.
-        key: The data access name or model type.
-        module: The plugin's module.
-        distribution: The plugin's distribution, if any.
-        version: Its version.
-        seconds: Wall time of the call in seconds.
-        output: The file that was written, if any.
-        evaluation: What the predictions are worth, if they were evaluated.
-    """
+    """What one step, such as `data train` or `fit`, did, and in how many seconds."""
 
     step: str
     action: Action

@@ -95,15 +95,7 @@ def assign(
 
 
 class _Verdict(NamedTuple):
-    """What the schema of one plugin says.
-
-    Attributes:
-        options: What a conf gives, with defaults.
-        errors: What is wrong with that.
-        findings: What is wrong where no conf gives anything.
-        broken: What is wrong with the schema.
-        reason: Why nothing is said yet.
-    """
+    """What the schema of one plugin says; `findings` are of plugins that no conf gives anything."""
 
     options: Options | None = None
     errors: Sequence[ConfigError] = ()

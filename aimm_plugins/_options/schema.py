@@ -48,14 +48,7 @@ _CERTAIN = frozenset(
 
 
 class Fault(NamedTuple):
-    """What a schema has against a value.
-
-    Attributes:
-        path: Where, from the options' root.
-        message: What is wrong, without any secret.
-        expected: What would have been right.
-        at_key: Whether it is the key that is wrong.
-    """
+    """What a schema has against a value, without any secret; `at_key` is against its key."""
 
     path: Path
     message: str

@@ -19,14 +19,7 @@ from aimm_plugins.errors import ConfigError, DeclarationError
 
 
 class Given(NamedTuple):
-    """What a conf gives to one plugin.
-
-    Attributes:
-        config: The conf.
-        key: Under which key of its `options`.
-        values: As written, with the secrets that were read.
-        secrets: Path of each secret in `values` to `env:NAME` or `file:PATH`.
-    """
+    """What one conf gives to one plugin; `secrets` are paths in `values` to `env:NAME` and such."""
 
     config: Config
     key: str

@@ -56,13 +56,6 @@ class Subject:
 
     What its methods need and the plugin does not have makes them raise `Inapplicable`; what is
     wrong with the plugin, `AssertionError`.
-
-    Attributes:
-        plugin: Its module.
-        conformance: What its author says; `None` where only the plugin as such is looked at.
-        facts: What importing it in a fresh process takes and changes, once a check has found out.
-        drawn: What hypothesis gave for this example: action to the two variants.
-        notes: Figures that checks report with their result.
     """
 
     plugin: str
