@@ -9,15 +9,7 @@ from contextlib import contextmanager, suppress
 import click
 
 from aimm_plugins._system.log import logger
-from aimm_plugins.cli._output import (
-    echo,
-    format_option,
-    named_conf_option,
-    path_option,
-    print_json,
-    print_table,
-    stdout_kept,
-)
+from aimm_plugins.cli import _output as output
 from aimm_plugins.errors import PluginImportError, PluginLoadError
 from aimm_plugins.testing import (
     CheckResult,
@@ -36,9 +28,9 @@ from aimm_plugins.testing import (
 @click.option("--quick", is_flag=True, help="Leave out checks that start processes.")
 @click.option("--checks", "listing", is_flag=True, help="List the checks and leave.")
 @click.option("--environment", metavar="NAME", help="Check plugins of this environment, there.")
-@named_conf_option
-@format_option
-@path_option
+@output.named_conf_option
+@output.format_option
+@output.path_option
 def command(
     target: str | None,
     only: tuple[str, ...],
@@ -70,12 +62,12 @@ def command(
         if not only:
             raise click.UsageError("--quick leaves out all of these checks: they start processes.")
     uncovered: tuple[str, ...] = ()
-    with stdout_kept():
+    with output.stdout_kept():
         try:
             about = find_target(target, only)
         except PluginImportError as error:
             result = CheckResult.of_failed_import(str(error.name), error)
-            echo(str(result), err=True)
+            output.echo(str(result), err=True)
             verdict = Verdict((result,))
         except (LookupError, ValueError, TypeError) as error:
             raise click.UsageError(str(error)) from error
@@ -89,7 +81,7 @@ def command(
 
 
 def _tell(result: CheckResult) -> None:
-    echo(f"{result.number}/{result.total}  {result}", err=True)
+    output.echo(f"{result.number}/{result.total}  {result}", err=True)
 
 
 def _importable(
@@ -104,7 +96,7 @@ def _importable(
 
 def _show(verdict: Verdict, uncovered: Iterable[str], form: str) -> None:
     if form == "json":
-        print_json(
+        output.print_json(
             {
                 "ok": verdict.ok,
                 "counts": verdict.counts,
@@ -113,13 +105,13 @@ def _show(verdict: Verdict, uncovered: Iterable[str], form: str) -> None:
             }
         )
         return
-    print_table(
+    output.print_table(
         ["about", "check", "status", "reason"],
         [(result.about, result.check, result.status, _why(result)) for result in verdict.results],
     )
-    echo(", ".join(f"{number} {name}" for name, number in verdict.counts.items()))
+    output.echo(", ".join(f"{number} {name}" for name, number in verdict.counts.items()))
     for key in uncovered:
-        echo(
+        output.echo(
             f"finding  no Conformance names {key}, so it was not called; add one, in the group "
             "aimm_plugins.conformance",
             err=True,
@@ -132,9 +124,9 @@ def _list_checks(form: str) -> None:
         (check.name, " ".join(check.kinds), check.claim or "-", check.summary) for check in checks()
     ]
     if form == "json":
-        print_json([dict(zip(columns, row, strict=True)) for row in rows])
+        output.print_json([dict(zip(columns, row, strict=True)) for row in rows])
     else:
-        print_table(["check", "of", "claim", "what holds"], rows)
+        output.print_table(["check", "of", "claim", "what holds"], rows)
 
 
 @contextmanager
