@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from aimm_plugins._system.guard import guarded
@@ -28,3 +30,16 @@ def loggable(error: BaseException) -> BaseException:
         if str(error) == safe_text(error) and not tells_a_secret(error):
             return error
     return RuntimeError(described(error)).with_traceback(error.__traceback__)
+
+
+@contextmanager
+def silent_log() -> Generator[None]:
+    """Keep failures out of logging's fallback handler, stderr: the answer has them."""
+    import logging
+
+    handler = logging.NullHandler()
+    logger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logger().removeHandler(handler)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 import click
 
-from aimm_plugins._system.log import logger
+from aimm_plugins._system.log import silent_log
 from aimm_plugins.cli import _output as output
 from aimm_plugins.errors import PluginImportError, PluginLoadError
 from aimm_plugins.testing import (
@@ -72,7 +71,7 @@ def command(
         except (LookupError, ValueError, TypeError) as error:
             raise click.UsageError(str(error)) from error
         else:
-            with _quiet():
+            with silent_log():
                 verdict = check_plugin(*about, only=only, on_fail="report", on_result=_tell)
                 with suppress(PluginLoadError):  # a result says so
                     uncovered = uncovered_keys(*_importable(about, verdict))
@@ -127,17 +126,6 @@ def _list_checks(form: str) -> None:
         output.print_json([dict(zip(columns, row, strict=True)) for row in rows])
     else:
         output.print_table(["check", "of", "claim", "what holds"], rows)
-
-
-@contextmanager
-def _quiet() -> Generator[None]:
-    """Keep what each isolated start logs from stderr: the results of the checks have it."""
-    handler = logging.NullHandler()
-    logger().addHandler(handler)
-    try:
-        yield
-    finally:
-        logger().removeHandler(handler)
 
 
 def _why(result: CheckResult) -> str:
