@@ -42,16 +42,18 @@ def test_tutorial_makes_a_plugin_that_does_what_the_page_shows(tmp_path):
     (new,) = [line for line in PAGE.commands if line.startswith("aimm-plugins new")]
     run(tmp_path, "aimm_plugins", *shlex.split(new)[1:])
     folder, site = tmp_path / "my-models", tmp_path / "site"
-    for row in ("my_models/__init__.py", "my_models/py.typed", "tests/test_my_models.py"):
+    for row in ("src/my_models/__init__.py", "src/my_models/py.typed", "tests/test_my_models.py"):
         assert (folder / row).is_file()
-    (folder / "my_models" / "samples.py").write_text(PAGE.files()["my_models/samples.py"])
+    (folder / "src" / "my_models" / "samples.py").write_text(
+        PAGE.files()["src/my_models/samples.py"]
+    )
 
     for verb in ("aimm-plugins entry-points --check", "aimm-plugins entry-points --write"):
         command, output = shown(verb)
         assert run(folder, *command) == output
     assert run(folder, "aimm_plugins", "entry-points", "--check") == ""
 
-    for name in ("my_models/options.yaml", "my_models/limits.py"):
+    for name in ("src/my_models/options.yaml", "src/my_models/limits.py"):
         (folder / name).write_text(PAGE.files()[name])
     (published,) = [each.code for each in PAGE.blocks("toml") if "plugins.options" in each.code]
     pyproject = folder / "pyproject.toml"
