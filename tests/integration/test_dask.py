@@ -41,7 +41,9 @@ worker_status = importlib.import_module("aimm_plugins._dask.worker").status
 
 pytestmark = pytest.mark.integration
 
-LONG = 600  # seconds; a worker's process imports distributed, which takes a minute where all is busy
+LONG = (
+    600  # seconds; a worker's process imports distributed, which takes a minute where all is busy
+)
 
 PLUGIN = '''
 import copy
