@@ -41,7 +41,8 @@ def initialize(conf: Mapping[str, object] | str | os.PathLike[str] | None = None
         BaseException: `KeyboardInterrupt`, or what a signal handler of the host has raised during
             an import; nothing of this call stays registered.
     """
-    from aimm_plugins._startup import lifecycle
+    # `refresh` has to work where no file can be opened any more, not even its own source.
+    from aimm_plugins._startup import lifecycle, refreshing  # noqa: F401
 
     return lifecycle.initialize(PROCESS.runtime, conf, connect=True)
 

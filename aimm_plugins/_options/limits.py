@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from time import thread_time
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from aimm_plugins._system.ceilings import (
     PATTERN_LETTERS,
     PATTERN_STEPS,
+    SCHEMA_DEPTH,
     SCHEMA_LIST,
     SCHEMA_SECONDS,
     SCHEMA_VALUES,
@@ -31,7 +32,11 @@ _SEARCHING_KEYS = {"patternProperties", "additionalProperties", "unevaluatedProp
 
 
 class TooSlowError(Exception):
-    """A check was given up after `SCHEMA_SECONDS`."""
+    pass
+
+
+class TooDeepError(Exception):
+    """A schema leads in a circle, or is nested deeper than `SCHEMA_DEPTH`."""
 
 
 class UnjudgedError(Exception):
@@ -39,11 +44,7 @@ class UnjudgedError(Exception):
 
 
 class Allowance:
-    """Processor time for the schemas of each distribution while nothing is loaded.
-
-    Attributes:
-        passed_over: The schemas that were not looked at any more, by distribution.
-    """
+    """Processor time for the schemas of each distribution while nothing is loaded."""
 
     def __init__(self) -> None:
         self._seconds: dict[str, float] = {}
@@ -51,11 +52,7 @@ class Allowance:
 
     @contextmanager
     def of(self, published: PublishedOptions) -> Generator[None]:
-        """Count the time of what is done with a schema.
-
-        Raises:
-            UnjudgedError: Others of the distribution have taken all of it.
-        """
+        """Count the time of the block; raise where others of the distribution took all of it."""
         owner = published.distribution
         spent = self._seconds.get(owner.key, 0.0)
         if spent > SCHEMA_SECONDS:
@@ -69,16 +66,12 @@ class Allowance:
 
 
 class Limit:
-    """The processor time of one check.
-
-    Args:
-        document: The schema.
-        looking: Whether nothing will be loaded. A plugin that is loaded may take its time.
-    """
+    """The processor time of one check. Patterns may take theirs where a plugin is loaded."""
 
     def __init__(self, document: dict[str, Any], *, looking: bool) -> None:
         self._end = thread_time() + SCHEMA_SECONDS
         self._looking = looking
+        self._depth = 0
         texts = [node.get("pattern") for node in mappings(document)]
         self._patterns = [text for text in texts if isinstance(text, str)]
         self._key_patterns = [
@@ -98,15 +91,21 @@ class Limit:
                 re.compile(pattern)
 
     def applied(self, word: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """A keyword's function of jsonschema that asks for the time first."""
+        """A keyword's function of jsonschema that asks for the time and the depth first."""
 
-        def limited(validator: Any, value: Any, instance: Any, schema: Any) -> Any:
+        def limited(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[Any]:
             self.check()
+            if self._depth >= SCHEMA_DEPTH:
+                raise TooDeepError
             if self._looking and word == "pattern" and isinstance(instance, str):
                 _check_patterns([value], [instance])
             if self._looking and word in _SEARCHING_KEYS and isinstance(instance, dict):
                 _check_patterns(self._key_patterns, list(instance))
-            return function(validator, value, instance, schema)
+            self._depth += 1
+            try:
+                yield from function(validator, value, instance, schema) or ()
+            finally:
+                self._depth -= 1
 
         return limited
 
@@ -137,6 +136,8 @@ def over_size(document: dict[str, Any]) -> str | None:
     """Why a schema is too large to be used, or `None`."""
     if any(True for _ in islice(nodes(document), SCHEMA_VALUES, None)):
         return f"it has more than {SCHEMA_VALUES} values"
+    if _depth(document) > SCHEMA_DEPTH:
+        return f"it is nested deeper than {SCHEMA_DEPTH} levels"
     for node in nodes(document):
         # Lists are compared item by item: texts or numbers alone are sorted first.
         if isinstance(node, list) and len(node) > SCHEMA_LIST:
@@ -147,17 +148,25 @@ def over_size(document: dict[str, Any]) -> str | None:
 
 
 def nodes(value: Any) -> Iterator[Any]:
-    """All values in a document, the document first."""
     stack = [value]
     while stack:
         node = stack.pop()
         yield node
-        if isinstance(node, dict):
-            stack += node.values()
-        elif isinstance(node, list):
-            stack += node
+        stack += _children(node)
+
+
+def _children(node: Any) -> Iterable[Any]:
+    if isinstance(node, dict):
+        return node.values()
+    return node if isinstance(node, list) else ()
+
+
+def _depth(document: Any) -> int:
+    depth, level = -1, [document]
+    while level:
+        depth, level = depth + 1, [child for node in level for child in _children(node)]
+    return depth
 
 
 def mappings(document: Any) -> Iterator[dict[str, Any]]:
-    """All mappings in a document, the document first."""
     return (node for node in nodes(document) if isinstance(node, dict))

@@ -25,6 +25,7 @@ from aimm_plugins._registry.published_keys import check_published_keys
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._values.actions import Action
 from aimm_plugins._values.report import Identity, PluginRecord
+from aimm_plugins.errors import PluginConflictError
 
 
 def resolve(
@@ -272,15 +273,18 @@ class _Resolver:
                 self.shadowed[loser.plugin, slot] = before
                 continue
             if error is None:
-                error = conflict(action, key, contenders, incumbent, self.restart(incumbent))
+                error = self.conflict(slot, contenders, incumbent)
             self.contested[loser.plugin, slot] = error
             self.errors.setdefault(loser.plugin, []).append(error)
 
-    def restart(self, incumbent: Offer | None) -> str:
-        """What becomes of a key, that somebody has already, when the host starts again."""
+    def conflict(
+        self, slot: Slot, contenders: Sequence[Offer], incumbent: Offer | None
+    ) -> PluginConflictError:
+        """The error of a conflict: what has come first by this call has nothing after a restart."""
         if incumbent is not None and any(r.plugin == incumbent.plugin for r in self.records):
-            return "after a restart none of them is given it"
-        return "a restart in the same order does the same"
+            lost = "after a restart none of them is given it"
+            return conflict(*slot, contenders, incumbent, lost)
+        return conflict(*slot, contenders, incumbent)
 
     def drop_published_but_not_declared(self) -> None:
         """Take away keys that plugins published and, now that they are loaded, do not declare."""
