@@ -104,6 +104,7 @@ def _fits(requirement: Requirement, version: str) -> bool:
         return True
 
 
+@lru_cache(maxsize=8)
 def python_required(distribution: Distribution) -> str | None:
     """What `Requires-Python` says, where this Python is another; else `None`."""
     import platform

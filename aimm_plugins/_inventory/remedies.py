@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from functools import lru_cache
 
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.module_location import find
@@ -129,8 +130,13 @@ def _spelled_as_modules(name: str) -> Iterator[str]:
 def _modules_of(distribution: Distribution, installed: Scan) -> list[str]:
     """The modules that a conf may name instead of a distribution."""
     own = [c.module for c in installed.candidates if c.distribution.key == distribution.key]
-    found = own or sorted(top_levels(distribution) or ())
+    found = own or _brought_by(distribution)
     return [name for name in dict.fromkeys(found) if find(name) is not None]
+
+
+@lru_cache(maxsize=8)  # each of a distribution's plugins may ask
+def _brought_by(distribution: Distribution) -> list[str]:
+    return sorted(filter(str.isidentifier, top_levels(distribution) or ()))
 
 
 def _near_folders(record: PluginRecord) -> Iterator[str]:
@@ -168,7 +174,7 @@ def _for_own_module(record: PluginRecord, name: str, distribution: Distribution)
     if root is not None:
         return f"There is no {name} in its source folder {root}: correct the name there."
     if name == record.module:
-        brought = sorted(filter(str.isidentifier, top_levels(distribution) or ()))
+        brought = _brought_by(distribution)
         hint = f" It brings {', '.join(brought[:3])}." if brought else " It brings no module."
         hint = "" if name.partition(".")[0] in brought else hint
         return f"Tell its author: the entry point names a module that {key} does not bring.{hint}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -131,6 +131,7 @@ class PluginSource:
         gaps: Why there may be more; empty where everything was understood.
         hooks: Places of hook implementations, as `file:line`.
         names: Names that the plugin's module binds; `None` where it may bind others too.
+        near: Those of them that are like the object that was asked for, where that is none of them.
         file: The module's source file, where it is found.
         fault: What its import surely raises, as far as the source shows.
         declares_nothing: Whether its import surely declares nothing, nor does what it imports.
@@ -141,6 +142,7 @@ class PluginSource:
     gaps: tuple[Gap, ...] = ()
     hooks: tuple[str, ...] = ()
     names: frozenset[str] | None = None
+    near: Sequence[str] = ()
     file: str | None = None
     fault: Fault | None = None
     declares_nothing: bool = False
