@@ -24,7 +24,7 @@ from aimm_plugins._inventory.places import (
 )
 from aimm_plugins._policy.judge import Policy
 from aimm_plugins._policy.rules import Layer
-from aimm_plugins._system.names import normalized
+from aimm_plugins._system.names import ANEW, normalized, pip_install
 from aimm_plugins._system.text import nearest
 from aimm_plugins._values.report import PluginRecord
 
@@ -79,10 +79,10 @@ def _for_missing_module(
         return f"{name} is part of Python {_ADDED[name]}: run the host on that, or a newer one."
     built = file_for_another_python(name, distribution)
     if built is not None:
-        who = distribution.name if distribution is not None else "what brings it"
+        who = distribution.name if distribution is not None else "WHAT-BRINGS-IT"
         return (
             f"{built} is there, which is compiled for another Python than {_python()}. Install "
-            f"{who} for this one: pip install --force-reinstall --no-deps {who}."
+            f"{who} for this one: {pip_install(who, ANEW)}."
         )
     if distribution is None:
         return "Install what provides it."
@@ -167,7 +167,7 @@ def _for_own_module(record: PluginRecord, name: str, distribution: Distribution)
     if file is not None and os.path.exists(file):
         return _for_hidden_module(name, file)
     if file is not None:
-        return f"{file} was installed and is gone: pip install --force-reinstall --no-deps {key}."
+        return f"{file} was installed and is gone: {pip_install(key, ANEW)}."
     python = _for_another_python(distribution)
     if python is not None:
         return python
@@ -206,8 +206,9 @@ def _for_dependency(name: str, distribution: Distribution, installed: Scan) -> s
     extras = dict.fromkeys(requirement.extra for requirement in missing if requirement.extra)
     if extras:
         return (
-            f"It may belong to an extra of {distribution.name} ({', '.join(extras)}): pip install "
-            f"'{distribution.name}[{next(iter(extras))}]'. Else install what provides it."
+            f"It may belong to an extra of {distribution.name} ({', '.join(extras)}): "
+            f"{pip_install(f'{distribution.name}[{next(iter(extras))}]')}. Else install what "
+            "provides it."
         )
     return "Install what provides it; its author should declare the dependency."
 
