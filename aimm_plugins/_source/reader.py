@@ -21,6 +21,7 @@ from aimm_plugins._source.foresight import foresee
 from aimm_plugins._source.module import read_module
 from aimm_plugins._source.outside import OutsidePackages
 from aimm_plugins._source.values import PACKAGE, Evaluator
+from aimm_plugins._system.text import MOST_COMPARED, nearest
 
 
 class ModuleReader:
@@ -128,7 +129,16 @@ class SourceReader:
                 budget.take(10 * len(found))
         except OverBudgetError as error:
             return replace(whole, declarations=(), gaps=(*whole.gaps[:1], _unread(error)))
-        return replace(whole, declarations=tuple(found))
+        near = self._near(attribute or "", whole.names, budget)
+        return replace(whole, declarations=tuple(found), near=near)
+
+    def _near(self, attribute: str, names: frozenset[str] | None, budget: Budget) -> list[str]:
+        """The names that a missing object may be called by; each letter is compared with each."""
+        name = attribute.partition(".")[0]
+        if not name or names is None or name in names:
+            return []
+        work = min(len(names), MOST_COMPARED) * len(attribute) ** 2
+        return nearest(attribute, sorted(names)) if budget.affords(work) else []
 
     def _whole(self, reader: ModuleReader, name: str) -> PluginSource:
         """All that an import of a module would declare, and whether it would fail."""
