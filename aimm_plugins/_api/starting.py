@@ -41,7 +41,8 @@ def initialize(conf: Mapping[str, object] | str | os.PathLike[str] | None = None
         BaseException: `KeyboardInterrupt`, or what a signal handler of the host has raised during
             an import; nothing of this call stays registered.
     """
-    from aimm_plugins._startup import lifecycle
+    # `refresh` has to work where no file can be opened any more, not even its own source.
+    from aimm_plugins._startup import lifecycle, refreshing  # noqa: F401
 
     return lifecycle.initialize(PROCESS.runtime, conf, connect=True)
 
@@ -83,9 +84,9 @@ def freeze(
     Raises:
         ConfigError: The conf is wrong.
     """
-    from aimm_plugins._startup import lifecycle
+    from aimm_plugins._startup.freezing import freeze
 
-    return lifecycle.freeze(PROCESS.runtime, conf)
+    return freeze(PROCESS.runtime, conf)
 
 
 def refresh() -> Report:
@@ -107,9 +108,9 @@ def refresh() -> Report:
             options do not fit a plugin's new version; nothing changed.
         PluginLoadError: Under `on_error: strict` any plugin failed; nothing changed.
     """
-    from aimm_plugins._startup import lifecycle
+    from aimm_plugins._startup import refreshing
 
-    return lifecycle.refresh(PROCESS.runtime)
+    return refreshing.refresh(PROCESS.runtime)
 
 
 def unload_all() -> None:
@@ -154,9 +155,9 @@ def options(module: str) -> Mapping[str, Any]:
 
 def current_report() -> Report:
     """The account of what is registered now, over all `initialize` calls so far."""
-    from aimm_plugins._startup import lifecycle
+    from aimm_plugins._startup import registered
 
-    return lifecycle.current_report(PROCESS.runtime)
+    return registered.current_report(PROCESS.runtime)
 
 
 def providers(

@@ -24,8 +24,9 @@ _OF_THE_INSTALLATION = frozenset(
 """Metadata that installers write: it differs between machines that have the same wheel."""
 
 _TOP_LEVEL = rb"(?m)^([^/,\r\n]+)"
-_ODD_SPELLING = rb'(?m)^["./]|/\.|//|\\'
-"""What is in a path that is quoted, or is not spelled as it is looked up: `./x.py`, `/site/x.py`"""
+_ODD_SPELLING = rb'(?m)^["./]|/\.|//|\\|\r(?!\n)|\A\xef\xbb\xbf'
+"""What a pattern for lines reads otherwise than csv does: a path that is quoted, or is not spelled
+as it is looked up (`./x.py`, `/site/x.py`), a line that ends as on old Macs, a byte order mark."""
 
 
 class RecordLine(NamedTuple):
@@ -62,8 +63,9 @@ def record_lines(distribution: Distribution) -> list[RecordLine] | None:
 
     text = content.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
     try:
-        rows = [row for row in csv.reader(io.StringIO(text, newline="")) if row and row[0]]
-    except csv.Error:  # such as a field beyond csv's limit
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        rows = [row for row in reader if row and row[0]]
+    except csv.Error:  # a field beyond csv's limit; a quote that would hide all lines after it
         return None
     return [
         RecordLine(

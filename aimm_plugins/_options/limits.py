@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from time import thread_time
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from aimm_plugins._system.ceilings import (
     PATTERN_LETTERS,
     PATTERN_STEPS,
+    SCHEMA_DEPTH,
     SCHEMA_LIST,
     SCHEMA_SECONDS,
     SCHEMA_VALUES,
@@ -32,6 +33,10 @@ _SEARCHING_KEYS = {"patternProperties", "additionalProperties", "unevaluatedProp
 
 class TooSlowError(Exception):
     """A check was given up after `SCHEMA_SECONDS`."""
+
+
+class TooDeepError(Exception):
+    """A schema leads in a circle, or is nested deeper than `SCHEMA_DEPTH`."""
 
 
 class UnjudgedError(Exception):
@@ -79,6 +84,7 @@ class Limit:
     def __init__(self, document: dict[str, Any], *, looking: bool) -> None:
         self._end = thread_time() + SCHEMA_SECONDS
         self._looking = looking
+        self._depth = 0
         texts = [node.get("pattern") for node in mappings(document)]
         self._patterns = [text for text in texts if isinstance(text, str)]
         self._key_patterns = [
@@ -98,15 +104,21 @@ class Limit:
                 re.compile(pattern)
 
     def applied(self, word: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """A keyword's function of jsonschema that asks for the time first."""
+        """A keyword's function of jsonschema that asks for the time and the depth first."""
 
-        def limited(validator: Any, value: Any, instance: Any, schema: Any) -> Any:
+        def limited(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[Any]:
             self.check()
+            if self._depth >= SCHEMA_DEPTH:
+                raise TooDeepError
             if self._looking and word == "pattern" and isinstance(instance, str):
                 _check_patterns([value], [instance])
             if self._looking and word in _SEARCHING_KEYS and isinstance(instance, dict):
                 _check_patterns(self._key_patterns, list(instance))
-            return function(validator, value, instance, schema)
+            self._depth += 1
+            try:
+                yield from function(validator, value, instance, schema) or ()
+            finally:
+                self._depth -= 1
 
         return limited
 
@@ -137,6 +149,8 @@ def over_size(document: dict[str, Any]) -> str | None:
     """Why a schema is too large to be used, or `None`."""
     if any(True for _ in islice(nodes(document), SCHEMA_VALUES, None)):
         return f"it has more than {SCHEMA_VALUES} values"
+    if _depth(document) > SCHEMA_DEPTH:
+        return f"it is nested deeper than {SCHEMA_DEPTH} levels"
     for node in nodes(document):
         # Lists are compared item by item: texts or numbers alone are sorted first.
         if isinstance(node, list) and len(node) > SCHEMA_LIST:
@@ -152,10 +166,20 @@ def nodes(value: Any) -> Iterator[Any]:
     while stack:
         node = stack.pop()
         yield node
-        if isinstance(node, dict):
-            stack += node.values()
-        elif isinstance(node, list):
-            stack += node
+        stack += _children(node)
+
+
+def _children(node: Any) -> Iterable[Any]:
+    if isinstance(node, dict):
+        return node.values()
+    return node if isinstance(node, list) else ()
+
+
+def _depth(document: Any) -> int:
+    depth, level = -1, [document]
+    while level:
+        depth, level = depth + 1, [child for node in level for child in _children(node)]
+    return depth
 
 
 def mappings(document: Any) -> Iterator[dict[str, Any]]:

@@ -15,13 +15,14 @@ from aimm_plugins._discovery.published import PublishedOptions
 from aimm_plugins._options.hiding import SECRET, Options, Path, copied, hidden_paths, hiding
 from aimm_plugins._options.limits import (
     Limit,
+    TooDeepError,
     TooSlowError,
     UnjudgedError,
     mappings,
     over_size,
 )
 from aimm_plugins._options.schema_source import Denial, broken, read_document
-from aimm_plugins._system.ceilings import SCHEMA_SECONDS
+from aimm_plugins._system.ceilings import SCHEMA_DEPTH, SCHEMA_SECONDS
 from aimm_plugins._system.guard import reraise_interruption
 from aimm_plugins._system.text import printable, type_name
 from aimm_plugins.errors import DeclarationError, spell_path
@@ -306,8 +307,8 @@ class Schema:
             raise
         except Exception as error:
             reraise_interruption(error)
-            if isinstance(error, RecursionError):
-                problem = "it leads in a circle, or is nested too deep"
+            if isinstance(error, TooDeepError):
+                problem = f"it leads in a circle, or more than {SCHEMA_DEPTH} levels deep"
             elif isinstance(error, TooSlowError):
                 problem = f"it takes more than {SCHEMA_SECONDS:g} seconds to check"
             elif isinstance(error, Unresolvable):

@@ -15,7 +15,7 @@ from contextlib import suppress
 
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.module_location import locate
-from aimm_plugins._system.ceilings import RECORD_BYTES
+from aimm_plugins._discovery.record_file import record_lines
 
 
 def source_digest(hashes: Mapping[str, str]) -> str | None:
@@ -36,18 +36,14 @@ def source_digest(hashes: Mapping[str, str]) -> str | None:
 def hashes_in_record(distribution: Distribution) -> dict[str, str]:
     """The hashes that RECORD has of sources, by path; none unless it has them of all."""
     import base64
-    import csv
-    import io
 
-    content = distribution.read("RECORD", RECORD_BYTES) or b""
-    text = io.StringIO(content.decode("utf-8-sig", "surrogateescape"), newline="")
     hashes = {}
     try:
-        for row in csv.reader(text):
-            if row and _is_source(row[0]):
-                _, _, value = row[1].partition("sha256=")
-                hashes[row[0]] = base64.urlsafe_b64decode(f"{value}=").hex()
-    except (csv.Error, IndexError, ValueError):
+        for path, value in record_lines(distribution) or ():
+            if _is_source(path):
+                digest = value.partition("sha256=")[2]
+                hashes[path] = base64.urlsafe_b64decode(f"{digest}=").hex()
+    except ValueError:
         return {}
     return hashes if all(hashes.values()) else {}
 

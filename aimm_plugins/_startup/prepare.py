@@ -275,16 +275,16 @@ def _foreseen(plan: Plan, required: Sequence[Rule], installed: Scan) -> tuple[Pl
 
                 error = failure_of_required(record, plan.published.get(record.identity, ()))
             if error is not None:
-                done[place] = record._replace(state="failed", provides=(), reason=None, error=error)
+                from aimm_plugins._inventory.remedies import remedy_for_failure
+
+                done[place] = record.failed(error, remedy_for_failure(record, error, installed))
     for places in by_module.values():
         if len({records[place].distribution for place in places}) > 1:
             found = overwritten([records[place] for place in places], installed)
             for number, (error, remedy) in found.items():
                 record = records[places[number]]
                 if record.state != "denied":
-                    done[places[number]] = record._replace(
-                        state="failed", provides=(), reason=None, error=error, remedy=remedy
-                    )
+                    done[places[number]] = record.failed(error, remedy)
     return tuple(done)
 
 

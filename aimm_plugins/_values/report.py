@@ -177,6 +177,10 @@ class PluginRecord(NamedTuple):
             "reason": self.reason or error,
         }
 
+    def failed(self, error: BaseException, remedy: str | None) -> "PluginRecord":
+        """Its account where it fails, or is sure to."""
+        return self._replace(state="failed", provides=(), reason=None, error=error, remedy=remedy)
+
     def differs(self, before: "PluginRecord") -> bool:
         """Whether an operator would call it a change."""
         errors = [None if r.error is None else safe_text(r.error) for r in (self, before)]

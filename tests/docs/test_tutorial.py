@@ -47,7 +47,7 @@ class Reader:
 
     def pip(self, verb: str, *arguments: str) -> None:
         """Run pip as far as no index is needed for it."""
-        if "aimm-plugins[new]" in arguments:
+        if ".[new]" in arguments:
             return  # it is here
         if verb == "wheel":
             folder = self.folder / "dist"

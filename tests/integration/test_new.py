@@ -76,8 +76,7 @@ def test_made_package_passes_its_tests_and_checks_unchanged(python, made, style,
     folder = made / f"{style}-{data}"
     assert f'requires = ["{backend}>=' in (folder / "pyproject.toml").read_text()
     pytest.importorskip("pytest_asyncio")  # which warns of its own settings
-    # As `pytest` alone, which does not put the folder before what is installed.
-    done([python, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider"], folder)
+    done([python, "-m", "pytest", "-q", "-p", "no:cacheprovider"], folder)
     done([python, "-m", "aimm_plugins", "entry-points", "--check"], folder)
     for tool, *arguments in (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]):
         if shutil.which(tool, path=str(Path(sys.executable).parent)) is not None:
@@ -93,7 +92,7 @@ def test_made_package_may_use_a_library_without_types(made, tmp_path):
     (tmp_path / "untyped" / "untyped_library.py").write_text(
         "def mean(x): return sum(x) / len(x)\n"
     )
-    module = folder / "my_class_data_access" / "more.py"
+    module = folder / "src" / "my_class_data_access" / "more.py"
     module.write_text(
         "import untyped_library\n\n\ndef mean(x: list[float]) -> float:\n"
         "    return untyped_library.mean(x)\n"

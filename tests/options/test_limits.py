@@ -48,14 +48,14 @@ def test_references_that_double_are_given_up(quick, schema):
 
 def test_references_that_double_below_values_are_given_up(quick):
     levels = {
-        f"a{n}": {"allOf": [{"$ref": f"#/$defs/b{n}"}] * 2} | {"default": {}} for n in range(30)
+        f"a{n}": {"allOf": [{"$ref": f"#/$defs/b{n}"}] * 2} | {"default": {}} for n in range(24)
     }
     levels |= {
         f"b{n}": {"properties": {"x": {"$ref": f"#/$defs/a{n + 1}", "default": {}}}}
-        for n in range(29)
+        for n in range(23)
     }
     with pytest.raises(DeclarationError, match="takes more than 2 seconds"):
-        schema_of({"$defs": {**levels, "b29": {}}, "$ref": "#/$defs/a0"}).check({})
+        schema_of({"$defs": {**levels, "b23": {}}, "$ref": "#/$defs/a0"}).check({})
 
 
 @pytest.mark.parametrize("word", ["allOf", "anyOf", "oneOf"])
@@ -69,6 +69,47 @@ def test_options_of_a_schema_that_doubles_are_listed(quick, word):
 def test_schema_with_too_many_values_is_refused(quick):
     with pytest.raises(DeclarationError, match=f"has more than {SCHEMA_VALUES} values"):
         schema_of({"allOf": [{}] * SCHEMA_VALUES})
+
+
+CIRCLES = {
+    "by itself": {"$ref": "#"},
+    "by a default": {"properties": {"a": {"$ref": "#", "default": {}}}},
+    "by all of it": {"allOf": [{"anyOf": [{"$ref": "#"}]}]},
+}
+
+
+def at_depth(frames, function):
+    """What a function returns to a caller with so many frames above it."""
+    return function() if frames == 0 else at_depth(frames - 1, function)
+
+
+@pytest.mark.parametrize("document", CIRCLES.values(), ids=CIRCLES)
+@pytest.mark.parametrize("frames", [0, 250])
+def test_circle_is_told_before_frames_run_out(document, frames):
+    schema = schema_of(document)
+    with pytest.raises(DeclarationError, match="leads in a circle, or more than 100 levels deep"):
+        at_depth(frames, lambda: schema.check({"b": 1}))
+
+
+def nested(levels):
+    """A schema of mappings in mappings."""
+    document = {}
+    for _ in range(levels):
+        document = {"properties": {"a": document}}
+    return document
+
+
+def test_schema_that_is_nested_deeper_than_the_ceiling_is_refused():
+    with pytest.raises(DeclarationError, match="nested deeper than 100 levels"):
+        schema_of(nested(51))
+
+
+def test_schema_as_deep_as_the_ceiling_is_held_against_values_as_deep():
+    values = "x"
+    for _ in range(50):
+        values = {"a": values}
+    options, faults = schema_of(nested(50)).check(values)
+    assert (options, faults) == (values, [])
 
 
 @pytest.mark.parametrize("flags", ["", "(?i)"])

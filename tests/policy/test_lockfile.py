@@ -170,7 +170,7 @@ def lock_lines(case: Case) -> dict[str, str]:
         (folder / "RECORD").write_text(f"{name},sha256={digest.rstrip(b'=').decode()},\n")
     got = case.run(
         """
-        out["text"] = aimm_plugins._startup.lifecycle.freeze(aimm_plugins._startup.runtime.PROCESS.runtime, None)[0]
+        out["text"] = aimm_plugins._api.starting.freeze(None)[0]
         """
     )
     return {line.partition("==")[0]: line for line in got["text"].splitlines(keepends=True)}

@@ -1,0 +1,93 @@
+"""Lock what a conf would load: one line a distribution."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from aimm_plugins._config.environment import conf_or_default, operator_layers
+from aimm_plugins._config.parse import read
+from aimm_plugins._config.values import Conf
+from aimm_plugins._discovery.distribution import Distribution
+from aimm_plugins._discovery.scan import scan
+from aimm_plugins._policy.lockfile import freeze_line
+from aimm_plugins._startup.prepare import (
+    Inputs,
+    PreparedStart,
+    decide,
+    locate_module,
+    record_digest_of,
+    with_environments,
+)
+from aimm_plugins._startup.runtime import Runtime
+from aimm_plugins._values.report import Finding
+
+
+def freeze(runtime: Runtime, conf: Conf) -> tuple[str, tuple[Finding, ...]]:
+    """The freeze file of what a conf would load, whatever is locked now; and what is not in it."""
+    operator = tuple(layer._replace(locked=None) for layer in operator_layers())
+    config = read(conf_or_default(conf))._replace(locked=None)
+    inputs = Inputs(operator, (config,), {}, scan())
+    start = with_environments(decide(runtime, inputs), partial(decide, runtime))
+    findings, lines = _not_loaded(start), dict[str, str]()
+    for distribution in _run_by(start):
+        line = freeze_line(distribution, record_digest_of(distribution))
+        if line is None:
+            findings.append(
+                Finding(
+                    "not-frozen",
+                    distribution.name,
+                    "it has no sound name and version, or no RECORD with hashes of what it would "
+                    "run",
+                    remedy="Install it from a wheel; an editable install cannot be locked.",
+                )
+            )
+        elif lines.setdefault(distribution.key, line) != line:
+            findings.append(
+                Finding(
+                    "not-frozen",
+                    distribution.subject,
+                    f"a freeze file holds one version, and {lines[distribution.key].split()[0]} of "
+                    "another environment is in it",
+                    remedy="Freeze what is in each environment by itself, and give each a conf.",
+                )
+            )
+    return "".join(lines.values()), tuple(findings)
+
+
+def _not_loaded(start: PreparedStart) -> list[Finding]:
+    """A finding for each plugin that is not in the file since the conf would not load it."""
+    codes = {"denied": "left-out", "missing": "environment-missing"}
+    found = [
+        Finding(
+            codes[record.state],
+            str(record.environment if record.state == "missing" else record.provenance),
+            str(record.reason),
+        )
+        for record in start.plan.records
+        if record.state in codes
+    ]
+    missing = start.policy.missing(start.plan.records, start.find)
+    return found + [Finding("required-missing", r.name, str(r.reason)) for r in missing]
+
+
+def _run_by(start: PreparedStart) -> list[Distribution]:
+    """The distributions whose files a start would run or go by, sorted by name."""
+    locates = {environment.name: environment.site for environment in start.environments}
+    owners = {name: installed.code_owners(None) for name, installed in start.scans.items()}
+    found: dict[tuple[str, str], Distribution] = {}
+    for record in start.plan.records:
+        if record.state not in ("denied", "missing") and record.distribution is not None:
+            site, installed = locates.get(record.environment or ""), start.scans[record.environment]
+            locate = locate_module if site is None else site.locate
+            schemas = installed.options_of(record.module, record.distribution)
+            modules = [record.module, *(s.module for s in schemas if not s.is_file)]
+            files = [
+                file
+                for module in modules
+                for file in owners[record.environment].files(module, locate)
+            ]
+            publisher = installed.find(record.distribution)
+            for owner in (publisher, *(owner for file in files for owner in file.owners)):
+                if owner is not None:
+                    found[owner.key, owner.place] = owner
+    return [found[key] for key in sorted(found)]
