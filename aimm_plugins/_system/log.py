@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from aimm_plugins._system.guard import chain, guarded
@@ -45,3 +47,16 @@ def _breaks_its_traceback(error: BaseException) -> bool:
         return False
     parent = error.name.rpartition(".")[0]
     return bool(parent) and parent not in sys.modules
+
+
+@contextmanager
+def silent_log() -> Generator[None]:
+    """Keep failures out of logging's fallback handler, stderr: the answer has them."""
+    import logging
+
+    handler = logging.NullHandler()
+    logger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logger().removeHandler(handler)

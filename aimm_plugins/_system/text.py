@@ -119,14 +119,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
 
 def nearest(name: str, known: Iterable[str], *, count: int = 1, cutoff: float = 0.6) -> list[str]:
-    """The known names that are most like a misspelt one, best first.
-
-    Args:
-        name: What somebody wrote.
-        known: What would have been right.
-        count: Most names to return.
-        cutoff: How alike a name has to be, from 0 to 1.
-    """
+    """The known names that are most like a misspelt one, best first."""
     from difflib import get_close_matches  # only errors need it
 
     if isinstance(known, Set) and len(known) > _MOST_SEEN:
