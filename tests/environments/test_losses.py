@@ -247,3 +247,25 @@ def test_a_thousand_calls_over_a_crash_loop_leave_nothing_behind(apart: Apart) -
     aimm_plugins.unload_all()
     # What other tests have left there may go meanwhile.
     wait_for(lambda: kept() <= before)
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_memory_of_both_sides_stays_as_it_is_over_twenty_thousand_calls(apart: Apart) -> None:
+    def memory() -> list[int]:
+        """Kilobytes of this process and of the one that is called."""
+        return [
+            int(line.split()[1])
+            for pid in (os.getpid(), called)
+            for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+            if line.startswith("VmRSS")
+        ]
+
+    apart.start()
+    called = apart.pid()
+    for _ in range(2000):
+        exec_data_access("echo", None, b"x" * 8000)
+    before = memory()
+    for _ in range(18_000):
+        exec_data_access("echo", None, b"x" * 8000)
+    assert [after - then < 2000 for after, then in zip(memory(), before, strict=True)] == [True] * 2
