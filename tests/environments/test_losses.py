@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,50 @@ def test_a_call_that_takes_too_long_is_ended_with_its_process(apart: Apart) -> N
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="address space is limited on Linux alone")
+class Stop(Exception):
+    """What a signal handler of the host raises."""
+
+
+@pytest.fixture
+def alarm() -> Iterator[None]:
+    """Raise `Stop` in the main thread in half a second."""
+
+    def stop(*_: object) -> None:
+        raise Stop
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def test_a_call_whose_caller_was_interrupted_is_ended_with_its_process_if_it_goes_on(
+    apart: Apart, request: pytest.FixtureRequest
+) -> None:
+    apart.start()
+    pid = apart.pid()
+    request.getfixturevalue("alarm")
+    with pytest.raises(Stop):
+        exec_data_access("fail", None, "hang")
+    wait_for(lambda: not runs(pid))
+    assert apart.pid() != pid
+
+
+def test_a_call_whose_caller_was_interrupted_ends_at_its_next_event(
+    apart: Apart, request: pytest.FixtureRequest
+) -> None:
+    apart.start()
+    pid, instance = apart.pid(), exec_instantiate("counter")
+    request.getfixturevalue("alarm")
+    with pytest.raises(Stop):
+        aimm_plugins.exec_fit("counter", instance, None, 10_000, seconds=0.05)
+    done = exec_predict("counter", instance)[1]
+    time.sleep(4)  # more than a call that goes on is given
+    assert apart.pid() == pid
+    assert exec_predict("counter", instance)[1] <= done + 1
+
+
 def test_a_process_gets_no_more_memory_than_the_conf_allows(apart: Apart) -> None:
     apart.start(memory_mb=2048)
     with pytest.raises(MemoryError):
