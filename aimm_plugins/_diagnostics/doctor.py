@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from aimm_plugins._inventory.dependencies import unmet
+from aimm_plugins._inventory.dependencies import always_unmet
+from aimm_plugins._inventory.remedies import FOR_CONFLICT
 from aimm_plugins._startup.inventory import Inventory, InventoryItem
-from aimm_plugins._system.text import described
+from aimm_plugins._system.text import described, single_errors
 from aimm_plugins._values.report import Finding, PluginRecord
+from aimm_plugins.errors import PluginConflictError
 
 _FAULTY_VERSIONS = (
     (
@@ -37,10 +39,11 @@ def examine(inventory: Inventory) -> tuple[Finding, ...]:
         inventory: What is known; of one with imports, what failed.
     """
     found = [*inventory.findings, *_of_libraries(inventory), *_of_requirements(inventory)]
+    found += _of_conflicts(inventory)
     found += (
         _failure(item, inventory.loaded)
         for item in inventory.plugins
-        if item.record.error is not None
+        if item.record.error is not None and not isinstance(item.record.error, PluginConflictError)
     )
     return tuple(sorted(dict.fromkeys(found), key=lambda f: (f.code, f.subject, f.message)))
 
@@ -72,7 +75,8 @@ def _of_requirements(inventory: Inventory) -> Iterator[Finding]:
     names = (item.record.distribution for item in inventory.plugins if item.active)
     for name in dict.fromkeys(filter(None, names)):
         distribution = inventory.installed.find(name)
-        for requirement in unmet(distribution, inventory.installed.find) if distribution else ():
+        find = inventory.installed.find
+        for requirement in always_unmet(distribution, find) if distribution else ():
             yield Finding(
                 code="requirement-not-met",
                 subject=requirement.distribution.who,
@@ -82,17 +86,23 @@ def _of_requirements(inventory: Inventory) -> Iterator[Finding]:
             )
 
 
+def _of_conflicts(inventory: Inventory) -> Iterator[Finding]:
+    """The conflicts, each once, whoever has lost the key by it."""
+    failures = (item.record.error for item in inventory.plugins if item.record.error is not None)
+    errors = (error for failure in failures for error in single_errors(failure))
+    for error in dict.fromkeys(error for error in errors if isinstance(error, PluginConflictError)):
+        yield Finding(
+            code="conflict",
+            subject=f"{error.action}:{error.key}",
+            message=described(error),
+            place=error.providers[0].place,
+            remedy=FOR_CONFLICT,
+        )
+
+
 def _failure(item: InventoryItem, loaded: bool) -> Finding:
     record = item.record
     assert record.error is not None
-    if record.state == "missing" and record.environment is not None:
-        return Finding(
-            "environment-missing",
-            record.environment,
-            described(record.error),
-            record.config_place,
-            f"Do what is found there, or remove the environment ({record.config_place}).",
-        )
     remedy = record.remedy
     if remedy is None:
         # Without --load, `explain` would not know of a failure that only the import shows.
@@ -110,7 +120,7 @@ def _failure(item: InventoryItem, loaded: bool) -> Finding:
 def _code(record: PluginRecord, error: BaseException) -> str:
     """The kind of a failure that is foreseen."""
     if record.state == "missing":
-        return "required-missing"
+        return "required-missing" if record.environment is None else "environment-missing"
     if isinstance(error, ModuleNotFoundError) and f"{record.module}.".startswith(f"{error.name}."):
         return "module-not-found"
     if isinstance(error, ImportError) and record.module:

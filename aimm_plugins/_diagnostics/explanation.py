@@ -8,14 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from aimm_plugins._diagnostics.remedies import remedy_for
 from aimm_plugins._discovery.module_location import locate
+from aimm_plugins._inventory.remedies import remedy_for
 from aimm_plugins._startup.inventory import Inventory, InventoryItem, InventoryKey
 from aimm_plugins._system.text import described, nearest
 from aimm_plugins._values.actions import ACTIONS
 from aimm_plugins._values.provenance import short_file
+from aimm_plugins._values.report import PluginRecord
 
 Kind = Literal["key", "distribution", "module", "plugin"]
+
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +99,7 @@ def _of_key(inventory: Inventory, key: InventoryKey) -> Reason:
     if key.prefer_place is not None:
         remedy = f"Change or remove the prefer rule ({key.prefer_place})."
     elif not there:
-        remedy = remedy_for(inventory, record)
+        remedy = _remedy(inventory, record)
     owner = record.provenance.columns()[0] or record.module
     return Reason(
         subject=key.slot,
@@ -174,7 +177,7 @@ def _of_plugin(inventory: Inventory, item: InventoryItem) -> Reason:
     # A plugin that lost some keys to a conflict still answers its other keys.
     there = item.active and (record.error is None or bool(record.provides))
     error = None if record.error is None else described(record.error)
-    remedy = None if there and error is None else remedy_for(inventory, record)
+    remedy = None if there and error is None else _remedy(inventory, record)
     if there:
         why = f"{record.reason or 'no rule keeps it out'}; {_declared(item)}"
         if error is not None:
@@ -191,6 +194,10 @@ def _of_plugin(inventory: Inventory, item: InventoryItem) -> Reason:
         why=why,
         remedy=remedy,
     )
+
+
+def _remedy(inventory: Inventory, record: PluginRecord) -> str:
+    return remedy_for(record, inventory.policy, inventory.scans[record.environment])
 
 
 def _declared(item: InventoryItem) -> str:
@@ -213,13 +220,15 @@ def _of_nothing(inventory: Inventory, asked: str) -> Reason:
         near = nearest(asked, sorted(_known_names(inventory)), count=3)
         why = "no plugin declares such a key, and no distribution or module has this name"
         hint = f"Did you mean {' or '.join(near)}?" if near else "Install what provides it."
-    away = [i.record for i in inventory.plugins if i.record.environment and not i.record.module]
+    away, unread = list[str](), set[str]()
+    for record in (item.record for item in inventory.plugins if not item.complete):
+        if record.state == "denied" or (record.environment and not record.module):
+            away.append(f"{record.name} ({record.reason})")
+        elif record.module:
+            unread.add(record.name)
     if away:
-        names = ", ".join(f"{record.environment} ({record.reason})" for record in away)
-        hint = f"It may be in what is missing: {names}."
-    unread = {
-        item.record.name for item in inventory.plugins if not item.complete and item.record.module
-    }
+        names = ", ".join(away[:_MOST_NAMED] + ["..."] * (len(away) > _MOST_NAMED))
+        hint = f"{hint} It may be in what is missing or denied: {names}.".strip()
     if unread and not near:
         hint = (
             f"{hint} The keys of {', '.join(sorted(unread))} cannot be told without importing: "

@@ -24,17 +24,13 @@ _OF_THE_INSTALLATION = frozenset(
 """Metadata that installers write: it differs between machines that have the same wheel."""
 
 _TOP_LEVEL = rb"(?m)^([^/,\r\n]+)"
-_ODD_SPELLING = rb'(?m)^["./]|/\.|//|\\'
-"""What is in a path that is quoted, or is not spelled as it is looked up: `./x.py`, `/site/x.py`"""
+_ODD_SPELLING = rb'(?m)^["./]|/\.|//|\\|\r(?!\n)|\A\xef\xbb\xbf'
+"""What a pattern for lines reads otherwise than csv does: a path that is quoted, or is not spelled
+as it is looked up (`./x.py`, `/site/x.py`), a line that ends as on old Macs, a byte order mark."""
 
 
 class RecordLine(NamedTuple):
-    """A line of RECORD.
-
-    Attributes:
-        path: As written, with slashes.
-        hash: `sha256=...`, or empty.
-    """
+    """A line of RECORD: a path as written, with slashes, and `sha256=...` or nothing."""
 
     path: str
     hash: str
@@ -62,8 +58,9 @@ def record_lines(distribution: Distribution) -> list[RecordLine] | None:
 
     text = content.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
     try:
-        rows = [row for row in csv.reader(io.StringIO(text, newline="")) if row and row[0]]
-    except csv.Error:  # such as a field beyond csv's limit
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        rows = [row for row in reader if row and row[0]]
+    except csv.Error:  # a field beyond csv's limit; a quote that would hide all lines after it
         return None
     return [
         RecordLine(
@@ -111,14 +108,10 @@ def top_levels(distribution: Distribution) -> frozenset[str] | None:
 
 
 def record_digest(distribution: Distribution) -> str | None:
-    """A digest of what a distribution installed, by the hashes in its RECORD.
+    """A digest of what a distribution installed, by the hashes in its RECORD; `None` without any.
 
     Two machines that installed the same wheel agree: what installers add (scripts, bytecode,
     `INSTALLER`, `direct_url.json` and such) is left out. The files themselves are not read.
-
-    Returns:
-        `sha256:` and the hex digest, or `None` where no RECORD has a hash of what would run: there
-        is none, it has no hashes, or the install is editable.
     """
     if distribution.origin == "editable":
         return None

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import islice
+
 from aimm_plugins._discovery.distribution import Distribution
+from aimm_plugins._system.ceilings import REQUIREMENT_LETTERS, REQUIREMENTS
 from aimm_plugins._system.names import normalized, required_name
 
 
 def requirements(distribution: Distribution) -> list[str]:
     """The requirements as written, such as `numpy>=1; extra == "fast"`."""
+    return header(distribution, "requires-dist") or _of_egg_info(distribution)
+
+
+def header(distribution: Distribution, name: str) -> list[str]:
+    """The values of a header of its metadata, by its name in lower case; no overlong ones."""
     metadata = distribution.read("METADATA") or distribution.read("PKG-INFO") or b""
     headers = metadata.decode("utf-8", "replace").replace("\r\n", "\n").partition("\n\n")[0]
-    found = [
+    found = (
         line.partition(":")[2].strip()
         for line in headers.splitlines()
-        if line[:14].lower() == "requires-dist:"
-    ]
-    return found or _of_egg_info(distribution)
+        if line.partition(":")[0].lower() == name
+    )
+    return _bounded(found)
+
+
+def _bounded(values: Iterable[str]) -> list[str]:
+    return [value for value in islice(values, REQUIREMENTS) if len(value) <= REQUIREMENT_LETTERS]
 
 
 def requires(distribution: Distribution, name: str) -> bool:
@@ -34,4 +47,4 @@ def _of_egg_info(distribution: Distribution) -> list[str]:
             marker = " and ".join([*parts, *([f"({condition})"] if condition else [])])
         elif line and not line.startswith("#"):
             found.append(f"{line}; {marker}" if marker else line)
-    return found
+    return _bounded(found)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from itertools import islice
+from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._discovery.requirements import requirements
+from aimm_plugins._discovery.requirements import header, requirements
 from aimm_plugins._system.names import normalized
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-_MOST = 500
+_MOST_EXTRAS = 10
+"""Extras of one requirement that are asked about; the condition is evaluated for each."""
+
 _EXTRA = re.compile(r"""extra\s*==\s*["']([A-Za-z0-9._-]+)["']""")
 
 Find = Callable[[str], Distribution | None]
@@ -55,25 +58,28 @@ class Unmet(NamedTuple):
         return f"{who} {self.fault}: pip install '{self.requirement}'."
 
 
-def unmet(distribution: Distribution, find: Find, *, extras: bool = False) -> list[Unmet]:
-    """The requirements of a distribution that are not met; those of extras where that is asked."""
-    from packaging.requirements import InvalidRequirement, Requirement
+@lru_cache(maxsize=8)  # each of a distribution's plugins may ask
+def unmet(distribution: Distribution, find: Find) -> tuple[Unmet, ...]:
+    """The requirements of a distribution that are not met, also those of its extras."""
+    from packaging.requirements import Requirement
 
     found = []
-    for text in islice(requirements(distribution), _MOST):
-        try:
+    for text in requirements(distribution):
+        # Of what cannot be read or compared nothing is known.
+        with suppress(ValueError, RecursionError):
             requirement = Requirement(text)
-        except InvalidRequirement:
-            continue
-        for extra in _extras(requirement, text):
-            if extra is not None and not extras:
-                continue
-            version = _version(requirement, find)
-            if version is None or not _fits(requirement, version):
-                requirement.marker = None
-                name = normalized(requirement.name)
-                found.append(Unmet(distribution, str(requirement), name, version, extra))
-    return found
+            for extra in _extras(requirement, text):
+                version = _version(requirement, find)
+                if version is None or not _fits(requirement, version):
+                    requirement.marker = None
+                    name = normalized(requirement.name)
+                    found.append(Unmet(distribution, str(requirement), name, version, extra))
+    return tuple(found)
+
+
+def always_unmet(distribution: Distribution, find: Find) -> list[Unmet]:
+    """Those of them that are of no extra."""
+    return [requirement for requirement in unmet(distribution, find) if requirement.extra is None]
 
 
 def _extras(requirement: Requirement, text: str) -> Iterator[str | None]:
@@ -82,7 +88,8 @@ def _extras(requirement: Requirement, text: str) -> Iterator[str | None]:
     if marker is None or marker.evaluate({"extra": ""}):
         yield None
         return
-    yield from (name for name in _EXTRA.findall(text) if marker.evaluate({"extra": name}))
+    names = list(dict.fromkeys(_EXTRA.findall(text)))[:_MOST_EXTRAS]
+    yield from (name for name in names if marker.evaluate({"extra": name}))
 
 
 def _version(requirement: Requirement, find: Find) -> str | None:
@@ -101,14 +108,10 @@ def python_required(distribution: Distribution) -> str | None:
     """What `Requires-Python` says, where this Python is another; else `None`."""
     import platform
 
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+    from packaging.specifiers import SpecifierSet
 
-    metadata = (distribution.read("METADATA") or b"").decode("utf-8", "replace")
-    match = re.search(r"(?mi)^requires-python:[ \t]*(.+?)[ \t]*$", metadata.partition("\n\n")[0])
-    if match is None:
-        return None
-    try:
-        fits = SpecifierSet(match[1]).contains(platform.python_version(), prereleases=True)
-    except InvalidSpecifier:
-        return None
-    return None if fits else match[1]
+    for wanted in header(distribution, "requires-python"):
+        with suppress(ValueError):
+            if not SpecifierSet(wanted).contains(platform.python_version(), prereleases=True):
+                return wanted
+    return None

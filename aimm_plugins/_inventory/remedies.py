@@ -1,7 +1,7 @@
-"""What to do about a plugin that failed or is sure to fail, by its error and what is installed.
+"""What to do about a plugin that calls do not reach: by its error, the rules and what is installed.
 
 Only a failure costs what is looked up here. A remedy is worth its line where following it to the
-letter works; where nothing is known that does, there is none.
+letter works.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.module_location import find
 from aimm_plugins._discovery.record_file import top_levels
 from aimm_plugins._discovery.scan import Scan
-from aimm_plugins._inventory.dependencies import python_required, unmet
+from aimm_plugins._inventory.dependencies import always_unmet, python_required, unmet
 from aimm_plugins._inventory.places import (
     file_for_another_python,
     file_in,
     recorded_file,
     source_file,
 )
+from aimm_plugins._policy.judge import Policy
+from aimm_plugins._policy.rules import Layer
 from aimm_plugins._system.names import normalized
 from aimm_plugins._system.text import nearest
 from aimm_plugins._values.report import PluginRecord
@@ -37,6 +39,8 @@ _ADDED = {
 
 _OF_OTHER_VERSIONS = (ImportError, AttributeError, TypeError, NameError)
 """What imports raise where a library or Python has another version than they were written for."""
+
+FOR_CONFLICT = "Add the prefer line of the message to the conf, or deny one of them."
 
 
 def remedy_for_failure(record: PluginRecord, error: BaseException, installed: Scan) -> str | None:
@@ -56,7 +60,7 @@ def remedy_for_failure(record: PluginRecord, error: BaseException, installed: Sc
     if isinstance(error, ModuleNotFoundError) and isinstance(name, str):
         return _for_missing_module(record, name, distribution, installed)
     if isinstance(error, _OF_OTHER_VERSIONS) and distribution is not None:
-        missing = unmet(distribution, installed.find)
+        missing = always_unmet(distribution, installed.find)
         if missing:
             return " ".join(requirement.remedy for requirement in missing)
         return _for_another_python(distribution)
@@ -188,7 +192,7 @@ def _for_hidden_module(name: str, file: str) -> str:
 def _for_dependency(name: str, distribution: Distribution, installed: Scan) -> str:
     """What to do about a module of another distribution that is not there."""
     top = normalized(name.partition(".")[0])
-    missing = unmet(distribution, installed.find, extras=True)
+    missing = unmet(distribution, installed.find)
     named = [requirement for requirement in missing if requirement.name == top]
     always = [requirement for requirement in missing if requirement.extra is None]
     if named or always:
@@ -214,3 +218,77 @@ def _for_another_python(distribution: Distribution | None) -> str | None:
 
 def _python() -> str:
     return sys.implementation.cache_tag or sys.version.split()[0]
+
+
+def remedy_for(record: PluginRecord, policy: Policy, installed: Scan) -> str:
+    """What to change so that calls reach a plugin.
+
+    Args:
+        record: A plugin that is denied, missing, shadowed or has an error.
+        policy: The rules.
+        installed: What is installed where it runs.
+    """
+    if record.remedy is not None:
+        return record.remedy
+    if record.state == "missing":
+        return (
+            f"Install {record.name} in a version that fits, or remove the rule "
+            f"({record.config_place})."
+        )
+    if record.state == "shadowed":
+        return f"Change or remove the prefer rule ({_last_place(record.reason)})."
+    if record.state == "denied":
+        return _for_denied(record, policy, installed)
+    if getattr(record.error, "providers", None):
+        return FOR_CONFLICT
+    return "Mend what the message names, and call initialize again."
+
+
+def _for_denied(record: PluginRecord, policy: Policy, installed: Scan) -> str:
+    distribution = installed.find(record.distribution) if record.distribution else None
+    remedies: list[str] = []
+    if distribution is not None:
+        for layer in policy.layers:
+            remedies += _of_selection(layer, distribution)
+            remedies += _of_files(policy, layer, distribution)
+    if policy.blocked(record.module):
+        remedies.append("Take the block back: get_plugin_manager().unblock(...).")
+    return " ".join(remedies) or (
+        "Change the rule that the reason names; it is about another distribution, whose files "
+        "the import would run."
+    )
+
+
+def _of_selection(layer: Layer, distribution: Distribution) -> Iterator[str]:
+    """Remedies for rules that choose distributions by name, version and origin."""
+    name, version, origin = distribution.name, distribution.version, distribution.origin
+    for rule in layer.deny.get(distribution.key, ()):
+        if rule.fits(version) is not False:
+            yield f"Remove {rule} from deny, or narrow it to versions other than {version}."
+    if origin in layer.deny_origins:
+        yield (
+            f"Install {name} from another origin than {origin}, or remove {origin} from "
+            f"deny_origins ({layer.deny_origins[origin]})."
+        )
+    if layer.exclusion(distribution) is not None:
+        yield f"Add {name} in a version like {version} to allow ({layer.allow_place})."
+
+
+def _of_files(policy: Policy, layer: Layer, distribution: Distribution) -> Iterator[str]:
+    """Remedies for rules that compare installed files with a lock or with RECORD."""
+    if layer.locked is not None:
+        lock, place = layer.locked
+        entry = lock.entries.get(normalized(distribution.name))
+        if (
+            entry is None
+            or entry.version != distribution.version
+            or entry.digest != policy.digest(distribution)
+        ):
+            yield f"Install what {lock.file} locks (pip install -r), or freeze anew ({place})."
+    if layer.verify_place is not None and policy.unverified(distribution, None):
+        yield f"Reinstall {distribution.name}, or change verify ({layer.verify_place})."
+
+
+def _last_place(reason: str | None) -> str:
+    """The last place in brackets of a reason."""
+    return (reason or "").rpartition("(")[2].partition(")")[0] or "see the reason"

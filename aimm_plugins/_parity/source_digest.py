@@ -15,15 +15,11 @@ from contextlib import suppress
 
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.module_location import locate
-from aimm_plugins._system.ceilings import RECORD_BYTES
+from aimm_plugins._discovery.record_file import record_lines
 
 
 def source_digest(hashes: Mapping[str, str]) -> str | None:
-    """The digest of sources in hex; `None` where there are none.
-
-    Args:
-        hashes: Path of each source to its SHA-256 in hex.
-    """
+    """The digest of sources (path to SHA-256 in hex) in hex; `None` where there are none."""
     import hashlib
 
     if not hashes:
@@ -36,18 +32,14 @@ def source_digest(hashes: Mapping[str, str]) -> str | None:
 def hashes_in_record(distribution: Distribution) -> dict[str, str]:
     """The hashes that RECORD has of sources, by path; none unless it has them of all."""
     import base64
-    import csv
-    import io
 
-    content = distribution.read("RECORD", RECORD_BYTES) or b""
-    text = io.StringIO(content.decode("utf-8-sig", "surrogateescape"), newline="")
     hashes = {}
     try:
-        for row in csv.reader(text):
-            if row and _is_source(row[0]):
-                _, _, value = row[1].partition("sha256=")
-                hashes[row[0]] = base64.urlsafe_b64decode(f"{value}=").hex()
-    except (csv.Error, IndexError, ValueError):
+        for line in record_lines(distribution) or ():
+            if _is_source(line.path):
+                value = line.hash.partition("sha256=")[2]
+                hashes[line.path] = base64.urlsafe_b64decode(f"{value}=").hex()
+    except ValueError:
         return {}
     return hashes if all(hashes.values()) else {}
 

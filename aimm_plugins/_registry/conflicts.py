@@ -22,7 +22,7 @@ def conflict(
     key: str,
     contenders: Sequence[Offer],
     incumbent: Offer | None = None,
-    restart: str = "",
+    restart: str = "a restart in the same order does the same",
 ) -> PluginConflictError:
     """The error for a slot that several plugins provide, with the lines that would settle it.
 

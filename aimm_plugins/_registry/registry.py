@@ -164,13 +164,7 @@ class Registry:
             if winner is None:
                 from aimm_plugins._registry.conflicts import conflict
 
-                raise conflict(
-                    action,
-                    key,
-                    [present, offer],
-                    incumbent=present,
-                    restart="a restart in the same order does the same",
-                )
+                raise conflict(action, key, [present, offer], present)
             lost[(present if winner is offer else offer).plugin, key] = why
         return lost
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence, Set
+from functools import cached_property
 
 from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._declarations.ledger import DeclarationLedger
@@ -24,6 +25,7 @@ from aimm_plugins._registry.published_keys import check_published_keys
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._values.actions import Action
 from aimm_plugins._values.report import Identity, PluginRecord
+from aimm_plugins.errors import PluginConflictError
 
 
 def resolve(
@@ -131,7 +133,6 @@ class _Resolver:
 
     def collect_declared(self) -> None:
         """Collect all that plugins of this call declare, by slot; and what contradicts itself."""
-        known = {record.plugin: record for record in self.current.records.values()}
         offers: dict[Declaration, Offer | None] = {}
         for module in self.ledger.modules():
             plugins = {self.owners.of_module(origin) for origin in module.origins}
@@ -139,7 +140,7 @@ class _Resolver:
                 continue
             for action, key, declaration in module:
                 if declaration not in offers:
-                    offers[declaration] = self._offer(declaration, known)
+                    offers[declaration] = self._offer(declaration)
                 offer = offers[declaration]
                 if offer is not None:
                     self._contend((action, key), offer)
@@ -156,7 +157,12 @@ class _Resolver:
         if duplicate is not offer and duplicate.declaration is not None:
             self._settle_duplicate(slot, contenders, duplicate, offer)
 
-    def _offer(self, declaration: Declaration, known: dict[str, PluginRecord]) -> Offer | None:
+    @cached_property
+    def _known(self) -> dict[str, PluginRecord]:
+        """The plugins of earlier calls."""
+        return {record.plugin: record for record in self.current.records.values()}
+
+    def _offer(self, declaration: Declaration) -> Offer | None:
         """What a declaration makes a plugin of this call offer; `None` if it is another's."""
         plugin = self.owners.of(declaration)
         if plugin is None or plugin in self.denied:
@@ -166,7 +172,7 @@ class _Resolver:
             record = _record_for(declaration, self.loaded_by_module[plugin])
         elif declaration.importer in self.loaded_by_module:
             # A plugin of an earlier call, made to declare more by one that is loaded now.
-            record = known.get(plugin)
+            record = self._known.get(plugin)
             if record is not None and record.state == "denied":
                 return None
         return None if record is None else offer_of(declaration, plugin, record)
@@ -267,15 +273,18 @@ class _Resolver:
                 self.shadowed[loser.plugin, slot] = before
                 continue
             if error is None:
-                error = conflict(action, key, contenders, incumbent, self.restart(incumbent))
+                error = self.conflict(slot, contenders, incumbent)
             self.contested[loser.plugin, slot] = error
             self.errors.setdefault(loser.plugin, []).append(error)
 
-    def restart(self, incumbent: Offer | None) -> str:
-        """What becomes of a key, that somebody has already, when the host starts again."""
+    def conflict(
+        self, slot: Slot, contenders: Sequence[Offer], incumbent: Offer | None
+    ) -> PluginConflictError:
+        """The error of a conflict: what has come first by this call has nothing after a restart."""
         if incumbent is not None and any(r.plugin == incumbent.plugin for r in self.records):
-            return "after a restart none of them is given it"
-        return "a restart in the same order does the same"
+            lost = "after a restart none of them is given it"
+            return conflict(*slot, contenders, incumbent, lost)
+        return conflict(*slot, contenders, incumbent)
 
     def drop_published_but_not_declared(self) -> None:
         """Take away keys that plugins published and, now that they are loaded, do not declare."""

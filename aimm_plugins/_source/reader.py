@@ -21,7 +21,6 @@ from aimm_plugins._source.foresight import foresee
 from aimm_plugins._source.module import read_module
 from aimm_plugins._source.outside import OutsidePackages
 from aimm_plugins._source.values import PACKAGE, Evaluator
-from aimm_plugins._system.ceilings import SOURCE_WORK
 
 
 class ModuleReader:
@@ -58,10 +57,6 @@ class ModuleReader:
         self, name: str, is_part: Callable[[str], bool] = lambda name: True
     ) -> Iterator[tuple[ModuleSource, bool]]:
         """A module and those that its import imports, and whether it surely does; itself first.
-
-        Args:
-            name: The module.
-            is_part: Whether a module that is imported counts.
 
         Raises:
             OverBudgetError: It costs too much.
@@ -106,12 +101,7 @@ class SourceReader:
         self._outside = OutsidePackages()
 
     def read(
-        self,
-        name: str,
-        attribute: str | None = None,
-        *,
-        owner: str | None = None,
-        work: int = SOURCE_WORK,
+        self, name: str, attribute: str | None = None, *, owner: str | None = None
     ) -> PluginSource:
         """What an import of a module would declare for the plugin that it is.
 
@@ -119,18 +109,15 @@ class SourceReader:
             name: The module.
             attribute: Only what is declared by this object, for an entry point `module:object`.
             owner: Whose entry points name it; all of one owner share one budget.
-            work: The owner's budget.
         """
         top = name.partition(".")[0]
         owner = owner or top
-        budget = self._budgets.setdefault(owner, Budget(work))
+        budget = self._budgets.setdefault(owner, Budget())
         if (owner, top) not in self._readers:
             self._readers[owner, top] = ModuleReader(self._find, (top,), budget)
         again = (owner, name) in self._read
         if not again:
-            # What is denied runs in no case; what an environment imports is not known here.
-            judged = work == SOURCE_WORK and self._find is locate
-            whole = self._whole(self._readers[owner, top], name, judged=judged)
+            whole = self._whole(self._readers[owner, top], name)
             self._read[owner, name] = whole, _by_object(whole.declarations)
         whole, by_object = self._read[owner, name]
         if attribute is not None and whole.names is None:  # it may be made when it is asked for
@@ -143,7 +130,7 @@ class SourceReader:
             return replace(whole, declarations=(), gaps=(*whole.gaps[:1], _unread(error)))
         return replace(whole, declarations=tuple(found))
 
-    def _whole(self, reader: ModuleReader, name: str, *, judged: bool) -> PluginSource:
+    def _whole(self, reader: ModuleReader, name: str) -> PluginSource:
         """All that an import of a module would declare, and whether it would fail."""
         reached, unread = list[tuple[ModuleSource, bool]](), list[Gap]()
         try:
@@ -166,7 +153,8 @@ class SourceReader:
             file=own.file,
             imports_unseen=any(module.imports_unseen for module, _ in reached),
         )
-        return self._judged(reader, name, source, reached) if judged else source
+        # What an environment imports is not known here.
+        return self._judged(reader, name, source, reached) if self._find is locate else source
 
     def _judged(
         self,

@@ -29,7 +29,6 @@ from aimm_plugins._startup.inventory import Inventory, InventoryItem, KeysFrom
 from aimm_plugins._startup.prepare import PreparedStart
 from aimm_plugins._startup.publish import resolve_now
 from aimm_plugins._startup.runtime import Runtime
-from aimm_plugins._system.ceilings import DENIED_SOURCE_WORK, SOURCE_WORK
 from aimm_plugins._values.report import Finding, PluginRecord
 
 _WILL_BE_IMPORTED = ("planned", "deferred")
@@ -52,11 +51,11 @@ def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
         if not planned.module:  # a line of metadata that cannot be read; a missing environment
             items.append(InventoryItem(record=planned))
             continue
+        if planned.state == "denied":  # nothing of it is read that the rules did not ask for
+            items.append(_item(planned, published, None))
+            continue
         source = readers[planned.environment].read(
-            planned.module,
-            planned.attribute,
-            owner=planned.distribution,
-            work=DENIED_SOURCE_WORK if planned.state == "denied" else SOURCE_WORK,
+            planned.module, planned.attribute, owner=planned.distribution
         )
         record = planned._replace(file=planned.file or source.file)
         item = _item(record, published, source)
@@ -114,20 +113,19 @@ def _published_keys(start: PreparedStart) -> Iterator[tuple[PluginRecord, tuple[
 
 
 def _item(
-    record: PluginRecord, published: Sequence[Published], source: PluginSource
+    record: PluginRecord, published: Sequence[Published], source: PluginSource | None
 ) -> InventoryItem:
     keys_from: KeysFrom = "metadata"
-    declarations = source.declarations
+    declared = declarations = () if source is None else source.declarations
     if published:
         declarations = published_declarations(published, source)
         slots = {(found.action, found.key) for found in declarations}
         declarations += tuple(
-            found
-            for found in source.declarations
-            if found.certain and (found.action, found.key) not in slots
+            found for found in declared if found.certain and (found.action, found.key) not in slots
         )
     else:
-        keys_from = "source" if declarations or source.is_complete else "unknown"
+        is_told = source is not None and (declared or source.is_complete)
+        keys_from = "source" if is_told else "unknown"
     return InventoryItem(
         record=record, declarations=declarations, keys_from=keys_from, source=source
     )
@@ -149,10 +147,7 @@ def _foreseen(
         findings.append(declares_nothing(record))
     if fault is not None:
         remedy = remedy_for_failure(record, fault.error, installed)
-        record = record._replace(
-            state="failed", provides=(), reason=None, error=fault.error, remedy=remedy
-        )
-        item = replace(item, record=record, place=fault.place)
+        item = replace(item, record=record.failed(fault.error, remedy), place=fault.place)
     return item, findings
 
 

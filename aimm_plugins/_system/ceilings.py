@@ -25,14 +25,17 @@ ENTRY_POINTS_OF_ONE_OBJECT = 10
 ENTRY_POINT_LETTERS = 1000
 """Of an entry point's value: each dot in one costs a step wherever it is looked up."""
 
+REQUIREMENTS = 500
+"""Requirements of a distribution that are compared with what is installed."""
+
+REQUIREMENT_LETTERS = 1000
+"""Of one, and of what it says of Pythons: each condition in it is evaluated for each extra."""
+
 SOURCE_BYTES = 512 * _KIB
 """Of one module; a syntax tree takes up to 900 times the memory of its source."""
 
 SOURCE_WORK = 1_000_000
 """Steps that reading all source of a distribution may take; `_source/budget.py` counts them."""
-
-DENIED_SOURCE_WORK = 200_000
-"""The same, for one that a rule denies: `list`, `show`, `explain` and `report` tell its keys."""
 
 SCHEMA_BYTES = _MIB
 """Of one schema of options."""

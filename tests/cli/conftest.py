@@ -65,7 +65,13 @@ def world(site, install, tmp_path, monkeypatch):
     install(
         "looked-legacy", "0.9", entry_points={"legacy": "looked_legacy"}, files=["looked_legacy.py"]
     )
-    install("looked-dev", "0.1", entry_points={"dev": "looked_dev"}, files=["looked_dev.py"])
+    install(
+        "looked-dev",
+        "0.1",
+        entry_points={"dev": "looked_dev"},
+        published={"fit:dev.old": "looked_dev:learn"},
+        files=["looked_dev.py"],
+    )
     monkeypatch.chdir(tmp_path)
     conf = tmp_path / "plugins.yaml"
     conf.write_text(

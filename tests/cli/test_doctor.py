@@ -95,7 +95,23 @@ def test_doctor_finds_doubles_conflicts_and_what_is_missing(world, run, site, in
     install("looked-svc", "1.3", entry_points={"svc": "looked_svc"})
     (tmp_path / "c.yaml").write_text("names: []\nrequired: [nobody]\n")
     found = {code for code, _ in codes(run("doctor", "--format", "json", "--conf", "c.yaml")[1])}
-    assert {"double-distribution", "would-fail", "required-missing"} <= found
+    assert {"double-distribution", "conflict", "required-missing"} <= found
+
+
+@pytest.mark.parametrize("load", [(), ("--load",)])
+def test_doctor_tells_a_conflict_once_and_its_remedy_settles_it(
+    run, site, install, nothing_known, tmp_path, load
+):
+    for name, keys in (("one", "['a', 'b']"), ("two", "['a', 'b']"), ("three", "['b']")):
+        (site / f"by_{name}.py").write_text(
+            f"from aimm_plugins import fit\n@fit({keys})\ndef f(m): ...\n"
+        )
+        install(f"by-{name}", entry_points={name: f"by_{name}"}, files=[f"by_{name}.py"])
+    _, answer, _ = run("doctor", *load, "--format", "json")
+    assert codes(answer) == [("conflict", "fit:a"), ("conflict", "fit:b")]
+    lines = [re.findall("prefer: {(.*: by-two)}", f["message"])[0] for f in answer["findings"]]
+    (tmp_path / "c.yaml").write_text(f"names: []\nprefer: {{{', '.join(lines)}}}\n")
+    assert run("doctor", *load, "--conf", str(tmp_path / "c.yaml"))[0] == 0
 
 
 def test_doctor_with_load_tells_what_failed(world, run):

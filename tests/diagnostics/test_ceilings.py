@@ -97,18 +97,6 @@ def test_keys_of_a_module_that_all_plugins_import_are_counted_for_each(site):
     assert "is not read to its end" in str(items[-1].source.gaps[0])
 
 
-def test_little_source_of_a_denied_distribution_is_read(site):
-    source = f"{OURS}@fit(['k'])\ndef f(m): ...\n#" + "x" * (ceilings.SOURCE_BYTES - 100)
-    names = [f"p{n}" for n in range(4)]
-    hostile(
-        site, lines("aimm.plugins", *(f"{n} = {n}" for n in names)), **dict.fromkeys(names, source)
-    )
-    allowed = take_inventory({"names": []})
-    denied = take_inventory({"names": [], "entry_points": {"deny": ["hostile"]}})
-    assert [len(item.keys) for item in allowed.plugins] == [1, 1, 1, 1]
-    assert [len(item.keys) for item in denied.plugins] == [1, 0, 0, 0]
-
-
 def test_schemas_of_a_distribution_share_the_time_of_one(site):
     (site / "pkg.py").write_text("")
     # At each level twice as many, which takes far more than the time for a check.

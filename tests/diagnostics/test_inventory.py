@@ -50,12 +50,20 @@ def test_preferred_plugin_answers_and_the_other_knows_the_rule(site_of_two):
     assert lost.why_not == f"prefer gives fit:line to acme-curve ({lost.prefer_place})"
 
 
-def test_denied_plugin_is_known_with_its_keys(site_of_two):
-    inventory = take_inventory({"names": [], "entry_points": {"deny": ["acme-line"]}})
-    (item,) = inventory.of_distribution("Acme_Line")
-    assert (item.record.state, item.active) == ("denied", False)
-    assert item.keys == (("fit", "line"), ("fit", "line.old"))
-    assert {key.why_not for key in inventory.keys_of(item)} == {item.record.reason}
+def test_denied_plugin_is_known_with_the_keys_that_it_publishes_and_its_source_is_not_read(
+    site_of_two, install
+):
+    (site_of_two / "acme_arc.py").write_text(CURVE)
+    published = {"fit:arc": "acme_arc:bend"}
+    install("acme-arc", entry_points={"arc": "acme_arc"}, published=published)
+    deny = {"names": [], "entry_points": {"deny": ["acme-line", "acme-arc"]}}
+    inventory = take_inventory(deny)
+    (line,), (arc,) = map(inventory.of_distribution, ("Acme_Line", "acme-arc"))
+    assert (line.record.state, line.active) == ("denied", False)
+    assert (line.keys, line.keys_from, line.complete) == ((), "unknown", False)
+    assert (arc.keys, arc.keys_from) == ((("fit", "arc"),), "metadata")
+    assert {key.why_not for key in inventory.keys_of(arc)} == {arc.record.reason}
+    assert (line.source, arc.source) == (None, None)
 
 
 def test_place_of_a_key_is_that_of_its_declaration(site_of_two):

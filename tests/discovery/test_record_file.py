@@ -1,10 +1,14 @@
-"""RECORD: the digest of what a distribution installed."""
+"""RECORD: what a distribution installed, and the digest of it."""
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
-from aimm_plugins._discovery.record_file import record_digest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aimm_plugins._discovery.record_file import listed, record_digest, top_levels
 from aimm_plugins._discovery.scan import scan
 from tests.support.metadata import write_dist_info
 
@@ -37,3 +41,15 @@ def test_digest_tells_another_wheel_and_needs_a_record(tmp_path):
     assert digest(tmp_path) != first
     record.unlink()
     assert digest(tmp_path) is None
+
+
+_PARTS = ["a", "b.py", "/", ",", '"', ".", "\\", "\r", "\n", "\r\n", "\ufeff", " ", "sha256=x"]
+
+
+@given(st.lists(st.sampled_from(_PARTS), max_size=25).map("".join))
+def test_every_file_that_is_listed_is_beneath_one_of_the_top_levels(text):
+    with tempfile.TemporaryDirectory() as folder:
+        (write_dist_info(Path(folder), "dist") / "RECORD").write_bytes(text.encode())
+        (distribution,) = scan([folder]).distributions()
+        files, tops = listed(distribution) or {}, top_levels(distribution) or frozenset()
+        assert {file.partition("/")[0].partition(".")[0] for file in files} <= tops

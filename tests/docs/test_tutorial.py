@@ -107,7 +107,7 @@ class Reader:
     bool(scan().candidates), reason="the page shows an environment without other plugins"
 )
 def test_reader_comes_to_what_the_page_shows(tmp_path):
-    for package in ("copier", "tomlkit", "hatchling"):
+    for package in ("copier", "hatchling"):
         pytest.importorskip(package)
     reader = Reader(tmp_path, tmp_path / "site")
     edits = [b.code for b in PAGE.blocks("python") if b.code.startswith("# in ")]

@@ -1,17 +1,19 @@
 """How the work grows with what is installed: `python -m tests.growth`.
 
 For each kind of growth a row: CPU seconds for one look by all verbs at 1, 2, 4 and 8 times the
-size, and the exponent between the first and the last. A look plans, takes the inventory with sources,
-examines it, and explains a key and a distribution.
+size, with the exponent between the first and the last, and that of the calls. A look plans, takes
+the inventory, examines it, and explains a key and a distribution.
 """
 
 from __future__ import annotations
 
+import cProfile
 import gc
 import math
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from time import process_time
 
@@ -124,19 +126,29 @@ KINDS: dict[str, Callable[[Path, int], Conf]] = {
 def look(conf: Conf) -> None:
     """Look at everything, as the verbs do."""
     str(plan(conf))
-    inventory = take_inventory(conf, sources=True)
+    inventory = take_inventory(conf)
     list(map(str, examine(inventory)))
     explain(inventory, "fit:k0")
     explain(inventory, "grown")
     str(inventory.report)
 
 
-def seconds(kind: str, count: int, tries: int = 2) -> float:
-    """The least CPU time of a few looks at a site of that size."""
+@contextmanager
+def site_of(kind: str, count: int) -> Generator[Conf]:
+    """A site of that size on the path; gives its conf."""
     with tempfile.TemporaryDirectory() as folder:
         conf = KINDS[kind](Path(folder), count)
         sys.path.insert(0, folder)
-        taken = []
+        try:
+            yield conf
+        finally:
+            sys.path.remove(folder)
+
+
+def seconds(kind: str, count: int, tries: int = 2) -> float:
+    """The least CPU time of a few looks at a site of that size."""
+    taken = []
+    with site_of(kind, count) as conf:
         try:
             for _ in range(tries):
                 gc.collect()
@@ -147,13 +159,26 @@ def seconds(kind: str, count: int, tries: int = 2) -> float:
                 gc.enable()
         finally:
             gc.enable()
-            sys.path.remove(folder)
     return min(taken)
 
 
+def calls(kind: str, count: int) -> int:
+    """The calls of functions by one look, which are the same on any machine."""
+    with site_of(kind, count) as conf:
+        look(conf)  # what is imported and cached by the first look counts for none
+        profile = cProfile.Profile()
+        profile.runcall(look, conf)
+    return sum(entry.callcount for entry in profile.getstats())
+
+
 def exponent(smaller: float, larger: float, factor: float) -> float:
-    """The power of the size that the time grows with."""
+    """The power of the size that the work grows with."""
     return math.log(larger / smaller) / math.log(factor)
+
+
+def exponent_of_calls(kind: str) -> float:
+    """The power of the size that the calls grow with."""
+    return exponent(calls(kind, 300), calls(kind, 1200), 4)
 
 
 def main() -> None:
@@ -161,8 +186,8 @@ def main() -> None:
     for kind in KINDS:
         taken = [seconds(kind, count) for count in (500, 1000, 2000, 4000)]
         figures = "  ".join(f"{one:7.3f}" for one in taken)
-        power = exponent(taken[0], taken[-1], 8)
-        sys.stdout.write(f"{kind:16}  {figures}  exponent {power:.2f}\n")
+        power, of_calls = exponent(taken[0], taken[-1], 8), exponent_of_calls(kind)
+        sys.stdout.write(f"{kind:20}{figures}  exponent {power:.2f}, of calls {of_calls:.3f}\n")
         sys.stdout.flush()
 
 

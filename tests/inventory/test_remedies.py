@@ -132,6 +132,12 @@ def test_submodule_that_was_installed_and_is_gone_is_installed_again(site, insta
     assert_loads()
 
 
+def test_deferred_plugin_whose_module_is_gone_is_told_what_the_eager_one_is(site, install, told):
+    keys = {"fit:k": "gone:f"}
+    install("gone-dist", entry_points={"g": "gone"}, published=keys, files=["gone.py"])
+    assert told(load="lazy") == told()
+
+
 def test_source_folder_of_an_editable_install_that_was_moved(site, install, told, tmp_path):
     source = tmp_path / "source"
     url = {"url": source.as_uri(), "dir_info": {"editable": True}}

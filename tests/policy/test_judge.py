@@ -250,6 +250,23 @@ def test_denied_owner_of_a_file_that_it_lists_in_other_words_never_runs(
     assert not case.marker.exists()
 
 
+@pytest.mark.parametrize(
+    "record",
+    [
+        b"\xef\xbb\xbfp.py,,\n",
+        b"first.py,,\rp.py,,\r",
+        b'first.py,"\np.py,,\n',
+        b'first.py,,"a" b\np.py,,\n',
+    ],
+)
+def test_denied_owner_of_a_file_that_its_record_nearly_hides_is_not_run(marked, install, record):
+    mark = marked()
+    (install("sly-dist", files=["p.py"]) / "RECORD").write_bytes(record)
+    report = initialize({"names": ["p"], "entry_points": {"enabled": False, "deny": ["sly-dist"]}})
+    assert record_of(report, "p").state == "denied"
+    assert not mark.exists()
+
+
 @pytest.mark.parametrize("way", ["config_name", "entry_point"])
 @pytest.mark.parametrize("rule", ["bad-dist", "bad-dist<2"])
 def test_denied_distribution_that_another_of_its_name_hides_never_runs(

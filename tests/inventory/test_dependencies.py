@@ -1,0 +1,67 @@
+"""What a distribution requires and does not have, whatever its metadata says."""
+
+from __future__ import annotations
+
+import pytest
+
+from aimm_plugins._discovery.scan import scan
+from aimm_plugins._inventory.dependencies import always_unmet, python_required, unmet
+
+
+@pytest.fixture
+def metadata(site, install):
+    """Gives a distribution whose METADATA has some further lines."""
+
+    def made(lines: str):
+        path = install("acme") / "METADATA"
+        path.write_text(f"Name: acme\nVersion: 1.0\n{lines}\n", encoding="utf-8")
+        found = scan()
+        return found.find("acme"), found.find
+
+    return made
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "needed; os_name ~= 'posix'",  # no comparison of texts
+        "needed; unknown_thing == 'a'",
+        "needed; python_version >= 'abc'",
+        f"needed; {'(' * 400}os_name == 'a'{')' * 400}",
+        "\x00\x1b",
+        "a" * 5000,
+    ],
+)
+def test_requirement_that_cannot_be_read_or_compared_hides_no_other(metadata, odd):
+    distribution, find = metadata(f"Requires-Dist: {odd}\nRequires-Dist: surely-not-there>=2")
+    assert "surely-not-there>=2" in [found.requirement for found in unmet(distribution, find)]
+
+
+def test_extras_are_told_apart_from_what_is_always_required(metadata):
+    distribution, find = metadata(
+        "Requires-Dist: surely-not-there\nRequires-Dist: not-this; extra == 'fast'"
+    )
+    assert [found.name for found in always_unmet(distribution, find)] == ["surely-not-there"]
+    assert [found.extra for found in unmet(distribution, find)] == [None, "fast"]
+
+
+def test_few_of_the_extras_of_one_requirement_are_asked_about(metadata):
+    extras = " or ".join(f"extra == 'e{number}'" for number in range(40))
+    distribution, find = metadata(f"Requires-Dist: surely-not-there; {extras}")
+    assert 1 <= len(unmet(distribution, find)) < 40
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        (">=3.99", ">=3.99"),
+        ("  >=3.99  ", ">=3.99"),
+        (">=3.8", None),
+        ("nonsense", None),
+        (f">={'9' * 900}", f">={'9' * 900}"),
+        (f"x{' ' * 90_000}y", None),  # a pattern would go back and forth in it
+        (f">={'9' * 90_000}", None),
+    ],
+)
+def test_python_that_a_distribution_is_for(metadata, wanted, told):
+    assert python_required(metadata(f"Requires-Python: {wanted}")[0]) == told
