@@ -42,7 +42,10 @@ def initialize(conf: Mapping[str, object] | str | os.PathLike[str] | None = None
             an import; nothing of this call stays registered.
     """
     # `refresh` has to work where no file can be opened any more, not even its own source.
-    from aimm_plugins._startup import lifecycle, refreshing  # noqa: F401
+    from aimm_plugins._startup import (
+        lifecycle,
+        refreshing,  # noqa: F401  # pyright: ignore[reportUnusedImport]
+    )
 
     return lifecycle.initialize(PROCESS.runtime, conf, connect=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import re
 import shutil
 import subprocess
@@ -108,6 +109,14 @@ def test_links_lead_to_files_that_are_there():
     links = re.findall(r"\]\((?!https://)([^)#]*)", text)
     assert len(links) >= 5
     assert [link for link in links if not (ROOT / link).is_file()] == []
+
+
+def test_links_of_the_description_on_pypi_lead_to_the_site():
+    metadata = importlib.metadata.metadata("aimm-plugins")
+    (site,) = [url for url in metadata.get_all("Project-URL", []) if "Documentation" in url]
+    links = re.findall(r"\]\(([^)]*)\)", str(metadata.get_payload()))
+    assert len(links) >= 5
+    assert [link for link in links if not link.startswith(site.split()[-1])] == []
 
 
 def test_every_page_of_the_documentation_is_linked():
