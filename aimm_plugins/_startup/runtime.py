@@ -132,7 +132,7 @@ class Runtime:
         """Forget the locks and loads of threads that do not exist in a forked child."""
         self._load_locks = {}
         self.switching = RLock()
-        self.registry.loads.clear()
+        self.registry.loads = []  # not cleared: without the GIL it may be locked here for ever
         if self.dispatcher is not None:
             self.dispatcher.after_fork()
 
