@@ -21,11 +21,11 @@ from aimm_plugins._values.report import Identity, PluginRecord, Report
 
 def refresh(runtime: Runtime) -> Report:
     """Catch up with what pip did since; see `aimm_plugins.refresh`."""
-    while runtime.registry.snapshot.starts:
-        records = dict(runtime.registry.snapshot.records)
+    while (before := runtime.registry.snapshot).starts:  # one, since another thread may unload
+        records = dict(before.records)
         findings = set(current_report(runtime).findings)
         with executor_of(runtime):
-            report = _start_again(runtime, runtime.registry.snapshot)
+            report = _start_again(runtime, before)
         if report is not None:
             changed = [
                 record
