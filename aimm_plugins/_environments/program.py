@@ -84,19 +84,25 @@ class Judge(Protocol):
     @property
     def installed(self) -> Scan:
         """What is installed there."""
+        ...
 
     @property
     def is_whole(self) -> bool:
         """Whether nothing was refused since the start."""
+        ...
 
     def judge(self, records: Iterable[PluginRecord]) -> list[PluginRecord]:
         """The accounts of plugins by the rules that hold now."""
+        ...
 
     def told(self) -> Mapping[str, Any]:
         """What a process is told of it, by the last judgement."""
+        ...
 
     def admit(self) -> Mapping[str, Any]:
         """The same, judged anew; registers what is refused."""
+        ...
 
     def check(self, action: Action, key: str) -> None:
         """Refuse a call of what was refused."""
+        ...
