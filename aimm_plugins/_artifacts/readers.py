@@ -9,7 +9,7 @@ from aimm_plugins._artifacts.info import ArtifactInfo
 from aimm_plugins._artifacts.trust import Rules
 from aimm_plugins._parity.fingerprint import owner_of
 from aimm_plugins._parity.rows import FingerprintRow
-from aimm_plugins._system.names import normalized
+from aimm_plugins._system.names import normalized, pip_install
 from aimm_plugins._system.text import described
 from aimm_plugins._values.report import Finding, PluginRecord
 
@@ -118,7 +118,7 @@ def _name(record: PluginRecord) -> str:
 def _install(info: ArtifactInfo) -> str:
     if info.distribution is None:
         return f"put {info.module} on the path, and into `names` of the conf"
-    return f"pip install {info.distribution}" + (f"=={info.version}" if info.version else "")
+    return pip_install(info.distribution + (f"=={info.version}" if info.version else ""))
 
 
 def expected_reader(info: ArtifactInfo, records: Sequence[PluginRecord]) -> FingerprintRow | None:

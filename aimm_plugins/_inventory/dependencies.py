@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.requirements import header, requirements
-from aimm_plugins._system.names import normalized
+from aimm_plugins._system.names import normalized, pip_install
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -54,8 +54,8 @@ class Unmet(NamedTuple):
         who = self.distribution.who
         if self.extra is not None:
             wanted = f"{self.distribution.name}[{self.extra}]"
-            return f"{self.name} is of the extra {self.extra} of {who}: pip install '{wanted}'."
-        return f"{who} {self.fault}: pip install '{self.requirement}'."
+            return f"{self.name} is of the extra {self.extra} of {who}: {pip_install(wanted)}."
+        return f"{who} {self.fault}: {pip_install(self.requirement)}."
 
 
 @lru_cache(maxsize=8)  # each of a distribution's plugins may ask
@@ -104,6 +104,7 @@ def _fits(requirement: Requirement, version: str) -> bool:
         return True
 
 
+@lru_cache(maxsize=8)
 def python_required(distribution: Distribution) -> str | None:
     """What `Requires-Python` says, where this Python is another; else `None`."""
     import platform

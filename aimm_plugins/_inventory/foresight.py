@@ -9,7 +9,6 @@ from aimm_plugins._discovery.published import Published
 from aimm_plugins._registry.findings import PUBLISH, keys_differ
 from aimm_plugins._registry.providers import Slot
 from aimm_plugins._source.declarations import Fault, PluginSource
-from aimm_plugins._system.text import nearest
 from aimm_plugins._values.report import PluginRecord
 from aimm_plugins.errors import DeclarationError
 
@@ -32,7 +31,7 @@ def sure_failure(
     name = (record.attribute or "").partition(".")[0]
     if name and source.names is not None:
         if name not in source.names and is_missing(f"{record.module}.{name}"):
-            return Fault(no_such_object(record, source.names), record.provenance.place)
+            return Fault(no_such_object(record, source.near), record.provenance.place)
         if source.declares_nothing and name in source.names:
             return Fault(not_decorated(record), record.provenance.place)
     told = differing_keys(record, source, published) if record.state == "deferred" else None
@@ -62,14 +61,8 @@ def differing_keys(
     return keys_differ(record, by_slot, by_slot.keys() - declared, certain - by_slot.keys())
 
 
-def no_such_object(record: PluginRecord, names: frozenset[str] | None = None) -> AttributeError:
-    """The error of an entry point whose object is not in its module.
-
-    Args:
-        record: The plugin.
-        names: The names that the module has, where they are known.
-    """
-    near = nearest(record.attribute or "", sorted(names or ()))
+def no_such_object(record: PluginRecord, near: Sequence[str]) -> AttributeError:
+    """The error of an entry point whose object is not in its module, where others are like it."""
     hint = f"did you mean {near[0]}? Correct" if near else "correct"
     return AttributeError(
         f"{record.module} has no {record.attribute!r}, which "

@@ -15,6 +15,7 @@ from aimm_plugins._discovery.module_location import find, locate
 from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._inventory.places import is_installed_by, recorded_file, source_file
 from aimm_plugins._system.files import has_same_content
+from aimm_plugins._system.names import ANEW, pip_install
 from aimm_plugins._values.report import Finding, PluginRecord
 from aimm_plugins.errors import PluginImportError
 
@@ -166,7 +167,7 @@ def _taken(
 def _remedy(loser: Distribution, owners: Sequence[Distribution]) -> str:
     names = " ".join(owner.name for owner in owners)
     return (
-        f"Uninstall {names} and install {loser.name} again (pip install --force-reinstall "
-        f"--no-deps {loser.name}), or uninstall {loser.name} and install {names} again. Both "
-        "together need modules of different names: tell their authors."
+        f"Uninstall {names} and install {loser.name} again ({pip_install(loser.name, ANEW)}), or "
+        f"uninstall {loser.name} and install {names} again. Both together need modules of "
+        "different names: tell their authors."
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from functools import lru_cache
 
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.module_location import find
@@ -23,7 +24,7 @@ from aimm_plugins._inventory.places import (
 )
 from aimm_plugins._policy.judge import Policy
 from aimm_plugins._policy.rules import Layer
-from aimm_plugins._system.names import normalized
+from aimm_plugins._system.names import ANEW, normalized, pip_install
 from aimm_plugins._system.text import nearest
 from aimm_plugins._values.report import PluginRecord
 
@@ -78,10 +79,10 @@ def _for_missing_module(
         return f"{name} is part of Python {_ADDED[name]}: run the host on that, or a newer one."
     built = file_for_another_python(name, distribution)
     if built is not None:
-        who = distribution.name if distribution is not None else "what brings it"
+        who = distribution.name if distribution is not None else "WHAT-BRINGS-IT"
         return (
             f"{built} is there, which is compiled for another Python than {_python()}. Install "
-            f"{who} for this one: pip install --force-reinstall --no-deps {who}."
+            f"{who} for this one: {pip_install(who, ANEW)}."
         )
     if distribution is None:
         return "Install what provides it."
@@ -129,8 +130,13 @@ def _spelled_as_modules(name: str) -> Iterator[str]:
 def _modules_of(distribution: Distribution, installed: Scan) -> list[str]:
     """The modules that a conf may name instead of a distribution."""
     own = [c.module for c in installed.candidates if c.distribution.key == distribution.key]
-    found = own or sorted(top_levels(distribution) or ())
+    found = own or _brought_by(distribution)
     return [name for name in dict.fromkeys(found) if find(name) is not None]
+
+
+@lru_cache(maxsize=8)  # each of a distribution's plugins may ask
+def _brought_by(distribution: Distribution) -> list[str]:
+    return sorted(filter(str.isidentifier, top_levels(distribution) or ()))
 
 
 def _near_folders(record: PluginRecord) -> Iterator[str]:
@@ -161,14 +167,14 @@ def _for_own_module(record: PluginRecord, name: str, distribution: Distribution)
     if file is not None and os.path.exists(file):
         return _for_hidden_module(name, file)
     if file is not None:
-        return f"{file} was installed and is gone: pip install --force-reinstall --no-deps {key}."
+        return f"{file} was installed and is gone: {pip_install(key, ANEW)}."
     python = _for_another_python(distribution)
     if python is not None:
         return python
     if root is not None:
         return f"There is no {name} in its source folder {root}: correct the name there."
     if name == record.module:
-        brought = sorted(filter(str.isidentifier, top_levels(distribution) or ()))
+        brought = _brought_by(distribution)
         hint = f" It brings {', '.join(brought[:3])}." if brought else " It brings no module."
         hint = "" if name.partition(".")[0] in brought else hint
         return f"Tell its author: the entry point names a module that {key} does not bring.{hint}"
@@ -200,8 +206,9 @@ def _for_dependency(name: str, distribution: Distribution, installed: Scan) -> s
     extras = dict.fromkeys(requirement.extra for requirement in missing if requirement.extra)
     if extras:
         return (
-            f"It may belong to an extra of {distribution.name} ({', '.join(extras)}): pip install "
-            f"'{distribution.name}[{next(iter(extras))}]'. Else install what provides it."
+            f"It may belong to an extra of {distribution.name} ({', '.join(extras)}): "
+            f"{pip_install(f'{distribution.name}[{next(iter(extras))}]')}. Else install what "
+            "provides it."
         )
     return "Install what provides it; its author should declare the dependency."
 

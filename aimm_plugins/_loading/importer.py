@@ -26,7 +26,7 @@ from aimm_plugins._registry.loads import LoadUnderWay
 from aimm_plugins._registry.outcome import Loaded
 from aimm_plugins._system.guard import reraise_interruption
 from aimm_plugins._system.modules import contents, import_whole, is_initializing
-from aimm_plugins._system.text import type_name
+from aimm_plugins._system.text import nearest, type_name
 from aimm_plugins._values.report import Finding, PluginRecord
 
 if TYPE_CHECKING:
@@ -242,8 +242,8 @@ class Loader(NamedTuple):
         except AttributeError as error:
             from aimm_plugins._inventory.foresight import no_such_object
 
-            names = frozenset(contents(module)) if isinstance(module, ModuleType) else None
-            raise no_such_object(record, names) from error
+            names = sorted(contents(module)) if isinstance(module, ModuleType) else ()
+            raise no_such_object(record, nearest(record.attribute, names)) from error
 
     def _refuse_undeclared(self, record: PluginRecord, target: object | None) -> None:
         if record.attribute is None:

@@ -9,6 +9,7 @@ from typing import Any
 from aimm_plugins._parity.fingerprint import Fingerprint
 from aimm_plugins._parity.rows import FingerprintRow
 from aimm_plugins._registry.providers import Slot
+from aimm_plugins._system.names import pip_install
 from aimm_plugins._system.text import aligned
 from aimm_plugins._values.difference import Difference, Kind
 
@@ -107,5 +108,5 @@ def _installing(row: FingerprintRow, kind: Kind) -> str:
         return f"put the same {row.module} on the path, and into `names` of the conf"
     wanted = f"{row.distribution}=={row.version}" if row.version else row.distribution
     if kind == "files differ":
-        return f"pip install --force-reinstall {wanted}"
-    return f"pip install {wanted}" + ("  (and let the conf load it)" if kind == "missing" else "")
+        return pip_install(wanted, "--force-reinstall ")
+    return pip_install(wanted) + ("  (and let the conf load it)" if kind == "missing" else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 
@@ -83,7 +84,13 @@ def _choice(offer: Offer, contenders: Sequence[Offer]) -> str:
     """What a `prefer` rule names one contender by, and no other."""
     names = (offer.provenance.owner, offer.plugin, offer.module)
     alone = (name for name in names if sum(is_named(other, name) for other in contenders) == 1)
-    return one_line(next(alone, names[0]))
+    name = next(alone, names[0])
+    # `null` and `a, b: c` are no texts in YAML, or more than one.
+    if re.fullmatch(r"(?!(?i:null|true|false)$)[A-Za-z_][\w.@-]*", name) is None:
+        import json
+
+        name = json.dumps(name)
+    return one_line(name)
 
 
 def without_duplicates(contenders: Iterable[Offer]) -> list[Offer]:

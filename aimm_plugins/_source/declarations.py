@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -104,6 +104,7 @@ class PluginSource:
 
     Attributes:
         names: Names that the plugin's module binds; `None` where it may bind others too.
+        near: Those of them that are like the object that was asked for, where that is none of them.
         fault: What its import surely raises, as far as the source shows.
         declares_nothing: Whether its import surely declares nothing, nor does what it imports.
         imports_unseen: Whether its import imports what no import statement names.
@@ -113,6 +114,7 @@ class PluginSource:
     gaps: tuple[Gap, ...] = ()
     hooks: tuple[str, ...] = ()
     names: frozenset[str] | None = None
+    near: Sequence[str] = ()
     file: str | None = None
     fault: Fault | None = None
     declares_nothing: bool = False

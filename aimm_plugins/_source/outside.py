@@ -35,6 +35,7 @@ class OutsidePackages:
 
     def __init__(self) -> None:
         self._searched = cache(_search)
+        self._using = cache(_using)
 
     def users(self, imported: Iterable[str]) -> list[str]:
         """Those of the top-level names that surely use this package; large ones are passed over."""
@@ -54,16 +55,8 @@ class OutsidePackages:
 
     def are_all(self, top: str, files: Iterable[str]) -> bool:
         """Whether some files are all those of a package that use this one."""
-        location = find(top)
-        if location is None or location.folders is None:
-            return True
-        known = {os.path.realpath(file) for file in files}
-        others = (f for f in _sources(location.folders) if os.path.realpath(f) not in known)
-        for count, file in enumerate(others):
-            content = _content(file)
-            if count == _MOST_FILES or content is None or PACKAGE.encode() in content:
-                return False
-        return True
+        using = self._using(top)
+        return using is not None and using <= {os.path.realpath(file) for file in files}
 
 
 def _outside(names: Iterable[str]) -> Iterator[str]:
@@ -89,6 +82,18 @@ def _search(top: str, most_files: int) -> _Package:
             return _Package(True, frozenset())
         imports.update(name.decode() for name in re.findall(_IMPORTS, content))
     return _Package(None if len(files) > most_files else False, frozenset(imports) - {top})
+
+
+def _using(top: str) -> frozenset[str] | None:
+    """The files of a package that may use this one; `None` where it has too many."""
+    location = find(top)
+    folders = [] if location is None or location.folders is None else location.folders
+    files = list(islice(_sources(folders), _MOST_FILES + 1))
+    if len(files) > _MOST_FILES:
+        return None
+    contents = ((file, _content(file)) for file in files)
+    using = (file for file, text in contents if text is None or PACKAGE.encode() in text)
+    return frozenset(map(os.path.realpath, using))
 
 
 def _sources(folders: Iterable[str]) -> Iterator[str]:

@@ -90,8 +90,9 @@ def _write(
     fields: Mapping[str, object],
     error: BaseException | None = None,
 ) -> None:
+    extra = {k: printable(v) if isinstance(v, str) else v for k, v in fields.items()}
     with guarded():
-        getattr(logger(), level)(text, *values, exc_info=error, extra=fields)
+        getattr(logger(), level)(text, *values, exc_info=error, extra=extra)
 
 
 def _was_raised(error: BaseException) -> bool:

@@ -108,7 +108,7 @@ def aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:
     ]
 
 
-_MOST_COMPARED = 200
+MOST_COMPARED = 200
 """Names that a misspelt one is compared with letter by letter, each in up to 0.1 ms."""
 
 _MOST_SEEN = 10_000
@@ -126,7 +126,7 @@ def nearest(name: str, known: Iterable[str], *, count: int = 1, cutoff: float = 
         likely = [other for other in {*_one_slip_away(name[:_MOST_LETTERS])} if other in known]
     else:
         likely = list(known)
-    if len(likely) > _MOST_COMPARED:
+    if len(likely) > MOST_COMPARED:
         likely = [*_alike(name, likely, str.startswith), *_alike(name, likely, str.endswith)]
     return get_close_matches(name, likely, n=count, cutoff=cutoff)
 
@@ -151,7 +151,7 @@ def _alike(name: str, known: list[str], shares: Callable[[str, str], bool]) -> l
         if not closer:
             break
         known = closer
-    return known[: _MOST_COMPARED // 2]
+    return known[: MOST_COMPARED // 2]
 
 
 def did_you_mean(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:

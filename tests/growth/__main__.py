@@ -40,6 +40,36 @@ def entry_points(site: Path, count: int) -> Conf:
     return {"names": []}
 
 
+def empty_modules(site: Path, count: int) -> Conf:
+    """Plugins that are modules of one package and declare nothing."""
+    (site / "grown").mkdir()
+    for name in ("__init__", *(f"m{number}" for number in range(count))):
+        (site / "grown" / f"{name}.py").write_text("")
+    lines = [f"e{number} = grown.m{number}" for number in range(count)]
+    write_dist_info(site, "grown", entry_points=_group("aimm.plugins", lines))
+    return {"names": []}
+
+
+def missing_modules(site: Path, count: int) -> Conf:
+    """Plugins whose modules are not there, with files and requirements of their distribution."""
+    write_dist_info(
+        site,
+        "grown",
+        entry_points=_group("aimm.plugins", [f"e{n} = missing{n}" for n in range(count)]),
+        files=[f"grown/m{number}.py" for number in range(count)],
+        requires=[f"needed{number}; extra == 'x{number}'" for number in range(count)],
+    )
+    return {"names": []}
+
+
+def misspelt_objects(site: Path, count: int) -> Conf:
+    """Plugins that are objects which a module does not have, with names that are like theirs."""
+    (site / "grown.py").write_text("".join(f"learn{n} = 1\n" for n in range(count)))
+    lines = [f"e{number} = grown:lern{number}" for number in range(count)]
+    write_dist_info(site, "grown", entry_points=_group("aimm.plugins", lines))
+    return {"names": []}
+
+
 def objects(site: Path, count: int) -> Conf:
     """Plugins that are objects of one module."""
     source = "".join(f"@fit(['k{n}'])\ndef f{n}(m): ...\n" for n in range(count))
@@ -111,6 +141,9 @@ KINDS: dict[str, Callable[[Path, int], Conf]] = {
     make.__name__: make
     for make in (
         entry_points,
+        empty_modules,
+        missing_modules,
+        misspelt_objects,
         objects,
         published_keys,
         declared_keys,

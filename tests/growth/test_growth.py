@@ -89,11 +89,27 @@ def tree(site: Path) -> str:
     return "[aimm.plugins]\nx = hostile\n"
 
 
+def alike(site: Path) -> str:
+    """Objects that are not there, and names that are nearly theirs."""
+    names = "".join(f"{'a' * 80}{number} = 1\n" for number in range(500))
+    (site / "hostile.py").write_text(names)
+    return "[aimm.plugins]\n" + "".join(f"e{n} = hostile:{'a' * 80}b{n}\n" for n in range(500))
+
+
+def missing(site: Path) -> str:
+    """Modules that are not there, of a package with many empty ones."""
+    (site / "hostile").mkdir()
+    for name in ("__init__", *(f"m{number}" for number in range(1000))):
+        (site / "hostile" / f"{name}.py").write_text("import surely_not_there\n")
+    lines = [f"{what}{n} = hostile.{what}{n}\n" for what in "mx" for n in range(1000)]
+    return "[aimm.plugins]\n" + "".join(lines)
+
+
 def limited() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
 
 
-@pytest.mark.parametrize("make", [aliases, bombs, shared, schemas, compared, tree])
+@pytest.mark.parametrize("make", [aliases, bombs, shared, schemas, compared, tree, alike, missing])
 def test_100_kb_of_one_distribution_take_seconds_and_megabytes(
     site: Path, tmp_path: Path, make: Callable[[Path], str]
 ) -> None:

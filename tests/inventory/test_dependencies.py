@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
 from aimm_plugins._discovery.scan import scan
 from aimm_plugins._inventory.dependencies import always_unmet, python_required, unmet
+from aimm_plugins._system.names import pip_install
 
 
 @pytest.fixture
@@ -49,6 +52,14 @@ def test_few_of_the_extras_of_one_requirement_are_asked_about(metadata):
     extras = " or ".join(f"extra == 'e{number}'" for number in range(40))
     distribution, find = metadata(f"Requires-Dist: surely-not-there; {extras}")
     assert 1 <= len(unmet(distribution, find)) < 40
+
+
+def test_remedy_is_safe_to_paste_into_a_shell(metadata):
+    distribution, find = metadata("Requires-Dist: evil @ https://x.org/';rm$IFS-rf;'")
+    (found,) = unmet(distribution, find)
+    words = shlex.split(found.remedy.partition("pip install ")[2].removesuffix("."))
+    assert words == ["evil @ https://x.org/';rm$IFS-rf;'"]
+    assert pip_install("-r evil") == "pip install -- '-r evil'"
 
 
 @pytest.mark.parametrize(

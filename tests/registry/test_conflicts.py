@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from aimm_plugins import initialize
+from aimm_plugins import initialize, unload_all
 from tests.support.forked.case import BAD, Case, assert_healthy, record
 
 RIVAL = "@fit(['k', '{0}'])\ndef f(m): return '{0}'\n"
@@ -274,3 +274,21 @@ def test_an_error_names_the_first_ten_of_many_rivals(case: Case) -> None:
         assert message.startswith("13 plugins provide fit:k\n")
         assert message.count("prefer: ") == 10
         assert "\n  and 3 more\n" in message
+
+
+@pytest.mark.parametrize("name", ["null", "on", "1", 'a, "fit:x": b'])
+def test_prefer_line_of_a_conflict_works_whatever_a_distribution_is_called(
+    write, install, tmp_path, name
+):
+    for module in ("one", "two"):
+        write(**{module: "@fit(['k'])\ndef f(m): ...\n"})
+    install("other", entry_points={"o": "two"}, files=["two.py"])
+    install(name, entry_points={"e": "one"}, files=["one.py"])
+    first, _ = initialize({"names": [], "on_error": "isolate"}).failures
+    lines = [line for line in str(first.error).splitlines() if "prefer: " in line]
+    unload_all()
+    (line,) = [line for line in lines if "other" not in line]
+    conf = tmp_path / "c.yaml"
+    conf.write_text(f"names: []\n{line.strip()}\n")
+    report = initialize(conf)
+    assert {(r.name, r.state) for r in report} == {("e", "loaded"), ("o", "shadowed")}

@@ -61,6 +61,13 @@ def test_line_has_the_facts_of_its_plugin_as_fields(write, install, lines):
     json.dumps(told)
 
 
+def test_fields_hold_no_control_characters(write, install, lines):
+    write(good="@fit(['k'])\ndef f(m): ...\n")
+    install("good-dist", entry_points={"red\x1b[31m": "good"}, files=["good.py"])
+    initialize({"names": []})
+    assert "red\\x1b[31m" in [line.plugin for line in lines()]
+
+
 def test_finding_has_its_parts_as_fields(lines, install):
     report = initialize({"names": [], "entry_points": {"allow": ["nobody-dist"]}})
     (found,) = [f for f in report.findings if f.code == "rule-matches-nothing"]
