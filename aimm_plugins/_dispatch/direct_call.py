@@ -77,7 +77,12 @@ class DirectCall:
             if state_cb is not None and not callable(state_cb):
                 raise direct.not_a_callback(state_cb)
             try:
-                result = function(*args, **kwargs) if kwargs else function(*args)
+                if kwargs:
+                    result = function(*args, **kwargs)
+                elif len(args) == 1:
+                    result = function(args[0])
+                else:
+                    result = function(*args)
             except BaseException as error:
                 direct.explain(error, instance, state_cb, args, kwargs)
                 raise
