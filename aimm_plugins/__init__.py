@@ -194,22 +194,13 @@ def _load_workers() -> dict[str, Any]:
 
 
 _LATER = {
-    "ArtifactInfo": _load_artifacts,
-    "CancelToken": _load_state_events,
-    "Finding": _load_reports,
-    "Fingerprint": _load_parity,
-    "PluginRecord": _load_reports,
-    "Report": _load_reports,
-    "StateEvent": _load_state_events,
+    **dict.fromkeys(("ArtifactInfo", "inspect", "pack", "unpack"), _load_artifacts),
+    **dict.fromkeys(("Fingerprint", "compare", "fingerprint"), _load_parity),
+    **dict.fromkeys(("Finding", "PluginRecord", "Report"), _load_reports),
+    **dict.fromkeys(
+        ("CancelToken", "StateEvent", "progress", "reporting", "state_event"), _load_state_events
+    ),
     "__version__": _load_version,
-    "compare": _load_parity,
-    "fingerprint": _load_parity,
-    "inspect": _load_artifacts,
-    "pack": _load_artifacts,
-    "progress": _load_state_events,
-    "reporting": _load_state_events,
-    "state_event": _load_state_events,
-    "unpack": _load_artifacts,
     "workers": _load_workers,
 }
 

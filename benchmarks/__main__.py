@@ -21,6 +21,7 @@ from benchmarks import (
     lazy,
     listing,
     memory,
+    processes,
     registration,
     report,
     state,
@@ -41,6 +42,7 @@ SECTIONS: tuple[Callable[[bool], Section], ...] = tuple(
         memory,
         artifacts,
         dask,
+        processes,
         listing,
     )
 )

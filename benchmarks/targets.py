@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks.measuring import Target
 
 _CORE, _LOADING, _DISPATCH, _BEYOND = "issue 3", "issue 4", "issue 5", "issue 7"
-_TOOLS = "issue 8"
+_TOOLS, _ENVIRONMENTS = "issue 8", "issue 19"
 
 IMPORT = Target(1.3, _CORE)
 IMPORT_BEYOND_EMPTY = Target(1.5, "our own")
@@ -46,3 +46,9 @@ MAP_BY_MAP = Target(1.2, _BEYOND)
 TWO_WORKERS = Target(0.588, f"{_BEYOND}: 1.7 times as fast")
 TWO_BY_SUBMIT = Target(1.1, "our own")
 LISTING = Target(1.5, _TOOLS)
+
+CALL_BY_POOL = Target(1.5, _ENVIRONMENTS)
+ARRAY_BY_COPIES = Target(1.5, _ENVIRONMENTS)
+ENVIRONMENT_BY_HAND = Target(1.3, _ENVIRONMENTS)
+TWO_ENVIRONMENTS = Target(1.5, f"{_ENVIRONMENTS}: side by side")
+SYNC = Target(1, _ENVIRONMENTS)

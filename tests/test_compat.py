@@ -349,7 +349,7 @@ def test_what_the_program_misses_is_not_taken_for_the_program(process, program):
 
 
 def test_page_prints_what_it_says(tmp_path):
-    page = (Path(__file__).parents[1] / "docs" / "compat.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[1] / "docs" / "integrations.md").read_text(encoding="utf-8")
     for name, text in re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```$", page, re.M | re.S):
         (tmp_path / name).write_text(text, encoding="utf-8")
     ((arguments, output),) = re.findall(

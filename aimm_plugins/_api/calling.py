@@ -164,7 +164,19 @@ def exec_serialize(model_type: str, instance: Any) -> bytes | bytearray | memory
         RuntimeError: The plugin's function is asynchronous and an event loop runs in this thread.
         Exception: Whatever the plugin raises, as it is, with a note.
     """
-    answer: bytes = PROCESS.calls.serialize[model_type].call(instance, None, (), {})
+    call = PROCESS.calls.serialize[model_type]
+    function = call.function
+    answer: bytes
+    if function is None:
+        answer = call.call(instance, None, (), {})
+        return answer
+    try:
+        answer = function(instance)
+    except BaseException as error:
+        cast(DirectCall, call).explain(error, instance, None, (), {})
+        raise
+    if type(answer) is not bytes:
+        answer = cast(DirectCall, call).finish(instance, answer)
     return answer
 
 
@@ -185,7 +197,18 @@ def exec_deserialize(model_type: str, instance_bytes: bytes | bytearray | memory
         RuntimeError: The plugin's function is asynchronous and an event loop runs in this thread.
         Exception: Whatever the plugin raises, as it is, with a note.
     """
-    return PROCESS.calls.deserialize[model_type].call(instance_bytes, None, (), {})
+    call = PROCESS.calls.deserialize[model_type]
+    function = call.function
+    if function is None:
+        return call.call(instance_bytes, None, (), {})
+    try:
+        result = function(instance_bytes)
+    except BaseException as error:
+        cast(DirectCall, call).explain(error, instance_bytes, None, (), {})
+        raise
+    if type(result) is CoroutineType:
+        result = cast(DirectCall, call).run_coroutine(result)
+    return result
 
 
 EXEC: dict[Action, Callable[..., Any]] = {

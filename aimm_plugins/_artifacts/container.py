@@ -67,11 +67,7 @@ class Parts(NamedTuple):
 
 
 def frame(members: Mapping[str, tuple[int, int]]) -> list[bytes]:
-    """The header of each member, and what follows the last one.
-
-    Args:
-        members: Name to size and CRC-32, the payload last.
-    """
+    """The headers of members (name to size and CRC-32, the payload last), and what follows them."""
     pieces: list[bytes] = []
     directory, offset, big = b"", 0, False
     for name, (size, crc) in members.items():
@@ -96,14 +92,7 @@ def frame(members: Mapping[str, tuple[int, int]]) -> list[bytes]:
 
 
 def join(info: bytes, signature: bytes | None, payload: Data, crc: int) -> bytes:
-    """The archive of these members; the same bytes for the same members, always.
-
-    Args:
-        info: Content of `info.json`.
-        signature: Content of `signature.json`; `None` leaves it out.
-        payload: The payload, which is copied once.
-        crc: Its CRC-32.
-    """
+    """The archive of these members; the same bytes for the same members, always."""
     contents: dict[str, Data] = {INFO: info}
     if signature is not None:
         contents[SIGNATURE] = signature
@@ -114,11 +103,7 @@ def join(info: bytes, signature: bytes | None, payload: Data, crc: int) -> bytes
 
 
 def split(data: memoryview) -> Parts:
-    """Take an archive apart, believing nothing; the payload is neither read nor copied.
-
-    Raises:
-        ArtifactError: It is not what `join` makes of any members.
-    """
+    """Take an archive apart, believing nothing; the payload is neither read nor copied."""
     members: dict[str, tuple[int, int]] = {}
     contents: dict[str, memoryview] = {}
     at = 0

@@ -38,20 +38,14 @@ class Signature:
     value: str
 
     def to_dict(self) -> dict[str, str]:
-        """JSON-serializable."""
         return asdict(self)
 
     def to_text(self) -> bytes:
-        """The text of `signature.json`."""
         return _text(self.to_dict())
 
     @classmethod
     def read(cls, text: bytes | None) -> Signature | None:
-        """The signature in the text of `signature.json`, if there is one.
-
-        Raises:
-            ArtifactError: The text holds none.
-        """
+        """The signature in the text of `signature.json`, if there is one."""
         if text is None:
             return None
         with _reading("signature"):
@@ -173,7 +167,6 @@ class ArtifactInfo:
             )
 
     def error(self, reason: Reason, message: str) -> ArtifactError:
-        """An error about the artifact."""
         return ArtifactError(
             printable(message),
             reason=reason,
@@ -207,11 +200,7 @@ def _text(data: Mapping[str, Any]) -> bytes:
 
 
 def _take(data: Mapping[str, Any], name: str, kind: type | UnionType) -> Any:
-    """A value of a kind, which `True` is none of.
-
-    Raises:
-        ValueError: It is of another kind.
-    """
+    """A value of a kind, which `True` is none of; ValueError where it is of another."""
     value = data.get(name)
     if isinstance(value, bool) or not isinstance(value, kind):
         raise ValueError(f"{name} is {value!r:.60}")

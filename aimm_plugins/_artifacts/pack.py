@@ -230,11 +230,7 @@ def verify(
 
 
 def _opened(data: Data) -> tuple[Parts, ArtifactInfo]:
-    """An artifact taken apart, with all but the payload checked.
-
-    Raises:
-        ArtifactError: It is none, or not whole.
-    """
+    """An artifact taken apart, with all but the payload checked."""
     if not isinstance(data, Data):
         raise TypeError(f"an artifact is bytes, and was given {type(data).__name__}")
     parts = split(_view(data))

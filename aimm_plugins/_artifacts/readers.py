@@ -19,12 +19,6 @@ def checked(
 ) -> ArtifactInfo:
     """The info, with a finding if the reader is another version or provider than it names.
 
-    Args:
-        info: What the artifact says of itself.
-        reader: The plugin that would be given the artifact.
-        rules: What confs and policy say of that.
-        records: All plugins that are known here.
-
     Raises:
         ArtifactError: The rules refuse that reader.
     """
@@ -106,7 +100,6 @@ def _have_it_read(
 
 
 def _makers(info: ArtifactInfo, records: Sequence[PluginRecord]) -> list[PluginRecord]:
-    """The plugins that may have made an artifact, by what their records say."""
     return [
         record
         for record in records
@@ -144,7 +137,6 @@ def expected_reader(info: ArtifactInfo, records: Sequence[PluginRecord]) -> Fing
 
 
 def why_missing(info: ArtifactInfo, records: Sequence[PluginRecord]) -> str:
-    """Why the plugin that made an artifact is not there, and what to do."""
     begin = f"the artifact of {info.model_type} was made by {info.provider}, which"
     makers = _makers(info, records)
     lines = []

@@ -24,29 +24,19 @@ class KeyFile(NamedTuple):
 
 
 def sign(text: bytes, key: KeyFile) -> Signature:
-    """The signature of an info.
-
-    Raises:
-        ConfigError: The key cannot be used.
-    """
     private = _load(key, private=True)
     value = private.sign(_PURPOSE + text).hex()
     return Signature(ALGORITHM, _id(private.public_key()), value)
 
 
 class Verifier:
-    """Verifies signatures of one key; its `id` is what `Signature.key` calls it.
-
-    Raises:
-        ConfigError: The key cannot be used.
-    """
+    """Verifies signatures of one key; its `id` is what `Signature.key` calls it."""
 
     def __init__(self, key: KeyFile) -> None:
         self._key = _load(key, private=False)
         self.id = _id(self._key)
 
     def verify(self, signature: Signature, text: bytes) -> bool:
-        """Whether the key has signed an info."""
         from cryptography.exceptions import InvalidSignature
 
         try:

@@ -14,10 +14,6 @@ _DEPTH_LIMIT = 64
 def plain(value: object, path: tuple[str | int, ...]) -> Any:
     """A copy of a value as JSON has it: dicts, lists, text, numbers, booleans and `None`.
 
-    Args:
-        value: The value.
-        path: Where it is, for messages; `("metadata",)` for the metadata as a whole.
-
     Raises:
         TypeError: It is no JSON.
         ValueError: It is nested too deep, or holds a number or text that JSON has no word for.

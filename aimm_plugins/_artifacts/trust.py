@@ -29,9 +29,6 @@ def rules_of(confs: Sequence[Config]) -> Rules:
     """The strictest of all that confs and the operator's policy say.
 
     Keys that the policy names are the only ones: a conf could add its own otherwise.
-
-    Raises:
-        ConfigError: The policy cannot be read.
     """
     operator = operator_layers()
     layers = (*operator, *confs)

@@ -7,11 +7,9 @@ import builtins
 import importlib
 import inspect
 import sys
-import sysconfig
 import types
 import typing
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from aimm_plugins._source.imports import imported_names
@@ -33,17 +31,14 @@ OMITTED = Verbatim("...")
 
 
 class _UnwritableError(Exception):
-    """A type that another file cannot name, or a type checker not see."""
+    """A type that another file cannot name."""
 
 
 class Annotations:
     """Writes annotations, and keeps what modules they need.
 
-    What type checkers cannot see becomes `Any`: classes of distributions that are not typed
-    (PEP 561) or local to functions, type variables, names that are not there.
-
-    Attributes:
-        modules: Modules to import in the file that holds the annotations.
+    What another file cannot name becomes `Any`: classes local to functions, names that are not
+    there. Type checkers take what is not typed (PEP 561) for `Any` by themselves.
     """
 
     def __init__(self) -> None:
@@ -53,12 +48,7 @@ class Annotations:
     def signature(
         self, function: Callable[..., Any], owner: type | None = None
     ) -> inspect.Signature:
-        """A function's signature with texts as annotations and defaults.
-
-        Args:
-            function: Of a class, an instance is the result.
-            owner: What `Self` means.
-        """
+        """A function's signature with texts as annotations; that of a class makes an instance."""
         try:
             signature = signature_of(function)
         except Exception:  # an extension's function, or a `__signature__` that fails
@@ -79,12 +69,7 @@ class Annotations:
         return signature.replace(parameters=parameters, return_annotation=written(result))
 
     def written(self, hint: object, owner: type | None = None) -> Verbatim:
-        """A type as text.
-
-        Args:
-            hint: As `typing.get_type_hints` gives it.
-            owner: What `Self` means.
-        """
+        """A type as text; `owner` is what `Self` means."""
         needed: set[str] = set()
         try:
             text = _text(hint, owner, needed)
@@ -94,7 +79,6 @@ class Annotations:
         return Verbatim(text)
 
     def _names(self, function: Callable[..., Any]) -> dict[str, Any]:
-        """The names that a function's annotations are made of."""
         inner = inspect.unwrap(function)
         if isinstance(inner, type):
             inner = getattr(inner, "__init__", inner)
@@ -142,16 +126,7 @@ def _resolved(annotation: object, names: dict[str, Any]) -> object:
 
 
 def _text(hint: object, owner: type | None, needed: set[str]) -> str:
-    """A type as text.
-
-    Args:
-        hint: The type.
-        owner: What `Self` means.
-        needed: Takes the modules to import.
-
-    Raises:
-        _UnwritableError: Some part of it cannot be written elsewhere.
-    """
+    """A type as text; adds to `needed` the modules that it is made of."""
     if hint is Any or hint is ...:
         return ANY if hint is Any else "..."
     if hint is None or hint is types.NoneType:
@@ -188,26 +163,7 @@ def _name(thing: object, needed: set[str]) -> str:
         found: object = sys.modules.get(name)
         for part in qualname.split("."):
             found = getattr(found, part, None)
-        if found is thing and _is_visible(name):
+        if found is thing:
             needed.add(name)
             return f"{name}.{qualname}"
-    raise _UnwritableError  # local to a function, a type variable, not typed, ...
-
-
-def _is_visible(module: str) -> bool:
-    """Whether type checkers see a module: by PEP 561, or since it is in the current folder."""
-    top = module.partition(".")[0]
-    if top in sys.stdlib_module_names or top in ("aimm_plugins", "typing_extensions"):
-        return True
-    if any(Path(folder, f"{top}-stubs").is_dir() for folder in sys.path):
-        return True
-    file = getattr(sys.modules.get(module), "__file__", None)
-    if file is None:
-        return False
-    path = Path(file).resolve()
-    parts = module.split(".")
-    base = path.parents[len(parts) if path.stem == "__init__" else len(parts) - 1]
-    if any((base.joinpath(*parts[: n + 1]) / "py.typed").is_file() for n in range(len(parts))):
-        return True
-    installed = {Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib")}
-    return base == Path.cwd() and base not in installed
+    raise _UnwritableError  # local to a function, a type variable, ...

@@ -21,8 +21,6 @@ _ADVICE = (
 
 
 class ProjectSource:
-    """The source of a project, each module read once."""
-
     def __init__(self, project: Project) -> None:
         self.project = project
         files = {name: str(file) for name, file in project.modules.items()}

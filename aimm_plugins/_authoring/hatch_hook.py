@@ -29,17 +29,9 @@ from aimm_plugins._authoring.tables import entry_points, is_made
 
 
 class EntryPointsHook(MetadataHookInterface):
-    """Sets the field `entry-points`."""
-
     PLUGIN_NAME = "aimm-plugins"
 
     def update(self, metadata: dict[str, Any]) -> None:
-        """Put the tables into the metadata.
-
-        Raises:
-            ConfigError: The hook is configured wrongly.
-            DeclarationError: The code declares nothing, or what cannot be read or published.
-        """
         config: dict[str, Any] = self.config
         place = "[tool.hatch.metadata.hooks.aimm-plugins]"
         for name in config:
@@ -59,5 +51,4 @@ class EntryPointsHook(MetadataHookInterface):
 
 @hookimpl
 def hatch_register_metadata_hook() -> type[MetadataHookInterface]:
-    """What hatchling asks plugins for."""
     return EntryPointsHook

@@ -34,7 +34,6 @@ class Project:
 
     @property
     def pyproject_file(self) -> Path:
-        """Where `pyproject.toml` is, or would be."""
         return self.root / "pyproject.toml"
 
     def table(self, *names: str) -> Mapping[str, Any]:
@@ -54,9 +53,6 @@ class Project:
 
 def find_project(path: Path) -> Project:
     """The project at a path.
-
-    Args:
-        path: A folder with `pyproject.toml`, a package's folder, or a module's file.
 
     Returns:
         Its modules: of a project those that the settings of hatchling or setuptools list, else the

@@ -1,36 +1,22 @@
 """Writes entry point tables into `pyproject.toml`, everything else kept as its author wrote it.
 
-The text is cut at the headers of its tables, each piece is changed by tomlkit, and the pieces are
-joined again. tomlkit alone would move comments: what is above a header it takes for the end of the
-table before.
+The text is cut at the headers of its tables, and lines of our tables are changed. What comes of it
+is read again: where it says anything else than it should, nothing is written.
 """
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from importlib.util import find_spec
-from typing import Any
 
 from aimm_plugins._authoring.project import Project
-from aimm_plugins._authoring.tables import Tables, as_toml, is_made
+from aimm_plugins._authoring.tables import Tables, as_toml, is_made, toml_key
 from aimm_plugins._system.files import write_atomically
 from aimm_plugins.errors import ConfigError
 
 
-class MissingExtraError(ConfigError):
-    """A verb needs a package that is not installed."""
-
-    def __init__(self, package: str, verb: str) -> None:
-        super().__init__(f"aimm-plugins {verb} needs {package}: pip install 'aimm-plugins[new]'")
-
-
 def write_tables(project: Project, tables: Tables) -> None:
     """Put the tables into `pyproject.toml`; comments, order and other tables stay.
-
-    Args:
-        project: The source tree.
-        tables: What our groups shall hold; groups that are not in it are removed.
 
     Raises:
         ConfigError: There is no `pyproject.toml` with a `[project]` table, or its entry points are
@@ -40,7 +26,7 @@ def write_tables(project: Project, tables: Tables) -> None:
     if "project" not in project.pyproject:
         raise ConfigError("there is no [project] table to write entry points into", file=str(file))
     text = file.read_bytes().decode("utf-8")
-    # Worked on with the line ends that tomlkit writes, and written back with the file's own.
+    # Worked on with one kind of line ends, and written back with the file's own.
     newline = "\r\n" if "\r\n" in text else "\n"
     unified = text.replace("\r\n", "\n")
     new = rewritten(unified, tables)
@@ -49,19 +35,15 @@ def write_tables(project: Project, tables: Tables) -> None:
 
 
 def rewritten(text: str, tables: Tables) -> str:
-    """The text of a `pyproject.toml` with other tables of ours.
-
-    Raises:
-        ConfigError: tomlkit is missing, or the text is laid out in a way that cannot be changed.
-    """
-    if find_spec("tomlkit") is None:
-        raise MissingExtraError("tomlkit", "entry-points --write")
+    """The text of a `pyproject.toml` with these tables as all that are made from code."""
     missing = dict(tables)
     pieces = _pieces(text)
     last = 0  # the last piece of the project's table: behind it readers look for new ones
     for number, piece in enumerate(pieces):
         if "project" in tomllib.loads(piece):
-            pieces[number] = _changed(piece, missing)
+            if (group := _group(piece)) is not None:
+                wanted = missing.pop(group, None)
+                pieces[number] = _changed(piece, wanted) if wanted else ""
             if pieces[number]:
                 last = number
             elif not "".join(pieces[:number]).endswith("\n\n"):
@@ -97,53 +79,37 @@ def _pieces(text: str) -> list[str]:
     return ["".join(lines[cut:end]) for cut, end in zip(cuts, ends, strict=True)]
 
 
-def _changed(piece: str, missing: Tables) -> str:
-    """A piece with other entries of ours; empty where nothing of it is left.
+def _group(piece: str) -> str | None:
+    """The group of ours whose table a piece is."""
+    header = piece.partition("\n")[0]
+    match tomllib.loads(header) if header.startswith("[") else {}:
+        case {"project": {"entry-points": dict(groups)}}:
+            return next(filter(is_made, groups), None)
+        case _:
+            return None
 
-    Args:
-        piece: The piece.
-        missing: The tables that are to be put in; those that are found here are taken out.
-    """
-    import tomlkit
 
+def _changed(piece: str, wanted: Mapping[str, str]) -> str:
+    """A table with other entries; a key that was renamed keeps its place and its comments."""
     lines = piece.splitlines(keepends=True)
     end: list[str] = []  # comments and blank lines, which stay behind new entries
     while lines[-1].startswith(("#", "\n")):
         end.insert(0, lines.pop())
-    document: Any = tomlkit.parse("".join(lines))
-    project = document["project"]
-    groups = project.get("entry-points", {})
-    for group in [group for group in groups if is_made(group)]:
-        if group in missing:
-            _change(groups[group], missing.pop(group))
-        else:
-            del groups[group]
-    if "entry-points" in project and not groups:
-        del project["entry-points"]
-    changed = tomlkit.dumps(document)
-    return changed and changed + "".join(end)
-
-
-def _change(table: Any, wanted: Mapping[str, str]) -> None:
-    """Give a table other entries; a key that was renamed keeps its place and its comments."""
-    from tomlkit.items import Null, Table
-
-    names = _renamed(dict(table), wanted)
-    if isinstance(table, Table):  # an inline one has no comments
-        items = [(key, item) for key, item in table.value.body if not isinstance(item, Null)]
-        for name in list(table):
-            del table[name]
-        table.value.body.clear()
-        for key, item in items:
-            if key is None:
-                table.append(None, item)
-            elif (name := names[key.key]) is not None:
-                table.append(key if name == key.key else name, item)
-    for name in [name for name in table if name not in wanted]:
-        del table[name]
-    for name, value in wanted.items():
-        if table.get(name) != value:
-            table[name] = value
+    # No line of an entry over several is TOML alone: it stays, and what comes of that is refused.
+    entries = {n: tomllib.loads(line) for n, line in enumerate(lines) if n and _is_toml(line)}
+    current = {name: value for entry in entries.values() for name, value in entry.items()}
+    names = _renamed(current, wanted)
+    for number, entry in entries.items():
+        for name, value in entry.items():
+            key, _, rest = lines[number].partition("=")
+            new = names[name]
+            if new is None:
+                lines[number] = ""
+            else:
+                key = key if new == name else f"{toml_key(new)} "
+                lines[number] = f"{key}={rest.replace(str(value), wanted[new], 1)}"
+    added = {name: value for name, value in wanted.items() if name not in names.values()}
+    return "".join([*lines, as_toml({"": added}).partition("\n")[2], *end])
 
 
 def _renamed(current: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str | None]:

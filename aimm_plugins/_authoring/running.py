@@ -21,10 +21,6 @@ def run_declarations(project: Project) -> tuple[SourceDeclaration, ...]:
     """All that a project's modules declare when they are imported, packages before their parts.
 
     Everything that the project ships is imported. What it prints goes to stderr.
-
-    Raises:
-        PluginImportError: A module cannot be imported, or declares what has no name in it; or no
-            child process can be started here.
     """
     task = partial(
         import_project,

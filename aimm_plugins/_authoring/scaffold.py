@@ -11,18 +11,11 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-from aimm_plugins._authoring.pyproject import MissingExtraError
 from aimm_plugins.errors import ConfigError
 
 
 def make_package(name: str, folder: Path, answers: dict[str, Any], *, ask: bool) -> None:
     """Make a plugin package that passes its own tests.
-
-    Args:
-        name: The distribution's name.
-        folder: Where it goes; must not exist, or be empty.
-        answers: To the template's questions, as far as they are given.
-        ask: Whether to ask for the others on the terminal; else they have their defaults.
 
     Raises:
         ConfigError: The name or the folder will not do, or copier is missing; nothing is made.
@@ -33,7 +26,8 @@ def make_package(name: str, folder: Path, answers: dict[str, Any], *, ask: bool)
     try:
         from copier import run_copy
     except ImportError as error:
-        raise MissingExtraError("copier", "new") from error
+        needed = "aimm-plugins new needs copier: pip install 'aimm-plugins[new]'"
+        raise ConfigError(needed) from error
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Made in a folder next to its place, and moved there as a whole.
     with tempfile.TemporaryDirectory(prefix=".aimm-new-", dir=folder.parent) as scratch:
@@ -50,11 +44,7 @@ def make_package(name: str, folder: Path, answers: dict[str, Any], *, ask: bool)
 
 
 def check_name(name: str) -> None:
-    """Refuse a name that no distribution, or no module, can have.
-
-    Raises:
-        ConfigError: It is one.
-    """
+    """Refuse a name that no distribution, or no module, can have."""
     module = name.lower().replace("-", "_").replace(".", "_")
     if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name):
         raise ConfigError(f"{name!r} is no name of a distribution", expected="such as my-models")

@@ -43,9 +43,6 @@ def stub_files(providers: Iterable[Provider], *, open_keys: bool = False) -> dic
     Args:
         providers: Who answers what; those that are deferred are loaded.
         open_keys: Also allow any other key, with the signatures that `exec_*` really have.
-
-    Returns:
-        File name within the package's folder to content.
     """
     known = sorted(providers, key=lambda provider: provider.key)
     annotations = Annotations()
@@ -75,11 +72,7 @@ def stub_files(providers: Iterable[Provider], *, open_keys: bool = False) -> dic
 
 
 def write_stubs(folder: Path, contents: Mapping[str, str]) -> None:
-    """Write the stub package into a folder, as `aimm_plugins` in there.
-
-    Raises:
-        ConfigError: A file of that name is there that was not made by this; nothing is written.
-    """
+    """Write the stub package into a folder, as `aimm_plugins` in there."""
     package = folder / "aimm_plugins"
     for name in contents:
         file = package / name
@@ -109,7 +102,6 @@ def stale(folder: Path, contents: Mapping[str, str]) -> list[str]:
 def _forms(
     provider: Provider, spec: ActionSpec, annotations: Annotations
 ) -> Iterator[tuple[Signature, str | None]]:
-    """The ways to call one action of one key, with the docstring of what answers."""
     if provider.declaration is None and provider.load is not None:
         provider.load()
         slot = (provider.action, provider.key)

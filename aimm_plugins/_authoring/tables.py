@@ -23,13 +23,6 @@ def entry_points(project: Project, declared: Sequence[SourceDeclaration]) -> Tab
     Plugins that `pyproject.toml` names already keep their entries as long as they declare
     something, or are not the project's; modules that none of them imports get entries of their own.
 
-    Args:
-        project: The source tree.
-        declared: What it declares.
-
-    Returns:
-        Group to name to value, each sorted by name; groups without entries are left out.
-
     Raises:
         DeclarationError: A key cannot be the name of an entry point.
     """
@@ -70,7 +63,6 @@ def _fault(key: str) -> str | None:
 
 
 def current_tables(project: Project) -> Tables:
-    """Our tables as `pyproject.toml` has them."""
     groups = project.table("project", "entry-points")
     return {group: dict(entries) for group, entries in groups.items() if is_made(group)}
 
@@ -81,7 +73,6 @@ def is_made(group: str) -> bool:
 
 
 def are_dynamic(project: Project) -> bool:
-    """Whether the build makes the entry points."""
     return "entry-points" in project.table("project").get("dynamic", ())
 
 
@@ -95,22 +86,21 @@ def difference(before: Mapping[str, Mapping[str, str]], after: Tables) -> list[s
         lines.append(f'  [project.entry-points."{group}"]')
         for name in sorted({*old, *new}):
             if name in old and old[name] != new.get(name):
-                lines.append(f"- {_toml_key(name)} = {_toml_text(old[name])}")
+                lines.append(f"- {toml_key(name)} = {_toml_text(old[name])}")
             if name in new and new[name] != old.get(name):
-                lines.append(f"+ {_toml_key(name)} = {_toml_text(new[name])}")
+                lines.append(f"+ {toml_key(name)} = {_toml_text(new[name])}")
     return lines
 
 
 def as_toml(tables: Tables) -> str:
-    """The tables as `pyproject.toml` has them."""
     return "\n".join(
         f'[project.entry-points."{group}"]\n'
-        + "".join(f"{_toml_key(n)} = {_toml_text(v)}\n" for n, v in entries.items())
+        + "".join(f"{toml_key(n)} = {_toml_text(v)}\n" for n, v in entries.items())
         for group, entries in tables.items()
     )
 
 
-def _toml_key(name: str) -> str:
+def toml_key(name: str) -> str:
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml_text(name)
 
 

@@ -19,9 +19,6 @@ def operator_layers() -> tuple[Config, ...]:
 
     `AIMM_PLUGINS_POLICY` names a file as in `schemas/policy.yaml`; `AIMM_PLUGINS_DENY` holds
     requirements with commas between them, for one run.
-
-    Raises:
-        ConfigError: One of them cannot be read: a rule that is not understood must not pass.
     """
     layers = []
     path = os.environ.get("AIMM_PLUGINS_POLICY")

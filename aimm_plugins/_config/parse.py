@@ -27,8 +27,7 @@ from aimm_plugins._config.values import (
     Start,
     Verify,
 )
-from aimm_plugins._system.guard import guarded
-from aimm_plugins._system.text import described, type_name
+from aimm_plugins._system.text import type_name
 from aimm_plugins._values.actions import Action
 from aimm_plugins.errors import ConfigError
 
@@ -64,10 +63,6 @@ class _UnsoundError(Exception):
 def read(conf: Conf, *, called: str | None = None) -> Config:
     """Read and check a conf.
 
-    Args:
-        conf: A mapping, the path of a YAML file, `None` for an empty conf, or one that was read.
-        called: What messages call a file instead of its path.
-
     Raises:
         ConfigError: It is not what `schemas/plugins.yaml` says.
     """
@@ -86,46 +81,30 @@ def read(conf: Conf, *, called: str | None = None) -> Config:
 
 def _given(conf: object) -> dict[str, object] | str:
     """A conf's path, or a copy of its mapping: what a host does to it later changes nothing."""
-    with guarded() as attempt:  # an object of the host's may raise anything
-        if isinstance(conf, Mapping):
-            # Keys that begin with `x-` are the host's own, and their values may be anything.
-            return {
-                key: value if key.startswith("x-") else plain(value, (key,))
-                for key, value in items(conf)
-            }
-        if not isinstance(conf, str | os.PathLike):
-            raise ConfigError(
-                f"a conf is a mapping, the path of a YAML file or None, not {type_name(conf)}"
-            )
-        path: object = os.fspath(conf)
-        if isinstance(path, str):
-            return path
-        raise ConfigError("a conf's path is text, and was given as bytes")
-    if isinstance(attempt.error, ConfigError):
-        raise attempt.error
-    assert attempt.error is not None
-    raise ConfigError(
-        f"a conf of class {type_name(conf)} cannot be read: {described(attempt.error)}"
-    ) from attempt.error
+    if isinstance(conf, Mapping):
+        # Keys that begin with `x-` are the host's own, and their values may be anything.
+        return {
+            key: value if key.startswith("x-") else plain(value, (key,))
+            for key, value in items(conf)
+        }
+    if not isinstance(conf, str | os.PathLike):
+        raise ConfigError(
+            f"a conf is a mapping, the path of a YAML file or None, not {type_name(conf)}"
+        )
+    path: object = os.fspath(conf)
+    if isinstance(path, str):
+        return path
+    raise ConfigError("a conf's path is text, and was given as bytes")
 
 
 def parse(
     data: object, *, document: Document | None = None, prefix: tuple[str | int, ...] = ()
 ) -> Config:
-    """Check a conf that was read already, as part of a document below a prefix.
-
-    Raises:
-        ConfigError: It is not what `schemas/plugins.yaml` says.
-    """
+    """Check a conf that was read already, as part of a document below a prefix."""
     return _checked(data, "plugins", Config(document=document, prefix=prefix))
 
 
 def read_policy(path: str) -> Config:
-    """Read and check an operator's policy.
-
-    Raises:
-        ConfigError: It cannot be read, or is not what `schemas/policy.yaml` says.
-    """
     from aimm_plugins._config.yaml_reader import load_file
 
     document = load_file(path)
@@ -157,11 +136,7 @@ def is_slot(text: str) -> bool:
 
 
 def check_meaning(config: Config) -> None:
-    """Refuse what has the right shape and still says nothing: `>=1.0.x`, or a time of `.nan`.
-
-    Raises:
-        ConfigError: There is such a value.
-    """
+    """Refuse what has the right shape and still says nothing: `>=1.0.x`, or a time of `.nan`."""
     rules = config.entry_points
     for path, texts in (
         (("entry_points", "allow"), rules.allow or ()),
@@ -221,8 +196,6 @@ def _fields(
 
 
 def _if(fits: Callable[[Any], bool]) -> Parser:
-    """Of values that are taken as they are."""
-
     def parsed(value: object) -> Any:
         if not fits(value):
             raise _UnsoundError

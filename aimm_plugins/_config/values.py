@@ -21,14 +21,7 @@ Start = Literal["eager", "lazy"]
 
 
 class EntryPointRules(NamedTuple):
-    """The conf's rules about installed entry points.
-
-    Attributes:
-        enabled: Whether they are loaded at all.
-        allow: Requirements; `None` allows all, an empty tuple none.
-        deny: Requirements; deny beats allow.
-        deny_origins: Where pip may not have got a distribution from.
-    """
+    """The conf's `entry_points`; `allow` of `None` allows all, and an empty tuple none."""
 
     enabled: bool = True
     allow: tuple[str, ...] | None = None
@@ -37,15 +30,7 @@ class EntryPointRules(NamedTuple):
 
 
 class ArtifactRules(NamedTuple):
-    """The conf's rules about saved models.
-
-    Attributes:
-        on_version: What another version of the provider leads to; `None` where nothing is said.
-        signed: Whether a signature by one of the keys is required.
-        keys: Files of the public keys that signatures are verified with, by the names that messages
-            call them.
-        sign_with: File of the private key that new artifacts are signed with.
-    """
+    """The conf's `artifacts`; `signed` is whether a signature is required."""
 
     on_version: OnVersion | None = None
     signed: bool = False
@@ -70,21 +55,7 @@ class DaskRules(NamedTuple):
 
 
 class EnvironmentRules(NamedTuple):
-    """An environment whose plugins run in processes of their own.
-
-    Attributes:
-        name: What records and messages call it.
-        requirements: What is installed into it, as PEP 508 has them.
-        lock: File of what is installed into it instead.
-        path: Folder or interpreter of an environment that somebody else made; else it is ours.
-        python: Version or interpreter that ours is made with; `None` for that of the host.
-        plugins: Only plugins of these distributions; `None` for all.
-        processes: How many run at once.
-        call_seconds: After which a call is ended with its process; `None` for never.
-        memory_mb: Address space of a process in MiB; `None` for no limit.
-        start: Whether processes start with the host, or with the first call.
-        restarts_per_minute: How often processes are started again before calls fail.
-    """
+    """One of the conf's `environments`, as `schemas/plugins.yaml` describes it."""
 
     name: str
     requirements: tuple[str, ...] = ()
@@ -102,22 +73,11 @@ class EnvironmentRules(NamedTuple):
 class Config(NamedTuple):
     """A conf, or another layer of rules, that was read and is sound.
 
+    Its keys are those of `schemas/plugins.yaml`; secrets in `options` are not yet read.
+
     Attributes:
-        names: Modules to import, in order.
-        entry_points: Rules about installed entry points.
-        required: Requirements of distributions that must be there and loaded.
-        prefer: `"action:key"` or `"key"` to distribution or module.
-        on_error: What a failed plugin leads to.
-        load: Whether plugins that publish their keys wait for their first call.
-        verify: Whether installed files are held against their RECORD.
         probe: Seconds that a plugin has to be imported in a child process first; `None` for no
             probe.
-        locked: File of the distributions that may be loaded.
-        artifacts: Rules about saved models.
-        dask: The cluster that calls run on; `None` for none.
-        options: By distribution or plugin, what its plugins are given; secrets are not yet read.
-        environments: By name, environments whose plugins run in processes of their own.
-        environments_folder: Where environments are made; `None` for a folder of the user's.
         document: The file that the layer was read from, if it was read from one.
         prefix: Where in `document` the layer begins.
         place: What messages call every place in a layer that is neither a mapping nor a file.

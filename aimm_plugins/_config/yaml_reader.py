@@ -108,10 +108,6 @@ class Document:
 def load_file(path: str | os.PathLike[str], *, called: str | None = None) -> Document:
     """Read a YAML file.
 
-    Args:
-        path: The file; UTF-8, with or without a byte order mark, at most `MAX_BYTES` long.
-        called: What messages call it instead of its path.
-
     Raises:
         ConfigError: It cannot be read, or is not plain YAML.
     """
@@ -126,15 +122,7 @@ def load_file(path: str | os.PathLike[str], *, called: str | None = None) -> Doc
 
 
 def load(content: str | bytes, *, file: str | None = None) -> Document:
-    """Read YAML text.
-
-    Args:
-        content: One document.
-        file: What messages call it.
-
-    Raises:
-        ConfigError: It is not plain YAML; with line and column.
-    """
+    """Read YAML text."""
     text = _decoded(content, file)
     try:
         _check_size(text, file)
@@ -251,7 +239,6 @@ class _Builder:
         return own
 
     def _merged(self, node: Any) -> dict[str, tuple[Any, Any]]:
-        """The entries of the mapping, or of the mappings, that a merge key names."""
         entries: dict[str, tuple[Any, Any]] = {}
         sources = [node]
         if isinstance(node, yaml.SequenceNode):

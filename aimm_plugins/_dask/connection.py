@@ -116,11 +116,7 @@ def cluster_client(address: str) -> Generator[Client]:
 
 
 class _ConfExecutor:
-    """The executor of a conf, with a client of its own; see `aimm_plugins.executors.Executor`.
-
-    Attributes:
-        executor: What answers the calls.
-    """
+    """The executor of a conf, with a client of its own; see `aimm_plugins.executors.Executor`."""
 
     def __init__(self, rules: DaskRules) -> None:
         self.rules = rules
@@ -169,12 +165,7 @@ class _ConfExecutor:
 
 
 def connect(rules: DaskRules) -> Executor:
-    """Connect to the cluster of a conf; `initialize` does.
-
-    Raises:
-        OSError: Nothing answers there.
-        ParityError: A worker or the scheduler lacks this package.
-    """
+    """Connect to the cluster of a conf; `initialize` does."""
     return _ConfExecutor(rules)
 
 

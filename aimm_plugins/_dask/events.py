@@ -44,7 +44,6 @@ class ClientEvents:
 
     @classmethod
     def of(cls, client: Client) -> ClientEvents:
-        """Those of a client, always the same."""
         found = cls._known.setdefault(client, cls(f"{PREFIX}{client.id}"))
         client.subscribe_topic(found.topic, found._receive)
         return found
@@ -70,12 +69,6 @@ class Relay:
 
     A task begins again if its worker dies, also when it was done and only its result is lost. So
     Dask may take back that a task is done; and may say that it is done before its last events come.
-
-    Args:
-        queue: The events of the call.
-        futures: Its tasks.
-        state_cb: The callback.
-        counts: Whether the tasks are chunks, which are counted.
     """
 
     def __init__(

@@ -131,38 +131,32 @@ class DaskExecutor:
 
     @hookimpl
     def aimm_data_access(self, name: Any, state_cb: Any, args: Any, kwargs: Any) -> Result | None:
-        """Access data on the cluster; they come here."""
         return self._answer("data_access", name, (), state_cb, args, kwargs)
 
     @hookimpl
     def aimm_instantiate(
         self, model_type: Any, state_cb: Any, args: Any, kwargs: Any
     ) -> Result | None:
-        """Make an instance on the cluster."""
         return self._answer("instantiate", model_type, (), state_cb, args, kwargs)
 
     @hookimpl
     def aimm_fit(
         self, model_type: Any, instance: Any, state_cb: Any, args: Any, kwargs: Any
     ) -> Result | None:
-        """Fit a copy of an instance on the cluster."""
         return self._answer("fit", model_type, (instance,), state_cb, args, kwargs)
 
     @hookimpl
     def aimm_predict(
         self, model_type: Any, instance: Any, state_cb: Any, args: Any, kwargs: Any
     ) -> Result | None:
-        """Predict on the cluster."""
         return self._answer("predict", model_type, (instance,), state_cb, args, kwargs)
 
     @hookimpl
     def aimm_serialize(self, model_type: Any, instance: Any) -> Result | None:
-        """Serialize on the cluster."""
         return self._answer("serialize", model_type, (instance,), None, (), {})
 
     @hookimpl
     def aimm_deserialize(self, model_type: Any, instance_bytes: Any) -> Result | None:
-        """Deserialize on the cluster."""
         if isinstance(instance_bytes, memoryview):
             instance_bytes = bytes(instance_bytes)
         return self._answer("deserialize", model_type, (instance_bytes,), None, (), {})
@@ -293,11 +287,7 @@ class DaskExecutor:
 
 
 def _partitions(collection: Any) -> list[Any]:
-    """The parts of a Dask collection, in order, still lazy.
-
-    Raises:
-        ValueError: It is an array with several chunks along another axis than the first.
-    """
+    """The parts of a Dask collection, in order, still lazy."""
     if isinstance(collection, Delayed) or not hasattr(collection, "to_delayed"):
         return [collection]
     if any(number > 1 for number in getattr(collection, "numblocks", ())[1:]):

@@ -26,8 +26,6 @@ class Task:
         executor: Name of the executor that sends it.
         topic: Where its events go; `None` if the caller gave no callback.
         call: Which call of the executor this is.
-        action: The action.
-        key: The data access name or model type.
         keeps_result: Whether what is returned stays on the cluster.
         names: Names of the keyword arguments, whose values come last.
     """

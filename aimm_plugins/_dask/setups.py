@@ -23,12 +23,7 @@ _Confs = Sequence[Mapping[str, object] | str]
 
 
 class Setups:
-    """What one executor has its workers set up by; the last one counts.
-
-    Args:
-        client: Of the cluster.
-        executor: Name of the executor.
-    """
+    """What one executor has its workers set up by; the last one counts."""
 
     def __init__(self, client: Client, executor: str) -> None:
         self._client = client
@@ -37,11 +32,7 @@ class Setups:
         self._current: tuple[_Confs, Fingerprint] | None = None
 
     def start(self) -> None:
-        """Forget hosts that ended without a word, and see that the cluster has this package.
-
-        Raises:
-            ParityError: The scheduler or a worker cannot import it.
-        """
+        """Forget hosts that ended without a word, and see that the cluster has this package."""
         stale: Any = ()
         try:
             stale = self._client.run_on_scheduler(clean_scheduler)
@@ -102,11 +93,7 @@ class Setups:
             self._client.unregister_worker_plugin(before)
 
     def _check_workers(self) -> int:
-        """Ask all workers how they fared, and return how many there are.
-
-        Raises:
-            ParityError: One has other plugins, or cannot import this package.
-        """
+        """Ask all workers how they fared, and return how many there are."""
         answers: Any = self._client.run(worker.status, self._executor, on_error="return")
         problems: list[str] = []
         differences: tuple[Difference, ...] = ()

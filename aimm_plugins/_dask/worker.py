@@ -33,11 +33,7 @@ from aimm_plugins.errors import ParityError
 
 
 class _Worker:
-    """What this process knows as a worker; with `processes=False` it is the host's too.
-
-    Attributes:
-        inside: Whether the current call runs on a worker.
-    """
+    """What this process knows as a worker; with `processes=False` it is the host's too."""
 
     def __init__(self) -> None:
         self.inside: ContextVar[bool] = ContextVar("aimm_plugins.dask", default=False)
@@ -55,7 +51,6 @@ class _Worker:
         return os.getpid(), self._token
 
     def set_up(self, setup: Setup) -> None:
-        """Get the plugins of a host, or a reason to refuse its calls."""
         if setup.host == self.process:  # what is registered here is the host's
             status = workers.WorkerStatus(pid=os.getpid(), digest=setup.expected.digest)
         else:
@@ -100,19 +95,13 @@ class _Worker:
                 lifecycle.unload_all(PROCESS.runtime)
 
     def forget(self, executor: str) -> None:
-        """Refuse the calls of an executor from now on."""
         self._statuses.pop(executor, None)
 
     def status(self, executor: str) -> workers.WorkerStatus | None:
-        """How this process fared for an executor; `None` if it was never set up for it."""
         return self._statuses.get(executor, (None, None))[1]
 
     def check(self, executor: str) -> None:
-        """Refuse a call of an executor whose host has other plugins.
-
-        Raises:
-            ParityError: It has, or this worker was not initialized for it.
-        """
+        """Refuse a call of an executor whose host has other plugins."""
         status = self.status(executor)
         if status is None:
             raise ParityError(
@@ -166,12 +155,8 @@ class Setup(WorkerPlugin):
     """Makes every worker one with the host's plugins, or one that refuses.
 
     Attributes:
-        executor: Name of the executor that sends it.
         name: Its own name; of several that an executor has sent, the last one counts.
-        confs: What the host was initialized by, in order.
-        expected: The host's fingerprint.
         again: Whether to unload first what was loaded for the executor.
-        host: The process of the host.
     """
 
     executor: str
@@ -182,11 +167,9 @@ class Setup(WorkerPlugin):
     host: tuple[int, str] = field(default_factory=lambda: WORKER.process)
 
     def setup(self, worker: object) -> None:
-        """Called when a worker starts, and in those that run already."""
         WORKER.set_up(self)
 
     def teardown(self, worker: object) -> None:
-        """Called when the executor is switched off, or the worker ends."""
         WORKER.tear_down(self)
 
 
@@ -207,7 +190,6 @@ class Reporter:
         }
 
     def send(self, kind: str, **more: object) -> None:
-        """Send an event, if the caller listens."""
         if self._topic is not None:
             self._worker.log_event(self._topic, {**self._event, "kind": kind, **more})
 
@@ -222,17 +204,14 @@ class Reporter:
 
 
 def status(executor: str) -> workers.WorkerStatus | None:
-    """How this worker fared for an executor."""
     return WORKER.status(executor)
 
 
 def end_call(call: str) -> None:
-    """End a call's tasks by their next state event."""
     WORKER.end_call(call)
 
 
 def run_task(task: Task, *arguments: Any) -> Any:
-    """Run a call with arguments that `wrapped` made."""
     with WORKER.attempting(task) as reporter:
         values = [unwrapped(argument) for argument in arguments]
         count = len(values) - len(task.names)
@@ -271,10 +250,6 @@ def predict_chunk(chunk: Any, index: int, *, task: Task, instance: Any, more: Va
 
 
 def returns_instance(model_type: str) -> bool:
-    """Whether predict returns another instance; loads a deferred plugin.
-
-    Raises:
-        UnknownPluginError: No plugin provides it.
-    """
+    """Whether predict returns another instance; loads a deferred plugin."""
     declaration = PROCESS.runtime.loaded_provider("predict", model_type).declaration
     return declaration is not None and declaration.returns_instance

@@ -262,6 +262,11 @@ class DeclarationLedger:
         with self.lock:
             return list(self._modules.values())
 
+    def declarations_of(self, action: Action, key: str) -> list[Declaration]:
+        """What modules declared under a key, in that order."""
+        found = (module.by_action.get(action, {}).get(key) for module in self.modules())
+        return [declaration for declaration in found if declaration is not None]
+
     def declared_keys(self) -> list[DeclaredKey]:
         """All that is declared, in that order."""
         return [declared for module in self.modules() for declared in module]

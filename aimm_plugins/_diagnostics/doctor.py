@@ -104,14 +104,6 @@ def _of_conflicts(inventory: Inventory) -> Iterator[Finding]:
 def _failure(item: InventoryItem, loaded: bool) -> Finding:
     record = item.record
     assert record.error is not None
-    if record.state == "missing" and record.environment is not None:
-        return Finding(
-            "environment-missing",
-            record.environment,
-            described(record.error),
-            record.config_place,
-            f"Do what is found there, or remove the environment ({record.config_place}).",
-        )
     remedy = record.remedy
     if remedy is None:
         # Without --load, `explain` would not know of a failure that only the import shows.
@@ -129,7 +121,7 @@ def _failure(item: InventoryItem, loaded: bool) -> Finding:
 def _code(record: PluginRecord, error: BaseException) -> str:
     """The kind of a failure that is foreseen."""
     if record.state == "missing":
-        return "required-missing"
+        return "required-missing" if record.environment is None else "environment-missing"
     if isinstance(error, ModuleNotFoundError) and f"{record.module}.".startswith(f"{error.name}."):
         return "module-not-found"
     if isinstance(error, ImportError) and record.module:

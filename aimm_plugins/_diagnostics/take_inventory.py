@@ -6,9 +6,7 @@ In comes a conf; out goes an `Inventory`. No plugin is imported unless the calle
 from __future__ import annotations
 
 import inspect
-import logging
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +20,7 @@ from aimm_plugins._startup.lifecycle import foresee, initialize
 from aimm_plugins._startup.prepare import prepare
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.guard import guarded
-from aimm_plugins._system.log import logger
+from aimm_plugins._system.log import silent_log
 from aimm_plugins._system.signatures import shown_signature
 from aimm_plugins._values.report import PluginRecord
 
@@ -60,7 +58,7 @@ def _with_imports(conf: Conf) -> Inventory:
     before = {item.record.identity: item for item in seen.plugins}
     # A plugin that fails must not hide what the others provide.
     config = read(conf)._replace(on_error="isolate", load="eager")
-    with _silent_log():
+    with silent_log():
         report = initialize(PROCESS.runtime, config)
     providers: dict[str, dict[Slot, Provider]] = {}
     for slot, provider in PROCESS.runtime.registry.providers().items():
@@ -97,17 +95,6 @@ def _imported(
         declarations=(*registered, *lost),
         keys_from="import" if imported else item.keys_from,
     )
-
-
-@contextmanager
-def _silent_log() -> Generator[None]:
-    """Keep failures out of logging's fallback handler, stderr: the answer has them."""
-    handler = logging.NullHandler()
-    logger().addHandler(handler)
-    try:
-        yield
-    finally:
-        logger().removeHandler(handler)
 
 
 def _of_provider(provider: Provider) -> SourceDeclaration:

@@ -24,12 +24,7 @@ _USUAL_FINDERS = frozenset({"_frozen_importlib", "importlib", "importlib_metadat
 
 
 def unusual_finders() -> tuple[list[Any], list[Any]]:
-    """Finders of metadata other than Python's own and importlib-metadata's.
-
-    Returns:
-        Those asked before the folders on the path, and those asked after. importlib-metadata puts
-        its own finder last when it is imported.
-    """
+    """Finders of metadata beside Python's: those asked before the path's folders, and after."""
     before: list[Any] = []
     after: list[Any] = []
     unusual = before

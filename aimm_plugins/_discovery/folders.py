@@ -25,16 +25,7 @@ _RELATIVE = os.open in os.supports_dir_fd
 
 
 def read_folder(folder: str, seen: set[object], findings: list[Finding]) -> list[PathEntry]:
-    """What a plain folder holds, by further entries where it holds a name more than once.
-
-    Args:
-        folder: Absolute path.
-        seen: Device and inode of the folders that were read; this one's is added.
-        findings: What is wrong in there is added.
-
-    Raises:
-        OSError: It cannot be listed.
-    """
+    """What a plain folder holds, by further entries where it holds a name more than once."""
     names = os.listdir(folder)
     # A slash is in no name, so that one pass over all names does for a call on each of them.
     listing = "/".join(names).lower() + "/"
@@ -114,12 +105,7 @@ def _read_files(folder: str, files: Iterable[str], findings: list[Finding]) -> d
 def _metadata_files(
     folder: str, names: list[str], listing: str
 ) -> tuple[list[str], list[str], Iterable[int]]:
-    """The dist-info and egg-info among a folder's names, and their normalized names.
-
-    Returns:
-        File names, normalized names as far as the file names tell, and the indexes of those whose
-        file names do not tell.
-    """
+    """Metadata among names, with normalized names, and indexes of those not told by a name."""
     files = [name for name in names if name.endswith(_SUFFIXES)]
     odd_case = sum(listing.count(f"{suffix}/") for suffix in _SUFFIXES) > len(files)
     if odd_case:

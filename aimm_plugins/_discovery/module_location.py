@@ -44,13 +44,10 @@ class Location(NamedTuple):
 
 
 def find(module: str) -> Location | None:
-    """Where a module is, without importing it or its parents.
+    """Where a module is, without importing it or its parents; `None` where it cannot be found.
 
     A parent that changes its own `__path__` when it runs cannot be foreseen. Never raises: the
     import itself will say what is wrong with a finder.
-
-    Returns:
-        `None` where the module cannot be found, or where only one of `unasked_finders` knows it.
     """
     parts = module.split(".")
     if not parts[0]:

@@ -207,12 +207,7 @@ class ModuleOwners:
 
 
 class CodeOwners:
-    """Tells which distributions an import would run code of.
-
-    Args:
-        suspects: Those that are asked about; `None` for all.
-        others: All owners.
-    """
+    """Tells which distributions an import would run code of."""
 
     def __init__(self, suspects: Sequence[Distribution] | None, others: ModuleOwners) -> None:
         self._others = others

@@ -9,15 +9,7 @@ from aimm_plugins._values.actions import Action
 
 
 class Candidate(NamedTuple):
-    """One entry point of the group, of one installed distribution.
-
-    Attributes:
-        name: The entry point's name.
-        value: Its value as written.
-        module: The module part of the value.
-        attribute: The object part, `None` for the whole module.
-        distribution: Who publishes it.
-    """
+    """One entry point of the group, of one installed distribution."""
 
     name: str
     value: str
@@ -45,16 +37,7 @@ class BrokenLine(NamedTuple):
 
 
 class Published(NamedTuple):
-    """A key that metadata publishes, known before any import.
-
-    Attributes:
-        action: What it is for, by the group `aimm.plugins.<action>`.
-        key: Model type or data access name.
-        module: The module that declares it.
-        attribute: The declared function or class in there.
-        distribution: Who publishes it.
-        place: `entry_points.txt` with the line.
-    """
+    """A key that metadata publishes, known before any import."""
 
     action: Action
     key: str

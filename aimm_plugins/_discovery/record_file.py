@@ -30,12 +30,7 @@ as it is looked up (`./x.py`, `/site/x.py`), a line that ends as on old Macs, a 
 
 
 class RecordLine(NamedTuple):
-    """A line of RECORD.
-
-    Attributes:
-        path: As written, with slashes.
-        hash: `sha256=...`, or empty.
-    """
+    """A line of RECORD: a path as written, with slashes, and `sha256=...` or nothing."""
 
     path: str
     hash: str
@@ -113,14 +108,10 @@ def top_levels(distribution: Distribution) -> frozenset[str] | None:
 
 
 def record_digest(distribution: Distribution) -> str | None:
-    """A digest of what a distribution installed, by the hashes in its RECORD.
+    """A digest of what a distribution installed, by the hashes in its RECORD; `None` without any.
 
     Two machines that installed the same wheel agree: what installers add (scripts, bytecode,
     `INSTALLER`, `direct_url.json` and such) is left out. The files themselves are not read.
-
-    Returns:
-        `sha256:` and the hex digest, or `None` where no RECORD has a hash of what would run: there
-        is none, it has no hashes, or the install is editable.
     """
     if distribution.origin == "editable":
         return None

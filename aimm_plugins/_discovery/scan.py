@@ -142,10 +142,6 @@ class Scan:
 
         Found by RECORD (or an egg-info's list), else by an editable install's folder that holds
         the file, else by an entry point that names the module.
-
-        Args:
-            module: Dotted name.
-            file: Its source file, as `locate` found it.
         """
         if module not in self._owner_of:
             self._owner_of[module] = self._module_owners().find(module, file)
@@ -186,9 +182,6 @@ def scan(path: Sequence[object] | None = None) -> Scan:
     Of several distributions with one normalized name the first on the path counts, as it does for
     imports, and of two in one folder the one that is listed first; one with a METADATA file goes
     before one without. The others become findings where one of them has entry points of ours.
-
-    Args:
-        path: Folders to look in; `sys.path` and the finders of `sys.meta_path` by default.
     """
     findings: list[Finding] = []
     stamp = _stamp()

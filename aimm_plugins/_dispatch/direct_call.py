@@ -28,8 +28,8 @@ class DirectCall:
 
     Attributes:
         provider: Who answers; not deferred.
-        function: Where a call of `exec_predict` is `function(instance, *args, **kwargs)` and
-            nothing else but what it does itself: that function. Else `None`: use `call`.
+        function: What `exec_predict`, `exec_serialize` and `exec_deserialize` call themselves: the
+            function, if that is all to be done. Else `None`: use `call`.
         async_function: The same for `exec_predict_async` and an asynchronous function.
         call: Returns what the `exec_*` function does.
     """
@@ -67,7 +67,7 @@ class DirectCall:
             self.call = self._call_without_instance()
         else:
             self.call = self._call_with_instance()
-            self.function = declaration.function if declaration.action == "predict" else None
+            self.function = declaration.function
         self.async_function = self.function if self._is_async else None
 
     def _call_without_instance(self) -> Call:
@@ -89,8 +89,7 @@ class DirectCall:
 
     def _call_with_instance(self) -> Call:
         direct, function = self, self._declaration.function
-        adds_instance = self._declaration.action == "predict"
-        mistaken = _MISTAKEN.get(self._declaration.action)
+        is_fit = self._declaration.action == "fit"
 
         def call(instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
             if state_cb is not None and not callable(state_cb):
@@ -105,13 +104,7 @@ class DirectCall:
             except BaseException as error:
                 direct.explain(error, instance, state_cb, args, kwargs)
                 raise
-            kind = type(result)
-            if kind is CoroutineType:
-                result = direct.run_coroutine(result)
-                kind = type(result)
-            if kind is mistaken:
-                direct.tell_mistake(result)
-            return (instance, result) if adds_instance else result
+            return result if is_fit and result is instance else direct.finish(instance, result)
 
         return call
 
@@ -157,23 +150,21 @@ class DirectCall:
 
     def _finished_call(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
         call = self._raw_call or self._make_raw_call()
-        result = call(instance, state_cb, args, kwargs)
+        return self.finish(instance, call(instance, state_cb, args, kwargs))
+
+    def finish(self, instance: Any, result: Any) -> Any:
+        """What the `exec_*` function returns for what the plugin's function has returned."""
         if type(result) is CoroutineType:
             result = self.run_coroutine(result)
         return self._answer(instance, result)
 
     def _answer(self, instance: Any, result: Any) -> Any:
-        """What the `exec_*` function returns for what the plugin's function has returned."""
-        action = self._declaration.action
-        if action == "predict":
-            return self._pair(instance, result)
-        if type(result) is _MISTAKEN.get(action):
-            self.tell_mistake(result)
-        return result
-
-    def _pair(self, instance: Any, result: Any) -> Any:
-        """What `exec_predict` returns for what the function has returned."""
-        if not self._declaration.returns_instance:
+        declaration = self._declaration
+        if declaration.action != "predict":
+            if type(result) is _MISTAKEN.get(declaration.action):
+                self.tell_mistake(result)
+            return result
+        if not declaration.returns_instance:
             return (instance, result)
         if isinstance(result, tuple) and len(result) == 2:
             return result

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import struct
 import threading
 import time
 import weakref
@@ -21,6 +20,7 @@ from aimm_plugins._environments.frames import (
     END_SECONDS,
     ERROR,
     LOAD,
+    NUMBER,
     Inbox,
     NotTakenError,
     wish_end,
@@ -28,16 +28,13 @@ from aimm_plugins._environments.frames import (
 from aimm_plugins._environments.instance import EnvironmentInstance
 from aimm_plugins._environments.payload import MissingClassError, Packed, Reduce, pack, unpack
 from aimm_plugins._environments.process import PluginProcess
-from aimm_plugins._environments.program import EnvironmentKey
+from aimm_plugins._environments.program import EnvironmentKey, Judge
 from aimm_plugins._environments.restarts import Restarts
 from aimm_plugins._environments.this_side import culprit, has_arrow, python_here
 from aimm_plugins._system.child import START_SECONDS
 from aimm_plugins._system.text import described
 from aimm_plugins._values.actions import Action, StateCallback
 from aimm_plugins.errors import EnvironmentLost
-
-NUMBER = struct.Struct("<q")
-"""Of the instance that comes with a result; negative for none."""
 
 
 class _Slot:
@@ -56,6 +53,7 @@ class Environment:
         key: All that makes its processes what they are.
         place: Where the conf names it.
         reduce: How an instance is pickled that lives there.
+        judge: Says before each start of a process what it may load.
         withheld: Top-level packages of its plugins, which are not imported here.
 
     Attributes:
@@ -68,9 +66,10 @@ class Environment:
         key: EnvironmentKey,
         place: str,
         reduce: Callable[[EnvironmentInstance], tuple[Any, ...]],
+        judge: Judge,
         withheld: Collection[str] = (),
     ) -> None:
-        self.key, self.place, self.withheld = key, place, withheld
+        self.key, self.place, self.judge, self.withheld = key, place, judge, withheld
         self.rules, self.program, self.setup = key.rules, key.program, key.setup
         self.account: dict[str, Any] | None = None
         self.successor: Environment | None = None
@@ -85,6 +84,11 @@ class Environment:
     def name(self) -> str:
         """What the conf calls it."""
         return self.rules.name
+
+    @property
+    def is_current(self) -> bool:
+        """Whether a start that wants the same may go on with it."""
+        return not self.is_closed and self.judge.is_whole
 
     @property
     def is_up(self) -> bool:
@@ -124,6 +128,7 @@ class Environment:
         if self.successor is not None and not is_handle:
             return self.successor.call(*given, inbox=inbox)
         process = self._home(instance) if is_handle else self._least_loaded()
+        self.judge.check(action, key)
         raised: list[BaseException] = []
 
         def on_event(frame: Frame) -> Packed:
@@ -247,11 +252,8 @@ class Environment:
 
     # Processes
 
-    def start(self) -> dict[str, Any]:
-        """Start all processes, side by side.
-
-        Returns:
-            What the first one tells about itself and its plugins.
+    def start(self) -> None:
+        """Start all processes, side by side, with what was judged last.
 
         Raises:
             EnvironmentLost: One has ended meanwhile; all are ended then.
@@ -261,7 +263,7 @@ class Environment:
 
         def start(slot: _Slot) -> None:
             try:
-                self._running(slot)
+                self._running(slot, self.judge.told())
             except BaseException as error:
                 errors.append(error)
 
@@ -274,8 +276,6 @@ class Environment:
         if errors:
             self.close("another process of it did not start")
             raise errors[0]
-        assert self.account is not None
-        return self.account
 
     def _home(self, instance: EnvironmentInstance) -> PluginProcess:
         process = instance.home
@@ -302,7 +302,7 @@ class Environment:
         slots = self._slots[self._turn % len(self._slots) :] + self._slots
         return self._running(min(slots, key=lambda s: 0 if s.process is None else s.process.load))
 
-    def _running(self, slot: _Slot) -> PluginProcess:
+    def _running(self, slot: _Slot, told: Mapping[str, Any] | None = None) -> PluginProcess:
         with slot.lock:
             process = slot.process
             if process is not None and process.is_running:
@@ -312,21 +312,24 @@ class Environment:
             if process is not None:
                 self._restarts.last_loss = process.lost()
             if slot.has_started:
+                self._restarts.check()
+            told = self.judge.admit() if told is None else told
+            if slot.has_started:
                 self._restarts.count()
             slot.has_started = True
             try:
-                slot.process = self._start_one()
+                slot.process = self._start_one(told)
             except EnvironmentLost as error:
                 self._restarts.last_loss = error
                 raise
             return slot.process
 
-    def _start_one(self) -> PluginProcess:
+    def _start_one(self, told: Mapping[str, Any]) -> PluginProcess:
         process, about = PluginProcess(self.program, self._reduce), "loading its plugins"
         try:
             frame = process.converse(
                 LOAD,
-                pack({**self.setup, "arrow": has_arrow()}),
+                pack({**self.setup, **told, "arrow": has_arrow()}),
                 about=about,
                 seconds=START_SECONDS,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from queue import SimpleQueue
 from typing import NamedTuple
 
@@ -10,6 +11,8 @@ from aimm_plugins._environments.channel import Frame
 LOAD, CALL, RESULT, ERROR, EVENT, ANSWER, CANCEL, DROP, END = range(1, 10)
 """Kinds of frames: to the process, from it, and both ways."""
 
+NUMBER = struct.Struct("<q")
+"""Of the instance that comes with a result; negative for none."""
 
 GRACE_SECONDS = 3.0
 """What a call that is cancelled has until its process is ended."""

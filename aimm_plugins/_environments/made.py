@@ -59,7 +59,8 @@ class Wanted(NamedTuple):
             try:
                 content = read_file(self.lock) or b""
             except OSError as error:
-                raise NoEnvironmentError(f"its lock cannot be read: {error}") from error
+                why = f"its lock cannot be read: {error}"
+                raise NoEnvironmentError(why, "Correct its lock") from error
         asked = [self.requirements, content.decode(errors="replace"), self.python, self.own]
         digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
         return os.path.join(self.folder, f"{self.name}-{digest[:12]}")
@@ -81,7 +82,7 @@ class Wanted(NamedTuple):
         if os.path.isdir(self.link):
             return os.path.realpath(self.link)
         what = "is out of date" if self.links else "was not made yet"
-        raise NoEnvironmentError(f"it {what}: {self.command}")
+        raise NoEnvironmentError(f"it {what}: {self.command}", f"Run `{self.command}`")
 
 
 def environment_path(config: Config, rules: EnvironmentRules) -> str:

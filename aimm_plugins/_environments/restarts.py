@@ -35,14 +35,17 @@ class Restarts:
         return len(self._times) >= self._rules.restarts_per_minute
 
     def count(self) -> None:
-        """Count one more start of a lost process.
+        """Count one more start of a lost process."""
+        self._times.append(time.monotonic())
+
+    def check(self) -> None:
+        """Refuse to start a lost process again too often.
 
         Raises:
             EnvironmentLost: There were as many within a minute as the conf allows.
         """
-        now = time.monotonic()
         if self.is_exhausted:
-            wait = _MINUTE - (now - self._times[0]) if self._times else _MINUTE
+            wait = _MINUTE - (time.monotonic() - self._times[0]) if self._times else _MINUTE
             last = f"\nThe last time: {self.last_loss}" if self.last_loss is not None else ""
             raise EnvironmentLost(
                 f"environment {self._rules.name} is not started again for {wait:.0f} s: its "
@@ -51,4 +54,3 @@ class Restarts:
                 environment=self._rules.name,
                 stderr="" if self.last_loss is None else self.last_loss.stderr,
             )
-        self._times.append(now)

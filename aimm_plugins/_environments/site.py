@@ -18,7 +18,16 @@ _PYTHONS = ("bin/python", "bin/python3", "Scripts/python.exe", "python.exe")
 
 
 class NoEnvironmentError(Exception):
-    """There is no environment at a path, or none that can be used; the message says why."""
+    """There is no environment at a path, or none that can be used; the message says why.
+
+    Args:
+        why: The message.
+        remedy: What to do about it, other than to correct the path or to make it anew.
+    """
+
+    def __init__(self, why: str, remedy: str = "") -> None:
+        super().__init__(why)
+        self.remedy = remedy
 
 
 class EnvironmentSite(NamedTuple):
@@ -67,7 +76,8 @@ def find_site(path: str) -> EnvironmentSite:
         NoEnvironmentError: There is none.
     """
     if os.name != "posix":
-        raise NoEnvironmentError("processes of environments need a POSIX system, such as Linux")
+        why = "processes of environments need a POSIX system, such as Linux"
+        raise NoEnvironmentError(why, "Run the host on such a system")
     path = os.path.abspath(path)
     if os.path.isdir(path):
         root = path

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 from aimm_plugins._environments.payload import pack
+
+VERSION = sys.version.partition(" ")[0]
+"""Of Python."""
 
 
 @cache
@@ -18,9 +22,7 @@ def has_arrow() -> bool:
 
 def python_here() -> str:
     """The Python of this process, for messages."""
-    import platform
-
-    return f"Python {platform.python_version()}"
+    return f"Python {VERSION}"
 
 
 def culprit(

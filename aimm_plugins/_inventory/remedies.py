@@ -235,8 +235,6 @@ def remedy_for(record: PluginRecord, policy: Policy, installed: Scan) -> str:
         policy: The rules.
         installed: What is installed where it runs.
     """
-    if record.state == "missing" and record.environment is not None:
-        return f"Do what the reason says, or remove the environment ({record.config_place})."
     if record.remedy is not None:
         return record.remedy
     if record.state == "missing":

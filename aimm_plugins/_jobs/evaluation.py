@@ -1,7 +1,7 @@
 """Hold predictions against the truth: how many labels are right, or how far numbers are off.
 
-scikit-learn's metrics give the figures where it is installed; elsewhere a count gives the same
-ones. Reading predictions may run plugin code: they may be a generator.
+The figures are those of scikit-learn's metrics, which need not be there. Reading predictions may
+run plugin code: they may be a generator.
 """
 
 from __future__ import annotations
@@ -25,17 +25,7 @@ _MOST_LETTERED = 25
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassScore:
-    """How well one class was recognized.
-
-    Attributes:
-        label: The class.
-        rows: How many rows are of it.
-        right: How many of these were predicted to be.
-        precision: Share of the rows predicted to be of it that are, 0 to 1.
-        recall: Share of its rows that were predicted to be of it, 0 to 1.
-        f1: Harmonic mean of the two.
-        taken_for: Other classes, and how many of its rows were predicted to be of each.
-    """
+    """How well one class was recognized; `taken_for` counts what else its rows were taken for."""
 
     label: str
     rows: int
@@ -46,7 +36,6 @@ class ClassScore:
     taken_for: Mapping[str, int]
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-serializable."""
         return {name: getattr(self, name) for name in self.__slots__}
 
 
@@ -74,7 +63,6 @@ class Evaluation:
     plot: str | None = None
 
     def __str__(self) -> str:
-        """The result as one line."""
         if self.kind == "labels":
             share = self.metrics["accuracy"]
             return f"{self.metrics['right']} of {self.rows} right (accuracy {share:.3f})"
@@ -83,7 +71,6 @@ class Evaluation:
         return f"{', '.join(told)}, of {self.rows} numbers"
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-serializable; without the values themselves."""
         return {
             "kind": self.kind,
             "rows": self.rows,
@@ -95,11 +82,6 @@ class Evaluation:
 
 def evaluate(truth: Any, prediction: Any, kind: str | None = None) -> Evaluation:
     """Compare predictions with what is true.
-
-    Args:
-        truth: One value a row, as any table, array or iterable that `as_table` knows.
-        prediction: Likewise, in the same order.
-        kind: `labels` or `numbers`; by default numbers where either holds a float.
 
     Raises:
         ValueError: There are no rows, not as many as predictions, several values in one, or a
@@ -117,7 +99,6 @@ def evaluate(truth: Any, prediction: Any, kind: str | None = None) -> Evaluation
 
 
 def _column(values: Any, what: str) -> list[Any]:
-    """The one value of each row."""
     column: list[Any] = []
     for number, row in enumerate(as_table(values)[1], start=1):
         cells = list(row.values()) if isinstance(row, Mapping) else row
@@ -141,23 +122,8 @@ def _of_labels(true: list[Any], predicted: list[Any]) -> Evaluation:
     for (label, guess), count in pairs.most_common():
         if label != guess:
             taken_for[label][guess] = count
-    library = _metrics()
-    if library is None:
-        right = {label: pairs[label, label] for label in labels}
-        scores = [
-            (
-                right[label] / guesses[label] if guesses[label] else 0.0,
-                right[label] / rows[label] if rows[label] else 0.0,
-                2 * right[label] / (rows[label] + guesses[label]),
-            )
-            for label in labels
-        ]
-    else:
-        table = library.precision_recall_fscore_support(
-            true, predicted, labels=labels, zero_division=0.0
-        )
-        scores = list(zip(*(figures.tolist() for figures in table[:3]), strict=True))
-    right_rows = sum(pairs[label, label] for label in labels)
+    right = {label: pairs[label, label] for label in labels}
+    right_rows = sum(right.values())
     return Evaluation(
         kind="labels",
         rows=len(true),
@@ -166,26 +132,17 @@ def _of_labels(true: list[Any], predicted: list[Any]) -> Evaluation:
             ClassScore(
                 label=label,
                 rows=rows[label],
-                right=pairs[label, label],
-                precision=precision,
-                recall=recall,
-                f1=f1,
+                right=right[label],
+                precision=right[label] / guesses[label] if guesses[label] else 0.0,
+                recall=right[label] / rows[label] if rows[label] else 0.0,
+                f1=2 * right[label] / (rows[label] + guesses[label]),
                 taken_for=taken_for[label],
             )
-            for label, (precision, recall, f1) in zip(labels, scores, strict=True)
+            for label in labels
         ),
         truth=true,
         predicted=predicted,
     )
-
-
-def _metrics() -> Any:
-    """scikit-learn's metrics, or `None` where they are not installed."""
-    try:
-        from sklearn import metrics  # pyright: ignore[reportMissingImports]
-    except ImportError:
-        return None
-    return metrics
 
 
 def _label(value: Any) -> str:
@@ -195,7 +152,6 @@ def _label(value: Any) -> str:
 
 
 def _in_order(labels: set[str]) -> list[str]:
-    """By number where all are numbers, else by letter."""
     try:
         return sorted(labels, key=lambda label: (float(label), label))
     except ValueError:
@@ -204,20 +160,16 @@ def _in_order(labels: set[str]) -> list[str]:
 
 def _of_numbers(true: list[Any], predicted: list[Any]) -> Evaluation:
     true, predicted = _numbers(true, "true value"), _numbers(predicted, "prediction")
-    library = _metrics()
-    if library is None:
-        count, mean = len(true), math.fsum(true) / len(true)
-        off = [a - b for a, b in zip(true, predicted, strict=True)]
-        squares = math.fsum(x * x for x in off)
-        spread = math.fsum((a - mean) ** 2 for a in true)
-        rmse = math.sqrt(squares / count)
-        mae = math.fsum(map(abs, off)) / count
-        r2 = 1 - squares / spread if spread else float(squares == 0)
-    else:
-        rmse = math.sqrt(library.mean_squared_error(true, predicted))
-        mae = float(library.mean_absolute_error(true, predicted))
-        r2 = float(library.r2_score(true, predicted)) if len(true) > 1 else 0.0
-    metrics = {"rmse": rmse, "mae": mae, "r2": r2 if len(true) > 1 else None}
+    count, mean = len(true), math.fsum(true) / len(true)
+    off = [a - b for a, b in zip(true, predicted, strict=True)]
+    squares = math.fsum(x * x for x in off)
+    spread = math.fsum((a - mean) ** 2 for a in true)
+    r2 = 1 - squares / spread if spread else float(squares == 0)
+    metrics = {
+        "rmse": math.sqrt(squares / count),
+        "mae": math.fsum(map(abs, off)) / count,
+        "r2": r2 if count > 1 else None,
+    }
     return Evaluation(
         kind="numbers", rows=len(true), metrics=metrics, truth=true, predicted=predicted
     )
@@ -235,15 +187,7 @@ def _numbers(values: list[Any], what: str) -> list[float]:
 
 
 def draw(evaluation: Evaluation, ending: str) -> bytes:
-    """A picture of an evaluation: a confusion matrix, or predicted against true numbers.
-
-    Args:
-        evaluation: What to show.
-        ending: One of `PLOT_ENDINGS`.
-
-    Raises:
-        ImportError: matplotlib is not there.
-    """
+    """A picture of an evaluation: a confusion matrix, or predicted against true numbers."""
     # Not by pyplot, which would look for a display and keep the figure.
     from matplotlib.figure import Figure  # pyright: ignore[reportMissingImports]
 

@@ -22,13 +22,7 @@ _Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Arguments of one step.
-
-    Attributes:
-        data: Names of data accesses whose results come first.
-        args: Positional arguments after them.
-        kwargs: Keyword arguments.
-    """
+    """Arguments of one step."""
 
     data: tuple[str, ...] = ()
     args: tuple[Any, ...] = ()
@@ -37,13 +31,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What the predictions are held against.
-
-    Attributes:
-        data: Name of the data access that returns it.
-        item: Which item of its result, where that has several.
-        kind: `labels` or `numbers`; `None` to tell by the values.
-    """
+    """What the predictions are held against: an item of what a data access returns."""
 
     data: str
     item: str | int | None
@@ -52,20 +40,7 @@ class Truth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A job file that was read and is sound.
-
-    Attributes:
-        plugins: The conf of the plugins, checked; or the path of one that was not read yet.
-        data: Name to data access key and arguments, in order.
-        model_type: The model type.
-        model: Arguments to make it with.
-        load: File to load it from instead.
-        fit: Arguments of the fit, if there is one.
-        predict: Arguments of the prediction, if there is one.
-        output: File for the predictions.
-        evaluate: What to hold them against, if anything.
-        save: File for the model.
-    """
+    """A job file that was read and is sound; `plugins` may be the path of a conf not read yet."""
 
     plugins: Config | str
     data: Mapping[str, tuple[str, Call]]
@@ -80,21 +55,13 @@ class Job:
 
 
 def read_job(path: str | os.PathLike[str]) -> Job:
-    """Read and check a job file, and the conf that it names.
-
-    Raises:
-        ConfigError: One of them cannot be read or is not what its schema says; with the place.
-    """
+    """Read and check a job file, and the conf that it names."""
     job = parse_job(load_file(path))
     return replace(job, plugins=read(job.plugins))
 
 
 def parse_job(document: Document) -> Job:
-    """Check a job that was read already.
-
-    Raises:
-        ConfigError: It is not what `schemas/job.yaml` says; with the place.
-    """
+    """Check a job that was read already."""
     validate(document.data, "job", document=document)
     content = document.data
     conf = content.get("plugins", {"names": []})
@@ -155,7 +122,6 @@ def _check_data_names(document: Document) -> None:
 
 
 def _check_outputs(document: Document) -> None:
-    """Two outputs of one job must not go to the same file."""
     output = document.data.get("predict", {}).get("output")
     save = document.data.get("save")
     if output is None or save is None:

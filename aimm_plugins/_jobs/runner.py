@@ -31,12 +31,7 @@ _Result = TypeVar("_Result")
 
 
 class JobError(AimmPluginsError):
-    """A step of a job failed; what earlier steps wrote is kept.
-
-    Attributes:
-        step: Name of the step.
-        done: The accounts of the steps that were done.
-    """
+    """A step of a job failed; what earlier steps wrote is kept."""
 
     step: str | None = None
     done: tuple[StepRecord, ...] = ()
@@ -50,19 +45,7 @@ class JobError(AimmPluginsError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepRecord:
-    """What one step did.
-
-    Attributes:
-        step: Its name, such as `data train` or `fit`.
-        action: The action.
-        key: The data access name or model type.
-        module: The plugin's module.
-        distribution: The plugin's distribution, if any.
-        version: Its version.
-        seconds: Wall time of the call in seconds.
-        output: The file that was written, if any.
-        evaluation: What the predictions are worth, if they were evaluated.
-    """
+    """What one step, such as `data train` or `fit`, did, and in how many seconds."""
 
     step: str
     action: Action
@@ -75,7 +58,6 @@ class StepRecord:
     evaluation: Evaluation | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-serializable; without the evaluation."""
         return {name: getattr(self, name) for name in self.__slots__ if name != "evaluation"}
 
 
@@ -94,9 +76,6 @@ def run_job(
             after the last step, such as an executor; it takes the place of one that the conf
             asks for.
         plot: File for a plot of the evaluation, with one of `PLOT_ENDINGS`.
-
-    Returns:
-        The account of each step.
 
     Raises:
         PluginLoadError: The plugins cannot be loaded; no step was run.
@@ -129,11 +108,7 @@ def run_job(
 
 
 class _JobRun:
-    """The steps of one job, and what they pass on to each other.
-
-    Attributes:
-        done: The accounts of the steps so far.
-    """
+    """The steps of one job, and what they pass on to each other."""
 
     def __init__(self, job: Job, progress: Callable[[str], StateCallback]) -> None:
         self.done: list[StepRecord] = []
@@ -256,7 +231,6 @@ class _JobRun:
         return result
 
     def _with_data(self, step: str, call: Call) -> Call:
-        """The call with what data accesses returned in place of their names."""
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
         for name in call.data:
@@ -303,11 +277,7 @@ class _JobRun:
 
 
 def _item(result: Any, truth: Truth) -> Any:
-    """The true values, out of what a data access returned.
-
-    Raises:
-        ValueError: It holds several items, and none of them was named.
-    """
+    """The true values, out of what a data access returned."""
     if truth.item is not None:
         return result[truth.item]
     if isinstance(result, tuple) and result:  # features and labels, as fit takes them

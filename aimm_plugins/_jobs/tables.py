@@ -15,12 +15,7 @@ from typing import Any
 
 
 def encode(prediction: Any, path: str) -> bytes:
-    """Predictions as CSV, or as JSON lines for a path that ends with `.jsonl`.
-
-    Raises:
-        ValueError: The rows do not fit into one table, or the format cannot hold a value.
-        TypeError: The format cannot hold a value of that type.
-    """
+    """Predictions as CSV, or as JSON lines for a path that ends with `.jsonl`."""
     columns, rows = as_table(prediction)
     return _json_lines(columns, rows) if path.endswith(".jsonl") else _csv(columns, rows)
 
@@ -82,11 +77,7 @@ def _columns(first: Any) -> list[str]:
 
 
 def _in_columns(row: Any, columns: list[str], number: int) -> list[Any]:
-    """The values of a row in the order of the columns.
-
-    Raises:
-        ValueError: The row has other columns.
-    """
+    """The values of a row in the order of the columns."""
     if isinstance(row, dict):
         unknown = [key for key in row if key not in columns]
         if unknown:

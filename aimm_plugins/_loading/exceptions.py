@@ -10,7 +10,7 @@ from typing import Any
 
 from aimm_plugins._declarations import ledger
 from aimm_plugins._system import modules
-from aimm_plugins._system.guard import guarded
+from aimm_plugins._system.guard import chain, guarded
 from aimm_plugins._system.masking import tells_a_secret
 from aimm_plugins._system.text import described
 from aimm_plugins._values.provenance import Provenance
@@ -31,6 +31,11 @@ def shorten_traceback(error: BaseException) -> None:
     A module that is missing, or cannot be compiled, has no frame of its own then.
     """
     with guarded():  # an exception class may override what is read and set here
+        for link in chain(error):
+            # From 3.12 on Python imports the module once more where it writes the traceback, to
+            # tell what may have been meant.
+            if getattr(link, "name_from", None) and getattr(link, "name", None) not in sys.modules:
+                link.name_from = None  # type: ignore[attr-defined]
         frames = []
         traceback = error.__traceback__
         while traceback is not None:

@@ -21,12 +21,7 @@ SLOW_SECONDS = 10.0
 
 
 class ImportWatch:
-    """While open, a load is one of those under way, and its long imports are told.
-
-    Args:
-        loads: All loads under way.
-        slow_seconds: What an import takes before it is told.
-    """
+    """While open, a load is one of those under way, and its long imports are told."""
 
     __slots__ = ("_done", "_load", "_loads", "_slow_seconds")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, MutableMapping
+from functools import partial
 from itertools import islice
 from operator import attrgetter
 from time import perf_counter
@@ -245,13 +246,15 @@ class Loader(NamedTuple):
             raise no_such_object(record, nearest(record.attribute, names)) from error
 
     def _refuse_undeclared(self, record: PluginRecord, target: object | None) -> None:
-        declared = self.ledger.declared_keys()
-        if record.attribute is not None and not any(
-            entry.declaration.target is target for entry in declared
-        ):
-            from aimm_plugins._inventory.foresight import not_decorated
+        if record.attribute is None:
+            return
+        # All that is declared is gone through only for what another module has decorated.
+        for find in (partial(self.ledger.declared_by, record.module), self.ledger.declared_keys):
+            if any(entry.declaration.target is target for entry in find()):
+                return
+        from aimm_plugins._inventory.foresight import not_decorated
 
-            raise not_decorated(record)
+        raise not_decorated(record)
 
 
 def _has_run(record: PluginRecord) -> bool:

@@ -50,12 +50,7 @@ class VerifiedImports(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The spec of a module that is verified; `None` for what others have brought.
-
-        Raises:
-            ImportError: Python would run a file in the folder of the distribution that its RECORD
-                does not list.
-        """
+        """The spec of a module that is verified; `None` for what others have brought."""
         owner = self._owners.get(fullname) or self._owner_of_package(fullname)
         if owner is None:
             return None

@@ -95,15 +95,7 @@ def assign(
 
 
 class _Verdict(NamedTuple):
-    """What the schema of one plugin says.
-
-    Attributes:
-        options: What a conf gives, with defaults.
-        errors: What is wrong with that.
-        findings: What is wrong where no conf gives anything.
-        broken: What is wrong with the schema.
-        reason: Why nothing is said yet.
-    """
+    """What the schema of one plugin says; `findings` are of plugins that no conf gives anything."""
 
     options: Options | None = None
     errors: Sequence[ConfigError] = ()
@@ -112,7 +104,6 @@ class _Verdict(NamedTuple):
     reason: str | None = None
 
     def on(self, record: PluginRecord) -> PluginRecord:
-        """The account of a plugin with the verdict."""
         if record.state == "denied":
             return record
         if self.broken is not None:
@@ -172,11 +163,7 @@ def _given(
     looking: bool,
     findings: list[Finding],
 ) -> dict[str, Given]:
-    """What one conf gives, by plugin module.
-
-    Raises:
-        ConfigError: It is not clear to whom, or a secret cannot be read.
-    """
+    """What one conf gives, by plugin module."""
     by_plugin: dict[str, str] = {}
     by_distribution: dict[str, str] = {}
     for key in config.options:

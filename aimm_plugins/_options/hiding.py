@@ -41,12 +41,7 @@ _FORMATS = frozenset(
 
 
 class Options(dict[str, Any]):
-    """What a plugin is given: a dict of the caller's own, whose `repr` shows no secret.
-
-    Args:
-        values: The options.
-        hidden: Keys whose values are not shown.
-    """
+    """What a plugin is given: a dict of the caller's own, whose `repr` shows no secret."""
 
     __slots__ = ("_hidden",)
 
@@ -158,7 +153,6 @@ def _holding(
 
 
 def _of_key(schemas: list[dict[str, Any]], key: str) -> list[Any]:
-    """The schemas for the value of a key."""
     named = [s["properties"][key] for s in schemas if key in s.get("properties", ())]
     rest = [
         schema["additionalProperties"]

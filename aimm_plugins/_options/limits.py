@@ -32,7 +32,7 @@ _SEARCHING_KEYS = {"patternProperties", "additionalProperties", "unevaluatedProp
 
 
 class TooSlowError(Exception):
-    """A check was given up after `SCHEMA_SECONDS`."""
+    pass
 
 
 class TooDeepError(Exception):
@@ -44,11 +44,7 @@ class UnjudgedError(Exception):
 
 
 class Allowance:
-    """Processor time for the schemas of each distribution while nothing is loaded.
-
-    Attributes:
-        passed_over: The schemas that were not looked at any more, by distribution.
-    """
+    """Processor time for the schemas of each distribution while nothing is loaded."""
 
     def __init__(self) -> None:
         self._seconds: dict[str, float] = {}
@@ -56,11 +52,7 @@ class Allowance:
 
     @contextmanager
     def of(self, published: PublishedOptions) -> Generator[None]:
-        """Count the time of what is done with a schema.
-
-        Raises:
-            UnjudgedError: Others of the distribution have taken all of it.
-        """
+        """Count the time of the block; raise where others of the distribution took all of it."""
         owner = published.distribution
         spent = self._seconds.get(owner.key, 0.0)
         if spent > SCHEMA_SECONDS:
@@ -74,12 +66,7 @@ class Allowance:
 
 
 class Limit:
-    """The processor time of one check.
-
-    Args:
-        document: The schema.
-        looking: Whether nothing will be loaded. A plugin that is loaded may take its time.
-    """
+    """The processor time of one check. Patterns may take theirs where a plugin is loaded."""
 
     def __init__(self, document: dict[str, Any], *, looking: bool) -> None:
         self._end = thread_time() + SCHEMA_SECONDS
@@ -161,7 +148,6 @@ def over_size(document: dict[str, Any]) -> str | None:
 
 
 def nodes(value: Any) -> Iterator[Any]:
-    """All values in a document, the document first."""
     stack = [value]
     while stack:
         node = stack.pop()
@@ -183,5 +169,4 @@ def _depth(document: Any) -> int:
 
 
 def mappings(document: Any) -> Iterator[dict[str, Any]]:
-    """All mappings in a document, the document first."""
     return (node for node in nodes(document) if isinstance(node, dict))

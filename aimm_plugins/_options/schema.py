@@ -48,14 +48,7 @@ _CERTAIN = frozenset(
 
 
 class Fault(NamedTuple):
-    """What a schema has against a value.
-
-    Attributes:
-        path: Where, from the options' root.
-        message: What is wrong, without any secret.
-        expected: What would have been right.
-        at_key: Whether it is the key that is wrong.
-    """
+    """What a schema has against a value, without any secret; `at_key` is against its key."""
 
     path: Path
     message: str
@@ -64,15 +57,7 @@ class Fault(NamedTuple):
 
 
 class KnownOption(NamedTuple):
-    """An option that a schema names.
-
-    Attributes:
-        name: Its key.
-        type: What it may be, in words.
-        required: Whether it has to be given.
-        default: What holds where it is not given, as JSON; hidden where it may be a secret.
-        description: Of the schema.
-    """
+    """An option that a schema names, in words; a default that may be a secret is hidden."""
 
     name: str
     type: str
@@ -81,7 +66,6 @@ class KnownOption(NamedTuple):
     description: str
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-serializable, as in `schemas/show.yaml`."""
         return self._asdict()
 
     def __str__(self) -> str:
@@ -89,7 +73,6 @@ class KnownOption(NamedTuple):
 
     @property
     def summary(self) -> str:
-        """All but its name, on one line."""
         text = self.type
         text += ", required" if self.required else ""
         text += f", default {self.default}" if self.default is not None else ""
@@ -97,11 +80,7 @@ class KnownOption(NamedTuple):
 
 
 def read_schema(published: PublishedOptions, denial: Denial | None = None) -> Schema:
-    """The schema that metadata names; of one that is no file the module is imported.
-
-    Args:
-        published: Where it is.
-        denial: Asked before a module is imported; without it, none is.
+    """The schema that metadata names; of one that is code the module is imported, with a `denial`.
 
     Raises:
         DeclarationError: It is not there, or is no sound JSON Schema.
@@ -111,11 +90,7 @@ def read_schema(published: PublishedOptions, denial: Denial | None = None) -> Sc
 
 
 class Schema:
-    """A schema of a plugin's options, and where it comes from.
-
-    Raises:
-        DeclarationError: It is no sound JSON Schema, or a large one.
-    """
+    """A schema of a plugin's options, and where it comes from."""
 
     def __init__(self, document: dict[str, Any], published: PublishedOptions) -> None:
         from jsonschema import Draft202012Validator
@@ -189,22 +164,14 @@ class Schema:
         return hiding(filled, hidden), list(faults)
 
     def defaults(self) -> Options:
-        """The defaults alone, unchecked.
-
-        Raises:
-            DeclarationError: A reference leads nowhere or in a circle, or it takes long.
-        """
+        """The defaults alone, unchecked."""
         with self._blaming_it():
             limit = Limit(self.document, looking=False)
             filled = self._filled({}, limit)
             return hiding(filled, self._hidden(filled, (), limit))
 
     def known(self) -> list[KnownOption]:
-        """The options that it names, in its order, for people.
-
-        Raises:
-            DeclarationError: It takes long to tell which defaults may be shown.
-        """
+        """The options that it names, in its order, for people."""
         import json
 
         properties = {
@@ -229,7 +196,6 @@ class Schema:
             ]
 
     def _type_of(self, schema: Any) -> str:
-        """What a value may be, in words."""
         types: dict[str, None] = {}
         waiting, seen = [schema], set[int]()
         while waiting:

@@ -27,10 +27,6 @@ Denial = Callable[[str, Distribution], str | None]
 def read_document(published: PublishedOptions, denial: Denial | None) -> dict[str, Any]:
     """The document that metadata names.
 
-    Args:
-        published: Where it is.
-        denial: Asked before a module is imported for it; without it, none is.
-
     Raises:
         DeclarationError: It is not there, or is no plain mapping.
         PluginImportError: It is code that must not be imported.

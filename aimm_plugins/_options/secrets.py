@@ -24,9 +24,6 @@ def read_given(config: Config, key: str, *, looking: bool, findings: list[Findin
         key: The key.
         looking: Whether nothing will be loaded. No secret is in the values then.
         findings: Gets the secrets that cannot be read while looking.
-
-    Raises:
-        ConfigError: A secret cannot be read.
     """
     secrets: dict[Path, str] = {}
 

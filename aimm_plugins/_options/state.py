@@ -19,14 +19,7 @@ from aimm_plugins.errors import ConfigError, DeclarationError
 
 
 class Given(NamedTuple):
-    """What a conf gives to one plugin.
-
-    Attributes:
-        config: The conf.
-        key: Under which key of its `options`.
-        values: As written, with the secrets that were read.
-        secrets: Path of each secret in `values` to `env:NAME` or `file:PATH`.
-    """
+    """What one conf gives to one plugin; `secrets` are paths in `values` to `env:NAME` and such."""
 
     config: Config
     key: str
@@ -34,7 +27,6 @@ class Given(NamedTuple):
     secrets: Mapping[Path, str]
 
     def error(self, fault: Fault, schema: Schema) -> ConfigError:
-        """What the schema has against it, with the place in the conf."""
         return self.config.error(
             f"{fault.message}, says {schema}",
             ("options", self.key, *fault.path),
@@ -90,11 +82,9 @@ class PluginOptions:
         return PluginOptions(given, {m: checked[m] for m in given if m in checked})
 
     def follow(self, snapshot: object, modules: Iterable[str]) -> None:
-        """Be about the plugin modules of a snapshot of the registry."""
         self.modules, self._plugins, self.followed = frozenset(modules), {}, snapshot
 
     def plugin_of(self, module: str) -> str | None:
-        """The plugin module that a module is part of."""
         found = self._plugins.get(module) or plugin_of(module, self.modules)
         if found is not None:
             self._plugins[module] = found
@@ -102,10 +92,6 @@ class PluginOptions:
 
     def value(self, plugin: str, denial: Denial) -> Options:
         """A plugin's options, a copy of the caller's own.
-
-        Args:
-            plugin: Its module.
-            denial: Judges the import of a schema that is code.
 
         Raises:
             ConfigError: What its conf gives does not fit its schema.
@@ -138,12 +124,7 @@ class PluginOptions:
         return options
 
     def defaults(self, plugin: str, denial: Denial) -> Options:
-        """The defaults of a plugin that is imported without `initialize`; nothing is checked.
-
-        Raises:
-            DeclarationError: The schema is broken.
-            PluginImportError: The schema is code that must not be imported.
-        """
+        """The defaults of a plugin that is imported without `initialize`; nothing is checked."""
         if plugin not in self.by_hand:
             schema = self._schema_of(plugin, denial)
             self.by_hand[plugin] = Options() if schema is None else schema.defaults()
@@ -175,7 +156,6 @@ class OptionsState:
         self._in_progress: list[tuple[int, PluginOptions]] = []
 
     def forget(self) -> None:
-        """Forget what calls have given that are done."""
         self.current = PluginOptions()
 
     @contextmanager
@@ -216,12 +196,7 @@ def plugin_of(module: str, plugins: Collection[str]) -> str | None:
 
 
 def schema_of(published: Sequence[PublishedOptions], denial: Denial | None = None) -> Schema | None:
-    """The schema of a plugin, if it publishes one; see `read_schema`.
-
-    Raises:
-        DeclarationError: It publishes several, or a broken one.
-        PluginImportError: It is code that must not be imported.
-    """
+    """The schema of a plugin, if it publishes one; see `read_schema`."""
     if len(published) > 1:
         distribution = published[0].distribution
         raise DeclarationError(

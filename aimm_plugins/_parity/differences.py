@@ -102,7 +102,6 @@ def _release(row: FingerprintRow) -> str:
 
 
 def _installing(row: FingerprintRow, kind: Kind) -> str:
-    """How to have the plugin of a row in the other place."""
     if row.distribution is None and row.module == "__main__":
         return "declare it in a module; what a main program or a notebook declares stays there"
     if row.distribution is None:

@@ -86,7 +86,6 @@ def fingerprint() -> Fingerprint:
 
 
 def of_snapshot(snapshot: Snapshot) -> Fingerprint:
-    """The fingerprint of what is registered, or is about to be."""
     # A declaration by hand adds to a snapshot without replacing it.
     return of_providers(snapshot, tuple(snapshot.providers()))
 
@@ -98,7 +97,6 @@ def of_providers(snapshot: Snapshot, providers: tuple[Provider, ...]) -> Fingerp
 
 
 def of_rows(rows: Iterable[FingerprintRow]) -> Fingerprint:
-    """The fingerprint of rows, in whatever order they come."""
     import hashlib
     import json
 

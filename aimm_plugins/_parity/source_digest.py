@@ -19,11 +19,7 @@ from aimm_plugins._discovery.record_file import record_lines
 
 
 def source_digest(hashes: Mapping[str, str]) -> str | None:
-    """The digest of sources in hex; `None` where there are none.
-
-    Args:
-        hashes: Path of each source to its SHA-256 in hex.
-    """
+    """The digest of sources (path to SHA-256 in hex) in hex; `None` where there are none."""
     import hashlib
 
     if not hashes:
@@ -39,10 +35,10 @@ def hashes_in_record(distribution: Distribution) -> dict[str, str]:
 
     hashes = {}
     try:
-        for path, value in record_lines(distribution) or ():
-            if _is_source(path):
-                digest = value.partition("sha256=")[2]
-                hashes[path] = base64.urlsafe_b64decode(f"{digest}=").hex()
+        for line in record_lines(distribution) or ():
+            if _is_source(line.path):
+                value = line.hash.partition("sha256=")[2]
+                hashes[line.path] = base64.urlsafe_b64decode(f"{value}=").hex()
     except ValueError:
         return {}
     return hashes if all(hashes.values()) else {}

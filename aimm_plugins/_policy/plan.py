@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from aimm_plugins._config.values import Config
-from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._discovery.published import BrokenLine, Candidate, Published
-from aimm_plugins._discovery.scan import Scan
-from aimm_plugins._policy.import_judge import ImportJudge
 from aimm_plugins._values.report import Identity, PluginRecord
 from aimm_plugins.errors import PluginImportError
+
+if TYPE_CHECKING:  # a process of an environment does without
+    from aimm_plugins._config.values import Config
+    from aimm_plugins._discovery.distribution import Distribution
+    from aimm_plugins._discovery.published import BrokenLine, Candidate, Published
+    from aimm_plugins._discovery.scan import Scan
+    from aimm_plugins._policy.import_judge import ImportJudge
 
 
 class Plan(NamedTuple):
@@ -72,7 +74,7 @@ def _order(publisher: Distribution | None) -> str:
     return "" if publisher is None else publisher.key
 
 
-_Step = tuple[PluginRecord, Distribution | None, tuple[Published, ...]]
+_Step: TypeAlias = "tuple[PluginRecord, Distribution | None, tuple[Published, ...]]"
 """A plugin, who brings it, and the keys that it publishes."""
 
 

@@ -39,7 +39,7 @@ def unknown_key_error(registry: Registry, action: Action, key: object) -> Unknow
     snapshot = registry.snapshot
     if not isinstance(key, str):
         return UnknownPluginError(f"a key is a str, and was given {key!r}", action=action)
-    near = nearest(key, list(snapshot.offers[action]), count=3)
+    near = nearest(key, snapshot.offers[action].keys(), count=3)
     shown = one_line(key)
     lines = [f"no plugin provides {action}:{shown}"]
     if near:
@@ -85,10 +85,7 @@ def unavailable_reasons(registry: Registry, action: Action, key: str) -> list[st
     records = list(snapshot.records.values())
     owners = PluginOwners(record.plugin for record in records)
     lines = []
-    for declared in registry.ledger.declared_keys():
-        if (declared.action, declared.key) != (action, key):
-            continue
-        declaration = declared.declaration
+    for declaration in registry.ledger.declarations_of(action, key):
         plugin = owners.of(declaration)
         for record in records:
             if record.plugin == plugin:

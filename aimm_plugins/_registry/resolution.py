@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence, Set
+from functools import cached_property
 
 from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._declarations.ledger import DeclarationLedger
@@ -132,7 +133,6 @@ class _Resolver:
 
     def collect_declared(self) -> None:
         """Collect all that plugins of this call declare, by slot; and what contradicts itself."""
-        known = {record.plugin: record for record in self.current.records.values()}
         offers: dict[Declaration, Offer | None] = {}
         for module in self.ledger.modules():
             plugins = {self.owners.of_module(origin) for origin in module.origins}
@@ -140,7 +140,7 @@ class _Resolver:
                 continue
             for action, key, declaration in module:
                 if declaration not in offers:
-                    offers[declaration] = self._offer(declaration, known)
+                    offers[declaration] = self._offer(declaration)
                 offer = offers[declaration]
                 if offer is not None:
                     self._contend((action, key), offer)
@@ -157,7 +157,12 @@ class _Resolver:
         if duplicate is not offer and duplicate.declaration is not None:
             self._settle_duplicate(slot, contenders, duplicate, offer)
 
-    def _offer(self, declaration: Declaration, known: dict[str, PluginRecord]) -> Offer | None:
+    @cached_property
+    def _known(self) -> dict[str, PluginRecord]:
+        """The plugins of earlier calls."""
+        return {record.plugin: record for record in self.current.records.values()}
+
+    def _offer(self, declaration: Declaration) -> Offer | None:
         """What a declaration makes a plugin of this call offer; `None` if it is another's."""
         plugin = self.owners.of(declaration)
         if plugin is None or plugin in self.denied:
@@ -167,7 +172,7 @@ class _Resolver:
             record = _record_for(declaration, self.loaded_by_module[plugin])
         elif declaration.importer in self.loaded_by_module:
             # A plugin of an earlier call, made to declare more by one that is loaded now.
-            record = known.get(plugin)
+            record = self._known.get(plugin)
             if record is not None and record.state == "denied":
                 return None
         return None if record is None else offer_of(declaration, plugin, record)

@@ -8,7 +8,7 @@ from aimm_plugins._system.ceilings import SOURCE_BYTES, SOURCE_WORK
 
 
 class OverBudgetError(Exception):
-    """Reading on would cost more than the budget has left."""
+    pass
 
 
 @dataclass(slots=True)
@@ -30,11 +30,6 @@ class Budget:
     module_size: int = SOURCE_BYTES
 
     def take(self, steps: int) -> None:
-        """Count work.
-
-        Raises:
-            OverBudgetError: It is too much.
-        """
         self.work -= steps
         if self.work < 0:
             raise OverBudgetError("it has too much source, or too many constants")

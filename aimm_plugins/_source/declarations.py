@@ -16,17 +16,12 @@ class SourceDeclaration:
     """A declaration that was found without importing it, or after an import that was asked for.
 
     Attributes:
-        action: The action.
-        key: Model type or data access name.
         module: The module that makes it.
         qualname: The function or class in that module; empty where it has no name there.
-        file: Source file, where known.
-        line: Its line, from 1, where known.
         certain: Whether an import makes it whatever conditions hold.
         decorator: The decorator as the source spells it, such as `ap.fit`; empty where the source
             was not read.
         signature: As in the source, `(model, x, *, epochs=20)`; `None` where it cannot be known.
-        docstring: Its docstring, cleaned, or `None`.
     """
 
     action: Action
@@ -43,14 +38,7 @@ class SourceDeclaration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """A reason why there may be more declarations than were found.
-
-    Attributes:
-        reason: What could not be read.
-        file: Source file, where there is one.
-        line: The line in it, from 1, where there is one.
-        is_mistake: Whether running the code would not help, since it fails as well.
-    """
+    """A reason why there may be more declarations than were found."""
 
     reason: str
     file: str | None = None
@@ -64,14 +52,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What an import statement needs that surely runs, and whose failure nothing catches.
-
-    Attributes:
-        module: A module, by its absolute name.
-        attribute: The name that is imported from it; `None` for the module itself.
-        file: Source file of the statement.
-        line: Its line, from 1.
-    """
+    """What an import statement needs that surely runs, and whose failure nothing catches."""
 
     module: str
     attribute: str | None
@@ -91,19 +72,14 @@ class ModuleSource:
     """What one module's source says.
 
     Attributes:
-        name: Dotted name.
-        file: Source file.
         values: What its names are bound to, as far as it is read; `None` where that is unknown.
         stars: Modules that all names are imported from.
         names: All names that it binds; `None` where it may bind others too.
         imports: Modules that it imports, or objects of them, and whether it surely does.
-        needs: What it surely imports.
         finds_by_itself: Whether it may change where modules are found, so that what it needs cannot
             be judged.
         imports_unseen: Whether it imports what no import statement names.
         fault: What its import surely raises: no Python of this version, or a decorator refuses.
-        declarations: In the order in which an import makes them.
-        gaps: Why there may be more.
         hooks: Places of hook implementations, as `file:line`.
     """
 
@@ -127,12 +103,8 @@ class PluginSource:
     """What the source of a plugin's module, and of what it imports of its package, declares.
 
     Attributes:
-        declarations: In the order of the source.
-        gaps: Why there may be more; empty where everything was understood.
-        hooks: Places of hook implementations, as `file:line`.
         names: Names that the plugin's module binds; `None` where it may bind others too.
         near: Those of them that are like the object that was asked for, where that is none of them.
-        file: The module's source file, where it is found.
         fault: What its import surely raises, as far as the source shows.
         declares_nothing: Whether its import surely declares nothing, nor does what it imports.
         imports_unseen: Whether its import imports what no import statement names.

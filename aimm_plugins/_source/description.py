@@ -59,7 +59,6 @@ def _of_function(node: Function, *, is_bound: bool = False) -> Description:
 
 
 def _of_class(node: ast.ClassDef) -> Description:
-    """Of a class, as the function that makes its instances."""
     init = _method(node, "__init__")
     signature = None
     if init is not None:

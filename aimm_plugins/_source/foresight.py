@@ -17,13 +17,7 @@ def foresee(
     reached: Sequence[tuple[ModuleSource, bool]],
     source_of: Callable[[str], ModuleSource | None],
 ) -> Fault | None:
-    """The first fault of the modules that an import of a plugin runs; `None` where none shows.
-
-    Args:
-        plugin: The plugin's module.
-        reached: The modules, and whether the import surely runs each.
-        source_of: The source of a module of the plugin's own package.
-    """
+    """The first fault of the modules that an import of a plugin runs; `None` where none shows."""
     certain = [module for module, surely in reached if surely]
     may_look_elsewhere = any(module.finds_by_itself for module in certain)
     top = plugin.partition(".")[0]

@@ -26,13 +26,7 @@ class ImportedName:
 def imported_names(
     node: ast.Import | ast.ImportFrom, package: str, *, certain: bool = True
 ) -> Iterator[tuple[str, ImportedName]]:
-    """The names that an import statement binds, and what to.
-
-    Args:
-        node: The statement.
-        package: The package that relative imports of the module start from.
-        certain: Whether the statement runs whatever conditions hold.
-    """
+    """The names that an import statement in a module of a package binds, and what to."""
     if isinstance(node, ast.Import):
         for alias in node.names:
             top = alias.name.partition(".")[0]
@@ -49,7 +43,6 @@ def imported_names(
 
 
 def package_of(module: str, file: str) -> str:
-    """The package that relative imports of a module start from."""
     is_package = os.path.basename(file).startswith("__init__.")
     return module if is_package else module.rpartition(".")[0]
 
@@ -59,12 +52,7 @@ _IMPORTERS = frozenset({"import_module", "__import__", "exec", "run_path", "run_
 
 
 def imports_unseen(nodes: Iterable[ast.AST], top: str) -> bool:
-    """Whether nodes, beside what waits in functions, import what no import statement names.
-
-    Args:
-        nodes: Of a module.
-        top: The top-level package; what is surely of another one does not count.
-    """
+    """Whether nodes, beside what waits in functions, import what no import statement names."""
     return any(
         isinstance(node, ast.Call) and _imports_unseen(node, top)
         for node in _beside(nodes, _FUNCTIONS)

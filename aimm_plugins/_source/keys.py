@@ -11,7 +11,7 @@ from aimm_plugins._values.actions import ACTIONS, MODEL_ACTIONS, Action
 
 
 class MistakeError(UnknownValueError):
-    """Keys that the decorator refuses when the code runs."""
+    pass
 
 
 def slots_of(
@@ -27,9 +27,6 @@ def slots_of(
         call: What gives it its arguments; `None` for a bare one.
         default: The key of a class that `@model` is given no key for; `None` if it has no name.
         evaluate: Gives the value of an expression.
-
-    Raises:
-        UnknownValueError: They cannot be known, or will be refused.
     """
     if decorator == "model":
         if call is not None and call.args:

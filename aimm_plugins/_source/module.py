@@ -37,12 +37,7 @@ _FINDS_BY_ITSELF = (
 
 
 def read_module(module: ModuleSource, evaluator: Evaluator) -> None:
-    """Read a module's source; why it cannot be read, or not to its end, is a gap.
-
-    Args:
-        module: Its name and file; takes what is read.
-        evaluator: Works out constants, and has the budget.
-    """
+    """Read a module's source; why it cannot be read, or not to its end, is a gap."""
     reason, line, is_mistake = None, None, True
     try:
         content, tree = _parsed(module.file, evaluator.budget)
@@ -101,12 +96,7 @@ class _Body:
         self.find_gaps(nodes)
 
     def visit(self, statements: Sequence[ast.stmt], *, certain: bool) -> None:
-        """Read statements of the module, of a block or of a class.
-
-        Args:
-            statements: In the order in which they run.
-            certain: Whether an import always runs them.
-        """
+        """Read statements of the module, of a block or of a class; `certain` ones always run."""
         for node in statements:
             match node:
                 case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
@@ -233,7 +223,6 @@ class _Body:
         self.bind([node.name], None)
 
     def visit_class(self, body: Sequence[ast.stmt], prefix: str, certain: bool) -> None:
-        """Read a class's body, whose names are its own."""
         around = self.prefix, self.module.values
         self.evaluator.budget.take(len(self.module.values))
         self.prefix, self.module.values = prefix, {**self.module.values}

@@ -59,10 +59,6 @@ class ModuleReader:
     ) -> Iterator[tuple[ModuleSource, bool]]:
         """A module and those that its import imports, and whether it surely does; itself first.
 
-        Args:
-            name: The module.
-            is_part: Whether a module that is imported counts.
-
         Raises:
             OverBudgetError: It costs too much.
         """

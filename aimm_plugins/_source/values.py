@@ -27,11 +27,7 @@ class Decorator:
 
 
 class UnknownValueError(Exception):
-    """Only the running code knows a value.
-
-    Args:
-        what: The expression, or a sentence.
-    """
+    """Only the running code knows a value."""
 
     def __init__(self, what: ast.expr | str) -> None:
         super().__init__(what)
@@ -92,11 +88,7 @@ class Evaluator:
         return found if base.certain else uncertain(found)
 
     def value(self, module: ModuleSource, node: ast.expr, depth: int = 0) -> object:
-        """The value of a literal, or of what is made of constants; a list as a tuple.
-
-        Raises:
-            UnknownValueError: It is anything else.
-        """
+        """The value of a literal, or of what is made of constants; a list as a tuple."""
         self.budget.take(1)
         if depth > _DEEPEST:
             raise UnknownValueError(node)
@@ -153,7 +145,6 @@ class Evaluator:
         return "".join(texts)
 
     def _attribute(self, module: str, name: str) -> object:
-        """What `module.name` means."""
         found = self._exported(module, name)
         # What is not found may be a submodule.
         return ImportedName(f"{module}.{name}") if found is None else found

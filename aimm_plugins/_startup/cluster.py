@@ -12,13 +12,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from aimm_plugins._config.values import Conf, Config, DaskRules
-from aimm_plugins._discovery.executors import published_executors
+from aimm_plugins._discovery.dotted_names import parse_target
 from aimm_plugins._discovery.groups import EXECUTORS
 from aimm_plugins._discovery.published import Candidate
-from aimm_plugins._discovery.scan import scan
+from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._dispatch.executor import Executor
 from aimm_plugins._policy.rules import read_layer
 from aimm_plugins._startup.prepare import Inputs, admission_of, read_inputs
+from aimm_plugins._system.ceilings import ENTRY_POINT_LETTERS
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.text import described, type_name
 from aimm_plugins._values.provenance import Provenance
@@ -70,11 +71,7 @@ def close(runtime: Runtime) -> None:
 
 
 def sendable(conf: Conf) -> Mapping[str, object] | str:
-    """A conf as a worker can read it: of one that was read already, what it was read from.
-
-    Raises:
-        TypeError: That is not known.
-    """
+    """A conf as a worker can read it: of one that was read already, what it was read from."""
     if isinstance(conf, str | os.PathLike):
         return os.path.abspath(conf)
     if not isinstance(conf, Config):
@@ -119,13 +116,9 @@ def _connected(runtime: Runtime, config: Config, rules: DaskRules) -> Executor:
 
 
 def _choose(runtime: Runtime, config: Config) -> Candidate:
-    """The one executor that is installed and may run.
-
-    Raises:
-        ConfigError: There is none, or there are several.
-    """
+    """The one executor that is installed and may run."""
     installed = scan()
-    found = published_executors(installed, _KEY)
+    found = _published(installed)
     if not found:
         raise config.error(
             f"no installed distribution has an entry point {_KEY} in [{EXECUTORS}]; aimm-plugins "
@@ -171,11 +164,7 @@ def _who(candidate: Candidate) -> Provenance:
 
 
 def _import_connect(config: Config, found: Candidate) -> Callable[[DaskRules], object]:
-    """The function of an entry point, imported.
-
-    Raises:
-        ConfigError: It cannot be, mostly because an extra is missing.
-    """
+    """The function of an entry point, imported."""
     from pkgutil import resolve_name
 
     connect: Any = None
@@ -188,3 +177,33 @@ def _import_connect(config: Config, found: Candidate) -> Callable[[DaskRules], o
         raise config.error(str(attempt.error), (_KEY,)) from attempt.error  # says what to install
     fault = "is no function" if attempt.error is None else described(attempt.error)
     raise config.error(f"{_who(found)}: {fault}", (_KEY,)) from attempt.error
+
+
+def _published(installed: Scan) -> list[Candidate]:
+    """The entry points of the name `_KEY`, sorted by distribution.
+
+    Asked only where a conf wants an executor, so that a scan does not look for this group.
+    """
+    found = []
+    for distribution in installed.distributions():
+        content = distribution.read("entry_points.txt") or b""
+        if EXECUTORS.encode() in content:
+            for value in _values(content.decode("utf-8-sig", "replace")):
+                # What names no module is reported where it cannot be imported.
+                module, attribute = parse_target(value) or (value, None)
+                found.append(Candidate(_KEY, value, module, attribute, distribution))
+    return sorted(found, key=lambda candidate: candidate.distribution.key)
+
+
+def _values(text: str) -> list[str]:
+    """What the lines of that name say; a line that cannot be read offers no executor."""
+    values = []
+    section = None
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith("["):
+            section = line.strip("[]")
+        elif section == EXECUTORS:
+            key, separator, value = line.partition("=")
+            if separator and key.strip() == _KEY and len(value) <= ENTRY_POINT_LETTERS:
+                values.append(value.strip())
+    return values

@@ -35,11 +35,6 @@ def deferrals(runtime: Runtime, start: PreparedStart, outcome: Outcome) -> tuple
 def load_deferred(runtime: Runtime, identity: Identity, start: PreparedStart) -> None:
     """Import and register a deferred plugin, for the call that needs it.
 
-    Args:
-        runtime: Where it waits.
-        identity: Which plugin.
-        start: The start that has deferred it.
-
     Raises:
         PluginLoadError: It failed; calls do not try it again.
         ConfigError: The operator's policy or a lock cannot be read by now; nothing changed.

@@ -17,10 +17,12 @@ from aimm_plugins._environments.environment import Environment
 from aimm_plugins._environments.instance import EnvironmentInstance
 from aimm_plugins._environments.payload import unpack
 from aimm_plugins._environments.program import EnvironmentKey, Program
+from aimm_plugins._inventory.imported_files import foreign_module
 from aimm_plugins._loading.importer import Outcome
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.outcome import Loaded
 from aimm_plugins._registry.providers import Deferred
+from aimm_plugins._startup.environment_judge import EnvironmentJudge
 from aimm_plugins._startup.environment_plan import PlannedEnvironment, Who, name_there
 from aimm_plugins._startup.prepare import PreparedStart
 from aimm_plugins._startup.runtime import PROCESS, Runtime
@@ -46,9 +48,9 @@ class StartingEnvironments:
         for planned in start.environments:
             if planned.site is None:
                 continue
-            environment = _environment(planned, start)
+            environment = _environment(runtime, planned, start)
             before = runtime.environments.get(planned.name)
-            if before is not None and before.key == environment.key and not before.is_closed:
+            if before is not None and before.key == environment.key and before.is_current:
                 environment = before
             else:
                 self._new.append(environment)
@@ -89,37 +91,44 @@ class StartingEnvironments:
             environment.close("the start that it was begun for has failed")
 
 
-def _environment(planned: PlannedEnvironment, start: PreparedStart) -> Environment:
+def _environment(
+    runtime: Runtime, planned: PlannedEnvironment, start: PreparedStart
+) -> Environment:
     site = planned.site
     assert site is not None
     given = {} if planned.options is None else planned.options.given
-    prefer = {key: wanted for layer in reversed(start.prefer) for key, (wanted, _) in layer.items()}
-    wanted = [record for record in planned.records if record.state in ("planned", "deferred")]
+    judge = EnvironmentJudge(runtime, planned)
     setup = {
         "environment": planned.name,
         "memory_mb": planned.rules.memory_mb,
-        "plugins": [name_there(record) for record in wanted],
         "options": {module: dict(options.values) for module, options in given.items()},
-        "conf": {"names": [], "on_error": "isolate", "prefer": prefer},
+        "prefer": [dict(layer) for layer in start.prefer],
+        **judge.told(),
     }
-    withheld = {record.module.partition(".")[0] for record in wanted}
+    withheld = {record.module.partition(".")[0] for record in planned.wanted.values()}
     program = Program(planned.name, site.python, site.root, site.path)
     key = EnvironmentKey(planned.rules, program, setup, site.fingerprint())
-    return Environment(key, planned.place, _reduce, withheld)
+    return Environment(key, planned.place, _reduce, judge, withheld)
 
 
 def start_deferred(environment: Environment, waiting: Collection[Deferred]) -> Outcome:
-    """Start an environment for the first call of one of its plugins, and account for all."""
+    """Start an environment for the first call of one of its plugins, and account for all.
+
+    Raises:
+        ConfigError: The operator's policy or a lock cannot be read by now.
+    """
     outcome = Outcome()
-    outcome.records += (entry.record for entry in waiting)
+    outcome.records += environment.judge.judge(entry.record for entry in waiting)
     plan = Plan(published={entry.record.identity: entry.published for entry in waiting})
-    try:
-        environment.start()
-    except Exception as error:
-        for record in list(outcome.records):
-            outcome.fail(record, error)
-    else:
-        _account_for(environment, list(outcome.records), plan, outcome)
+    waits = [record for record in outcome.records if record.state == "deferred"]
+    if waits:
+        try:
+            environment.start()
+        except Exception as error:
+            for record in waits:
+                outcome.fail(record, error)
+        else:
+            _account_for(environment, waits, plan, outcome)
     return outcome
 
 
@@ -144,6 +153,7 @@ def _account_for(
         done = record._replace(
             state="planned",
             reason=None if record.state == "deferred" else record.reason,
+            remedy=entry["remedy"] and f"In environment {environment.name}: {entry['remedy']}",
             import_seconds=entry["import_seconds"],
             imports=tuple(map(tuple, entry["imports"])),
             file=entry["file"] or record.file,
@@ -160,11 +170,14 @@ def _account_for(
             who = str(record.provenance)
             outcome.findings.append(Finding("environment-conflict", who, described(error)))
         outcome.replace(record, done)
+        foreign = foreign_module(done, environment.judge.installed) if entry["file"] else None
+        outcome.findings += [] if foreign is None else [foreign]
         outcome.loaded.append(
             Loaded(
                 done,
                 published=plan.published.get(record.identity, ()),
                 lazily=record.state == "deferred",
+                may_be_empty=entry["has_hooks"] or foreign is not None,
                 elsewhere=tuple(_declared(environment, entry["keys"])),
             )
         )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._config.values import Config, EnvironmentRules
 from aimm_plugins._discovery.published import Published
 from aimm_plugins._discovery.scan import Scan, scan
-from aimm_plugins._environments.made import environment_path
+from aimm_plugins._environments.made import environment_path, wanted
 from aimm_plugins._environments.site import EnvironmentSite, NoEnvironmentError, find_site
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._policy.rules import Rule
@@ -17,6 +17,7 @@ from aimm_plugins._values.report import Identity, PluginRecord, State
 from aimm_plugins.errors import PluginImportError
 
 if TYPE_CHECKING:
+    from aimm_plugins._discovery.verification import Verified
     from aimm_plugins._options.state import PluginOptions
 
 Who = tuple[str | None, ...]
@@ -33,8 +34,10 @@ class PlannedEnvironment(NamedTuple):
         installed: What is installed there.
         site: Where it is; `None` where it is not there, or cannot be used.
         problem: Why not.
+        remedy: What to do about that.
         plan: Its plugins; without it those of a `missing` environment.
         options: What confs give to these.
+        verified: The distributions of which only what was verified may run.
     """
 
     rules: EnvironmentRules
@@ -43,8 +46,10 @@ class PlannedEnvironment(NamedTuple):
     installed: Scan
     site: EnvironmentSite | None
     problem: str = ""
+    remedy: str = ""
     plan: Plan = Plan()
     options: PluginOptions | None = None
+    verified: tuple[Verified, ...] = ()
 
     @property
     def name(self) -> str:
@@ -63,12 +68,20 @@ class PlannedEnvironment(NamedTuple):
             state="missing",
             reason=self.problem,
             error=PluginImportError(f"environment {self.name} ({self.place}): {self.problem}"),
+            remedy=f"{self.remedy}, or remove the environment ({self.place}).",
             config_place=self.place,
             environment=self.name,
         )
         return (missing,)
 
-    def with_plan(self, plan: Plan, options: PluginOptions | None) -> PlannedEnvironment:
+    @property
+    def wanted(self) -> dict[Identity, PluginRecord]:
+        """The plugins that its processes load."""
+        return {r.identity: r for r in self.records if r.state in ("planned", "deferred")}
+
+    def with_plan(
+        self, plan: Plan, options: PluginOptions | None, verified: tuple[Verified, ...]
+    ) -> PlannedEnvironment:
         """The environment with what the rules say of its plugins."""
         assert self.site is not None
         records: list[PluginRecord] = []
@@ -85,7 +98,8 @@ class PlannedEnvironment(NamedTuple):
             elif record.identity in plan.published:
                 published[record_there.identity] = plan.published[record.identity]
             records.append(record_there)
-        return self._replace(plan=Plan(self._lazily(records), published), options=options)
+        plan = Plan(self._lazily(records), published)
+        return self._replace(plan=plan, options=options, verified=verified)
 
     def _exclusion(self, record: PluginRecord) -> str | None:
         wanted, config = self.rules.plugins, self.configs[-1]
@@ -119,33 +133,35 @@ class PlannedEnvironment(NamedTuple):
         return tuple(changed)
 
 
-def look_up(configs: Sequence[Config]) -> list[PlannedEnvironment]:
-    """The environments that confs name, in their order, with what is installed in each."""
-    naming: dict[str, list[Config]] = {}
-    for config in configs:
-        for name in config.environments:
-            naming.setdefault(name, []).append(config)
-    return [_look_up(name, confs) for name, confs in naming.items()]
+def look_up(configs: Sequence[Config], here: Scan) -> list[PlannedEnvironment]:
+    """The environments that confs name, in their order, with what is installed in each and here."""
+    names = dict.fromkeys(name for config in configs for name in config.environments)
+    return [_look_up(name, [c for c in configs if name in c.environments], here) for name in names]
 
 
-def _look_up(name: str, configs: Sequence[Config]) -> PlannedEnvironment:
+def _look_up(name: str, configs: Sequence[Config], here: Scan) -> PlannedEnvironment:
     config = configs[-1]
-    rules = config.environments[name]
-    parts = tuple(c._replace(names=(), load="eager", dask=None) for c in configs)
-    found = PlannedEnvironment(
-        rules, config.where("environments", name), parts, scan(()), site=None
-    )
+    rules, place = config.environments[name], config.where("environments", name)
+    found = PlannedEnvironment(rules, place, of_environment(configs), scan(()), site=None)
     try:
         site = find_site(environment_path(config, rules))
     except NoEnvironmentError as error:
-        return found._replace(problem=str(error))
-    installed = scan() if site.is_own else scan(site.folders)
+        path_remedy = "Correct its path" if rules.path is not None else ""
+        remedy = error.remedy or path_remedy or f"Run `{wanted(config, rules).command} --upgrade`"
+        return found._replace(problem=str(error), remedy=remedy)
+    installed = here if site.is_own else scan(site.folders)
     if not installed.has("aimm-plugins"):
+        command = f"{site.python} -m pip install aimm-plugins"
         return found._replace(
-            problem=f"{site.root} has no aimm-plugins, which its processes need: "
-            f"{site.python} -m pip install aimm-plugins"
+            problem=f"{site.root} has no aimm-plugins, which its processes need: {command}",
+            remedy=f"Run `{command}`",
         )
     return found._replace(site=site, installed=installed)
+
+
+def of_environment(configs: Iterable[Config]) -> tuple[Config, ...]:
+    """Confs without what concerns the host alone."""
+    return tuple(config._replace(names=(), load="eager", dask=None) for config in configs)
 
 
 def without_taken_over(plan: Plan, environments: Sequence[PlannedEnvironment]) -> Plan:

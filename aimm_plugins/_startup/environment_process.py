@@ -9,36 +9,32 @@ from __future__ import annotations
 import faulthandler
 import json
 import os
-import platform
 import socket
 import sys
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import count
 from queue import SimpleQueue
 from typing import Any, NoReturn
 
-from aimm_plugins._config.parse import read
-from aimm_plugins._discovery.scan import scan
 from aimm_plugins._dispatch.cancelling import CancelToken
 from aimm_plugins._dispatch.raised_elsewhere import RaisedElsewhere
 from aimm_plugins._environments import frames
 from aimm_plugins._environments.channel import Channel, Frame
-from aimm_plugins._environments.environment import NUMBER
+from aimm_plugins._environments.frames import NUMBER
 from aimm_plugins._environments.instance import HELD
 from aimm_plugins._environments.payload import MissingClassError, pack, unpack
-from aimm_plugins._environments.this_side import has_arrow, python_here
+from aimm_plugins._environments.this_side import VERSION, has_arrow, python_here
 from aimm_plugins._environments.tracing import continued
-from aimm_plugins._startup.loading import load
-from aimm_plugins._startup.plugin_options import give_all
-from aimm_plugins._startup.prepare import prepare
+from aimm_plugins._loading.importer import Loader, Outcome
+from aimm_plugins._policy.plan import Plan
+from aimm_plugins._startup.publish import current_options, publish, resolve_now
 from aimm_plugins._startup.runtime import PROCESS
-from aimm_plugins._startup.transaction import commit, resolved
 from aimm_plugins._system.child_side import end_watchdog, end_with_host, take_stdin
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.text import described
-from aimm_plugins._values.report import PluginRecord, Report
+from aimm_plugins._values.report import PluginRecord
 from aimm_plugins.errors import AimmPluginsError, Cancelled
 
 _OURS = tuple(f"aimm_plugins.{part}" for part in ("_startup", "_dispatch", "_loading"))
@@ -278,38 +274,50 @@ class _Server:
 
             limit = setup["memory_mb"] << 20
             resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-        give_all(setup["options"])
-        runtime, wanted = PROCESS.runtime, set(map(tuple, setup["plugins"]))
-        start = prepare(runtime, [read(setup["conf"])], scan())
-        records = tuple(record for record in start.plan.records if _who(record) in wanted)
-        start = start._replace(plan=start.plan._replace(records=records))
-        with resolved(runtime, start, load(runtime, start)) as outcome:
-            report = commit(runtime, outcome, ())
-        return {"python": platform.python_version(), "arrow": has_arrow(), **self._account(report)}
+        runtime = PROCESS.runtime
+        if setup["options"]:
+            from aimm_plugins._startup.plugin_options import give_all
 
-    def _account(self, report: Report) -> dict[str, Any]:
+            give_all(setup["options"])
+        if setup["verified"]:
+            from aimm_plugins._discovery.verification import Verified
+
+            runtime.verify_imports([Verified(*values) for values in setup["verified"]])
+        loader = Loader(runtime.ledger, runtime.manager, runtime.versions, runtime.registry.loads)
+        outcome = loader.load(Plan(tuple(PluginRecord(**given) for given in setup["plugins"])))
+        if any(record.state == "failed" for record in outcome.records):
+            from aimm_plugins._discovery.scan import scan
+            from aimm_plugins._startup.loading import account_for
+
+            account_for(outcome, scan())
+        with runtime.lock:
+            resolution = resolve_now(runtime, outcome.records, outcome.loaded, setup["prefer"])
+            publish(runtime, resolution.snapshot, current_options(runtime))
+        account = self._account(outcome, resolution.records)
+        return {"python": VERSION, "arrow": has_arrow(), **account}
+
+    def _account(self, outcome: Outcome, records: Sequence[PluginRecord]) -> dict[str, Any]:
         keys: dict[str, list[tuple[object, ...]]] = {}
         for (action, key), provider in PROCESS.runtime.registry.providers().items():
             entry = (action, key, provider.module, provider.qualname, provider.file, provider.line)
             keys.setdefault(provider.plugin, []).append(entry)
+        with_hooks = {entry.record.identity for entry in outcome.loaded if entry.may_be_empty}
         return {
             "records": [
                 {
-                    "who": _who(record),
+                    "who": (record.name, record.module, record.attribute, record.distribution),
                     "state": record.state,
                     "reason": record.reason,
+                    "remedy": record.remedy,
                     "error": record.error
                     and self._carried(record.error, f"while loading {record.provenance}"),
                     "import_seconds": record.import_seconds,
                     "imports": record.imports,
                     "file": record.file,
+                    "has_hooks": record.identity in with_hooks,
                     "keys": [k for k in keys.get(record.module, ()) if k[:2] in record.provides],
                 }
-                for record in report
+                for record in records
             ],
-            "findings": [finding.to_dict() for finding in report.findings],
+            "findings": [finding.to_dict() for finding in outcome.findings],
         }
-
-
-def _who(record: PluginRecord) -> tuple[str | None, ...]:
-    return (record.name, record.module, record.attribute, record.distribution)

@@ -49,7 +49,7 @@ def _load_here(runtime: Runtime, start: PreparedStart) -> Outcome:
         probe=None if start.probe_seconds is None else partial(_probe, start),
     )
     outcome = _load(runtime, start, loader)
-    _account(outcome, start.installed)
+    account_for(outcome, start.installed)
     return outcome
 
 
@@ -74,7 +74,7 @@ def _load(runtime: Runtime, start: PreparedStart, loader: Loader) -> Outcome:
         runtime.admissions.remove(start.admission)
 
 
-def _account(outcome: Outcome, installed: Scan) -> None:
+def account_for(outcome: Outcome, installed: Scan) -> None:
     """Say what to do about failures, and whether what was imported is what was installed.
 
     A plugin may have broken imports, and so those of what is used here.

@@ -126,12 +126,6 @@ def prepare(
 ) -> PreparedStart:
     """Judge and arrange what is installed by the rules of all confs.
 
-    Args:
-        runtime: What is registered, and blocked.
-        configs: The confs; several where `refresh` catches up with all calls so far.
-        installed: What is installed.
-        only_looking: Whether nothing will be loaded, so that no secret is read.
-
     Raises:
         ConfigError: The operator's policy, a lock or options are wrong.
     """
@@ -148,15 +142,16 @@ def with_environments(
     from aimm_plugins._startup.environment_plan import look_up, without_taken_over
 
     parts, environments = [start], []
-    for environment in look_up(start.inputs.configs):
+    for environment in look_up(start.inputs.configs, start.installed):
         if environment.site is not None:
             inputs = start.inputs._replace(
                 configs=environment.configs,
                 installed=environment.installed,
                 locate=environment.site.locate,
             )
-            parts.append(prepare(inputs))
-            environment = environment.with_plan(parts[-1].plan, parts[-1].options)
+            parts.append(part := prepare(inputs))
+            verified = part.admission.proofs.verified
+            environment = environment.with_plan(part.plan, part.options, verified)
         environments.append(environment)
     plan = without_taken_over(start.plan, environments)
     return start._replace(
@@ -215,11 +210,7 @@ def _prepare(runtime: Runtime, only_looking: bool, inputs: Inputs) -> PreparedSt
 
 
 def read_inputs(configs: Sequence[Config], installed: Scan) -> Inputs:
-    """What a start with some confs is decided by, as it is now.
-
-    Raises:
-        ConfigError: The operator's policy or a lock cannot be read.
-    """
+    """What a start with some confs is decided by, as it is now."""
     operator = operator_layers()
     layers = (*operator, *configs)
     return Inputs(operator, tuple(configs), read_locks(layers), installed)
@@ -309,11 +300,7 @@ def _missing(record: PluginRecord, installed: Scan) -> Exception | None:
 
 
 def admission_now(runtime: Runtime) -> Admission:
-    """Judges imports by the rules that hold now: those of all confs so far, or the operator's.
-
-    Raises:
-        ConfigError: The operator's policy or a lock cannot be read.
-    """
+    """Judges imports by the rules that hold now: those of all confs so far, or the operator's."""
     return admission_of(runtime, read_inputs(runtime.confs or [Config()], scan()))
 
 
@@ -349,11 +336,7 @@ def record_digest_of(distribution: Distribution) -> str | None:
 
 
 def read_locks(layers: Iterable[Config]) -> dict[str, Lock]:
-    """The freeze files that layers name, by path.
-
-    Raises:
-        ConfigError: One cannot be read.
-    """
+    """The freeze files that layers name, by path."""
     locks = {}
     for layer in layers:
         if layer.locked is not None:

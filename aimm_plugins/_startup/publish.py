@@ -49,11 +49,6 @@ def publish(runtime: Runtime, snapshot: Snapshot, options: PluginOptions | None)
     The caller holds the lock. Whatever interrupts this, also a signal, leaves what was there
     before.
 
-    Args:
-        runtime: Where to.
-        snapshot: What is registered from now on.
-        options: What plugins are given from now on; `None` for nothing.
-
     Raises:
         pluggy.PluginValidationError: pluggy refuses a hookimpl; nothing has changed then.
     """

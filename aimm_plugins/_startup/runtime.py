@@ -147,9 +147,6 @@ class Runtime:
 
         Plugins that were registered with the plugin manager by hand stay. The caller holds the lock
         and makes calls anew afterwards.
-
-        Raises:
-            pluggy.PluginValidationError: A hookimpl fits no hook.
         """
         loaded = snapshot.loaded_modules()
         for name in self.manager.committed - loaded.keys() - snapshot.by_hand:

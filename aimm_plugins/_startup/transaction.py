@@ -71,9 +71,6 @@ def resolved(
         removed: For `refresh`, the accounts of plugins that are not there any more.
         revoked: For `refresh`, the plugins that lose their keys if they are denied by now.
         given: The conf of this call, for workers; `None` where `refresh` has none of its own.
-
-    Raises:
-        ParityError: A worker has something else; nothing is registered.
     """
     try:
         while True:
@@ -98,11 +95,6 @@ def resolved(
 
 def commit(runtime: Runtime, outcome: Resolved, starts: Iterable[Start]) -> Report:
     """Register an outcome: one swap, or nothing. The caller holds the lock.
-
-    Args:
-        runtime: Where to.
-        outcome: What is to be registered.
-        starts: All that holds from then on: keys are never called without the rules for them.
 
     Raises:
         PluginLoadError: A plugin failed, and the start is strict.

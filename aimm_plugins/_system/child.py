@@ -18,7 +18,6 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,9 +25,12 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import IO, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 from aimm_plugins._system.child_side import END
+
+if TYPE_CHECKING:
+    from tempfile import TemporaryDirectory
 
 Task = partial[Iterator[Any]]
 """A function at the top of a module of this package, with arguments that marshal takes."""
@@ -162,8 +164,10 @@ def run_task(
     variables = {**os.environ, **environment}
     with ExitStack() as stack:
         try:
-            answers = stack.enter_context(tempfile.TemporaryFile())
-            captured = stack.enter_context(tempfile.TemporaryFile())
+            from tempfile import TemporaryFile
+
+            answers = stack.enter_context(TemporaryFile())
+            captured = stack.enter_context(TemporaryFile())
             folder = stack.enter_context(_new_folder()) if in_new_folder else None
             stderr: int | IO[bytes] | None = None
             if output != "shown":
@@ -195,8 +199,10 @@ def run_task(
         )
 
 
-def _new_folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+def _new_folder() -> TemporaryDirectory[str]:
+    from tempfile import TemporaryDirectory  # environments do without
+
+    return TemporaryDirectory(ignore_cleanup_errors=True)
 
 
 def _job(task: Task, folder: str | None) -> bytes:

@@ -72,11 +72,6 @@ def end_with_host(pipe: int, folder: str | None = None, others: Sequence[int] = 
 
     The watchdog is a process, where the system can fork. A thread would get no turn while an import
     holds the interpreter's lock, and Python warns of a fork in a process with threads.
-
-    Args:
-        pipe: Becomes readable when the host ends.
-        folder: What to remove then.
-        others: Descriptors that the watchdog must not hold open.
     """
     if not hasattr(os, "fork"):
         import threading

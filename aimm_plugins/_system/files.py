@@ -28,10 +28,6 @@ def opener(path: str, flags: int) -> int:
 def read_file(path: str, limit: int = METADATA_BYTES) -> bytes | None:
     """The file's bytes, or `None` where there is no file.
 
-    Args:
-        path: Of the file.
-        limit: Most bytes that a sane file of this kind has.
-
     Raises:
         OSError: It cannot be read, is no regular file, or is longer than `limit`.
     """
@@ -64,9 +60,6 @@ def read_handle(handle: int, limit: int = METADATA_BYTES, content: bytes = b"") 
         handle: File descriptor.
         limit: Most bytes that a sane file of this kind has.
         content: What was read of it before.
-
-    Raises:
-        OSError: It cannot be read, is no regular file, or is longer than `limit`.
     """
     status = os.fstat(handle)
     if not stat.S_ISREG(status.st_mode):

@@ -55,6 +55,19 @@ def interruption(
     return None
 
 
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """The error, its causes and contexts, and the members of groups among them."""
+    seen: set[int] = set()
+    links: list[BaseException | None] = [error]
+    while links:
+        link = links.pop()
+        if link is not None and id(link) not in seen:
+            seen.add(id(link))
+            yield link
+            members = link.exceptions if isinstance(link, BaseExceptionGroup) else ()
+            links += [*members, _CAUSE(link), _CONTEXT(link)]
+
+
 def reraise_interruption(error: BaseException, handlers: Iterable[object] | None = None) -> None:
     """Raise what the host has raised in the middle of other code, if that is what was caught."""
     raised = interruption(error, handlers)

@@ -5,6 +5,8 @@ A plugin that is given a password may put it into the error of a failed connecti
 
 from __future__ import annotations
 
+from aimm_plugins._system.guard import chain, guarded
+
 _LEAST = 4
 """Characters below which masking a text would take apart words that have nothing to do with it."""
 
@@ -33,7 +35,14 @@ def tells_a_secret(error: BaseException) -> bool:
     """Whether the error's text, notes, causes or context have one, as a traceback shows them."""
     if not _texts:
         return False
-    from traceback import format_exception
+    # Not by `format_exception`: for its hints it imports what an ImportError names.
+    from traceback import format_tb
 
-    text = "".join(format_exception(error))
+    parts: list[str] = []
+    for link in chain(error):
+        parts += format_tb(link.__traceback__)
+        with guarded():  # its `__str__` may raise
+            parts += [str(getattr(link, "text", "")), *map(str, getattr(link, "__notes__", ()))]
+            parts.append(str(link))
+    text = "\n".join(parts)
     return any(secret in text for secret in _texts)

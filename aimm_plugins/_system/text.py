@@ -7,7 +7,7 @@ denied plugin has its name printed.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Set
 from typing import Any
 
 from aimm_plugins._system.guard import guarded
@@ -111,22 +111,35 @@ def aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:
 MOST_COMPARED = 200
 """Names that a misspelt one is compared with letter by letter, each in up to 0.1 ms."""
 
+_MOST_SEEN = 10_000
+"""Names of a set that are gone through; of more, those that are one slip away are looked up."""
+
+_MOST_LETTERS = 100
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+
 
 def nearest(name: str, known: Iterable[str], *, count: int = 1, cutoff: float = 0.6) -> list[str]:
-    """The known names that are most like a misspelt one, best first.
-
-    Args:
-        name: What somebody wrote.
-        known: What would have been right.
-        count: Most names to return.
-        cutoff: How alike a name has to be, from 0 to 1.
-    """
+    """The known names that are most like a misspelt one, best first."""
     from difflib import get_close_matches  # only errors need it
 
-    likely = list(known)
+    if isinstance(known, Set) and len(known) > _MOST_SEEN:
+        likely = [other for other in {*_one_slip_away(name[:_MOST_LETTERS])} if other in known]
+    else:
+        likely = list(known)
     if len(likely) > MOST_COMPARED:
         likely = [*_alike(name, likely, str.startswith), *_alike(name, likely, str.endswith)]
     return get_close_matches(name, likely, n=count, cutoff=cutoff)
+
+
+def _one_slip_away(name: str) -> Iterator[str]:
+    """What was meant if a letter is missing, one too many, wrong, or two have changed places."""
+    for place in range(len(name) + 1):
+        head, tail = name[:place], name[place:]
+        yield head + tail[1:]
+        yield head + tail[1:2] + tail[:1] + tail[2:]
+        for letter in _LETTERS:
+            yield f"{head}{letter}{tail}"
+            yield f"{head}{letter}{tail[1:]}"
 
 
 def _alike(name: str, known: list[str], shares: Callable[[str, str], bool]) -> list[str]:

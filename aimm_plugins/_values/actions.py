@@ -37,48 +37,12 @@ class ActionSpec(NamedTuple):
 ACTIONS: dict[Action, ActionSpec] = {
     spec.name: spec
     for spec in (
-        ActionSpec(
-            name="data_access",
-            hook="aimm_data_access",
-            key_argument="name",
-            takes=None,
-            free_arguments=True,
-        ),
-        ActionSpec(
-            name="instantiate",
-            hook="aimm_instantiate",
-            key_argument="model_type",
-            takes=None,
-            free_arguments=True,
-        ),
-        ActionSpec(
-            name="fit",
-            hook="aimm_fit",
-            key_argument="model_type",
-            takes="instance",
-            free_arguments=True,
-        ),
-        ActionSpec(
-            name="predict",
-            hook="aimm_predict",
-            key_argument="model_type",
-            takes="instance",
-            free_arguments=True,
-        ),
-        ActionSpec(
-            name="serialize",
-            hook="aimm_serialize",
-            key_argument="model_type",
-            takes="instance",
-            free_arguments=False,
-        ),
-        ActionSpec(
-            name="deserialize",
-            hook="aimm_deserialize",
-            key_argument="model_type",
-            takes="instance_bytes",
-            free_arguments=False,
-        ),
+        ActionSpec("data_access", "aimm_data_access", "name", None, True),
+        ActionSpec("instantiate", "aimm_instantiate", "model_type", None, True),
+        ActionSpec("fit", "aimm_fit", "model_type", "instance", True),
+        ActionSpec("predict", "aimm_predict", "model_type", "instance", True),
+        ActionSpec("serialize", "aimm_serialize", "model_type", "instance", False),
+        ActionSpec("deserialize", "aimm_deserialize", "model_type", "instance_bytes", False),
     )
 }
 

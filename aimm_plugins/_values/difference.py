@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from aimm_plugins._values.actions import Action
@@ -31,10 +31,5 @@ class Difference:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-serializable."""
-        return {
-            "kind": self.kind,
-            "provides": [{"action": action, "key": key} for action, key in self.provides],
-            "first": self.first,
-            "second": self.second,
-            "remedy": self.remedy,
-        }
+        provides = [{"action": action, "key": key} for action, key in self.provides]
+        return asdict(self) | {"provides": provides}

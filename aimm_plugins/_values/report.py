@@ -61,13 +61,7 @@ class Finding(NamedTuple):
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-serializable, as in `schemas/report.yaml`."""
-        return {
-            "code": self.code,
-            "subject": self.subject,
-            "message": self.message,
-            "place": self.place,
-            "remedy": self.remedy,
-        }
+        return self._asdict()
 
 
 class PluginRecord(NamedTuple):
@@ -161,7 +155,6 @@ class PluginRecord(NamedTuple):
 
     @property
     def identity(self) -> Identity:
-        """What makes two records the account of one plugin."""
         return (self.source, self.name, self.plugin, self.attribute, self.distribution)
 
     @property
@@ -194,28 +187,15 @@ class PluginRecord(NamedTuple):
         error = None
         if self.error is not None:
             error = {"type": type_name(self.error), "message": safe_text(self.error)}
-        return {
-            "name": self.name,
-            "source": self.source,
-            "module": self.module,
-            "distribution": self.distribution,
-            "version": self.version,
-            "origin": self.origin,
-            "state": self.state,
+        data = self._asdict() | {
             "provides": [{"action": action, "key": key} for action, key in self.provides],
             "provides_known": bool(self.provides) or self.state != "planned",
             "error": error,
-            "reason": self.reason,
-            "import_seconds": self.import_seconds,
             "imports": dict(self.imports),
-            "entry_point": self.entry_point,
-            "config_place": self.config_place,
-            "file": self.file,
             "options": list(self.options),
-            "options_schema": self.options_schema,
-            "environment": self.environment,
-            "remedy": self.remedy,
         }
+        del data["attribute"]
+        return data
 
 
 class Report:

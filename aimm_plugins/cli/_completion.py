@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 def complete_keys(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Keys, alone and with their action."""
     return _items({text for key in _keys(ctx) for text in key}, incomplete)
 
 
@@ -33,7 +32,6 @@ def complete_subjects(
 def complete_schemas(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Names of schemas."""
     from aimm_plugins._config.json_schema import schema_names
 
     return _items(set(schema_names()), incomplete)

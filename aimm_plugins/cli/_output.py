@@ -125,8 +125,6 @@ def print_blocks(blocks: Iterable[tuple[str | None, Pairs]]) -> None:
 
 def _print_pairs(pairs: Pairs) -> None:
     """Labels and their texts, indented; on a terminal wrapped, but no word is broken."""
-    from textwrap import wrap
-
     shown = [(label, text) for label, text in pairs if text is not None]
     indent = max(len(label) for label, _ in shown) + 4
     width = _terminal_width()
@@ -134,56 +132,44 @@ def _print_pairs(pairs: Pairs) -> None:
         lines = [printable(line) for line in text.splitlines()] or [""]
         if width is not None:
             room = max(width - indent, 20)
-            lines = [
-                part
-                for line in lines
-                for part in wrap(line, room, break_long_words=False, break_on_hyphens=False) or [""]
-            ]
+            lines = [part for line in lines for part in _wrapped(line, room)]
         click.echo(f"  {label}".ljust(indent) + lines[0])
         for line in lines[1:]:
             click.echo(f"{' ' * indent}{line}".rstrip())
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table on stdout: by rich on a terminal, plain elsewhere.
+    """A table on stdout; no name or key is ever broken or cut.
 
-    No name or key is ever broken or cut. On a terminal only the last column is wrapped, which holds
-    sentences; if that is not enough, each row becomes a block of labels and texts.
+    On a terminal the last column is wrapped, which holds sentences; if that is not enough, each row
+    becomes a block of labels and texts.
     """
     table = [tuple(map(one_line, row)) for row in rows]
     width = _terminal_width()
-    if width is None:
-        click.echo("\n".join(aligned([tuple(columns), *table])))
-        return
-    sizes = [max(map(len, cells)) for cells in zip(columns, *table, strict=True)]
-    room = width - sum(sizes[:-1]) - 2 * len(sizes[:-1])
-    words = [word for row in table for word in row[-1].split()]
-    least = min(sizes[-1], max(_LEAST_SENTENCE, *map(len, words or [""])))
-    if room < least:
-        print_blocks((None, list(zip(columns, row, strict=True))) for row in table)
-    elif not _print_by_rich(columns, table, width):
-        click.echo("\n".join(aligned([tuple(columns), *table])))
+    if width is not None:
+        sizes = [max(map(len, cells)) for cells in zip(columns, *table, strict=True)]
+        room = width - sum(sizes[:-1]) - 2 * len(sizes[:-1])
+        words = [word for row in table for word in row[-1].split()]
+        if room < min(sizes[-1], max(_LEAST_SENTENCE, *map(len, words or [""]))):
+            print_blocks((None, list(zip(columns, row, strict=True))) for row in table)
+            return
+        table = [
+            (*(row[:-1] if number == 0 else [""] * (len(row) - 1)), line)
+            for row in table
+            for number, line in enumerate(_wrapped(row[-1], room))
+        ]
+    click.echo("\n".join(aligned([tuple(columns), *table])))
 
 
 _LEAST_SENTENCE = 24
 """Characters below which a wrapped column is harder to read than blocks."""
 
 
-def _print_by_rich(columns: Sequence[str], rows: Iterable[Sequence[str]], width: int) -> bool:
-    """A table by rich, if that is installed; returns whether it is."""
-    try:
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
-    except ImportError:
-        return False
-    table = Table(box=None, pad_edge=False)
-    for number, column in enumerate(columns, start=1):
-        table.add_column(column, overflow="fold", no_wrap=number < len(columns))
-    for row in rows:
-        table.add_row(*map(Text, row))  # plugins' texts hold no markup
-    Console(width=width).print(table)
-    return True
+def _wrapped(text: str, width: int) -> list[str]:
+    """A text in lines of a width; no word is broken."""
+    from textwrap import wrap
+
+    return wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def _terminal_width() -> int | None:
@@ -196,7 +182,6 @@ def _terminal_width() -> int | None:
 
 
 def write_file(path: str, text: str) -> None:
-    """Write a file whole or not at all."""
     from aimm_plugins._system.files import write_atomically
 
     write_atomically(path, text.encode("utf-8", "backslashreplace"))

@@ -9,13 +9,7 @@ import click
 
 from aimm_plugins._artifacts.info import ArtifactInfo
 from aimm_plugins._artifacts.pack import inspect, verify
-from aimm_plugins.cli._output import (
-    conf_option,
-    format_option,
-    print_findings,
-    print_json,
-    print_table,
-)
+from aimm_plugins.cli import _output as output
 from aimm_plugins.errors import ArtifactError
 
 _file = click.argument(
@@ -30,7 +24,7 @@ def command() -> None:
 
 @command.command("inspect", short_help="Show what an artifact says of itself.")
 @_file
-@format_option
+@output.format_option
 def inspect_(file: Path, form: str) -> None:
     """Show what an artifact says of itself: who made it, with what, when, and its metadata.
 
@@ -38,15 +32,15 @@ def inspect_(file: Path, form: str) -> None:
     """
     info = inspect(file.read_bytes())
     if form == "json":
-        print_json(info.to_dict())
+        output.print_json(info.to_dict())
     else:
-        print_table(["artifact", str(file)], _rows(info))
+        output.print_table(["artifact", str(file)], _rows(info))
 
 
 @command.command("verify", short_help="Tell whether a host could load it, without loading it.")
 @_file
-@format_option
-@conf_option
+@output.format_option
+@output.conf_option
 def verify_(file: Path, form: str, conf: str | None) -> int:
     """Tell whether a host with a conf could load an artifact, without loading it.
 
@@ -58,12 +52,12 @@ def verify_(file: Path, form: str, conf: str | None) -> int:
     except ArtifactError as error:
         if form != "json":
             raise
-        print_json({"ok": False, "artifact": None, "error": _failure(error)})
+        output.print_json({"ok": False, "artifact": None, "error": _failure(error)})
         return 1
     if form == "json":
-        print_json({"ok": True, "artifact": info.to_dict(), "error": None})
+        output.print_json({"ok": True, "artifact": info.to_dict(), "error": None})
     else:
-        print_table(
+        output.print_table(
             ["artifact", str(file)],
             [
                 ("model type", info.model_type),
@@ -72,7 +66,7 @@ def verify_(file: Path, form: str, conf: str | None) -> int:
                 ("verdict", "can be loaded"),
             ],
         )
-        print_findings(info.findings)
+        output.print_findings(info.findings)
     return 0
 
 

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 import click
 
-from aimm_plugins._system.log import logger
-from aimm_plugins.cli._output import (
-    echo,
-    format_option,
-    named_conf_option,
-    path_option,
-    print_json,
-    print_table,
-    stdout_kept,
-)
+from aimm_plugins._system.log import silent_log
+from aimm_plugins.cli import _output as output
 from aimm_plugins.errors import PluginImportError, PluginLoadError
 from aimm_plugins.testing import (
     CheckResult,
@@ -36,9 +27,9 @@ from aimm_plugins.testing import (
 @click.option("--quick", is_flag=True, help="Leave out checks that start processes.")
 @click.option("--checks", "listing", is_flag=True, help="List the checks and leave.")
 @click.option("--environment", metavar="NAME", help="Check plugins of this environment, there.")
-@named_conf_option
-@format_option
-@path_option
+@output.named_conf_option
+@output.format_option
+@output.path_option
 def command(
     target: str | None,
     only: tuple[str, ...],
@@ -70,17 +61,17 @@ def command(
         if not only:
             raise click.UsageError("--quick leaves out all of these checks: they start processes.")
     uncovered: tuple[str, ...] = ()
-    with stdout_kept():
+    with output.stdout_kept():
         try:
             about = find_target(target, only)
         except PluginImportError as error:
             result = CheckResult.of_failed_import(str(error.name), error)
-            echo(str(result), err=True)
+            output.echo(str(result), err=True)
             verdict = Verdict((result,))
         except (LookupError, ValueError, TypeError) as error:
             raise click.UsageError(str(error)) from error
         else:
-            with _quiet():
+            with silent_log():
                 verdict = check_plugin(*about, only=only, on_fail="report", on_result=_tell)
                 with suppress(PluginLoadError):  # a result says so
                     uncovered = uncovered_keys(*_importable(about, verdict))
@@ -89,7 +80,7 @@ def command(
 
 
 def _tell(result: CheckResult) -> None:
-    echo(f"{result.number}/{result.total}  {result}", err=True)
+    output.echo(f"{result.number}/{result.total}  {result}", err=True)
 
 
 def _importable(
@@ -104,7 +95,7 @@ def _importable(
 
 def _show(verdict: Verdict, uncovered: Iterable[str], form: str) -> None:
     if form == "json":
-        print_json(
+        output.print_json(
             {
                 "ok": verdict.ok,
                 "counts": verdict.counts,
@@ -113,13 +104,13 @@ def _show(verdict: Verdict, uncovered: Iterable[str], form: str) -> None:
             }
         )
         return
-    print_table(
+    output.print_table(
         ["about", "check", "status", "reason"],
         [(result.about, result.check, result.status, _why(result)) for result in verdict.results],
     )
-    echo(", ".join(f"{number} {name}" for name, number in verdict.counts.items()))
+    output.echo(", ".join(f"{number} {name}" for name, number in verdict.counts.items()))
     for key in uncovered:
-        echo(
+        output.echo(
             f"finding  no Conformance names {key}, so it was not called; add one, in the group "
             "aimm_plugins.conformance",
             err=True,
@@ -132,20 +123,9 @@ def _list_checks(form: str) -> None:
         (check.name, " ".join(check.kinds), check.claim or "-", check.summary) for check in checks()
     ]
     if form == "json":
-        print_json([dict(zip(columns, row, strict=True)) for row in rows])
+        output.print_json([dict(zip(columns, row, strict=True)) for row in rows])
     else:
-        print_table(["check", "of", "claim", "what holds"], rows)
-
-
-@contextmanager
-def _quiet() -> Generator[None]:
-    """Keep what each isolated start logs from stderr: the results of the checks have it."""
-    handler = logging.NullHandler()
-    logger().addHandler(handler)
-    try:
-        yield
-    finally:
-        logger().removeHandler(handler)
+        output.print_table(["check", "of", "claim", "what holds"], rows)
 
 
 def _why(result: CheckResult) -> str:

@@ -14,21 +14,14 @@ from aimm_plugins._diagnostics.comparison import (
     side_of_inventory,
 )
 from aimm_plugins._diagnostics.take_inventory import take_inventory
-from aimm_plugins.cli._output import (
-    inventory_options,
-    is_conf_name,
-    print_findings,
-    print_json,
-    print_table,
-    stdout_kept,
-)
+from aimm_plugins.cli import _output as output
 from aimm_plugins.cli.freeze_ import frozen_entries
 
 
 @click.command("diff")
 @click.argument("before", metavar="A", type=click.Path())
 @click.argument("after", metavar="[B]", type=click.Path(), required=False)
-@inventory_options
+@output.inventory_options
 def command(before: str, after: str | None, load: bool, form: str, conf: str | None) -> int:
     """Compare two reports or freezes, or one of them with this environment.
 
@@ -37,22 +30,22 @@ def command(before: str, after: str | None, load: bool, form: str, conf: str | N
     distributions are compared. Times make no difference, nor whether a plugin is loaded, deferred
     or only planned. The exit status is 1 if anything differs.
     """
-    if after is not None and is_conf_name(after):
+    if after is not None and output.is_conf_name(after):
         after, conf = None, after
     one = read_side(before)
     if after is not None:
         other = read_side(after)
     elif one.is_report:
-        with stdout_kept():
+        with output.stdout_kept():
             other = side_of_inventory(take_inventory(conf, load=load))
     else:
         # A freeze holds what a conf would load, so the same is asked of this environment.
         text, findings = freeze(conf)
-        print_findings(findings)
+        output.print_findings(findings)
         other = side_of_freeze("this environment", frozen_entries(text))
     changes = list_changes(one, other)
     if form == "json":
-        print_json(
+        output.print_json(
             {
                 "same": not changes,
                 "before": one.name,
@@ -61,7 +54,7 @@ def command(before: str, after: str | None, load: bool, form: str, conf: str | N
             }
         )
     elif changes:
-        print_table(
+        output.print_table(
             ["kind", "subject", "what", "before", "after"],
             [
                 (found.kind, found.subject, found.field, found.before or "-", found.after or "-")

@@ -6,17 +6,11 @@ import click
 
 from aimm_plugins._diagnostics.doctor import examine
 from aimm_plugins._diagnostics.take_inventory import take_inventory
-from aimm_plugins.cli._output import (
-    echo,
-    inventory_options,
-    print_blocks,
-    print_json,
-    stdout_kept,
-)
+from aimm_plugins.cli import _output as output
 
 
 @click.command("doctor")
-@inventory_options
+@output.inventory_options
 def command(load: bool, form: str, conf: str | None) -> int:
     """Look for what is wrong with the installed plugins, and say what to do about each.
 
@@ -25,14 +19,14 @@ def command(load: bool, form: str, conf: str | None) -> int:
     versions of libraries with known faults. With --load also what fails when it is imported. The
     exit status is 1 if anything was found.
     """
-    with stdout_kept():
+    with output.stdout_kept():
         found = examine(take_inventory(conf, load=load))
     if form == "json":
-        print_json({"ok": not found, "findings": [finding.to_dict() for finding in found]})
+        output.print_json({"ok": not found, "findings": [finding.to_dict() for finding in found]})
     elif not found:
-        echo("nothing found")
+        output.echo("nothing found")
     else:
-        print_blocks(
+        output.print_blocks(
             (
                 f"{finding.code}: {finding.subject}",
                 [("found", finding.message), ("place", finding.place), ("to do", finding.remedy)],

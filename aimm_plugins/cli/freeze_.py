@@ -5,46 +5,39 @@ from __future__ import annotations
 import click
 
 from aimm_plugins._api.starting import freeze
-from aimm_plugins.cli._output import (
-    conf_option,
-    echo,
-    format_option,
-    path_option,
-    print_findings,
-    print_json,
-    write_file,
-)
+from aimm_plugins.cli import _output as output
 
 
 @click.command("freeze")
 @click.option(
     "-o",
     "--output",
+    "file",
     type=click.Path(dir_okay=False),
     metavar="FILE",
     help="Write the file whole instead, if the exit status is 0.",
 )
-@format_option
-@conf_option
-@path_option
-def command(output: str | None, form: str, conf: str | None) -> int:
+@output.format_option
+@output.conf_option
+@output.path_option
+def command(file: str | None, form: str, conf: str | None) -> int:
     """Print the distributions that a conf would load, with versions and digests of their RECORD.
 
     The output is a list of pip requirements; `locked: FILE` in a conf then loads nothing else. What
     the conf locks now is no matter. What other rules keep out is left out, and said. The exit
     status is 1 if a distribution has no RECORD to compare, or a required one is not in the file.
     """
-    if output is not None and form == "json":
+    if file is not None and form == "json":
         raise click.UsageError("-o writes the freeze file: it goes without --format json.")
     text, findings = freeze(conf)
     is_whole = all(finding.code == "left-out" for finding in findings)
-    if output is not None:
-        print_findings(findings)
+    if file is not None:
+        output.print_findings(findings)
         if is_whole:
-            write_file(output, text)
-            echo(f"wrote {output}", err=True)
+            output.write_file(file, text)
+            output.echo(f"wrote {file}", err=True)
     elif form == "json":
-        print_json(
+        output.print_json(
             {
                 "frozen": frozen_entries(text),
                 "findings": [finding.to_dict() for finding in findings],
@@ -52,7 +45,7 @@ def command(output: str | None, form: str, conf: str | None) -> int:
         )
     else:
         click.echo(text, nl=False)
-        print_findings(findings)
+        output.print_findings(findings)
     return 0 if is_whole else 1
 
 

@@ -9,13 +9,7 @@ from aimm_plugins._diagnostics.take_inventory import take_inventory
 from aimm_plugins._startup.inventory import InventoryItem
 from aimm_plugins._system.text import described
 from aimm_plugins._values.actions import ACTIONS
-from aimm_plugins.cli._output import (
-    inventory_options,
-    print_findings,
-    print_json,
-    print_table,
-    stdout_kept,
-)
+from aimm_plugins.cli import _output as output
 
 
 @click.command("list")
@@ -25,29 +19,29 @@ from aimm_plugins.cli._output import (
     metavar="ACTION[:KEY]|KEY",
     help="Only plugins that declare this: `fit`, `fit:iris.svc` or `iris.svc`.",
 )
-@inventory_options
+@output.inventory_options
 def command(wanted: str | None, load: bool, form: str, conf: str | None) -> None:
     """List installed plugins, and those that a conf names, without importing them.
 
     Keys come from metadata, else from the source; a `?` means that there may be others, which only
     the import can tell. Findings, such as broken metadata, go to stderr.
     """
-    with stdout_kept():
+    with output.stdout_kept():
         inventory = take_inventory(conf, load=load)
     items = [item for item in inventory.plugins if wanted is None or _declares(item, wanted)]
     if form == "json":
-        print_json(
+        output.print_json(
             {
                 "plugins": [item.to_dict() for item in items],
                 "findings": [finding.to_dict() for finding in inventory.findings],
             }
         )
         return
-    print_table(
+    output.print_table(
         ["name", "distribution", "version", "origin", "module", "state", "keys", "reason"],
         [_row(item) for item in items],
     )
-    print_findings(inventory.findings)
+    output.print_findings(inventory.findings)
 
 
 def _declares(item: InventoryItem, wanted: str) -> bool:

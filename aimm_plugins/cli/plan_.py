@@ -8,21 +8,13 @@ from aimm_plugins._api.starting import plan
 from aimm_plugins._diagnostics.naming import identity_cells
 from aimm_plugins._system.text import one_line, text_once, type_name
 from aimm_plugins._values.report import PluginRecord
-from aimm_plugins.cli._output import (
-    conf_option,
-    echo,
-    format_option,
-    path_option,
-    print_findings,
-    print_json,
-    print_table,
-)
+from aimm_plugins.cli import _output as output
 
 
 @click.command("plan")
-@format_option
-@conf_option
-@path_option
+@output.format_option
+@output.conf_option
+@output.path_option
 def command(form: str, conf: str | None) -> int:
     """Show what `initialize` would do with a conf: order, origin, state and reason.
 
@@ -32,11 +24,11 @@ def command(form: str, conf: str | None) -> int:
     """
     report = plan(conf)
     if form == "json":
-        print_json(report.to_dict())
+        output.print_json(report.to_dict())
         return 0 if report.ok else 1
     with_options = any(record.options for record in report)
     columns = ["#", "state", "name", "distribution", "version", "origin", "module", "keys"]
-    print_table(
+    output.print_table(
         [*columns, *(["options"] if with_options else []), "reason"],
         [
             [str(number), record.state, *_cells(record, with_options)]
@@ -47,10 +39,10 @@ def command(form: str, conf: str | None) -> int:
     for record in report.failures:
         if record.error is not None:
             text = f"{type_name(record.error)}: {text_once(record.error, told)}"
-            echo(f"error  {one_line(record.name)}: {text}", err=True)
+            output.echo(f"error  {one_line(record.name)}: {text}", err=True)
         if record.remedy:
-            echo(f"       to do: {record.remedy}", err=True)
-    print_findings(report.findings)
+            output.echo(f"       to do: {record.remedy}", err=True)
+    output.print_findings(report.findings)
     return 0 if report.ok else 1
 
 

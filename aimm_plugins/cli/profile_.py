@@ -9,17 +9,7 @@ import click
 from aimm_plugins._diagnostics.profile import Cost, profile, trace
 from aimm_plugins._diagnostics.take_inventory import given_options, take_inventory
 from aimm_plugins._values.report import PluginRecord
-from aimm_plugins.cli._output import (
-    conf_option,
-    echo,
-    format_option,
-    path_option,
-    print_findings,
-    print_json,
-    print_table,
-    stdout_kept,
-    write_file,
-)
+from aimm_plugins.cli import _output as output
 
 
 @click.command("profile")
@@ -45,9 +35,9 @@ from aimm_plugins.cli._output import (
     metavar="FILE",
     help="Write the nested imports in Chrome's trace format, for Perfetto.",
 )
-@format_option
-@conf_option
-@path_option
+@output.format_option
+@output.conf_option
+@output.path_option
 def command(runs: int, timeout: float, trace_file: str | None, form: str, conf: str | None) -> int:
     """Import each plugin in fresh child processes and show what that costs.
 
@@ -56,7 +46,7 @@ def command(runs: int, timeout: float, trace_file: str | None, form: str, conf: 
     are left out, and the others given the options that the conf has for them. The exit status is 1
     if a plugin cannot be imported.
     """
-    with stdout_kept():
+    with output.stdout_kept():
         seen = take_inventory(conf)
         costs = profile(
             (plugin.record for plugin in seen.plugins),
@@ -67,20 +57,20 @@ def command(runs: int, timeout: float, trace_file: str | None, form: str, conf: 
             on_import=_announce,
         )
     if trace_file is not None:
-        write_file(trace_file, json.dumps(trace(costs)))
+        output.write_file(trace_file, json.dumps(trace(costs)))
     if form == "json":
-        print_json({"plugins": [cost.to_dict() for cost in costs]})
+        output.print_json({"plugins": [cost.to_dict() for cost in costs]})
     else:
-        print_table(
+        output.print_table(
             ["name", "distribution", "seconds", "modules", "memory", "costliest", "error"],
             [_row(cost) for cost in sorted(costs, key=lambda cost: -(cost.seconds or 0))],
         )
-        print_findings(seen.findings)
+        output.print_findings(seen.findings)
     return 1 if any(cost.error for cost in costs) else 0
 
 
 def _announce(record: PluginRecord) -> None:
-    echo(f"importing {record.module}", err=True)
+    output.echo(f"importing {record.module}", err=True)
 
 
 def _row(cost: Cost) -> tuple[str, ...]:

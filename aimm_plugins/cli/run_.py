@@ -12,21 +12,13 @@ from aimm_plugins._jobs.evaluation import PLOT_ENDINGS, Evaluation
 from aimm_plugins._jobs.job_file import Job, read_job
 from aimm_plugins._jobs.runner import JobError, StepRecord, run_job
 from aimm_plugins._system.text import one_line
-from aimm_plugins.cli._output import (
-    echo,
-    format_option,
-    path_option,
-    print_json,
-    print_table,
-    progress,
-    stdout_kept,
-)
+from aimm_plugins.cli import _output as output
 
 
 @click.command("run")
 @click.argument("job", metavar="JOB.yaml")
-@format_option
-@path_option
+@output.format_option
+@output.path_option
 @click.option(
     "--dask",
     metavar="ADDRESS|local",
@@ -46,14 +38,14 @@ def command(job: str, form: str, dask: str | None, plot: str | None) -> None:
     earlier steps wrote, and the model that was fitted is saved all the same.
     """
     try:
-        with stdout_kept():
+        with output.stdout_kept():
             to_run = read_job(job)
             if plot is not None:
                 _check_plot(plot, to_run)
             with ExitStack() as stack:
                 # Before the plugins are loaded: an address may be wrong, or the extra missing.
                 within = None if dask is None else stack.enter_context(_cluster(dask))
-                done = run_job(to_run, stack.enter_context(progress()), within, plot)
+                done = run_job(to_run, stack.enter_context(output.progress()), within, plot)
     except JobError as error:
         _show(error.done, form, error)
         raise
@@ -89,7 +81,7 @@ def _check_plot(path: str, job: Job) -> None:
 def _show(done: Sequence[StepRecord], form: str, error: JobError | None) -> None:
     found = next((step.evaluation for step in done if step.evaluation is not None), None)
     if form == "json":
-        print_json(
+        output.print_json(
             {
                 "steps": [step.to_dict() for step in done],
                 "evaluation": None if found is None else found.to_dict(),
@@ -98,14 +90,14 @@ def _show(done: Sequence[StepRecord], form: str, error: JobError | None) -> None
         )
         return
     if done or error is None:
-        print_table(["step", "provides", "by", "seconds"], [_row(step) for step in done])
+        output.print_table(["step", "provides", "by", "seconds"], [_row(step) for step in done])
     written = [(step.step, "wrote", step.output) for step in done if step.output is not None]
     if found is not None and found.plot is not None:
         written.append(("evaluate", "drew", found.plot))
     if written:
         click.echo()
     for step, verb, path in written:
-        echo(one_line(f"{step} {verb} {path}"))
+        output.echo(one_line(f"{step} {verb} {path}"))
     if found is not None:
         _show_evaluation(found)
 
@@ -126,10 +118,10 @@ _MOST_CLASSES = 20
 
 def _show_evaluation(found: Evaluation) -> None:
     click.echo()
-    echo(str(found))
+    output.echo(str(found))
     shown = sorted(found.classes, key=lambda score: -score.rows)[:_MOST_CLASSES]
     if shown:
-        print_table(
+        output.print_table(
             ["class", "rows", "right", "precision", "recall", "f1", "taken for"],
             [
                 (
@@ -146,4 +138,4 @@ def _show_evaluation(found: Evaluation) -> None:
             ],
         )
     if len(found.classes) > len(shown):
-        echo(f"{len(found.classes) - len(shown)} more classes: see --format json")
+        output.echo(f"{len(found.classes) - len(shown)} more classes: see --format json")

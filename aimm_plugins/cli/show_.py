@@ -13,21 +13,14 @@ from aimm_plugins._options.schema import KnownOption, read_schema
 from aimm_plugins._startup.inventory import Inventory, InventoryKey
 from aimm_plugins._system.text import one_line
 from aimm_plugins._values.report import PluginRecord
+from aimm_plugins.cli import _output as output
 from aimm_plugins.cli._completion import complete_keys
-from aimm_plugins.cli._output import (
-    Pairs,
-    echo,
-    inventory_options,
-    print_blocks,
-    print_json,
-    stdout_kept,
-)
 from aimm_plugins.errors import DeclarationError, PluginImportError
 
 
 @click.command("show")
 @click.argument("key", shell_complete=complete_keys)
-@inventory_options
+@output.inventory_options
 def command(key: str, load: bool, form: str, conf: str | None) -> int:
     """Show who provides KEY: `fit:iris.svc`, or `iris.svc` for all actions.
 
@@ -35,7 +28,7 @@ def command(key: str, load: bool, form: str, conf: str | None) -> int:
     from the imported plugin. The exit status is 1 if nobody provides it.
     """
     # With --load, signatures and schemas come from objects of the plugins, which may print.
-    with stdout_kept():
+    with output.stdout_kept():
         inventory = take_inventory(conf, load=load)
         found = inventory.keys_named(key)
         allowance = Allowance()
@@ -43,12 +36,12 @@ def command(key: str, load: bool, form: str, conf: str | None) -> int:
         data = [_data(*described) for described in zip(found, options, strict=True)]
         blocks = [_block(*described) for described in zip(found, options, strict=True)]
     if form == "json":
-        print_json({"key": key, "providers": data})
+        output.print_json({"key": key, "providers": data})
     else:
-        print_blocks(blocks)
+        output.print_blocks(blocks)
     if not found:
         nothing = explain(inventory, key).reasons[0]
-        echo(one_line(f"{key}: {nothing.why}. {nothing.remedy or ''}".rstrip()), err=True)
+        output.echo(one_line(f"{key}: {nothing.why}. {nothing.remedy or ''}".rstrip()), err=True)
     return 0 if any(declared.answers for declared in found) else 1
 
 
@@ -71,7 +64,6 @@ def _known_options(
 
 
 def _data(key: InventoryKey, options: list[KnownOption]) -> dict[str, Any]:
-    """A provider, as in `schemas/show.yaml`."""
     declaration, record = key.declaration, key.item.record
     return {
         "action": declaration.action,
@@ -97,7 +89,7 @@ def _data(key: InventoryKey, options: list[KnownOption]) -> dict[str, Any]:
     }
 
 
-def _block(key: InventoryKey, options: list[KnownOption]) -> tuple[str, Pairs]:
+def _block(key: InventoryKey, options: list[KnownOption]) -> tuple[str, output.Pairs]:
     declaration, record = key.declaration, key.item.record
     settings = None
     if record.options or record.options_schema is not None:

@@ -48,12 +48,7 @@ _NO_REPORT: dict[Reason, str] = {
 
 
 class Outcome(NamedTuple):
-    """What became of a load.
-
-    Attributes:
-        report: The account of what was tried; `None` where nothing was.
-        error: What ended the load.
-    """
+    """What became of a load."""
 
     report: Report | None
     error: BaseException | None
@@ -71,17 +66,12 @@ class LoadStatus(NamedTuple):
     outcome: Outcome | None = None
 
     def report(self) -> Report | None:
-        """What is registered now, or what was tried where the load failed."""
         if self.reason is None:
             return aimm_plugins.current_report()
         return None if self.outcome is None else self.outcome.report
 
     def readiness(self, details: bool) -> dict[str, Any]:
-        """What a probe is told, as in `schemas/readiness.yaml`.
-
-        Args:
-            details: With the message of the error that ended the load.
-        """
+        """What a probe is told, as in `schemas/readiness.yaml`."""
         records = (self.report() or Report()).plugins
         reason, error = self.reason, None
         if self.outcome is not None and self.outcome.error is not None:
@@ -120,7 +110,6 @@ class LoadStatus(NamedTuple):
         return data if details else _without_details(data, told)
 
     def _no_report(self, details: bool) -> list[Finding]:
-        """What is served where there is no report."""
         code = self.reason or "loading"
         finding = Finding(code=code, subject="", message=_NO_REPORT[code])
         if details and self.outcome is not None and self.outcome.error is not None:

@@ -55,7 +55,6 @@ class _Load:
 
     @property
     def outcome(self) -> Outcome | None:
-        """What became of it; `None` while it is running."""
         return self.future.result() if self.future.done() else None
 
     def unload_after(self, wanted: bool) -> None:

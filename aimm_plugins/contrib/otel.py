@@ -162,7 +162,6 @@ def _attributes(action: Action, key: str) -> dict[str, str]:
 
 
 def _who(module: str, distribution: str | None, version: str | None) -> dict[str, str]:
-    """The attributes of a plugin that are known."""
     found = {
         "aimm.plugin.module": module,
         "aimm.plugin.distribution": distribution,

@@ -103,7 +103,6 @@ def _error(error: BaseException, text: str) -> Answer:
 
 
 def _text(error: BaseException) -> str:
-    """Its text, or none where it cannot be printed."""
     with guarded():
         return encodable(str(error))
     return ""

@@ -14,11 +14,6 @@ def equal(one: Any, other: Any, tolerance: float = 0.0) -> bool:
 
     Arrays and frames are compared by content and dtype, containers item by item, objects without
     an equality of their own by their attributes.
-
-    Args:
-        one: Any value.
-        other: Any value.
-        tolerance: Relative difference that numbers may have.
     """
     return _equal(one, other, tolerance, 0)
 

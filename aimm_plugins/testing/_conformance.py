@@ -110,18 +110,12 @@ class Conformance:
         return {action: source for action, source in self.sources.items() if _is_strategy(source)}
 
     def check_names(self, known: Collection[str]) -> None:
-        """Refuse expected failures of checks that do not exist.
-
-        Raises:
-            ValueError: There is no such check; the nearest is named.
-        """
         for name in self.expected_failures:
             if name not in known:
                 raise ValueError(f"expected_failures: {no_check(name, known)}")
 
 
 def no_check(name: str, known: Collection[str]) -> str:
-    """What to say of a check that does not exist."""
     hint = did_you_mean(name, known)
     return f"no check {name!r}{f'; {hint}' if hint else ''}"
 
@@ -132,13 +126,7 @@ def _is_strategy(source: object) -> bool:
 
 
 def given(source: Any, variant: int, drawn: Any = None) -> Arguments:
-    """Arguments for one call, which no other call holds, or TypeError where a source gives none.
-
-    Args:
-        source: As in a `Conformance`.
-        variant: Which data, 0 or 1.
-        drawn: What the strategy gave, where `source` is one.
-    """
+    """Arguments for one call, which no other call holds, or TypeError where a source gives none."""
     if source is None:
         return Arguments()
     if _is_strategy(source):

@@ -110,7 +110,6 @@ def _entry_points(
 
 
 def forget_modules(folder: Path) -> None:
-    """Remove the modules from `sys.modules` whose files are in a folder."""
     inside = str(folder)
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)

@@ -133,8 +133,6 @@ def parametrize_conformance(
 
 
 class _Case:
-    """One check as a test calls it."""
-
     def __init__(self, trial: Trial) -> None:
         self.trial = trial
 

@@ -49,7 +49,6 @@ class CheckResult:
 
     @property
     def is_of_import(self) -> bool:
-        """Whether it says that the plugin can be imported or cannot."""
         return self.check == IMPORT_CHECK
 
     def __str__(self) -> str:

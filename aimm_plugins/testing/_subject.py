@@ -56,13 +56,6 @@ class Subject:
 
     What its methods need and the plugin does not have makes them raise `Inapplicable`; what is
     wrong with the plugin, `AssertionError`.
-
-    Attributes:
-        plugin: Its module.
-        conformance: What its author says; `None` where only the plugin as such is looked at.
-        facts: What importing it in a fresh process takes and changes, once a check has found out.
-        drawn: What hypothesis gave for this example: action to the two variants.
-        notes: Figures that checks report with their result.
     """
 
     plugin: str
@@ -73,32 +66,26 @@ class Subject:
 
     @property
     def spec(self) -> Conformance:
-        """What the author says of the key."""
         assert self.conformance is not None, "checks of a key have a Conformance"
         return self.conformance
 
     @property
     def key(self) -> str:
-        """The key that is called."""
         return self.spec.key
 
     def provider(self, action: Action) -> Provider | None:
-        """Who answers an action, if anybody does."""
         return aimm_plugins.providers(action, self.key).get((action, self.key))
 
     def providers(self) -> list[Provider]:
-        """All that the plugin provides."""
         found = aimm_plugins.providers().values()
         return [provider for provider in found if provider.plugin == self.plugin]
 
     def need(self, *actions: Action) -> None:
-        """Refuse where an action is not provided."""
         for action in actions:
             if self.provider(action) is None:
                 raise Inapplicable(f"no plugin provides {action}:{self.key}")
 
     def claims(self, claim: Claim) -> bool:
-        """Whether the author claims something."""
         return claim in self.spec.claims
 
     def equal(self, one: Any, other: Any) -> bool:
@@ -108,14 +95,12 @@ class Subject:
         return equal(one, other, self.spec.tolerance)
 
     def same(self, one: Any, other: Any, message: str) -> None:
-        """Fail unless two results are equal."""
         if not self.equal(one, other):
             raise AssertionError(f"{message}\n  {_short(one)}\n  {_short(other)}")
 
     # Calls
 
     def arguments(self, action: str, variant: int = 0) -> Arguments:
-        """Arguments that no other call holds."""
         drawn = self.drawn.get(action)
         return given(self.spec.sources[action], variant, None if drawn is None else drawn[variant])
 
@@ -131,15 +116,12 @@ class Subject:
         return function(self.key, *instance, state_cb, *made.args, **made.kwargs)
 
     def instantiate(self, state_cb: StateCallback | None = None) -> Any:
-        """A new instance."""
         return self.call("instantiate", self.arguments("instantiate"), state_cb=state_cb)
 
     def fit(self, instance: Any, variant: int = 0, state_cb: StateCallback | None = None) -> Any:
-        """The fitted instance."""
         return self.call("fit", self.arguments("fit", variant), instance, state_cb=state_cb)
 
     def fitted(self, variant: int = 0) -> Any:
-        """A new instance, fitted."""
         return self.fit(self.instantiate(), variant)
 
     def predict(
@@ -151,15 +133,12 @@ class Subject:
         return found
 
     def access(self, state_cb: StateCallback | None = None) -> Any:
-        """The data."""
         return self.call("data_access", self.arguments("data_access"), state_cb=state_cb)
 
     def serialize(self, instance: Any) -> bytes:
-        """The instance's bytes."""
         return bytes(aimm_plugins.exec_serialize(self.key, instance))
 
     def deserialize(self, content: bytes) -> Any:
-        """An instance of bytes."""
         return aimm_plugins.exec_deserialize(self.key, content)
 
     def repeatable(self, instance: Any) -> tuple[Any, Any]:
@@ -172,7 +151,6 @@ class Subject:
         return instance, first
 
     def predicts(self, instance: Any, expected: Any, message: str) -> None:
-        """Fail unless an instance predicts what is expected."""
         _, prediction = self.predict(instance)
         self.same(expected, prediction, message)
 
@@ -198,7 +176,6 @@ class Subject:
         return found
 
     def events(self) -> dict[Action, StateEvents]:
-        """The events of each action that sent any."""
         sent: dict[Action, StateEvents] = {}
         for action, call in self.calls_with_callback().items():
             events = StateEvents()
@@ -263,7 +240,6 @@ class Subject:
 
 
 def value_of(result: ChildResult) -> Any:
-    """The value that a child process answered."""
     match result.answers:
         case [*_, ("value", value)]:
             return pickle.loads(value)

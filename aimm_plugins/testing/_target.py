@@ -60,7 +60,6 @@ def uncovered_keys(*about: Conformance | str) -> tuple[str, ...]:
 
 
 def _find(target: str | None) -> tuple[list[str], list[Conformance]]:
-    """The modules of plugins, and what their authors say."""
     installed = scan()
     by_key = {
         candidate.distribution.key: candidate.distribution for candidate in installed.candidates
@@ -143,7 +142,6 @@ def _conformances(module: str, attribute: str, place: str) -> list[Conformance]:
 
 
 def _provider(conformance: Conformance, plugins: list[str]) -> str:
-    """The plugin that provides what a `Conformance` is about."""
     if len(plugins) == 1:
         return plugins[0]
     with isolated() as state:

@@ -21,14 +21,7 @@ from aimm_plugins.testing._subject import Inapplicable, Subject, seeing_environm
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """One check of one plugin or key, ready to run.
-
-    Attributes:
-        check: The check.
-        conformance: What the author says, if anything.
-        plugin: The plugin's module; `None` for the one that provides the key.
-        facts: What the checks of one plugin find out once; see `Subject`.
-    """
+    """One check of one plugin or key, ready to run."""
 
     check: Check
     conformance: Conformance | None
@@ -37,19 +30,12 @@ class Trial:
 
     @property
     def about(self) -> str:
-        """The key, or the plugin's module."""
         if self.conformance is not None and "plugin" not in self.check.kinds:
             return self.conformance.key
         return self.plugin or (self.conformance.key if self.conformance is not None else "")
 
     def run(self) -> CheckResult:
-        """Run it in a registry of its own, which holds the plugin alone.
-
-        Raises:
-            LookupError: Nobody provides the key, so that there is nothing to check.
-            PluginLoadError: The plugin cannot be loaded.
-            KeyboardInterrupt: The run was interrupted.
-        """
+        """Run it in a registry of its own, which holds the plugin alone."""
         plugin = self.plugin or _plugin_of(self.conformance)
         with isolated() as state:
             # A check of the import looks at another process. An import here would leave in this
@@ -91,7 +77,6 @@ class Trial:
 
 
 def _plugin_of(conformance: Conformance | None) -> str:
-    """The module that provides a key by now."""
     assert conformance is not None, "a trial has a plugin or a Conformance"
     found = aimm_plugins.providers(key=conformance.key)
     kinds = {"data_access"} if conformance.data_access is not None else {"fit", "instantiate"}
@@ -105,7 +90,6 @@ def _plugin_of(conformance: Conformance | None) -> str:
 
 
 def _place(subject: Subject) -> str:
-    """Who provides what is called."""
     providers = subject.providers()
     if subject.conformance is not None:
         of_key = [provider for provider in providers if provider.key == subject.key]
@@ -148,16 +132,7 @@ def _examine(check: Check, subject: Subject) -> None:
 def trials(
     conformances: Iterable[Conformance], plugins: Iterable[str] = (), only: Iterable[str] = ()
 ) -> list[Trial]:
-    """The checks that concern plugins and keys, those of a plugin as such once each.
-
-    Args:
-        conformances: What authors say.
-        plugins: Modules to look at as such, besides those that the conformances name.
-        only: Names of checks; all by default.
-
-    Raises:
-        ValueError: There is no such check.
-    """
+    """The checks that concern plugins and keys, those of a plugin as such once each."""
     known = [check.name for check in checks()]
     chosen = list(only)
     for name in chosen:

@@ -1,4 +1,4 @@
-"""Times statements on request, as `calls.py` does, beside a Dask cluster; in wall time.
+"""Times statements on request, as `calls.py` does, beside other processes; in wall time.
 
 Run as a script with the name of a setup. What is measured goes on in several processes, so that the
 CPU time of this one would tell little.
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -110,6 +111,90 @@ def one_worker(stack: ExitStack) -> dict[str, Any]:
 def two_workers(stack: ExitStack) -> dict[str, Any]:
     """A cluster of two workers."""
     return _cluster(stack, 2)
+
+
+APART = """
+import numpy
+
+from aimm_plugins import data_access
+
+
+@data_access("same")
+def same(x):
+    return x
+"""
+
+
+def same(x: Any) -> Any:
+    """What the plugin does, for a pool."""
+    return x
+
+
+def _apart(stack: ExitStack, *environments: str) -> dict[str, Any]:
+    """A plugin of this interpreter, and a conf that has it run in processes of its own."""
+    folder = stack.enter_context(TemporaryDirectory())
+    sys.path.insert(0, folder)
+    for name in environments:
+        (Path(folder) / f"bench_{name}.py").write_text(APART.replace("same", f"same.{name}", 1))
+        info = Path(folder) / f"bench_{name}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: bench-{name}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[aimm.plugins]\n{name} = bench_{name}\n")
+    return {
+        "names": [],
+        "environments": {
+            name: {"path": sys.prefix, "plugins": [f"bench-{name}"]} for name in environments
+        },
+    }
+
+
+def environment(stack: ExitStack) -> dict[str, Any]:
+    """A plugin in an environment, and a pool of one process."""
+    import numpy
+
+    import aimm_plugins
+
+    aimm_plugins.initialize(_apart(stack, "one"))
+    stack.callback(aimm_plugins.unload_all)
+    pool = stack.enter_context(ProcessPoolExecutor(1))
+    array = numpy.ones(12_500_000)
+    empty = numpy.empty_like(array)
+
+    def copy_twice() -> None:
+        for _ in range(2):
+            numpy.copyto(empty, array)
+
+    return {
+        "array": array,
+        "call": lambda x: aimm_plugins.exec_data_access("same.one", None, x),
+        "copy_twice": copy_twice,
+        "submit": lambda x: pool.submit(same, x).result(),
+        "x": 1.0,
+    }
+
+
+def starting(stack: ExitStack) -> dict[str, Any]:
+    """One environment, to be started again and again."""
+    return _starting(_apart(stack, "one"))
+
+
+def starting_two(stack: ExitStack) -> dict[str, Any]:
+    """Two environments, to be started again and again."""
+    return _starting(_apart(stack, "one", "two"))
+
+
+def _starting(conf: dict[str, Any]) -> dict[str, Any]:
+    import aimm_plugins
+
+    def start() -> None:
+        aimm_plugins.initialize(conf)
+        aimm_plugins.unload_all()
+
+    def by_hand() -> None:
+        code = f"import sys; sys.path[:] = {sys.path}; import bench_one"
+        subprocess.run([sys.executable, "-P", "-c", code], check=True)
+
+    return {"by_hand": by_hand, "start": start}
 
 
 def serve(names: dict[str, Any]) -> None:

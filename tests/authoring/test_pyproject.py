@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tomllib
 
+import pytest
+
 from aimm_plugins._authoring.pyproject import rewritten
 from aimm_plugins.cli import run
 from aimm_plugins.errors import ConfigError
@@ -102,21 +104,19 @@ def test_file_with_carriage_returns_keeps_them(project):
     assert written.count(b"\n") == written.count(b"\r\n")
 
 
-def test_entries_of_inline_tables_and_dotted_keys_are_changed():
-    text = (
-        '[project]\nname = "p"\n\n[project.entry-points]\n# ours\n'
-        '"aimm.plugins" = {old = "mine"}  # inline\n"aimm.plugins.fit".k = "mine:f"\n'
-        'other.k = "m"\n\n[tool.x]\n'
-    )
-    assert rewritten(text, {"aimm.plugins": {"new": "mine"}}) == text.replace(
-        '{old = "mine"}', '{new = "mine"}'
-    ).replace('"aimm.plugins.fit".k = "mine:f"\n', "")
+def test_entry_over_several_lines_is_refused_with_what_to_write():
+    text = COMMENTED.replace('"mine:s"\n\n', '"""\\\n  mine:s"""\n\n')
+    assert tomllib.loads(text) == tomllib.loads(COMMENTED)
+    with pytest.raises(ConfigError, match="by hand") as caught:
+        rewritten(text, {"aimm.plugins.fit": {"stays": "mine:t"}})
+    assert 'stays = "mine:t"' in str(caught.value)
 
 
 def test_inline_tables_and_dotted_keys_are_changed_or_refused_but_never_broken():
     wanted = {"aimm.plugins": {"mine": "mine"}, "aimm.plugins.fit": {"k": "mine:f"}}
     for text in (
         '[project]\nname = "p"\nentry-points = {"aimm.plugins" = {a = "b"}}\n',
+        '[project]\nname = "p"\n\n[project.entry-points]\n"aimm.plugins" = {a = "b"}\n',
         '[project]\nname = "p"\nentry-points."aimm.plugins".a = "b"\n',
         'project = {name = "p"}\n',
     ):

@@ -233,18 +233,12 @@ def test_argument_whose_name_is_taken_goes_by_position(write):
     assert text.count("def exec_fit(") == 1
 
 
-def test_types_of_modules_that_are_not_typed_are_any(write, tmp_path):
-    write(m="class C: ...\n@fit(['k'])\ndef f(m: C, x: list[C], y: int) -> C: ...")
-    assert "instance: Any, state_cb: StateCallback | None, x: Any, y: int) -> Any" in api_of("m")
-
-
-def test_types_of_a_typed_package_are_imported_from_it(write, site):
+def test_types_of_a_package_are_imported_from_it(write):
     write(
         stubbed____init__="",
         stubbed__m="from fractions import Fraction as F\nclass C: ...\n"
         "@fit(['k'])\ndef f(m: C, x: 'list[C]', y: F) -> 'C | None': ...",
     )
-    (site / "stubbed" / "py.typed").touch()
     text = api_of("stubbed.m")
     assert "instance: stubbed.m.C, state_cb: StateCallback | None, x: list[stubbed.m.C]" in text
     assert "y: fractions.Fraction) -> stubbed.m.C | None" in text

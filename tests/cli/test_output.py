@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 import sys
 
 import pytest
@@ -27,17 +26,12 @@ class Terminal(io.StringIO):
         return True
 
     def lines(self) -> list[str]:
-        """What it shows; headings may be bold."""
-        return re.sub(r"\x1b\[\d*m", "", self.getvalue()).splitlines()
+        return self.getvalue().splitlines()
 
 
-@pytest.fixture(params=["with rich", "without rich"])
-def terminal(request, monkeypatch):
+@pytest.fixture
+def terminal(monkeypatch):
     """Prints a table on a terminal of a width; gives its lines."""
-    if request.param == "with rich":
-        pytest.importorskip("rich")
-    else:
-        monkeypatch.setitem(sys.modules, "rich.console", None)
 
     def print_on_terminal(width: int, columns=COLUMNS, rows=ROWS) -> list[str]:
         stream = Terminal()
@@ -81,13 +75,8 @@ def test_name_longer_than_the_terminal_stays_whole(terminal):
     assert name in "\n".join(terminal(40, ["name", "reason"], [[name, "-"]]))
 
 
-def test_sentence_in_the_last_column_is_wrapped(monkeypatch):
-    pytest.importorskip("rich")
-    stream = Terminal()
-    monkeypatch.setattr(sys, "stdout", stream)
-    monkeypatch.setenv("COLUMNS", "50")
-    print_table(["name", "reason"], [["forest", "because of a rule " * 5]])
-    heading, *rows = stream.lines()
+def test_sentence_in_the_last_column_is_wrapped(terminal):
+    heading, *rows = terminal(50, ["name", "reason"], [["forest", "because of a rule " * 5]])
     assert heading.split() == ["name", "reason"]
     assert len(rows) > 1
     assert rows[1].startswith(" " * 8)

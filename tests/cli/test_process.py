@@ -186,5 +186,5 @@ def test_terminal_without_rich_has_lines(folder):
 
 def test_colour_is_off_where_it_is_not_wanted(folder):
     pytest.importorskip("rich")
-    _, shown = on_terminal(folder, "list", NO_COLOR="1")
+    _, shown = on_terminal(folder, "run", "job.yaml", NO_COLOR="1")
     assert "\x1b[3" not in shown

@@ -81,8 +81,8 @@ def test_every_verb_is_on_the_page():
     text = PAGE.path.read_text(encoding="utf-8")
     assert [verb for verb in _VERBS if not re.search(rf"^\| `{verb}\b", text, re.MULTILINE)] == []
     shown = {shlex.split(command)[1] for command in PAGE.commands}
-    # Shown by the README, and by the pages of authors, conformance, environments and artifacts.
-    elsewhere = {"run", "new", "entry-points", "stubs", "check", "artifact", "env"}
+    # By the README, and by the pages of operators, authors, conformance, environments and artifacts.
+    elsewhere = {"run", "plan", "new", "entry-points", "stubs", "check", "artifact", "env"}
     assert set(_VERBS) - shown <= elsewhere
 
 

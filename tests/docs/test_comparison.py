@@ -81,9 +81,15 @@ class Section:
 def sections() -> list[Section]:
     """The sections of the libraries, in the page's order, with their careful hosts."""
     found = []
+    plain = [block for block in blocks_of(PAGE, "Entry points alone") if block.language == "toml"]
+    plain += [
+        block for block in blocks_of(PAGE, "Entry points alone") if block.file == "avg_median.py"
+    ]
     for title in LIBRARIES:
         languages = ("python", "yaml", "toml", "console")
         blocks = [b for page in (PAGE, CAREFUL) for b in blocks_of(page, title)]
+        if not any(block.language == "toml" for block in blocks):
+            blocks += plain  # its plugin is the one that the page shows first
         blocks = [b for each in languages for b in blocks if b.language == each]
         (toml,) = [block.code for block in blocks if block.language == "toml"]
         found.append(
@@ -159,15 +165,15 @@ class Outcome:
         goes_on = self.status == 0 and self.printed.splitlines()[-1:] in (["4"], ["4.0"])
         told = self.printed + self.errors
         named = (
-            "names the distribution"
+            "distribution"
             if "avg-broken" in told
-            else "names the module"
+            else "module"
             if "avg_broken" in told
-            else "names the entry point"
+            else "entry point"
             if "broken" in told
-            else "tells nothing"
+            else "nothing"
         )
-        return f"{'goes on' if goes_on else '**ends**'}, {named}"
+        return f"{'goes on' if goes_on else '**ends**'}: {named}"
 
 
 class Host:
@@ -234,16 +240,16 @@ class Host:
             "the same, a careful host": self.run(
                 "careful.py", broken="import no_such_library"
             ).ended,
-            "a plugin calls `sys.exit` when it is imported, a careful host": exits.ended,
+            "a plugin calls `sys.exit` at import, a careful host": exits.ended,
             "a stranger's metadata has a malformed line": (
                 "goes on" if stranger.status == 0 else "**ends**"
             ),
             "another distribution, later on the path, has a `median` too": (
-                "**ends**, names both"
+                "**ends**: both"
                 if "avg-median-high" in twice.errors and "avg-median " in twice.errors
                 else {
-                    "4": "the first answers, tells nothing",
-                    "6": "the later answers, tells nothing",
+                    "4": "the first answers: nothing",
+                    "6": "the later answers: nothing",
                 }[twice.printed.strip().removesuffix(".0")]
             ),
             "modules of plugins that `host.py` imports": (
@@ -252,7 +258,7 @@ class Host:
             "kept out by name": (
                 "no such means"
                 if out is None
-                else "is imported all the same"
+                else "is imported"
                 if "mean is imported" in out.errors
                 else "is not imported"
             ),

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-import aimm_plugins
 from aimm_plugins._discovery.scan import scan
-from tests.docs.pages import UPDATE, Page, run, serve, shortened
+from tests.docs.pages import UPDATE, Page, run, serve
 from tests.support.installing import ROOT
 
 PAGE = Page(ROOT / "docs" / "operators.md")
@@ -38,16 +37,3 @@ def test_command_prints_what_the_page_shows(server, number):
         PAGE.shown(block, output)
     else:
         assert output == shown
-
-
-def test_report_of_the_start_is_what_the_page_shows(server, capsys):
-    for block in PAGE.blocks("python"):
-        exec(compile(block.code, str(PAGE.path), "exec"), {})
-    output = shortened(capsys.readouterr().out, server)
-    (shown,) = PAGE.blocks("text")
-    if UPDATE:
-        text = PAGE.path.read_text(encoding="utf-8")
-        PAGE.path.write_text(text.replace(shown.code, output), encoding="utf-8")
-    else:
-        assert output == shown.code
-    assert not aimm_plugins.current_report().ok

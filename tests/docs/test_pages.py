@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-
 import pytest
 
 from aimm_plugins import errors
 from aimm_plugins._discovery.scan import scan
 from tests.docs.pages import Page, install_projects, serve
 from tests.support.installing import ROOT
-from tests.support.metadata import write_dist_info
 
 SVC = '''from aimm_plugins import fit
 
@@ -29,27 +26,12 @@ SOURCES = {
 PUBLISHED = {"aimm_svc": "fit_svc", "aimm_legacy": "fit_svc"}
 
 
-@pytest.fixture
-def log():
-    """The package's logger, which pages may set up, as it was afterwards."""
-    logger = logging.getLogger("aimm_plugins")
-    level, handlers = logger.level, list(logger.handlers)
-    yield logger
-    logger.setLevel(level)
-    logger.handlers[:] = handlers
-
-
 @pytest.mark.skipif(
     bool(scan().candidates), reason="the pages show an environment without other plugins"
 )
-@pytest.mark.parametrize("name", ["startup", "errors"])
-def test_page_for_the_four_distributions_is_true(name, site, monkeypatch, log):
-    page = Page(ROOT / "docs" / f"{name}.md")
+def test_page_of_errors_is_true(site, monkeypatch):
+    page = Page(ROOT / "docs" / "errors.md")
     folder = serve(page, site, SOURCES, PUBLISHED)
-    if name == "errors":
-        points = {"later": "aimm_later"}
-        published = {"fit:iris.later": "aimm_later:learn"}
-        write_dist_info(site, "aimm-later", entry_points=points, published=published)
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(folder)
     page.check(folder, site)
@@ -61,10 +43,9 @@ def test_every_error_is_on_the_page():
     assert {name for name in known if f"\n## {name}\n" not in text} == set()
 
 
-@pytest.mark.parametrize("name", ["concepts", "documenting"])
-def test_page_is_true(name, site, monkeypatch):
+def test_page_of_concepts_is_true(site, monkeypatch):
     monkeypatch.chdir(site)
-    Page(ROOT / "docs" / f"{name}.md").check(site, site)
+    Page(ROOT / "docs" / "concepts.md").check(site, site)
 
 
 @pytest.mark.parametrize("name", ["migration", "security"])

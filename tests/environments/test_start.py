@@ -19,8 +19,9 @@ from aimm_plugins import (
     exec_data_access,
     exec_predict,
 )
+from aimm_plugins._config.parse import read
+from aimm_plugins._environments.made import wanted
 from tests.environments.conftest import Apart
-from tests.support.metadata import write_dist_info
 
 PYTHON = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 
@@ -142,6 +143,27 @@ def test_a_plugin_that_fails_there_fails_here(apart: Apart) -> None:
     assert exec_data_access("numbers") == [0, 1, 2]
 
 
+def test_what_to_do_about_a_failure_is_told_by_what_is_installed_there(apart: Apart) -> None:
+    apart.plugin("other", "import nowhere_to_be_found\n", requires=["nowhere-to-be-found"])
+    report = apart.start(plugins=["aimm-other"], conf={"on_error": "isolate"})
+    (failure,) = report.failures
+    assert str(failure.remedy).startswith(
+        "In environment apart: aimm-other 1.0 requires nowhere-to"
+    )
+
+
+def test_wrappers_alone_are_no_empty_plugin(apart: Apart) -> None:
+    apart.plugin(
+        "other",
+        """
+        @aimm_plugins.hookimpl(wrapper=True)
+        def aimm_predict(model_type, instance, state_cb, args, kwargs): return (yield)
+        """,
+    )
+    report = apart.start(plugins=["aimm-other"])
+    assert [finding for finding in report.findings if finding.code == "declares-nothing"] == []
+
+
 def test_a_process_that_ends_at_the_import_fails_its_plugins(apart: Apart) -> None:
     apart.plugin("other", "import os; print('gone', flush=True); os._exit(7)\n")
     with pytest.raises(
@@ -169,6 +191,8 @@ def test_an_environment_that_is_not_there_is_missing(apart: Apart) -> None:
     (record,) = [record for record in aimm_plugins.plan(conf) if record.state == "missing"]
     assert (record.environment, record.name) == ("apart", "apart")
     assert "nowhere is not there" in str(record.reason)
+    place = "conf environments.apart"
+    assert record.remedy == f"Correct its path, or remove the environment ({place})."
     with pytest.raises(PluginLoadError, match=r"environment apart .*nowhere is not there"):
         aimm_plugins.initialize(conf)
 
@@ -181,7 +205,23 @@ def test_an_environment_without_this_package_is_missing(apart: Apart, tmp_path: 
     report = aimm_plugins.plan(apart.conf(path=str(root)))
     (record,) = [record for record in report if record.state == "missing"]
     assert f"{root} has no aimm-plugins" in str(record.reason)
-    assert "-m pip install aimm-plugins" in str(record.reason)
+    command = f"{root}/bin/python -m pip install aimm-plugins"
+    assert str(record.reason).endswith(command)
+    assert str(record.remedy).startswith(f"Run `{command}`, or remove")
+
+
+def test_an_environment_that_has_lost_its_interpreter_is_made_anew(
+    apart: Apart, tmp_path: Path
+) -> None:
+    conf = apart.conf(requirements=["six"], path=None)
+    del conf["environments"]["apart"]["path"]
+    conf["environments_folder"] = str(tmp_path)
+    config = read(conf)
+    (tmp_path / "made").mkdir()
+    Path(wanted(config, config.environments["apart"]).link).symlink_to("made")
+    (record,) = [r for r in aimm_plugins.plan(conf) if r.state == "missing"]
+    assert "has no interpreter" in str(record.reason)
+    assert str(record.remedy).startswith("Run `aimm-plugins env sync apart --upgrade`, or remove")
 
 
 # Lazy
@@ -298,127 +338,6 @@ def test_calls_go_on_while_refresh_puts_another_process_in_place(apart: Apart) -
         thread.join()
     assert errors == []
     assert len(pids) >= 3
-
-
-# Rules about files
-
-
-def in_a_folder_of_its_own(apart: Apart, tmp_path: Path) -> tuple[Path, Any]:
-    """An environment whose interpreter is this one, with other packages; and its conf."""
-    root = tmp_path / "other"
-    site = root / "lib" / PYTHON / "site-packages"
-    site.mkdir(parents=True)
-    (root / "bin").mkdir()
-    (root / "bin/python").symlink_to(sys.executable)
-    (site / "elsewhere.py").write_text("import aimm_plugins\n")
-    write_dist_info(site, "aimm-plugins")
-    points = {"elsewhere": "elsewhere"}
-    write_dist_info(site, "aimm-elsewhere", entry_points=points, files=["elsewhere.py"])
-    conf = {"names": [], "entry_points": {"allow": ["aimm-elsewhere"]}}
-    return site, {**conf, "environments": {"other": {"path": str(root)}}}
-
-
-def test_verify_compares_the_files_of_an_environment(apart: Apart, tmp_path: Path) -> None:
-    site, conf = in_a_folder_of_its_own(apart, tmp_path)
-    conf["verify"] = "record"
-    (record,) = [r for r in aimm_plugins.plan(conf) if r.environment]
-    assert record.state == "planned"
-    (site / "elsewhere.py").write_text("import os\n")
-    (record,) = [r for r in aimm_plugins.plan(conf) if r.environment]
-    assert record.state == "denied"
-    assert "elsewhere.py" in str(record.reason)
-
-
-def test_a_lock_holds_in_an_environment(apart: Apart, tmp_path: Path) -> None:
-    _, conf = in_a_folder_of_its_own(apart, tmp_path)
-    lock = tmp_path / "plugins.lock"
-    lock.write_text(aimm_plugins.freeze(conf)[0])
-    conf["locked"] = str(lock)
-    (record,) = [r for r in aimm_plugins.plan(conf) if r.environment]
-    assert record.state == "planned"
-    lock.write_text(lock.read_text().replace("1.0", "1.1"))
-    (record,) = [r for r in aimm_plugins.plan(conf) if r.environment]
-    assert record.state == "denied"
-    assert "is locked at 1.1" in str(record.reason)
-
-
-def test_the_policy_of_the_operator_holds_in_an_environment(
-    apart: Apart, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _, conf = in_a_folder_of_its_own(apart, tmp_path)
-    monkeypatch.setenv("AIMM_PLUGINS_DENY", "aimm-elsewhere")
-    (record,) = [r for r in aimm_plugins.plan(conf) if r.environment]
-    assert record.state == "denied"
-    assert "AIMM_PLUGINS_DENY" in str(record.reason)
-
-
-# Together with others
-
-
-def test_a_span_names_the_environment(apart: Apart) -> None:
-    pytest.importorskip("opentelemetry.trace")
-    from aimm_plugins.contrib.otel import _attributes
-
-    apart.start()
-    attributes = _attributes("predict", "counter")
-    assert attributes["aimm.plugin.environment"] == "apart"
-    assert attributes["aimm.plugin.module"] == "apart"
-
-
-def test_a_trace_goes_on_in_the_process(apart: Apart) -> None:
-    trace = pytest.importorskip("opentelemetry.sdk.trace")
-    apart.plugin(
-        "other",
-        """
-        from opentelemetry import trace
-
-        @data_access("trace")
-        def current(): return trace.get_current_span().get_span_context().trace_id
-        """,
-    )
-    apart.start(plugins=["aimm-other"])
-    with trace.TracerProvider().get_tracer("a host").start_as_current_span("work") as span:
-        assert exec_data_access("trace") == span.get_span_context().trace_id
-
-
-def test_a_server_is_not_ready_while_a_required_environment_is_missing(apart: Apart) -> None:
-    from aimm_plugins.contrib._readiness import LoadStatus, Outcome
-
-    conf = {**apart.conf(path=str(apart.site / "nowhere")), "on_error": "isolate"}
-    status = LoadStatus(None, Outcome(aimm_plugins.initialize(conf), None))
-    told = status.readiness(details=True)
-    assert (told["ready"], told["reason"], told["missing"]) == (
-        False,
-        "required-missing",
-        ["apart"],
-    )
-
-
-def test_a_server_is_not_ready_while_a_required_environment_is_in_a_crash_loop(
-    apart: Apart,
-) -> None:
-    from aimm_plugins.contrib._readiness import LoadStatus, Outcome
-
-    required = {"required": ["aimm-apart"]}
-    report = apart.start(restarts_per_minute=1, conf=required)
-    status = LoadStatus(None, Outcome(report, None))
-    for is_ready in (True, False):
-        with pytest.raises(aimm_plugins.EnvironmentLost):
-            exec_data_access("fail", None, "exit")
-        assert status.readiness(details=True)["ready"] is is_ready
-
-
-def test_an_artifact_is_packed_and_unpacked_by_the_environment(apart: Apart) -> None:
-    apart.start()
-    packed = aimm_plugins.pack("counter", aimm_plugins.exec_instantiate("counter", None, 7))
-    again, _ = aimm_plugins.unpack(packed)
-    assert again.environment == "apart"
-    assert exec_predict("counter", again)[1] == 7
-
-
-def test_a_fingerprint_has_the_plugins_of_environments(apart: Apart) -> None:
-    apart.start()
-    assert aimm_plugins.fingerprint().find("predict", "counter") is not None
 
 
 # Conf

@@ -122,3 +122,10 @@ def test_masked_names_of_plugins_stay_what_they_are(write, monkeypatch):
     assert report.to_dict()["plugins"][0]["name"] == "models"
     assert aimm_plugins.current_report().plugins[0].module == "models"
     assert logging.getLogger("aimm_plugins")
+
+
+def test_missing_submodule_is_the_error_itself_beside_secrets(write, secret):
+    write(models="from models.parts import x")
+    masking.remember_secret(SECRET)
+    (record,) = initialize(names("models", on_error="isolate")).failures
+    assert type(record.error) is ModuleNotFoundError

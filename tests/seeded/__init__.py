@@ -1,1 +1,1 @@
-"""A plugin that is in order, and variants of it that each have one bug; see `docs/conformance.md`."""
+"""A plugin that is in order, and variants of it that each have one bug, which one check catches."""

@@ -195,7 +195,7 @@ def test_unreadable_metadata_of_others_hides_no_executor(publish, install):
 
 
 def test_executor_that_the_docs_show_predicts_in_a_pool(write, install, site):
-    files = Page(ROOT / "docs" / "dask.md").files()
+    files = Page(ROOT / "docs" / "reference" / "contrib.md").files()
     (site / "acme_pool.py").write_text(files["acme_pool.py"])
     points = tomllib.loads(files["pyproject.toml"])["project"]["entry-points"]
     lines = [f"[{group}]\n{k} = {v}\n" for group, each in points.items() for k, v in each.items()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import traceback
 
 import pytest
 
@@ -175,3 +176,23 @@ def test_log_takes_findings_and_records_of_any_text(lines):
     log(Report((), [Finding(code="odd", subject="\ud800", message="\x1b[2J")]))
     (line,) = lines()
     line.getMessage().encode()
+
+
+IMPORTS_NAME = "with open(TRAP, 'a') as file: file.write('run ')\nfrom broken import nothing"
+IMPORTS_PART = IMPORTS_NAME.replace("broken import", "broken.parts import")
+
+
+@pytest.mark.parametrize("source", [IMPORTS_NAME, IMPORTS_PART], ids=["name", "submodule"])
+def test_traceback_in_the_log_does_not_run_the_plugin_again(write, caplog, trap, source):
+    write(broken=source.replace("TRAP", repr(str(trap))))
+    initialize(names("broken", on_error="isolate"))
+    assert source.splitlines()[1] in caplog.text
+    assert trap.read_text() == "run "
+
+
+def test_traceback_of_a_strict_failure_does_not_run_the_plugin_again(write, trap):
+    write(broken=IMPORTS_NAME.replace("TRAP", repr(str(trap))))
+    with pytest.raises(aimm_plugins.PluginLoadError) as caught:
+        initialize(names("broken"))
+    assert "from broken import nothing" in "".join(traceback.format_exception(caught.value))
+    assert trap.read_text() == "run "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -127,3 +128,20 @@ def test_nearest_of_very_many_names_is_found_among_the_likely_ones() -> None:
     names = [f"iris.model{number:06}" for number in range(100_000)]
     assert nearest("iris.modle000123", names) == ["iris.model000123"]
     assert nearest("nothing like them", names) == []
+
+
+@pytest.mark.parametrize("slip", ["mdel000123", "modle000123", "moddel000123", "Model000123"])
+def test_nearest_of_a_large_set_is_one_slip_away_and_looked_up(slip: str) -> None:
+    class Counted(frozenset[str]):
+        looks = 0
+
+        def __contains__(self, name: object) -> bool:
+            self.looks += 1
+            return super().__contains__(name)
+
+        def __iter__(self) -> Any:
+            raise AssertionError("goes through all of them")
+
+    names = Counted(f"model{number:06}" for number in range(20_000))
+    assert "model000123" in nearest(slip, names, count=3)
+    assert names.looks < 2000

@@ -14,8 +14,6 @@ from aimm_plugins.testing._subject import Inapplicable, Subject, copied
 
 
 def _check_events(name: str, promise: str, find_faults: Callable[[StateEvents], list[str]]) -> None:
-    """Add a check of the events that each action sends."""
-
     def function(subject: Subject) -> None:
         faults = [
             f"{action}: {fault}"
@@ -67,7 +65,7 @@ def events_end_with_the_call(subject: Subject) -> None:
 
 
 class _StopError(Exception):
-    """What the checks raise from a callback."""
+    pass
 
 
 def _raising(error: BaseException, at: int) -> Callable[[dict[str, Any]], None]:

@@ -50,8 +50,6 @@ def import_succeeds(subject: Subject) -> None:
 
 
 def _check_changes(name: str, promise: str, *prefixes: str) -> None:
-    """Add a check that no change begins with one of the prefixes."""
-
     def function(subject: Subject) -> None:
         found = [change for change in _facts(subject)["changes"] if change.startswith(prefixes)]
         if found:

@@ -89,7 +89,6 @@ def options_have_a_sound_schema(subject: Subject) -> None:
 
 
 def _distribution_of(module: str) -> str | None:
-    """Name of the distribution that owns a module."""
     installed = scan()
     for candidate in installed.candidates:
         if candidate.module == module:

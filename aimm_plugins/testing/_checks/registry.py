@@ -47,7 +47,6 @@ class Check:
         return (self.function.__doc__ or "").strip().partition("\n")[0]
 
     def __call__(self, subject: Subject) -> None:
-        """Run it."""
         if self.claim is not None and not subject.claims(self.claim):
             raise Inapplicable(f"not claimed: {self.claim}")
         if subject.conformance is not None and subject.spec.model_type is not None:

@@ -1,4 +1,4 @@
-"""The page on OpenTelemetry is true: a process that runs it prints what it shows.
+"""The page on integrations is true: a process that runs it prints what it shows.
 
 In a process of its own, since the global meter provider can be set once.
 """
@@ -14,7 +14,7 @@ import pytest
 from tests.docs.pages import UPDATE, Page
 from tests.support.installing import ROOT, environment
 
-PAGE = Page(ROOT / "docs" / "opentelemetry.md")
+PAGE = Page(ROOT / "docs" / "integrations.md")
 
 pytest.importorskip("opentelemetry.exporter.prometheus")
 
