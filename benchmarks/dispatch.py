@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks import targets
-from benchmarks.measuring import Figure, Loop, Section, Series
+from benchmarks.measuring import Figure, Loop, Section, Series, Target
 
 _OURS = "exec_predict(key, instance, None, x)"
 _OURS_KEYWORD = "exec_predict(key, instance, None, x=x)"
@@ -23,11 +23,33 @@ def _original(name: str, statement: str) -> Loop:
     return Loop(name=name, setup="original", statement=statement, needs=("aimm",))
 
 
+_ACTIONS = {
+    "exec_data_access": ("x", targets.CALL_BY_ORIGINAL),
+    "exec_instantiate": ("x", targets.CALL_BY_ORIGINAL),
+    "exec_fit": ("instance, {callback}, x", targets.PREDICT_BY_ORIGINAL),
+    "exec_serialize": ("content", targets.CALL_BY_ORIGINAL),
+    "exec_deserialize": ("content", targets.CALL_BY_ORIGINAL),
+}
+
+
+def _by_original(action: str, arguments: str, target: Target) -> Figure:
+    """One action by the original's, which has a callback that ignores events in place of `None`."""
+    given = arguments.replace("x", "{callback}, x") if arguments == "x" else arguments
+    ours, original = (
+        f"{action}(key, {given.format(callback=callback)})" for callback in ("None", "ignore")
+    )
+    return Figure(
+        name=f"`{ours}` by the original's",
+        subject=_ours("ours_all", action, ours),
+        reference=_original(f"original {action}", original),
+        target=target,
+    )
+
+
 def section(quick: bool) -> Section:
-    """Figures about `exec_predict`."""
+    """Figures about the `exec_*` functions."""
     ours = _ours("ours", "exec_predict")
     keyword = _ours("ours", "exec_predict, keyword", _OURS_KEYWORD)
-    direct = Loop(name="direct call", setup="bare", statement="predict(instance, x)")
     figures = (
         Figure(
             name="`exec_predict(key, instance, None, x)` by the original's",
@@ -35,20 +57,21 @@ def section(quick: bool) -> Section:
             reference=_original("original", "exec_predict(key, instance, ignore, x)"),
             target=targets.PREDICT_BY_ORIGINAL,
         ),
+        *(_by_original(action, *row) for action, row in _ACTIONS.items()),
         Figure(
-            name="the same by a pluggy hook",
+            name="`exec_predict` by a pluggy hook",
             subject=ours,
             reference=_hook("hook", "hook"),
             target=targets.PREDICT_BY_HOOK,
         ),
         Figure(
-            name="with `x=x` by the original's",
+            name="`exec_predict` with `x=x` by the original's",
             subject=keyword,
             reference=_original("original, keyword", "exec_predict(key, instance, ignore, x=x)"),
             target=targets.KEYWORD_BY_ORIGINAL,
         ),
         Figure(
-            name="with `x=x` by a pluggy hook",
+            name="`exec_predict` with `x=x` by a pluggy hook",
             subject=keyword,
             reference=_hook("hook", "hook, keyword", _HOOK_KEYWORD),
             target=targets.KEYWORD_BY_HOOK,
@@ -78,10 +101,10 @@ def section(quick: bool) -> Section:
             target=targets.MONITORED,
         ),
         Figure(
-            name="by a direct call",
-            subject=ours,
-            reference=direct,
-            target=targets.PREDICT_BY_DIRECT,
+            name="an unknown key among 100,000, by one among 1,000",
+            subject=_ours("ours_unknown_100000", "unknown of 100,000", "unknown()"),
+            reference=_ours("ours_unknown_1000", "unknown of 1,000", "unknown()"),
+            target=targets.UNKNOWN_KEY,
         ),
     )
     return Section(

@@ -36,6 +36,14 @@ PEERS = (
     "distributed",
 )
 
+DECLARES = """from aimm_plugins import fit
+
+
+@fit(["bench.{0}"])
+def fit_model(instance):
+    return instance
+"""
+
 HEAVY = "import numpy\nimport pandas\nimport scipy\nimport sklearn\n"
 
 
@@ -48,25 +56,23 @@ class Site:
 
     Attributes:
         distributions: How many, the plugins included.
-        plugins: How many of them publish an empty module in the group `aimm.plugins`.
+        plugins: How many of them publish a module in the group `aimm.plugins` that declares a key.
         broken: Whether one more publishes a module that raises when it is imported.
         heavy: How many more publish a module that imports numpy, pandas, scipy and scikit-learn,
             and its key; where there are any, one more publishes a light module and its key.
-        declares: For each number, a module that declares as many functions; not published.
     """
 
     distributions: int = 0
     plugins: int = 0
     broken: bool = False
     heavy: int = 0
-    declares: tuple[int, ...] = ()
 
     def files(self) -> Iterator[tuple[str, str]]:
         """Path and text of each file."""
         for number in range(self.distributions):
             if number < self.plugins:
                 module = f"bench_plugin_{number:05}"
-                yield f"{module}.py", ""
+                yield f"{module}.py", DECLARES.format(number)
                 points = f"[aimm.plugins]\n{module} = {module}\n"
             else:
                 points = f"[console_scripts]\nbench-{number} = bench_{number}:main\n"
@@ -81,15 +87,6 @@ class Site:
             yield from _keyed(f"bench_heavy_{number:02}", f"heavy.model.{number}", HEAVY)
         if self.heavy:
             yield from _keyed("bench_light", "light.model", "")
-        for count in self.declares:
-            yield (
-                f"bench_declares_{count}.py",
-                "import aimm_plugins\n\n"
-                "def make():\n"
-                "    return lambda instance: instance\n\n"
-                f"for number in range({count}):\n"
-                "    aimm_plugins.fit([f'model.{number}'])(make())\n",
-            )
 
     def make(self, sites: Path) -> Path:
         """The folder, below `sites`; written on first use, compiled, and kept between runs."""

@@ -13,6 +13,7 @@ def _probe(way: str, name: str, site: Site, *, count: int | None = None) -> Fres
     isolated = way in ("ours_isolated", "broken_by_hand")
     return Fresh(
         name=name,
+        needs=("stevedore",) if "stevedore" in way else (),
         arguments=(_SCRIPT, way, str(site.plugins if count is None else count)),
         site=site,
         whole=way.endswith("_whole"),
@@ -24,6 +25,7 @@ def section(quick: bool) -> Section:
     """Figures about `initialize`."""
     plugins, distributions, rounds = (3, 20, 1) if quick else (100, 1000, 15)
     among = Site(distributions=distributions, plugins=plugins)
+    few = Site(distributions=distributions, plugins=plugins // 10)
     alone = Site(distributions=plugins, plugins=plugins)
     tenfold = Site(distributions=10 * plugins, plugins=10 * plugins)
     healthy = Site(distributions=plugins - 1, plugins=plugins - 1)
@@ -34,10 +36,11 @@ def section(quick: bool) -> Section:
     return Section(
         name="initialize",
         title="Start",
-        text="Plugins are empty modules, so that what is measured is the framework. By hand means: "
-        "the floor of the discovery, and importing the same modules by name. `initialize` is its "
-        "first call in a process that has imported the package; the whole process counts from its "
-        "start to its end and imports pluggy by hand. What a broken plugin costs is what the call "
+        text="Plugins are modules that declare one key. stevedore loads the same modules, by an "
+        "`ExtensionManager` whose disk cache is filled; by hand means: the floor of the discovery, "
+        "and importing the modules by name. Each is the first call in a process that has imported "
+        "what it uses; the whole process counts from its start to its end. `plan` reads metadata "
+        "and the sources of plugins. What a broken plugin costs is what the call "
         "takes with it, less the call without it and its own import; what a healthy one costs, the "
         f"mean of what {plugins} more add; in a process that has called `initialize` before, "
         "for no plugin at all, and set up logging with a handler that drops the traceback, since "
@@ -47,15 +50,40 @@ def section(quick: bool) -> Section:
                 (
                     Figure(
                         name=f"`initialize`, {plugins} plugins among {distributions:,} "
-                        "distributions",
+                        "distributions, by stevedore",
                         subject=_probe("ours", "initialize", among),
-                        reference=_probe("by_hand", "by hand", among),
+                        reference=_probe("by_stevedore", "stevedore", among),
                         target=targets.INITIALIZE,
                     ),
                     Figure(
-                        name=f"whole process, {plugins} plugins",
+                        name="the same by hand",
+                        subject=_probe("ours", "initialize", among),
+                        reference=_probe("by_hand", "by hand", among),
+                        target=targets.INITIALIZE_BY_HAND,
+                    ),
+                    Figure(
+                        name="a second `initialize`, by `importlib.metadata.entry_points`",
+                        subject=_probe("ours_again", "initialize again", among),
+                        reference=_probe("entry_points", "entry_points", among),
+                        target=targets.INITIALIZE_AGAIN,
+                    ),
+                    Figure(
+                        name=f"`plan`, {plugins // 10} plugins among {distributions:,} "
+                        "distributions, by stevedore finding them",
+                        subject=_probe("planned", "plan", few),
+                        reference=Fresh(
+                            name="stevedore finds",
+                            needs=("stevedore",),
+                            arguments=(str(PROBES / "discover.py"), "stevedore", "0"),
+                            site=few,
+                            best_of=3,
+                        ),
+                        target=targets.PLAN,
+                    ),
+                    Figure(
+                        name=f"whole process, {plugins} plugins, by stevedore",
                         subject=_probe("ours_whole", "whole process", alone),
-                        reference=_probe("by_hand_whole", "whole process by hand", alone),
+                        reference=_probe("by_stevedore_whole", "whole process, stevedore", alone),
                         target=targets.WHOLE_START,
                     ),
                 ),

@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import importlib_metadata  # adds a finder to `sys.meta_path`, for which tests put other lists  # noqa: F401
 import pytest
 
 # Last, so that the package under test is the installed one and not the folder beside the tests.

@@ -94,22 +94,21 @@ _LOAD: CodeType = sys.modules["_frozen_importlib"]._load_unlocked.__code__
 """What runs in each import: of a compiled module no other frame tells."""
 
 
-def call_site(depth: int, target: object = None) -> CallSite:
-    """Where the decorator `depth` frames up was called, and which module's import that is part of.
+def call_site(caller: FrameType, target: object = None) -> CallSite:
+    """Where a decorator was called, and which module's import that is part of.
 
     Python sets `_initializing` on a module's spec while the module's body runs. The innermost frame
     of such a module is the import that a declaration belongs to. A module that is reloaded has no
     such mark, which tells a reload from a first import.
 
     Args:
-        depth: Frames between the caller and the decorator.
+        caller: The frame that has called it.
         target: What is decorated; a compiled function knows its line.
     """
-    frame: FrameType | None = sys._getframe(depth + 1)
-    assert frame is not None
-    name = frame.f_globals.get("__name__")
+    frame: FrameType | None = caller
+    name = caller.f_globals.get("__name__")
     module = name if isinstance(name, str) else "__main__"
-    file, line = frame.f_code.co_filename, frame.f_lineno
+    file, line = caller.f_code.co_filename, caller.f_lineno
     while frame is not None:
         if frame.f_code is _LOAD:
             spec = frame.f_locals["spec"]

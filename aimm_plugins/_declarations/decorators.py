@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from types import FrameType, FunctionType
 from typing import Any, NoReturn, TypeVar
 
-from aimm_plugins._declarations.declaration import CallSite, Declaration, call_site
+from aimm_plugins._declarations.declaration import Declaration, call_site
 from aimm_plugins._declarations.ledger import current_ledger
 from aimm_plugins._system.signatures import shown_signature, signature_of
 from aimm_plugins._values.actions import Action
@@ -161,16 +163,17 @@ def _decorator(
     instance_arg_name: str | None = None,
     returns_instance: bool = False,
 ) -> Callable[[Any], Any]:
-    site = call_site(depth=2)
-    checked = check_keys(action, keys, site)
+    checked = check_keys(action, keys, sys._getframe(2))
 
     def decorate(target: Callable[..., object]) -> Callable[..., object]:
-        # Python counts a decorated function from its first decorator; so does the place here.
-        site = call_site(1, target)
+        caller = sys._getframe(1)
         if not callable(target):
-            refuse(site, f"@{action} decorates a function, and {target!r} cannot be called")
-        names = {"state_cb_arg_name": state_cb_arg_name, "instance_arg_name": instance_arg_name}
-        check_argument_names(target, names, site)
+            refuse(caller, f"@{action} decorates a function, and {target!r} cannot be called")
+        if state_cb_arg_name is not None or instance_arg_name is not None:
+            names = {"state_cb_arg_name": state_cb_arg_name, "instance_arg_name": instance_arg_name}
+            check_argument_names(target, names, caller)
+        # Python counts a decorated function from its first decorator; so does the place here.
+        site = call_site(caller, target)
         ledger = current_ledger()
         declaration = Declaration(
             action=action,
@@ -192,53 +195,57 @@ def _decorator(
     return decorate
 
 
-def refuse(site: CallSite, message: str) -> NoReturn:
+def refuse(caller: FrameType, message: str) -> NoReturn:
     """Raise a `DeclarationError` that names the decorator's place."""
+    site = call_site(caller)
     raise DeclarationError(message, file=site.file, line=site.line)
 
 
-def check_keys(action: Action, keys: object, site: CallSite) -> tuple[str, ...]:
+def check_keys(action: Action, keys: object, caller: FrameType) -> tuple[str, ...]:
     """The keys that a decorator was given, checked to be without duplicates."""
     if action in ("data_access", "instantiate"):
-        return (check_key(action, keys, site),)
+        return (check_key(action, keys, caller),)
     if isinstance(keys, str):
-        refuse(site, f'@{action} takes a list of model types: write @{action}(["{keys}"])')
-    if isinstance(keys, bytes | bytearray) or not isinstance(keys, Iterable):
+        refuse(caller, f'@{action} takes a list of model types: write @{action}(["{keys}"])')
+    if isinstance(keys, (bytes, bytearray)) or not isinstance(keys, Iterable):
         bare = f"; write @{action}([...]) above the function" if callable(keys) else ""
-        refuse(site, f"@{action} takes a list of model types, and was given {keys!r}{bare}")
-    checked = tuple(check_key(action, key, site) for key in keys)
+        refuse(caller, f"@{action} takes a list of model types, and was given {keys!r}{bare}")
+    checked = tuple(
+        key if type(key) is str and key.strip() else check_key(action, key, caller) for key in keys
+    )
     if not checked:
-        refuse(site, f"@{action} was given an empty list of model types; name at least one")
+        refuse(caller, f"@{action} was given an empty list of model types; name at least one")
     if len(set(checked)) < len(checked):
         repeated = sorted(key for key, count in Counter(checked).items() if count > 1)
-        refuse(site, f"@{action} was given {', '.join(map(repr, repeated))} more than once")
+        refuse(caller, f"@{action} was given {', '.join(map(repr, repeated))} more than once")
     return checked
 
 
-def check_key(decorator: str, key: object, site: CallSite) -> str:
+def check_key(decorator: str, key: object, caller: FrameType) -> str:
     """One key, which must be a `str` with something in it."""
     if not isinstance(key, str):
         hint = f'; write @{decorator}("...") above the function' if inspect.isroutine(key) else ""
-        refuse(site, f"a key of @{decorator} is a str, and was given {key!r}{hint}")
+        refuse(caller, f"a key of @{decorator} is a str, and was given {key!r}{hint}")
     if not key.strip():
-        refuse(site, f"a key of @{decorator} is empty; give it a name")
+        refuse(caller, f"a key of @{decorator} is empty; give it a name")
     # Plain text also for a member of an enum that is a str, whose own `str()` may be another.
     return str.__str__(key)
 
 
 def check_argument_names(
-    function: Callable[..., object], names: dict[str, str | None], site: CallSite
+    function: Callable[..., object], names: dict[str, str | None], caller: FrameType
 ) -> None:
     """Refuse argument names that `function` cannot be given as keywords."""
     given = {option: name for option, name in names.items() if name is not None}
     for option, name in given.items():
         if not isinstance(name, str) or not name.isidentifier():
-            refuse(site, f"{option} is the name of an argument, and was given {name!r}")
+            refuse(caller, f"{option} is the name of an argument, and was given {name!r}")
         if not takes_keyword(function, name):
-            refuse(site, unable_to_take(function, option, name))
+            refuse(caller, unable_to_take(function, option, name))
     if len(given) > len(set(given.values())):
         refuse(
-            site, f"state_cb_arg_name and instance_arg_name are both {next(iter(given.values()))!r}"
+            caller,
+            f"state_cb_arg_name and instance_arg_name are both {next(iter(given.values()))!r}",
         )
 
 
@@ -250,6 +257,13 @@ def takes_keyword(function: Callable[..., object], name: str, *, named: bool = F
         name: The keyword.
         named: Only count a parameter of that name, not `**kwargs`.
     """
+    if type(function) is FunctionType and not vars(
+        function
+    ):  # a signature takes twenty times longer
+        code = function.__code__
+        count = code.co_argcount + code.co_kwonlyargcount
+        if name in code.co_varnames[code.co_posonlyargcount : count]:
+            return True
     try:
         parameters = signature_of(function).parameters
     except (TypeError, ValueError):

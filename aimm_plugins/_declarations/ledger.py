@@ -183,7 +183,7 @@ class DeclarationLedger:
                     _refuse_twice(declaration, replaced)
                 gone += replaced
             self.ever_used = True
-            if any(declaration.importer is not None for declaration in declarations):
+            if declarations[0].importer is not None:  # all are of one call
                 self.superseded.update(gone)
             elif self.listener is not None:
                 self.listener.declared(declarations, gone)

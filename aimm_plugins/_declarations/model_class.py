@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import abc
 import inspect
+import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, TypeVar, overload
 
-from aimm_plugins._declarations.declaration import CallSite, Declaration, call_site
+from aimm_plugins._declarations.declaration import Declaration, call_site
 from aimm_plugins._declarations.decorators import check_key, refuse, takes_keyword, unable_to_take
 from aimm_plugins._declarations.ledger import current_ledger
 from aimm_plugins._values.actions import MODEL_ACTIONS, Action
@@ -71,33 +73,33 @@ def model(
             instance, or no method can take `state_cb_arg_name`; nothing is declared then.
     """
     if cls is not None:
-        site = call_site(depth=1)
+        caller = sys._getframe(1)
         if isinstance(cls, str):
-            refuse(site, f"@model decorates a class: write @model(model_type={cls!r})")
-        return _declare_model(cls, model_type, state_cb_arg_name, site)
+            refuse(caller, f"@model decorates a class: write @model(model_type={cls!r})")
+        return _declare_model(cls, model_type, state_cb_arg_name, caller)
 
     def decorate(decorated: C) -> C:
-        return _declare_model(decorated, model_type, state_cb_arg_name, call_site(depth=1))
+        return _declare_model(decorated, model_type, state_cb_arg_name, sys._getframe(1))
 
     return decorate
 
 
 def _declare_model(
-    cls: C, model_type: str | None, state_cb_arg_name: str | None, site: CallSite
+    cls: C, model_type: str | None, state_cb_arg_name: str | None, caller: FrameType
 ) -> C:
     if not isinstance(cls, type):
-        refuse(site, f"@model decorates a class, and was given {cls!r}")
+        refuse(caller, f"@model decorates a class, and was given {cls!r}")
     # Not `__qualname__`: a class made in a function has `<locals>` in it, and saved models carry
     # the model type for years.
     key = f"{cls.__module__}.{cls.__name__}" if model_type is None else model_type
-    key = check_key("model", key, site)
-    _check_interface(cls, site)
-    takers = _takers(cls, state_cb_arg_name, site)
+    key = check_key("model", key, caller)
+    _check_interface(cls, caller)
+    takers = _takers(cls, state_cb_arg_name, caller)
     functions: dict[Action, Callable[..., Any]] = {
         "instantiate": cls,
         **{action: getattr(cls, action) for action in _METHODS},
     }
-    ledger = current_ledger()
+    site, ledger = call_site(caller), current_ledger()
     ledger.add(
         [
             Declaration(
@@ -120,7 +122,7 @@ def _declare_model(
     return cls
 
 
-def _check_interface(cls: type, site: CallSite) -> None:
+def _check_interface(cls: type, caller: FrameType) -> None:
     missing = [
         name
         for name in _METHODS
@@ -128,22 +130,22 @@ def _check_interface(cls: type, site: CallSite) -> None:
         or getattr(getattr(cls, name), "__isabstractmethod__", False)
     ]
     if missing:
-        refuse(site, f"@model class {cls.__name__} lacks {', '.join(missing)}; see Model")
+        refuse(caller, f"@model class {cls.__name__} lacks {', '.join(missing)}; see Model")
     if not isinstance(
         inspect.getattr_static(cls, "deserialize"), classmethod | staticmethod
     ) and inspect.isfunction(cls.deserialize):  # type: ignore[attr-defined]  # checked above
         refuse(
-            site,
+            caller,
             f"@model class {cls.__name__}: deserialize has no instance yet; make it a classmethod",
         )
 
 
-def _takers(cls: type, name: str | None, site: CallSite) -> set[Action]:
+def _takers(cls: type, name: str | None, caller: FrameType) -> set[Action]:
     """The actions whose method can be given the state callback."""
     if name is None:
         return set()
     if not isinstance(name, str) or not name.isidentifier():
-        refuse(site, f"state_cb_arg_name is the name of an argument, and was given {name!r}")
+        refuse(caller, f"state_cb_arg_name is the name of an argument, and was given {name!r}")
     methods: dict[Action, Callable[..., Any]] = {
         "instantiate": cls,
         "fit": cls.fit,  # type: ignore[attr-defined]  # checked by _check_interface
@@ -153,5 +155,5 @@ def _takers(cls: type, name: str | None, site: CallSite) -> set[Action]:
     takers = named or {a for a, f in methods.items() if takes_keyword(f, name)}
     if not takers:
         reasons = [unable_to_take(f, "state_cb_arg_name", name) for f in methods.values()]
-        refuse(site, f"@model class {cls.__name__}: " + "; ".join(reasons))
+        refuse(caller, f"@model class {cls.__name__}: " + "; ".join(reasons))
     return takers

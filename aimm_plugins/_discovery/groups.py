@@ -40,11 +40,12 @@ def suffix_of(group: str) -> str | None:
 
 def group_meant(group: str) -> str | None:
     """The group of ours that is meant by one which nobody reads; `None` if it is another's."""
+    plain = _plain(group)
+    if len(group) > _MOST_LETTERS or not ("aim" in plain or "plug" in plain):
+        return None  # without the module that compares
     groups = (f"{PLUGINS}.{name}" for name in (*ACTIONS, OPTIONS))
     known = {_plain(name): name for name in (PLUGINS, EXECUTORS, CONFORMANCE, *groups)}
-    if group in known.values() or len(group) > _MOST_LETTERS:
-        return None
-    near = nearest(_plain(group), known, cutoff=_ALIKE)
+    near = [] if group in known.values() else nearest(plain, known, cutoff=_ALIKE)
     return known[near[0]] if near else None
 
 

@@ -216,8 +216,12 @@ class Dispatcher:
         await in_own_thread(load, self._loading)
 
     def after_fork(self) -> None:
-        """Forget the threads that do not exist in a forked child."""
+        """Forget the threads that do not exist in a forked child.
+
+        Without the GIL a dict that threads write to at the fork may stay locked in the child.
+        """
         self._loading = {}
+        self.renew()
 
     def loaded_provider(self, action: Action, key: str) -> Provider:
         """The provider of a key, loaded if it was deferred.

@@ -238,7 +238,7 @@ class PluginManager(pluggy.PluginManager):
 
     def _undo_if_import_fails(self, undo: Callable[[], object]) -> None:
         """Remember how to undo what the caller's caller does, if it is part of a loading."""
-        site = call_site(2)
+        site = call_site(sys._getframe(2))
         module = site.importing_module
         if module is not None and self._owner.ledger.current_importer(module) is not None:
             self._unconfirmed.append((module, site.spec, undo))

@@ -31,7 +31,7 @@ Data = bytes | bytearray | memoryview
 _HEAD = struct.Struct("<4sBBIQQQ")
 """Magic, kind, whether memory comes with it, number of buffers, number, size, memory."""
 
-MAGIC = b"aim\x01"
+MAGIC = b"aim\x02"
 """Begins each frame; the last byte changes when frames do."""
 
 RELEASE = 0

@@ -23,7 +23,7 @@ from aimm_plugins._environments.frames import (
     NUMBER,
     Inbox,
     NotTakenError,
-    wish_end,
+    Wish,
 )
 from aimm_plugins._environments.instance import EnvironmentInstance
 from aimm_plugins._environments.payload import MissingClassError, Packed, Reduce, pack, unpack
@@ -192,7 +192,7 @@ class Environment:
         try:
             return await in_thread(work, state_cb)
         except CancelledError:
-            wish_end(inbox, "the task that awaited it was cancelled")
+            inbox.put(Wish("the task that awaited it was cancelled"))
             raise
 
     def _packed(self, process: PluginProcess, action: Action, key: str, *given: Any) -> Packed:

@@ -33,8 +33,3 @@ Inbox = SimpleQueue[Frame | Wish | None]
 
 class NotTakenError(Exception):
     """A call was not even sent, since its process has ended or is about to leave."""
-
-
-def wish_end(inbox: Inbox, reason: str) -> None:
-    """Have a call that waits end: the plugin is asked first."""
-    inbox.put(Wish(reason))

@@ -132,9 +132,9 @@ def _build(wanted: Wanted, root: str, say: Say) -> None:
         install = [python, "-m", "pip", "install", "--disable-pip-version-check"]
     if wanted.lock is None:  # in one go, so that all fit each other
         _run(say, wanted, [*install, *installed, *wanted.own])
-    else:
-        _run(say, wanted, [*install, *installed])
-        _run(say, wanted, [*install, *wanted.own])
+    else:  # first, since no index may have it; and last, since the list may have another version
+        for arguments in (wanted.own, installed, wanted.own):
+            _run(say, wanted, [*install, *arguments])
 
 
 def _interpreter(wanted: Wanted) -> str:

@@ -66,7 +66,7 @@ class PluginProcess:
         self.status: int | None = None
         self.why: str | None = None
         self._numbers = count(1)
-        self._calls: dict[int, Any] = {}
+        self._calls: dict[int, Inbox] = {}
         self._lock = threading.Lock()
         self._is_over = self._is_leaving = False
         self._leaves: str | None = None
@@ -216,7 +216,7 @@ class PluginProcess:
         with suppress(OSError):
             self._channel.send(CANCEL, number, body, until=time.monotonic() + GRACE_SECONDS)
 
-    def _open(self, inbox: Any) -> int:
+    def _open(self, inbox: Inbox) -> int:
         number = next(self._numbers)
         with self._lock:
             # Asked of the system too: the thread that reads may not have met the end yet.
@@ -225,7 +225,7 @@ class PluginProcess:
             self._calls[number] = inbox
         return number
 
-    def _close(self, number: int, inbox: Any) -> None:
+    def _close(self, number: int, inbox: Inbox) -> None:
         with self._lock:
             if self._calls.get(number) is inbox:
                 del self._calls[number]
@@ -234,17 +234,23 @@ class PluginProcess:
 
     def _give_up(self, number: int) -> None:
         """Have a call that nobody waits for end, or its process with it."""
-        given_up = _GivenUp(self, number)
+        inbox: Inbox = SimpleQueue()
         with self._lock:
             if self._is_over:
                 return
-            self._calls[number] = given_up
+            self._calls[number] = inbox
         self._ask_to_end(number, "its caller was interrupted")
-        given_up.timer.start()
+        threading.Thread(target=self._see_end, args=(number, inbox), daemon=True).start()
 
-    def given_up(self, number: int) -> None:
-        """A call that nobody waits for has ended."""
-        self._close(number, self._calls.get(number))
+    def _see_end(self, number: int, inbox: Inbox) -> None:
+        until = time.monotonic() + GRACE_SECONDS
+        try:
+            while True:
+                received = inbox.get(timeout=max(until - time.monotonic(), 0))
+                if not isinstance(received, Frame) or received.kind != EVENT:
+                    return self._close(number, inbox)
+        except Empty:
+            self.end(f"a call whose caller was interrupted went on for {GRACE_SECONDS:g} s")
 
     def let_go(self, number: int) -> None:
         """Let an instance go, for finalizers: at once or later, in any thread."""
@@ -383,18 +389,3 @@ class PluginProcess:
 
 
 _NOTHING = Wish(None)
-
-
-class _GivenUp:
-    """Stands where the inbox of a call was that nobody waits for."""
-
-    def __init__(self, process: PluginProcess, number: int) -> None:
-        self._process, self._number = process, number
-        why = f"a call whose caller was interrupted went on for {GRACE_SECONDS:g} s"
-        self.timer = threading.Timer(GRACE_SECONDS, process.end, [why])
-        self.timer.daemon = True
-
-    def put(self, received: Frame | Wish | None) -> None:
-        if received is None or (isinstance(received, Frame) and received.kind != EVENT):
-            self.timer.cancel()
-            self._process.given_up(self._number)

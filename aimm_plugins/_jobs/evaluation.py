@@ -10,7 +10,7 @@ import io
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from aimm_plugins._jobs.tables import as_table
@@ -34,9 +34,6 @@ class ClassScore:
     recall: float
     f1: float
     taken_for: Mapping[str, int]
-
-    def to_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +72,7 @@ class Evaluation:
             "kind": self.kind,
             "rows": self.rows,
             "metrics": dict(self.metrics),
-            "classes": [score.to_dict() for score in self.classes],
+            "classes": [asdict(score) for score in self.classes],
             "plot": self.plot,
         }
 

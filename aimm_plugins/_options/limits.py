@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
-from time import thread_time
 from typing import TYPE_CHECKING, Any
 
 from aimm_plugins._system.ceilings import (
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from aimm_plugins._discovery.published import PublishedOptions
 
 _SEARCHING_KEYS = {"patternProperties", "additionalProperties", "unevaluatedProperties"}
+
+
+# WebAssembly has one thread.
+thread_time = getattr(time, "thread_time", time.process_time)
 
 
 class TooSlowError(Exception):

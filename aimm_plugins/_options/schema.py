@@ -65,9 +65,6 @@ class KnownOption(NamedTuple):
     default: str | None
     description: str
 
-    def to_dict(self) -> dict[str, Any]:
-        return self._asdict()
-
     def __str__(self) -> str:
         return f"{self.name}: {self.summary}"
 

@@ -185,9 +185,12 @@ class PluginOwners:
 
 def offer_of(declaration: Declaration, plugin: str, record: PluginRecord | None) -> Offer:
     """What a declaration makes a plugin offer; `record` is `None` by hand."""
-    who = Provenance(module=plugin) if record is None else record.provenance
-    who = who._replace(file=declaration.file, line=declaration.line, file_module=declaration.module)
-    return Offer(plugin=plugin, provenance=who, declaration=declaration)
+    file, line, module = declaration.file, declaration.line, declaration.module
+    if record is None:
+        who = Provenance(plugin, file=file, line=line, file_module=module)
+    else:
+        who = record.provenance._replace(file=file, line=line, file_module=module)
+    return Offer(plugin, who, declaration)
 
 
 def is_same(one: Offer, other: Offer) -> bool:

@@ -94,16 +94,18 @@ class Registry:
         ]
         changed = bool(replaced)
         for declaration, offer, lost in offers:
-            keys = self.snapshot.offers[declaration.action]
-            changed = changed or not keys.keys().isdisjoint(declaration.keys)
-            won = [key for key in declaration.keys if (offer.plugin, key) not in lost]
-            displaced = [keys[key] for key in won if key in keys]
+            action, won = declaration.action, declaration.keys
+            keys = self.snapshot.offers[action]
+            changed = changed or not keys.keys().isdisjoint(won)
+            if lost:
+                won = tuple(key for key in won if (offer.plugin, key) not in lost)
+            displaced = [keys[key] for key in won if key in keys] if lost else []
             keys.update(dict.fromkeys(won, offer))
             self.snapshot.by_hand.add(offer.plugin)
-            # What was replaced is not taken away first: a call in between would find nobody.
-            replaced.difference_update((declaration.action, key) for key in won)
+            if replaced:
+                # What was replaced is not taken away first: a call in between would find nobody.
+                replaced.difference_update((action, key) for key in won)
             if lost:
-                action = declaration.action
                 self.snapshot.shadowed |= {(p, (action, key)): w for (p, key), w in lost.items()}
                 self._take_from(displaced)
         for action, key in replaced:
@@ -127,10 +129,10 @@ class Registry:
 
     def _offer_by_hand(self, declaration: Declaration) -> Offer | None:
         snapshot, action = self.snapshot, declaration.action
-        owner = snapshot.owners.of(declaration)
-        plugin = owner or declaration.owner_module
-        records = snapshot.records.values() if owner is not None else ()
-        record = next((r for r in records if r.plugin == plugin), None)
+        plugin = snapshot.owners.of(declaration)
+        if plugin is None:
+            return offer_of(declaration, declaration.owner_module, None)
+        record = next((r for r in snapshot.records.values() if r.plugin == plugin), None)
         # A failed plugin may have left a thread that goes on declaring.
         if record is not None and (
             record.state == "denied"
@@ -156,7 +158,7 @@ class Registry:
         action = declaration.action
         lost: dict[tuple[str, str], str] = {}
         keys = self.snapshot.offers[action]
-        for key in declaration.keys:
+        for key in () if keys.keys().isdisjoint(declaration.keys) else declaration.keys:
             present = keys.get(key)
             if present is None or is_same(present, offer) or (action, key) in replaced:
                 continue

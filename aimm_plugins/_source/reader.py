@@ -8,20 +8,21 @@ from contextlib import suppress
 from dataclasses import replace
 
 from aimm_plugins._discovery.dotted_names import with_parents
-from aimm_plugins._discovery.module_location import locate
+from aimm_plugins._discovery.module_location import is_missing, locate, missing_module
 from aimm_plugins._source.budget import Budget, OverBudgetError
 from aimm_plugins._source.declarations import (
     Fault,
     Gap,
     ModuleSource,
+    Need,
     PluginSource,
     SourceDeclaration,
 )
-from aimm_plugins._source.foresight import foresee
 from aimm_plugins._source.module import read_module
 from aimm_plugins._source.outside import OutsidePackages
 from aimm_plugins._source.values import PACKAGE, Evaluator
 from aimm_plugins._system.text import MOST_COMPARED, nearest
+from aimm_plugins._values.provenance import short_file
 
 
 class ModuleReader:
@@ -188,7 +189,7 @@ class SourceReader:
         is_empty = is_empty and self._outside.are_all(top, [module.file for module, _ in reached])
         fault: Fault | None = None
         with suppress(OverBudgetError):
-            fault = foresee(name, list(reader.reached(name)), reader.module)
+            fault = _foreseen(reader, name)
         return replace(
             source,
             fault=fault,
@@ -201,6 +202,46 @@ class SourceReader:
         while owner and owner not in self._plugins:
             owner = owner.rpartition(".")[0]
         return module == plugin or owner in ("", plugin)
+
+
+def _foreseen(reader: ModuleReader, plugin: str) -> Fault | None:
+    """The first fault of the modules that an import of a plugin runs; `None` where none shows.
+
+    The error is the one that Python would raise, so that a plan and a start say the same.
+    """
+    certain = [module for module, surely in reader.reached(plugin) if surely]
+    may_look_elsewhere = any(module.finds_by_itself for module in certain)
+    top = plugin.partition(".")[0]
+    for module in certain:
+        for need in () if may_look_elsewhere else module.needs:
+            error = _unmet(need, top, reader)
+            if error is not None:
+                return Fault(error, f"{short_file(need.file, module.name)}:{need.line}")
+        if module.fault is not None:
+            line = getattr(module.fault, "lineno", None) or getattr(module.fault, "line", None)
+            place = short_file(module.file, module.name)
+            return Fault(module.fault, f"{place}:{line}" if line else place)
+    return None
+
+
+def _unmet(need: Need, top: str, reader: ModuleReader) -> ImportError | None:
+    """What an import statement raises. Of other packages only their existence can be told."""
+    parts = need.module.split(".")
+    missing = missing_module(need.module if parts[0] == top else parts[0])
+    if missing is not None or parts[0] != top:
+        return missing
+    if need.attribute is None or need.attribute == "*":
+        return None
+    source = reader.module(need.module)
+    if source is None or source.names is None or need.attribute in source.names:
+        return None
+    if not is_missing(f"{need.module}.{need.attribute}"):
+        return None
+    return ImportError(
+        f"cannot import name {need.attribute!r} from {need.module!r} ({source.file})",
+        name=need.module,
+        path=source.file,
+    )
 
 
 def _unread(error: OverBudgetError) -> Gap:

@@ -35,6 +35,7 @@ class EnvironmentJudge:
 
     def __init__(self, runtime: Runtime, planned: PlannedEnvironment) -> None:
         self._runtime, self._planned = runtime, planned
+        self._wanted = planned.wanted.keys()
         self._refused: set[tuple[str, str]] = set()
 
     @property
@@ -45,7 +46,7 @@ class EnvironmentJudge:
     @property
     def is_whole(self) -> bool:
         """Whether nothing was refused since the environment was planned."""
-        return not self._refused
+        return self._planned.wanted.keys() == self._wanted
 
     def told(self) -> dict[str, Any]:
         """What a process is told of the plugins that it may load, by the last judgement."""

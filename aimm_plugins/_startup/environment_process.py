@@ -126,27 +126,19 @@ class _Server:
         self._as_arrow = False
         self._lock = threading.Lock()
         self._main: SimpleQueue[_Call | None] = SimpleQueue()
-        self._others: SimpleQueue[_Call] = SimpleQueue()
-        self._is_main_free, self._free_others = True, 0
+        self._idle = [self._main]
 
     def run(self) -> None:
         """Read in a thread, and do calls in this one until the host asks to leave."""
         threading.Thread(target=self._read, daemon=True).start()
-        while (call := self._main.get()) is not None:
+        self._work(self._main)
+
+    def _work(self, calls: SimpleQueue[_Call | None]) -> None:
+        while (call := calls.get()) is not None:
             answer = self._do(call)
             del call
             with self._lock:  # before the host has the answer, and sends the next call
-                self._is_main_free = True
-            self._channel.send(*answer)
-            del answer
-
-    def _do_others(self) -> None:
-        while True:
-            call = self._others.get()
-            answer = self._do(call)
-            del call
-            with self._lock:
-                self._free_others += 1
+                self._idle.append(calls)
             self._channel.send(*answer)
             del answer
 
@@ -179,16 +171,17 @@ class _Server:
 
     def _hand_out(self, call: _Call) -> None:
         self._calls[call.number] = call
+        calls: SimpleQueue[_Call | None] = SimpleQueue()
         with self._lock:
-            if self._is_main_free:
-                self._is_main_free = False
-                self._main.put(call)
-                return
-            is_one_free = self._free_others > 0
-            self._free_others -= is_one_free
-        self._others.put(call)
-        if not is_one_free:
-            threading.Thread(target=self._do_others, daemon=True).start()
+            if self._main in self._idle:
+                calls = self._main
+            elif self._idle:
+                calls = self._idle[-1]
+            else:
+                threading.Thread(target=self._work, args=(calls,), daemon=True).start()
+                self._idle.append(calls)
+            self._idle.remove(calls)
+        calls.put(call)
 
     # The threads that do calls
 

@@ -2,7 +2,7 @@
 
 A third party must not size the work: any 100 kB of metadata, source or schema take seconds and
 megabytes. What lies beyond a ceiling is not read, and one finding, gap or reason says so. Honest
-distributions stay far below. `docs/security.md` has this table for operators, by these names.
+distributions stay far below. `docs/reference/limits.md` has this table, by these names.
 """
 
 from __future__ import annotations

@@ -118,6 +118,8 @@ def interpreter() -> str:
     program = sys.executable
     if getattr(sys, "frozen", False):
         reason = "this program is frozen, so sys.executable would start the program again"
+    elif sys.platform == "emscripten":
+        reason = "WebAssembly has no processes"
     elif not program:
         reason = "sys.executable is empty; set it to a Python that has the same packages"
     elif not _PYTHON.match(os.path.basename(program)):

@@ -84,7 +84,7 @@ def _data(key: InventoryKey, options: list[KnownOption]) -> dict[str, Any]:
         "known_from": key.item.keys_from,
         "options": list(record.options),
         "options_schema": record.options_schema,
-        "options_known": [option.to_dict() for option in options],
+        "options_known": [option._asdict() for option in options],
         "environment": record.environment,
     }
 

@@ -97,16 +97,65 @@ def ours_monitored() -> Names:
     return names
 
 
+def _identity(value: Any) -> Any:
+    """What the actions without an instance end in, and serializing."""
+    return value
+
+
+def _declare_all(plugins: Any) -> Names:
+    """All six actions, by this package or the original, which has the same decorators."""
+    for name in ("data_access", "instantiate"):
+        getattr(plugins, name)("model.0")(_identity)
+    for name in ("serialize", "deserialize"):
+        getattr(plugins, name)(["model.0"])(_identity)
+    plugins.fit(["model.0"])(lambda instance, x: instance)
+    actions = ("data_access", "instantiate", "fit", "serialize", "deserialize")
+    calls = {f"exec_{name}": getattr(plugins, f"exec_{name}") for name in actions}
+    return {**calls, "ignore": _monitor, "content": b"model"}
+
+
+def ours_all() -> Names:
+    """This package with a key of each action."""
+    import aimm_plugins
+
+    return {**_ours(), **_declare_all(aimm_plugins)}
+
+
+def _ours_unknown(keys: int) -> Names:
+    import aimm_plugins
+
+    aimm_plugins.fit([f"model.{number}" for number in range(keys)])(_identity)
+
+    def unknown() -> None:
+        try:
+            aimm_plugins.exec_fit("model.77q7", None)
+        except aimm_plugins.UnknownPluginError:
+            return
+        raise AssertionError("somebody provides it")
+
+    return {"unknown": unknown}
+
+
+def ours_unknown_1000() -> Names:
+    """This package with 1,000 keys of one function."""
+    return _ours_unknown(1000)
+
+
+def ours_unknown_100000() -> Names:
+    """This package with 100,000 keys of one function."""
+    return _ours_unknown(100_000)
+
+
 def original() -> Names:
     """The package that this one takes after: a dict of functions."""
     from aimm import plugins
 
     plugins.predict(["model.0"])(predict)
     return {
+        **_declare_all(plugins),
         "exec_predict": plugins.exec_predict,
         "key": "model.0",
         "instance": object(),
-        "ignore": _monitor,
         "x": 1.0,
     }
 

@@ -29,8 +29,8 @@ def lines(group: str, *texts: str) -> str:
     return f"[{group}]\n" + "\n".join(texts) + "\n"
 
 
-def test_page_of_security_has_the_table_of_ceilings():
-    page = (ROOT / "docs" / "security.md").read_text()
+def test_reference_has_the_table_of_ceilings():
+    page = (ROOT / "docs" / "reference" / "limits.md").read_text()
     table = re.findall(r"(?m)^\| `([A-Z_]+)` \| ([0-9,]+) \|", page)
     told = {name: float(figure.replace(",", "")) for name, figure in table}
     assert told == {

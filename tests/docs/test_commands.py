@@ -23,14 +23,7 @@ from aimm_plugins import fit
 
 @fit(["iris.svc"], state_cb_arg_name="progress")
 def fit_svc(model, x, y, *, epochs: int = 20, progress):
-    """Fit a linear SVC in place.
-
-    Args:
-        model: As made by `instantiate`.
-        x: Sizes in cm, shape (n, 4).
-        y: Species code, shape (n,).
-        epochs: Passes over `x`.
-    """
+    """Fit a linear SVC in place."""
     return model
 '''
 LEGACY = """from aimm_plugins import fit

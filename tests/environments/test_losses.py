@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,50 @@ def test_a_call_that_takes_too_long_is_ended_with_its_process(apart: Apart) -> N
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="address space is limited on Linux alone")
+class Stop(Exception):
+    """What a signal handler of the host raises."""
+
+
+@pytest.fixture
+def alarm() -> Iterator[None]:
+    """Raise `Stop` in the main thread in half a second."""
+
+    def stop(*_: object) -> None:
+        raise Stop
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def test_a_call_whose_caller_was_interrupted_is_ended_with_its_process_if_it_goes_on(
+    apart: Apart, request: pytest.FixtureRequest
+) -> None:
+    apart.start()
+    pid = apart.pid()
+    request.getfixturevalue("alarm")
+    with pytest.raises(Stop):
+        exec_data_access("fail", None, "hang")
+    wait_for(lambda: not runs(pid))
+    assert apart.pid() != pid
+
+
+def test_a_call_whose_caller_was_interrupted_ends_at_its_next_event(
+    apart: Apart, request: pytest.FixtureRequest
+) -> None:
+    apart.start()
+    pid, instance = apart.pid(), exec_instantiate("counter")
+    request.getfixturevalue("alarm")
+    with pytest.raises(Stop):
+        aimm_plugins.exec_fit("counter", instance, None, 10_000, seconds=0.05)
+    done = exec_predict("counter", instance)[1]
+    time.sleep(4)  # more than a call that goes on is given
+    assert apart.pid() == pid
+    assert exec_predict("counter", instance)[1] <= done + 1
+
+
 def test_a_process_gets_no_more_memory_than_the_conf_allows(apart: Apart) -> None:
     apart.start(memory_mb=2048)
     with pytest.raises(MemoryError):
@@ -247,3 +292,25 @@ def test_a_thousand_calls_over_a_crash_loop_leave_nothing_behind(apart: Apart) -
     aimm_plugins.unload_all()
     # What other tests have left there may go meanwhile.
     wait_for(lambda: kept() <= before)
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_memory_of_both_sides_stays_as_it_is_over_twenty_thousand_calls(apart: Apart) -> None:
+    def memory() -> list[int]:
+        """Kilobytes of this process and of the one that is called."""
+        return [
+            int(line.split()[1])
+            for pid in (os.getpid(), called)
+            for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+            if line.startswith("VmRSS")
+        ]
+
+    apart.start()
+    called = apart.pid()
+    for _ in range(2000):
+        exec_data_access("echo", None, b"x" * 8000)
+    before = memory()
+    for _ in range(18_000):
+        exec_data_access("echo", None, b"x" * 8000)
+    assert [after - then < 2000 for after, then in zip(memory(), before, strict=True)] == [True] * 2

@@ -131,6 +131,9 @@ def test_a_file_that_was_changed_is_refused_by_the_first_call_of_a_lazy_environm
             exec_data_access("other")
     assert record_of("other").state == "denied"
     assert not (apart.site / "ran").exists()
+    apart.write(other=OTHER)
+    aimm_plugins.refresh()
+    assert (exec_data_access("other"), record_of("other").state) == (1, "loaded")
 
 
 def test_a_rule_that_came_since_holds_for_a_process_that_is_started_again(

@@ -38,7 +38,15 @@ def waiting(site: Path, count: int) -> Conf:
     return {"names": []}
 
 
-HOSTED = {**KINDS, "denied": denied, "waiting": waiting}
+def contended(site: Path, count: int) -> Conf:
+    """Plugins that declare one key."""
+    for number in range(count):
+        (site / f"m{number}.py").write_text(f"{OURS}@fit(['k'])\ndef f(m): ...\n")
+        write_dist_info(site, f"grown{number}", entry_points={f"m{number}": f"m{number}"})
+    return {"names": [], "on_error": "isolate"}
+
+
+HOSTED = {**KINDS, "denied": denied, "waiting": waiting, "contended": contended}
 
 
 def bytecodes(run: Callable[[], object]) -> int:
@@ -88,6 +96,7 @@ def main(kind: str, count: int) -> dict[str, int]:
             aimm_plugins.initialize({**warm, "entry_points": {"enabled": False}})
         aimm_plugins.refresh()
         aimm_plugins.fingerprint()
+        aimm_plugins.unload_all()
         for name, run in {
             "plan": lambda: str(aimm_plugins.plan(conf)),
             "initialize lazily": lambda: aimm_plugins.initialize(lazy),

@@ -23,7 +23,7 @@ def counts(kind: str, count: int) -> dict[str, int]:
 
 
 @pytest.mark.parametrize(
-    "kind", ["entry_points", "declared_keys", "published_keys", "denied", "waiting"]
+    "kind", ["entry_points", "declared_keys", "published_keys", "denied", "waiting", "contended"]
 )
 def test_no_operation_of_a_host_grows_faster_than_n_log_n(kind: str) -> None:
     few, many = counts(kind, 25), counts(kind, 100)

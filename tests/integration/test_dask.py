@@ -41,6 +41,10 @@ worker_status = importlib.import_module("aimm_plugins._dask.worker").status
 
 pytestmark = pytest.mark.integration
 
+LONG = (
+    600  # seconds; a worker's process imports distributed, which takes a minute where all is busy
+)
+
 PLUGIN = '''
 import copy
 import os
@@ -491,7 +495,7 @@ def test_killed_worker_is_told_of_with_the_chunk_that_begins_again(host, tmp_pat
 
 def test_counts_go_on_where_predictions_are_lost_that_were_done(host, client, tmp_path):
     """A slow callback hears of the first chunk when all are done and a worker dies with its part."""
-    client.wait_for_workers(2, timeout=60)  # another test may have killed one
+    client.wait_for_workers(2, timeout=LONG)  # another test may have killed one
     files = [tmp_path / str(number) for number in range(20)]
     events = []
 
@@ -594,8 +598,8 @@ def test_killed_worker_is_told_of_and_the_fit_is_finished_by_another(host, tmp_p
 def test_restarted_workers_have_the_plugins_again(host, client):
     with host() as executor:
         before = set(client.run(os.getpid).values())
-        client.restart()
-        client.wait_for_workers(2, timeout=60)
+        client.restart(timeout=LONG)
+        client.wait_for_workers(2, timeout=LONG)
         statuses = client.run(worker_status, executor.name).values()
         assert [status.ok for status in statuses] == [True, True]
         assert exec_data_access("pid") not in before
@@ -703,7 +707,7 @@ def clients(client):
 
 def await_only(client, before):
     """Wait until nobody else is connected: the scheduler hears of it later than who leaves."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + LONG
     while not (now := clients(client)) <= before:
         assert time.monotonic() < deadline, now - before
         time.sleep(0.01)
@@ -898,12 +902,12 @@ def test_worker_of_another_version_runs_no_plugin(tmp_path, monkeypatch):
         distributed.Client(cluster, set_as_default=False) as client,
         worker(cluster.scheduler_address, same),
     ):
-        client.wait_for_workers(1, timeout=60)
+        client.wait_for_workers(1, timeout=LONG)
         (first,) = client.scheduler_info()["workers"]
         with dask_executor(client, conf=conf):
             assert exec_data_access("versioned", None, str(tmp_path / "a")) == "version 1.0"
             with worker(cluster.scheduler_address, other):
-                client.wait_for_workers(2, timeout=60)
+                client.wait_for_workers(2, timeout=LONG)
                 client.retire_workers([first])
                 with pytest.raises(ParityError, match=r"aimm-versioned 1\.0.*aimm-versioned 1\.1"):
                     exec_data_access("versioned", None, str(tmp_path / "b"))
@@ -953,7 +957,7 @@ def test_worker_without_the_package_is_named_with_what_to_install(folder):
         distributed.Client(cluster, set_as_default=False) as client,
         started("worker", cluster.scheduler_address, "--no-nanny"),
     ):
-        client.wait_for_workers(1, timeout=60)
+        client.wait_for_workers(1, timeout=LONG)
         (address,) = client.scheduler_info()["workers"]
         with pytest.raises(ParityError) as caught, dask_executor(client, conf=CONF):
             pass
@@ -1070,7 +1074,7 @@ def await_file(path: Path) -> None:
 
 
 def wait_until(happened) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + LONG
     while not happened():
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -35,39 +35,35 @@ def words():
 """
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """A program, and a plugin that is installed where it is built."""
-    package = tmp_path / "site" / "frozen_plugin"
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Path:
+    """A program of both kinds in a folder, with a plugin that is installed where it is built."""
+    pytest.importorskip("PyInstaller", reason="needs PyInstaller")
+    project = tmp_path_factory.mktemp("frozen")
+    site = project / "site"
+    package = site / "frozen_plugin"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("from . import more")
     (package / "more.py").write_text(DECLARES)
     (package / "words.txt").write_text("from the data file")
-    write_dist_info(package.parent, "frozen-dist", "1.0", entry_points={"ep": "frozen_plugin"})
-    (tmp_path / "program.py").write_text(PROGRAM)
-    return tmp_path
-
-
-@pytest.mark.parametrize("kind", ["--onedir", "--onefile"])
-def test_plugins_schemas_and_metadata_are_in_the_program(project, kind):
-    pytest.importorskip("PyInstaller", reason="needs PyInstaller")
-    site = str(project / "site")
-    options = ["-y", kind, "--log-level", "WARN", "--paths", site, "program.py"]
-    subprocess.run(
-        [sys.executable, "-m", "PyInstaller", *options],
-        cwd=project,
-        env={**os.environ, "PYTHONPATH": site},
-        check=True,
-    )
+    write_dist_info(site, "frozen-dist", "1.0", entry_points={"ep": "frozen_plugin"})
+    (project / "program.py").write_text(PROGRAM)
+    for kind in ("onedir", "onefile"):  # in one folder, so that the second takes up the analysis
+        options = ["-y", f"--{kind}", "--distpath", kind, "--log-level", "WARN"]
+        options += ["--paths", str(site), "program.py"]
+        subprocess.run(
+            [sys.executable, "-m", "PyInstaller", *options],
+            cwd=project,
+            env={**os.environ, "PYTHONPATH": str(site)},
+            check=True,
+        )
     shutil.rmtree(site)
-    program = project / "dist" / "program"
-    ran = subprocess.run(
-        [program / "program" if program.is_dir() else program],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=project,
-    )
+    return project
+
+
+@pytest.mark.parametrize("program", ["onedir/program/program", "onefile/program"])
+def test_plugins_schemas_and_metadata_are_in_the_program(built, program):
+    ran = subprocess.run([built / program], capture_output=True, text=True, check=True, cwd=built)
     assert "loaded  ep  frozen-dist 1.0" in ran.stdout
     assert f"from the data file {aimm_plugins.__version__}" in ran.stdout
     assert "unknown key 'entry_poins'; did you mean 'entry_points'?" in ran.stdout

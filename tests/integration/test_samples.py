@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 import subprocess
 import zipfile
 from pathlib import Path
@@ -115,6 +116,34 @@ def test_main_job_recognizes_the_wines_and_a_second_job_goes_on_with_the_model(
         "predict",
     ]
     assert predictions(tmp_path / "again.csv") == predicted
+
+
+@by_wheel
+@pytest.mark.skipif(
+    not (shutil.which("uv") or shutil.which("python3.11")), reason="needs Python 3.11, or uv"
+)
+def test_an_old_model_is_served_beside_a_new_one(run, python, tmp_path):
+    sample = ROOT / "sample_plugins" / "old-beside-new"
+    shutil.copytree(sample, tmp_path, dirs_exist_ok=True)
+    done = run("env", "sync", "--conf", "plugins.yaml")
+    assert (done.returncode, done.stdout) == (0, "old: made\n"), done.stderr
+    said = []
+    for _ in range(2):  # the second one loads what the first has saved
+        served = subprocess.run(
+            [python, "serve.py"],
+            cwd=tmp_path,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert served.returncode == 0, served.stderr
+        said.append(served.stdout.splitlines())
+    new, old, *_, where = said[0]
+    assert re.fullmatch(r"wine\.classifier: scikit-learn 1\.(?!3\.)\S+, 8\d of 89 right", new)
+    assert re.fullmatch(r"wine\.forest: scikit-learn 1\.3\.\d, 8\d of 89 right", old)
+    assert "of environment old" in where
+    assert said[1][:3] == said[0][:3]
 
 
 @by_wheel

@@ -446,6 +446,34 @@ out.update(done=done, errors=errors)
     assert got == {"done": [0] * 8, "errors": []}
 
 
+def test_child_forked_while_threads_write_to_the_calls_can_call(case: Case) -> None:
+    """Without the GIL a dict that threads write to at the fork may stay locked in the child."""
+    got = hosted(
+        case,
+        """
+import signal, warnings
+warnings.simplefilter("ignore")
+from aimm_plugins._startup.runtime import PROCESS
+initialize()
+def write(table):
+    while True:
+        table["other"] = None
+        table.pop("other", None)
+for _ in range(3):
+    threading.Thread(target=write, args=(PROCESS.calls.data_access,), daemon=True).start()
+for _ in range(8):
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(20)
+        os._exit(0 if exec_data_access("good") == 42 else 1)
+    done.append(os.waitpid(pid, 0)[1])
+out.update(done=done)
+""",
+        timeout=200,
+    )
+    assert got == {"done": [0] * 8}
+
+
 def test_forked_child_can_initialize_anew(case: Case) -> None:
     case.bad("raise SystemExit(5)\n")
     got = case.run(

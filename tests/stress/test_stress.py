@@ -20,6 +20,7 @@ def test_every_answer_under_stress_belongs_to_one_registry():
     assert told["turn answered"]
 
 
+@pytest.mark.integration
 @pytest.mark.skipif(
     not getattr(sys, "_is_gil_enabled", lambda: True)(),
     reason="without the GIL memory is freed later, and not counted to a block",

@@ -15,7 +15,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
-SAMPLES = sorted(path for path in (ROOT / "sample_plugins").iterdir() if path.is_dir())
+SAMPLES = sorted(file.parent for file in (ROOT / "sample_plugins").glob("*/pyproject.toml"))
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -12,6 +12,8 @@ import pytest
 from tests.docs.pages import Page
 from tests.support.installing import ROOT, environment
 
+pytestmark = pytest.mark.integration
+
 
 def run_pytest(program: str, *arguments: str, folder=None, **variables: str) -> str:
     """What pytest prints of a test file, in a process of its own."""
