@@ -14,6 +14,8 @@ from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.groups import CONFORMANCE
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.scan import Scan, scan
+from aimm_plugins._startup.prepare import admission_now
+from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.names import normalized
 from aimm_plugins._system.text import described
@@ -76,7 +78,7 @@ def _find(target: str | None) -> tuple[list[str], list[Conformance]]:
         return plugins, conformances
     if ":" in target:
         module, _, attribute = target.partition(":")
-        return [], _conformances(module, attribute, target)
+        return [], _conformances(module, attribute, target, None)
     if normalized(target) in by_key:
         return _of_distribution(installed, by_key[normalized(target)])
     file = locate(target)
@@ -107,7 +109,8 @@ def _of_distribution(
     for point in points:
         if point.group == CONFORMANCE:
             module, _, attribute = (part.strip() for part in point.value.partition(":"))
-            conformances += _conformances(module, attribute, f"{point.name} = {point.value}")
+            place = f"{point.name} = {point.value}"
+            conformances += _conformances(module, attribute, place, distribution)
     plugins = list(modules)
     return plugins, [
         conformance
@@ -117,8 +120,13 @@ def _of_distribution(
     ]
 
 
-def _conformances(module: str, attribute: str, place: str) -> list[Conformance]:
+def _conformances(
+    module: str, attribute: str, place: str, publisher: Distribution | None
+) -> list[Conformance]:
     """What an object is: a `Conformance`, several, or a function that returns such."""
+    denial = admission_now(PROCESS.runtime).denial_of(module, publisher)
+    if denial is not None:
+        raise PluginImportError(f"{place}: {module} is not imported: {denial}", name=module)
     found: Any = None
     with guarded() as attempt:  # sys.exit() must not decide what the check ends with
         found = importlib.import_module(module)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -48,6 +49,16 @@ def test_command_finds_the_conformance(installed, capsys, target):
     validate(answer, "check")
     assert answer["counts"]["passed"] == 1
     assert answer["results"][0]["about"] == "line"
+
+
+@pytest.mark.parametrize("target", ["lines", "Lines", "lines_conformance:LINE"])
+def test_conformance_of_a_denied_distribution_is_not_imported(
+    installed, capsys, monkeypatch, target
+):
+    monkeypatch.setenv("AIMM_PLUGINS_DENY", "lines")
+    assert run(["check", target]) == 1
+    assert "denied by 'lines' (AIMM_PLUGINS_DENY)" in capsys.readouterr().err
+    assert "lines_conformance" not in sys.modules
 
 
 def test_command_names_keys_that_were_not_called(installed, capsys):
