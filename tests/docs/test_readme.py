@@ -114,7 +114,7 @@ def test_links_lead_to_files_that_are_there():
 def test_links_of_the_description_on_pypi_lead_to_the_site():
     metadata = importlib.metadata.metadata("aimm-plugins")
     (site,) = [url for url in metadata.get_all("Project-URL", []) if "Documentation" in url]
-    links = re.findall(r"\]\(([^)]*)\)", str(metadata.get_payload()))
+    links = re.findall(r"\]\(([^)]*)\)", metadata.json["description"])
     assert len(links) >= 5
     assert [link for link in links if not link.startswith(site.split()[-1])] == []
 
