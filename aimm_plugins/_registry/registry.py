@@ -94,23 +94,34 @@ class Registry:
         ]
         changed = bool(replaced)
         for declaration, offer, lost in offers:
-            action, won = declaration.action, declaration.keys
-            keys = self.snapshot.offers[action]
-            changed = changed or not keys.keys().isdisjoint(won)
-            if lost:
-                won = tuple(key for key in won if (offer.plugin, key) not in lost)
-            displaced = [keys[key] for key in won if key in keys] if lost else []
+            keys = self.snapshot.offers[declaration.action]
+            changed = changed or not keys.keys().isdisjoint(declaration.keys)
+            won = [key for key in declaration.keys if (offer.plugin, key) not in lost]
+            displaced = [keys[key] for key in won if key in keys]
             keys.update(dict.fromkeys(won, offer))
             self.snapshot.by_hand.add(offer.plugin)
-            if replaced:
-                # What was replaced is not taken away first: a call in between would find nobody.
-                replaced.difference_update((action, key) for key in won)
+            # What was replaced is not taken away first: a call in between would find nobody.
+            replaced.difference_update((declaration.action, key) for key in won)
             if lost:
+                action = declaration.action
                 self.snapshot.shadowed |= {(p, (action, key)): w for (p, key), w in lost.items()}
                 self._take_from(displaced)
         for action, key in replaced:
             del self.snapshot.offers[action][key]
+            self._give_back(action, key)
         return changed
+
+    def _give_back(self, action: Action, key: str) -> None:
+        """Give a key to who was declared by hand too, and had lost it to an import that failed."""
+        for declaration in self.ledger.declarations_of(action, key):
+            offer = self._offer_by_hand(declaration)
+            lost = None if offer is None else (offer.plugin, (action, key))
+            if offer is not None and lost in self.snapshot.shadowed:
+                self.snapshot.offers[action][key] = offer
+                self.snapshot.shadowed = {
+                    slot: why for slot, why in self.snapshot.shadowed.items() if slot != lost
+                }
+                return
 
     def _take_from(self, displaced: Iterable[Offer]) -> None:
         """Account for plugins from which a declaration by hand has just taken keys."""
@@ -129,10 +140,10 @@ class Registry:
 
     def _offer_by_hand(self, declaration: Declaration) -> Offer | None:
         snapshot, action = self.snapshot, declaration.action
-        plugin = snapshot.owners.of(declaration)
-        if plugin is None:
-            return offer_of(declaration, declaration.owner_module, None)
-        record = next((r for r in snapshot.records.values() if r.plugin == plugin), None)
+        owner = snapshot.owners.of(declaration)
+        plugin = owner or declaration.owner_module
+        records = snapshot.records.values() if owner is not None else ()
+        record = next((r for r in records if r.plugin == plugin), None)
         # A failed plugin may have left a thread that goes on declaring.
         if record is not None and (
             record.state == "denied"
@@ -158,7 +169,7 @@ class Registry:
         action = declaration.action
         lost: dict[tuple[str, str], str] = {}
         keys = self.snapshot.offers[action]
-        for key in () if keys.keys().isdisjoint(declaration.keys) else declaration.keys:
+        for key in declaration.keys:
             present = keys.get(key)
             if present is None or is_same(present, offer) or (action, key) in replaced:
                 continue

@@ -268,3 +268,15 @@ class Registry(RuleBasedStateMachine):
 
 TestRegistry = Registry.TestCase
 TestRegistry.settings = settings(max_examples=60, stateful_step_count=15, deadline=None)
+
+
+def test_key_that_a_failed_import_had_taken_goes_back_to_who_had_it():
+    state = Registry()
+    try:
+        state.write(declared=[([], 0), (["k0"], 0), ([], 0)])
+        state.initialize(before=None, chosen=[0], prefer={"k0": 1}, strict=False)
+        state.declare(keys=["k0"])
+        state.import_by_hand(index=1)
+        state.answers_as_the_model()
+    finally:
+        state.teardown()
