@@ -35,7 +35,7 @@ def shorten_traceback(error: BaseException) -> None:
             # From 3.12 on Python imports the module once more where it writes the traceback, to
             # tell what may have been meant.
             if getattr(link, "name_from", None) and getattr(link, "name", None) not in sys.modules:
-                link.name_from = None  # type: ignore[attr-defined]
+                link.name_from = None  # type: ignore[attr-defined]  # of an ImportError
         frames = []
         traceback = error.__traceback__
         while traceback is not None:

@@ -103,6 +103,16 @@ def without_lost_keys(record: PluginRecord, kept: Set[Slot], lost: Sequence[str]
     )
 
 
+def with_key_again(record: PluginRecord, slot: Slot, why: str) -> PluginRecord:
+    """The account of a plugin that has got a key back, which the `prefer` rule `why` had taken."""
+    reasons = (record.reason or "").split("; ")
+    return record._replace(
+        provides=tuple(sorted({*record.provides, slot})),
+        state="loaded" if record.state == "shadowed" else record.state,
+        reason="; ".join(reason for reason in reasons if reason != why) or None,
+    )
+
+
 def _joined(errors: Sequence[Exception]) -> Exception | None:
     """One error for all: conflicts are joined, of others the first one counts."""
     conflicts = [error for error in errors if isinstance(error, PluginConflictError)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._declarations.ledger import DeclarationLedger, DeclaredKey
@@ -94,56 +94,67 @@ class Registry:
         ]
         changed = bool(replaced)
         for declaration, offer, lost in offers:
-            keys = self.snapshot.offers[declaration.action]
-            changed = changed or not keys.keys().isdisjoint(declaration.keys)
-            won = [key for key in declaration.keys if (offer.plugin, key) not in lost]
-            displaced = [keys[key] for key in won if key in keys]
+            action, won = declaration.action, declaration.keys
+            keys = self.snapshot.offers[action]
+            changed = changed or not keys.keys().isdisjoint(won)
+            if lost:
+                won = tuple(key for key in won if (offer.plugin, key) not in lost)
+            losers = {key: offer if name == offer.plugin else keys[key] for name, key in lost}
             keys.update(dict.fromkeys(won, offer))
             self.snapshot.by_hand.add(offer.plugin)
-            # What was replaced is not taken away first: a call in between would find nobody.
-            replaced.difference_update((declaration.action, key) for key in won)
+            if replaced:
+                # What was replaced is not taken away first: a call in between would find nobody.
+                replaced.difference_update((action, key) for key in won)
             if lost:
-                action = declaration.action
                 self.snapshot.shadowed |= {(p, (action, key)): w for (p, key), w in lost.items()}
-                self._take_from(displaced)
+                self._take_from(action, losers)
         for action, key in replaced:
             del self.snapshot.offers[action][key]
-            self._give_back(action, key)
+            if (action, key) in self.snapshot.losers:
+                self._give_back((action, key))
         return changed
 
-    def _give_back(self, action: Action, key: str) -> None:
-        """Give a key to who was declared by hand too, and had lost it to an import that failed."""
-        for declaration in self.ledger.declarations_of(action, key):
-            offer = self._offer_by_hand(declaration)
-            lost = None if offer is None else (offer.plugin, (action, key))
-            if offer is not None and lost in self.snapshot.shadowed:
-                self.snapshot.offers[action][key] = offer
-                self.snapshot.shadowed = {
-                    slot: why for slot, why in self.snapshot.shadowed.items() if slot != lost
-                }
-                return
-
-    def _take_from(self, displaced: Iterable[Offer]) -> None:
-        """Account for plugins from which a declaration by hand has just taken keys."""
+    def _take_from(self, action: Action, losers: Mapping[str, Offer]) -> None:
+        """Account for who has just lost keys by a declaration by hand."""
         from aimm_plugins._registry.accounts import without_lost_keys
 
-        snapshot, modules = self.snapshot, {offer.plugin for offer in displaced}
-        for identity, record in snapshot.records.items():
-            if record.plugin in modules:
-                kept = {
-                    slot
-                    for slot in record.provides
-                    if snapshot.offers[slot[0]][slot[1]].plugin == record.plugin
-                }
-                lost = [why for (p, _), why in snapshot.shadowed.items() if p == record.plugin]
-                snapshot.records[identity] = without_lost_keys(record, kept, lost)
+        snapshot, modules = self.snapshot, {offer.plugin for offer in losers.values()}
+        had = [(i, record) for i, record in snapshot.records.items() if record.plugin in modules]
+        for key, offer in losers.items():
+            slot = (action, key)
+            owners = [i for i, r in had if r.plugin == offer.plugin and slot in r.provides]
+            snapshot.losers[slot] = (offer, owners)
+        for identity, record in had:
+            kept = {
+                slot
+                for slot in record.provides
+                if snapshot.offers[slot[0]][slot[1]].plugin == record.plugin
+            }
+            lost = [why for (p, _), why in snapshot.shadowed.items() if p == record.plugin]
+            snapshot.records[identity] = without_lost_keys(record, kept, lost)
+
+    def _give_back(self, slot: Slot) -> None:
+        """Give a key, which nobody answers any more, to who has lost it to the last one."""
+        from aimm_plugins._registry.accounts import with_key_again
+
+        snapshot = self.snapshot
+        offer, owners = snapshot.losers.pop(slot)
+        why = snapshot.shadowed.get((offer.plugin, slot))
+        declared = self.ledger.declarations_of(*slot)
+        if why is None or (offer.declaration is not None and offer.declaration not in declared):
+            return
+        lost = (offer.plugin, slot)
+        snapshot.shadowed = {each: rule for each, rule in snapshot.shadowed.items() if each != lost}
+        snapshot.offers[slot[0]][slot[1]] = offer
+        for identity in owners:
+            snapshot.records[identity] = with_key_again(snapshot.records[identity], slot, why)
 
     def _offer_by_hand(self, declaration: Declaration) -> Offer | None:
         snapshot, action = self.snapshot, declaration.action
-        owner = snapshot.owners.of(declaration)
-        plugin = owner or declaration.owner_module
-        records = snapshot.records.values() if owner is not None else ()
-        record = next((r for r in records if r.plugin == plugin), None)
+        plugin = snapshot.owners.of(declaration)
+        if plugin is None:
+            return offer_of(declaration, declaration.owner_module, None)
+        record = next((r for r in snapshot.records.values() if r.plugin == plugin), None)
         # A failed plugin may have left a thread that goes on declaring.
         if record is not None and (
             record.state == "denied"
@@ -169,7 +180,7 @@ class Registry:
         action = declaration.action
         lost: dict[tuple[str, str], str] = {}
         keys = self.snapshot.offers[action]
-        for key in declaration.keys:
+        for key in () if keys.keys().isdisjoint(declaration.keys) else declaration.keys:
             present = keys.get(key)
             if present is None or is_same(present, offer) or (action, key) in replaced:
                 continue

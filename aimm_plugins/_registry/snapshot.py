@@ -52,6 +52,8 @@ class Snapshot:
         records: The account of each plugin of the calls so far, by identity.
         findings: What loading deferred plugins found besides plugins.
         shadowed: Keys that plugins lost to a `prefer` rule: (plugin, slot) to the reason.
+        losers: Who has lost a key to a declaration by hand: the offer, and the plugins that had the
+            key in their accounts. A commit settles this anew.
         contested: Keys that plugins lost to a conflict: (plugin, slot) to the error.
         deferred: The plugins that wait for their first call, by identity.
         broken: Keys that a deferred plugin published before it failed to load.
@@ -68,6 +70,7 @@ class Snapshot:
         "contested",
         "deferred",
         "findings",
+        "losers",
         "offers",
         "prefer",
         "published",
@@ -95,6 +98,7 @@ class Snapshot:
         self.records: dict[Identity, PluginRecord] = records or {}
         self.findings: dict[tuple[str, str, str | None], Finding] = findings or {}
         self.shadowed: dict[tuple[str, Slot], str] = shadowed or {}
+        self.losers: dict[Slot, tuple[Offer, list[Identity]]] = {}
         self.contested: dict[tuple[str, Slot], PluginConflictError] = contested or {}
         self.deferred: dict[Identity, Deferred] = deferred or {}
         self.broken: dict[Slot, PluginRecord] = broken or {}
@@ -110,6 +114,7 @@ class Snapshot:
         for name in self.__slots__:
             setattr(copied, name, getattr(self, name))
         copied.offers = {action: dict(keys) for action, keys in self.offers.items()}
+        copied.losers = dict(self.losers)
         return copied
 
     @property

@@ -13,10 +13,7 @@ from typing import Any
 from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._dispatch.dispatcher import no_call_error
 from aimm_plugins._policy.plan import Plan
-from aimm_plugins._startup.environment_plan import (
-    PlannedEnvironment,
-    of_environment,
-)
+from aimm_plugins._startup.environment_plan import PlannedEnvironment, of_environment
 from aimm_plugins._startup.messages import log
 from aimm_plugins._startup.prepare import decide, read_inputs
 from aimm_plugins._startup.publish import current_options, publish, resolve_now

@@ -280,3 +280,17 @@ def test_key_that_a_failed_import_had_taken_goes_back_to_who_had_it():
         state.answers_as_the_model()
     finally:
         state.teardown()
+
+
+def test_plugin_of_a_conf_has_its_key_again_when_the_import_that_took_it_fails():
+    state = Registry()
+    try:
+        state.write(declared=[([], 0), (["k0"], 0), ([], 0), (["k0"], 1)])
+        state.initialize(before=None, chosen=[0], prefer={"k0": 1}, strict=False)
+        state.initialize(before=None, chosen=[3], prefer={}, strict=False)
+        before = aimm_plugins.current_report().to_dict()
+        state.import_by_hand(index=1)
+        state.answers_as_the_model()
+        assert aimm_plugins.current_report().to_dict() == before
+    finally:
+        state.teardown()
