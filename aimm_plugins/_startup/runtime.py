@@ -256,9 +256,11 @@ def _before_fork() -> None:
     # An import that another thread has begun at a fork never ends in the child.
     for name in _IMPORTED_BY_CALLS:
         import_module(name)
-    for name in ("asyncio", "importlib.metadata"):  # this one by `invalidate_caches`
-        if name in sys.modules:
-            import_module(name)
+    if "asyncio" in sys.modules:
+        import_module("asyncio")
+    if PROCESS.runtime.has_loaded:
+        # Each further load has the path's folders listed anew, which imports this.
+        import_module("importlib.metadata")
     PROCESS.runtime.lock.acquire()
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
+import sys
+import textwrap
 import threading
 import traceback
 from collections.abc import Callable
@@ -612,3 +615,18 @@ def test_daemon_thread_that_a_plugin_left_does_not_keep_the_host_from_leaving(ca
         """
     )
     assert got == {"code": 0, "text": "42\n"}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_fork_begins_no_import_that_a_load_in_another_thread_may_have_begun():
+    script = """
+        import os, sys, aimm_plugins
+        aimm_plugins.initialize({"names": [], "entry_points": {"enabled": False}})
+        assert "importlib.metadata" not in sys.modules
+        pid = os.fork()
+        if pid == 0:
+            os._exit("importlib.metadata" not in sys.modules)
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False)
+    assert done.returncode == 0
