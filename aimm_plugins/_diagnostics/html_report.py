@@ -17,7 +17,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from aimm_plugins._diagnostics.naming import identity_cells
+from aimm_plugins._diagnostics.naming import account, identity_cells
 from aimm_plugins._startup.inventory import (
     ACTIVE_STATES,
     Inventory,
@@ -239,10 +239,12 @@ def _plugins(inventory: Inventory) -> str:
         *names, target = identity_cells(record)
         options = _texts(record.options_told) if with_options else []
         cells = [_state(record.state), *_texts(*names), _code(target), *_texts(_keys(item))]
-        rows.append((record.state, [*cells, *options, *_texts(_why(record))]))
+        rows.append(
+            (record.state, [*cells, *options, *_texts(account(record), inventory.remedy(item))])
+        )
     return _table(
         "All plugins, in the order of loading",
-        [*columns, *(["Options"] if with_options else []), "Reason"],
+        [*columns, *(["Options"] if with_options else []), "Reason", "Remedy"],
         rows,
     )
 
@@ -255,12 +257,6 @@ def _state(state: str) -> str:
 def _keys(item: InventoryItem) -> str:
     keys = sorted({key for _, key in item.keys})
     return ", ".join(keys if item.complete or not item.record.module else [*keys, "?"])
-
-
-def _why(record: PluginRecord) -> str:
-    # Only the first line: the section on conflicts has the others.
-    error = described(record.error).partition("\n")[0] if record.error else ""
-    return "; ".join(part for part in (record.reason, error) if part)
 
 
 def _providers(inventory: Inventory) -> str:

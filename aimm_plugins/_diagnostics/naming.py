@@ -1,7 +1,8 @@
-"""How answers name a plugin."""
+"""How the cells of tables tell of a plugin."""
 
 from __future__ import annotations
 
+from aimm_plugins._system.text import described
 from aimm_plugins._values.report import PluginRecord
 
 
@@ -20,3 +21,11 @@ def identity_cells(record: PluginRecord) -> tuple[str, str, str, str, str]:
         record.origin or "",
         target,
     )
+
+
+def account(record: PluginRecord) -> str:
+    """Why it is in its state, on one line: what has failed comes before a rule."""
+    if record.error is None or record.state == "missing":  # whose reason says the same
+        return record.reason or ""
+    error = described(record.error).partition("\n")[0]
+    return f"{error}; {record.reason}" if record.reason else error

@@ -218,8 +218,8 @@ def _for_another_python(distribution: Distribution | None) -> str | None:
     if wanted is None or distribution is None:
         return None
     return (
-        f"{distribution.who} is for Python {wanted}, and this is {_python()}: install a version of "
-        "it for this Python, or run the host on such a one."
+        f"{distribution.who} is for Python {wanted}, and this is {sys.version.split()[0]}: install "
+        "a version of it for this Python, or run the host on such a one."
     )
 
 

@@ -11,14 +11,16 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from aimm_plugins._discovery.scan import Scan
+from aimm_plugins._inventory.remedies import remedy_for
 from aimm_plugins._policy.judge import Policy
 from aimm_plugins._registry.providers import Slot
 from aimm_plugins._source.declarations import PluginSource, SourceDeclaration
 from aimm_plugins._startup.admission import Admission
 from aimm_plugins._system.names import normalized
-from aimm_plugins._system.text import described
+from aimm_plugins._system.text import described, single_errors
 from aimm_plugins._values.provenance import Provenance
 from aimm_plugins._values.report import Finding, PluginRecord, Report
+from aimm_plugins.errors import PluginConflictError
 
 KeysFrom = Literal["metadata", "source", "import", "unknown"]
 
@@ -138,8 +140,7 @@ class Inventory:
     def keys_of(self, item: InventoryItem) -> list[InventoryKey]:
         """The declarations of one plugin, in the order of its source."""
         provided = frozenset(item.record.provides)
-        error = None if item.record.error is None else described(item.record.error)
-        return [self._key(item, declaration, provided, error) for declaration in item.declarations]
+        return [self._key(item, declaration, provided) for declaration in item.declarations]
 
     def keys_named(self, name: str) -> list[InventoryKey]:
         """The declarations of `action:key`, or of a key for every action."""
@@ -154,6 +155,14 @@ class Inventory:
             if item.record.distribution and normalized(item.record.distribution) == wanted
         ]
 
+    def remedy(self, item: InventoryItem) -> str | None:
+        """What to change so that calls reach a plugin by all its keys; `None` where they do."""
+        record = item.record
+        if item.active and record.error is None:
+            return None
+        installed = self.scans.get(record.environment, self.installed)
+        return remedy_for(record, self.policy, installed)
+
     def probed_first(self) -> Inventory:
         """The same, where a child process imports each module first."""
         pending = "its probe in a child process is pending"
@@ -166,21 +175,18 @@ class Inventory:
         return replace(self, plugins=tuple(plugins))
 
     def _key(
-        self,
-        item: InventoryItem,
-        declaration: SourceDeclaration,
-        provided: frozenset[Slot],
-        error: str | None,
+        self, item: InventoryItem, declaration: SourceDeclaration, provided: frozenset[Slot]
     ) -> InventoryKey:
         record = item.record
         slot = (declaration.action, declaration.key)
         if item.active and (slot in provided or not declaration.certain):
             return InventoryKey(item=item, declaration=declaration, answers=True, why_not=None)
         text, place = f"{declaration.action}:{declaration.key}", None
-        if record.reason and not item.active:
-            why = record.reason
-        elif error is not None:
-            why = error
+        error = _error_about(record.error, slot)
+        if error is not None:
+            why = described(error)
+        elif record.state == "denied":
+            why = record.reason or record.state
         elif (preferred := self._preferred(text, declaration.key)) is not None:
             wanted, place = preferred
             why = f"prefer gives {text} to {wanted} ({place})"
@@ -197,3 +203,11 @@ class Inventory:
                 if rule in layer.prefer:
                     return layer.prefer[rule]
         return None
+
+
+def _error_about(error: BaseException | None, slot: Slot) -> BaseException | None:
+    """What of a plugin's error keeps a key from it: of its conflicts, the one about the key."""
+    for single in () if error is None else single_errors(error):
+        if not isinstance(single, PluginConflictError) or (single.action, single.key) == slot:
+            return single
+    return None

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import click
 
-from aimm_plugins._diagnostics.naming import identity_cells
+from aimm_plugins._diagnostics.naming import account, identity_cells
 from aimm_plugins._diagnostics.take_inventory import take_inventory
 from aimm_plugins._startup.inventory import InventoryItem
-from aimm_plugins._system.text import described
 from aimm_plugins._values.actions import ACTIONS
 from aimm_plugins.cli import _output as output
 
@@ -50,11 +49,8 @@ def _declares(item: InventoryItem, wanted: str) -> bool:
 
 def _row(item: InventoryItem) -> list[str]:
     record = item.record
-    why = record.reason
-    if why is None and record.error is not None:
-        why = described(record.error).partition("\n")[0]
     state = "installed" if record.state == "planned" else record.state
-    return [cell or "-" for cell in (*identity_cells(record), state, _keys(item), why)]
+    return [cell or "-" for cell in (*identity_cells(record), state, _keys(item), account(record))]
 
 
 def _keys(item: InventoryItem) -> str:

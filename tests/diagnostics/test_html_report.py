@@ -114,7 +114,7 @@ def test_field_of_a_record_is_on_the_page_only_if_a_column_is_for_it(inventory):
     shown = {word for word in texts if texts[word] in html}
     assert shown == {
         *("name", "distribution", "version", "origin", "module", "attribute", "environment"),
-        *("options", "options_schema", "reason", "error"),
+        *("options", "options_schema", "reason", "error", "remedy"),
     }
 
 
