@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aimm_plugins._startup.inventory import Inventory
 from aimm_plugins._system.text import described
 from aimm_plugins._values.report import PluginRecord
 
@@ -29,3 +30,10 @@ def account(record: PluginRecord) -> str:
         return record.reason or ""
     error = described(record.error).partition("\n")[0]
     return f"{error}; {record.reason}" if record.reason else error
+
+
+def why_no_plugins(inventory: Inventory) -> str:
+    """Why an inventory is empty."""
+    place = inventory.policy.disabled_place
+    why = "none is installed" if place is None else f"entry points are disabled ({place})"
+    return f"no plugins: {why}, and no conf names one"

@@ -157,10 +157,12 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _say(error: Exception, what: str, status: int, debug: bool) -> int:
+    from aimm_plugins.cli._output import echo
+
     if debug:
         text = masked("".join(traceback.format_exception(error)))
         click.echo(printable(text), err=True, nl=False)
-    click.echo(printable(masked(f"{what}: {error}")), err=True)
+    echo(masked(f"{what}: {error}"), err=True)
     return status
 
 

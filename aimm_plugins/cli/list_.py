@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
-from aimm_plugins._diagnostics.naming import account, identity_cells
+from aimm_plugins._diagnostics.naming import account, identity_cells, why_no_plugins
 from aimm_plugins._diagnostics.take_inventory import take_inventory
 from aimm_plugins._startup.inventory import InventoryItem
+from aimm_plugins._system.text import did_you_mean
 from aimm_plugins._values.actions import ACTIONS
 from aimm_plugins.cli import _output as output
 
@@ -36,6 +37,13 @@ def command(wanted: str | None, load: bool, form: str, conf: str | None) -> None
             }
         )
         return
+    if not inventory.plugins:
+        output.echo(why_no_plugins(inventory), err=True)
+    elif wanted is not None and not items:
+        slots = [slot for item in inventory.plugins for slot in item.keys]
+        known = {text for slot in slots for text in (*slot, ":".join(slot))}
+        hint = did_you_mean(wanted, known) or "see `aimm-plugins list`"
+        output.echo(f"no plugin declares {wanted}; {hint}", err=True)
     output.print_table(
         ["name", "distribution", "version", "origin", "module", "state", "keys", "reason"],
         [_row(item) for item in items],

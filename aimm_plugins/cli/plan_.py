@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from aimm_plugins._api.starting import plan
-from aimm_plugins._diagnostics.naming import identity_cells
+from aimm_plugins._diagnostics.naming import identity_cells, why_no_plugins
+from aimm_plugins._diagnostics.take_inventory import take_inventory
 from aimm_plugins._system.text import one_line, text_once, type_name
 from aimm_plugins._values.report import PluginRecord
 from aimm_plugins.cli import _output as output
@@ -20,12 +20,17 @@ def command(form: str, conf: str | None) -> int:
 
     No plugin is imported, nor a parent package of one. Keys, conflicts and failures are foreseen as
     far as metadata, sources and installed files tell. Findings go to stderr; the exit status is 1
-    if a plugin would fail or is missing.
+    if a plugin would fail or is missing, or a secret cannot be read.
     """
-    report = plan(conf)
+    inventory = take_inventory(conf)
+    report = inventory.report
+    lacks_secrets = any(finding.code == "secret-missing" for finding in report.findings)
+    status = 0 if report.ok and not lacks_secrets else 1
     if form == "json":
         output.print_json(report.to_dict())
-        return 0 if report.ok else 1
+        return status
+    if not report.plugins:
+        output.echo(why_no_plugins(inventory), err=True)
     with_options = any(record.options for record in report)
     columns = ["#", "state", "name", "distribution", "version", "origin", "module", "keys"]
     output.print_table(
@@ -43,7 +48,7 @@ def command(form: str, conf: str | None) -> int:
         if record.remedy:
             output.echo(f"       to do: {record.remedy}", err=True)
     output.print_findings(report.findings)
-    return 0 if report.ok else 1
+    return status
 
 
 def _cells(record: PluginRecord, with_options: bool) -> list[str]:

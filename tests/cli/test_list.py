@@ -50,6 +50,12 @@ def test_list_tells_what_failed_before_what_is_lazy(world, run, tmp_path, site):
     assert row.split("  ")[-1].startswith("ModuleNotFoundError: No module named 'surely_not_there'")
 
 
+def test_list_of_what_nobody_declares_tells_the_nearest(world, run):
+    status, _, err = run("list", "--provides", "fit:iris.svx", *CONF)
+    assert status == 0
+    assert "no plugin declares fit:iris.svx; did you mean 'fit:iris.svc'?" in err
+
+
 def test_list_obeys_nothing_that_a_plugin_is_called(world, run, site):
     (site / "looked_legacy.py").write_text(LEGACY.replace("iris.old", "\\x1b[31mred\\n"))
     _, out, _ = run("list", *CONF)
