@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from aimm_plugins._diagnostics.naming import account
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._startup.inventory import Inventory, InventoryItem, InventoryKey
 from aimm_plugins._system.text import described, nearest
@@ -207,7 +206,7 @@ def _of_nothing(inventory: Inventory, asked: str) -> Reason:
         why = f"there is no action {action!r}; the actions are {', '.join(ACTIONS)}"
         hint = f"Did you mean {near[0]}:{key}?" if near else ""
     else:
-        near = nearest(asked, sorted(_known_names(inventory)), count=3)
+        near = nearest(asked, sorted(known_names(inventory)), count=3)
         why = "no plugin declares such a key, and no distribution or module has this name"
         hint = f"Did you mean {' or '.join(near)}?" if near else "Install what provides it."
     away, unread = list[str](), set[str]()
@@ -218,7 +217,7 @@ def _of_nothing(inventory: Inventory, asked: str) -> Reason:
         if item.active:
             unread.add(record.name)
         else:
-            away.append(f"{record.name} ({account(record)})")
+            away.append(f"{record.name} ({item.account})")
     if away:
         names = ", ".join(away[:_MOST_NAMED] + ["..."] * (len(away) > _MOST_NAMED))
         hint = f"{hint} It may be in what is missing, denied or failed: {names}.".strip()
@@ -230,7 +229,8 @@ def _of_nothing(inventory: Inventory, asked: str) -> Reason:
     return _unknown(asked, "nobody", why, hint or None)
 
 
-def _known_names(inventory: Inventory) -> set[str]:
+def known_names(inventory: Inventory) -> set[str]:
+    """All that can be asked for."""
     names = set[str]()
     for item in inventory.plugins:
         names |= {item.record.name, item.record.module, item.record.distribution or ""}

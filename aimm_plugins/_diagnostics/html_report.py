@@ -17,7 +17,6 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from aimm_plugins._diagnostics.naming import account, identity_cells
 from aimm_plugins._startup.inventory import (
     ACTIVE_STATES,
     Inventory,
@@ -236,11 +235,11 @@ def _plugins(inventory: Inventory) -> str:
     rows = []
     for item in inventory.plugins:
         record = item.record
-        *names, target = identity_cells(record)
+        *names, target = item.identity_cells
         options = _texts(record.options_told) if with_options else []
         cells = [_state(record.state), *_texts(*names), _code(target), *_texts(_keys(item))]
         rows.append(
-            (record.state, [*cells, *options, *_texts(account(record), inventory.remedy(item))])
+            (record.state, [*cells, *options, *_texts(item.account, inventory.remedy(item))])
         )
     return _table(
         "All plugins, in the order of loading",

@@ -63,6 +63,28 @@ class InventoryItem:
         """Whether calls reach it, or would reach it."""
         return self.record.state in ACTIVE_STATES
 
+    @property
+    def identity_cells(self) -> tuple[str, str, str, str, str]:
+        """Name, distribution, version, origin and target; what is unknown is empty.
+
+        The target is what the import names, `module` or `module:object`, and where: `@environment`.
+        """
+        record = self.record
+        target = f"{record.module}:{record.attribute}" if record.attribute else record.module
+        if record.environment is not None:
+            target += f"@{record.environment}"
+        who = (record.distribution or "", record.version or "", record.origin or "")
+        return record.name, *who, target
+
+    @property
+    def account(self) -> str:
+        """Why it is in its state, on one line: what has failed comes before a rule."""
+        record = self.record
+        if record.error is None or record.state == "missing":  # whose reason says the same
+            return record.reason or ""
+        error = described(record.error).partition("\n")[0]
+        return f"{error}; {record.reason}" if record.reason else error
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-serializable, as in `schemas/list.yaml`."""
         (data,) = Report((self.record,)).to_dict()["plugins"]
@@ -130,6 +152,13 @@ class Inventory:
     def report(self) -> Report:
         """The records alone."""
         return Report((item.record for item in self.plugins), self.findings)
+
+    @property
+    def why_empty(self) -> str:
+        """Why there is no plugin at all."""
+        place = self.policy.disabled_place
+        why = "none is installed" if place is None else f"entry points are disabled ({place})"
+        return f"no plugins: {why}, and no conf names one"
 
     @property
     def keys(self) -> list[InventoryKey]:

@@ -17,6 +17,7 @@ from aimm_plugins._config.environment import conf_or_default
 from aimm_plugins._system.text import aligned, json_text, one_line, printable
 
 if TYPE_CHECKING:
+    from aimm_plugins._startup.inventory import Inventory
     from aimm_plugins._values.report import Finding
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
@@ -240,6 +241,14 @@ def stdout_kept() -> Generator[None]:
                 stdout.flush()
             os.dup2(saved, 1)
             os.close(saved)
+
+
+def inventory_of(conf: str | None, load: bool) -> Inventory:
+    """The inventory of a conf; what plugins print meanwhile goes to stderr."""
+    from aimm_plugins._diagnostics.take_inventory import take_inventory
+
+    with stdout_kept():
+        return take_inventory(conf, load=load)
 
 
 @contextmanager

@@ -13,7 +13,6 @@ from aimm_plugins._diagnostics.comparison import (
     side_of_freeze,
     side_of_inventory,
 )
-from aimm_plugins._diagnostics.take_inventory import take_inventory
 from aimm_plugins.cli import _output as output
 from aimm_plugins.cli.freeze_ import frozen_entries
 
@@ -36,8 +35,7 @@ def command(before: str, after: str | None, load: bool, form: str, conf: str | N
     if after is not None:
         other = read_side(after)
     elif one.is_report:
-        with output.stdout_kept():
-            other = side_of_inventory(take_inventory(conf, load=load))
+        other = side_of_inventory(output.inventory_of(conf, load))
     else:
         # A freeze holds what a conf would load, so the same is asked of this environment.
         text, findings = freeze(conf)
