@@ -21,16 +21,7 @@ _MOST_NAMED = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """One statement about what was asked for, with the fields of `schemas/explain.yaml`.
-
-    Attributes:
-        subject: The key, plugin, distribution or module.
-        there: Whether a call would reach it.
-        state: The plugin's state; `unknown` for what no plugin is or declares.
-        who: Who it is, with file and line where known.
-        why: The rule with its place, the error, or what is known otherwise.
-        remedy: What to change, where it is not there.
-    """
+    """One statement about what was asked for; `schemas/explain.yaml` describes the fields."""
 
     subject: str
     there: bool
@@ -42,14 +33,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """The answer to one question, with the fields of `schemas/explain.yaml`.
-
-    Attributes:
-        asked: What was asked for.
-        kinds: What it is: a key, distribution, module or plugin's name; empty where it is nothing.
-        there: Whether all of it, or of a key at least one action, is there.
-        reasons: One for each plugin concerned.
-    """
+    """The answer to one question; `schemas/explain.yaml` describes the fields."""
 
     asked: str
     kinds: tuple[Kind, ...]
