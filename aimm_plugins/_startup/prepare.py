@@ -265,7 +265,7 @@ def _foreseen(plan: Plan, required: Sequence[Rule], installed: Scan) -> tuple[Pl
             by_module.setdefault(record.module, []).append(place)
         if record.state == "deferred":
             error = _missing(record, installed)
-            if error is None and any(_is_about(rule, record) for rule in required):
+            if error is None and any(is_about(rule, record) for rule in required):
                 from aimm_plugins._inventory.foresight import failure_of_required
 
                 error = failure_of_required(record, plan.published.get(record.identity, ()))
@@ -283,7 +283,7 @@ def _foreseen(plan: Plan, required: Sequence[Rule], installed: Scan) -> tuple[Pl
     return tuple(done)
 
 
-def _is_about(rule: Rule, record: PluginRecord) -> bool:
+def is_about(rule: Rule, record: PluginRecord) -> bool:
     """Whether a `required` rule is about a plugin, or a key that it publishes."""
     if rule.slot is not None:
         return rule.slot in record.provides
