@@ -18,7 +18,15 @@ from aimm_plugins._environments.making import make, remove, size_of, users
 from aimm_plugins._environments.program import Program
 from aimm_plugins._environments.site import EnvironmentSite, NoEnvironmentError, find_site
 from aimm_plugins._system.text import did_you_mean
-from aimm_plugins.cli._output import echo, format_option, named_conf_option, print_json, print_table
+from aimm_plugins.cli._output import (
+    conf_option,
+    echo,
+    format_option,
+    is_conf_name,
+    named_conf_option,
+    print_json,
+    print_table,
+)
 from aimm_plugins.errors import AimmPluginsError
 
 
@@ -28,7 +36,7 @@ def command() -> None:
 
 
 @command.command("sync")
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.argument("names", nargs=-1, metavar="[NAME]... [CONF]")
 @click.option("--upgrade", is_flag=True, help="Make them anew, with what the index has by now.")
 @named_conf_option
 def sync(names: Sequence[str], upgrade: bool, conf: str | None) -> None:
@@ -37,7 +45,7 @@ def sync(names: Sequence[str], upgrade: bool, conf: str | None) -> None:
     By uv where it is there, else by venv and pip. A host that runs goes on with what it has until
     it calls `refresh()`.
     """
-    config = _config(conf)
+    names, config = _names_and_config(names, conf)
     for rules in _chosen(config, names):
         if rules.path is not None:
             echo(f"{rules.name}: {_site_or_raise(config, rules).root} is used as it is")
@@ -51,7 +59,7 @@ def sync(names: Sequence[str], upgrade: bool, conf: str | None) -> None:
 
 @command.command("list")
 @format_option
-@named_conf_option
+@conf_option
 def list_(form: str, conf: str | None) -> int:
     """List the environments of a conf: whether they are there, their size and age, who runs them.
 
@@ -80,12 +88,14 @@ def list_(form: str, conf: str | None) -> int:
 
 
 @command.command("remove")
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME... [CONF]")
 @click.option("--force", is_flag=True, help="Even if a process runs it.")
 @named_conf_option
 def remove_(names: Sequence[str], force: bool, conf: str | None) -> int:
     """Remove what `env sync` has made, also for what the conf declared before."""
-    config, status = _config(conf), 0
+    (names, config), status = _names_and_config(names, conf), 0
+    if not names:
+        raise click.UsageError("which environment? A conf alone names none.")
     for rules in _chosen(config, names):
         if rules.path is not None:
             raise click.UsageError(f"{rules.name} was not made by `env sync`: remove it yourself")
@@ -132,6 +142,13 @@ def _run(name: str, line: Sequence[str | None], conf: str | None) -> int:
 
 def _config(conf: str | None) -> Config:
     return read(conf_or_default(conf))
+
+
+def _names_and_config(names: Sequence[str], conf: str | None) -> tuple[Sequence[str], Config]:
+    """The names of environments, and the conf, which may be the last of them."""
+    if conf is None and names and is_conf_name(names[-1]):
+        names, conf = names[:-1], names[-1]
+    return names, _config(conf)
 
 
 def _chosen(config: Config, names: Sequence[str]) -> list[EnvironmentRules]:

@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import click
 import jsonschema
 import pytest
 import yaml
@@ -210,6 +211,22 @@ def test_remove_removes_all_that_was_made(env: Command) -> None:
     assert str(env.made()[0]) in env("remove", "legacy").stdout
     assert env.made() == []
     assert plan(env).state == "missing"
+
+
+def test_conf_may_be_the_last_argument(env: Command, tmp_path: Path) -> None:
+    path = tmp_path / "last.yaml"
+    path.write_text(env.conf.read_text())
+    env("sync")  # in the folder beside both confs
+
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(group, ["env", *arguments, str(path)], standalone_mode=False)
+
+    assert "ready" in run("list").stdout
+    assert "is there" in run("sync", "legacy").stdout
+    assert isinstance(run("remove").exception, click.UsageError)
+    assert env.made() != []
+    run("remove", "legacy")
+    assert env.made() == []
 
 
 def test_what_a_process_runs_is_removed_by_force_alone(env: Command) -> None:
