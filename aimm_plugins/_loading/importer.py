@@ -340,7 +340,7 @@ def _left_behind(record: PluginRecord, side_effects: list[str]) -> Finding:
         subject=str(record.provenance),
         message="its failed import left behind: " + "; ".join(side_effects),
         place=record.file,
-        remedy="Nothing of it was undone, since others may have come to need it.",
+        remedy="Mend it, and restart the host: others may have come to need what it left.",
     )
 
 

@@ -69,7 +69,8 @@ def _why_unanswered(rule: Rule, snapshot: Snapshot) -> _Unanswered | None:
             remedy = "Add one of the prefer lines of their error."
             return _Unanswered(f"{message}, and neither has it.", remedy)
     lost = next((snapshot.broken[slot] for slot in open_slots if slot in snapshot.broken), None)
-    lost = lost or _publisher(open_slots, snapshot)
+    if len(open_slots) == len(slots):
+        lost = lost or _publisher(open_slots, snapshot)
     if lost is not None:
         why = described(lost.error) if lost.error is not None else str(lost.reason)
         if lost.state == "denied":
@@ -81,23 +82,28 @@ def _why_unanswered(rule: Rule, snapshot: Snapshot) -> _Unanswered | None:
         )
     if len(open_slots) < len(slots):
         return None
-    if not rule.slot:
-        return _Unanswered("it is not installed, and no plugin provides a key of this name")
-    action, key = rule.slot
-    hint = did_you_mean(key, list(snapshot.offers[action]))
-    why = f"no plugin that is loaded provides it{f'; {hint}' if hint else ''}"
-    suspects = [
-        record.subject
-        for identity, record in snapshot.records.items()
-        if record.state == "failed" and not snapshot.published.get(identity)
-        if not isinstance(record.error, PluginConflictError)
-    ][:_MOST_NAMED]
-    return _Unanswered(
-        f"{why}; it may be in what failed: {', '.join(suspects)}" if suspects else why
-    )
+    why = "it is not installed, and no plugin provides a key of this name"
+    if rule.slot:
+        action, key = rule.slot
+        hint = did_you_mean(key, list(snapshot.offers[action]))
+        why = f"no plugin that is loaded provides it{f'; {hint}' if hint else ''}"
+    suspects = [*_suspects(snapshot)][:_MOST_NAMED]
+    if suspects:
+        why += f"; it may be in what failed or is missing: {', '.join(suspects)}"
+    return _Unanswered(why)
 
 
 _MOST_NAMED = 5
+
+
+def _suspects(snapshot: Snapshot) -> Iterator[str]:
+    """Plugins that failed before their keys were known, and missing environments."""
+    for identity, record in snapshot.records.items():
+        is_known = snapshot.published.get(identity) or isinstance(record.error, PluginConflictError)
+        if record.state == "missing" and record.environment is not None:
+            yield f"environment {record.environment}"
+        elif record.state == "failed" and not is_known:
+            yield record.subject
 
 
 def _publisher(slots: Sequence[Slot], snapshot: Snapshot) -> PluginRecord | None:

@@ -19,6 +19,7 @@ from aimm_plugins._registry.findings import (
 from aimm_plugins._registry.outcome import Resolution
 from aimm_plugins._registry.providers import Deferred
 from aimm_plugins._registry.required_keys import unanswered
+from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._source.declarations import (
     PluginSource,
     SourceDeclaration,
@@ -77,9 +78,7 @@ def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
     if is_complete:
         findings += start.idle_preferences(resolution)
     records = _accounts(items, resolution)
-    # A key that is required may be one of those.
-    unread = {item.record.identity: item.record for item in items if not item.complete}
-    resolution.snapshot.records.update(unread)
+    _tell_unavailable(items, start, resolution.snapshot)
     missing = start.policy.missing(records, start.find)
     keys = start.policy.required_keys(lambda name: start.find(name) is not None)
     missing += unanswered(keys, resolution.snapshot, may_be_more=not is_complete)
@@ -193,19 +192,34 @@ def _accounts(items: Iterable[InventoryItem], resolution: Resolution) -> list[Pl
     for item in items:
         record = item.record
         found = resolved.get(record.identity)
-        if record.state in ("failed", "denied"):
-            snapshot.broken.update((slot, record) for slot in item.keys)
         if found is None:
             accounts.append(record)
         elif record.state == "failed":
             accounts.append(record)
             for action, key in found.provides:
                 snapshot.offers[action].pop(key, None)
+                snapshot.broken[action, key] = record
         elif found.state == "deferred":  # as which it was resolved
             accounts.append(found._replace(state=record.state, reason=record.reason))
         else:
             accounts.append(found)
     return accounts
+
+
+def _tell_unavailable(
+    items: Iterable[InventoryItem], start: PreparedStart, snapshot: Snapshot
+) -> None:
+    """Have the snapshot know, as that of a start, who has keys that nobody will answer."""
+    published = dict(snapshot.published)
+    for item in items:
+        record = item.record
+        if not item.active and (item.keys or not item.complete):
+            installed = start.scans.get(record.environment, start.installed)
+            published[record.identity] = [
+                _as_published(record, found, installed) for found in item.declarations
+            ]
+            snapshot.records[record.identity] = record
+    snapshot.published = published
 
 
 def _never_loaded() -> None:

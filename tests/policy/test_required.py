@@ -170,9 +170,35 @@ def test_required_key_that_a_failed_or_denied_plugin_publishes_is_told_by_it(
 
 
 def test_required_key_that_nobody_is_known_for_may_be_in_what_failed(write):
-    write(broken="1 / 0\n")
+    write(broken="import surely_not_there\nfor key in 'ab':\n    exec(key)\n")
     conf = {"names": ["broken"], "required": ["fit:k"], "on_error": "isolate"}
-    assert "it may be in what failed: broken" in lacking(initialize(conf))["fit:k"]
+    for report in (plan(conf), initialize(conf)):
+        assert "it may be in what failed or is missing: broken" in lacking(report)["fit:k"]
+
+
+def test_required_key_may_be_in_an_environment_that_is_missing(tmp_path):
+    environment = {"path": str(tmp_path / "nowhere"), "plugins": ["apart"]}
+    rules = {"environments": {"apart": environment}, "required": ["fit:k", "apart"]}
+    conf = {"names": [], "on_error": "isolate", **rules}
+    for report in (plan(conf), initialize(conf)):
+        told = lacking(report)
+        assert "failed or is missing: environment apart" in told["fit:k"]
+
+
+@pytest.mark.parametrize("rule", ["k", "fit:k"])
+def test_required_key_that_is_answered_wants_nothing_of_what_is_denied(make_distribution, rule):
+    for name, action in (("one", "fit"), ("two", "predict")):
+        make_distribution(
+            name,
+            modules={name: f"from aimm_plugins import {action}\n@{action}(['k'])\ndef f(m): ...\n"},
+            entry_points={
+                "aimm.plugins": {name: name},
+                f"aimm.plugins.{action}": {"k": f"{name}:f"},
+            },
+        )
+    conf = {"names": [], "required": [rule], "entry_points": {"deny": ["two"]}}
+    assert plan(conf).ok
+    assert initialize(conf).ok
 
 
 def test_refresh_tells_what_is_missing_as_the_start_did(marked):
