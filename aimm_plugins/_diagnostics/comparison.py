@@ -39,10 +39,6 @@ class Side:
     """What one side says. A freeze knows distributions alone.
 
     Attributes:
-        name: What messages call it.
-        is_report: Whether it knows plugins, keys and findings.
-        distributions: Version, and digest of RECORD or origin.
-        plugins: State, reason and error.
         keys: Who provides an `action:key`.
         unsure: Owners of plugins whose keys are not known.
         findings: Code and subject.
@@ -58,14 +54,7 @@ class Side:
 
 
 def read_side(path: str) -> Side:
-    """A report or a freeze from a file.
-
-    Args:
-        path: JSON of a report, of `list`, `plan` or `freeze`, or the text of a freeze.
-
-    Raises:
-        ConfigError: It is none of these.
-    """
+    """A side from a file: JSON of `report`, `list`, `plan` or `freeze`, or the text of a freeze."""
     try:
         with open(path, "rb") as stream:
             content = stream.read(_MAX_BYTES)
@@ -108,13 +97,7 @@ def side_of_inventory(inventory: Inventory) -> Side:
 def side_of_report(
     name: str, plugins: Iterable[Mapping[str, Any]], findings: Iterable[Mapping[str, Any]]
 ) -> Side:
-    """A side from the parts of a report.
-
-    Args:
-        name: What messages call it.
-        plugins: Records, as in `schemas/report.yaml` or `schemas/list.yaml`.
-        findings: Findings of the report.
-    """
+    """A side from the parts of a report, as in `schemas/report.yaml` or `schemas/list.yaml`."""
     side = Side(
         name=name,
         is_report=True,

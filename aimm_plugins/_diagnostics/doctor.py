@@ -23,22 +23,12 @@ _FAULTY_VERSIONS = (
         "for everybody in the process who calls it; aimm_plugins itself reads past it",
         "pip install 'importlib-metadata>=10'",
     ),
-    (
-        "pluggy",
-        "<1.7",
-        "a parameter with a default in a hook implementation is never passed its value",
-        "pip install 'pluggy>=1.7'",
-    ),
 )
 """Distribution, versions, fault and remedy."""
 
 
 def examine(inventory: Inventory) -> tuple[Finding, ...]:
-    """Everything that an operator or author should mend, sorted by code and subject.
-
-    Args:
-        inventory: What is known; of one with imports, what failed.
-    """
+    """Everything that an operator or author should mend, sorted by code and subject."""
     found = [*inventory.findings, *_of_libraries(inventory), *_of_requirements(inventory)]
     found += _of_conflicts(inventory)
     found += (

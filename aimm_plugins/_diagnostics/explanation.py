@@ -42,13 +42,7 @@ class Explanation:
 
 
 def explain(inventory: Inventory, asked: str) -> Explanation:
-    """Why something is there or is not.
-
-    Args:
-        inventory: All plugins.
-        asked: `fit:iris.svc`, a key, a distribution, a module, or a plugin's name. What is several
-            of these is explained as each.
-    """
+    """Why a key, distribution, module or plugin is there; what is several is explained as each."""
     found: dict[Kind, list[Reason]] = {
         "key": [_of_key(inventory, key) for key in inventory.keys_named(asked)],
         "distribution": _of_distribution(inventory, asked),

@@ -58,11 +58,7 @@ def bars_of_inventory(inventory: Inventory) -> list[WaterfallBar]:
 
 
 def bars_of_profile(profile: Mapping[str, Any]) -> list[WaterfallBar]:
-    """The imports that `aimm-plugins profile --format json` measured.
-
-    Raises:
-        KeyError, TypeError: It is something else.
-    """
+    """The imports that `aimm-plugins profile --format json` measured; may be something else."""
     bars = []
     for plugin in profile["plugins"]:
         if plugin["seconds"] is not None:
@@ -79,13 +75,7 @@ def html_report(
     bars: Sequence[WaterfallBar] = (),
     about: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """The page.
-
-    Args:
-        inventory: What it shows.
-        bars: Imports, in their order, for the waterfall.
-        about: What the page is about, such as the host, by label.
-    """
+    """The page, with bars for the waterfall, and what it is about, such as the host, by label."""
     conflicts = _conflicts(inventory)
     sections = [
         ("plugins", "Plugins", _plugins(inventory)),
@@ -157,13 +147,7 @@ _KINDS = {"Seconds": "number", "From begin to end": "picture"}
 
 
 def _table(caption: str, columns: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> str:
-    """A table as HTML.
-
-    Args:
-        caption: What it shows.
-        columns: Headings.
-        rows: The state of a row's plugin, to filter by, or an empty text; and its cells, as HTML.
-    """
+    """A table of rows: the state of the plugin, to filter by, or nothing; and cells, as HTML."""
     kind_of = [_KINDS.get(column, "") for column in columns]
     head = "".join(
         f'<th scope="col"{f" data-kind={kind}" if kind else ""}>{escape(column)}'

@@ -24,7 +24,7 @@ def measure_import(
         module: Dotted name.
         options: What the plugin is given.
         verified: The distributions of which only what was verified may run.
-        mark: A line for stderr before and after the import, to find what it wrote; empty for none.
+        mark: A line for stderr before and after the import, to find what it wrote; may be empty.
     """
     if options is not None or verified:
         from aimm_plugins._startup.probe import prepare_child

@@ -117,7 +117,7 @@ def profile(
         options: What plugins are given, by module; what cannot be written as JSON is not.
         runs: How often each is imported for its time, at least once.
         timeout: Seconds that one import may take, start of the child included.
-        on_import: Called with each plugin before it is imported.
+        on_import: Called before each import.
     """
     costs = []
     for record in records:
@@ -146,7 +146,9 @@ def _measured(record: PluginRecord, task: Task, runs: int, timeout: float) -> Co
             return Cost(record=record, error=figures["error"])
         if number:
             measured.append(figures)
-    detailed, log = _run(task, timeout, mark=_new_mark())
+    # The mark is a line that no plugin writes.
+    mark = f"\naimm-plugins-profile-{secrets.token_hex(8)}\n".encode()
+    detailed, log = _run(task, timeout, mark)
     imports = nested_imports(log)
     memories = [figures["memory"] for figures in measured if figures["memory"] is not None]
     return Cost(
@@ -158,11 +160,6 @@ def _measured(record: PluginRecord, task: Task, runs: int, timeout: float) -> Co
         imports=tuple(imports),
         error=detailed["error"],
     )
-
-
-def _new_mark() -> bytes:
-    """A line that no plugin writes."""
-    return f"\naimm-plugins-profile-{secrets.token_hex(8)}\n".encode()
 
 
 def _run(task: Task, timeout: float, mark: bytes = b"") -> tuple[dict[str, Any], list[bytes]]:

@@ -32,25 +32,13 @@ def take_inventory(conf: Conf = None, *, load: bool = False) -> Inventory:
 
     Args:
         conf: As for `initialize`.
-        load: Import the plugins, all that are not denied, whatever `load` and `on_error` say;
-            without it no plugin code runs.
-
-    Raises:
-        ConfigError: The conf is wrong.
+        load: Import the plugins, all that are not denied, whatever `load` and `on_error` say.
     """
     return _with_imports(conf) if load else foresee(PROCESS.runtime, conf)
 
 
 def given_options(conf: Conf = None) -> dict[str, dict[str, Any]]:
-    """What a conf gives to plugins, by module, for processes that import them.
-
-    Args:
-        conf: As for `initialize`.
-
-    Raises:
-        ConfigError: The conf is wrong, options do not fit a plugin's schema, or a secret cannot be
-            read.
-    """
+    """What a conf gives to plugins, by module, secrets too, for processes that import them."""
     options = prepare(PROCESS.runtime, [read(conf)], scan()).options
     return {} if options is None else {m: dict(given.values) for m, given in options.given.items()}
 

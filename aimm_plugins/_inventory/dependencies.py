@@ -25,10 +25,9 @@ Find = Callable[[str], Distribution | None]
 
 
 class Unmet(NamedTuple):
-    """A requirement that is not met.
+    """A requirement of a distribution that is not met.
 
     Attributes:
-        distribution: Who requires it.
         requirement: Without its marker: `numpy>=2`.
         name: Normalized name of what is required.
         installed: The version that is there; `None` where it is not.

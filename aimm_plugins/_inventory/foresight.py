@@ -16,13 +16,7 @@ from aimm_plugins.errors import DeclarationError
 def sure_failure(
     record: PluginRecord, source: PluginSource, published: Sequence[Published]
 ) -> Fault | None:
-    """The error of a plugin that cannot be loaded; `None` where nothing is sure.
-
-    Args:
-        record: The plugin, not imported.
-        source: What its source says.
-        published: The keys in its metadata, on which others rely while it is deferred.
-    """
+    """The error of a plugin that cannot be loaded; `None` where nothing is sure."""
     missing = missing_module(record.module)
     if missing is not None:
         return Fault(missing, record.config_place)

@@ -21,12 +21,7 @@ from aimm_plugins.errors import PluginImportError
 
 
 def foreign_module(record: PluginRecord, installed: Scan) -> Finding | None:
-    """The finding that a plugin's module is not what its distribution installed, if it is not.
-
-    Args:
-        record: The plugin, with the file of its module where that has one.
-        installed: What is installed.
-    """
+    """The finding that a plugin's module is not what its distribution installed, if it is not."""
     distribution = installed.find(record.distribution) if record.distribution else None
     if distribution is None:
         return None
@@ -113,17 +108,10 @@ def _foreign(
 def overwritten(
     records: Sequence[PluginRecord], installed: Scan
 ) -> dict[int, tuple[Exception, str]]:
-    """Plugins whose module another distribution has installed over their own, by their place.
+    """Plugins of one module whose file another distribution has installed over theirs.
 
-    Asked where entry points of several distributions name one module. By the hashes of RECORD the
-    file that is there is that of one of them.
-
-    Args:
-        records: All plugins of one module.
-        installed: What is installed.
-
-    Returns:
-        The error of each that is not the file's, and what to do.
+    By their place, with the error and what to do. By the hashes of RECORD the file that is there is
+    that of one of them.
     """
     listing = {}
     for place, record in enumerate(records):

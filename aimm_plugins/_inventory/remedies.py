@@ -45,13 +45,7 @@ FOR_CONFLICT = "Add the prefer line of the message to the conf, or deny one of t
 
 
 def remedy_for_failure(record: PluginRecord, error: BaseException, installed: Scan) -> str | None:
-    """What to do about a failure; `None` where its message says all that is known.
-
-    Args:
-        record: The plugin.
-        error: What its import raised, or will raise.
-        installed: What is installed.
-    """
+    """What to do about what an import raised, or will; `None` where its message says all."""
     distribution = installed.find(record.distribution) if record.distribution else None
     if isinstance(error, SyntaxError):
         return _for_another_python(distribution) or (
@@ -229,20 +223,9 @@ def _python() -> str:
 
 
 def remedy_for(record: PluginRecord, policy: Policy, installed: Scan) -> str:
-    """What to change so that calls reach a plugin.
-
-    Args:
-        record: A plugin that is denied, missing, shadowed or has an error.
-        policy: The rules.
-        installed: What is installed where it runs.
-    """
+    """What to change so that calls reach a plugin that is denied, shadowed or has an error."""
     if record.remedy is not None:
         return record.remedy
-    if record.state == "missing":
-        return (
-            f"Install {record.name} in a version that fits, or remove the rule "
-            f"({record.config_place})."
-        )
     if record.state == "shadowed":
         return f"Change or remove the prefer rule ({_last_place(record.reason)})."
     if record.state == "denied":

@@ -165,9 +165,7 @@ def test_doctor_with_load_tells_of_needed_options_too(run, site, install, nothin
         ("importlib-metadata", "8.7.0", True),
         ("importlib-metadata", "9.0.0", True),
         ("importlib-metadata", "10.0.0", False),
-        ("pluggy", "1.6.0", True),
-        ("pluggy", "1.7.0", False),
-        ("pluggy", "nonsense", False),
+        ("importlib-metadata", "nonsense", False),
     ],
 )
 def test_doctor_knows_versions_with_faults(run, install, name, version, found):
