@@ -9,6 +9,7 @@ import warnings
 from _thread import allocate_lock  # without threading, which takes a millisecond to import
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from contextvars import copy_context
+from types import CoroutineType
 from typing import Any, TypeVar
 
 import pluggy
@@ -60,8 +61,15 @@ class _Work:
     def report(self, state: dict[str, Any]) -> None:
         """What the plugin is given as its callback."""
         self._token.check()
-        if self._state_cb is not None:
-            self._state_cb(state)
+        if self._state_cb is None:
+            return
+        returned: Any = self._state_cb(state)
+        if type(returned) is CoroutineType:
+            returned.close()
+            raise TypeError(
+                "state_cb is asynchronous, and a plugin's thread awaits nothing: give a function "
+                "that hands the event over, as by loop.call_soon_threadsafe(queue.put_nowait, state)"
+            )
 
     def __call__(self) -> _Work:
         # Kept rather than raised: a future cannot carry StopIteration, and would never be done.
@@ -134,6 +142,8 @@ async def in_thread(call: Callable[[StateCallback], T], state_cb: StateCallback 
 async def in_own_thread(work: Callable[[], None], running: dict[Callable[[], None], Any]) -> None:
     """Await what is done in a thread of its own; a second task awaits what the first has begun.
 
+    Another event loop than asyncio's waits for it without going on.
+
     Args:
         work: What to do; goes on when the tasks that await it are cancelled.
         running: The futures of what is being done.
@@ -141,6 +151,9 @@ async def in_own_thread(work: Callable[[], None], running: dict[Callable[[], Non
     import asyncio
     from concurrent.futures import ThreadPoolExecutor
 
+    if asyncio._get_running_loop() is None:
+        work()
+        return
     future = running.get(work)
     if future is None:
         pool = ThreadPoolExecutor(1, "aimm_plugins-load")

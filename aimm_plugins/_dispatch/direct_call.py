@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from types import CoroutineType
+from types import CoroutineType, FunctionType
 from typing import Any
 
 from aimm_plugins._registry.providers import Provider
@@ -60,6 +60,8 @@ class DirectCall:
             and declaration.state_cb_arg_name is None
             and declaration.instance_arg_name is None
             and not declaration.returns_instance
+            # Of a compiled function the coroutine has a class of its own, for `finish` to know.
+            and (not self._is_async or type(declaration.function) is FunctionType)
         )
         if not is_plain:
             self.call: Call = self._finished_call
@@ -159,7 +161,7 @@ class DirectCall:
 
     def finish(self, instance: Any, result: Any) -> Any:
         """What the `exec_*` function returns for what the plugin's function has returned."""
-        if type(result) is CoroutineType:
+        if type(result) is CoroutineType or (self._is_async and inspect.isawaitable(result)):
             result = self.run_coroutine(result)
         return self._answer(instance, result)
 
