@@ -68,7 +68,7 @@ class _Work:
             returned.close()
             raise TypeError(
                 "state_cb is asynchronous, and a plugin's thread awaits nothing: give a function "
-                "that hands the event over, as by loop.call_soon_threadsafe(queue.put_nowait, state)"
+                "that hands the event over, by loop.call_soon_threadsafe(queue.put_nowait, state)"
             )
 
     def __call__(self) -> _Work:

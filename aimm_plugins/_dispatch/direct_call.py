@@ -207,7 +207,7 @@ class DirectCall:
         # A subclass may have overridden it; a name that is missing is explained later.
         return _is_async(getattr(instance, method, len))
 
-    def run_coroutine(self, coroutine: CoroutineType[Any, Any, Any]) -> Any:
+    def run_coroutine(self, coroutine: Any) -> Any:
         """What an asynchronous function returns, for a caller that is not.
 
         Raises:

@@ -198,6 +198,33 @@ def test_error_of_code_that_was_entered_is_never_rewritten(function, args, kwarg
     assert "in fit:m" in caught.value.__notes__[0]
 
 
+def test_misfit_is_explained_though_a_default_has_no_text():
+    class Unprintable:
+        def __repr__(self):
+            raise RuntimeError("no text")
+
+    default = Unprintable()
+
+    @aimm_plugins.data_access("d")
+    def load(path, sep=default): ...
+
+    with pytest.raises(TypeError, match=r"missing a required argument: 'path'\n.*load\(\.\.\.\)"):
+        aimm_plugins.exec_data_access("d")
+
+
+def test_error_of_a_callable_object_without_a_sound_signature_is_left_alone():
+    class Odd:
+        __call__ = operator.itemgetter(0)
+
+        @property
+        def __signature__(self):
+            raise RuntimeError("no signature")
+
+    aimm_plugins.data_access("d")(Odd())
+    with pytest.raises(TypeError, match="itemgetter expected 1 argument"):
+        aimm_plugins.exec_data_access("d")
+
+
 def test_error_inside_a_constructor_is_left_alone_and_its_misfit_explained():
     aimm_plugins.instantiate("m")(Refusing)
     with pytest.raises(TypeError, match=r"int\(\) argument"):

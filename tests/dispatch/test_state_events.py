@@ -112,6 +112,7 @@ def test_numbers_of_other_libraries_become_pythons_and_nan_becomes_null():
         ({"message": b""}, TypeError),
         ({"metrics": {"x": [1]}}, TypeError),
         ({"metrics": {1: 1}}, TypeError),
+        ({"metrics": [("x", 1)]}, TypeError),
     ],
 )
 def test_wrong_event_is_refused_by_the_name_of_the_key(given, kind):
