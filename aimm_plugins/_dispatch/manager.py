@@ -196,7 +196,9 @@ class PluginManager(pluggy.PluginManager):
         for name, options in implementations.items():
             hook = options.get("specname") or name
             where = f"{module.__name__}: hookimpl {name!r}"
-            if hook not in HOOKS:
+            # A host may have specified hooks of its own.
+            spec = getattr(getattr(self.hook, hook, None), "spec", None)
+            if spec is None:
                 if not options.get("optionalhook"):
                     raise pluggy.PluginValidationError(module, f"{where} {_no_such_hook(hook)}")
                 continue
@@ -204,13 +206,13 @@ class PluginManager(pluggy.PluginManager):
                 taken = signature_of(contents(module)[name]).parameters
             except (TypeError, ValueError):  # pluggy looks at the code, and has its own words
                 continue
-            offered = signature_of(getattr(HookSpecs, hook)).parameters
+            offered = (*spec.argnames, *spec.kwargnames)
             unknown = [argument for argument in taken if argument not in offered]
             if unknown:
                 raise pluggy.PluginValidationError(
                     module,
                     f"{where} takes {', '.join(unknown)}, which {hook} does not pass; it passes "
-                    f"{', '.join(argument for argument in offered if argument != 'self')}",
+                    f"{', '.join(offered)}",
                 )
         if implementations:
             trial = pluggy.PluginManager(PROJECT)

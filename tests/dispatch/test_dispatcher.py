@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import doctest
 import functools
 import inspect
@@ -16,6 +17,7 @@ import pytest
 import aimm_plugins
 from aimm_plugins import Result, UnknownPluginError, hookimpl
 from aimm_plugins._api import calling, calling_async
+from tests.conftest import names
 
 
 @pytest.fixture
@@ -445,6 +447,29 @@ def test_executor_that_returns_a_bare_value_is_named(manager):
         aimm_plugins.exec_data_access("d")
 
 
+@pytest.mark.parametrize("wrapper", [True, False])
+def test_result_of_predict_that_is_no_pair_is_told(manager, wrapper):
+    class Careless:
+        if wrapper:
+
+            @hookimpl(wrapper=True)
+            def aimm_predict(self):
+                return Result([*(yield).value])
+        else:
+
+            @hookimpl
+            def aimm_predict(self):
+                return Result(["i", 1])
+
+    manager.register(Careless(), "careless")
+    aimm_plugins.predict(["m"])(lambda instance: 1)
+    told = r"returned list for predict:m; .*\(instance, prediction\).*careless"
+    with pytest.raises(TypeError, match=told):
+        aimm_plugins.exec_predict("m", "i")
+    with pytest.raises(TypeError, match=told):
+        asyncio.run(aimm_plugins.exec_predict_async("m", "i"))
+
+
 def test_hook_call_gives_a_boxed_result(manager):
     aimm_plugins.serialize(["m"])(lambda m: b"x")
     aimm_plugins.deserialize(["m"])(lambda data: data.decode())
@@ -561,6 +586,25 @@ def test_hooks_of_ones_own_stand_beside(manager):
     manager.register(Plugin())
     assert manager.hook.own_hook(x=1) == [2]
     assert seen == [1]
+
+
+def test_plugin_module_may_implement_a_hook_of_the_hosts_own(manager, write):
+    class Specs:
+        @pluggy.HookspecMarker("aimm_plugins")
+        def host_names(self, prefix): ...
+
+    if not hasattr(manager.hook, "host_names"):
+        manager.add_hookspecs(Specs)
+    write(
+        guest="@hookimpl\ndef host_names(prefix): return prefix + 'guest'\n@fit(['g'])\ndef f(m): ...",
+        wrong="@hookimpl\ndef host_names(suffix): ...",
+    )
+    assert aimm_plugins.initialize(names("guest")).ok
+    assert manager.hook.host_names(prefix="a ") == ["a guest"]
+    with pytest.raises(aimm_plugins.PluginLoadError, match=r"takes suffix, .* it passes prefix"):
+        aimm_plugins.initialize(names("wrong"))
+    aimm_plugins.unload_all()
+    assert manager.hook.host_names(prefix="a ") == []
 
 
 def test_order_follows_tryfirst_and_trylast(manager):
