@@ -7,7 +7,7 @@ itself; elsewhere it goes through pluggy's loop.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -98,6 +98,15 @@ class ActionCalls(dict[str, AnyCall]):
         if offer is not None and offer.load is not None and not self._chain.has_executor:
             await self._dispatcher.load_in_thread(offer.load)
         return self[key]
+
+    def call_async(self, key: str, *given: Any) -> Coroutine[Any, Any, Any]:
+        """The awaited call of a key, given what `call_async` of `AnyCall` takes."""
+        call = self.get(key)
+        return self._make_and_call(key, given) if call is None else call.call_async(*given)
+
+    async def _make_and_call(self, key: str, given: tuple[Any, ...]) -> Any:
+        call = await self.make_async(key)
+        return await call.call_async(*given)
 
     def _offer(self, key: str) -> Offer | None:
         """What answers a key now, after failed imports by hand were discarded."""

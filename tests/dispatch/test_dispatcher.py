@@ -16,7 +16,7 @@ import pytest
 
 import aimm_plugins
 from aimm_plugins import Result, UnknownPluginError, hookimpl
-from aimm_plugins._api import calling, calling_async
+from aimm_plugins._api import calling
 from tests.conftest import names
 
 
@@ -25,9 +25,8 @@ def manager():
     return aimm_plugins.get_plugin_manager()
 
 
-@pytest.mark.parametrize("module", [calling, calling_async])
-def test_examples_of_the_docstrings_run(module):
-    done = doctest.testmod(module)
+def test_examples_of_the_docstrings_run():
+    done = doctest.testmod(calling)
     assert done.attempted
     assert done.failed == 0
 

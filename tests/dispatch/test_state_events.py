@@ -464,6 +464,7 @@ def test_what_the_callback_raises_in_the_watchdog_never_hides_the_plugins_error(
         ({"max_per_second": 0}, ValueError),
         ({"stall_after": -1}, ValueError),
         ({"max_per_second": math.inf}, ValueError),
+        ({"max_per_second": "5"}, TypeError),
         ({"cancel": True}, TypeError),
     ],
 )
