@@ -99,14 +99,17 @@ class ActionCalls(dict[str, AnyCall]):
             await self._dispatcher.load_in_thread(offer.load)
         return self[key]
 
-    def call_async(self, key: str, *given: Any) -> Coroutine[Any, Any, Any]:
-        """The awaited call of a key, given what `call_async` of `AnyCall` takes."""
+    def call_async(
+        self, key: str, instance: Any, state_cb: Any, args: Any, kwargs: Any
+    ) -> Coroutine[Any, Any, Any]:
+        """The awaited call of a key."""
         call = self.get(key)
-        return self._make_and_call(key, given) if call is None else call.call_async(*given)
+        if call is None:
+            return self._make_and_call(key, instance, state_cb, args, kwargs)
+        return call.call_async(instance, state_cb, args, kwargs)
 
-    async def _make_and_call(self, key: str, given: tuple[Any, ...]) -> Any:
-        call = await self.make_async(key)
-        return await call.call_async(*given)
+    async def _make_and_call(self, key: str, *given: Any) -> Any:
+        return await (await self.make_async(key)).call_async(*given)
 
     def _offer(self, key: str) -> Offer | None:
         """What answers a key now, after failed imports by hand were discarded."""

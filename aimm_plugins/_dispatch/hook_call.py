@@ -90,9 +90,12 @@ class HookCall:
                 "kwargs": kwargs,
             }
             result = execute(hook, implementations, arguments, True)
-            if type(result) is not Result or (is_predict and type(result.value) is not tuple):
+            if type(result) is not Result:
+                result = check(result)
+            value = result.value
+            if is_predict and type(value) is not tuple:
                 check(result)
-            return result.value
+            return value
 
         return call
 
