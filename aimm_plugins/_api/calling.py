@@ -10,6 +10,7 @@ from collections.abc import Callable
 from types import CoroutineType
 from typing import Any, cast
 
+from aimm_plugins._dispatch.call_errors import explain, not_a_callback
 from aimm_plugins._dispatch.direct_call import DirectCall
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._values.actions import Action, StateCallback
@@ -108,7 +109,7 @@ def exec_predict(
     # What DirectCall does, once more: a call less is a fifth of a dispatch, and online prediction
     # makes one for every request.
     if state_cb is not None and not callable(state_cb):
-        raise cast(DirectCall, call).not_a_callback(state_cb)
+        raise not_a_callback("predict", state_cb)
     try:
         if kwargs:
             result = function(instance, *args, **kwargs)
@@ -117,7 +118,7 @@ def exec_predict(
         else:
             result = function(instance, *args)
     except BaseException as error:
-        cast(DirectCall, call).explain(error, instance, state_cb, args, kwargs)
+        explain(error, cast(DirectCall, call).provider, instance, state_cb, args, kwargs)
         raise
     if type(result) is CoroutineType:
         result = cast(DirectCall, call).run_coroutine(result)
@@ -143,7 +144,7 @@ def exec_serialize(model_type: str, instance: Any) -> bytes | bytearray | memory
     try:
         answer = function(instance)
     except BaseException as error:
-        cast(DirectCall, call).explain(error, instance, None, (), {})
+        explain(error, cast(DirectCall, call).provider, instance, None, (), {})
         raise
     if type(answer) is not bytes:
         answer = cast(DirectCall, call).finish(instance, answer)
@@ -167,7 +168,7 @@ def exec_deserialize(model_type: str, instance_bytes: bytes | bytearray | memory
     try:
         result = function(instance_bytes)
     except BaseException as error:
-        cast(DirectCall, call).explain(error, instance_bytes, None, (), {})
+        explain(error, cast(DirectCall, call).provider, instance_bytes, None, (), {})
         raise
     if type(result) is CoroutineType:
         result = cast(DirectCall, call).run_coroutine(result)
@@ -244,11 +245,11 @@ async def exec_predict_async(
         return answer
     # As in `exec_predict`, and for the same reason: a coroutine less.
     if state_cb is not None and not callable(state_cb):
-        raise cast(DirectCall, call).not_a_callback(state_cb)
+        raise not_a_callback("predict", state_cb)
     try:
         return instance, await function(instance, *args, **kwargs)
     except BaseException as error:
-        cast(DirectCall, call).explain(error, instance, state_cb, args, kwargs)
+        explain(error, cast(DirectCall, call).provider, instance, state_cb, args, kwargs)
         raise
 
 

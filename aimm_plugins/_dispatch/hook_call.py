@@ -8,6 +8,7 @@ from typing import Any
 
 import pluggy
 
+from aimm_plugins._dispatch.call_errors import not_a_callback
 from aimm_plugins._dispatch.chain import Chain
 from aimm_plugins._dispatch.direct_call import Call, DirectCall
 from aimm_plugins._dispatch.hookspecs import HookSpecs, Result
@@ -115,11 +116,9 @@ class HookCall:
         return arguments
 
     def _callback(self, given: Any) -> Any:
-        if callable(given):
-            return given
-        from aimm_plugins._dispatch.call_errors import not_a_callback
-
-        raise not_a_callback(self._spec.name, given)
+        if not callable(given):
+            raise not_a_callback(self._spec.name, given)
+        return given
 
     async def call_async(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
         """As `call`; see `awaiting.call_hook`."""

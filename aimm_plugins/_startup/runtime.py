@@ -247,7 +247,6 @@ PROCESS = Process()
 _IMPORTED_BY_CALLS = (
     "difflib",
     "aimm_plugins._dispatch.awaiting",
-    "aimm_plugins._dispatch.call_errors",
     "aimm_plugins._registry.key_errors",
 )
 
