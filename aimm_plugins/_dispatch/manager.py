@@ -30,12 +30,7 @@ _MARK = f"{PROJECT}_impl"
 if TYPE_CHECKING:  # making a Protocol takes as long as importing a module
 
     class Owner(Protocol):
-        """What a plugin manager belongs to.
-
-        Attributes:
-            lock: Held during every change.
-            ledger: Where decorators write.
-        """
+        """What a plugin manager belongs to; the lock is held during every change."""
 
         lock: RLock
         ledger: DeclarationLedger
@@ -53,15 +48,9 @@ if TYPE_CHECKING:  # making a Protocol takes as long as importing a module
             ...
 
         def declared_function(
-            self, action: Action, arguments: Mapping[str, object], chain: Sequence[pluggy.HookImpl]
+            self, action: Action, key: object, chain: Sequence[pluggy.HookImpl]
         ) -> pluggy.HookImpl:
-            """The declared function that a direct call of a hook ends with.
-
-            Args:
-                action: The action.
-                arguments: Those of the hook.
-                chain: The hookimpls that the call passes through.
-            """
+            """What a direct call of a hook ends with, after the hookimpls of a chain."""
             ...
 
 
@@ -119,7 +108,8 @@ class PluginManager(pluggy.PluginManager):
         """
         spec = HOOKS.get(hook_name)
         if spec is not None:
-            declared = self._owner.declared_function(spec.name, kwargs, methods)
+            key = kwargs.get(spec.key_argument)
+            declared = self._owner.declared_function(spec.name, key, methods)
             methods = [declared, *map(answering, methods)]
         return self._inner_hookexec(hook_name, methods, kwargs, firstresult)
 
