@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import pluggy
@@ -136,7 +136,7 @@ class HookCall:
 
         def answer(
             impl: pluggy.HookImpl, positional: list[Any], keywords: dict[str, Any]
-        ) -> Awaitable[Any]:
+        ) -> Coroutine[Any, Any, Any]:
             if impl is self._implementations[0]:
                 return answer_declared()
             return _answer_in_thread(impl, positional, keywords, state_cb)
