@@ -65,6 +65,11 @@ def read_lock(path: str) -> Lock:
         raise ConfigError(f"cannot be read: {error}", file=path) from error
     if len(content) > _MAX_BYTES:
         raise ConfigError(f"is longer than {_MAX_BYTES} bytes", file=path)
+    return parse_lock(text, path)
+
+
+def parse_lock(text: str, path: str) -> Lock:
+    """The entries of a freeze file's text; `path` is for messages."""
     entries: dict[str, LockEntry] = {}
     for number, raw in enumerate(text.splitlines(), start=1):
         line = raw.strip()
