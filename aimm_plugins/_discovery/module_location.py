@@ -66,7 +66,7 @@ def find(module: str) -> Location | None:
 
 
 def _walk(module: str, *, extended: bool = False) -> Location | None:
-    """As `find`, level by level; `extended` with what `pkgutil.extend_path` adds to a `__path__`."""
+    """As `find`, level by level; `extended` by what `pkgutil.extend_path` adds to a `__path__`."""
     parts = module.split(".")
     if not parts[0]:
         return None

@@ -29,7 +29,7 @@ class ModuleReader:
     """Reads modules, each once.
 
     Args:
-        find: The file of a module by its dotted name, or `None`.
+        find: The file of a module by its dotted name; `None` for one that is not read.
         tops: The top-level modules that are read; names from others are not followed.
         budget: What it may cost; a module that costs more has a gap.
     """
@@ -90,12 +90,17 @@ class SourceReader:
         plugins: Modules that are plugins of their own: what they declare is theirs alone, whichever
             plugin imports them.
         find: The file of a module by its dotted name, or `None`.
+        is_denied: Whether the rules keep a module out, which is not read then. A plugin may share
+            its topmost package with one that is denied.
     """
 
     def __init__(
-        self, plugins: Sequence[str] = (), find: Callable[[str], str | None] = locate
+        self,
+        plugins: Sequence[str] = (),
+        find: Callable[[str], str | None] = locate,
+        is_denied: Callable[[str], bool] = lambda module: False,
     ) -> None:
-        self._find = find
+        self._find, self._is_denied = find, is_denied
         self._plugins = frozenset(plugins)
         self._budgets: dict[str, Budget] = {}
         self._readers: dict[tuple[str, str], ModuleReader] = {}
@@ -116,7 +121,7 @@ class SourceReader:
         owner = owner or top
         budget = self._budgets.setdefault(owner, Budget())
         if (owner, top) not in self._readers:
-            self._readers[owner, top] = ModuleReader(self._find, (top,), budget)
+            self._readers[owner, top] = ModuleReader(self._readable, (top,), budget)
         again = (owner, name) in self._read
         if not again:
             whole = self._whole(self._readers[owner, top], name)
@@ -132,6 +137,9 @@ class SourceReader:
             return replace(whole, declarations=(), gaps=(*whole.gaps[:1], _unread(error)))
         near = self._near(attribute or "", whole.names, budget)
         return replace(whole, declarations=tuple(found), near=near)
+
+    def _readable(self, module: str) -> str | None:
+        return None if self._is_denied(module) else self._find(module)
 
     def _near(self, attribute: str, names: frozenset[str] | None, budget: Budget) -> list[str]:
         """The names that a missing object may be called by; each letter is compared with each."""
