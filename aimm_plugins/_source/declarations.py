@@ -75,6 +75,9 @@ class ModuleSource:
         values: What its names are bound to, as far as it is read; `None` where that is unknown.
         stars: Modules that all names are imported from.
         names: All names that it binds; `None` where it may bind others too.
+        plain: Its functions and classes without bases that have no decorator, and its constants;
+            each bound once.
+        calls_decorators: Whether it has `fit(["k"])(f)`, where `f` may be any object.
         imports: Modules that it imports, or objects of them, and whether it surely does.
         finds_by_itself: Whether it may change where modules are found, so that what it needs cannot
             be judged.
@@ -88,6 +91,8 @@ class ModuleSource:
     values: dict[str, object] = field(default_factory=dict)
     stars: list[ImportedName] = field(default_factory=list)
     names: frozenset[str] | None = None
+    plain: set[str] = field(default_factory=set)
+    calls_decorators: bool = False
     imports: list[tuple[str, bool]] = field(default_factory=list)
     needs: list[Need] = field(default_factory=list)
     finds_by_itself: bool = False
@@ -106,7 +111,8 @@ class PluginSource:
         names: Names that the plugin's module binds; `None` where it may bind others too.
         near: Those of them that are like the object that was asked for, where that is none of them.
         fault: What its import surely raises, as far as the source shows.
-        declares_nothing: Whether its import surely declares nothing, nor does what it imports.
+        declares_nothing: Whether its import surely declares nothing, nor does what it imports; of
+            an entry point `module:object`, whether nothing declares that object.
         imports_unseen: Whether its import imports what no import statement names.
     """
 
