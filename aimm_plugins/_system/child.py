@@ -49,7 +49,8 @@ _BOOTSTRAP = (
     "from aimm_plugins._system.child_side import serve; serve()"
 )
 _POLL_SECONDS = 0.02
-_PYTHON = re.compile(r"(platform-)?(python|pypy|graalpy)", re.IGNORECASE)
+# Not `pythonservice.exe`, by which pywin32 runs a service of Windows.
+_PYTHON = re.compile(r"(platform-)?(python|pypy|graalpy)w?(_d)?([\d.-].*)?", re.IGNORECASE)
 
 
 class ChildError(RuntimeError):
@@ -122,7 +123,7 @@ def interpreter() -> str:
         reason = "WebAssembly has no processes"
     elif not program:
         reason = "sys.executable is empty; set it to a Python that has the same packages"
-    elif not _PYTHON.match(os.path.basename(program)):
+    elif not _PYTHON.fullmatch(os.path.basename(program)):
         reason = (
             f"sys.executable is {program}, which is no Python interpreter; set it to one that has "
             "the same packages"
@@ -217,7 +218,10 @@ def _job(task: Task, folder: str | None) -> bytes:
 
 
 def _feed(child: subprocess.Popen[bytes], content: bytes) -> None:
-    """Write the job in a thread: a child that hangs before it reads must not hold this one up."""
+    """Write the job in a thread: a child that hangs before it reads must not hold this one up.
+
+    Subinterpreters have no daemon threads. This one ends when the child does.
+    """
     pipe = child.stdin
     assert pipe is not None
 
@@ -226,7 +230,7 @@ def _feed(child: subprocess.Popen[bytes], content: bytes) -> None:
             pipe.write(content)
             pipe.flush()
 
-    threading.Thread(target=write, daemon=True).start()
+    threading.Thread(target=write, daemon=False).start()
 
 
 def _wait(
