@@ -17,8 +17,15 @@ from aimm_plugins._source.imports import (
     imports_unseen,
     package_of,
 )
-from aimm_plugins._source.keys import MistakeError, slots_of
-from aimm_plugins._source.values import PACKAGE, Decorator, Evaluator, UnknownValueError, uncertain
+from aimm_plugins._source.values import (
+    PACKAGE,
+    Decorator,
+    Evaluator,
+    MistakeError,
+    UnknownValueError,
+    slots_of,
+    uncertain,
+)
 from aimm_plugins._system.files import read_file
 from aimm_plugins.errors import DeclarationError
 
@@ -279,16 +286,7 @@ class _Body:
         line: int,
         certain: bool,
     ) -> None:
-        """Note what one decorator declares.
-
-        Args:
-            found: What the decorator is.
-            decorator: How the module names it.
-            call: What gives it its keys; `None` for a bare one.
-            qualname: The function or class; empty where it has no name in the module.
-            line: The first line.
-            certain: Whether an import always runs it.
-        """
+        """Note what a decorator declares for an object, whose name is empty where it has none."""
         spelled = unparsed(decorator) or found.name
         class_name = qualname.rpartition(".")[2]
         default = f"{self.module.name}.{class_name}" if class_name else None

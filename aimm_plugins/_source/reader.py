@@ -31,7 +31,7 @@ class ModuleReader:
     Args:
         find: The file of a module by its dotted name; `None` for one that is not read.
         tops: The top-level modules that are read; names from others are not followed.
-        budget: What it may cost; a module that costs more has a gap.
+        budget: What all of them may cost.
     """
 
     def __init__(
@@ -112,10 +112,8 @@ class SourceReader:
     ) -> PluginSource:
         """What an import of a module would declare for the plugin that it is.
 
-        Args:
-            name: The module.
-            attribute: Only what is declared by this object, for an entry point `module:object`.
-            owner: Whose entry points name it; all of one owner share one budget.
+        Of an entry point `module:object` that is what the object declares. All plugins of one owner
+        share one budget.
         """
         top = name.partition(".")[0]
         owner = owner or top

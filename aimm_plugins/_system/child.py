@@ -62,7 +62,6 @@ class ChildResult:
     """What a child process answered, and how it ended.
 
     Attributes:
-        answers: In order.
         finished: Whether it did all of its task.
         status: Its exit status, negative where a signal ended it; `None` where it was ended because
             it gave no answer in time.
@@ -150,11 +149,10 @@ def run_task(
     as the task is done, and its threads and what it has started end with it.
 
     Args:
-        task: What to do; it yields answers that marshal takes.
+        task: What to do.
         seconds: Time between two answers after which it counts as hanging.
         start_seconds: What the first answer may take more, for starting and importing.
-        output: What becomes of its output. Of captured output the first `OUTPUT_LIMIT` bytes are
-            kept; shown output goes to this process's stderr.
+        output: What becomes of its output; shown output goes to this process's stderr.
         flags: Further options of the interpreter.
         environment: Variables beyond this process's; `None` for one that it is not to have.
         in_new_folder: Whether its working directory is an empty one, which is removed afterwards.
