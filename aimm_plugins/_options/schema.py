@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from aimm_plugins._config.json_schema import deepest, explain, shown, types_in_words
@@ -22,7 +22,7 @@ from aimm_plugins._options.limits import (
     over_size,
 )
 from aimm_plugins._options.schema_source import Denial, broken, read_document
-from aimm_plugins._system.ceilings import SCHEMA_DEPTH, SCHEMA_SECONDS
+from aimm_plugins._system.ceilings import SCHEMA_DEPTH, SCHEMA_STEPS
 from aimm_plugins._system.guard import reraise_interruption
 from aimm_plugins._system.text import printable, type_name
 from aimm_plugins.errors import DeclarationError, spell_path
@@ -94,7 +94,7 @@ class Schema:
         from jsonschema.exceptions import SchemaError
         from jsonschema.validators import validator_for
         from referencing import Registry
-        from referencing.jsonschema import DRAFT202012
+        from referencing.jsonschema import DRAFT202012, specification_with
 
         self.published = published
         # Where a schema is named, jsonschema goes on by classes of its own, which are not limited.
@@ -111,10 +111,13 @@ class Schema:
                 place = spell_path(tuple(error.absolute_path)) or "its root"
                 message = error.message[:_MAX_SHOWN]
                 raise broken(published, f"it is no JSON Schema: at {place}: {message}") from None
-            Limit(self.document, looking=True).compile_patterns()
-            self._registry: Any = Registry()  # of its own, so that nothing is fetched
-            resource = DRAFT202012.create_resource(self.document)
-            self._resolver: Any = self._registry.with_resource("", resource).resolver()
+            Limit(self.document, looking=False).compile_patterns()
+            dialect = self._kind.ID_OF(self._kind.META_SCHEMA)
+            resource = specification_with(dialect, DRAFT202012).create_resource(self.document)
+            registry: Any = Registry().with_resource("", resource)  # so that nothing is fetched
+            with suppress(AttributeError):  # referencing does not know all that draft 3 allows
+                registry = registry.crawl()  # else each `#anchor` has the whole document read
+            self._resolver: Any = registry.resolver()
 
     def __str__(self) -> str:
         return f"{self.published} of {self.published.distribution.who}"
@@ -142,11 +145,12 @@ class Schema:
                 are then, and what depends on them is not judged.
 
         Raises:
-            DeclarationError: A default does not fit, a reference leads nowhere, or it takes long.
+            DeclarationError: A default does not fit, a reference leads nowhere, or it takes too
+                many steps.
             UnjudgedError: It cannot be judged while looking.
         """
         with self._blaming_it():
-            limit = Limit(self.document, looking=looking)
+            limit = Limit(self.document, values, looking=looking)
             filled = self._filled(values, limit)
             hidden = self._hidden(filled, secrets, limit)
             faults = {
@@ -179,7 +183,7 @@ class Schema:
         defaults = {n: child["default"] for n, child in properties.items() if "default" in child}
         texts = {n: json.dumps(d, ensure_ascii=False, default=str) for n, d in defaults.items()}
         with self._blaming_it():
-            for path in self._hidden(defaults, (), Limit(self.document, looking=True)):
+            for path in self._hidden(defaults, (), Limit(self.document, looking=False)):
                 texts |= dict.fromkeys(path[:1] or texts, "***")
             return [
                 KnownOption(
@@ -230,7 +234,7 @@ class Schema:
         extend: Any = validators.extend  # typed in part
         functions = {**self._kind.VALIDATORS, **words}
         limited = {word: limit.applied(word, function) for word, function in functions.items()}
-        return extend(self._kind, limited)(self.document, registry=self._registry)
+        return extend(self._kind, limited)(self.document, _resolver=self._resolver)
 
     def _filled(self, values: Mapping[str, Any], limit: Limit) -> dict[str, Any]:
         """The values with defaults, by jsonschema's own way of adding them.
@@ -273,7 +277,7 @@ class Schema:
             if isinstance(error, TooDeepError):
                 problem = f"it leads in a circle, or more than {SCHEMA_DEPTH} levels deep"
             elif isinstance(error, TooSlowError):
-                problem = f"it takes more than {SCHEMA_SECONDS:g} seconds to check"
+                problem = f"it takes more than {SCHEMA_STEPS:,} steps to check"
             elif isinstance(error, Unresolvable):
                 problem = f"its reference {error.ref!r} leads nowhere within it"
             elif isinstance(error, re.error):
