@@ -268,3 +268,18 @@ def test_show_is_not_held_up_by_a_denied_plugin(wine, quick, capsys):
     )
     cli.run(["show", "wine"])
     assert f"{'a' * 40}: anything, default ***" in capsys.readouterr().out
+
+
+def test_text_that_references_multiply_is_shortened():
+    sizes = {"enum": [f"size {number}" for number in range(2000)]}
+    named = {f"p{number}": {"$ref": "#/$defs/sizes"} for number in range(400)}
+    known = schema_of({"$defs": {"sizes": sizes}, "properties": named}).known()
+    assert known[0].type.startswith("one of size 0, size 1, ")
+    assert known[0].type.endswith("size 19 and 1980 more")
+    assert sum(len(str(option)) for option in known) < 200_000
+
+
+def test_many_keys_that_are_missing_are_counted():
+    _, (fault,) = schema_of({"required": [f"k{number}" for number in range(3000)]}).check({})
+    assert fault.message.startswith("keys 'k0', 'k1', ")
+    assert fault.message.endswith("'k19' and 2980 more are missing")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import textwrap
 import traceback
 
 import pytest
@@ -58,6 +59,24 @@ def test_error_of_a_plugin_is_reported_and_logged_without_the_secret(write, secr
     if way in ("text", "url"):
         assert "***" in str(report)
     assert "models.py" in caplog.text
+
+
+def test_secret_that_stands_in_the_conf_is_masked_where_the_schema_says_so(
+    make_distribution, secret, caplog
+):
+    make_distribution(
+        "aimm-models",
+        modules={"models": textwrap.dedent(PLUGIN + "    " + WAYS["text"])},
+        entry_points={
+            "aimm.plugins": {"models": "models"},
+            "aimm.plugins.options": {"models": "models:options.json"},
+        },
+        files={"options.json": '{"properties": {"token": {"writeOnly": true}}}'},
+    )
+    conf = {"names": [], "options": {"models": {"token": SECRET}}, "on_error": "isolate"}
+    report = initialize(conf)
+    assert "refused for ***" in str(report)
+    assert SECRET not in str(report) + caplog.text + json.dumps(report.to_dict())
 
 
 @pytest.mark.parametrize("way", WAYS)
