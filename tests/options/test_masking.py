@@ -148,3 +148,15 @@ def test_missing_submodule_is_the_error_itself_beside_secrets(write, secret):
     masking.remember_secret(SECRET)
     (record,) = initialize(names("models", on_error="isolate")).failures
     assert type(record.error) is ModuleNotFoundError
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("x @ https://me:p@ss@host/x.whl y", "x @ https://***@host/x.whl y"),
+        ("git+ssh://git@host/me.git", "git+ssh://***@host/me.git"),
+        ("https://host/a@b, a@b", "https://host/a@b, a@b"),
+    ],
+)
+def test_password_in_a_url_is_not_shown(text, shown):
+    assert masking.without_passwords(text) == shown
