@@ -350,7 +350,8 @@ def read_locks(layers: Iterable[Config]) -> dict[str, Lock]:
             from aimm_plugins._policy.lockfile import read_lock
 
             path = layer.resolved(layer.locked)
-            locks[path] = read_lock(path)
+            folder = os.path.dirname(layer.source or "")
+            locks[path] = read_lock(path, called=os.path.join(folder, layer.locked))
     return locks
 
 

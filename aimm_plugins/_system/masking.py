@@ -5,6 +5,8 @@ A plugin that is given a password may put it into the error of a failed connecti
 
 from __future__ import annotations
 
+import re
+
 from aimm_plugins._system.guard import chain, guarded
 
 _LEAST = 4
@@ -29,6 +31,11 @@ def masked(text: str) -> str:
     for secret in _texts:
         text = text.replace(secret, "***")
     return text
+
+
+def without_passwords(text: str) -> str:
+    """The text with `***` for who logs in, and how, in its URLs."""
+    return re.sub(r"//[^/\s]*@", "//***@", text)
 
 
 def tells_a_secret(error: BaseException) -> bool:
