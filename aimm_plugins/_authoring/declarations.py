@@ -55,7 +55,8 @@ class ProjectSource:
     def _error(self, gap: Gap) -> DeclarationError:
         message = gap.reason
         if not gap.is_mistake:
-            message += f". Write the keys as literals, or read them by running the code: {self._to_run}"
+            message += ". Write the keys as literals, or read them by running the code: "
+            message += self._to_run
         return DeclarationError(message, file=self.project.shown(gap.file), line=gap.line)
 
     def _repeated(self, found: Iterable[SourceDeclaration]) -> Iterator[DeclarationError]:

@@ -152,8 +152,9 @@ def _package(name: str, folder: Path) -> Iterator[tuple[str, Path]]:
     if is_package:
         yield name, folder / "__init__.py"
     for path in sorted(folder.iterdir()):
-        if path.suffix == ".py" and path.stem != "__init__" and path.stem.isidentifier():
+        if not path.stem.isidentifier() or path.stem == "__init__":
+            continue
+        if path.suffix == ".py":
             yield f"{name}.{path.stem}", path
-        elif path.is_dir() and path.name.isidentifier():
-            if not is_package or (path / "__init__.py").is_file():
-                yield from _package(f"{name}.{path.name}", path)
+        elif path.is_dir() and (not is_package or (path / "__init__.py").is_file()):
+            yield from _package(f"{name}.{path.name}", path)
