@@ -41,7 +41,7 @@ def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
     What is sure to fail is `failed`, with the error that a start would meet.
     """
     modules = [record.module for record in start.plan.records if record.module]
-    readers = {None: SourceReader(modules)} | {
+    readers = {None: SourceReader(modules, is_denied=start.admission.keeps_out)} | {
         environment.name: SourceReader(modules, environment.site.locate)
         for environment in start.environments
         if environment.site is not None

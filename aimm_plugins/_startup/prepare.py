@@ -198,7 +198,7 @@ def _prepare(runtime: Runtime, only_looking: bool, inputs: Inputs) -> PreparedSt
     start = decide(runtime, inputs)
     configs, installed = inputs.configs, inputs.installed
     if inputs.locate is None:  # of what is in an environment, its processes tell
-        records = _foreseen(start.plan, start.required, installed)
+        records = _foreseen(start)
         start = start._replace(plan=start.plan._replace(records=records))
     if not installed.options and not any(config.options for config in configs):
         return start
@@ -251,13 +251,13 @@ def decide(runtime: Runtime, inputs: Inputs) -> PreparedStart:
     )
 
 
-def _foreseen(plan: Plan, required: Sequence[Rule], installed: Scan) -> tuple[PluginRecord, ...]:
+def _foreseen(start: PreparedStart) -> tuple[PluginRecord, ...]:
     """The accounts, failed where that shows without a look into the sources.
 
     Of what is imported at once the import tells more. Of what waits for its first call, and is
     required, the sources are read: nobody would hear of it before.
     """
-    records = plan.records
+    installed, records = start.installed, start.plan.records
     done = list(records)
     by_module: dict[str, list[int]] = {}
     for place, record in enumerate(records):
@@ -265,10 +265,11 @@ def _foreseen(plan: Plan, required: Sequence[Rule], installed: Scan) -> tuple[Pl
             by_module.setdefault(record.module, []).append(place)
         if record.state == "deferred":
             error = _missing(record, installed)
-            if error is None and any(is_about(rule, record) for rule in required):
+            if error is None and any(is_about(rule, record) for rule in start.required):
                 from aimm_plugins._inventory.foresight import failure_of_required
 
-                error = failure_of_required(record, plan.published.get(record.identity, ()))
+                published = start.plan.published.get(record.identity, ())
+                error = failure_of_required(record, published, start.admission.keeps_out)
             if error is not None:
                 from aimm_plugins._inventory.remedies import remedy_for_failure
 
@@ -349,7 +350,8 @@ def read_locks(layers: Iterable[Config]) -> dict[str, Lock]:
             from aimm_plugins._policy.lockfile import read_lock
 
             path = layer.resolved(layer.locked)
-            locks[path] = read_lock(path)
+            folder = os.path.dirname(layer.source or "")
+            locks[path] = read_lock(path, called=os.path.join(folder, layer.locked))
     return locks
 
 
