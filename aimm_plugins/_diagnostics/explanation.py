@@ -13,6 +13,7 @@ from aimm_plugins._startup.inventory import Inventory, InventoryItem, InventoryK
 from aimm_plugins._system.text import described, nearest
 from aimm_plugins._values.actions import ACTIONS
 from aimm_plugins._values.provenance import short_file
+from aimm_plugins._values.report import Finding
 
 Kind = Literal["key", "distribution", "module", "plugin"]
 
@@ -103,6 +104,9 @@ def _of_distribution(inventory: Inventory, asked: str) -> list[Reason]:
     distribution = inventory.installed.find(asked)
     if distribution is None:
         return []
+    for finding in inventory.findings:
+        if finding.subject == distribution.subject:
+            return [_of_finding(distribution.name, finding)]
     publishers = {candidate.distribution.key for candidate in inventory.installed.candidates}
     place = inventory.policy.disabled_place
     if place and distribution.key in publishers:
@@ -169,7 +173,8 @@ def _of_plugin(inventory: Inventory, item: InventoryItem) -> Reason:
 
 def _declared(item: InventoryItem) -> str:
     keys = ", ".join(f"{action}:{key}" for action, key in item.keys)
-    declared = f"declares {keys}" if keys else "its keys are known when it is imported"
+    unknown = "declares no key" if item.complete else "its keys are known when it is imported"
+    declared = f"declares {keys}" if keys else unknown
     if keys and not item.complete:
         declared += ", and perhaps more that only its import tells"
     if item.record.options_told is not None:
@@ -177,7 +182,16 @@ def _declared(item: InventoryItem) -> str:
     return declared
 
 
+def _of_finding(subject: str, finding: Finding) -> Reason:
+    place = f" ({finding.place})" if finding.place else ""
+    why = f"{finding.code}: {finding.message}{place}"
+    return _unknown(subject, finding.subject, why, finding.remedy)
+
+
 def _of_nothing(inventory: Inventory, asked: str) -> Reason:
+    for finding in inventory.findings:  # such as keys that are published without a plugin
+        if asked in finding.message.split():
+            return _of_finding(asked, finding)
     action, colon, key = asked.partition(":")
     if colon and action not in ACTIONS:
         near = nearest(action, ACTIONS)

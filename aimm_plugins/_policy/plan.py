@@ -115,9 +115,7 @@ def _of_candidate(candidate: Candidate) -> PluginRecord:
 def _of_broken(line: BrokenLine) -> PluginRecord:
     who = line.distribution
     error = PluginImportError(
-        f"the entry point `{line.line}` of {who.who} {line.fault} ({line.place}). Install a "
-        f"version of {who.name} in which that is mended, or deny it: entry_points: "
-        f"{{deny: [{who.name}]}}"
+        f"the entry point `{line.line}` of {who.who} {line.fault} ({line.place})"
     )
     return PluginRecord(
         name=line.name,
@@ -129,6 +127,10 @@ def _of_broken(line: BrokenLine) -> PluginRecord:
         entry_point=line.line,
         state="failed",
         error=error,
+        remedy=(
+            f"Install a version of {who.name} in which that is mended, or deny it: entry_points: "
+            f"{{deny: [{who.name}]}}"
+        ),
     )
 
 

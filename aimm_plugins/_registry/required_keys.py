@@ -84,12 +84,12 @@ def _why_unanswered(rule: Rule, snapshot: Snapshot) -> _Unanswered | None:
         return None
     why = "it is not installed, and no plugin provides a key of this name"
     if rule.slot:
-        action, key = rule.slot
-        hint = did_you_mean(key, list(snapshot.offers[action]))
-        why = f"no plugin that is loaded provides it{f'; {hint}' if hint else ''}"
+        why = "no plugin that is loaded provides it"
     suspects = [*_suspects(snapshot)][:_MOST_NAMED]
     if suspects:
         why += f"; it may be in what failed or is missing: {', '.join(suspects)}"
+    if rule.slot and (hint := did_you_mean(rule.slot[1], list(snapshot.offers[rule.slot[0]]))):
+        why += f"; {hint}"
     return _Unanswered(why)
 
 

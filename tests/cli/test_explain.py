@@ -157,3 +157,21 @@ def test_key_may_be_in_a_plugin_that_fails_and_is_not_read(run, site, install, n
     (reason,) = explained(run, "fit:k")["reasons"]
     assert "denied or failed: ep (SyntaxError" in reason["remedy"]
     assert "--load" not in reason["remedy"]
+
+
+def test_what_a_finding_is_about_is_explained_by_it(run, site, install, nothing_known):
+    (site / "looked_at.py").write_text(LEGACY)
+    install("looked-pub", published={"fit:iris.old": "looked_at:learn"}, files=["looked_at.py"])
+    _, doctor, _ = run("doctor", "--format", "json")
+    (finding,) = doctor["findings"]
+    for subject in ("looked-pub", "fit:iris.old"):
+        (reason,) = explained(run, subject)["reasons"]
+        assert reason["why"].startswith("published-keys-without-plugin: ")
+        assert reason["remedy"] == finding["remedy"]
+
+
+def test_plugin_that_surely_declares_nothing_is_said_so(run, site, install, nothing_known):
+    (site / "looked_at.py").write_text("x = 1\n")
+    install("looked-at", entry_points={"ep": "looked_at"}, files=["looked_at.py"])
+    (reason,) = explained(run, "looked-at")["reasons"]
+    assert reason["why"].endswith("declares no key")
