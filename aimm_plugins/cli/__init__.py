@@ -1,8 +1,8 @@
 """The command `aimm-plugins`. A verb parses, calls one function and renders what it returns.
 
-A new verb is a line in `_VERBS` and a click command that returns the exit status or `None`: `NAME_`
-in `views.py`, or `command` in a module `NAME_.py`. The underscore keeps `run_.py` from replacing
-the function `run`.
+A new verb is a line in `_VERBS` and a click command `NAME_` that returns the exit status or `None`,
+in a module of this name or in one of `_MODULES`. The underscore keeps `run_.py` from replacing the
+function `run`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,11 @@ _VERBS = {
     "schema": "Show a schema of what this package reads and writes, or check files by it.",
 }
 
-_VIEWS = ("list", "plan", "show", "explain", "doctor")
+_MODULES = (
+    dict.fromkeys(("list", "plan", "show", "explain", "doctor", "report"), "views")
+    | dict.fromkeys(("freeze", "diff"), "freezing")
+    | dict.fromkeys(("new", "entry-points", "stubs"), "authoring")
+)
 
 
 class _LazyGroup(click.Group):
@@ -58,13 +62,9 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _VERBS:
             return None
-        if cmd_name in _VIEWS:
-            from aimm_plugins.cli import views
-
-            shown: click.Command = getattr(views, f"{cmd_name}_")
-            return shown
-        module = importlib.import_module(f"aimm_plugins.cli.{cmd_name.replace('-', '_')}_")
-        command: click.Command = module.command
+        name = f"{cmd_name.replace('-', '_')}_"
+        module = importlib.import_module(f"aimm_plugins.cli.{_MODULES.get(cmd_name, name)}")
+        command: click.Command = getattr(module, name)
         return command
 
     def resolve_command(

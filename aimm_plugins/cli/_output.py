@@ -202,10 +202,7 @@ def _terminal_width(stream: TextIO) -> int | None:
 def write_file(path: str, text: str) -> None:
     from aimm_plugins._system.files import write_atomically
 
-    try:
-        write_atomically(path, text.encode("utf-8", "backslashreplace"))
-    except OSError as error:  # whose name is that of the file that would have taken its place
-        raise OSError(f"{path} cannot be written: {error.strerror or error}") from error
+    write_atomically(path, text.encode("utf-8", "backslashreplace"))
 
 
 def print_json(data: Any) -> None:

@@ -18,11 +18,11 @@ _file = click.argument(
 
 
 @click.group("artifact")
-def command() -> None:
+def artifact_() -> None:
     """Look at saved models without loading them."""
 
 
-@command.command("inspect", short_help="Show what an artifact says of itself.")
+@artifact_.command("inspect", short_help="Show what an artifact says of itself.")
 @_file
 @output.format_option
 def inspect_(file: Path, form: str) -> None:
@@ -37,7 +37,7 @@ def inspect_(file: Path, form: str) -> None:
         output.print_table(["artifact", str(file)], _rows(info))
 
 
-@command.command("verify", short_help="Tell whether a host could load it, without loading it.")
+@artifact_.command("verify", short_help="Tell whether a host could load it, without loading it.")
 @_file
 @output.format_option
 @output.conf_option

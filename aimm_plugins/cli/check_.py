@@ -30,7 +30,7 @@ from aimm_plugins.testing import (
 @output.format_option
 @output.conf_option
 @output.path_option
-def command(
+def check_(
     target: str | None,
     only: tuple[str, ...],
     quick: bool,

@@ -31,11 +31,11 @@ from aimm_plugins.errors import AimmPluginsError
 
 
 @click.group("env")
-def command() -> None:
+def env_() -> None:
     """Make, list, remove and use the environments that a conf declares."""
 
 
-@command.command("sync")
+@env_.command("sync")
 @click.argument("names", nargs=-1, metavar="[NAME]... [CONF]")
 @click.option("--upgrade", is_flag=True, help="Make them anew, with what the index has by now.")
 @named_conf_option
@@ -57,7 +57,7 @@ def sync(names: Sequence[str], upgrade: bool, conf: str | None) -> None:
         echo(f"{rules.name}: {'made' if made else 'is there'}")
 
 
-@command.command("list")
+@env_.command("list")
 @format_option
 @conf_option
 def list_(form: str, conf: str | None) -> int:
@@ -87,7 +87,7 @@ def list_(form: str, conf: str | None) -> int:
     return int(any(row["state"] != "ready" for row in rows))
 
 
-@command.command("remove")
+@env_.command("remove")
 @click.argument("names", nargs=-1, required=True, metavar="NAME... [CONF]")
 @click.option("--force", is_flag=True, help="Even if a process runs it.")
 @named_conf_option
@@ -111,7 +111,7 @@ def remove_(names: Sequence[str], force: bool, conf: str | None) -> int:
     return status
 
 
-@command.command("run", context_settings={"ignore_unknown_options": True})
+@env_.command("run", context_settings={"ignore_unknown_options": True})
 @click.argument("name")
 @click.argument("line", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
 @named_conf_option

@@ -38,7 +38,7 @@ from aimm_plugins.cli import _output as output
 @output.format_option
 @output.conf_option
 @output.path_option
-def command(runs: int, timeout: float, trace_file: str | None, form: str, conf: str | None) -> int:
+def profile_(runs: int, timeout: float, trace_file: str | None, form: str, conf: str | None) -> int:
     """Import each plugin in fresh child processes and show what that costs.
 
     Seconds are the median; modules and peak memory are what the import adds to a process that has

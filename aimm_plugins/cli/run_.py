@@ -31,7 +31,7 @@ from aimm_plugins.cli import _output as output
     help="Draw what the step evaluate found: a confusion matrix, or predicted against true "
     "numbers; .png, .svg or .pdf.",
 )
-def command(job: str, form: str, dask: str | None, plot: str | None) -> None:
+def run_(job: str, form: str, dask: str | None, plot: str | None) -> None:
     """Run a job: access data, make or load a model, fit, predict, evaluate, save.
 
     Progress goes to stderr, and so does whatever plugins print; the summary, of a failed job too,

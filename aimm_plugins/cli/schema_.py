@@ -20,7 +20,7 @@ from aimm_plugins.errors import ConfigError
 @click.argument("name", required=False, shell_complete=complete_schemas)
 @click.argument("files", metavar="[FILE]...", nargs=-1, type=click.Path())
 @format_option
-def command(name: str | None, files: Sequence[str], form: str) -> int:
+def schema_(name: str | None, files: Sequence[str], form: str) -> int:
     """Show a schema (JSON Schema 2020-12), list their names, or check files.
 
     Each FILE, YAML or JSON, is held against the schema; a conf, a policy and a job also against

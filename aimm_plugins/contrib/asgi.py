@@ -16,7 +16,7 @@ import json
 import os
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any, Literal
 
 import aimm_plugins
@@ -239,13 +239,9 @@ class Startup:
         except Exception as error:
             await send({"type": "lifespan.startup.failed", "message": safe_text(error)})
             return
-        entered, answered = True, False
-
-        def leave() -> None:
-            nonlocal entered
-            if entered:
-                entered = False
-                self._leave()
+        answered = False
+        stay = ExitStack()
+        stay.callback(self._leave)
 
         async def receive_all() -> Message:
             nonlocal first
@@ -256,10 +252,10 @@ class Startup:
             nonlocal answered
             answered = True
             if message["type"] != "lifespan.startup.complete":
-                leave()
+                stay.close()
             await send(message)
 
-        try:
+        with stay:
             try:
                 await app(scope, receive_all, send_on)
             except Exception as error:
@@ -270,10 +266,8 @@ class Startup:
             if not answered:
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
-                leave()
+                stay.close()
                 await send({"type": "lifespan.shutdown.complete"})
-        finally:
-            leave()
 
     async def _enter(self) -> None:
         with self._lock:

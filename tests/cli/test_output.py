@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from aimm_plugins.cli._output import echo, print_blocks, print_table, write_file
+from aimm_plugins.cli._output import echo, print_blocks, print_table
 
 COLUMNS = ["name", "distribution", "keys", "reason"]
 ROWS = [
@@ -108,11 +108,6 @@ def test_sentence_on_a_terminal_is_wrapped_under_its_first_line(monkeypatch, str
     assert " ".join(terminal.getvalue().split()) == " ".join(text.split())
     assert max(len(line) for line in (first, *more[:-1])) <= 40
     assert [line for line in more if not line.startswith(("    ", "  to do"))] == []
-
-
-def test_file_that_cannot_be_written_is_named(tmp_path):
-    with pytest.raises(OSError, match=r"none/page\.html cannot be written: No such file"):
-        write_file(str(tmp_path / "none" / "page.html"), "")
 
 
 def test_text_of_a_plugin_cannot_forge_a_line(capsys):
