@@ -3,34 +3,10 @@
 Name this module in a conf, `names: [aimm_plugins.contrib.otel]`, or call `instrument()`. Needs
 `pip install aimm-plugins[otel]`, which brings the API alone; the host sets up the SDK.
 
-A span is named by action and key (`fit iris.svc`), is of kind internal, and is the current span
-while the plugin runs, so that what the plugin traces, and plugins that it calls, are its children.
-Its attributes:
-
-    aimm.action               data_access, instantiate, fit, predict, serialize or deserialize
-    aimm.key                  the data access name or model type
-    aimm.plugin.module        the plugin's module
-    aimm.plugin.distribution  the distribution that brought it, if any
-    aimm.plugin.version       its version, where it can be read
-    aimm.plugin.environment   the environment in whose process it runs, if in any
-    code.function.name        the declared function, with its module
-    error.type                class of the exception that the call raised
-
-Those of the plugin and its code are absent where an executor answers for a key that no plugin
-declares. An exception is recorded as an event and makes the status an error. A call that was
-cancelled (`asyncio.CancelledError`, `aimm_plugins.Cancelled`, `KeyboardInterrupt`) has `error.type`
-and an event `cancelled`, and no error as its status.
-
-Metrics:
-
-    aimm.call.duration           histogram, s: the time of each call, by `aimm.action`, `aimm.key`,
-                                 `aimm.plugin.module`, `aimm.plugin.distribution`, `error.type`
-    aimm.plugins                 gauge: plugins by `aimm.plugin.state`, of `current_report()`
-    aimm.plugin.import.duration  gauge, s: the time of the import of each plugin, by
-                                 `aimm.plugin.module`, `.distribution` and `.version`
-
-The count of the histogram is that of calls, and of those with an `error.type` that of errors. The
-key of a call that no plugin answers is in its span alone, since callers could make up any number.
+The page on integrations has the spans, their attributes and the metrics. A span is the current one
+while the plugin runs. Attributes of the plugin and its code are absent where an executor answers
+for a key that no plugin declares. The key of a call that no plugin answers is in its span alone,
+since callers could make up any number.
 """
 
 from __future__ import annotations
