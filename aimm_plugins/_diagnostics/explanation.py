@@ -122,7 +122,11 @@ def _of_distribution(inventory: Inventory, asked: str) -> list[Reason]:
 
 
 def _of_module(inventory: Inventory, asked: str) -> list[Reason]:
-    items = [item for item in inventory.plugins if item.record.module == asked]
+    items = [
+        item
+        for item in inventory.plugins
+        if item.record.module and asked in (item.record.module, item.identity_cells[-1])
+    ]
     if items:
         return [_of_plugin(inventory, item) for item in items]
     if not all(part.isidentifier() for part in asked.split(".")):
@@ -192,9 +196,13 @@ def _of_nothing(inventory: Inventory, asked: str) -> Reason:
     for finding in inventory.findings:  # such as keys that are published without a plugin
         if asked in finding.message.split():
             return _of_finding(asked, finding)
+    if asked in ACTIONS:
+        why = f"it is an action; a key is written {asked}:KEY"
+        hint = f"`aimm-plugins list --provides {asked}` lists who declares it."
+        return _unknown(asked, "nobody", why, hint)
     action, colon, key = asked.partition(":")
     if colon and action not in ACTIONS:
-        near = nearest(action, ACTIONS)
+        near = nearest(action.lower(), ACTIONS)
         why = f"there is no action {action!r}; the actions are {', '.join(ACTIONS)}"
         hint = f"Did you mean {near[0]}:{key}?" if near else ""
     else:

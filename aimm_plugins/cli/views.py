@@ -161,8 +161,11 @@ def show_(key: str, load: bool, form: str, conf: str | None) -> int:
     else:
         output.print_blocks(blocks)
     if not found:
-        nothing = explain(inventory, key).reasons[0]
-        output.echo(one_line(f"{key}: {nothing.why}. {nothing.remedy or ''}".rstrip()), err=True)
+        answer = explain(inventory, key)
+        nothing = answer.reasons[0]
+        kind = f"is a {' and a '.join(answer.kinds)}, and no key; " if answer.kinds else ""
+        told = f"{key}: {kind}{nothing.why}. {nothing.remedy or ''}"
+        output.echo(one_line(told.rstrip()), err=True)
     return 0 if any(declared.answers for declared in found) else 1
 
 

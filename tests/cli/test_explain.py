@@ -175,3 +175,25 @@ def test_plugin_that_surely_declares_nothing_is_said_so(run, site, install, noth
     install("looked-at", entry_points={"ep": "looked_at"}, files=["looked_at.py"])
     (reason,) = explained(run, "looked-at")["reasons"]
     assert reason["why"].endswith("declares no key")
+
+
+@pytest.mark.parametrize(
+    ("subject", "told"),
+    [
+        ("fit", "it is an action; a key is written fit:KEY"),
+        ("FITT:iris.old", "there is no action 'FITT'"),
+        ("", "no plugin declares such a key"),
+    ],
+)
+def test_subject_that_is_no_name_is_told_what_it_is(world, run, tmp_path, subject, told):
+    (tmp_path / "c.yaml").write_text("names: []\nrequired: [nobody]\n")
+    answer = explained(run, subject, "--conf", "c.yaml")
+    assert answer["kinds"] == []
+    assert told in answer["reasons"][0]["why"]
+
+
+def test_target_is_a_subject_as_the_list_has_it(run, site, install, nothing_known):
+    (site / "looked_at.py").write_text(LEGACY)
+    install("looked-at", entry_points={"ep": "looked_at:lern"}, files=["looked_at.py"])
+    (reason,) = explained(run, "looked_at:lern")["reasons"]
+    assert (reason["subject"], reason["state"]) == ("ep", "failed")

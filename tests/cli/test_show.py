@@ -41,3 +41,9 @@ def test_show_of_an_unknown_key_exits_1_and_names_the_nearest(world, run):
     status, out, err = run("show", "fit:iris.sv", *CONF)
     assert (status, out) == (1, "")
     assert "Did you mean fit:iris.svc" in err
+
+
+def test_show_of_a_name_that_is_no_key_says_what_it_is(world, run):
+    status, _, err = run("show", "looked-legacy", *CONF)
+    assert status == 1
+    assert "looked-legacy: is a distribution, and no key; no rule keeps it out" in err
