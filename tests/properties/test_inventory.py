@@ -99,7 +99,11 @@ def environments(draw) -> Environment:
         denied=draw(st.frozensets(numbers, max_size=1)),
         preferred=draw(st.none() | numbers),
         required=tuple(
-            draw(st.sets(st.sampled_from(["fit:shared", "own0", "fit:nobody"]), max_size=1))
+            draw(
+                st.sets(
+                    st.sampled_from(["fit:shared", "own0", "fit:own0", "fit:nobody"]), max_size=1
+                )
+            )
         ),
         lazy=draw(st.booleans()),
     )
@@ -229,6 +233,12 @@ def test_views_agree_with_each_other_and_with_calls(environment):
             failed = any(found.item.record.error is not None for found in known)
             if failed and not key.startswith("more"):
                 assert any(str(record.distribution) in str(error) for record in current.failures)
+
+        # Why a required key is missing: whom the plan names for it, the start names too.
+        reasons = {record.name: str(record.reason) for record in current}
+        for record in (record for record in planned if record.state == "missing"):
+            named = {r.subject for r in planned if r.module and r.subject in str(record.reason)}
+            assert {subject for subject in named if subject in reasons[record.name]} == named
 
         # Readiness, and whether doctor has anything to say.
         readiness = LoadStatus(None).readiness(True)
