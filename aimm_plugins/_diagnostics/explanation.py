@@ -5,6 +5,7 @@ In comes an inventory and what was asked for; out goes an `Explanation`. Nothing
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Literal
 
@@ -105,7 +106,8 @@ def _of_distribution(inventory: Inventory, asked: str) -> list[Reason]:
     if distribution is None:
         return []
     for finding in inventory.findings:
-        if finding.subject == distribution.subject:
+        is_in_it = (finding.place or "").startswith(os.path.join(distribution.place, ""))
+        if is_in_it or finding.subject == distribution.subject:
             return [_of_finding(distribution.name, finding)]
     publishers = {candidate.distribution.key for candidate in inventory.installed.candidates}
     place = inventory.policy.disabled_place

@@ -102,7 +102,10 @@ def write_atomically(path: str, content: bytes) -> None:
 
     target = writable_target(path)
     mode = stat.S_IMODE(os.stat(target).st_mode) if os.path.exists(target) else None
-    handle, name = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".aimm-plugins-")
+    try:
+        handle, name = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".aimm-plugins-")
+    except OSError as error:  # which names the file that would have taken its place
+        raise type(error)(f"{path} cannot be written: {error.strerror}") from error
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)

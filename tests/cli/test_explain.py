@@ -197,3 +197,11 @@ def test_target_is_a_subject_as_the_list_has_it(run, site, install, nothing_know
     install("looked-at", entry_points={"ep": "looked_at:lern"}, files=["looked_at.py"])
     (reason,) = explained(run, "looked_at:lern")["reasons"]
     assert (reason["subject"], reason["state"]) == ("ep", "failed")
+
+
+def test_distribution_whose_metadata_cannot_be_read_is_said_so(run, site, install, nothing_known):
+    made = install("looked-at", entry_points={"ep": "looked_at"})
+    (made / "entry_points.txt").unlink()
+    (made / "entry_points.txt").mkdir()
+    (reason,) = explained(run, "looked-at")["reasons"]
+    assert reason["why"].startswith("broken-metadata: cannot be read")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+
+import pytest
 
 from tests.cli.conftest import CONF
 
@@ -46,3 +49,10 @@ def test_report_with_load_draws_the_imports(world, run, tmp_path):
     status, *_ = run("report", "--html", "p.html", "--load", *CONF)
     assert status == 1
     assert "<rect" in (tmp_path / "p.html").read_text()
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="a folder where nobody writes")
+def test_page_that_cannot_be_written_is_named_by_its_own_name(run):
+    status, _, err = run("report", "--html", "/proc/page.html")
+    assert status == 1
+    assert err.startswith("Error: /proc/page.html cannot be written: ")
