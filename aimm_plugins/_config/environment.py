@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from errno import ENOENT
 
 from aimm_plugins._config.parse import check_meaning, is_requirement, read_policy
 from aimm_plugins._config.values import Conf, Config, EntryPointRules
@@ -15,9 +14,14 @@ def conf_or_default(conf: Conf) -> Conf:
     if conf is not None:
         return conf
     path = os.environ.get("AIMM_PLUGINS_CONF") or None
-    if path is not None and not os.path.exists(path):
-        text = f"cannot be read: {os.strerror(ENOENT)}; AIMM_PLUGINS_CONF names it"
-        raise ConfigError(text, file=path)
+    try:
+        if path is not None:
+            os.stat(path)
+    except FileNotFoundError as error:
+        text = f"cannot be read: {error.strerror}; AIMM_PLUGINS_CONF names it"
+        raise ConfigError(text, file=path) from None
+    except OSError:  # which reading it tells
+        pass
     return path
 
 

@@ -109,18 +109,23 @@ def _of_distribution(inventory: Inventory, asked: str) -> list[Reason]:
         is_in_it = (finding.place or "").startswith(os.path.join(distribution.place, ""))
         if is_in_it or finding.subject == distribution.subject:
             return [_of_finding(distribution.name, finding)]
-    publishers = {candidate.distribution.key for candidate in inventory.installed.candidates}
-    place = inventory.policy.disabled_place
-    if place and distribution.key in publishers:
-        why = f"entry points are disabled ({place})"
-        remedy = f"Remove `enabled: false` ({place}), or name its module in the conf."
-    else:
-        why = "it is installed and has no entry point in the group aimm.plugins"
-        remedy = (
-            "If it brings a plugin, name its module in the conf's `names`, and ask its author for "
-            "an entry point."
-        )
+    why = "it is installed and has no entry point in the group aimm.plugins"
+    remedy = (
+        "If it brings a plugin, name its module in the conf's `names`, and ask its author for an "
+        "entry point."
+    )
+    publishers = [candidate.distribution.key for candidate in inventory.installed.candidates]
+    why, remedy = _disabled(inventory, distribution.key in publishers) or (why, remedy)
     return [_unknown(distribution.name, distribution.who, why, remedy)]
+
+
+def _disabled(inventory: Inventory, is_published: bool) -> tuple[str, str] | None:
+    """Why an entry point brings no plugin, and what to change, where none does."""
+    place = inventory.policy.disabled_place
+    if place is None or not is_published:
+        return None
+    remedy = f"Remove `enabled: false` ({place}), or name its module in the conf."
+    return f"entry points are disabled ({place})", remedy
 
 
 def _of_module(inventory: Inventory, asked: str) -> list[Reason]:
@@ -146,13 +151,10 @@ def _of_module(inventory: Inventory, asked: str) -> list[Reason]:
         return [_of_plugin(inventory, innermost)]
     owner = inventory.installed.owner(asked, file)
     who = f"{owner.who if owner else 'no distribution'}  {short_file(file, asked)}"
-    place = inventory.policy.disabled_place
-    if place and any(candidate.module == asked for candidate in inventory.installed.candidates):
-        why = f"entry points are disabled ({place})"
-        remedy = f"Remove `enabled: false` ({place}), or name it in the conf."
-    else:
-        why = "no entry point in the group aimm.plugins and no name in the conf names it"
-        remedy = f"To load it, add it to the conf: names: [{asked}]."
+    why = "no entry point in the group aimm.plugins and no name in the conf names it"
+    remedy = f"To load it, add it to the conf: names: [{asked}]."
+    modules = [candidate.module for candidate in inventory.installed.candidates]
+    why, remedy = _disabled(inventory, asked in modules) or (why, remedy)
     return [_unknown(asked, who, why, remedy)]
 
 
