@@ -80,10 +80,13 @@ def _for_missing_module(
         return f"{name} is part of Python {_ADDED[name]}: run the host on that, or a newer one."
     built = file_for_another_python(name, distribution)
     if built is not None:
-        who = distribution.name if distribution is not None else "WHAT-BRINGS-IT"
+        wanted = "what brings it for this one"
+        if distribution is not None:
+            name = distribution.name
+            wanted = f"{name} for this one: {pip_install(name, ANEW)}"
+        this = sys.implementation.cache_tag or sys.version.split()[0]
         return (
-            f"{built} is there, which is compiled for another Python than {_python()}. Install "
-            f"{who} for this one: {pip_install(who, ANEW)}."
+            f"{built} is there, which is compiled for another Python than {this}. Install {wanted}."
         )
     if distribution is None:
         return "Install what provides it."
@@ -226,10 +229,6 @@ def _for_another_python(distribution: Distribution | None) -> str | None:
         f"{distribution.who} is for Python {wanted}, and this is {sys.version.split()[0]}: install "
         "a version of it for this Python, or run the host on such a one."
     )
-
-
-def _python() -> str:
-    return sys.implementation.cache_tag or sys.version.split()[0]
 
 
 def remedy_for(record: PluginRecord, policy: Policy, installed: Scan) -> str:

@@ -173,6 +173,16 @@ def test_module_compiled_for_another_python_is_told_its_file(site, install, told
     assert "core.cpython-36m-x86_64-linux-gnu.so is there" in told()
 
 
+def test_compiled_file_of_nobody_names_no_command_that_cannot_work(site):
+    (site / "acme").mkdir()
+    (site / "acme" / "__init__.py").write_text("")
+    (site / "acme" / "core.cpython-36m-x86_64-linux-gnu.so").write_text("")
+    (site / "host_models.py").write_text("import acme.core\n" + KEY)
+    (record,) = initialize({**ISOLATE, "names": ["host_models"]}).failures
+    assert record.remedy.endswith("Install what brings it for this one.")
+    assert "pip" not in record.remedy
+
+
 def test_object_that_is_misspelt_is_told_the_nearest(site, install):
     (site / "acme.py").write_text(KEY.replace("def f", "def learn"))
     install("acme", entry_points={"a": "acme:lern"}, files=["acme.py"])
