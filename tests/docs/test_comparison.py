@@ -165,15 +165,15 @@ class Outcome:
         goes_on = self.status == 0 and self.printed.splitlines()[-1:] in (["4"], ["4.0"])
         told = self.printed + self.errors
         named = (
-            "distribution"
+            ": distribution"
             if "avg-broken" in told
-            else "module"
+            else ": module"
             if "avg_broken" in told
-            else "entry point"
+            else ": entry point"
             if "broken" in told
-            else "nothing"
+            else ", silently"
         )
-        return f"{'goes on' if goes_on else '**ends**'}: {named}"
+        return f"{'goes on' if goes_on else '**ends**'}{named}"
 
 
 class Host:
@@ -236,33 +236,33 @@ class Host:
         assert out is None or out.printed in ("4\n", "4.0\n"), out
         stranger = self.run(stranger="no equals sign")
         return {
-            "a plugin fails to be imported": self.run(broken="import no_such_library").ended,
+            "a plugin's import fails": self.run(broken="import no_such_library").ended,
             "the same, a careful host": self.run(
                 "careful.py", broken="import no_such_library"
             ).ended,
             "a plugin calls `sys.exit` at import, a careful host": exits.ended,
-            "a stranger's metadata has a malformed line": (
+            "an unrelated distribution has a malformed `entry_points.txt`": (
                 "goes on" if stranger.status == 0 else "**ends**"
             ),
-            "another distribution, later on the path, has a `median` too": (
+            "two distributions on the path have a `median`": (
                 "**ends**: both"
                 if "avg-median-high" in twice.errors and "avg-median " in twice.errors
                 else {
-                    "4": "the first answers: nothing",
-                    "6": "the later answers: nothing",
+                    "4": "the first answers, silently",
+                    "6": "the later answers, silently",
                 }[twice.printed.strip().removesuffix(".0")]
             ),
-            "modules of plugins that `host.py` imports": (
-                "both" if "mean is imported" in plain.errors else "the one that is called"
+            "plugins that `host.py` imports": (
+                "both" if "mean is imported" in plain.errors else "the called one"
             ),
-            "kept out by name": (
+            "a plugin that is kept out by name": (
                 "no such means"
                 if out is None
                 else "is imported"
                 if "mean is imported" in out.errors
                 else "is not imported"
             ),
-            "distributions that are installed with it": (
+            "dependencies, indirect ones too": (
                 # In steps: the number changes with releases of anybody's.
                 f"more than {(count - 1) // 5 * 5}"
                 if (count := installed_with(LIBRARIES[title]))

@@ -43,11 +43,6 @@ def test_every_error_is_on_the_page():
     assert {name for name in known if f"\n## {name}\n" not in text} == set()
 
 
-def test_page_of_concepts_is_true(site, monkeypatch):
-    monkeypatch.chdir(site)
-    Page(ROOT / "docs" / "concepts.md").check(site, site)
-
-
 @pytest.mark.parametrize("name", ["migration", "security"])
 def test_page_with_projects_is_true(name, site, monkeypatch):
     if name == "migration":
