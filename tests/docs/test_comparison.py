@@ -240,8 +240,8 @@ class Host:
             "the same, a careful host": self.run(
                 "careful.py", broken="import no_such_library"
             ).ended,
-            "a plugin calls `sys.exit` at import, a careful host": exits.ended,
-            "an unrelated distribution has a malformed `entry_points.txt`": (
+            "`sys.exit` at import, a careful host": exits.ended,
+            "malformed metadata of an unrelated distribution": (
                 "goes on" if stranger.status == 0 else "**ends**"
             ),
             "two distributions on the path have a `median`": (
@@ -255,7 +255,7 @@ class Host:
             "plugins that `host.py` imports": (
                 "both" if "mean is imported" in plain.errors else "the called one"
             ),
-            "a plugin that is kept out by name": (
+            "a plugin kept out by name": (
                 "no such means"
                 if out is None
                 else "is imported"
@@ -322,10 +322,13 @@ def table(folder: Path) -> str:
         hosts.append(Host(section, folder / str(number)))
     with ThreadPoolExecutor(2) as pool:
         outcomes = list(pool.map(Host.outcomes, hosts))
+    # This package first: on a narrow screen the last columns are out of sight.
+    *peers, own = zip(LIBRARIES, outcomes, strict=True)
+    columns = [own, *peers]
     lines = [
-        f"| | {' | '.join(LIBRARIES)} |",
+        f"| | {' | '.join(title for title, _ in columns)} |",
         f"| --- |{' --- |' * len(LIBRARIES)}",
-        *(f"| {row} | {' | '.join(each[row] for each in outcomes)} |" for row in outcomes[0]),
+        *(f"| {row} | {' | '.join(cells[row] for _, cells in columns)} |" for row in outcomes[0]),
     ]
     return "\n".join(lines)
 
