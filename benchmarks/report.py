@@ -27,8 +27,8 @@ python -m benchmarks
 ```
 
 installs the peers in `.venv-benchmarks` (once), measures everything in a few minutes and prints the
-tables. `--section NAME` measures one part, `--list` prints the parts, figures and targets, `--quick`
-tries everything within seconds, and `--write` writes this page, `results.json` and the charts.
+tables. `--section NAME` measures one part, `--list` prints the parts, figures and targets,
+`--quick` tries everything within seconds, and `--write` writes this page, `results.json` and the charts.
 `tox -e benchmarks` does the same.
 
 ## How it is measured
@@ -37,8 +37,8 @@ tries everything within seconds, and `--write` writes this page, `results.json` 
   round in the opposite order, and each round has its own ratio, because a slow phase of the machine
   slows down both sides. The tables have the median of the ratios and, in brackets, their quartiles.
   A target is met if the median keeps to it.
-- Costs are CPU time, user and system, of the measured process, because wall time would include other
-  work of the machine. The page cache is warm; an uncounted round goes first.
+- Costs are CPU time, user and system, of the measured process, because wall time would include
+  other work of the machine. The page cache is warm; an uncounted round goes first.
 - For start-up, each sample is the cheapest of up to five fresh processes, because disturbance only
   adds. "Whole process" is from the start to the end of a process.
 - Calls are repeated for some milliseconds in a process of their own; a sample is the cheapest of
@@ -55,8 +55,8 @@ A target limits a cost that a user would notice, first beside a library that doe
 original, pluggy, stevedore, catalogue), then beside a floor. Three earlier targets were dropped:
 
 - `initialize` within 1.5 times, and a whole process within 1.3 times, an import of the modules by
-  hand: that has no rules, no conflicts and no report, and the modules were empty, which is a finding
-  now. The modules declare a key each; stevedore loads the same modules.
+  hand: that has no rules, no conflicts and no report, and the modules were empty, which is a
+  finding now. The modules declare a key each; stevedore loads the same modules.
 - `exec_predict` within 8 times a direct call: a caller who has the function needs no key.
 - Ten times the declarations within 12 times the time: `tests/growth` counts bytecodes instead, also
   of `plan`, `refresh`, reports and unloading, because other work of the machine changes no count.

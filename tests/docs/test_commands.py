@@ -75,7 +75,17 @@ def test_every_verb_is_on_the_page():
     assert [verb for verb in _VERBS if not re.search(rf"^\| `{verb}\b", text, re.MULTILINE)] == []
     shown = {shlex.split(command)[1] for command in PAGE.commands}
     # By the README, and by the pages of operators, authors, conformance, environments and artifacts.
-    elsewhere = {"run", "plan", "doctor", "new", "entry-points", "stubs", "check", "artifact", "env"}
+    elsewhere = {
+        "run",
+        "plan",
+        "doctor",
+        "new",
+        "entry-points",
+        "stubs",
+        "check",
+        "artifact",
+        "env",
+    }
     assert set(_VERBS) - shown <= elsewhere
 
 
