@@ -28,8 +28,8 @@ python -m benchmarks
 
 installs the peers in `.venv-benchmarks` (once), measures everything in a few minutes and prints the
 tables. `--section NAME` measures one part, `--list` prints the parts, figures and targets,
-`--quick` tries everything within seconds, and `--write` writes this page, `results.json` and the charts.
-`tox -e benchmarks` does the same.
+`--quick` tries everything within seconds, and `--write` writes this page, `results.json` and the
+charts. `tox -e benchmarks` does the same.
 
 ## How it is measured
 
