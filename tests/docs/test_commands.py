@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -33,6 +34,17 @@ LEGACY = """from aimm_plugins import fit
 def fit_any(model, x, y):
     return model
 """
+YESTERDAY = {
+    "name": "svc",
+    "module": "aimm_svc",
+    "distribution": "aimm-svc",
+    "version": "1.1",
+    "origin": "index",
+    "state": "loaded",
+    "reason": None,
+    "error": None,
+    "provides": [{"action": "fit", "key": "iris.svc"}],
+}
 
 pytestmark = pytest.mark.skipif(
     bool(scan().candidates), reason="the page shows an environment without other plugins"
@@ -48,7 +60,9 @@ def server(site, monkeypatch):
         "aimm_trees": "import no_such_library\n" + SVC.replace("iris.svc", "iris.trees"),
         "aimm_dev": SVC.replace("iris.svc", "iris.dev"),
     }
-    monkeypatch.chdir(serve(PAGE, site, sources, {"aimm_svc": "fit_svc"}))
+    folder = serve(PAGE, site, sources, {"aimm_svc": "fit_svc"})
+    (folder / "yesterday.json").write_text(json.dumps({"plugins": [YESTERDAY]}))
+    monkeypatch.chdir(folder)
     return site
 
 
