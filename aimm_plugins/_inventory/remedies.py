@@ -249,11 +249,10 @@ def remedy_for(record: PluginRecord, policy: Policy, installed: Scan) -> str:
     if record.remedy is not None:
         return record.remedy
     if record.state == "missing":
-        if record.distribution is None:
-            wanted = f"a plugin that provides {record.name}, correct the key"
-        else:
-            wanted = f"{record.name} in a version that fits"
-        return f"Install {wanted}, or remove the rule ({record.config_place})."
+        return (
+            f"Install {record.name} in a version that fits, or remove the rule "
+            f"({record.config_place})."
+        )
     if record.state == "shadowed":
         return f"Change or remove the prefer rule ({_last_place(record.reason)})."
     if record.state == "denied":

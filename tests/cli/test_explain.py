@@ -121,15 +121,6 @@ def test_explain_of_what_is_required_and_missing(world, run, tmp_path):
     assert "c.yaml:2" in answer["reasons"][0]["remedy"]
 
 
-def test_explain_of_a_key_that_is_required_does_not_tell_to_install_the_key(world, run, tmp_path):
-    (tmp_path / "c.yaml").write_text('names: []\nrequired: ["fit:iris.nobody"]\n')
-    (reason,) = explained(run, "fit:iris.nobody", "--conf", "c.yaml")["reasons"]
-    assert reason["remedy"] == (
-        "Install a plugin that provides fit:iris.nobody, correct the key, or remove the rule "
-        "(c.yaml:2)."
-    )
-
-
 @pytest.mark.parametrize(
     ("subject", "why", "remedy"),
     [
