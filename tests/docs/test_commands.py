@@ -85,6 +85,7 @@ def test_every_verb_is_on_the_page():
         "run",
         "plan",
         "doctor",
+        "list",
         "profile",
         "new",
         "entry-points",
