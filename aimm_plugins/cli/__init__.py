@@ -43,11 +43,11 @@ _VERBS = {
     "schema": "Show a schema of what this package reads and writes, or check files by it.",
 }
 
-_MODULES = (
-    dict.fromkeys(("list", "plan", "show", "explain", "doctor", "report"), "views")
-    | dict.fromkeys(("freeze", "diff"), "freezing")
-    | dict.fromkeys(("new", "entry-points", "stubs"), "authoring")
-)
+_MODULES: dict[str, str] = {
+    **dict.fromkeys(("list", "plan", "show", "explain", "doctor", "report"), "views"),
+    **dict.fromkeys(("freeze", "diff"), "freezing"),
+    **dict.fromkeys(("new", "entry-points", "stubs"), "authoring"),
+}
 
 
 class _LazyGroup(click.Group):
