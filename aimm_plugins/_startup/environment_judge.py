@@ -13,6 +13,7 @@ from typing import Any
 from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._dispatch.dispatcher import no_call_error
 from aimm_plugins._policy.plan import Plan
+from aimm_plugins._registry.outcome import Change
 from aimm_plugins._startup.environment_plan import PlannedEnvironment, of_environment
 from aimm_plugins._startup.messages import log
 from aimm_plugins._startup.prepare import decide, read_inputs
@@ -98,13 +99,12 @@ class EnvironmentJudge:
         if refused:
             self._refused.update(slot for record in refused for slot in record.provides)
             with self._runtime.lock:
-                resolution = resolve_now(
-                    self._runtime,
+                change = Change(
                     list(refused.values()),
-                    [],
                     self._runtime.registry.snapshot.prefer,
                     revoked={record.identity for record in refused},
                 )
+                resolution = resolve_now(self._runtime, change)
                 publish(self._runtime, resolution.snapshot, current_options(self._runtime))
             log(Report(resolution.records))
         return self.told()

@@ -29,6 +29,7 @@ from aimm_plugins._environments.this_side import VERSION, has_arrow, python_here
 from aimm_plugins._environments.tracing import continued
 from aimm_plugins._loading.importer import Loader, Outcome
 from aimm_plugins._policy.plan import Plan
+from aimm_plugins._registry.outcome import Change
 from aimm_plugins._startup.publish import current_options, publish, resolve_now
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.child_side import end_watchdog, end_with_host, take_stdin
@@ -284,7 +285,9 @@ class _Server:
 
             account_for(outcome, scan())
         with runtime.lock:
-            resolution = resolve_now(runtime, outcome.records, outcome.loaded, setup["prefer"])
+            resolution = resolve_now(
+                runtime, Change(outcome.records, setup["prefer"], outcome.loaded)
+            )
             publish(runtime, resolution.snapshot, current_options(runtime))
         account = self._account(outcome, resolution.records)
         return {"python": VERSION, "arrow": has_arrow(), **account}
