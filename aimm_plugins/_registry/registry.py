@@ -128,13 +128,8 @@ class Registry:
             owners = [i for i, r in had if r.plugin == offer.plugin and slot in r.provides]
             snapshot.losers[slot] = (offer, owners)
         for identity, record in had:
-            kept = {
-                slot
-                for slot in record.provides
-                if snapshot.offers[slot[0]][slot[1]].plugin == record.plugin
-            }
-            lost = [why for (p, _), why in snapshot.shadowed.items() if p == record.plugin]
-            snapshot.records[identity] = without_lost_keys(record, kept, lost)
+            now = without_lost_keys(record, snapshot.offers, snapshot.shadowed)
+            snapshot.records[identity] = now
 
     def _give_back(self, slot: Slot) -> None:
         """Give a key, which nobody answers any more, to who has lost it to the last one."""

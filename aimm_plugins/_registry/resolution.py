@@ -289,7 +289,7 @@ class _Resolver:
         there = {r.distribution for r in records if r.is_loaded or r.state == "deferred"}
         environments = {r.environment for r in records}
         accounts = {
-            identity: self.account_of_another_call(record)
+            identity: without_lost_keys(record, self.offers, self.shadowed)
             if record.plugin in self.displaced
             else record
             for identity, record in self.kept.items()
@@ -317,16 +317,6 @@ class _Resolver:
         found.by_hand = self.current.by_hand - {record.plugin for record in records}
         found.prefer = [*self.prefer, *(x for x in self.current.prefer if x not in self.prefer)]
         return found
-
-    def account_of_another_call(self, record: PluginRecord) -> PluginRecord:
-        """The account of an earlier plugin, from which this call may have taken keys."""
-        kept: set[Slot] = {
-            slot
-            for slot in record.provides
-            if (offer := self.offers[slot[0]].get(slot[1])) and offer.plugin == record.plugin
-        }
-        lost = [why for (plugin, _), why in self.shadowed.items() if plugin == record.plugin]
-        return without_lost_keys(record, kept, lost)
 
     def broken(self, records: Sequence[PluginRecord]) -> dict[Slot, PluginRecord]:
         """Keys that deferred plugins published and failed to bring, with the failure."""
