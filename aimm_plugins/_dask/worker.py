@@ -251,5 +251,5 @@ def predict_chunk(chunk: Any, index: int, *, task: Task, instance: Any, more: Va
 
 def returns_instance(model_type: str) -> bool:
     """Whether predict returns another instance; loads a deferred plugin."""
-    declaration = PROCESS.runtime.dispatcher.loaded_provider("predict", model_type).declaration
+    declaration = PROCESS.runtime.loaded_provider("predict", model_type).declaration
     return declaration is not None and declaration.returns_instance

@@ -30,12 +30,7 @@ _MARK = f"{PROJECT}_impl"
 if TYPE_CHECKING:  # making a Protocol takes as long as importing a module
 
     class Owner(Protocol):
-        """What a plugin manager belongs to.
-
-        Attributes:
-            lock: Held during every change.
-            ledger: Where decorators write.
-        """
+        """What a plugin manager belongs to; the lock is held during every change."""
 
         lock: RLock
         ledger: DeclarationLedger
@@ -53,15 +48,9 @@ if TYPE_CHECKING:  # making a Protocol takes as long as importing a module
             ...
 
         def declared_function(
-            self, action: Action, arguments: Mapping[str, object], chain: Sequence[pluggy.HookImpl]
+            self, action: Action, key: object, chain: Sequence[pluggy.HookImpl]
         ) -> pluggy.HookImpl:
-            """The declared function that a direct call of a hook ends with.
-
-            Args:
-                action: The action.
-                arguments: Those of the hook.
-                chain: The hookimpls that the call passes through.
-            """
+            """What a direct call of a hook ends with, after the hookimpls of a chain."""
             ...
 
 
@@ -119,7 +108,8 @@ class PluginManager(pluggy.PluginManager):
         """
         spec = HOOKS.get(hook_name)
         if spec is not None:
-            declared = self._owner.declared_function(spec.name, kwargs, methods)
+            key = kwargs.get(spec.key_argument)
+            declared = self._owner.declared_function(spec.name, key, methods)
             methods = [declared, *map(answering, methods)]
         return self._inner_hookexec(hook_name, methods, kwargs, firstresult)
 
@@ -197,7 +187,9 @@ class PluginManager(pluggy.PluginManager):
         for name, options in implementations.items():
             hook = options.get("specname") or name
             where = f"{module.__name__}: hookimpl {name!r}"
-            if hook not in HOOKS:
+            # A host may have specified hooks of its own.
+            spec = getattr(getattr(self.hook, hook, None), "spec", None)
+            if spec is None:
                 if not options.get("optionalhook"):
                     raise pluggy.PluginValidationError(module, f"{where} {_no_such_hook(hook)}")
                 continue
@@ -205,13 +197,13 @@ class PluginManager(pluggy.PluginManager):
                 taken = signature_of(contents(module)[name]).parameters
             except (TypeError, ValueError):  # pluggy looks at the code, and has its own words
                 continue
-            offered = signature_of(getattr(HookSpecs, hook)).parameters
+            offered = (*spec.argnames, *spec.kwargnames)
             unknown = [argument for argument in taken if argument not in offered]
             if unknown:
                 raise pluggy.PluginValidationError(
                     module,
                     f"{where} takes {', '.join(unknown)}, which {hook} does not pass; it passes "
-                    f"{', '.join(argument for argument in offered if argument != 'self')}",
+                    f"{', '.join(offered)}",
                 )
         if implementations:
             trial = pluggy.PluginManager(PROJECT)

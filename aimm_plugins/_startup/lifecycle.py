@@ -73,8 +73,9 @@ def with_start(starts: Sequence[Start], begun: Start) -> Iterator[Start]:
     """The starts and a new one, which takes the place of an earlier one with the same conf."""
     is_new = True
     for start in starts:
-        is_new = is_new and start.config != begun.config
-        yield begun if start.config == begun.config else start
+        again = start.config == begun.config._replace(folder=start.config.folder)
+        is_new = is_new and not again
+        yield begun if again else start
     if is_new:
         yield begun
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from _thread import RLock  # without threading, which takes a millisecond to import
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
@@ -20,8 +20,9 @@ from aimm_plugins._declarations.ledger import (
     current_ledger,
     use_ledger,
 )
-from aimm_plugins._dispatch.dispatcher import CallTable, Dispatcher
+from aimm_plugins._dispatch.dispatcher import CallTable, Dispatcher, no_call_error
 from aimm_plugins._dispatch.manager import PluginManager
+from aimm_plugins._registry.providers import Provider
 from aimm_plugins._registry.registry import Registry
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.log import logger
@@ -204,11 +205,26 @@ class Runtime:
         self.registry.drop(self._registered_as.pop(name, name))
         self.dispatcher.renew()
 
+    def loaded_provider(self, action: Action, key: str) -> Provider:
+        """The provider of a key, loaded if it was deferred.
+
+        Raises:
+            UnknownPluginError: No plugin provides the key.
+            PluginLoadError: The plugin was deferred, and could not be imported.
+        """
+        provider = self.registry.find(action, key)
+        if provider is not None and provider.load is not None:
+            provider.load()
+            provider = self.registry.find(action, key)
+        if provider is None or provider.deferred:
+            raise no_call_error(self.registry, action, key)
+        return provider
+
     def declared_function(
-        self, action: Action, arguments: Mapping[str, object], chain: Sequence[pluggy.HookImpl]
+        self, action: Action, key: object, chain: Sequence[pluggy.HookImpl]
     ) -> pluggy.HookImpl:
         """The declared function that a direct call of a hook ends with."""
-        return self.dispatcher.declared_function(action, arguments, chain)
+        return self.calls.of(action).declared_function(key, chain)
 
 
 class Process:
@@ -241,7 +257,6 @@ PROCESS = Process()
 _IMPORTED_BY_CALLS = (
     "difflib",
     "aimm_plugins._dispatch.awaiting",
-    "aimm_plugins._dispatch.call_errors",
     "aimm_plugins._registry.key_errors",
 )
 

@@ -5,6 +5,8 @@ A plugin that is given a password may put it into the error of a failed connecti
 
 from __future__ import annotations
 
+import re
+
 from aimm_plugins._system.guard import chain, guarded
 
 _LEAST = 4
@@ -36,6 +38,11 @@ def masked(text: str) -> str:
     for secret in sorted(_texts, key=len, reverse=True):  # a secret may hold another one
         text = text.replace(secret, "***")
     return text
+
+
+def without_passwords(text: str) -> str:
+    """The text with `***` for who logs in, and how, in its URLs."""
+    return re.sub(r"//[^/\s]*@", "//***@", text)
 
 
 def tells_a_secret(error: BaseException) -> bool:

@@ -11,12 +11,15 @@ from aimm_plugins._system.text import indented, safe_text
 IMPORT_CHECK = "import-succeeds"
 """Where this one fails, no other check of the plugin is run."""
 
+WORK_CHECK = "fit-gives-a-predictor"
+"""Where this one fails, no other check of the model is run."""
+
 Status = Literal["passed", "failed", "expected", "unexpected", "skipped"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
-    """What came of one check.
+    """The result of one check.
 
     Attributes:
         check: Name of the check.
@@ -74,7 +77,7 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What came of all checks.
+    """The results of all checks.
 
     Attributes:
         results: One a check.

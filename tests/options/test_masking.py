@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import textwrap
 import traceback
 
 import pytest
@@ -58,6 +59,24 @@ def test_error_of_a_plugin_is_reported_and_logged_without_the_secret(write, secr
     if way in ("text", "url"):
         assert "***" in str(report)
     assert "models.py" in caplog.text
+
+
+def test_secret_that_stands_in_the_conf_is_masked_where_the_schema_says_so(
+    make_distribution, secret, caplog
+):
+    make_distribution(
+        "aimm-models",
+        modules={"models": textwrap.dedent(PLUGIN + "    " + WAYS["text"])},
+        entry_points={
+            "aimm.plugins": {"models": "models"},
+            "aimm.plugins.options": {"models": "models:options.json"},
+        },
+        files={"options.json": '{"properties": {"token": {"writeOnly": true}}}'},
+    )
+    conf = {"names": [], "options": {"models": {"token": SECRET}}, "on_error": "isolate"}
+    report = initialize(conf)
+    assert "refused for ***" in str(report)
+    assert SECRET not in str(report) + caplog.text + json.dumps(report.to_dict())
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -136,3 +155,15 @@ def test_missing_submodule_is_the_error_itself_beside_secrets(write, secret):
     masking.remember_secret(SECRET)
     (record,) = initialize(names("models", on_error="isolate")).failures
     assert type(record.error) is ModuleNotFoundError
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("x @ https://me:p@ss@host/x.whl y", "x @ https://***@host/x.whl y"),
+        ("git+ssh://git@host/me.git", "git+ssh://***@host/me.git"),
+        ("https://host/a@b, a@b", "https://host/a@b, a@b"),
+    ],
+)
+def test_password_in_a_url_is_not_shown(text, shown):
+    assert masking.without_passwords(text) == shown
