@@ -26,6 +26,7 @@ from aimm_plugins._registry.providers import Provider
 from aimm_plugins._registry.registry import Registry
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.log import logger
+from aimm_plugins._system.modules import forget_imports_of_other_threads
 from aimm_plugins._system.text import safe_text
 from aimm_plugins._values.actions import Action
 
@@ -136,6 +137,8 @@ class Runtime:
         """Forget the locks and loads of threads that do not exist in a forked child."""
         self._load_locks = {}
         self.switching = RLock()
+        if self.registry.loads:
+            forget_imports_of_other_threads()
         self.registry.loads = []  # not cleared: without the GIL it may be locked here for ever
         self.dispatcher.after_fork()
 
