@@ -79,7 +79,7 @@ def _ratio(value: float) -> str:
 
 def _row(outcome: Outcome) -> tuple[str, ...]:
     figure, ratio = outcome.figure, outcome.ratio
-    limit = f"≤ {figure.target.limit:g} ({figure.target.source})"
+    limit = f"≤ {figure.target}"
     if ratio is None:
         return figure.name, "", "", absence(outcome), limit, "not measured"
     unit = figure.probes()[0].unit
@@ -173,7 +173,6 @@ def _figure(outcome: Outcome) -> dict[str, Any]:
         "subject": str(figure.subject.cost),
         "reference": str(figure.reference.cost),
         "target": figure.target.limit,
-        "source": figure.target.source,
     }
     if ratio is None:
         return {**told, "not_measured": absence(outcome)}
