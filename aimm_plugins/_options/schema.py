@@ -115,7 +115,7 @@ class Schema:
                 message = error.message[:_MAX_SHOWN]
                 raise broken(published, f"it is no JSON Schema: at {place}: {message}") from None
             Limit(self.document, looking=False).compile_patterns()
-            dialect = self._kind.ID_OF(self._kind.META_SCHEMA)
+            dialect = self._kind.META_SCHEMA["$schema"]
             resource = specification_with(dialect, DRAFT202012).create_resource(self.document)
             registry: Any = Registry().with_resource("", resource)  # so that nothing is fetched
             with suppress(AttributeError):  # referencing does not know all that draft 3 allows

@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # a process of an environment does without
     from aimm_plugins._discovery.distribution import Distribution
     from aimm_plugins._discovery.published import BrokenLine, Candidate, Published
     from aimm_plugins._discovery.scan import Scan
-    from aimm_plugins._policy.import_judge import ImportJudge
+    from aimm_plugins._policy.judge import ImportJudge
 
 
 class Plan(NamedTuple):

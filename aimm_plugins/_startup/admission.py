@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._config.values import Config
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._policy.import_judge import ImportJudge
+from aimm_plugins._policy.judge import ImportJudge
 from aimm_plugins._values.report import PluginRecord
 
 if TYPE_CHECKING:
