@@ -18,11 +18,9 @@ from aimm_plugins._artifacts.container import (
     join,
     split,
 )
-from aimm_plugins._artifacts.info import ArtifactInfo, Signature
+from aimm_plugins._artifacts.info import ArtifactInfo, Signature, plain
 from aimm_plugins._artifacts.readers import checked, expected_reader, why_missing
-from aimm_plugins._artifacts.signing import sign
-from aimm_plugins._artifacts.strict_json import plain
-from aimm_plugins._artifacts.trust import rules_of, trusted
+from aimm_plugins._artifacts.trust import rules_of, sign, trusted
 from aimm_plugins._config.parse import read
 from aimm_plugins._parity.fingerprint import fingerprint
 from aimm_plugins._registry.key_errors import call_error
