@@ -22,11 +22,11 @@ from aimm_plugins._artifacts.info import ArtifactInfo, Signature, plain
 from aimm_plugins._artifacts.readers import checked, expected_reader, why_missing
 from aimm_plugins._artifacts.trust import rules_of, sign, trusted
 from aimm_plugins._config.parse import read
+from aimm_plugins._discovery.requirements import requirements
 from aimm_plugins._parity.fingerprint import fingerprint
 from aimm_plugins._registry.key_errors import call_error
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.guard import guarded
-from aimm_plugins._system.names import normalized
 
 if TYPE_CHECKING:
     import os
@@ -105,25 +105,24 @@ def _requirements(name: str | None, version: str | None) -> tuple[str, ...]:
     What is not installed, or has metadata that cannot be read, is left out. The version is a key of
     the cache: an upgraded distribution is asked again.
     """
-    from importlib.metadata import distribution
-
     from packaging.requirements import Requirement
 
+    from aimm_plugins._discovery.scan import scan
+
+    find = scan().find
     found: dict[str, str] = {}
     waiting = [] if name is None else [name]
     while waiting:
-        lines: list[str] = []
-        with guarded():
-            lines = list(distribution(waiting.pop()).requires or ())
-        for line in lines:
+        distribution = find(waiting.pop())
+        for line in () if distribution is None else requirements(distribution):
             with guarded():
-                needed = Requirement(line)
-                key = normalized(needed.name)
-                wanted = needed.marker is None or needed.marker.evaluate({"extra": ""})
-                if wanted and key != name and key not in found:
-                    found[key] = distribution(key).version
-                    waiting.append(key)
-    return tuple(f"{key}=={release}" for key, release in sorted(found.items()) if release)
+                required = Requirement(line)
+                wanted = required.marker is None or required.marker.evaluate({"extra": ""})
+                needed = find(required.name) if wanted else None
+                if needed and needed.version and needed.key != name and needed.key not in found:
+                    found[needed.key] = needed.version
+                    waiting.append(needed.key)
+    return tuple(f"{key}=={release}" for key, release in sorted(found.items()))
 
 
 def inspect(data: Data) -> ArtifactInfo:
