@@ -53,6 +53,11 @@ def read_lock(path: str, *, called: str | None = None) -> Lock:
         text = content.decode("utf-8-sig")
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot be read: {error}", file=called) from error
+    return parse_lock(text, called)
+
+
+def parse_lock(text: str, called: str) -> Lock:
+    """The entries of a freeze file's text; `called` is its name in messages."""
     entries: dict[str, LockEntry] = {}
     for number, raw in enumerate(text.splitlines(), start=1):
         line = raw.strip()

@@ -7,7 +7,6 @@ those before the imports.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
@@ -105,6 +104,5 @@ def unload_all(runtime: Runtime) -> None:
         publish(runtime, Snapshot(), options=None)
         runtime.installed_findings = ()
         runtime.trust_imports()
-        for module in runtime.versions.keys() - sys.modules.keys():
-            del runtime.versions[module]
+        runtime.forget_versions()
     runtime.close_environments()

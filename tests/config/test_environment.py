@@ -52,7 +52,7 @@ def test_empty_variable_names_no_conf(conf, monkeypatch):
 
 def test_conf_of_the_environment_that_is_not_there_is_an_error(conf, monkeypatch):
     monkeypatch.setenv("AIMM_PLUGINS_CONF", "nowhere.yaml")
-    with pytest.raises(ConfigError, match=r"nowhere\.yaml: cannot be read"):
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml: cannot be read.*AIMM_PLUGINS_CONF"):
         aimm_plugins.initialize()
 
 

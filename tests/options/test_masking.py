@@ -33,7 +33,7 @@ WAYS = {
 @pytest.fixture
 def secret(monkeypatch):
     monkeypatch.setenv("TOKEN", SECRET)
-    monkeypatch.setattr(masking, "_texts", [])
+    monkeypatch.setattr(masking, "_texts", {})
     return ["p@ss", "word/1", "p%40ss"]
 
 
@@ -126,6 +126,13 @@ def test_text_of_a_few_characters_is_not_masked(secret):
     assert masking.masked("nothing") == "nothing"
 
 
+def test_secrets_that_are_replaced_all_the_time_are_forgotten_in_the_end(secret):
+    for number in range(masking._MOST + 5):
+        masking.remember_secret(f"token-{number:05}")
+    assert len(masking._texts) == masking._MOST
+    assert masking.masked(f"token-00000 token-{masking._MOST:05}") == "token-00000 ***"
+
+
 def test_error_that_nobody_awaits_is_logged_without_the_secret(secret, caplog):
     from aimm_plugins._system.log import loggable, logger
 
@@ -136,7 +143,7 @@ def test_error_that_nobody_awaits_is_logged_without_the_secret(secret, caplog):
 
 def test_masked_names_of_plugins_stay_what_they_are(write, monkeypatch):
     monkeypatch.setenv("TOKEN", "models")
-    monkeypatch.setattr(masking, "_texts", [])
+    monkeypatch.setattr(masking, "_texts", {})
     report = initialize(conf(write, "text", on_error="isolate"))
     assert report.to_dict()["plugins"][0]["name"] == "models"
     assert aimm_plugins.current_report().plugins[0].module == "models"
