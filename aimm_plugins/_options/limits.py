@@ -76,13 +76,7 @@ class Allowance:
 
 
 class Limit:
-    """The steps of one check. While nothing is loaded it has a limit of time and of patterns too.
-
-    Args:
-        document: The schema.
-        values: What is held against it.
-        looking: Whether nothing will be loaded.
-    """
+    """The steps of one check; while only `looking`, its time and its patterns too."""
 
     def __init__(self, document: dict[str, Any], values: Any = None, *, looking: bool) -> None:
         self._left = SCHEMA_STEPS + SCHEMA_STEPS_OF_VALUE * sum(1 for _ in nodes(values))

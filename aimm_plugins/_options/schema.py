@@ -138,11 +138,8 @@ class Schema:
     ) -> tuple[Options, list[Fault]]:
         """The values with defaults, and what the schema has against those that were given.
 
-        Args:
-            values: What is given.
-            secrets: Where the secrets in it are.
-            looking: Whether nothing will be loaded. The secrets are still the names of where they
-                are then, and what depends on them is not judged.
+        While only `looking`, the `secrets` in the values are still the names of where they are, and
+        what depends on them is not judged.
 
         Raises:
             DeclarationError: A default does not fit, a reference leads nowhere, or it takes too

@@ -19,11 +19,7 @@ _MAX_BYTES = 1024 * 1024
 def read_given(config: Config, key: str, *, looking: bool, findings: list[Finding]) -> Given:
     """The options under a key of a conf's `options`, with secrets read.
 
-    Args:
-        config: The conf.
-        key: The key.
-        looking: Whether nothing will be loaded. No secret is in the values then.
-        findings: Gets the secrets that cannot be read while looking.
+    While only `looking` no secret is in the values, and `findings` gets those that cannot be read.
     """
     secrets: dict[Path, str] = {}
 

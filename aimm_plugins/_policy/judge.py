@@ -203,10 +203,7 @@ class Policy(NamedTuple):
 class ImportJudge:
     """Judges imports by one conf's rules and the operator's.
 
-    Args:
-        policy: The rules.
-        installed: What is installed.
-        locate: Finds a module's file without importing anything.
+    `locate` finds a module's file without importing anything.
     """
 
     def __init__(
@@ -231,12 +228,7 @@ class ImportJudge:
         return self.reason(module, owner) is not None
 
     def reason(self, module: str, publisher: Distribution | None) -> str | None:
-        """Why a module must not be imported now, or `None` if it may be.
-
-        Args:
-            module: Dotted name; empty for none, where the publisher alone is asked about.
-            publisher: The distribution that brings it; `None` for a module of the host's own.
-        """
+        """Why a module must not be imported now; with an empty name, its publisher alone."""
         owners = self._code_owners
         files = () if owners is None or not module else owners.files(module, self.locate)
         return self.policy.judge(Import(module, publisher, files))
