@@ -23,7 +23,7 @@ from aimm_plugins._artifacts.readers import checked, expected_reader, why_missin
 from aimm_plugins._artifacts.trust import rules_of, sign, trusted
 from aimm_plugins._config.parse import read
 from aimm_plugins._discovery.requirements import requirements
-from aimm_plugins._parity.fingerprint import fingerprint
+from aimm_plugins._parity.fingerprint import fingerprint, of_snapshot
 from aimm_plugins._registry.key_errors import call_error
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.guard import guarded
@@ -175,14 +175,16 @@ def unpack_as(data: Data, model_type: str | None) -> tuple[Any, ArtifactInfo]:
             f"the artifact is of {info.model_type}, and a {model_type} is wanted. Load it as what "
             "it is, or load another.",
         )
+    PROCESS.runtime.ledger.discard_failed_imports()
+    # Rules and provider are those of the call below, also if `refresh` runs meanwhile.
     calls = PROCESS.calls.deserialize
-    rules = rules_of(calls.snapshot.confs)  # those of the plugin that is going to be called
+    rules = rules_of(calls.snapshot.confs)
     info = trusted(info, parts.info, rules)
     # Plugins are given `bytes`. This copy cannot change between check and use.
     payload = bytes(parts.payload)
     _check_payload(info, payload, parts.crc)
     has_executor = PROCESS.runtime.manager.chain("deserialize").has_executor
-    row = fingerprint().find("deserialize", info.model_type)
+    row = of_snapshot(calls.snapshot).find("deserialize", info.model_type)
     if row is not None:
         info = checked(info, row, rules, starting.current_report().plugins)
     elif not has_executor:
