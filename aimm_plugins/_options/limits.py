@@ -114,7 +114,7 @@ class Limit:
                     f"it leads in a circle, or more than {SCHEMA_DEPTH} levels deep"
                 )
             if self._looking and word == "pattern" and isinstance(instance, str):
-                _check_patterns([value], [instance])
+                _check_patterns([str(value)], [instance])
             if self._looking and word in _SEARCHING_KEYS and isinstance(instance, dict):
                 _check_patterns(self._key_patterns, list(instance))
             self._depth += 1
