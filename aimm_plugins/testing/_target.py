@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
@@ -14,11 +15,12 @@ from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.groups import CONFORMANCE
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.scan import Scan, scan
+from aimm_plugins._inventory.places import file_in
 from aimm_plugins._startup.prepare import admission_now
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.names import normalized
-from aimm_plugins._system.text import described
+from aimm_plugins._system.text import described, did_you_mean
 from aimm_plugins.errors import PluginImportError
 from aimm_plugins.testing._conformance import Conformance
 from aimm_plugins.testing._isolation import isolated
@@ -83,12 +85,22 @@ def _find(target: str | None) -> tuple[list[str], list[Conformance]]:
         return _of_distribution(installed, by_key[normalized(target)])
     file = locate(target)
     if file is None and target not in sys.modules:
-        raise LookupError(f"{target!r} is no installed distribution with plugins, and no module")
+        text = f"{target!r} is no installed distribution with plugins, and no module"
+        raise LookupError(text + _hint(target, by_key))
     owner = installed.owner(target, file)
     if owner is None:
         return [target], []
     _, said = _of_distribution(installed, owner)
     return [target], [conformance for conformance in said if conformance.plugin == target]
+
+
+def _hint(name: str, distributions: Iterable[str]) -> str:
+    """What may help where nothing of a name was found."""
+    file = file_in(os.getcwd(), name) if locate(name) is None else None
+    if file is not None and os.path.isfile(file):
+        return f"; {file} is there: add --path ."
+    hint = did_you_mean(name, distributions)
+    return f"; {hint}" if hint else ""
 
 
 def _of_distribution(
@@ -132,7 +144,8 @@ def _conformances(
         found = importlib.import_module(module)
     if attempt.error is not None:
         raise PluginImportError(
-            f"{place}: {module} cannot be imported: {described(attempt.error)}", name=module
+            f"{place}: {module} cannot be imported: {described(attempt.error)}{_hint(module, ())}",
+            name=module,
         ) from attempt.error
     for name in attribute.split(".") if attribute else ["CONFORMANCE"]:
         try:

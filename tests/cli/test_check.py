@@ -169,3 +169,21 @@ def test_command_lists_the_checks(capsys):
     answer = json.loads(capsys.readouterr().out)
     assert [row["check"] for row in answer] == [check.name for check in checks()]
     assert all(row["summary"].endswith(".") for row in answer)
+
+
+@pytest.mark.parametrize(
+    ("target", "hint"),
+    [
+        ("aside", "aside.py is there: add --path .\n"),
+        ("aside:CONFORMANCE", "aside.py is there: add --path .\n"),
+        ("my-linez", "did you mean 'my-lines'?\n"),
+    ],
+)
+def test_what_is_not_found_is_told_with_what_may_help(
+    make_distribution, tmp_path, monkeypatch, capsys, target, hint
+):
+    make_distribution("my-lines", modules={"my_lines": ""}, entry_points={"l": "my_lines"})
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "aside.py").touch()
+    assert run(["check", target]) > 0
+    assert hint in capsys.readouterr().err
