@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 
 import pytest
@@ -187,3 +188,10 @@ def test_what_is_not_found_is_told_with_what_may_help(
     (tmp_path / "aside.py").touch()
     assert run(["check", target]) > 0
     assert hint in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.version_info < (3, 15), reason="no lazy imports here")
+def test_checks_are_there_where_all_imports_are_lazy():
+    line = [sys.executable, "-X", "lazy_imports=all", "-m", "aimm_plugins", "check", "--checks"]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    assert len(done.stdout.splitlines()) > len(checks())
