@@ -16,9 +16,9 @@ from aimm_plugins.testing import (
     Verdict,
     check_plugin,
     checks,
-    find_target,
     uncovered_keys,
 )
+from aimm_plugins.testing._target import search
 
 
 @click.command("check")
@@ -63,18 +63,19 @@ def command(
     uncovered: tuple[str, ...] = ()
     with output.stdout_kept():
         try:
-            about = find_target(target, only)
+            about, failures = search(target, only)
         except PluginImportError as error:
-            result = CheckResult.of_failed_import(str(error.name), error)
-            output.echo(str(result), err=True)
-            verdict = Verdict((result,))
+            about, failures = (), [error]
         except (LookupError, ValueError, TypeError) as error:
             raise click.UsageError(str(error)) from error
-        else:
-            with silent_log():
-                verdict = check_plugin(*about, only=only, on_fail="report", on_result=_tell)
-                with suppress(PluginLoadError):  # a result says so
-                    uncovered = uncovered_keys(*_importable(about, verdict))
+        results = [CheckResult.of_failed_import(str(error.name), error) for error in failures]
+        for result in results:
+            output.echo(str(result), err=True)
+        with silent_log():
+            verdict = check_plugin(*about, only=only, on_fail="report", on_result=_tell)
+            with suppress(PluginLoadError):  # a result says so
+                uncovered = uncovered_keys(*_importable(about, verdict))
+        verdict = Verdict((*results, *verdict.results))
     _show(verdict, uncovered, form)
     return 0 if verdict.ok else 1
 

@@ -37,12 +37,24 @@ def find_target(target: str | None, only: Iterable[str] = ()) -> tuple[Conforman
 
     Raises:
         LookupError: There is nothing of that name.
-        ValueError: What an entry point names is no `Conformance`, or there is no such check.
-        PluginImportError: A module that holds a `Conformance` cannot be imported.
+        ValueError: What `target` names is no `Conformance`, or there is no such check.
+        PluginImportError: A module that holds a `Conformance` cannot be imported, or an entry point
+            of an installed distribution names none.
     """
-    plugins, conformances = _find(target)
+    about, failures = search(target, only)
+    if failures:
+        raise failures[0]
+    return about
+
+
+def search(
+    target: str | None, only: Iterable[str] = ()
+) -> tuple[tuple[Conformance | str, ...], list[PluginImportError]]:
+    """As `find_target`; of all that is installed, what can be checked and what is in the way."""
+    failures: list[PluginImportError] = []
+    plugins, conformances = _find(target, failures)
     trials(conformances, plugins, only)  # raises where a check does not exist
-    return (*conformances, *plugins)
+    return (*conformances, *plugins), failures
 
 
 def uncovered_keys(*about: Conformance | str) -> tuple[str, ...]:
@@ -63,7 +75,9 @@ def uncovered_keys(*about: Conformance | str) -> tuple[str, ...]:
     return tuple(sorted(keys - {conformance.key for conformance in conformances}))
 
 
-def _find(target: str | None) -> tuple[list[str], list[Conformance]]:
+def _find(
+    target: str | None, failures: list[PluginImportError]
+) -> tuple[list[str], list[Conformance]]:
     installed = scan()
     by_key = {
         candidate.distribution.key: candidate.distribution for candidate in installed.candidates
@@ -74,9 +88,13 @@ def _find(target: str | None) -> tuple[list[str], list[Conformance]]:
         plugins: list[str] = []
         conformances: list[Conformance] = []
         for distribution in by_key.values():
-            modules, said = _of_distribution(installed, distribution)
-            plugins += modules
-            conformances += said
+            try:
+                modules, said = _of_distribution(installed, distribution)
+            except PluginImportError as error:
+                failures.append(error)
+            else:
+                plugins += modules
+                conformances += said
         return plugins, conformances
     if ":" in target:
         module, _, attribute = target.partition(":")
@@ -117,19 +135,22 @@ def _of_distribution(
     points: Iterable[EntryPoint] = ()
     with suppress(PackageNotFoundError):
         points = find(distribution.name).entry_points
-    conformances: list[Conformance] = []
+    plugins, conformances = list(modules), []
     for point in points:
         if point.group == CONFORMANCE:
             module, _, attribute = (part.strip() for part in point.value.partition(":"))
             place = f"{point.name} = {point.value}"
-            conformances += _conformances(module, attribute, place, distribution)
-    plugins = list(modules)
-    return plugins, [
-        conformance
-        if conformance.plugin is not None
-        else replace(conformance, plugin=_provider(conformance, plugins))
-        for conformance in conformances
-    ]
+            with guarded() as attempt:  # whatever it is, it is no wrong use of the command
+                found = _conformances(module, attribute, place, distribution)
+                found = [_with_plugin(conformance, plugins) for conformance in found]
+                trials(found)  # raises where one expects a check to fail that does not exist
+                conformances += found
+            if isinstance(attempt.error, PluginImportError):
+                raise attempt.error
+            if attempt.error is not None:
+                text = f"{place} of {distribution.name}: {described(attempt.error)}"
+                raise PluginImportError(text, name=module) from attempt.error
+    return plugins, conformances
 
 
 def _conformances(
@@ -162,11 +183,14 @@ def _conformances(
     return list(given)
 
 
-def _provider(conformance: Conformance, plugins: list[str]) -> str:
+def _with_plugin(conformance: Conformance, plugins: list[str]) -> Conformance:
+    """A conformance with the module of its plugin: one of its distribution's, unless it says so."""
+    if conformance.plugin is not None:
+        return conformance
     if len(plugins) == 1:
-        return plugins[0]
+        return replace(conformance, plugin=plugins[0])
     with isolated() as state:
         state.load(*plugins)
         for provider in aimm_plugins.providers(key=conformance.key).values():
-            return provider.plugin
+            return replace(conformance, plugin=provider.plugin)
     raise LookupError(f"none of {', '.join(plugins)} provides {conformance.key!r}")

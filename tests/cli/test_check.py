@@ -86,6 +86,48 @@ def test_plugin_that_cannot_be_imported_is_exit_status_one(installed, capsys, en
     assert "Usage" not in printed
 
 
+def test_conformance_that_fails_leaves_the_checks_of_other_distributions(
+    installed, make_distribution, capsys
+):
+    make_distribution(
+        "circles",
+        modules={
+            "circles": SOURCE,
+            "circles_conformance": "import no_such_library",
+        },
+        entry_points={
+            "aimm.plugins": {"circles": "circles"},
+            "aimm_plugins.conformance": {"circles": "circles_conformance"},
+        },
+    )
+    assert run(["check", "--only", "round-trip", "--format", "json"]) == 1
+    rows = json.loads(capsys.readouterr().out)["results"]
+    assert [(row["about"], row["status"]) for row in rows] == [
+        ("circles_conformance", "failed"),
+        ("line", "passed"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ending", "told"),
+    [
+        ("del LINE", "lines_conformance has no 'LINE'"),
+        ("LINE = 5", "5 is no Conformance"),
+        ("def LINE(): raise RuntimeError('no data')", "RuntimeError: no data"),
+        (
+            "from dataclasses import replace\nLINE = replace(LINE, expected_failures={'x': 'y'})",
+            "'x'",
+        ),
+    ],
+)
+def test_conformance_that_is_none_is_a_failed_check(installed, capsys, ending, told):
+    (installed.folder / "lines_conformance.py").write_text(LINES_CONFORMANCE + ending)
+    assert run(["check", "lines", "--format", "json"]) == 1
+    (row,) = json.loads(capsys.readouterr().out)["results"]
+    assert (row["about"], row["status"]) == ("lines_conformance", "failed")
+    assert told in row["reason"]
+
+
 @pytest.fixture
 def broken(make_distribution):
     make_distribution(
