@@ -149,6 +149,3 @@ class _Case:
             if result.place:
                 result.error.add_note(f"check {result.check} of {result.about}: {result.place}")
             raise result.error
-
-    def __repr__(self) -> str:
-        return f"<check {self.trial.check.name} of {self.trial.about}>"
