@@ -49,8 +49,8 @@ def command(path: Path, write: bool, check: bool, run: bool, form: str) -> int:
         if not check or "aimm-plugins" in project.table("tool", "hatch", "metadata", "hooks"):
             return 0
         echo(
-            "No [tool.hatch.metadata.hooks.aimm-plugins] makes them, so nothing was checked: add it, "
-            "or put the entry points into [project.entry-points].",
+            "No [tool.hatch.metadata.hooks.aimm-plugins] makes them, so nothing was checked. Add "
+            "it, or put the entry points into [project.entry-points].",
             err=True,
         )
         return 1
