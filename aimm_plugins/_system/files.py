@@ -55,13 +55,7 @@ def has_same_content(file: str, other: str) -> bool:
 
 
 def read_handle(handle: int, limit: int = METADATA_BYTES, content: bytes = b"") -> bytes:
-    """The bytes behind an open file, from where it stands.
-
-    Args:
-        handle: File descriptor.
-        limit: Most bytes that a sane file of this kind has.
-        content: What was read of it before.
-    """
+    """What was read of an open file before, and the rest of it, up to `limit` bytes."""
     status = os.fstat(handle)
     if not stat.S_ISREG(status.st_mode):
         raise OSError("not a regular file")
@@ -99,10 +93,7 @@ def writable_target(path: str) -> str:
 def write_atomically(path: str, content: bytes) -> None:
     """Write a file whole or not at all, even if the process is killed meanwhile.
 
-    Args:
-        path: The file; one that is there is replaced, and keeps its permissions. A link stays, and
-            the file that it leads to is replaced.
-        content: Its bytes.
+    A file that is there keeps its permissions. A link stays: the file that it leads to is replaced.
 
     Raises:
         OSError: It cannot be written, or is there and no regular file; what was there is untouched.

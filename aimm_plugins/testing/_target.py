@@ -11,14 +11,17 @@ from dataclasses import replace
 from typing import Any
 
 import aimm_plugins
+from aimm_plugins._config.values import Conf
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.groups import CONFORMANCE
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._inventory.places import file_in
+from aimm_plugins._startup.admission import Admission
 from aimm_plugins._startup.prepare import admission_now
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.guard import guarded
+from aimm_plugins._system.log import logger
 from aimm_plugins._system.names import normalized
 from aimm_plugins._system.text import described, did_you_mean
 from aimm_plugins.errors import PluginImportError
@@ -27,32 +30,42 @@ from aimm_plugins.testing._isolation import isolated
 from aimm_plugins.testing._trials import trials
 
 
-def find_target(target: str | None, only: Iterable[str] = ()) -> tuple[Conformance | str, ...]:
+class _DeniedError(PluginImportError):
+    """A rule keeps a module out."""
+
+
+def find_target(
+    target: str | None, only: Iterable[str] = (), conf: Conf = None
+) -> tuple[Conformance | str, ...]:
     """What `check_plugin` is to check: what authors say of keys, and names of plugin modules.
+
+    Of all that is installed, what a rule denies is left out, which a warning in the log says.
 
     Args:
         target: A distribution, a plugin module, `MODULE:OBJECT` of a `Conformance` or of several,
             or `None` for all that is installed.
         only: Names of checks that are to be run.
+        conf: Whose rules hold, beside those of the operator; `None` for the confs of this process.
 
     Raises:
+        ConfigError: The conf is wrong.
         LookupError: There is nothing of that name.
         ValueError: What `target` names is no `Conformance`, or there is no such check.
-        PluginImportError: A module that holds a `Conformance` cannot be imported, or an entry point
-            of an installed distribution names none.
+        PluginImportError: A module is denied, one that holds a `Conformance` cannot be imported, or
+            an entry point of an installed distribution names none.
     """
-    about, failures = search(target, only)
+    about, failures = search(target, only, conf)
     if failures:
         raise failures[0]
     return about
 
 
 def search(
-    target: str | None, only: Iterable[str] = ()
+    target: str | None, only: Iterable[str] = (), conf: Conf = None
 ) -> tuple[tuple[Conformance | str, ...], list[PluginImportError]]:
     """As `find_target`; of all that is installed, what can be checked and what is in the way."""
     failures: list[PluginImportError] = []
-    plugins, conformances = _find(target, failures)
+    plugins, conformances = _find(target, admission_now(PROCESS.runtime, conf), failures)
     trials(conformances, plugins, only)  # raises where a check does not exist
     return (*conformances, *plugins), failures
 
@@ -76,7 +89,7 @@ def uncovered_keys(*about: Conformance | str) -> tuple[str, ...]:
 
 
 def _find(
-    target: str | None, failures: list[PluginImportError]
+    target: str | None, admission: Admission, failures: list[PluginImportError]
 ) -> tuple[list[str], list[Conformance]]:
     installed = scan()
     by_key = {
@@ -89,7 +102,9 @@ def _find(
         conformances: list[Conformance] = []
         for distribution in by_key.values():
             try:
-                modules, said = _of_distribution(installed, distribution)
+                modules, said = _of_distribution(installed, distribution, admission)
+            except _DeniedError as error:
+                logger().warning("not checked: %s", error)
             except PluginImportError as error:
                 failures.append(error)
             else:
@@ -98,17 +113,18 @@ def _find(
         return plugins, conformances
     if ":" in target:
         module, _, attribute = target.partition(":")
-        return [], _conformances(module, attribute, target, None)
+        return [], _conformances(module, attribute, target, None, admission)
     if normalized(target) in by_key:
-        return _of_distribution(installed, by_key[normalized(target)])
+        return _of_distribution(installed, by_key[normalized(target)], admission)
     file = locate(target)
     if file is None and target not in sys.modules:
         text = f"{target!r} is no installed distribution with plugins, and no module"
         raise LookupError(text + _hint(target, by_key))
     owner = installed.owner(target, file)
+    _refuse_denied(target, target, owner, admission)
     if owner is None:
         return [target], []
-    _, said = _of_distribution(installed, owner)
+    _, said = _of_distribution(installed, owner, admission)
     return [target], [conformance for conformance in said if conformance.plugin == target]
 
 
@@ -122,7 +138,7 @@ def _hint(name: str, distributions: Iterable[str]) -> str:
 
 
 def _of_distribution(
-    installed: Scan, distribution: Distribution
+    installed: Scan, distribution: Distribution, admission: Admission
 ) -> tuple[list[str], list[Conformance]]:
     from importlib.metadata import EntryPoint, PackageNotFoundError
     from importlib.metadata import distribution as find
@@ -132,16 +148,19 @@ def _of_distribution(
         for candidate in installed.candidates
         if candidate.distribution.key == distribution.key
     )
+    for module in modules:
+        _refuse_denied(module, distribution.who, distribution, admission)
     points: Iterable[EntryPoint] = ()
     with suppress(PackageNotFoundError):
         points = find(distribution.name).entry_points
-    plugins, conformances = list(modules), []
+    plugins = list(modules)
+    conformances: list[Conformance] = []
     for point in points:
         if point.group == CONFORMANCE:
             module, _, attribute = (part.strip() for part in point.value.partition(":"))
             place = f"{point.name} = {point.value}"
             with guarded() as attempt:  # whatever it is, it is no wrong use of the command
-                found = _conformances(module, attribute, place, distribution)
+                found = _conformances(module, attribute, place, distribution, admission)
                 found = [_with_plugin(conformance, plugins) for conformance in found]
                 trials(found)  # raises where one expects a check to fail that does not exist
                 conformances += found
@@ -154,12 +173,14 @@ def _of_distribution(
 
 
 def _conformances(
-    module: str, attribute: str, place: str, publisher: Distribution | None
+    module: str,
+    attribute: str,
+    place: str,
+    publisher: Distribution | None,
+    admission: Admission,
 ) -> list[Conformance]:
     """What an object is: a `Conformance`, several, or a function that returns such."""
-    denial = admission_now(PROCESS.runtime).denial_of(module, publisher)
-    if denial is not None:
-        raise PluginImportError(f"{place}: {module} is not imported: {denial}", name=module)
+    _refuse_denied(module, place, publisher, admission)
     found: Any = None
     with guarded() as attempt:  # sys.exit() must not decide what the check ends with
         found = importlib.import_module(module)
@@ -181,6 +202,14 @@ def _conformances(
     ):
         raise ValueError(f"{place}: {found!r:.100} is no Conformance, nor a list of them")
     return list(given)
+
+
+def _refuse_denied(
+    module: str, place: str, publisher: Distribution | None, admission: Admission
+) -> None:
+    denial = admission.denial_of(module, publisher)
+    if denial is not None:
+        raise _DeniedError(f"{place}: {module} is not imported: {denial}", name=module)
 
 
 def _with_plugin(conformance: Conformance, plugins: list[str]) -> Conformance:

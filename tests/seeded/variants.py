@@ -360,7 +360,7 @@ VARIANTS = (
         "events-end-with-the-call",
         "a thread sends after the return",
         {
-            FIT_END: "    threading.Timer(0.02, state_cb, [{'phase': 'late'}]).start()\n" + FIT_END,
+            FIT_END: "    threading.Timer(0.3, state_cb, [{'phase': 'late'}]).start()\n" + FIT_END,
             "import random\n": "import random\nimport threading\n",
         },
     ),
