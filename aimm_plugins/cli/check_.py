@@ -16,9 +16,9 @@ from aimm_plugins.testing import (
     Verdict,
     check_plugin,
     checks,
+    find_target,
     uncovered_keys,
 )
-from aimm_plugins.testing._target import search
 
 
 @click.command("check")
@@ -64,11 +64,13 @@ def command(
         if not only:
             raise click.UsageError("--quick leaves out all of these checks: they start processes.")
     uncovered: tuple[str, ...] = ()
+    about: tuple[Conformance | str, ...] = ()
+    failures: list[PluginImportError] = []
     with output.stdout_kept():
         try:
-            about, failures = search(target, only, conf)
+            about = find_target(target, only, conf, failures)
         except PluginImportError as error:
-            about, failures = (), [error]
+            failures.append(error)
         except (LookupError, ValueError, TypeError) as error:
             raise click.UsageError(str(error)) from error
         results = [CheckResult.of_failed_import(str(error.name), error) for error in failures]

@@ -35,7 +35,10 @@ class _DeniedError(PluginImportError):
 
 
 def find_target(
-    target: str | None, only: Iterable[str] = (), conf: Conf = None
+    target: str | None,
+    only: Iterable[str] = (),
+    conf: Conf = None,
+    failures: list[PluginImportError] | None = None,
 ) -> tuple[Conformance | str, ...]:
     """What `check_plugin` is to check: what authors say of keys, and names of plugin modules.
 
@@ -46,6 +49,8 @@ def find_target(
             or `None` for all that is installed.
         only: Names of checks that are to be run.
         conf: Whose rules hold, beside those of the operator; `None` for the confs of this process.
+        failures: Where given, the errors of distributions that cannot be checked are added to it,
+            and the others are returned, if `target` is `None`.
 
     Raises:
         ConfigError: The conf is wrong.
@@ -54,20 +59,9 @@ def find_target(
         PluginImportError: A module is denied, one that holds a `Conformance` cannot be imported, or
             an entry point of an installed distribution names none.
     """
-    about, failures = search(target, only, conf)
-    if failures:
-        raise failures[0]
-    return about
-
-
-def search(
-    target: str | None, only: Iterable[str] = (), conf: Conf = None
-) -> tuple[tuple[Conformance | str, ...], list[PluginImportError]]:
-    """As `find_target`; of all that is installed, what can be checked and what is in the way."""
-    failures: list[PluginImportError] = []
     plugins, conformances = _find(target, admission_now(PROCESS.runtime, conf), failures)
     trials(conformances, plugins, only)  # raises where a check does not exist
-    return (*conformances, *plugins), failures
+    return (*conformances, *plugins)
 
 
 def uncovered_keys(*about: Conformance | str) -> tuple[str, ...]:
@@ -89,7 +83,7 @@ def uncovered_keys(*about: Conformance | str) -> tuple[str, ...]:
 
 
 def _find(
-    target: str | None, admission: Admission, failures: list[PluginImportError]
+    target: str | None, admission: Admission, failures: list[PluginImportError] | None
 ) -> tuple[list[str], list[Conformance]]:
     installed = scan()
     by_key = {
@@ -106,6 +100,8 @@ def _find(
             except _DeniedError as error:
                 logger().warning("not checked: %s", error)
             except PluginImportError as error:
+                if failures is None:
+                    raise
                 failures.append(error)
             else:
                 plugins += modules
