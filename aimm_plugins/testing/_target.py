@@ -193,8 +193,8 @@ def _conformances(
     if callable(found) and not isinstance(found, Conformance):
         found = found()
     given = [found] if isinstance(found, Conformance) else found
-    if not isinstance(given, list | tuple) or not all(
-        isinstance(item, Conformance) for item in given
+    if not given or not (
+        isinstance(given, list | tuple) and all(isinstance(item, Conformance) for item in given)
     ):
         raise ValueError(f"{place}: {found!r:.100} is no Conformance, nor a list of them")
     return list(given)

@@ -131,6 +131,7 @@ def test_conformance_that_fails_leaves_the_checks_of_other_distributions(
     [
         ("del LINE", "lines_conformance has no 'LINE'"),
         ("LINE = 5", "5 is no Conformance"),
+        ("LINE = []", "[] is no Conformance"),
         ("def LINE(): raise RuntimeError('no data')", "RuntimeError: no data"),
         (
             "from dataclasses import replace\nLINE = replace(LINE, expected_failures={'x': 'y'})",
