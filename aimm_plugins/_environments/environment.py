@@ -325,20 +325,38 @@ class Environment:
             return slot.process
 
     def _start_one(self, told: Mapping[str, Any]) -> PluginProcess:
-        process, about = PluginProcess(self.program, self._reduce), "loading its plugins"
+        try:
+            process = PluginProcess(self.program, self._reduce)
+        except OSError as error:
+            raise EnvironmentLost(
+                f"environment {self.name}: its interpreter {self.program.python} cannot be run: "
+                f"{error}",
+                environment=self.name,
+            ) from error
+        importing = "its plugins"
+
+        def on_event(frame: Frame) -> Packed:
+            nonlocal importing
+            importing = unpack(frame.body, frame.buffers)
+            return pack(None)
+
         try:
             frame = process.converse(
                 LOAD,
                 pack({**self.setup, **told, "arrow": has_arrow()}),
-                about=about,
+                about="loading its plugins",
+                on_event=on_event,
                 seconds=START_SECONDS,
             )
             if frame.kind == ERROR:
                 self._raise(frame, "loading its plugins", [])
             account: dict[str, Any] = self._unpacked(frame, "it has told")
-        except NotTakenError:
-            raise process.lost(about) from None
-        except BaseException:
+        except (NotTakenError, EnvironmentLost):
+            process.wait(END_SECONDS)
+            raise process.lost(f"loading {importing}") from None
+        except BaseException as error:
+            if isinstance(error, TimeoutError):
+                error.add_note(f"while loading {importing}")
             process.end("it could not load its plugins")
             raise
         self.account = account

@@ -17,6 +17,9 @@ from typing import Any, NamedTuple
 Data = bytes | bytearray | memoryview
 Reduce = Callable[[Any], tuple[Any, ...] | str]
 
+_REFERRED_FROM = 1 << 14
+"""Bytes from which on a buffer is not copied into the pickle."""
+
 _NO_REDUCERS: Mapping[type, Reduce] = {}
 
 
@@ -58,16 +61,23 @@ def pack(
     Raises:
         Exception: It cannot be pickled: whatever its classes raise.
     """
-    buffers: list[pickle.PickleBuffer] = []
+    buffers: list[memoryview] = []
+
+    def is_copied(buffer: pickle.PickleBuffer) -> bool:
+        content = buffer.raw()
+        if content.nbytes >= _REFERRED_FROM:
+            buffers.append(content)
+        return content.nbytes < _REFERRED_FROM
+
     stream = io.BytesIO()
-    pickler = pickle.Pickler(stream, 5, buffer_callback=buffers.append)
+    pickler = pickle.Pickler(stream, 5, buffer_callback=is_copied)
     table: dict[type, Reduce] = {**copyreg.dispatch_table, **reducers}
     pandas = sys.modules.get("pandas")
     if as_arrow and pandas is not None:
         table[pandas.DataFrame] = _reduce_frame
     pickler.dispatch_table = table
     pickler.dump(value)
-    return Packed(stream.getvalue(), [buffer.raw() for buffer in buffers])
+    return Packed(stream.getvalue(), buffers)
 
 
 def unpack(body: Data, buffers: Sequence[Data], withheld: Collection[str] = ()) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import sys
@@ -17,7 +18,13 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from aimm_plugins._dispatch.cancelling import Cancellation
-from aimm_plugins._environments.channel import Channel, Frame, ProtocolError
+from aimm_plugins._environments.channel import (
+    BusyError,
+    Channel,
+    Frame,
+    GoneError,
+    ProtocolError,
+)
 from aimm_plugins._environments.frames import (
     ANSWER,
     CANCEL,
@@ -86,6 +93,7 @@ class PluginProcess:
             os.close(writing)
         self.pid = self._child.pid
         self._channel = Channel(ours)
+        self._output = reading
         self._listener = threading.Thread(target=self._copy_output, args=(reading,), daemon=True)
         self._listener.start()
         threading.Thread(target=self._read, daemon=True).start()
@@ -141,55 +149,44 @@ class PluginProcess:
         until = None if seconds is None else time.monotonic() + seconds
         number = self._open(inbox)
         try:
-            try:
-                self._channel.send(kind, number, *content, until=until)
-            except TimeoutError:
-                raise self._overdue(about, seconds) from None
-            except OSError:
-                self._gone.wait(END_SECONDS)
-                raise self.lost(about) from None
-            return self._wait(number, inbox, about, on_event, cancellation, until, seconds)
-        except (EnvironmentLost, TimeoutError):
-            raise
-        except BaseException:
-            self._give_up(number)
-            raise
-        finally:
-            self._close(number, inbox)
-
-    def _wait(
-        self,
-        number: int,
-        inbox: Inbox,
-        about: str,
-        on_event: ReadEvent | None,
-        cancellation: Cancellation | None,
-        until: float | None,
-        seconds: float | None,
-    ) -> Frame:
-        grace: float | None = None
-        reason: str | None = None
-        while True:
-            received = self._next(inbox, until if grace is None else grace, cancellation)
-            if isinstance(received, Frame):
-                if received.kind != EVENT:
-                    return received
-                assert on_event is not None
-                self._channel.send(ANSWER, number, *on_event(received))
-            elif received is None:
-                raise self.lost(about)
-            else:
+            self._channel.send(kind, number, *content, until=until)
+            grace: float | None = None
+            reason: str | None = None
+            while True:
+                received = self._next(inbox, until if grace is None else grace, cancellation)
+                if isinstance(received, Frame):
+                    if received.problem is not None:
+                        raise received.problem
+                    if received.kind != EVENT:
+                        return received
+                    assert on_event is not None
+                    self._channel.send(ANSWER, number, *on_event(received), until=until)
+                    continue
+                if received is None:
+                    raise GoneError
                 now = time.monotonic()
                 if grace is not None and now >= grace:
                     self.end(f"{about} was cancelled, and went on for {GRACE_SECONDS:g} s")
                     raise Cancelled(reason=reason)
                 if until is not None and now >= until:
-                    raise self._overdue(about, seconds)
+                    raise BusyError
                 is_set = cancellation is not None and cancellation.is_set()
                 if grace is None and (is_set or received is not _NOTHING):
                     reason = getattr(cancellation, "reason", None) if is_set else received.reason
                     grace = now + GRACE_SECONDS
                     self._ask_to_end(number, reason)
+        except (GoneError, BusyError) as error:
+            if isinstance(error, GoneError) or self._is_dead():
+                self.wait(END_SECONDS)
+                raise self.lost(about) from None
+            why = f"{about} took more than {seconds:g} s"
+            self.end(why)
+            raise TimeoutError(f"{why} in {self}, which was ended") from None
+        except BaseException:
+            self._give_up(number)
+            raise
+        finally:
+            self._close(number, inbox)
 
     def _next(
         self, inbox: Inbox, until: float | None, cancellation: Cancellation | None
@@ -205,11 +202,6 @@ class PluginProcess:
                 # What it has started may hold the connection open.
                 self._channel.close()
             return _NOTHING
-
-    def _overdue(self, about: str, seconds: float | None) -> TimeoutError:
-        why = f"{about} took more than {seconds:g} s"
-        self.end(why)
-        return TimeoutError(f"{why} in {self}, which was ended")
 
     def _ask_to_end(self, number: int, reason: str | None) -> None:
         body = json.dumps(reason).encode()
@@ -368,12 +360,22 @@ class PluginProcess:
         with suppress(OSError):
             self._child.stdin.close()  # its watchdog ends what else it has started
         self._channel.close()
-        self._listener.join(END_SECONDS)
+        self._await_output()
         self._gone.set()
         with self._lock:
             calls, self._calls = list(self._calls.values()), {}
         for inbox in calls:
             inbox.put(None)
+
+    def _await_output(self) -> None:
+        """Have the end of its output read; what it has started may go on writing for ever."""
+        waiting = select.poll()
+        waiting.register(self._output, select.POLLIN)
+        deadline = time.monotonic() + END_SECONDS
+        while time.monotonic() < deadline:
+            self._listener.join(_POLL_SECONDS)
+            if not self._listener.is_alive() or not waiting.poll(0):
+                return
 
     def _copy_output(self, output: int) -> None:
         """Copy what the process writes to this one's stderr, and keep the end of it."""
