@@ -146,9 +146,10 @@ def _look_up(name: str, configs: Sequence[Config], here: Scan) -> PlannedEnviron
     try:
         site = find_site(environment_path(config, rules))
     except NoEnvironmentError as error:
-        path_remedy = "Correct its path" if rules.path is not None else ""
-        remedy = error.remedy or path_remedy or f"Run `{wanted(config, rules).command} --upgrade`"
-        return found._replace(problem=str(error), remedy=remedy)
+        remedy = "Correct its path"
+        if rules.path is None:
+            remedy = f"Run `{wanted(config, rules).command}`"
+        return found._replace(problem=str(error), remedy=error.remedy or remedy)
     installed = here if site.is_own else scan(site.folders)
     if not installed.has("aimm-plugins"):
         command = f"{site.python} -m pip install aimm-plugins"

@@ -22,6 +22,7 @@ from aimm_plugins import (
 from aimm_plugins._config.parse import read
 from aimm_plugins._environments.made import wanted
 from tests.environments.conftest import Apart
+from tests.support.metadata import write_dist_info
 
 PYTHON = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 
@@ -221,7 +222,26 @@ def test_an_environment_that_has_lost_its_interpreter_is_made_anew(
     Path(wanted(config, config.environments["apart"]).link).symlink_to("made")
     (record,) = [r for r in aimm_plugins.plan(conf) if r.state == "missing"]
     assert "has no interpreter" in str(record.reason)
-    assert str(record.remedy).startswith("Run `aimm-plugins env sync apart --upgrade`, or remove")
+    assert str(record.remedy).startswith("Run `aimm-plugins env sync apart`, or remove")
+
+
+def test_an_interpreter_that_cannot_be_run_is_named(apart: Apart, tmp_path: Path) -> None:
+    root = tmp_path / "broken"
+    site = root / "lib" / "python3" / "site-packages"
+    site.mkdir(parents=True)
+    write_dist_info(site, "aimm-plugins")
+    write_dist_info(site, "aimm-apart", entry_points={"apart": "apart"})
+    (root / "bin").mkdir()
+    (root / "bin" / "python").write_text("#!/no/such/python")
+    with pytest.raises(PluginLoadError) as raised:
+        apart.start(path=str(root))
+    assert f"its interpreter {root}/bin/python cannot be run: [Errno 13]" in str(raised.value)
+
+
+def test_a_process_that_ends_while_it_loads_names_the_plugin(apart: Apart) -> None:
+    apart.plugin("other", "__import__('os')._exit(7)\n")
+    with pytest.raises(PluginLoadError, match=r"status 7, during loading aimm-other 1\.0"):
+        apart.start(plugins=["aimm-apart", "aimm-other"])
 
 
 # Lazy
