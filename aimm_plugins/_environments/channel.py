@@ -59,10 +59,8 @@ class Frame(NamedTuple):
     """What was received.
 
     Attributes:
-        kind: What it is about.
         number: Of the call that it belongs to.
-        body: Its content.
-        buffers: What the content refers to, each writable and nobody else's.
+        buffers: What the body refers to, each writable and nobody else's.
         problem: Why there is no content, where this process has no room for it.
     """
 
@@ -86,11 +84,7 @@ class BusyError(OSError):
 
 
 class Channel:
-    """One side of a connection; any thread may send, and one receives.
-
-    Args:
-        connection: A connected Unix socket; it belongs to the channel.
-    """
+    """One side of a connection, with its Unix socket; any thread may send, and one receives."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
@@ -112,14 +106,7 @@ class Channel:
         *,
         until: float | None = None,
     ) -> None:
-        """Send a frame.
-
-        Args:
-            kind: Its kind.
-            number: Its number.
-            body: Its content.
-            buffers: Further content, contiguous.
-            until: Time of `time.monotonic` after which it is given up.
+        """Send a frame; it is given up after a time (`until`) of `time.monotonic`.
 
         Raises:
             BusyError: It was given up; a part of the frame may be sent.

@@ -20,11 +20,10 @@ from aimm_plugins._system.masking import without_passwords
 from aimm_plugins.errors import AimmPluginsError
 
 Say = Callable[[str], None]
-"""Told what is being done."""
 
 
 def make(wanted: Wanted, say: Say, *, again: bool = False) -> bool:
-    """Make an environment, unless it is there.
+    """Make an environment, unless it is there; returns whether it was made.
 
     It is built in a folder of its own, to which the link leads only once it is whole. Another
     process that makes it meanwhile is waited for.
@@ -33,9 +32,6 @@ def make(wanted: Wanted, say: Say, *, again: bool = False) -> bool:
         wanted: The environment.
         say: Told what is being done.
         again: Make it anew, with what the index has by now.
-
-    Returns:
-        Whether it was made.
 
     Raises:
         AimmPluginsError: A command failed, or the folder cannot be written to; what was there is

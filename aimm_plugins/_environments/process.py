@@ -49,20 +49,11 @@ _POLL_SECONDS = 0.05
 _TAIL_LINES, _TAIL_BYTES = 40, 16_384
 
 
-ReadEvent = Callable[[Frame], Packed]
-"""Handles a state event, and gives what the plugin is answered."""
-
-
 class PluginProcess:
     """A process of an environment.
 
-    Args:
-        program: How it is started.
-        reduce: How an instance is pickled that lives there.
-
     Attributes:
-        environment: Name of the environment.
-        pid: Its id.
+        reduce: How an instance is pickled that lives there.
         status: Its exit status, negative for a signal; `None` while it runs.
         why: Why it was ended, if we ended it.
     """
@@ -120,7 +111,7 @@ class PluginProcess:
         *,
         about: str,
         inbox: Inbox | None = None,
-        on_event: ReadEvent | None = None,
+        on_event: Callable[[Frame], Packed] | None = None,
         cancellation: Cancellation | None = None,
         seconds: float | None = None,
     ) -> Frame:
@@ -131,12 +122,12 @@ class PluginProcess:
             content: Its content.
             about: What it is about, for messages.
             inbox: Where its frames come.
-            on_event: Handles state events.
+            on_event: Handles state events, and gives what the plugin is answered.
             cancellation: Ends it once it is set.
             seconds: What it may take.
 
         Returns:
-            The frame of the result, or of an error.
+            The frame of the result, or of an error that the plugin has raised.
 
         Raises:
             NotTakenError: The process has ended before.

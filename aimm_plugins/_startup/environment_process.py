@@ -24,8 +24,14 @@ from aimm_plugins._environments import frames
 from aimm_plugins._environments.channel import Channel, Frame, GoneError
 from aimm_plugins._environments.frames import NUMBER
 from aimm_plugins._environments.instance import HELD
-from aimm_plugins._environments.payload import MissingClassError, pack, unpack
-from aimm_plugins._environments.this_side import VERSION, has_arrow, python_here
+from aimm_plugins._environments.payload import (
+    VERSION,
+    MissingClassError,
+    has_arrow,
+    pack,
+    python_here,
+    unpack,
+)
 from aimm_plugins._environments.tracing import continued
 from aimm_plugins._loading.importer import Loader, Outcome
 from aimm_plugins._policy.plan import Plan
@@ -45,13 +51,7 @@ _Answer = tuple[int, int, bytes, list[memoryview]]
 
 
 def serve(descriptor: int) -> NoReturn:
-    """Do what the host asks for, until it asks to leave or ends.
-
-    What is printed goes to stderr by then, because stdout is the same pipe.
-
-    Args:
-        descriptor: Of the socket.
-    """
+    """Do what the host asks for over a socket, until it asks to leave or ends."""
     watchdog = end_with_host(take_stdin(), others=[descriptor])
     faulthandler.enable()
     sys.argv[:] = [""]
@@ -63,16 +63,12 @@ def serve(descriptor: int) -> NoReturn:
 
 
 class _Call:
-    """A call under way.
-
-    Attributes:
-        number: Its number.
-        raised: What the last state event has raised in the plugin.
-    """
+    """A call under way."""
 
     def __init__(self, channel: Channel, frame: Frame) -> None:
         self.number = frame.number
         self.raised: BaseException | None = None
+        """What the last state event has raised in the plugin."""
         self.listens = False
         self._frame: Frame | None = frame
         self._channel = channel

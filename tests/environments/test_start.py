@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -236,6 +237,22 @@ def test_an_interpreter_that_cannot_be_run_is_named(apart: Apart, tmp_path: Path
     with pytest.raises(PluginLoadError) as raised:
         apart.start(path=str(root))
     assert f"its interpreter {root}/bin/python cannot be run: [Errno 13]" in str(raised.value)
+
+
+def test_another_version_of_this_package_is_told_where_a_process_does_not_start(
+    apart: Apart, tmp_path: Path
+) -> None:
+    root = tmp_path / "old"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(root)], check=True)
+    (site,) = root.glob("lib/python*/site-packages")
+    write_dist_info(site, "aimm-plugins", "0.0.1")
+    (site / "aimm_plugins.py").write_text("")
+    write_dist_info(site, "aimm-apart", entry_points={"apart": "apart"})
+    with pytest.raises(PluginLoadError) as raised:
+        apart.start(path=str(root))
+    here = aimm_plugins.__version__
+    assert f"It has aimm-plugins 0.0.1, and the host {here}" in str(raised.value)
+    assert f"{root}/bin/python -m pip install aimm-plugins=={here}" in str(raised.value)
 
 
 def test_a_process_that_ends_while_it_loads_names_the_plugin(apart: Apart) -> None:
