@@ -81,7 +81,7 @@ class Environment:
         self._reduce = reduce
         self._slots = [_Slot() for _ in range(self.rules.processes)]
         self._restarts = Restarts(self.rules, place)
-        self.is_closed = False
+        self.is_closed, self._closed_for = False, ""
         self._turn = 0
         _ENVIRONMENTS.add(self)
 
@@ -303,6 +303,8 @@ class Environment:
                 if isinstance(error, EnvironmentLost):
                     self._restarts.last_loss = error
                 raise error from None
+            if self.is_closed:  # meanwhile, when nobody knew of this process
+                slot.process.leave_when_idle(self._closed_for)
             return slot.process
 
     def _start_one(self, told: Mapping[str, Any]) -> PluginProcess:
@@ -350,19 +352,19 @@ class Environment:
 
         A successor takes the calls that come all the same.
         """
-        self.successor = successor
+        self.successor, self._closed_for = successor, why
         self.is_closed = True
         for slot in self._slots:
             if slot.process is not None:
                 slot.process.leave_when_idle(why)
 
-    def close(self, why: str, seconds: float = END_SECONDS) -> None:
+    def close(self, why: str) -> None:
         """End all processes: they may leave by themselves, and are ended if they do not."""
-        self.is_closed = True
+        self._closed_for, self.is_closed = why, True
         processes = [slot.process for slot in self._slots if slot.process is not None]
         for process in processes:
             process.ask_to_leave(why)
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + END_SECONDS
         for process in processes:
             if not process.wait(max(deadline - time.monotonic(), 0)):
                 process.end(why)

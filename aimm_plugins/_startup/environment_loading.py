@@ -115,14 +115,20 @@ def start_deferred(environment: Environment, waiting: Collection[Deferred]) -> O
     outcome.records += environment.judge.judge(entry.record for entry in waiting)
     plan = Plan(published={entry.record.identity: entry.published for entry in waiting})
     waits = [record for record in outcome.records if record.state == "deferred"]
-    if waits:
-        try:
-            environment.start()
-        except Exception as error:
-            for record in waits:
-                outcome.fail(record, error)
-        else:
-            _account_for(environment, waits, plan, outcome)
+    if not waits:
+        return outcome
+    failure: Exception | None = None
+    try:
+        environment.start()
+    except Exception as error:
+        failure = error
+    if environment.successor is not None:  # a refresh has replaced it meanwhile
+        return start_deferred(environment.successor, waiting)
+    if failure is None:
+        _account_for(environment, waits, plan, outcome)
+    else:
+        for record in waits:
+            outcome.fail(record, failure)
     return outcome
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from aimm_plugins import (
 from aimm_plugins._config.parse import read
 from aimm_plugins._environments.made import wanted
 from tests.environments.conftest import Apart
+from tests.environments.test_losses import runs, wait_for
 from tests.support.metadata import write_dist_info
 
 PYTHON = f"python{sys.version_info[0]}.{sys.version_info[1]}"
@@ -295,6 +297,59 @@ def test_a_lazy_environment_that_cannot_start_fails_the_call(apart: Apart) -> No
     for _ in range(2):
         with pytest.raises(PluginLoadError, match="left with status 7"):
             exec_data_access("other")
+
+
+SLOW = """
+import os, time
+with open({began!r}, "w") as stream: stream.write(str(os.getpid()))
+time.sleep(1)
+
+@data_access("other")
+def other(): return __import__("os").getpid()
+"""
+
+
+@pytest.fixture
+def starting(apart: Apart, tmp_path: Path) -> Iterator[tuple[list[Any], int]]:
+    """What the first call of a lazy environment answers; and the process that starts for it."""
+    answers: list[Any] = []
+
+    def call() -> None:
+        try:
+            answers.append(exec_data_access("other"))
+        except BaseException as error:
+            answers.append(error)
+
+    began = tmp_path / "began"
+    published = {"data_access:other": "other:other"}
+    apart.plugin("other", SLOW.format(began=str(began)), published=published)
+    apart.start(plugins=["aimm-other"], start="lazy")
+    thread = threading.Thread(target=call)
+    thread.start()
+    wait_for(lambda: began.exists() and began.read_text())
+    yield answers, int(began.read_text())
+    thread.join()
+
+
+def test_a_refresh_while_a_lazy_environment_starts_costs_no_call(
+    apart: Apart, starting: tuple[list[Any], int]
+) -> None:
+    answers, first = starting
+    os.utime(apart.site / "aimm_other-1.0.dist-info", (time.time() + 10,) * 2)
+    aimm_plugins.refresh()
+    wait_for(lambda: answers)
+    assert answers == [exec_data_access("other")]
+    wait_for(lambda: not runs(first))
+
+
+def test_an_environment_that_is_unloaded_while_it_starts_leaves_no_process(
+    starting: tuple[list[Any], int],
+) -> None:
+    answers, first = starting
+    aimm_plugins.unload_all()
+    wait_for(lambda: answers)
+    assert isinstance(answers[0], UnknownPluginError)
+    wait_for(lambda: not runs(first))
 
 
 # Again
