@@ -59,7 +59,6 @@ class Environment:
     """The processes of one environment.
 
     Attributes:
-        place: Where the conf names it.
         judge: Says before each start of a process what it may load.
         withheld: Top-level packages of its plugins, which are not imported here.
         account: What its last process told about itself and its plugins; `None` before the first.
@@ -74,8 +73,8 @@ class Environment:
         judge: Judge,
         withheld: Collection[str] = (),
     ) -> None:
-        self.key, self.place, self.judge, self.withheld = key, place, judge, withheld
-        self.rules, self.program, self.setup = key.rules, key.program, key.setup
+        self.key, self.judge, self.withheld = key, judge, withheld
+        self.rules, self.program = key.rules, key.program
         self.account: dict[str, Any] | None = None
         self.successor: Environment | None = None
         self._reduce = reduce
@@ -87,7 +86,6 @@ class Environment:
 
     @property
     def name(self) -> str:
-        """What the conf calls it."""
         return self.rules.name
 
     @property
@@ -98,13 +96,8 @@ class Environment:
     @property
     def is_up(self) -> bool:
         """Whether a process runs, or the next call starts one."""
-        return bool(self.processes) or not self._restarts.is_exhausted
-
-    @property
-    def processes(self) -> tuple[int, ...]:
-        """The ids of the processes that run."""
-        found = (slot.process for slot in self._slots)
-        return tuple(p.pid for p in found if p is not None and p.is_running)
+        runs = any(slot.process is not None and slot.process.is_running for slot in self._slots)
+        return runs or not self._restarts.is_exhausted
 
     # Calls
 
@@ -326,7 +319,7 @@ class Environment:
         try:
             frame = process.converse(
                 LOAD,
-                pack({**self.setup, **told, "arrow": has_arrow()}),
+                pack({**self.key.setup, **told, "arrow": has_arrow()}),
                 about="loading its plugins",
                 on_event=on_event,
                 seconds=START_SECONDS,

@@ -250,18 +250,14 @@ class PluginProcess:
         text = f"{self} {how}"
         if about is not None and self.why is None:
             text += f", during {about}"
-        tail = self.tail
+        # Of a copy, since what it has started may go on writing.
+        lines = b"".join(self._tail.copy()).decode(errors="replace").splitlines()[-_TAIL_LINES:]
+        tail = printable("\n".join(lines))
         if tail:
             text += "\n  the last that it wrote:\n    " + tail.replace("\n", "\n    ")
         return EnvironmentLost(
             text, environment=self.environment, pid=self.pid, status=self.status, stderr=tail
         )
-
-    @property
-    def tail(self) -> str:
-        """The last lines of its output."""
-        text = b"".join(self._tail).decode(errors="replace")
-        return printable("\n".join(text.splitlines()[-_TAIL_LINES:]))
 
     def end(self, why: str | None) -> None:
         """End it at once, with all that it has started."""

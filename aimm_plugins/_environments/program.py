@@ -65,8 +65,6 @@ class EnvironmentKey(NamedTuple):
     """All that makes the processes of an environment what they are: another one needs others.
 
     Attributes:
-        rules: What the conf says of it.
-        program: How a process is started.
         setup: What each process is told before its first call; builtins alone.
         fingerprint: Of what is installed there.
     """
