@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -161,6 +162,10 @@ def test_a_process_gets_no_more_memory_than_the_conf_allows(apart: Apart) -> Non
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="address space is limited on Linux alone")
+@pytest.mark.skipif(
+    bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
+    reason="without its lock Python reserves more address space than that",
+)
 def test_an_argument_that_does_not_fit_into_the_memory_costs_no_process(apart: Apart) -> None:
     apart.start(memory_mb=600)
     pid = apart.pid()
