@@ -233,12 +233,9 @@ def check_argument_name(option: str, name: object, caller: FrameType) -> None:
 
 
 def takes_keyword(function: Callable[..., object], name: str, *, named: bool = False) -> bool:
-    """Whether `function` can be given `name` as a keyword.
+    """Whether `function` can be given `name` as a keyword; `named` does not count `**kwargs`.
 
-    Args:
-        function: What would be called; where Python knows no signature of it, anything goes.
-        name: The keyword.
-        named: Only count a parameter of that name, not `**kwargs`.
+    Where Python knows no signature, anything goes.
     """
     if type(function) is FunctionType and not vars(function):  # twenty times faster
         code = function.__code__

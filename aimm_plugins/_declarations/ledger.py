@@ -35,14 +35,9 @@ if TYPE_CHECKING:  # making a Protocol takes as long as importing a module
         """Registers at once what is declared outside any loading."""
 
         def declared(self, new: Sequence[Declaration], gone: Sequence[DeclaredKey]) -> None:
-            """Register new declarations.
+            """Register what a decorator has declared, in place of what these replace.
 
-            Args:
-                new: What a decorator has just declared; not yet in the ledger.
-                gone: What these replace, or what a failed import had declared.
-
-            Raises:
-                Exception: Refuses the new declarations; the ledger does not keep them then.
+            What it raises refuses them: the ledger does not keep them then.
             """
             ...
 
@@ -143,9 +138,7 @@ class DeclarationLedger:
     def current_importer(self, importing_module: str | None) -> str | None:
         """Module of the plugin that is being loaded.
 
-        Args:
-            importing_module: The module whose import the declaration is part of. A thread that such
-                a module has started is part of its loading too.
+        A thread that `importing_module` has started is part of its loading too.
         """
         if not self._loading_modules:
             return None

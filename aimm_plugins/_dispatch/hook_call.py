@@ -33,18 +33,11 @@ class HookCall:
     The implementations are those of one moment, and the last of them is bound to one provider. So a
     call that has entered its wrappers does not look its key up again.
 
-    Args:
-        spec: The action.
-        key: The key.
-        chain: The hookimpls and monitors.
-        direct: The call of the declared function; `None` where no plugin provides the key, which an
-            executor may know, or where the plugin is deferred.
-        find: Gives that call in these cases, when no executor has answered.
-        load: What to await before that of a deferred plugin.
-
     Attributes:
         call: As that of `DirectCall`.
-        direct: The call of the declared function, as given.
+        direct: The call of the declared function; `None` where no plugin provides the key, which an
+            executor may know, or where the plugin is deferred. `find` gives it in these cases, when
+            no executor has answered; `load` is awaited before that.
     """
 
     __slots__ = ("_chain", "_find", "_implementations", "_key", "_load", "_spec", "call", "direct")
@@ -191,12 +184,7 @@ async def _answer_in_thread(
 
 
 def declared_function(spec: ActionSpec, call: Call) -> pluggy.HookImpl:
-    """A declared function's call as the implementation of a hook that is called last.
-
-    Args:
-        spec: The action.
-        call: As that of `DirectCall`.
-    """
+    """The call of a declared function as the implementation of a hook that is called last."""
 
     def with_all(key: str, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Result:
         return Result(call(instance, state_cb, args, kwargs))

@@ -74,9 +74,6 @@ class PluginManager(pluggy.PluginManager):
       all other plugins;
     - the constructor of `HookImpl`.
 
-    Args:
-        owner: Whose lock is held during changes, and who registers what plugins declare.
-
     Attributes:
         monitors: The monitors that see calls, the one added last at the end; never changed in
             place.
