@@ -22,10 +22,7 @@ _HEAD = 4096
 
 
 class Distribution:
-    """An installed distribution.
-
-    One that is made by hand holds what it was given. The subclasses, which a scan makes, read
-    files.
+    """An installed distribution, as it was given; the subclasses, which a scan makes, read files.
 
     Attributes:
         key: Normalized name.
@@ -54,9 +51,8 @@ class Distribution:
 
     @property
     def name(self) -> str:
-        """As its metadata spells it."""
+        """As its metadata spells it, where that is the name of its folder, which rules go by."""
         stated = self.stated_name
-        # No rule is to be made about a name that is not the folder's.
         return stated if normalized(stated) == self.key else self.key
 
     @property
@@ -185,9 +181,8 @@ class InFolder(Distribution):
     def _is_linked(self) -> bool:
         """Whether `setup.py develop` has installed it: by a link to the folder of its source."""
         stem, suffix = os.path.splitext(os.path.basename(self.place))
-        links = [f"{name}.egg-link" for name in dict.fromkeys((stem, stem.replace("_", "-")))]
-        folders = [item for item in sys.path if isinstance(item, str)]
-        places = (os.path.join(item, link) for item in folders for link in links)
+        links = {f"{stem}.egg-link", f"{stem.replace('_', '-')}.egg-link"}
+        places = (os.path.join(i, link) for i in sys.path if isinstance(i, str) for link in links)
         return suffix == ".egg-info" and any(map(self._is_linked_by, places))
 
     def _is_linked_by(self, link: str) -> bool:
@@ -206,10 +201,7 @@ class InFolder(Distribution):
 
 
 class FromFinder(Distribution):
-    """A distribution that a zip or a custom finder offers, as an object of importlib-metadata.
-
-    What that raises counts as "not there".
-    """
+    """What a zip or a custom finder offers as an object of importlib-metadata, which may raise."""
 
     __slots__ = ("_found",)
 
@@ -267,10 +259,7 @@ def _parse_headers(content: bytes) -> dict[str, str]:
 
 
 def _sound_version(version: str) -> str | None:
-    """A version that is one word of printable ASCII, as PEP 440 has them; `None` for any other.
-
-    A line break in one would write further lines into a freeze file.
-    """
+    """A version of printable ASCII; a line break would write further lines into a freeze file."""
     sound = version.isascii() and version.isprintable() and " " not in version
     return version if sound and 0 < len(version) <= 200 else None
 

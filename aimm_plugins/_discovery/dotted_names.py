@@ -13,10 +13,8 @@ def with_parents(name: str) -> Iterator[str]:
 
 
 def parse_target(value: str) -> tuple[str, str | None] | None:
-    """Module and object of `module`, `module:object` or `module:object [extras]`.
-
-    Written out: to compile a pattern for it takes as long as to look at 100 distributions.
-    """
+    """Module and object of `module`, `module:object` or `module:object [extras]`."""
+    # Compiling a pattern would take as long as looking at 100 distributions.
     if value.endswith("]"):
         value = value.partition("[")[0]
     module, colon, attribute = value.partition(":")

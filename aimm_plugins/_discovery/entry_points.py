@@ -45,14 +45,10 @@ _BY_NAME = attrgetter("name")
 
 
 class EntryPoints:
-    """What one distribution publishes in our groups.
+    """What one distribution publishes in our groups, by its `entry_points.txt`.
 
     A key goes to the plugin whose module is the key's, or is nearest above it. Where there is but
     one plugin module, that one has all keys.
-
-    Args:
-        distribution: Who publishes it.
-        content: Its `entry_points.txt`.
 
     Attributes:
         candidates: The plugins, sorted by name.
@@ -219,23 +215,20 @@ class EntryPoints:
             if known == ENTRY_POINTS_OF_ONE_OBJECT:
                 return f"is one of more than {known} of {value}"
             self._entry_points_of[target] = known + 1
-            candidate = Candidate(name, value, module, attribute, self.distribution)
-            self.candidates.append(candidate)
-        elif attribute is None:
+            self.candidates.append(Candidate(name, value, module, attribute, self.distribution))
+            return None
+        if attribute is None:
             return (
                 "names neither `module:object` nor `package:file.json`"
                 if group == OPTIONS
                 else "does not name `module:function`"
             )
-        elif group == OPTIONS:
-            self.options.append(
-                PublishedOptions(name, module, attribute, self.distribution, self._place(number))
-            )
+        published = (name, module, attribute, self.distribution, self._place(number))
+        if group == OPTIONS:
+            self.options.append(PublishedOptions(*published))
         else:
             action = ACTIONS[group].name  # type: ignore[index]  # other groups are unknown
-            self.published.append(
-                Published(action, name, module, attribute, self.distribution, self._place(number))
-            )
+            self.published.append(Published(action, *published))
         return None
 
     def _assign_keys(self) -> None:

@@ -26,11 +26,6 @@ def may_be_ours(content: bytes) -> bool:
     return b"aimm" in content or b"lugins]" in content
 
 
-def has_plugins(content: bytes) -> bool:
-    """Whether an `entry_points.txt` speaks of the group of plugins."""
-    return b"aimm.plugins" in content
-
-
 def suffix_of(group: str) -> str | None:
     """What a group is for: "" for plugins, else what follows the dot; `None` if it is not ours."""
     if group == PLUGINS:

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
 from importlib.util import cache_from_source
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from aimm_plugins._discovery.dotted_names import with_parents
+from aimm_plugins._system.ceilings import SOURCE_BYTES
+from aimm_plugins._system.files import read_file
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.modules import contents
 
@@ -29,6 +32,12 @@ _WITHOUT_MODULES = frozenset(
     }
 )
 """Packages whose finders bring no module of a plugin."""
+
+_EXTENDS_PATH = (b"extend_path", b"declare_namespace")
+"""Words of an `__init__` that has its package go on in the same folder of other path items."""
+
+_BRINGS_BY_ITSELF = (b"__path__", b"sys.modules", b"meta_path", b"path_hooks")
+"""Words of a module that may bring submodules in a way that no look at folders shows."""
 
 
 class Location(NamedTuple):
@@ -49,24 +58,34 @@ def find(module: str) -> Location | None:
     A parent that changes its own `__path__` when it runs cannot be foreseen. Never raises: the
     import itself will say what is wrong with a finder.
     """
-    parts = module.split(".")
-    if not parts[0]:
-        return None
     if module in sys.modules:
         stated = partial(_stated, sys.modules[module])
         return Location(_absolute(stated("__file__")), _folders(stated("__path__")))
+    # Only a miss costs a look into the sources of the parents.
+    return _walk(module) or (_walk(module, extended=True) if "." in module else None)
+
+
+def _walk(module: str, *, extended: bool = False) -> Location | None:
+    """As `find`, level by level; `extended` by what `pkgutil.extend_path` adds to a `__path__`."""
+    parts = module.split(".")
+    if not parts[0]:
+        return None
     found: Location | None = None
     name = ""
     for part in parts:
         name = f"{name}.{part}" if name else part
         if found is not None and found.folders is None:
             return None
+        search = None if found is None else found.folders
         if name != module and name in sys.modules:
             found = Location(None, _folders(_stated(sys.modules[name], "__path__")))
         else:
-            found = _find(name, None if found is None else found.folders)
+            found = _find(name, search)
             if found is None:
                 return None
+            if extended and found.folders is not None and _has(found.file, _EXTENDS_PATH):
+                portions = _portions(name, sys.path if search is None else search)
+                found = found._replace(folders=[*dict.fromkeys([*found.folders, *portions])])
     return found
 
 
@@ -82,7 +101,10 @@ def is_missing(module: str) -> bool:
         return False
     if module.partition(".")[0] == "distutils" and _has_distutils():
         return False
-    return find(module) is None and not unasked_finders()
+    if find(module) is not None or unasked_finders():
+        return False
+    parents = (name for name in with_parents(module) if name not in (module, *sys.modules))
+    return not any(_has(locate(parent), _BRINGS_BY_ITSELF) for parent in parents)
 
 
 def missing_module(module: str) -> ModuleNotFoundError | None:
@@ -189,6 +211,22 @@ def _find_in_folders(name: str, search: Iterable[str]) -> Location | None:
     return Location(None, portions) if portions else None
 
 
+def _portions(name: str, search: Iterable[Any]) -> Iterator[str]:
+    """The folders of a package in all folders that are searched."""
+    for folder in search:
+        if isinstance(folder, str):
+            spec = _spec_in(folder or os.curdir, name)
+            yield from (spec is not None and _folders(spec.submodule_search_locations)) or ()
+
+
+def _has(file: str | None, words: Iterable[bytes]) -> bool:
+    """Whether a source file speaks of one of some words."""
+    with guarded():
+        content = read_file(file, SOURCE_BYTES) if file is not None else None
+        return content is not None and any(word in content for word in words)
+    return False
+
+
 def _spec_in(folder: str, name: str) -> Any:
     """What Python's own finders of folders and zips know; the hooks of others may run code."""
     with guarded():
@@ -219,6 +257,8 @@ def locate_in(module: str, folders: Iterable[str]) -> str | None:
             file = _file_in(package, "__init__")
             if file is not None:
                 inner = [package]
+                if _has(file, _EXTENDS_PATH):
+                    inner += (o for f in search if os.path.isdir(o := os.path.join(f, part)))
                 break
             file = _file_in(folder, part)
             if file is not None:

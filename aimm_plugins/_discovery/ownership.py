@@ -49,12 +49,8 @@ class ModuleFile(NamedTuple):
 class Owners:
     """Tells which of some distributions installed a file.
 
-    What they installed is sorted into tables: to compare each of 400 plugins with each of 400
-    denied distributions would take two seconds. Only RECORDs that have the top-level name of a file
-    are read whole.
-
-    Attributes:
-        editable: The editable installs among them, by source folder.
+    By tables: to compare each of 400 plugins with each of 400 denied distributions would take two
+    seconds. Only RECORDs that have the top-level name of a file are read whole.
     """
 
     def __init__(self, distributions: Iterable[Distribution]) -> None:
@@ -62,7 +58,7 @@ class Owners:
         self._index: dict[tuple[str, str], list[Distribution]] = {}
         self._folders: dict[str, str] = {}  # the folder that its spellings stand for
         self._untold: dict[str, list[Distribution]] = {}
-        self.editable: dict[str, list[Distribution]] = {}
+        self.editable: dict[str, list[Distribution]] = {}  # by source folder
         for distribution in distributions:
             folder = distribution.folder
             if folder is not None:
@@ -71,7 +67,7 @@ class Owners:
                 names = top_levels(distribution)
                 if names is None:
                     self._untold.setdefault(folder, []).append(distribution)
-                    names = frozenset([_guessed_top_level(distribution)])
+                    names = frozenset([distribution.key.replace("-", "_")])
                 for name in names:
                     self._index.setdefault((folder, name), []).append(distribution)
             root = distribution.editable_root
@@ -141,10 +137,6 @@ def _folders_above(path: str) -> Iterator[str]:
         path = parent
 
 
-def _guessed_top_level(distribution: Distribution) -> str:
-    return distribution.key.replace("-", "_")
-
-
 class ModuleOwners:
     """Finds the owners of modules among all that is installed, reading as few files as it can.
 
@@ -152,8 +144,7 @@ class ModuleOwners:
         find: Gives the installed distribution of a name.
         everything: Gives all distributions.
         named: Who has an entry point that names a module.
-        hidden: Metadata that other metadata of the same name hides. What it installed can be
-            imported all the same, and rules about the name hold for it.
+        hidden: Metadata that other metadata hides; what it installed can be imported all the same.
     """
 
     def __init__(
@@ -180,11 +171,8 @@ class ModuleOwners:
         return named if owner is None or (named and named.key == owner.key) else owner
 
     def by_record(self, module: str, file: str) -> Distribution | None:
-        """The distribution that lists a module's file among those that it installed.
-
-        Those that are likely by their name or an entry point go first: to ask all is to read every
-        RECORD there is.
-        """
+        """The distribution that lists a module's file among those that it installed."""
+        # The likely ones go first: to ask all is to read every RECORD there is.
         for likely in (self._find(module.partition(".")[0]), *self.named.get(module, ())):
             if likely is not None:
                 if likely.key not in self._of_one:

@@ -12,8 +12,11 @@ from aimm_plugins._discovery.distribution import (
     is_beneath,
     spellings,
 )
-from aimm_plugins._discovery.groups import has_plugins
+from aimm_plugins._discovery.groups import PLUGINS
 from aimm_plugins._values.report import Finding
+
+_MOST_FILES = 100
+"""Files of two dist-infos that are compared; a difference shows in the first ones."""
 
 Hidden = Mapping[str, tuple[Distribution, ...]]
 """By normalized name: metadata that other metadata of the same name hides."""
@@ -23,7 +26,6 @@ class PathEntry:
     """The distributions in one folder, or of one zip or finder, by normalized name.
 
     Attributes:
-        folder: Absolute path of a plain folder, else `None`.
         held: The name of the dist-info or egg-info, else the place of the metadata.
         contents: The `entry_points.txt` of those that may speak of our groups.
         found: What a finder gave. Those in a folder are made when they are asked for: to make an
@@ -55,7 +57,7 @@ def hide_duplicates(entries: Iterable[PathEntry], findings: list[Finding]) -> Hi
 
     The first on the path counts, as it does for imports. One with a METADATA file goes before one
     without, which is most often what is left of an older version; of two in one folder that one
-    counts whose files are there. It is a finding where one of the two has entry points of ours.
+    counts whose files are there.
     """
     hidden: dict[str, tuple[Distribution, ...]] = {}
     first: dict[str, PathEntry] = {}
@@ -65,7 +67,7 @@ def hide_duplicates(entries: Iterable[PathEntry], findings: list[Finding]) -> Hi
             winner, loser = counts.distribution(key), loses.distribution(key)
             if _counts_all_the_same(loser, winner):
                 counts, loses, winner, loser = loses, counts, loser, winner
-            if any(has_plugins(one.contents.get(key, b"")) for one in (counts, loses)):
+            if any(PLUGINS.encode() in one.contents.get(key, b"") for one in (counts, loses)):
                 findings += _finding(winner, loser, by_metadata=counts is entry)
             hidden[key] = (*hidden.get(key, ()), loser)
             del loses.held[key]
@@ -114,9 +116,38 @@ def _counts_all_the_same(later: Distribution, earlier: Distribution) -> bool:
         return has_metadata
     if later.folder is None or later.folder != earlier.folder:
         return False
-    from aimm_plugins._discovery.doubles import describes_better  # most folders have no doubles
+    return _describes_better(later, earlier)
 
-    return describes_better(later, earlier)
+
+def _describes_better(one: Distribution, other: Distribution) -> bool:
+    """Whether the files of a folder are rather those of one RECORD than of another one in it.
+
+    An interrupted upgrade leaves both. Where both fit as well, the newer version counts.
+    """
+    from aimm_plugins._discovery.record_file import listed  # most folders have no doubles
+
+    rows = [set((listed(distribution) or {}).items()) for distribution in (one, other)]
+    scores = (_score(one, rows[0] - rows[1]), _score(other, rows[1] - rows[0]))
+    return scores[0] > scores[1] if scores[0] != scores[1] else _is_newer(one, other)
+
+
+def _score(distribution: Distribution, rows: set[tuple[str, str]]) -> int:
+    """How many files are there with the hash in RECORD, less those that are not."""
+    from aimm_plugins._discovery.verification import has_hash
+
+    folder = distribution.folder or ""
+    info = os.path.basename(distribution.place)
+    code = sorted(row for row in rows if not row[0].startswith(f"{info}/"))[:_MOST_FILES]
+    return sum(1 if has_hash(os.path.join(folder, path), hash_) else -1 for path, hash_ in code)
+
+
+def _is_newer(one: Distribution, other: Distribution) -> bool:
+    from packaging.version import Version
+
+    try:
+        return Version(one.version or "") > Version(other.version or "")
+    except ValueError:
+        return False
 
 
 def _is_same(one: str, other: str) -> bool:

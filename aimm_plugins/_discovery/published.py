@@ -24,9 +24,6 @@ class BrokenLine(NamedTuple):
     Attributes:
         name: The entry point's name; with the number of the line where that tells nothing apart.
         line: As written, shortened.
-        fault: What is wrong with it.
-        distribution: Who publishes it.
-        place: `entry_points.txt` with the line.
     """
 
     name: str
@@ -54,8 +51,6 @@ class PublishedOptions(NamedTuple):
         name: The plugin, by the name of its entry point or by its module.
         module: The module of the object, or the package that the file is in.
         attribute: The object, or the file's name.
-        distribution: Who publishes it.
-        place: `entry_points.txt` with the line.
     """
 
     name: str

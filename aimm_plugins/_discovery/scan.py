@@ -43,7 +43,6 @@ class Scan:
         broken: The lines that should be plugins and cannot be read, sorted likewise.
         published: The keys that metadata publishes, sorted by distribution, action and key.
         options: The schemas of options that it publishes, sorted by distribution and name.
-        findings: Metadata that could not be read, and distributions that hide others.
     """
 
     def __init__(
@@ -120,12 +119,7 @@ class Scan:
         ]
 
     def keys_of(self, plugin: Candidate | tuple[str, str]) -> tuple[Published, ...]:
-        """The published keys that are one plugin's; see `EntryPoints`.
-
-        Args:
-            plugin: An entry point, or a distribution's name and a module that a conf names. Of an
-                entry point `module:object` only the keys of that object count.
-        """
+        """The published keys of an entry point, or of a distribution's module in a conf."""
         if isinstance(plugin, Candidate):
             key, module, attribute = plugin.distribution.key, plugin.module, plugin.attribute
         else:
@@ -138,11 +132,7 @@ class Scan:
         return () if points is None else points.options_of(module)
 
     def owner(self, module: str, file: str | None) -> Distribution | None:
-        """The distribution that installed a module, or `None` for a module of the host's own.
-
-        Found by RECORD (or an egg-info's list), else by an editable install's folder that holds
-        the file, else by an entry point that names the module.
-        """
+        """The distribution that installed a module, or `None` for a module of the host's own."""
         if module not in self._owner_of:
             self._owner_of[module] = self._module_owners().find(module, file)
         return self._owner_of[module]
@@ -177,12 +167,7 @@ class Scan:
 
 
 def scan(path: Sequence[object] | None = None) -> Scan:
-    """Find the installed entry points of the group `aimm.plugins`, and the keys they publish.
-
-    Of several distributions with one normalized name the first on the path counts, as it does for
-    imports, and of two in one folder the one that is listed first; one with a METADATA file goes
-    before one without. The others become findings where one of them has entry points of ours.
-    """
+    """Find the installed entry points of the group `aimm.plugins`, and the keys they publish."""
     findings: list[Finding] = []
     stamp = _stamp()
     entries = list(_entries(path, findings))

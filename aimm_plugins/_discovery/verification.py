@@ -18,6 +18,7 @@ import os
 import posixpath
 import stat
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from importlib.machinery import all_suffixes
 from typing import NamedTuple
 
@@ -38,7 +39,6 @@ class Verified(NamedTuple):
     """What a distribution may run, proven.
 
     Attributes:
-        who: The distribution, for messages.
         folders: Where it is installed, in each spelling, with a separator at the end.
         hashes: `sha256=...` of each listed file, by absolute path.
         packages: The outermost packages that have an `__init__`.
@@ -227,17 +227,11 @@ def _fault_of_extras(parts: _Parts, folder: str) -> str | None:
                     return f"{os.path.join(place, name)} is not listed in RECORD"
             elif "." not in name and name != "__pycache__" and (is_part or name in own):
                 # An unlisted package goes before a listed module of the same name.
-                for file in _listing(os.path.join(place, name)):
-                    if module_name(file) == "__init__" and f"{path}/{file}" not in parts.known:
-                        return f"{os.path.join(place, name, file)} is not listed in RECORD"
+                with suppress(OSError):
+                    for file in sorted(os.listdir(os.path.join(place, name))):
+                        if module_name(file) == "__init__" and f"{path}/{file}" not in parts.known:
+                            return f"{os.path.join(place, name, file)} is not listed in RECORD"
     return None
-
-
-def _listing(folder: str) -> list[str]:
-    try:
-        return sorted(os.listdir(folder))
-    except OSError:
-        return []
 
 
 def _fault_of_metadata(known: set[str], distribution: Distribution) -> str | None:

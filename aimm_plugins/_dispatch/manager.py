@@ -87,7 +87,7 @@ class PluginManager(pluggy.PluginManager):
         self._unmonitored: Execute = self._inner_hookexec
         self.committed: set[str] = set()
         self._hookless: set[str] = set()
-        self._registered_ids: set[int] = set()
+        self._names: dict[int, str] = {}  # of plugins, by identity
         self._unconfirmed: list[tuple[str, object, Callable[[], object]]] = []
         self.add_hookspecs(HookSpecs)
 
@@ -148,18 +148,20 @@ class PluginManager(pluggy.PluginManager):
             name = name or plugin.__name__
             if self._is_new(plugin, name) and not self._hookimpls(plugin):
                 self._hookless.add(name)
-                self._registered_ids.add(id(plugin))
+                self._names[id(plugin)] = name
                 self._name2plugin[name] = plugin
                 return name
         registered = super().register(plugin, name)
         if registered is not None:
-            self._registered_ids.add(id(plugin))
+            self._names[id(plugin)] = registered
             if len(vars(self.hook)) > len(HOOKS):  # a misspelt hook, or one that a host specified
                 self._check_spelling(plugin, registered)
         return registered
 
     def _is_new(self, plugin: object, name: str) -> bool:
-        return name not in self._name2plugin and id(plugin) not in self._registered_ids
+        # An interrupt in the middle of `_remove` may have left the name of one that is gone.
+        is_registered = self._names.get(id(plugin)) in self._name2plugin
+        return name not in self._name2plugin and not is_registered
 
     def _remove(self, name: str) -> object:
         plugin = self._name2plugin[name]
@@ -168,8 +170,7 @@ class PluginManager(pluggy.PluginManager):
             self._hookless.discard(name)
         else:
             super().unregister(name=name)
-        # Last, so that what an interrupt leaves half removed is removed by the next try.
-        self._registered_ids.discard(id(plugin))
+        self._names.pop(id(plugin), None)
         self.committed.discard(name)
         return plugin
 

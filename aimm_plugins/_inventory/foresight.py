@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from aimm_plugins._discovery.module_location import is_missing, missing_module
 from aimm_plugins._discovery.published import Published
@@ -38,11 +38,20 @@ def sure_failure(
     return None if told is None else Fault(DeclarationError(f"{told[0]}. {PUBLISH}"), told[1])
 
 
-def failure_of_required(record: PluginRecord, published: Sequence[Published]) -> Exception | None:
-    """The error of a deferred plugin that something is required of, by its source."""
+def failure_of_required(
+    record: PluginRecord, published: Sequence[Published], is_denied: Callable[[str], bool]
+) -> Exception | None:
+    """The error of a deferred plugin that something is required of, by its source.
+
+    Args:
+        record: The plugin.
+        published: The keys in its metadata.
+        is_denied: Whether the rules keep a module out.
+    """
     from aimm_plugins._source.reader import SourceReader
 
-    source = SourceReader([record.module]).read(record.module, record.attribute)
+    reader = SourceReader([record.module], is_denied=is_denied)
+    source = reader.read(record.module, record.attribute)
     fault = sure_failure(record, source, published)
     return None if fault is None else fault.error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES
 
 from aimm_plugins._discovery.distribution import Distribution
@@ -70,6 +70,23 @@ def file_for_another_python(module: str, distribution: Distribution | None) -> s
             if is_module and not any(name == f"{leaf}{suffix}" for suffix in EXTENSION_SUFFIXES):
                 return os.path.join(folder, name)
     return None
+
+
+def in_other_case(module: str) -> str | None:
+    """The module whose name differs in the case of its letters alone, where there is one."""
+    spelled = ""
+    folders: Sequence[object] = sys.path
+    for part in module.split("."):
+        stems = (n.partition(".")[0] for f in folders if isinstance(f, str) for n in _names(f))
+        alike = sorted(stem for stem in stems if stem.lower() == part.lower())
+        if not alike:
+            return None
+        spelled = f"{spelled}.{part if part in alike else alike[0]}".lstrip(".")
+        location = find(spelled)
+        if location is None:
+            return None
+        folders = location.folders or ()
+    return None if spelled == module else spelled
 
 
 def _variants(base: str, separator: str = os.sep) -> Iterator[str]:

@@ -19,13 +19,14 @@ from aimm_plugins._inventory.dependencies import always_unmet, python_required, 
 from aimm_plugins._inventory.places import (
     file_for_another_python,
     file_in,
+    in_other_case,
     recorded_file,
     source_file,
 )
 from aimm_plugins._policy.judge import Policy
 from aimm_plugins._policy.rules import Layer
 from aimm_plugins._system.names import ANEW, normalized, pip_install
-from aimm_plugins._system.text import nearest
+from aimm_plugins._system.text import nearest, safe_text
 from aimm_plugins._values.report import PluginRecord
 
 _ADDED = {
@@ -57,6 +58,12 @@ def remedy_for_failure(record: PluginRecord, error: BaseException, installed: Sc
         return _for_another_python(distribution) or (
             "Mend the source, or install a version of it that this Python can read."
         )
+    if type(error) is ImportError and "partially initialized" in safe_text(error):
+        from aimm_plugins._source.reader import SourceReader  # few failures need it
+
+        # So Python puts it, and calls it a circular import, where a package lacks a submodule.
+        fault = SourceReader([record.module]).read(record.module).fault
+        error = error if fault is None else fault.error
     name = getattr(error, "name", None)
     if isinstance(error, ModuleNotFoundError) and isinstance(name, str):
         return _for_missing_module(record, name, distribution, installed)
@@ -102,7 +109,7 @@ def _for_conf_name(record: PluginRecord, installed: Scan) -> str:
                 f"{name} is a distribution, and a conf names modules: write {', '.join(modules)} "
                 f"instead ({place})."
             )
-    meant = next(filter(find, _spelled_as_modules(name)), None)
+    meant = next(filter(find, _spelled_as_modules(name)), None) or in_other_case(name)
     for folder in _near_folders(record) if meant is None else ():
         for spelled in (name, *_spelled_as_modules(name)):
             file = file_in(folder, spelled)
@@ -122,6 +129,7 @@ def _for_conf_name(record: PluginRecord, installed: Scan) -> str:
 def _spelled_as_modules(name: str) -> Iterator[str]:
     """What may be meant by a file's name, or by one that is spelled as a distribution's."""
     path = name.removesuffix(".py").replace(os.sep, ".").replace("/", ".").strip(".")
+    path = path.removesuffix(".__init__")  # as which it would be imported a second time
     for spelled in (path, path.replace("-", "_"), path.replace("-", "_").lower()):
         if spelled != name and all(part.isidentifier() for part in spelled.split(".")):
             yield spelled
@@ -164,10 +172,13 @@ def _for_own_module(record: PluginRecord, name: str, distribution: Distribution)
             "files only then: restart it."
         )
     file = recorded_file(distribution, name)
-    if file is not None and os.path.exists(file):
+    if file is not None and os.path.isfile(file):
         return _for_hidden_module(name, file)
     if file is not None:
         return f"{file} was installed and is gone: {pip_install(key, ANEW)}."
+    spelled = in_other_case(record.module if record.module.startswith(name) else name)
+    if spelled is not None:
+        return f"Tell its author: it is called {spelled}, and Python tells upper from lower case."
     python = _for_another_python(distribution)
     if python is not None:
         return python
@@ -218,8 +229,8 @@ def _for_another_python(distribution: Distribution | None) -> str | None:
     if wanted is None or distribution is None:
         return None
     return (
-        f"{distribution.who} is for Python {wanted}, and this is {_python()}: install a version of "
-        "it for this Python, or run the host on such a one."
+        f"{distribution.who} is for Python {wanted}, and this is {sys.version.split()[0]}: install "
+        "a version of it for this Python, or run the host on such a one."
     )
 
 

@@ -42,15 +42,7 @@ _UNDER_WAY = "its own import has led to this one; its keys are registered as it 
 
 
 class Outcome:
-    """What became of a plan's imports.
-
-    Attributes:
-        records: The accounts, in order: `failed` where the import or the object was no good.
-        loaded: The plugins whose modules are imported and sound.
-        findings: What failed imports changed of the process.
-        environments: Those of the start, by name.
-        undo: Ends those that have begun by it.
-    """
+    """What became of a plan's imports; `undo` ends the environments that have begun by it."""
 
     __slots__ = ("environments", "findings", "loaded", "records", "undo")
 
@@ -102,9 +94,6 @@ class Loader(NamedTuple):
 
         A deferred plugin whose module another one has imported meanwhile is loaded too, since
         nothing is left to wait for.
-
-        Args:
-            plan: What is to be done, in order.
 
         Raises:
             BaseException: `KeyboardInterrupt`, or what a signal handler of the host has raised;
@@ -161,7 +150,8 @@ class Loader(NamedTuple):
             self._refuse_undeclared(record, target)
         except _DeniedError as denied:
             self._discard()
-            outcome.records.append(_denied_record(record, denied.reason))
+            denied_record = record._replace(state="denied", provides=(), reason=denied.reason)
+            outcome.records.append(denied_record)
             return
         except BaseException as error:  # sys.exit(), CancelledError and the like end no host
             self._discard()
@@ -182,18 +172,15 @@ class Loader(NamedTuple):
         stale = _running_version(record, was_imported, self.versions)
         record = stale or record
         outcome.records.append(record)
-        published = plan.published.get(record.identity, ())
-        has_hooks = has_hooks or self.manager.size > size
-        outcome.loaded.append(
-            Loaded(
-                record,
-                target,
-                published,
-                lazily=was_deferred,
-                may_be_empty=has_hooks,
-                is_stale=stale is not None,
-            )
+        loaded = Loaded(
+            record,
+            target,
+            plan.published.get(record.identity, ()),
+            lazily=was_deferred,
+            may_be_empty=has_hooks or self.manager.size > size,
+            is_stale=stale is not None,
         )
+        outcome.loaded.append(loaded)
 
     def _discard(self) -> None:
         self.ledger.discard_failed_imports()
@@ -322,16 +309,8 @@ class _ImportClock:
 
 def failed_record(record: PluginRecord, error: BaseException) -> PluginRecord:
     """The account of a plugin that failed."""
-    return record._replace(
-        state="failed",
-        provides=(),
-        reason=None,
-        error=to_group_member(error, record.provenance),
-    )
-
-
-def _denied_record(record: PluginRecord, reason: str) -> PluginRecord:
-    return record._replace(state="denied", provides=(), reason=reason)
+    error = to_group_member(error, record.provenance)
+    return record._replace(state="failed", provides=(), reason=None, error=error)
 
 
 def _left_behind(record: PluginRecord, side_effects: list[str]) -> Finding:
@@ -347,11 +326,9 @@ def _left_behind(record: PluginRecord, side_effects: list[str]) -> Finding:
 def is_imported(module: str) -> bool:
     """Whether a module is imported to its end."""
     found = sys.modules.get(module)
-    if found is None:
-        return False
-    if isinstance(found, ModuleType):
-        return not is_initializing(contents(found).get("__spec__"))
-    return not is_initializing(getattr(found, "__spec__", None))
+    is_module = isinstance(found, ModuleType)
+    spec = contents(found).get("__spec__") if is_module else getattr(found, "__spec__", None)
+    return found is not None and not is_initializing(spec)
 
 
 def _running_version(

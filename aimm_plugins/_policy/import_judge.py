@@ -38,6 +38,11 @@ class ImportJudge:
         """Whether the rules are about files at all."""
         return self._code_owners is not None
 
+    def keeps_out(self, module: str) -> bool:
+        """Whether a module must not be imported for whoever has installed it."""
+        owner = self.installed.owner(module, self.locate(module))
+        return self.reason(module, owner) is not None
+
     def reason(self, module: str, publisher: Distribution | None) -> str | None:
         """Why a module must not be imported now, or `None` if it may be.
 

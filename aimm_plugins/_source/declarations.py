@@ -16,7 +16,6 @@ class SourceDeclaration:
     """A declaration that was found without importing it, or after an import that was asked for.
 
     Attributes:
-        module: The module that makes it.
         qualname: The function or class in that module; empty where it has no name there.
         certain: Whether an import makes it whatever conditions hold.
         decorator: The decorator as the source spells it, such as `ap.fit`; empty where the source
@@ -72,9 +71,12 @@ class ModuleSource:
     """What one module's source says.
 
     Attributes:
-        values: What its names are bound to, as far as it is read; `None` where that is unknown.
+        values: What its names are bound to; `None` where that is unknown.
         stars: Modules that all names are imported from.
         names: All names that it binds; `None` where it may bind others too.
+        plain: Its functions and classes without bases that have no decorator, and its constants;
+            each bound once.
+        calls_decorators: Whether it has `fit(["k"])(f)`, where `f` may be any object.
         imports: Modules that it imports, or objects of them, and whether it surely does.
         finds_by_itself: Whether it may change where modules are found, so that what it needs cannot
             be judged.
@@ -88,6 +90,8 @@ class ModuleSource:
     values: dict[str, object] = field(default_factory=dict)
     stars: list[ImportedName] = field(default_factory=list)
     names: frozenset[str] | None = None
+    plain: set[str] = field(default_factory=set)
+    calls_decorators: bool = False
     imports: list[tuple[str, bool]] = field(default_factory=list)
     needs: list[Need] = field(default_factory=list)
     finds_by_itself: bool = False
@@ -103,10 +107,9 @@ class PluginSource:
     """What the source of a plugin's module, and of what it imports of its package, declares.
 
     Attributes:
-        names: Names that the plugin's module binds; `None` where it may bind others too.
         near: Those of them that are like the object that was asked for, where that is none of them.
-        fault: What its import surely raises, as far as the source shows.
-        declares_nothing: Whether its import surely declares nothing, nor does what it imports.
+        declares_nothing: Whether its import surely declares nothing, nor does what it imports; of
+            an entry point `module:object`, whether nothing declares that object.
         imports_unseen: Whether its import imports what no import statement names.
     """
 
@@ -129,13 +132,7 @@ class PluginSource:
 def published_declarations(
     published: Iterable[Published], source: PluginSource | None
 ) -> tuple[SourceDeclaration, ...]:
-    """The declarations behind keys that metadata publishes, in the order of the metadata.
-
-    Args:
-        published: The keys.
-        source: The plugin's source, which adds places, signatures and docstrings; `None` where it
-            was not read.
-    """
+    """The declarations behind keys that metadata publishes, with what the source adds to each."""
     known = {} if source is None else {(d.action, d.key): d for d in source.declarations}
     return tuple(
         known.get((key.action, key.key))

@@ -17,8 +17,15 @@ from aimm_plugins._source.imports import (
     imports_unseen,
     package_of,
 )
-from aimm_plugins._source.keys import MistakeError, slots_of
-from aimm_plugins._source.values import PACKAGE, Decorator, Evaluator, UnknownValueError, uncertain
+from aimm_plugins._source.values import (
+    PACKAGE,
+    Decorator,
+    Evaluator,
+    MistakeError,
+    UnknownValueError,
+    slots_of,
+    uncertain,
+)
 from aimm_plugins._system.files import read_file
 from aimm_plugins.errors import DeclarationError
 
@@ -146,8 +153,15 @@ class _Body:
             self.evaluator.budget.take(1)
             if name not in values:
                 values[name] = value
-            elif not isinstance(value, ImportedName) or values[name] != value:
+                continue
+            self.module.plain.discard(f"{self.prefix}{name}")
+            if not isinstance(value, ImportedName) or values[name] != value:
                 values[name] = uncertain(values[name])
+
+    def bind_plainly(self, name: str, is_plain: bool) -> None:
+        """Note a name that is about to be bound to what is surely no decorated object."""
+        if is_plain and name not in self.module.values:
+            self.module.plain.add(f"{self.prefix}{name}")
 
     def import_names(self, node: ast.Import | ast.ImportFrom, certain: bool) -> None:
         self.understood.add(node)
@@ -183,6 +197,7 @@ class _Body:
         meaning = self.constant(value)
         for target in targets:
             if isinstance(target, ast.Name):
+                self.bind_plainly(target.id, isinstance(value, ast.Constant))
                 self.bind([target.id], meaning if certain else uncertain(meaning))
             else:
                 self.bind(_names_in(target), None)
@@ -220,6 +235,13 @@ class _Body:
                 self.declare(found, decorator, call, qualname, line, certain)
         if isinstance(node, ast.ClassDef):
             self.visit_class(node.body, f"{qualname}.", certain)
+        is_property = [getattr(d, "id", None) for d in node.decorator_list] == ["property"]
+        self.bind_plainly(
+            node.name,
+            not getattr(node, "bases", ())
+            and not getattr(node, "keywords", ())
+            and (is_property or not node.decorator_list),
+        )
         self.bind([node.name], None)
 
     def visit_class(self, body: Sequence[ast.stmt], prefix: str, certain: bool) -> None:
@@ -252,6 +274,7 @@ class _Body:
             qualname = f"{self.prefix}{name}"
             if qualname not in self.definitions:
                 qualname = name if name in self.module.values else ""
+            self.module.calls_decorators = True
             self.declare(found, decorator, call, qualname, value.lineno, certain)
 
     def declare(
@@ -263,16 +286,7 @@ class _Body:
         line: int,
         certain: bool,
     ) -> None:
-        """Note what one decorator declares.
-
-        Args:
-            found: What the decorator is.
-            decorator: How the module names it.
-            call: What gives it its keys; `None` for a bare one.
-            qualname: The function or class; empty where it has no name in the module.
-            line: The first line.
-            certain: Whether an import always runs it.
-        """
+        """Note what a decorator declares for an object, whose name is empty where it has none."""
         spelled = unparsed(decorator) or found.name
         class_name = qualname.rpartition(".")[2]
         default = f"{self.module.name}.{class_name}" if class_name else None

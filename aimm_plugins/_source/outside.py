@@ -24,10 +24,11 @@ _IMPORTS = rb"(?m)^[ \t]*(?:from|import)[ \t]+([A-Za-z_]\w*)"
 
 
 class _Package(NamedTuple):
-    """What the files of a top-level package or module say; `None` where they are not all read."""
+    """What the files of a top-level package or module say, and whether all of them were read."""
 
-    uses_us: bool | None
-    imports: frozenset[str]
+    is_whole: bool
+    using: frozenset[str] = frozenset()
+    imports: frozenset[str] = frozenset()
 
 
 class OutsidePackages:
@@ -35,11 +36,10 @@ class OutsidePackages:
 
     def __init__(self) -> None:
         self._searched = cache(_search)
-        self._using = cache(_using)
 
     def users(self, imported: Iterable[str]) -> list[str]:
         """Those of the top-level names that surely use this package; large ones are passed over."""
-        return [top for top in _outside(imported) if self._searched(top, _FEW_FILES).uses_us]
+        return [top for top in _outside(imported) if self._searched(top, _FEW_FILES).using]
 
     def may_declare(self, imported: Iterable[str]) -> bool:
         """Whether one of the top-level names, or what they import, may use this package."""
@@ -48,15 +48,15 @@ class OutsidePackages:
             top = waiting.pop()
             seen.add(top)
             found = self._searched(top, _MOST_FILES)
-            if found.uses_us is not False:
+            if found.using or not found.is_whole:
                 return True
             waiting += (name for name in _outside(found.imports) if name not in seen)
         return False
 
     def are_all(self, top: str, files: Iterable[str]) -> bool:
         """Whether some files are all those of a package that use this one."""
-        using = self._using(top)
-        return using is not None and using <= {os.path.realpath(file) for file in files}
+        found = self._searched(top, _MOST_FILES)
+        return found.is_whole and found.using <= set(map(os.path.realpath, files))
 
 
 def _outside(names: Iterable[str]) -> Iterator[str]:
@@ -68,32 +68,20 @@ def _outside(names: Iterable[str]) -> Iterator[str]:
 def _search(top: str, most_files: int) -> _Package:
     location = find(top)
     if location is None:
-        return _Package(False if is_missing(top) else None, frozenset())
+        return _Package(is_whole=is_missing(top))
     files = [location.file] if location.file else []
     if location.folders is not None:
         files = list(islice(_sources(location.folders), most_files + 1))
-    imports, size = set[str](), 0
+    using, imports, size = set[str](), set[str](), 0
     for file in files[:most_files]:
         content = _content(file)
         size += len(content or b"")
         if content is None or size > _MOST_BYTES:
-            return _Package(None, frozenset())
+            return _Package(False, frozenset(using))
         if PACKAGE.encode() in content:
-            return _Package(True, frozenset())
+            using.add(os.path.realpath(file))
         imports.update(name.decode() for name in re.findall(_IMPORTS, content))
-    return _Package(None if len(files) > most_files else False, frozenset(imports) - {top})
-
-
-def _using(top: str) -> frozenset[str] | None:
-    """The files of a package that may use this one; `None` where it has too many."""
-    location = find(top)
-    folders = [] if location is None or location.folders is None else location.folders
-    files = list(islice(_sources(folders), _MOST_FILES + 1))
-    if len(files) > _MOST_FILES:
-        return None
-    contents = ((file, _content(file)) for file in files)
-    using = (file for file, text in contents if text is None or PACKAGE.encode() in text)
-    return frozenset(map(os.path.realpath, using))
+    return _Package(len(files) <= most_files, frozenset(using), frozenset(imports) - {top})
 
 
 def _sources(folders: Iterable[str]) -> Iterator[str]:
@@ -103,9 +91,7 @@ def _sources(folders: Iterable[str]) -> Iterator[str]:
 
 
 def _content(file: str) -> bytes | None:
-    if not file.endswith(".py"):
-        return None
     try:
-        return read_file(file)
+        return read_file(file) if file.endswith(".py") else None
     except (OSError, ValueError):
         return None

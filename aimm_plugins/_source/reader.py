@@ -29,9 +29,9 @@ class ModuleReader:
     """Reads modules, each once.
 
     Args:
-        find: The file of a module by its dotted name, or `None`.
+        find: The file of a module by its dotted name; `None` for one that is not read.
         tops: The top-level modules that are read; names from others are not followed.
-        budget: What it may cost; a module that costs more has a gap.
+        budget: What all of them may cost.
     """
 
     def __init__(
@@ -90,16 +90,21 @@ class SourceReader:
         plugins: Modules that are plugins of their own: what they declare is theirs alone, whichever
             plugin imports them.
         find: The file of a module by its dotted name, or `None`.
+        is_denied: Whether the rules keep a module out, which is not read then. A plugin may share
+            its topmost package with one that is denied.
     """
 
     def __init__(
-        self, plugins: Sequence[str] = (), find: Callable[[str], str | None] = locate
+        self,
+        plugins: Sequence[str] = (),
+        find: Callable[[str], str | None] = locate,
+        is_denied: Callable[[str], bool] = lambda module: False,
     ) -> None:
-        self._find = find
+        self._find, self._is_denied = find, is_denied
         self._plugins = frozenset(plugins)
         self._budgets: dict[str, Budget] = {}
         self._readers: dict[tuple[str, str], ModuleReader] = {}
-        self._read: dict[tuple[str, str], tuple[PluginSource, _ByObject]] = {}
+        self._read: dict[tuple[str, str], tuple[PluginSource, _Reached, _ByObject]] = {}
         self._outside = OutsidePackages()
 
     def read(
@@ -107,24 +112,24 @@ class SourceReader:
     ) -> PluginSource:
         """What an import of a module would declare for the plugin that it is.
 
-        Args:
-            name: The module.
-            attribute: Only what is declared by this object, for an entry point `module:object`.
-            owner: Whose entry points name it; all of one owner share one budget.
+        Of an entry point `module:object` that is what the object declares. All plugins of one owner
+        share one budget.
         """
         top = name.partition(".")[0]
         owner = owner or top
         budget = self._budgets.setdefault(owner, Budget())
         if (owner, top) not in self._readers:
-            self._readers[owner, top] = ModuleReader(self._find, (top,), budget)
+            self._readers[owner, top] = ModuleReader(self._readable, (top,), budget)
         again = (owner, name) in self._read
         if not again:
-            whole = self._whole(self._readers[owner, top], name)
-            self._read[owner, name] = whole, _by_object(whole.declarations)
-        whole, by_object = self._read[owner, name]
+            whole, reached = self._whole(self._readers[owner, top], name)
+            self._read[owner, name] = whole, reached, _by_object(whole.declarations)
+        whole, reached, by_object = self._read[owner, name]
+        found = whole.declarations if attribute is None else by_object.get(attribute, ())
         if attribute is not None and whole.names is None:  # it may be made when it is asked for
             whole = replace(whole, declares_nothing=False)
-        found = whole.declarations if attribute is None else by_object.get(attribute, ())
+        elif attribute is not None and not found and reached and attribute in reached[0][0].plain:
+            whole = replace(whole, declares_nothing=self._is_closed(name, whole, reached))
         try:
             if again:
                 budget.take(10 * len(found))
@@ -132,6 +137,9 @@ class SourceReader:
             return replace(whole, declarations=(), gaps=(*whole.gaps[:1], _unread(error)))
         near = self._near(attribute or "", whole.names, budget)
         return replace(whole, declarations=tuple(found), near=near)
+
+    def _readable(self, module: str) -> str | None:
+        return None if self._is_denied(module) else self._find(module)
 
     def _near(self, attribute: str, names: frozenset[str] | None, budget: Budget) -> list[str]:
         """The names that a missing object may be called by; each letter is compared with each."""
@@ -141,8 +149,8 @@ class SourceReader:
         work = min(len(names), MOST_COMPARED) * len(attribute) ** 2
         return nearest(attribute, sorted(names)) if budget.affords(work) else []
 
-    def _whole(self, reader: ModuleReader, name: str) -> PluginSource:
-        """All that an import of a module would declare, and whether it would fail."""
+    def _whole(self, reader: ModuleReader, name: str) -> tuple[PluginSource, _Reached]:
+        """All that an import of a module would declare, and the modules that it runs."""
         reached, unread = list[tuple[ModuleSource, bool]](), list[Gap]()
         try:
             for module in reader.reached(name, lambda part: self._is_part(part, name)):
@@ -150,7 +158,7 @@ class SourceReader:
         except OverBudgetError as error:
             unread.append(_unread(error))
         if not reached:
-            return PluginSource(gaps=(*unread, Gap(reason=f"{name} is not found"))[:1])
+            return PluginSource(gaps=(*unread, Gap(reason=f"{name} is not found"))[:1]), ()
         own, _ = reached[0]
         source = PluginSource(
             declarations=tuple(
@@ -165,35 +173,40 @@ class SourceReader:
             imports_unseen=any(module.imports_unseen for module, _ in reached),
         )
         # What an environment imports is not known here.
-        return self._judged(reader, name, source, reached) if self._find is locate else source
+        if self._find is locate:
+            source = self._judged(reader, name, source, reached)
+        return source, reached
 
     def _judged(
         self,
         reader: ModuleReader,
         name: str,
         source: PluginSource,
-        reached: Sequence[tuple[ModuleSource, bool]],
+        reached: _Reached,
     ) -> PluginSource:
         """A source with what is said of it by other packages, and by what it imports."""
-        top = name.partition(".")[0]
-        imported = {
-            imported.partition(".")[0] for module, _ in reached for imported, _ in module.imports
-        } - {top}
         gaps = [
             Gap(reason=f"it imports {user}, which uses {PACKAGE} itself", file=source.file)
-            for user in sorted(self._outside.users(imported))
+            for user in sorted(self._outside.users(_imported(name, reached)))
         ]
         source = replace(source, gaps=(*source.gaps, *gaps))
-        is_empty = not source.declarations and not source.hooks and source.is_complete
-        # Functions may import other parts of the package while it is imported.
-        is_empty = is_empty and self._outside.are_all(top, [module.file for module, _ in reached])
         fault: Fault | None = None
         with suppress(OverBudgetError):
             fault = _foreseen(reader, name)
-        return replace(
-            source,
-            fault=fault,
-            declares_nothing=is_empty and not self._outside.may_declare(imported),
+        is_empty = not source.declarations and not source.hooks
+        is_empty = is_empty and self._is_closed(name, source, reached)
+        return replace(source, fault=fault, declares_nothing=is_empty)
+
+    def _is_closed(self, name: str, source: PluginSource, reached: _Reached) -> bool:
+        """Whether nothing declares for a plugin but what was found in its source."""
+        top = name.partition(".")[0]
+        return (
+            self._find is locate
+            and source.is_complete
+            and not any(module.calls_decorators for module, _ in reached)
+            # Functions may import other parts of the package while it is imported.
+            and self._outside.are_all(top, [module.file for module, _ in reached])
+            and not self._outside.may_declare(_imported(name, reached))
         )
 
     def _is_part(self, module: str, plugin: str) -> bool:
@@ -248,6 +261,13 @@ def _unread(error: OverBudgetError) -> Gap:
     return Gap(reason=f"it is not read to its end: {error}")
 
 
+def _imported(name: str, reached: _Reached) -> set[str]:
+    """The top-level packages that some modules import, but for their own."""
+    found = {imported for module, _ in reached for imported, _ in module.imports}
+    return {imported.partition(".")[0] for imported in found} - {name.partition(".")[0]}
+
+
+_Reached = Sequence[tuple[ModuleSource, bool]]
 _ByObject = Mapping[str, Sequence[SourceDeclaration]]
 
 

@@ -1,8 +1,9 @@
-"""What names and expressions of a module mean: decorators of this package, modules, constants."""
+"""What names, expressions and decorator calls of a module mean: modules, constants, keys."""
 
 from __future__ import annotations
 
 import ast
+import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -10,7 +11,7 @@ from aimm_plugins._source.budget import Budget
 from aimm_plugins._source.declarations import ModuleSource
 from aimm_plugins._source.description import unparsed
 from aimm_plugins._source.imports import ImportedName
-from aimm_plugins._values.actions import ACTIONS
+from aimm_plugins._values.actions import ACTIONS, MODEL_ACTIONS, Action
 
 PACKAGE = "aimm_plugins"
 _DECORATORS = frozenset({*ACTIONS, "model", "hookimpl"})
@@ -39,6 +40,10 @@ class UnknownValueError(Exception):
         text = unparsed(self.what, most_nodes=50)
         shown = "the expression" if text is None else f"`{text}`"
         return f"{shown} is known only when the code runs"
+
+
+class MistakeError(UnknownValueError):
+    pass
 
 
 def uncertain(value: object) -> object:
@@ -162,3 +167,51 @@ class Evaluator:
             return self.name(source, name)
         finally:
             self._sought.discard((module, name))
+
+
+def slots_of(
+    decorator: str,
+    call: ast.Call | None,
+    default: str | None,
+    evaluate: Callable[[ast.expr], object],
+) -> list[tuple[Action, str]]:
+    """The actions and keys that a call of a decorator gives; `None` for a bare one.
+
+    `default` is the key of a class that `@model` is given no key for.
+    """
+    if decorator == "model":
+        if call is not None and call.args:
+            raise MistakeError("it decorates a class; write @model(model_type=...)")
+        key = None if call is None else _argument(call, "model_type", evaluate)
+        key = default if key is None else key
+        if key is None:
+            raise UnknownValueError("its class has no name in the module")
+        return [(action, _checked(key)) for action in MODEL_ACTIONS]
+    if call is None:
+        raise MistakeError("it needs its keys in parentheses")
+    (spec,) = (spec for spec in ACTIONS.values() if spec.name == decorator)
+    if spec.takes is None:
+        return [(spec.name, _checked(_argument(call, spec.key_argument, evaluate)))]
+    keys = _argument(call, f"{spec.key_argument}s", evaluate)
+    if not isinstance(keys, tuple) or not keys:
+        raise MistakeError('it takes a list of model types, at least one, such as ["iris.svc"]')
+    return [(spec.name, _checked(key)) for key in keys]
+
+
+def _argument(call: ast.Call, name: str, evaluate: Callable[[ast.expr], object]) -> object:
+    """The value of a keyword, or of the first argument; `None` where neither is given."""
+    is_unpacked = any(isinstance(argument, ast.Starred) for argument in call.args[:1])
+    if is_unpacked or any(keyword.arg is None for keyword in call.keywords):
+        raise UnknownValueError("its arguments are unpacked")
+    for keyword in call.keywords:
+        if keyword.arg == name:
+            return evaluate(keyword.value)
+    return evaluate(call.args[0]) if call.args else None
+
+
+def _checked(key: object) -> str:
+    if not isinstance(key, str):
+        raise MistakeError(f"a key is a str, not {reprlib.repr(key)}")
+    if not key.strip():
+        raise MistakeError("a key is empty")
+    return key

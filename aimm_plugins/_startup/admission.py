@@ -90,6 +90,10 @@ class Admission(NamedTuple):
         """The same for a module that is no plugin's own, such as that of a schema."""
         return self._reason([judge for _, judge in self.parts], module, publisher)
 
+    def keeps_out(self, module: str) -> bool:
+        """Whether the rules of all confs keep a module out, as one of who has installed it."""
+        return self.is_needed and all(judge.keeps_out(module) for _, judge in self.parts)
+
     def _judges_of(self, record: PluginRecord) -> list[ImportJudge]:
         """Those by whose confs a plugin is asked for."""
         return [

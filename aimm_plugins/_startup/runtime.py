@@ -113,6 +113,13 @@ class Runtime:
             return
         with self._load_locks.setdefault(module, RLock()):
             yield
+        self._load_locks.pop(module, None)  # it is loaded: who waits still has the lock
+
+    def forget_versions(self) -> None:
+        """Forget the versions of modules that were taken out of `sys.modules`."""
+        for module in list(self.versions):
+            if module not in sys.modules:
+                self.versions.pop(module, None)
 
     def verify_imports(self, verified: Sequence[Verified]) -> None:
         """From now on, run of some distributions only what was verified."""
@@ -148,9 +155,8 @@ class Runtime:
         Plugins that were registered with the plugin manager by hand stay. The caller holds the lock
         and makes calls anew afterwards.
         """
+        self.remove_hookimpls(snapshot)
         loaded = snapshot.loaded_modules()
-        for name in self.manager.committed - loaded.keys() - snapshot.by_hand:
-            self.manager.remove_module(name)
         for name in loaded:
             self._add_hookimpls(name)
         for name in snapshot.by_hand - loaded.keys():
@@ -161,6 +167,11 @@ class Runtime:
                     "hookimpls of a module imported by hand are not registered: %s",
                     safe_text(attempt.error),
                 )
+
+    def remove_hookimpls(self, snapshot: Snapshot) -> None:
+        """Take out the hookimpls of those plugin modules that a snapshot does not have."""
+        for name in self.manager.committed.difference(snapshot.loaded_modules(), snapshot.by_hand):
+            self.manager.remove_module(name)
 
     def _add_hookimpls(self, name: str) -> None:
         module = sys.modules.get(name)

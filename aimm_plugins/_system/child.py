@@ -49,7 +49,8 @@ _BOOTSTRAP = (
     "from aimm_plugins._system.child_side import serve; serve()"
 )
 _POLL_SECONDS = 0.02
-_PYTHON = re.compile(r"(platform-)?(python|pypy|graalpy)", re.IGNORECASE)
+# Not `pythonservice.exe`, by which pywin32 runs a service of Windows.
+_PYTHON = re.compile(r"(platform-)?(python|pypy|graalpy)w?(_d)?([\d.-].*)?", re.IGNORECASE)
 
 
 class ChildError(RuntimeError):
@@ -61,7 +62,6 @@ class ChildResult:
     """What a child process answered, and how it ended.
 
     Attributes:
-        answers: In order.
         finished: Whether it did all of its task.
         status: Its exit status, negative where a signal ended it; `None` where it was ended because
             it gave no answer in time.
@@ -122,7 +122,7 @@ def interpreter() -> str:
         reason = "WebAssembly has no processes"
     elif not program:
         reason = "sys.executable is empty; set it to a Python that has the same packages"
-    elif not _PYTHON.match(os.path.basename(program)):
+    elif not _PYTHON.fullmatch(os.path.basename(program)):
         reason = (
             f"sys.executable is {program}, which is no Python interpreter; set it to one that has "
             "the same packages"
@@ -149,11 +149,10 @@ def run_task(
     as the task is done, and its threads and what it has started end with it.
 
     Args:
-        task: What to do; it yields answers that marshal takes.
+        task: What to do.
         seconds: Time between two answers after which it counts as hanging.
         start_seconds: What the first answer may take more, for starting and importing.
-        output: What becomes of its output. Of captured output the first `OUTPUT_LIMIT` bytes are
-            kept; shown output goes to this process's stderr.
+        output: What becomes of its output; shown output goes to this process's stderr.
         flags: Further options of the interpreter.
         environment: Variables beyond this process's; `None` for one that it is not to have.
         in_new_folder: Whether its working directory is an empty one, which is removed afterwards.
@@ -217,7 +216,10 @@ def _job(task: Task, folder: str | None) -> bytes:
 
 
 def _feed(child: subprocess.Popen[bytes], content: bytes) -> None:
-    """Write the job in a thread: a child that hangs before it reads must not hold this one up."""
+    """Write the job in a thread: a child that hangs before it reads must not hold this one up.
+
+    Subinterpreters have no daemon threads. This one ends when the child does.
+    """
     pipe = child.stdin
     assert pipe is not None
 
@@ -226,7 +228,7 @@ def _feed(child: subprocess.Popen[bytes], content: bytes) -> None:
             pipe.write(content)
             pipe.flush()
 
-    threading.Thread(target=write, daemon=True).start()
+    threading.Thread(target=write, daemon=False).start()
 
 
 def _wait(

@@ -35,8 +35,7 @@ def interruption(
 
     Args:
         error: As it was caught.
-        handlers: The signal handlers of the host; by default those of the present. What the code
-            itself has set up belongs to the code.
+        handlers: Those of the host, where the code may have set up its own; else the present ones.
     """
     codes = {code for handler in handlers or signal_handlers() for code in _codes(handler)}
     seen: set[int] = set()
@@ -97,9 +96,6 @@ class guarded:  # noqa: N801  # used as a function; a generator would take twice
 
     Plugins, their metadata and objects may raise anything: SystemExit and own BaseExceptions too.
     A `KeyboardInterrupt` and what signal handlers raise pass; see `interruption`.
-
-    Attributes:
-        error: What the block raised; `None` so far.
 
     Example:
         >>> with guarded() as attempt:

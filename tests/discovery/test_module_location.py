@@ -6,12 +6,13 @@ import importlib.machinery
 import importlib.util
 import sys
 import zipfile
+from pathlib import Path
 from types import ModuleType
 from typing import ClassVar
 
 import pytest
 
-from aimm_plugins._discovery.module_location import locate, unasked_finders
+from aimm_plugins._discovery.module_location import locate, locate_in, unasked_finders
 from tests.support.scanning import Exiting, Finder, python_finders
 
 
@@ -59,6 +60,20 @@ def test_locate_goes_by_the_path_of_a_loaded_parent(site, tmp_path, monkeypatch)
     parent.__path__ = [str(tmp_path / "moved")]
     monkeypatch.setitem(sys.modules, "parent_p", parent)
     assert locate("parent_p.mod") == str(tmp_path / "moved" / "mod.py")
+
+
+@pytest.mark.parametrize("in_other_interpreter", [False, True])
+def test_locate_in_a_later_folder_that_an_init_has_its_package_go_on_in(
+    site, tmp_path, monkeypatch, in_other_interpreter
+):
+    folders = [str(tmp_path / "one"), str(site)]
+    monkeypatch.setattr(sys, "path", [*folders, *sys.path])
+    for folder in folders:
+        (Path(folder) / "ns").mkdir(parents=True)
+        (Path(folder) / "ns" / "__init__.py").write_text("__path__ = extend_path(__path__, 'ns')")
+    (site / "ns" / "mod.py").write_text("")
+    found = locate_in("ns.mod", folders) if in_other_interpreter else locate("ns.mod")
+    assert found == str(site / "ns" / "mod.py")
 
 
 def test_locate_in_a_zip(closed_zips, tmp_path, monkeypatch):

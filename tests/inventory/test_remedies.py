@@ -56,7 +56,9 @@ def test_misspelt_name_is_told_the_nearest_module(site, install, told):
     assert_loads(names=[module])
 
 
-@pytest.mark.parametrize("written", ["my_models.py", "my-models", "./my_models.py", "My-Models"])
+@pytest.mark.parametrize(
+    "written", ["my_models.py", "my-models", "./my_models.py", "My-Models", "my_models/__init__.py"]
+)
 def test_name_that_is_spelled_as_a_file_or_distribution_is_told_its_module(site, told, written):
     (site / "my_models.py").write_text(KEY)
     (module,) = re.findall(r"Did you mean (\S+)\?", told(names=[written]))
@@ -266,3 +268,36 @@ def test_remedy_is_in_the_json_the_text_and_the_error(site, install):
     assert json.loads(json.dumps(report.to_dict()))["plugins"][0]["remedy"] == remedy
     assert f"to do: {remedy}" in str(report)
     assert f"to do: {remedy}" in str(caught.value)
+
+
+def test_module_that_is_spelled_in_another_case_is_told(site, install, told):
+    (site / "Acme").mkdir()
+    (site / "Acme" / "__init__.py").write_text("")
+    (site / "Acme" / "Models.py").write_text(KEY)
+    files = ["Acme/__init__.py", "Acme/Models.py"]
+    place = install("acme-dist", entry_points={"a": "acme.models"}, files=files)
+    (module,) = re.findall(r"it is called ([\w.]+),", told())
+    shutil.rmtree(place)
+    install("acme-dist", entry_points={"a": module}, files=files)
+    assert_loads()
+
+
+def test_name_that_is_spelled_in_another_case_is_told_the_module(site, told):
+    (site / "My_Models.py").write_text(KEY)
+    (module,) = re.findall(r"Did you mean (\S+)\?", told(names=["my_models"]))
+    assert_loads(names=[module])
+
+
+def test_submodule_that_python_takes_for_a_circular_import_is_its_authors_fault(
+    site, install, told
+):
+    (site / "acme").mkdir()
+    (site / "acme" / "__init__.py").write_text("from . import models\n")
+    install("acme-dist", entry_points={"a": "acme"}, files=["acme/__init__.py"])
+    assert "acme-dist was built without acme.models" in told()
+
+
+def test_folder_in_the_place_of_a_module_is_no_stray_module(site, install, told):
+    (site / "acme.py").mkdir()
+    install("acme-dist", entry_points={"a": "acme"}, files=["acme.py"])
+    assert "acme.py was installed and is gone" in told()

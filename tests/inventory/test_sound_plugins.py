@@ -104,3 +104,39 @@ def test_lazy_package_whose_object_is_made_when_it_is_asked_is_not_blamed(site, 
     install("acme-dist", entry_points={"a": "acme:learn"}, files=["acme/__init__.py"])
     for report in (plan(), initialize()):
         assert (report.ok, report.findings) == (True, ())
+
+
+EXTENDS = {
+    "pkgutil": "__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n",
+    "pkg_resources": "try:\n    __import__('pkg_resources').declare_namespace(__name__)\n"
+    "except ImportError:\n    import pkgutil\n"
+    "    __path__ = pkgutil.extend_path(__path__, __name__)\n",
+}
+
+
+@pytest.mark.parametrize("style", EXTENDS)
+def test_part_of_an_old_namespace_in_another_folder_is_not_blamed(
+    site, install, tmp_path, monkeypatch, style
+):
+    second = tmp_path / "second"
+    monkeypatch.syspath_prepend(second)
+    for folder, name in ((second, "other"), (site, "models")):
+        (folder / "acme" / "inner").mkdir(parents=True)
+        (folder / "acme" / "__init__.py").write_text(EXTENDS[style])
+        (folder / "acme" / "inner" / "__init__.py").write_text(EXTENDS[style])
+        (folder / "acme" / "inner" / f"{name}.py").write_text(KEY)
+    install("acme-dist", entry_points={"a": "acme.inner.models"}, files=["acme/inner/models.py"])
+    for report in (plan(), initialize()):
+        assert (report.ok, report.findings) == (True, ())
+        assert report.plugins[0].provides == (("fit", "k"),)
+
+
+def test_module_that_its_package_makes_is_not_blamed(site, install):
+    (site / "crafted").mkdir()
+    (site / "crafted" / "__init__.py").write_text(
+        "import sys, types\nsys.modules['crafted.moves'] = moves = types.ModuleType('crafted.moves')\n"
+        f"exec({KEY!r}, moves.__dict__)\n"
+    )
+    install("acme-dist", entry_points={"a": "crafted.moves"}, files=["crafted/__init__.py"])
+    for report in (plan(), initialize()):
+        assert (report.ok, report.findings) == (True, ())

@@ -240,3 +240,39 @@ def test_module_without_a_source_is_a_gap(site):
 
 def test_odd_escapes_of_a_source_cause_no_warning(read):
     assert read(r"x = '\d'").gaps == ()
+
+
+UNDECORATED = """\
+import aimm_plugins as ap
+@ap.fit(["k"])
+def learn(m): ...
+def plain(m): ...
+nothing = None
+alias = learn
+class Holder:
+    @property
+    def asked(self): ...
+    held = learn
+def twice(m): ...
+twice = learn
+"""
+
+
+@pytest.mark.parametrize(
+    ("attribute", "is_told"),
+    [
+        *(("plain", True), ("nothing", True), ("Holder", True), ("Holder.asked", True)),
+        *(("learn", False), ("alias", False), ("Holder.held", False), ("twice", False)),
+    ],
+)
+def test_object_that_nothing_decorates_declares_nothing(read, attribute, is_told):
+    assert read(UNDECORATED, attribute).declares_nothing is is_told
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["for f in [plain]: ap.fit(['z'])(f)", "import acme_wrapper\nacme_wrapper.declare(plain)"],
+)
+def test_object_that_may_be_decorated_by_a_call_may_declare(read, site, call):
+    (site / "acme_wrapper.py").write_text("import aimm_plugins")
+    assert not read(f"{UNDECORATED}{call}\n", "plain").declares_nothing

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import aimm_plugins
-from aimm_plugins import UnknownPluginError, initialize, refresh
+from aimm_plugins import UnknownPluginError, initialize, plan, refresh
 from tests.conftest import record_of
 from tests.support.bytecode import forge_bytecode
 from tests.support.metadata import write_dist_info
@@ -150,6 +150,15 @@ def test_module_of_another_distribution_is_judged_by_its_owner_too(write, instal
         "importing theirs would run theirs-dist 1.0, and theirs-dist is not among those allowed "
         "(conf entry_points.allow)"
     )
+
+
+@pytest.mark.parametrize("rule", [{"deny": ["b-dist"]}, {"allow": ["a-dist"]}])
+def test_denied_part_of_a_shared_namespace_is_not_read(write, install, rule):
+    write(ns__a="from ns.b import KEY\n@fit([KEY])\ndef f(m): ...\n", ns__b="KEY = 'told'\n")
+    install("a-dist", entry_points={"a": "ns.a"}, files=["ns/a.py"])
+    install("b-dist", files=["ns/b.py"])
+    assert record_of(plan(), "a").provides == (("fit", "told"),)
+    assert record_of(plan({"names": [], "entry_points": rule}), "a").provides == ()
 
 
 def test_file_that_nobody_installed_does_not_run_for_an_allowed_distribution(write, install):

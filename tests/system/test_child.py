@@ -289,6 +289,7 @@ run_task(partial(task, {str(pids)!r}, {str(ready)!r}), output="captured", in_new
         (None, False, "sys.executable is empty"),
         ("", False, "sys.executable is empty"),
         ("/usr/bin/uwsgi", False, "sys.executable is /usr/bin/uwsgi, which is no Python"),
+        ("/x/pythonservice.exe", False, "which is no Python interpreter"),
         (sys.executable, True, "this program is frozen"),
         ("/no/such/python", False, "No such file or directory"),
     ],
@@ -298,3 +299,15 @@ def test_host_that_cannot_be_started_again_is_not(task, monkeypatch, executable,
     monkeypatch.setattr(sys, "frozen", frozen, raising=False)
     with pytest.raises(ChildError, match=f"no child process can be started: .*{reason}"):
         run_task(task("yield 1"))
+
+
+def test_subinterpreter_may_start_a_child():
+    interpreters = pytest.importorskip("concurrent.interpreters")
+    interpreter = interpreters.create()
+    try:
+        interpreter.exec(
+            "from aimm_plugins._startup.probe import probe\n"
+            "probe('json', 120)\n"
+        )
+    finally:
+        interpreter.close()
