@@ -157,16 +157,20 @@ class ActionCalls(dict[str, AnyCall]):
         Raises:
             RuntimeError: There was no change, so that asking again would go on for ever.
         """
-        later = self._dispatcher.calls.of(self._spec.name)
+        later = self._dispatcher.of(self._spec.name)
         if later is self:
             raise RuntimeError(f"loading a plugin for {self._spec.name} has registered nothing")
         return later
 
 
-class CallTable:
-    """The calls made since the last change: an attribute an action, replaced by each change."""
+class Dispatcher:
+    """The calls made since the last change: an attribute an action, replaced by each change.
 
-    __slots__ = tuple(ACTIONS)
+    Attributes:
+        registry: What is registered.
+    """
+
+    __slots__ = (*ACTIONS, "_loading", "_manager", "registry")
 
     data_access: ActionCalls
     instantiate: ActionCalls
@@ -175,33 +179,22 @@ class CallTable:
     serialize: ActionCalls
     deserialize: ActionCalls
 
+    def __init__(self, registry: Registry, manager: PluginManager) -> None:
+        self.registry = registry
+        self._manager = manager
+        self._loading: dict[Load, Future[None]] = {}
+        self.renew()
+
     def of(self, action: Action) -> ActionCalls:
         """The calls of one action."""
         calls: ActionCalls = getattr(self, action)
         return calls
 
-
-class Dispatcher:
-    """Makes calls from what is registered and from the hookimpls.
-
-    Attributes:
-        registry: What is registered.
-        calls: What `exec_*` functions call; they read it directly.
-    """
-
-    def __init__(self, registry: Registry, manager: PluginManager) -> None:
-        self.registry = registry
-        self._manager = manager
-        self._loading: dict[Load, Future[None]] = {}
-        self.calls = CallTable()
-        self.renew()
-
     def renew(self) -> None:
         """Put new tables in the place of all calls. To be called after a change, under the lock."""
         snapshot = self.registry.snapshot
         for action, spec in ACTIONS.items():
-            calls = ActionCalls(self, spec, snapshot, self._manager.chain(action))
-            setattr(self.calls, action, calls)
+            setattr(self, action, ActionCalls(self, spec, snapshot, self._manager.chain(action)))
 
     async def load_in_thread(self, load: Load) -> None:
         """Import a deferred plugin in a thread, for all tasks that wait for it.
