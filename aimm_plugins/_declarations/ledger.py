@@ -52,7 +52,6 @@ class ModuleDeclarations:
     Attributes:
         spec: The module's spec; `None` outside an import.
         importing: Whether the end of the import was not seen yet.
-        by_action: Action to key to declaration.
         origins: The modules by which the plugin that owns a declaration is found.
     """
 
@@ -77,14 +76,11 @@ class ModuleDeclarations:
 
     def overlap(self, declaration: Declaration) -> list[DeclaredKey]:
         """What stands under the keys of a declaration already."""
-        keys = self.by_action.get(declaration.action)
+        action = declaration.action
+        keys = self.by_action.get(action)
         if not keys or keys.keys().isdisjoint(declaration.keys):
             return []
-        return [
-            DeclaredKey(declaration.action, key, keys[key])
-            for key in declaration.keys
-            if key in keys
-        ]
+        return [DeclaredKey(action, key, keys[key]) for key in declaration.keys if key in keys]
 
     def copy(self) -> ModuleDeclarations:
         """A copy that changes by itself."""
@@ -213,8 +209,6 @@ class DeclarationLedger:
 
         To be called right after an import, before anything can take its modules away again.
         """
-        if not self._open:
-            return
         with self.lock:
             for name, module in list(self._open.items()):
                 if not is_initializing(module.spec) and name in sys.modules:
