@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pluggy
@@ -67,11 +67,8 @@ class HookCall:
 
     def _usual_call(self) -> Call:
         # Written out for fit and predict: collecting the arguments costs a tenth of a hook call.
-        hook, execute, implementations = (
-            self._chain.hook,
-            self._chain.execute,
-            self._implementations,
-        )
+        hook, execute = self._spec.hook, self._chain.execute
+        implementations = self._implementations
         key, check, callback = self._key, self._check, self._callback
         is_predict = self._spec.name == "predict"
 
@@ -95,7 +92,7 @@ class HookCall:
 
     def _call(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
         arguments = self._arguments(instance, state_cb, args, kwargs)
-        result = self._chain.execute(self._chain.hook, self._implementations, arguments, True)
+        result = self._chain.execute(self._spec.hook, self._implementations, arguments, True)
         return self._check(result).value
 
     def _arguments(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> dict[str, Any]:
@@ -119,7 +116,9 @@ class HookCall:
 
         arguments = self._arguments(instance, state_cb, args, kwargs)
 
-        async def answer_declared() -> Any:
+        async def answer(impl: pluggy.HookImpl, given: list[Any], keywords: dict[str, Any]) -> Any:
+            if impl is not self._implementations[0]:
+                return await _answer_in_thread(impl, given, keywords, state_cb)
             direct: AnyCall | None = self.direct
             if direct is None:
                 if self._load is not None:
@@ -127,15 +126,8 @@ class HookCall:
                 direct = self._find()
             return Result(await direct.call_async(instance, state_cb, args, kwargs))
 
-        def answer(
-            impl: pluggy.HookImpl, positional: list[Any], keywords: dict[str, Any]
-        ) -> Coroutine[Any, Any, Any]:
-            if impl is self._implementations[0]:
-                return answer_declared()
-            return _answer_in_thread(impl, positional, keywords, state_cb)
-
         result = await call_hook(
-            self._chain.hook, self._implementations, arguments, self._chain.monitors, answer
+            self._spec.hook, self._implementations, arguments, self._chain.monitors, answer
         )
         return self._check(result).value
 
@@ -153,7 +145,7 @@ class HookCall:
             return result
         names = ", ".join(impl.plugin_name for impl in self._implementations[1:])
         raise TypeError(
-            f"hook {self._chain.hook} returned {type(returned).__name__} for "
+            f"hook {self._spec.hook} returned {type(returned).__name__} for "
             f"{self._spec.name}:{self._key}; {rule} (hookimpls: {names})"
         )
 
