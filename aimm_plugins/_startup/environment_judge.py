@@ -24,12 +24,7 @@ from aimm_plugins._values.report import PluginRecord, Report
 
 
 class EnvironmentJudge:
-    """Says which of an environment's plugins a process may load.
-
-    Args:
-        runtime: Where they are registered.
-        planned: The environment, as it was judged last.
-    """
+    """Says which of an environment's plugins a process may load."""
 
     def __init__(self, runtime: Runtime, planned: PlannedEnvironment) -> None:
         self._runtime, self._planned = runtime, planned
@@ -57,7 +52,7 @@ class EnvironmentJudge:
         """The accounts of plugins by the rules that hold now: some denied, all of this version.
 
         Raises:
-            ConfigError: The operator's policy or a lock cannot be read by now.
+            ConfigError: The operator's policy or a lock cannot be read by now; so do those below.
         """
         before, found = self._planned, self._as_of_now()
         allowed = {i: r for i, r in found.wanted.items() if i in before.wanted}
@@ -86,11 +81,7 @@ class EnvironmentJudge:
         return record._replace(state="denied", provides=(), reason=reason)
 
     def admit(self) -> Mapping[str, Any]:
-        """Judge before a process is started again, and register what is refused by now.
-
-        Raises:
-            ConfigError: The operator's policy or a lock cannot be read by now.
-        """
+        """Judge before a process is started again, and register what is refused by now."""
         snapshot = self._runtime.registry.snapshot
         wanted = self._planned.wanted
         before = [r for i, r in snapshot.records.items() if i in wanted and r.is_loaded]
@@ -110,11 +101,7 @@ class EnvironmentJudge:
         return self.told()
 
     def check(self, action: Action, key: str) -> None:
-        """Refuse the call of a key that was taken away while the call was on its way.
-
-        Raises:
-            UnknownPluginError: It was; says why.
-        """
+        """Refuse the call of a key that was taken away while the call was on its way."""
         if (action, key) in self._refused:
             raise no_call_error(self._runtime.registry, action, key)
 
