@@ -36,7 +36,7 @@ _WITHOUT_MODULES = frozenset(
 _EXTENDS_PATH = (b"extend_path", b"declare_namespace")
 """Words of an `__init__` that has its package go on in the same folder of other path items."""
 
-_BRINGS_BY_ITSELF = (b"__path__", b"sys.modules", b"meta_path", b"path_hooks")
+BRINGS_BY_ITSELF = (b"__path__", b"sys.modules", b"meta_path", b"path_hooks")
 """Words of a module that may bring submodules in a way that no look at folders shows."""
 
 
@@ -55,14 +55,13 @@ class Location(NamedTuple):
 def find(module: str) -> Location | None:
     """Where a module is, without importing it or its parents; `None` where it cannot be found.
 
-    A parent that changes its own `__path__` when it runs cannot be foreseen. Never raises: the
-    import itself will say what is wrong with a finder.
+    A parent that changes its own `__path__` when it runs, but by `extend_path`, cannot be foreseen.
+    Never raises: the import itself will say what is wrong with a finder.
     """
     if module in sys.modules:
         stated = partial(_stated, sys.modules[module])
         return Location(_absolute(stated("__file__")), _folders(stated("__path__")))
-    # Only a miss costs a look into the sources of the parents.
-    return _walk(module) or (_walk(module, extended=True) if "." in module else None)
+    return _walk(module)
 
 
 def _walk(module: str, *, extended: bool = False) -> Location | None:
@@ -71,6 +70,7 @@ def _walk(module: str, *, extended: bool = False) -> Location | None:
     if not parts[0]:
         return None
     found: Location | None = None
+    parents: list[str | None] = []
     name = ""
     for part in parts:
         name = f"{name}.{part}" if name else part
@@ -81,8 +81,10 @@ def _walk(module: str, *, extended: bool = False) -> Location | None:
             found = Location(None, _folders(_stated(sys.modules[name], "__path__")))
         else:
             found = _find(name, search)
-            if found is None:
-                return None
+            if found is None:  # only a miss costs a look into the sources of the parents
+                again = not extended and any(_has(file, _EXTENDS_PATH) for file in parents)
+                return _walk(module, extended=True) if again else None
+            parents.append(found.file)
             if extended and found.folders is not None and _has(found.file, _EXTENDS_PATH):
                 portions = _portions(name, sys.path if search is None else search)
                 found = found._replace(folders=[*dict.fromkeys([*found.folders, *portions])])
@@ -104,7 +106,7 @@ def is_missing(module: str) -> bool:
     if find(module) is not None or unasked_finders():
         return False
     parents = (name for name in with_parents(module) if name not in (module, *sys.modules))
-    return not any(_has(locate(parent), _BRINGS_BY_ITSELF) for parent in parents)
+    return not any(_has(locate(parent), BRINGS_BY_ITSELF) for parent in parents)
 
 
 def missing_module(module: str) -> ModuleNotFoundError | None:

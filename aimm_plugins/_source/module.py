@@ -7,6 +7,7 @@ import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
+from aimm_plugins._discovery.module_location import BRINGS_BY_ITSELF
 from aimm_plugins._source.budget import Budget, OverBudgetError
 from aimm_plugins._source.declarations import Gap, ModuleSource, Need, SourceDeclaration
 from aimm_plugins._source.description import Description, Function, descriptions, unparsed
@@ -32,14 +33,7 @@ from aimm_plugins.errors import DeclarationError
 _BINDS_UNSEEN = (b"globals", b"vars", b"setattr", b"exec", b"locals")
 """Words of a source that may bind names that it does not show."""
 
-_FINDS_BY_ITSELF = (
-    b"sys.path",
-    b"__path__",
-    b"meta_path",
-    b"path_hooks",
-    b"sitedir",
-    b"sys.modules",
-)
+_FINDS_BY_ITSELF = (*BRINGS_BY_ITSELF, b"sys.path", b"sitedir")
 """Words of a source that may change where modules are found."""
 
 

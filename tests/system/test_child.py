@@ -305,9 +305,6 @@ def test_subinterpreter_may_start_a_child():
     interpreters = pytest.importorskip("concurrent.interpreters")
     interpreter = interpreters.create()
     try:
-        interpreter.exec(
-            "from aimm_plugins._startup.probe import probe\n"
-            "probe('json', 120)\n"
-        )
+        interpreter.exec("from aimm_plugins._startup.probe import probe\nprobe('json', 120)\n")
     finally:
         interpreter.close()
