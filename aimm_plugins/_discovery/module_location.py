@@ -99,6 +99,8 @@ def locate(module: str) -> str | None:
 
 def is_missing(module: str) -> bool:
     """Whether the import of a module is sure to fail because it is not there."""
+    if sys.modules.get(module, module) is None:  # so a process keeps a module from being imported
+        return True
     if module in sys.stdlib_module_names:
         return False
     if module.partition(".")[0] == "distutils" and _has_distutils():
@@ -120,7 +122,9 @@ def missing_module(module: str) -> ModuleNotFoundError | None:
             text = f"No module named {name!r}"
             parent = name.rpartition(".")[0]
             location = find(parent) if parent else None
-            if location is not None and location.folders is None:
+            if name in sys.modules:
+                text = f"import of {name} halted; None in sys.modules"
+            elif location is not None and location.folders is None:
                 text += f"; {parent!r} is not a package"
             return ModuleNotFoundError(text, name=name)
     return None

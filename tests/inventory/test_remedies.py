@@ -299,3 +299,21 @@ def test_folder_in_the_place_of_a_module_is_no_stray_module(site, install, told)
     (site / "acme.py").mkdir()
     install("acme-dist", entry_points={"a": "acme"}, files=["acme.py"])
     assert "acme.py was installed and is gone" in told()
+
+
+def test_module_that_the_process_keeps_out_is_told(site, install, told, monkeypatch):
+    (site / "acme.py").write_text(KEY)
+    install("acme-dist", entry_points={"a": "acme"}, files=["acme.py"])
+    monkeypatch.setitem(sys.modules, "acme", None)
+    assert "None in its place in sys.modules" in told()
+    monkeypatch.delitem(sys.modules, "acme")
+    assert_loads()
+
+
+def test_entry_point_that_names_a_file_is_told_the_module(site, install, told):
+    (site / "acme.py").write_text(KEY)
+    place = install("acme-dist", entry_points={"a": "acme.py"}, files=["acme.py"])
+    (module,) = re.findall(r"its module is ([\w.]+)\.", told())
+    shutil.rmtree(place)
+    install("acme-dist", entry_points={"a": module}, files=["acme.py"])
+    assert_loads()
