@@ -28,7 +28,8 @@ _LOOKING_UP = ("__editable__", "editables.")
 _WITHOUT_MODULES = frozenset(
     {
         *("_distutils_hack", "_pytest", "_virtualenv", "aimm_plugins", "ddtrace"),
-        *("importlib_metadata", "pkg_resources", "setuptools", "six", "tlz", "wrapt"),
+        *("importlib_metadata", "jaxtyping", "newrelic", "pkg_resources", "setuptools", "six"),
+        *("tlz", "typeguard", "wrapt"),
     }
 )
 """Packages whose finders bring no module of a plugin."""
@@ -148,7 +149,12 @@ def bytecode_of(file: str) -> str | None:
 def unasked_finders() -> list[str]:
     """The modules of the finders that `locate` does not ask, since they may run code."""
     modules = [_module_of(finder) for finder in list(sys.meta_path) if not _looks_up(finder)]
-    return [name for name in modules if name.partition(".")[0] not in _WITHOUT_MODULES]
+    # Each copy of six has a finder, such as that of `urllib3.packages.six`.
+    return [
+        name
+        for name in modules
+        if name.partition(".")[0] not in _WITHOUT_MODULES and not name.endswith(".six")
+    ]
 
 
 def _looks_up(finder: Any) -> bool:
