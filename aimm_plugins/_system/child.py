@@ -25,12 +25,9 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, Any, Literal
 
 from aimm_plugins._system.child_side import END
-
-if TYPE_CHECKING:
-    from tempfile import TemporaryDirectory
 
 Task = partial[Iterator[Any]]
 """A function at the top of a module of this package, with arguments that marshal takes."""
@@ -165,11 +162,13 @@ def run_task(
     variables = {**os.environ, **environment}
     with ExitStack() as stack:
         try:
-            from tempfile import TemporaryFile
+            from tempfile import TemporaryDirectory, TemporaryFile  # environments do without
 
             answers = stack.enter_context(TemporaryFile())
             captured = stack.enter_context(TemporaryFile())
-            folder = stack.enter_context(_new_folder()) if in_new_folder else None
+            folder = None
+            if in_new_folder:
+                folder = stack.enter_context(TemporaryDirectory(ignore_cleanup_errors=True))
             stderr: int | IO[bytes] | None = None
             if output != "shown":
                 stderr = captured if output == "captured" else subprocess.DEVNULL
@@ -198,12 +197,6 @@ def run_task(
             allowed=allowed,
             output=captured.read(OUTPUT_LIMIT),
         )
-
-
-def _new_folder() -> TemporaryDirectory[str]:
-    from tempfile import TemporaryDirectory  # environments do without
-
-    return TemporaryDirectory(ignore_cleanup_errors=True)
 
 
 def _job(task: Task, folder: str | None) -> bytes:
