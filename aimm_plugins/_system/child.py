@@ -141,9 +141,9 @@ def run_task(
 ) -> ChildResult:
     """Do a task in a fresh Python process.
 
-    The process has this one's `sys.path`, environment and working directory, and neither its import
-    hooks nor what it has imported. Its stdin is empty, its stdout is its stderr. It leaves as soon
-    as the task is done, and its threads and what it has started end with it.
+    The process has this one's `sys.path`, environment, working directory and options as `-O`, and
+    neither its import hooks nor what it has imported. Its stdin is empty, its stdout is its stderr.
+    It leaves as soon as the task is done, and its threads and what it has started end with it.
 
     Args:
         task: What to do.
@@ -157,8 +157,7 @@ def run_task(
     Raises:
         ChildError: No process can be started.
     """
-    # With -I or -P no module of the working directory comes before Python's own.
-    command = [interpreter(), "-I" if sys.flags.isolated else "-P", *flags, "-c", _BOOTSTRAP]
+    command = [interpreter(), *_own_flags(), *flags, "-c", _BOOTSTRAP]
     variables = {**os.environ, **environment}
     with ExitStack() as stack:
         try:
@@ -197,6 +196,17 @@ def run_task(
             allowed=allowed,
             output=captured.read(OUTPUT_LIMIT),
         )
+
+
+def _own_flags() -> Iterator[str]:
+    """The options of this process that decide what an import runs, finds and writes."""
+    # With -I or -P no module of the working directory comes before Python's own.
+    yield "-I" if sys.flags.isolated else "-P"
+    yield from ["-O"] * sys.flags.optimize
+    yield from ["-E"] * sys.flags.ignore_environment
+    yield from ["-S"] * sys.flags.no_site
+    yield from ["-s"] * sys.flags.no_user_site
+    yield from ["-B"] * bool(sys.dont_write_bytecode)
 
 
 def _job(task: Task, folder: str | None) -> bytes:
