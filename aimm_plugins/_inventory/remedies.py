@@ -28,6 +28,7 @@ from aimm_plugins._policy.rules import Layer
 from aimm_plugins._system.names import ANEW, normalized, pip_install
 from aimm_plugins._system.text import nearest, safe_text
 from aimm_plugins._values.report import PluginRecord
+from aimm_plugins.errors import PluginImportError
 
 _ADDED = {
     "annotationlib": "3.14",
@@ -54,6 +55,8 @@ def remedy_for_failure(record: PluginRecord, error: BaseException, installed: Sc
         installed: What is installed.
     """
     distribution = installed.find(record.distribution) if record.distribution else None
+    if isinstance(error, PluginImportError) and error.__cause__ is not None:
+        error = error.__cause__
     if isinstance(error, SyntaxError):
         return _for_another_python(distribution) or (
             "Mend the source, or install a version of it that this Python can read."

@@ -317,3 +317,16 @@ def test_entry_point_that_names_a_file_is_told_the_module(site, install, told):
     shutil.rmtree(place)
     install("acme-dist", entry_points={"a": module}, files=["acme.py"])
     assert_loads()
+
+
+def test_probe_that_misses_a_module_is_told_what_to_do(site, install, told):
+    (site / "acme.py").write_text("import not_there\n")
+    install("acme-dist", entry_points={"a": "acme"}, files=["acme.py"])
+    assert told(probe=600) == "Install what provides it; its author should declare the dependency."
+
+
+def test_source_that_only_the_compiler_refuses_is_told_to_be_mended(site, install):
+    (site / "acme.py").write_text("def f():\n    nonlocal x\n")
+    install("acme-dist", entry_points={"a": "acme"}, files=["acme.py"])
+    (record,) = initialize(ISOLATE).failures
+    assert "Mend the source" in record.remedy
