@@ -10,18 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from aimm_plugins._api.calling import (
     exec_data_access,
-    exec_deserialize,
-    exec_fit,
-    exec_instantiate,
-    exec_predict,
-    exec_serialize,
-)
-from aimm_plugins._api.calling_async import (
     exec_data_access_async,
+    exec_deserialize,
     exec_deserialize_async,
+    exec_fit,
     exec_fit_async,
+    exec_instantiate,
     exec_instantiate_async,
+    exec_predict,
     exec_predict_async,
+    exec_serialize,
     exec_serialize_async,
 )
 from aimm_plugins._api.starting import (
@@ -210,3 +208,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = _LATER[name]()[name]
     return value if name == "__version__" else globals().setdefault(name, value)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

@@ -22,7 +22,8 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 import aimm_plugins
-from aimm_plugins import Action, AimmPluginsError, UnknownPluginError
+from aimm_plugins import Action, AimmPluginsError
+from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._values.actions import ACTIONS, ActionSpec
 
 _NAME = "aimm.plugins"
@@ -133,13 +134,13 @@ def _install_in_children() -> None:
     spawn.get_preparation_data = get_preparation_data
 
 
-_FIELDS: dict[Action, str] = {
-    "data_access": "name function state_cb_arg_name",
-    "instantiate": "function state_cb_arg_name",
-    "fit": "function state_cb_arg_name instance_arg_name",
-    "predict": "function state_cb_arg_name instance_arg_name",
-    "serialize": "function",
-    "deserialize": "function",
+_FIELDS: dict[Action, tuple[str, ...]] = {
+    "data_access": ("name", "function", "state_cb_arg_name"),
+    "instantiate": ("function", "state_cb_arg_name"),
+    "fit": ("function", "state_cb_arg_name", "instance_arg_name"),
+    "predict": ("function", "state_cb_arg_name", "instance_arg_name"),
+    "serialize": ("function",),
+    "deserialize": ("function",),
 }
 """The fields of what the original's `get_data_access`, `get_fit` and so on return."""
 
@@ -167,17 +168,10 @@ def _getter(action: ActionSpec) -> Callable[[str], Any]:
 
 def _declared(action: Action, key: str) -> Any:
     """What was declared; a deferred plugin is loaded for it, as by a call."""
-    provider = aimm_plugins.providers(action, key).get((action, key))
-    if provider is not None and provider.load is not None:
-        provider.load()
-        provider = aimm_plugins.providers(action, key).get((action, key))
-    if provider is None:
-        raise UnknownPluginError(f"no plugin provides {action}:{key}", action=action, key=key)
-    values = [
-        key if field == "name" else getattr(provider.declaration, field)
-        for field in _FIELDS[action].split()
-    ]
-    return _TUPLES[action](*values)
+    declaration = PROCESS.runtime.loaded_provider(action, key).declaration
+    return _TUPLES[action](
+        *(key if field == "name" else getattr(declaration, field) for field in _FIELDS[action])
+    )
 
 
 _INTERFACE = ("Model", "initialize", "StateCallback")

@@ -17,6 +17,7 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1]))
 
 import aimm_plugins
+from aimm_plugins._system import masking
 from tests.support.forked.case import Case, Server
 
 
@@ -31,8 +32,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def clean_registry() -> Iterator[None]:
-    """Every test begins and ends with an empty registry."""
+    """Every test begins and ends with an empty registry, and knows no secret of another one."""
     aimm_plugins.unload_all()
+    masking._texts.clear()
     yield
     manager = aimm_plugins.get_plugin_manager()
     aimm_plugins.unload_all()

@@ -31,3 +31,7 @@ def test_every_public_function_and_class_has_a_docstring():
 
 def test_version_is_the_distributions():
     assert aimm_plugins.__version__[0].isdigit()
+
+
+def test_dir_has_what_is_imported_later():
+    assert set(aimm_plugins.__all__) <= set(dir(aimm_plugins))

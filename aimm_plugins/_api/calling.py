@@ -10,6 +10,7 @@ from collections.abc import Callable
 from types import CoroutineType
 from typing import Any, cast
 
+from aimm_plugins._dispatch.call_errors import explain, not_a_callback
 from aimm_plugins._dispatch.direct_call import DirectCall
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._values.actions import Action, StateCallback
@@ -20,22 +21,14 @@ def exec_data_access(
 ) -> Any:
     """Access data by a plugin.
 
-    An asynchronous function of the plugin is run in an event loop of its own.
-
     Args:
         name: Key of the data access.
-        state_cb: Receives the plugin's progress, if it reports any; `None` for nobody.
+        state_cb: As for `exec_fit`; so are the errors.
         *args: Passed to the plugin.
         **kwargs: Passed to the plugin.
 
     Returns:
         What the plugin returns.
-
-    Raises:
-        UnknownPluginError: No plugin provides it.
-        TypeError: `state_cb` cannot be called, or the plugin does not take these arguments.
-        RuntimeError: The plugin's function is asynchronous and an event loop runs in this thread.
-        Exception: Whatever the plugin or the callback raises, as it is, with a note.
     """
     return PROCESS.calls.data_access[name].call(None, state_cb, args, kwargs)
 
@@ -45,22 +38,14 @@ def exec_instantiate(
 ) -> Any:
     """Make a model instance by a plugin.
 
-    An asynchronous function of the plugin is run in an event loop of its own.
-
     Args:
         model_type: Key of the model.
-        state_cb: Receives the plugin's progress, if it reports any; `None` for nobody.
+        state_cb: As for `exec_fit`; so are the errors.
         *args: Passed to the plugin.
         **kwargs: Passed to the plugin.
 
     Returns:
         The new instance.
-
-    Raises:
-        UnknownPluginError: No plugin provides it.
-        TypeError: `state_cb` cannot be called, or the plugin does not take these arguments.
-        RuntimeError: The plugin's function is asynchronous and an event loop runs in this thread.
-        Exception: Whatever the plugin or the callback raises, as it is, with a note.
     """
     return PROCESS.calls.instantiate[model_type].call(None, state_cb, args, kwargs)
 
@@ -70,7 +55,8 @@ def exec_fit(
 ) -> Any:
     """Fit a model instance by a plugin.
 
-    An asynchronous function of the plugin is run in an event loop of its own.
+    As all `exec_*` functions, it runs an asynchronous function of the plugin in an event loop of
+    its own. A plugin's argument that is named as one of these here is passed by position.
 
     Args:
         model_type: Key of the model.
@@ -97,23 +83,15 @@ def exec_predict(
 ) -> tuple[Any, Any]:
     """Predict with a model instance by a plugin.
 
-    An asynchronous function of the plugin is run in an event loop of its own.
-
     Args:
         model_type: Key of the model.
         instance: A fitted instance; predicting may change it.
-        state_cb: Receives the plugin's progress, if it reports any; `None` for nobody.
+        state_cb: As for `exec_fit`; so are the errors.
         *args: Passed to the plugin.
         **kwargs: Passed to the plugin.
 
     Returns:
         The instance to go on with, and the prediction.
-
-    Raises:
-        UnknownPluginError: No plugin provides it.
-        TypeError: `state_cb` cannot be called, or the plugin does not take these arguments.
-        RuntimeError: The plugin's function is asynchronous and an event loop runs in this thread.
-        Exception: Whatever the plugin or the callback raises, as it is, with a note.
 
     Example:
         >>> from aimm_plugins import exec_predict, predict
@@ -131,7 +109,7 @@ def exec_predict(
     # What DirectCall does, once more: a call less is a fifth of a dispatch, and online prediction
     # makes one for every request.
     if state_cb is not None and not callable(state_cb):
-        raise cast(DirectCall, call).not_a_callback(state_cb)
+        raise not_a_callback("predict", state_cb)
     try:
         if kwargs:
             result = function(instance, *args, **kwargs)
@@ -140,7 +118,7 @@ def exec_predict(
         else:
             result = function(instance, *args)
     except BaseException as error:
-        cast(DirectCall, call).explain(error, instance, state_cb, args, kwargs)
+        explain(error, cast(DirectCall, call).provider, instance, state_cb, args, kwargs)
         raise
     if type(result) is CoroutineType:
         result = cast(DirectCall, call).run_coroutine(result)
@@ -148,9 +126,7 @@ def exec_predict(
 
 
 def exec_serialize(model_type: str, instance: Any) -> bytes | bytearray | memoryview:
-    """Turn a model instance into bytes by a plugin.
-
-    An asynchronous function of the plugin is run in an event loop of its own.
+    """Turn a model instance into bytes by a plugin; errors as for `exec_fit`.
 
     Args:
         model_type: Key of the model.
@@ -158,11 +134,6 @@ def exec_serialize(model_type: str, instance: Any) -> bytes | bytearray | memory
 
     Returns:
         The plugin's bytes.
-
-    Raises:
-        UnknownPluginError: No plugin provides it.
-        RuntimeError: The plugin's function is asynchronous and an event loop runs in this thread.
-        Exception: Whatever the plugin raises, as it is, with a note.
     """
     call = PROCESS.calls.serialize[model_type]
     function = call.function
@@ -173,7 +144,7 @@ def exec_serialize(model_type: str, instance: Any) -> bytes | bytearray | memory
     try:
         answer = function(instance)
     except BaseException as error:
-        cast(DirectCall, call).explain(error, instance, None, (), {})
+        explain(error, cast(DirectCall, call).provider, instance, None, (), {})
         raise
     if type(answer) is not bytes:
         answer = cast(DirectCall, call).finish(instance, answer)
@@ -181,9 +152,7 @@ def exec_serialize(model_type: str, instance: Any) -> bytes | bytearray | memory
 
 
 def exec_deserialize(model_type: str, instance_bytes: bytes | bytearray | memoryview) -> Any:
-    """Make a model instance of the bytes of `exec_serialize` by a plugin.
-
-    An asynchronous function of the plugin is run in an event loop of its own.
+    """Make a model instance of the bytes of `exec_serialize` by a plugin; errors as for `exec_fit`.
 
     Args:
         model_type: Key of the model.
@@ -191,11 +160,6 @@ def exec_deserialize(model_type: str, instance_bytes: bytes | bytearray | memory
 
     Returns:
         The instance.
-
-    Raises:
-        UnknownPluginError: No plugin provides it.
-        RuntimeError: The plugin's function is asynchronous and an event loop runs in this thread.
-        Exception: Whatever the plugin raises, as it is, with a note.
     """
     call = PROCESS.calls.deserialize[model_type]
     function = call.function
@@ -204,11 +168,108 @@ def exec_deserialize(model_type: str, instance_bytes: bytes | bytearray | memory
     try:
         result = function(instance_bytes)
     except BaseException as error:
-        cast(DirectCall, call).explain(error, instance_bytes, None, (), {})
+        explain(error, cast(DirectCall, call).provider, instance_bytes, None, (), {})
         raise
     if type(result) is CoroutineType:
         result = cast(DirectCall, call).run_coroutine(result)
     return result
+
+
+async def exec_data_access_async(
+    name: str, state_cb: StateCallback | None = None, *args: Any, **kwargs: Any
+) -> Any:
+    """Access data by a plugin, awaited; see `exec_data_access` and `exec_fit_async`."""
+    return await PROCESS.calls.data_access.call_async(name, None, state_cb, args, kwargs)
+
+
+async def exec_instantiate_async(
+    model_type: str, state_cb: StateCallback | None = None, *args: Any, **kwargs: Any
+) -> Any:
+    """Make a model instance by a plugin, awaited; see `exec_instantiate` and `exec_fit_async`."""
+    return await PROCESS.calls.instantiate.call_async(model_type, None, state_cb, args, kwargs)
+
+
+async def exec_fit_async(
+    model_type: str, instance: Any, state_cb: StateCallback | None = None, *args: Any, **kwargs: Any
+) -> Any:
+    """Fit a model instance by a plugin, awaited.
+
+    Awaits an asynchronous function, and any awaitable that the plugin returns. Any other function
+    runs in a thread of asyncio's pool, with this task's context variables; the callback is called
+    in that thread. When this task is cancelled meanwhile, `CancelledError` passes on at once, and
+    the next state event raises `Cancelled` in the plugin; until then it works with the instance.
+
+    Args:
+        model_type: Key of the model.
+        instance: As made by `exec_instantiate` or `exec_deserialize`; mostly changed in place.
+        state_cb: Receives the plugin's progress, if it reports any; `None` for nobody. What it
+            raises ends the fit and comes out here.
+        *args: Passed to the plugin.
+        **kwargs: Passed to the plugin.
+
+    Returns:
+        The fitted instance.
+
+    Raises:
+        UnknownPluginError: No plugin provides it.
+        TypeError: `state_cb` cannot be called, or the plugin does not take these arguments.
+        asyncio.CancelledError: This task was cancelled.
+        Exception: Whatever the plugin or the callback raises, as it is, with a note.
+
+    Example:
+        >>> import asyncio
+        >>> from aimm_plugins import exec_fit_async, fit, progress
+        >>> @fit(["counter"], state_cb_arg_name="state_cb")
+        ... async def count(model, limit, *, state_cb):
+        ...     for number in progress(state_cb, range(limit), phase="count"):
+        ...         await asyncio.sleep(0)
+        ...         model.append(number)
+        ...     return model
+        >>> asyncio.run(exec_fit_async("counter", [], print, 1))
+        {'phase': 'count', 'total': 1, 'step': 0}
+        {'phase': 'count', 'total': 1, 'step': 1}
+        [0]
+    """
+    return await PROCESS.calls.fit.call_async(model_type, instance, state_cb, args, kwargs)
+
+
+async def exec_predict_async(
+    model_type: str, instance: Any, state_cb: StateCallback | None = None, *args: Any, **kwargs: Any
+) -> tuple[Any, Any]:
+    """Predict with a model instance by a plugin, awaited; see `exec_predict`, `exec_fit_async`."""
+    calls = PROCESS.calls.predict
+    call = calls.get(model_type) or await calls.make_async(model_type)
+    function = call.async_function
+    if function is None:
+        answer: tuple[Any, Any] = await call.call_async(instance, state_cb, args, kwargs)
+        return answer
+    # As in `exec_predict`, and for the same reason: a coroutine less.
+    if state_cb is not None and not callable(state_cb):
+        raise not_a_callback("predict", state_cb)
+    try:
+        return instance, await function(instance, *args, **kwargs)
+    except BaseException as error:
+        explain(error, cast(DirectCall, call).provider, instance, state_cb, args, kwargs)
+        raise
+
+
+async def exec_serialize_async(model_type: str, instance: Any) -> bytes | bytearray | memoryview:
+    """Turn a model instance into bytes by a plugin, awaited; see `exec_serialize`.
+
+    A thread that works for a cancelled task ends on its own.
+    """
+    answer: bytes = await PROCESS.calls.serialize.call_async(model_type, instance, None, (), {})
+    return answer
+
+
+async def exec_deserialize_async(
+    model_type: str, instance_bytes: bytes | bytearray | memoryview
+) -> Any:
+    """Make a model instance of bytes by a plugin, awaited; see `exec_deserialize`.
+
+    A thread that works for a cancelled task ends on its own.
+    """
+    return await PROCESS.calls.deserialize.call_async(model_type, instance_bytes, None, (), {})
 
 
 EXEC: dict[Action, Callable[..., Any]] = {

@@ -14,15 +14,20 @@ from aimm_plugins._source.declarations import Gap, SourceDeclaration
 from aimm_plugins._source.module import not_a_decorator
 from aimm_plugins._source.reader import ModuleReader
 
-_ADVICE = (
-    ". Write the keys as literals, or read them by running the code: "
-    "aimm-plugins entry-points --import"
-)
-
 
 class ProjectSource:
-    def __init__(self, project: Project) -> None:
+    """What a project's source declares.
+
+    Args:
+        project: The project.
+        to_run: What reads the keys by running the code, for messages.
+    """
+
+    def __init__(
+        self, project: Project, to_run: str = "aimm-plugins entry-points --import"
+    ) -> None:
         self.project = project
+        self._to_run = to_run
         files = {name: str(file) for name, file in project.modules.items()}
         tops = {name.partition(".")[0] for name in files}
         self._reader = ModuleReader(files.get, tops, own_code_budget())
@@ -48,7 +53,10 @@ class ProjectSource:
         return frozenset(found.name for found, _ in self._reader.reached(module))
 
     def _error(self, gap: Gap) -> DeclarationError:
-        message = gap.reason if gap.is_mistake else gap.reason + _ADVICE
+        message = gap.reason
+        if not gap.is_mistake:
+            message += ". Write the keys as literals, or read them by running the code: "
+            message += self._to_run
         return DeclarationError(message, file=self.project.shown(gap.file), line=gap.line)
 
     def _repeated(self, found: Iterable[SourceDeclaration]) -> Iterator[DeclarationError]:
@@ -63,11 +71,6 @@ class ProjectSource:
                     file=self.project.shown(declaration.file),
                     line=declaration.line,
                 )
-
-
-def read_declarations(project: Project) -> tuple[SourceDeclaration, ...]:
-    """All that a project's modules declare; as `ProjectSource.declarations`."""
-    return ProjectSource(project).declarations()
 
 
 def _uncertain(found: Iterable[SourceDeclaration]) -> Iterator[Gap]:

@@ -22,7 +22,7 @@ from hatchling.metadata.plugin.interface import MetadataHookInterface
 from hatchling.plugin import hookimpl
 
 from aimm_plugins import ConfigError, DeclarationError
-from aimm_plugins._authoring.declarations import read_declarations
+from aimm_plugins._authoring.declarations import ProjectSource
 from aimm_plugins._authoring.project import find_project
 from aimm_plugins._authoring.running import run_declarations
 from aimm_plugins._authoring.tables import entry_points, is_made
@@ -42,8 +42,9 @@ class EntryPointsHook(MetadataHookInterface):
             if is_made(group):
                 raise ConfigError(f"{place}: the group {group!r} is made from the code")
         project = find_project(Path(self.root))
+        source = ProjectSource(project, f"import = true in {place}")
         run = config.get("import", False)
-        declared = run_declarations(project) if run else read_declarations(project)
+        declared = run_declarations(project) if run else source.declarations()
         if not declared:
             raise DeclarationError(f"no module of {self.root} declares anything")
         metadata["entry-points"] = {**others, **entry_points(project, declared)}

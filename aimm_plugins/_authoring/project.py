@@ -67,16 +67,18 @@ def find_project(path: Path) -> Project:
     is_module = path.is_file() and path.suffix == ".py"
     if not is_module and not path.is_dir():
         raise ConfigError(f"{path} is neither a folder nor a .py file")
-    is_package = (path / "__init__.py").is_file() and not (path / "pyproject.toml").is_file()
-    root = _root(path) if is_module or is_package else path
+    has_own_project = (path / "pyproject.toml").is_file()
+    root = path if has_own_project else _root(path)
     project = Project(root=root, pyproject=_read(root / "pyproject.toml"))
-    if is_module or is_package:
-        source = _source(path.parent)
+    tops = list(_listed(project)) or list(_conventional(project))
+    above = next((top for top in tops if path.is_relative_to(top)), None)
+    is_part = is_module or (path / "__init__.py").is_file() or above is not None
+    if is_part and not has_own_project:
+        source = _source(path.parent) if above is None else above.parent
         parts = path.relative_to(source).with_suffix("").parts
         name = ".".join(parts[:-1] if path.stem == "__init__" else parts)
         modules = {name: path} if is_module else dict(_package(name, path))
         return replace(project, sources=(source,), modules=modules)
-    tops = list(_listed(project)) or list(_conventional(path))
     modules = {
         name: file
         for top in tops
@@ -118,7 +120,8 @@ def _listed(project: Project) -> Iterator[Path]:
     setuptools = project.table("tool", "setuptools")
     base = project.root / project.table("tool", "setuptools", "package-dir").get("", ".")
     packages = setuptools.get("packages", ())  # a table where they are found by their names
-    tops = [name for name in packages if "." not in name] if isinstance(packages, list) else []
+    # A dotted name whose parent is not named is of a namespace, which begins at its first part.
+    tops = dict.fromkeys(name.partition(".")[0] for name in packages if isinstance(packages, list))
     named = [
         *(project.root / name for name in wheel.get("packages", ())),
         *(base / name for name in tops),
@@ -127,20 +130,31 @@ def _listed(project: Project) -> Iterator[Path]:
     return (path.resolve() for path in named if path.exists())
 
 
-def _conventional(root: Path) -> Iterator[Path]:
-    folder = root / "src" if (root / "src").is_dir() else root
-    for path in sorted(folder.iterdir()):
-        if path.stem in _NOT_SHIPPED or not path.stem.isidentifier():
-            continue
-        if path.suffix == ".py" or (path / "__init__.py").is_file():
-            yield path
+def _conventional(project: Project) -> Iterator[Path]:
+    """What the folders of sources hold, but for tests and the like.
+
+    Namespaces, which have no `__init__.py`, are looked for where nothing but sources is.
+    """
+    where = project.table("tool", "setuptools", "packages", "find").get("where", ["src"])
+    folders = [project.root / name for name in ([where] if isinstance(where, str) else where)]
+    for folder in [found for found in folders if found.is_dir()] or [project.root]:
+        for path in sorted(folder.iterdir()):
+            if path.stem in _NOT_SHIPPED or not path.stem.isidentifier():
+                continue
+            inside = "__init__.py" if folder.samefile(project.root) else "**/*.py"
+            if path.suffix == ".py" or any(path.glob(inside)):
+                yield path.resolve()
 
 
 def _package(name: str, folder: Path) -> Iterator[tuple[str, Path]]:
-    if (folder / "__init__.py").is_file():
+    """The modules of a package, or of a namespace and the packages in it."""
+    is_package = (folder / "__init__.py").is_file()
+    if is_package:
         yield name, folder / "__init__.py"
     for path in sorted(folder.iterdir()):
-        if path.suffix == ".py" and path.stem != "__init__" and path.stem.isidentifier():
+        if not path.stem.isidentifier() or path.stem == "__init__":
+            continue
+        if path.suffix == ".py":
             yield f"{name}.{path.stem}", path
-        elif path.name.isidentifier() and (path / "__init__.py").is_file():
+        elif path.is_dir() and (not is_package or (path / "__init__.py").is_file()):
             yield from _package(f"{name}.{path.name}", path)

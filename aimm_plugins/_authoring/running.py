@@ -50,6 +50,7 @@ def import_project(
 ) -> Iterator[list[Any]]:
     """Import the modules in the child process; answers with what they declare, then with errors."""
     sys.path[:0] = sources
+    tops = {module.partition(".")[0] for module in modules}
     declared: list[dict[str, Any]] = []
     errors: list[str] = []
     for module in modules:
@@ -58,7 +59,8 @@ def import_project(
         if attempt.error is not None:
             errors.append(f"{module} cannot be imported: {_summary(attempt.error)}")
     for provider in aimm_plugins.providers().values():
-        if provider.declaration is None or provider.module not in modules:
+        # A compiled module is none of the modules, which are those with a source.
+        if provider.declaration is None or provider.module.partition(".")[0] not in tops:
             continue
         attribute = _attribute(provider.declaration.target, provider.module)
         file = Path(provider.file or "")

@@ -109,19 +109,25 @@ def _toml_text(value: str) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _plugins(project: Project, declared: Iterable[SourceDeclaration]) -> dict[str, str]:
+def _plugins(project: Project, declared: Sequence[SourceDeclaration]) -> dict[str, str]:
     """The entries of the plugins themselves: the kept ones, in their order, then new ones."""
     source = ProjectSource(project)
+    # No source says who imports a compiled module; that will be the packages that it is in.
+    compiled = {d.module for d in declared} - project.modules.keys()
+
+    def reached(module: str) -> set[str]:
+        return {*source.reached(module), *(m for m in compiled if m.startswith(f"{module}."))}
+
     declaring = {(declaration.module, declaration.qualname) for declaration in declared}
     covered: set[tuple[str, str]] = set()
     entries: dict[str, str] = {}
     for name, value in current_tables(project).get(GROUP, {}).items():
         module, _, attribute = (part.strip() for part in value.partition("[")[0].partition(":"))
-        reached = source.reached(module)
+        modules = reached(module)
         brought = {
             target
             for target in declaring
-            if target[0] in reached and (not attribute or target == (module, attribute))
+            if target[0] in modules and (not attribute or target == (module, attribute))
         }
         if brought or module not in project.modules:
             entries[name] = value
@@ -130,7 +136,7 @@ def _plugins(project: Project, declared: Iterable[SourceDeclaration]) -> dict[st
     missing = {module for module, _ in declaring - covered}
     for module in sorted(project.modules, key=lambda name: (name.count("."), name)):
         own = {name for name in missing if f"{name}.".startswith(f"{module}.")}
-        if own and (found := own & source.reached(module)):
+        if own and (found := own & reached(module)):
             entries[_free_name(module, entries)] = module
             missing -= found
     return entries

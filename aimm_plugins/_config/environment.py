@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from errno import ENOENT
 
 from aimm_plugins._config.parse import check_meaning, is_requirement, read_policy
 from aimm_plugins._config.values import Conf, Config, EntryPointRules
@@ -11,7 +12,13 @@ from aimm_plugins.errors import ConfigError
 
 def conf_or_default(conf: Conf) -> Conf:
     """The conf; where none is given, the file that `AIMM_PLUGINS_CONF` names, if it names one."""
-    return (os.environ.get("AIMM_PLUGINS_CONF") or None) if conf is None else conf
+    if conf is not None:
+        return conf
+    path = os.environ.get("AIMM_PLUGINS_CONF") or None
+    if path is not None and not os.path.exists(path):
+        text = f"cannot be read: {os.strerror(ENOENT)}; AIMM_PLUGINS_CONF names it"
+        raise ConfigError(text, file=path)
+    return path
 
 
 def operator_layers() -> tuple[Config, ...]:

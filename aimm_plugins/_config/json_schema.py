@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from aimm_plugins._config.values import Config
 from aimm_plugins._system.guard import guarded
+from aimm_plugins._system.masking import without_passwords
 from aimm_plugins._system.text import did_you_mean, encodable, type_name
 from aimm_plugins.errors import ConfigError
 
@@ -168,7 +169,7 @@ def shown(value: object) -> str:
     """The `repr` of a value for a message: encodable, short, and never an error."""
     text = f"a {type_name(value)}"
     with guarded():  # an object of the host's in a mapping
-        text = encodable(repr(value))
+        text = without_passwords(encodable(repr(value)))
     return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 3] + "..."
 
 

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from aimm_plugins._config.json_schema import items, plain, shown, validate
@@ -51,6 +52,7 @@ _REQUIREMENT = (
 # The same as `#/$defs/required` has beside that.
 _SLOT = rf"^({'|'.join(get_args(Action))}):."
 _NAME_ALONE = r"[ \t]*[A-Za-z0-9._-]+[ \t]*"
+_WITH_PATHS = {"locked", "artifacts", "options", "environments", "environments_folder"}
 _ENVIRONMENT_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)"
 
 SchemaName = Literal["plugins", "policy"]
@@ -76,7 +78,7 @@ def read(conf: Conf, *, called: str | None = None) -> Config:
     from aimm_plugins._config.yaml_reader import load_file
 
     document = load_file(given, called=called)
-    return parse(document.data, document=document)
+    return _checked(document.data, "plugins", Config(document=document, folder=_folder(given)))
 
 
 def _given(conf: object) -> dict[str, object] | str:
@@ -101,26 +103,43 @@ def parse(
     data: object, *, document: Document | None = None, prefix: tuple[str | int, ...] = ()
 ) -> Config:
     """Check a conf that was read already, as part of a document below a prefix."""
-    return _checked(data, "plugins", Config(document=document, prefix=prefix))
+    file = None if document is None else document.file
+    folder = None if file is None else _folder(file)
+    return _checked(data, "plugins", Config(document=document, folder=folder, prefix=prefix))
 
 
 def read_policy(path: str) -> Config:
+    """Read and check an operator's policy; a relative path is where it was when first read."""
     from aimm_plugins._config.yaml_reader import load_file
 
-    document = load_file(path)
-    return _checked(document.data, "policy", Config(document=document))
+    document = load_file(_lasting(path), called=path)
+    folder = os.path.dirname(_lasting(path))
+    return _checked(document.data, "policy", Config(document=document, folder=folder))
+
+
+def _folder(file: str) -> str:
+    return os.path.dirname(os.path.abspath(file))
+
+
+@cache
+def _lasting(path: str) -> str:
+    return os.path.abspath(path)
 
 
 def _checked(data: object, schema_name: SchemaName, bare: Config) -> Config:
     try:
         if schema_name == "plugins":
-            config = bare._replace(**_fields(data, _CONF, required=["names"]))
+            fields = _fields(data, _CONF, required=["names"])
         else:
-            config = bare._replace(**_fields(data, _POLICY))
+            fields = _fields(data, _POLICY)
     except _UnsoundError:
         with suppress(FileNotFoundError, ImportError):  # frozen or zipped without what this needs
             validate(data, schema_name, document=bare.document, prefix=bare.prefix)
         raise ConfigError(f"is not what schema {schema_name} says", file=bare.source) from None
+    if bare.folder is None and fields.keys() & _WITH_PATHS:
+        with suppress(FileNotFoundError):  # somebody has removed it
+            bare = bare._replace(folder=os.getcwd())
+    config = bare._replace(**fields)
     check_meaning(config)
     return config
 

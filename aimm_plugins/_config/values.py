@@ -79,6 +79,7 @@ class Config(NamedTuple):
         probe: Seconds that a plugin has to be imported in a child process first; `None` for no
             probe.
         document: The file that the layer was read from, if it was read from one.
+        folder: Where relative paths in it count from: a daemon leaves the folder it was started in.
         prefix: Where in `document` the layer begins.
         place: What messages call every place in a layer that is neither a mapping nor a file.
     """
@@ -98,6 +99,7 @@ class Config(NamedTuple):
     environments: Mapping[str, EnvironmentRules] = MappingProxyType({})
     environments_folder: str | None = None
     document: Document | None = None
+    folder: str | None = None
     prefix: tuple[str | int, ...] = ()
     place: str | None = None
 
@@ -115,8 +117,8 @@ class Config(NamedTuple):
         return self.place or f"conf {spell_path(path)}"
 
     def resolved(self, path: str) -> str:
-        """A path that the layer names, seen from the folder of the layer's own file."""
-        return path if self.source is None else os.path.join(os.path.dirname(self.source), path)
+        """Where a path that the layer names leads, from whatever folder the process is in now."""
+        return os.path.join(self.folder or "", path)
 
     def error(
         self,

@@ -63,13 +63,18 @@ class Declaration(NamedTuple):
     @property
     def qualname(self) -> str:
         """Dotted name of the function within its module."""
-        name = getattr(self.function, "__qualname__", None)
-        return name if isinstance(name, str) else type(self.function).__name__
+        return qualname_of(self.function)
 
     @property
     def place(self) -> str:
         """`pkg/module.py:14`."""
         return f"{short_file(self.file, self.module)}:{self.line}"
+
+
+def qualname_of(function: Callable[..., Any]) -> str:
+    """Dotted name of a function within its module; of an object without one, its class's name."""
+    name = getattr(function, "__qualname__", None)
+    return name if isinstance(name, str) else type(function).__name__
 
 
 class CallSite(NamedTuple):

@@ -5,14 +5,16 @@ from __future__ import annotations
 import inspect
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
+from inspect import Parameter
 from types import FrameType, FunctionType
 from typing import Any, NoReturn, TypeVar
 
-from aimm_plugins._declarations.declaration import Declaration, call_site
+from aimm_plugins._declarations.declaration import Declaration, call_site, qualname_of
 from aimm_plugins._declarations.ledger import current_ledger
 from aimm_plugins._system.signatures import shown_signature, signature_of
-from aimm_plugins._values.actions import Action
+from aimm_plugins._system.text import did_you_mean, shown
+from aimm_plugins._values.actions import ACTIONS, Action
 from aimm_plugins.errors import DeclarationError
 
 # A bound type variable, not ParamSpec: it is the decorated object itself that comes back, and a
@@ -21,6 +23,8 @@ F = TypeVar("F", bound=Callable[..., object])
 Bytes = bytes | bytearray | memoryview
 S = TypeVar("S", bound=Callable[[Any], Bytes | Awaitable[Bytes]])
 D = TypeVar("D", bound=Callable[[Any], object])
+
+_BY_KEYWORD = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 
 
 def data_access(name: str, state_cb_arg_name: str | None = None) -> Callable[[F], F]:
@@ -32,14 +36,10 @@ def data_access(name: str, state_cb_arg_name: str | None = None) -> Callable[[F]
         name: Key that callers pass to `exec_data_access`; not empty.
         state_cb_arg_name: Keyword under which the function wants the state callback.
 
-    Returns:
-        A decorator that returns the function it is given.
-
     Raises:
-        DeclarationError: An argument is wrong, or the function cannot take
-            `state_cb_arg_name`; nothing is declared then.
+        DeclarationError: An argument is wrong or does not fit the function; nothing is declared.
     """
-    return _decorator("data_access", name, state_cb_arg_name=state_cb_arg_name)
+    return _decorator("data_access", name, state_cb_arg_name)
 
 
 def instantiate(model_type: str, state_cb_arg_name: str | None = None) -> Callable[[F], F]:
@@ -49,18 +49,14 @@ def instantiate(model_type: str, state_cb_arg_name: str | None = None) -> Callab
         model_type: Key that callers pass to `exec_instantiate`; not empty.
         state_cb_arg_name: Keyword under which the function wants the state callback.
 
-    Returns:
-        A decorator that returns the function it is given.
-
     Raises:
-        DeclarationError: An argument is wrong, or the function cannot take
-            `state_cb_arg_name`; nothing is declared then.
+        DeclarationError: An argument is wrong or does not fit the function; nothing is declared.
     """
-    return _decorator("instantiate", model_type, state_cb_arg_name=state_cb_arg_name)
+    return _decorator("instantiate", model_type, state_cb_arg_name)
 
 
 def fit(
-    model_types: Sequence[str],
+    model_types: Iterable[str],
     state_cb_arg_name: str | None = None,
     instance_arg_name: str | None = None,
 ) -> Callable[[F], F]:
@@ -72,23 +68,14 @@ def fit(
         instance_arg_name: Keyword under which it wants the instance, instead of as its first
             positional argument.
 
-    Returns:
-        A decorator that returns the function it is given.
-
     Raises:
-        DeclarationError: An argument is wrong, or the function cannot take one of the argument
-            names; nothing is declared then.
+        DeclarationError: An argument is wrong or does not fit the function; nothing is declared.
     """
-    return _decorator(
-        "fit",
-        model_types,
-        state_cb_arg_name=state_cb_arg_name,
-        instance_arg_name=instance_arg_name,
-    )
+    return _decorator("fit", model_types, state_cb_arg_name, instance_arg_name)
 
 
 def predict(
-    model_types: Sequence[str],
+    model_types: Iterable[str],
     state_cb_arg_name: str | None = None,
     instance_arg_name: str | None = None,
     *,
@@ -97,58 +84,41 @@ def predict(
     """Declare that the decorated function predicts with a model instance.
 
     Args:
-        model_types: The model types that it predicts with, at least one.
-        state_cb_arg_name: Keyword under which the function wants the state callback.
-        instance_arg_name: Keyword under which it wants the instance, instead of as its first
-            positional argument.
+        model_types: The model types that it predicts with, as for `fit`.
+        state_cb_arg_name: As for `fit`.
+        instance_arg_name: As for `fit`.
         returns_instance: The function returns `(instance, prediction)`, for models that are
             replaced rather than changed in place. Otherwise it returns the prediction alone and
             `exec_predict` adds the instance that it was given.
 
-    Returns:
-        A decorator that returns the function it is given.
-
     Raises:
-        DeclarationError: An argument is wrong, or the function cannot take one of the argument
-            names; nothing is declared then.
+        DeclarationError: An argument is wrong or does not fit the function; nothing is declared.
     """
     return _decorator(
-        "predict",
-        model_types,
-        state_cb_arg_name=state_cb_arg_name,
-        instance_arg_name=instance_arg_name,
-        returns_instance=returns_instance,
+        "predict", model_types, state_cb_arg_name, instance_arg_name, returns_instance
     )
 
 
-def serialize(model_types: Sequence[str]) -> Callable[[S], S]:
-    """Declare that the decorated function turns an instance into bytes.
+def serialize(model_types: Iterable[str]) -> Callable[[S], S]:
+    """Declare that the decorated function takes an instance and returns bytes.
 
     Args:
-        model_types: The model types that it serializes, at least one.
-
-    Returns:
-        A decorator that returns the function it is given; the function takes the instance and
-        returns bytes.
+        model_types: The model types that it serializes, as for `fit`.
 
     Raises:
-        DeclarationError: An argument is wrong; nothing is declared then.
+        DeclarationError: An argument is wrong; nothing is declared.
     """
     return _decorator("serialize", model_types)
 
 
-def deserialize(model_types: Sequence[str]) -> Callable[[D], D]:
+def deserialize(model_types: Iterable[str]) -> Callable[[D], D]:
     """Declare that the decorated function makes an instance of the bytes of `serialize`.
 
     Args:
-        model_types: The model types that it deserializes, at least one.
-
-    Returns:
-        A decorator that returns the function it is given; the function takes bytes and returns
-        the instance.
+        model_types: The model types that it deserializes, as for `fit`.
 
     Raises:
-        DeclarationError: An argument is wrong; nothing is declared then.
+        DeclarationError: An argument is wrong; nothing is declared.
     """
     return _decorator("deserialize", model_types)
 
@@ -158,20 +128,18 @@ def deserialize(model_types: Sequence[str]) -> Callable[[D], D]:
 def _decorator(
     action: Action,
     keys: object,
-    *,
     state_cb_arg_name: str | None = None,
     instance_arg_name: str | None = None,
     returns_instance: bool = False,
 ) -> Callable[[Any], Any]:
-    checked = check_keys(action, keys, sys._getframe(2))
+    checked = _check_keys(action, keys, sys._getframe(2))
 
     def decorate(target: Callable[..., object]) -> Callable[..., object]:
         caller = sys._getframe(1)
         if not callable(target):
-            refuse(caller, f"@{action} decorates a function, and {target!r} cannot be called")
+            refuse(caller, f"@{action} decorates a function, and {shown(target)} cannot be called")
         if state_cb_arg_name is not None or instance_arg_name is not None:
-            names = {"state_cb_arg_name": state_cb_arg_name, "instance_arg_name": instance_arg_name}
-            check_argument_names(target, names, caller)
+            _check_argument_names(action, target, state_cb_arg_name, instance_arg_name, caller)
         # Python counts a decorated function from its first decorator; so does the place here.
         site = call_site(caller, target)
         ledger = current_ledger()
@@ -201,15 +169,14 @@ def refuse(caller: FrameType, message: str) -> NoReturn:
     raise DeclarationError(message, file=site.file, line=site.line)
 
 
-def check_keys(action: Action, keys: object, caller: FrameType) -> tuple[str, ...]:
-    """The keys that a decorator was given, checked to be without duplicates."""
+def _check_keys(action: Action, keys: object, caller: FrameType) -> tuple[str, ...]:
     if action in ("data_access", "instantiate"):
         return (check_key(action, keys, caller),)
     if isinstance(keys, str):
         refuse(caller, f'@{action} takes a list of model types: write @{action}(["{keys}"])')
     if isinstance(keys, (bytes, bytearray)) or not isinstance(keys, Iterable):
         bare = f"; write @{action}([...]) above the function" if callable(keys) else ""
-        refuse(caller, f"@{action} takes a list of model types, and was given {keys!r}{bare}")
+        refuse(caller, f"@{action} takes a list of model types, and was given {shown(keys)}{bare}")
     checked = tuple(
         key if type(key) is str and key.strip() else check_key(action, key, caller) for key in keys
     )
@@ -225,28 +192,44 @@ def check_key(decorator: str, key: object, caller: FrameType) -> str:
     """One key, which must be a `str` with something in it."""
     if not isinstance(key, str):
         hint = f'; write @{decorator}("...") above the function' if inspect.isroutine(key) else ""
-        refuse(caller, f"a key of @{decorator} is a str, and was given {key!r}{hint}")
+        refuse(caller, f"a key of @{decorator} is a str, and was given {shown(key)}{hint}")
     if not key.strip():
         refuse(caller, f"a key of @{decorator} is empty; give it a name")
     # Plain text also for a member of an enum that is a str, whose own `str()` may be another.
     return str.__str__(key)
 
 
-def check_argument_names(
-    function: Callable[..., object], names: dict[str, str | None], caller: FrameType
+def _check_argument_names(
+    action: Action,
+    function: Callable[..., object],
+    state: str | None,
+    instance: str | None,
+    caller: FrameType,
 ) -> None:
     """Refuse argument names that `function` cannot be given as keywords."""
-    given = {option: name for option, name in names.items() if name is not None}
-    for option, name in given.items():
-        if not isinstance(name, str) or not name.isidentifier():
-            refuse(caller, f"{option} is the name of an argument, and was given {name!r}")
+    for option, name in (("state_cb_arg_name", state), ("instance_arg_name", instance)):
+        if name is None:
+            continue
+        check_argument_name(option, name, caller)
         if not takes_keyword(function, name):
             refuse(caller, unable_to_take(function, option, name))
-    if len(given) > len(set(given.values())):
-        refuse(
-            caller,
-            f"state_cb_arg_name and instance_arg_name are both {next(iter(given.values()))!r}",
-        )
+    if state == instance:
+        refuse(caller, f"state_cb_arg_name and instance_arg_name are both {state!r}")
+    if instance is None and ACTIONS[action].takes is not None and type(function) is FunctionType:
+        code = function.__code__
+        if code.co_argcount and code.co_varnames[0] == state:
+            refuse(
+                caller,
+                f"state_cb_arg_name={state!r} is the first positional argument of "
+                f"{_described(function)}, which gets the instance; name the argument that is to "
+                "get that as instance_arg_name",
+            )
+
+
+def check_argument_name(option: str, name: object, caller: FrameType) -> None:
+    """Refuse what can be no argument's name."""
+    if not isinstance(name, str) or not name.isidentifier():
+        refuse(caller, f"{option} is the name of an argument, and was given {shown(name)}")
 
 
 def takes_keyword(function: Callable[..., object], name: str, *, named: bool = False) -> bool:
@@ -257,9 +240,7 @@ def takes_keyword(function: Callable[..., object], name: str, *, named: bool = F
         name: The keyword.
         named: Only count a parameter of that name, not `**kwargs`.
     """
-    if type(function) is FunctionType and not vars(
-        function
-    ):  # a signature takes twenty times longer
+    if type(function) is FunctionType and not vars(function):  # twenty times faster
         code = function.__code__
         count = code.co_argcount + code.co_kwonlyargcount
         if name in code.co_varnames[code.co_posonlyargcount : count]:
@@ -269,21 +250,22 @@ def takes_keyword(function: Callable[..., object], name: str, *, named: bool = F
     except (TypeError, ValueError):
         return not named
     parameter = parameters.get(name)
-    if parameter is not None and parameter.kind in (
-        inspect.Parameter.POSITIONAL_OR_KEYWORD,
-        inspect.Parameter.KEYWORD_ONLY,
-    ):
+    if parameter is not None and parameter.kind in _BY_KEYWORD:
         return True
     return not named and any(
-        parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()
+        parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters.values()
     )
 
 
 def unable_to_take(function: Callable[..., object], option: str, name: str) -> str:
     """Why a function cannot be given the keyword, for an error."""
-    shown = getattr(function, "__qualname__", repr(function))
-    shown += shown_signature(function)
-    parameter = signature_of(function).parameters.get(name)
-    if parameter is not None and parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
-        return f"{option}={name!r}: {shown} takes {name!r} by position only"
-    return f"{option}={name!r}: {shown} has no parameter {name!r} and no **kwargs"
+    what = f"{option}={name!r}: {_described(function)}"
+    parameters = signature_of(function).parameters
+    if name in parameters and parameters[name].kind is Parameter.POSITIONAL_ONLY:
+        return f"{what} takes {name!r} by position only"
+    near = did_you_mean(name, [p.name for p in parameters.values() if p.kind in _BY_KEYWORD])
+    return f"{what} has no parameter {name!r} and no **kwargs{near and f' ({near})'}"
+
+
+def _described(function: Callable[..., object]) -> str:
+    return qualname_of(function) + shown_signature(function)

@@ -10,8 +10,15 @@ from types import FrameType
 from typing import Any, TypeVar, overload
 
 from aimm_plugins._declarations.declaration import Declaration, call_site
-from aimm_plugins._declarations.decorators import check_key, refuse, takes_keyword, unable_to_take
+from aimm_plugins._declarations.decorators import (
+    check_argument_name,
+    check_key,
+    refuse,
+    takes_keyword,
+    unable_to_take,
+)
 from aimm_plugins._declarations.ledger import current_ledger
+from aimm_plugins._system.text import shown
 from aimm_plugins._values.actions import MODEL_ACTIONS, Action
 
 C = TypeVar("C", bound=type)
@@ -88,7 +95,7 @@ def _declare_model(
     cls: C, model_type: str | None, state_cb_arg_name: str | None, caller: FrameType
 ) -> C:
     if not isinstance(cls, type):
-        refuse(caller, f"@model decorates a class, and was given {cls!r}")
+        refuse(caller, f"@model decorates a class, and was given {shown(cls)}")
     # Not `__qualname__`: a class made in a function has `<locals>` in it, and saved models carry
     # the model type for years.
     key = f"{cls.__module__}.{cls.__name__}" if model_type is None else model_type
@@ -144,8 +151,7 @@ def _takers(cls: type, name: str | None, caller: FrameType) -> set[Action]:
     """The actions whose method can be given the state callback."""
     if name is None:
         return set()
-    if not isinstance(name, str) or not name.isidentifier():
-        refuse(caller, f"state_cb_arg_name is the name of an argument, and was given {name!r}")
+    check_argument_name("state_cb_arg_name", name, caller)
     methods: dict[Action, Callable[..., Any]] = {
         "instantiate": cls,
         "fit": cls.fit,  # type: ignore[attr-defined]  # checked by _check_interface

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from aimm_plugins._policy.lockfile import read_lock
+from aimm_plugins._policy.lockfile import Lock, read_lock
 from aimm_plugins._startup.inventory import ACTIVE_STATES, Inventory
 from aimm_plugins._system.names import normalized
 from aimm_plugins.errors import ConfigError
@@ -25,15 +25,7 @@ _MAX_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One thing that is on one side only, or not the same on both; as in `schemas/diff.yaml`.
-
-    Attributes:
-        kind: What it is.
-        subject: Its name.
-        field: What of it differs; `presence` where one side lacks it.
-        before: On the first side; `None` where it is not there.
-        after: On the second side; `None` where it is not there.
-    """
+    """What is on one side only, or differs; `schemas/diff.yaml` describes the fields."""
 
     kind: Kind
     subject: str
@@ -80,13 +72,12 @@ def read_side(path: str) -> Side:
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror or error}", file=path) from error
     if content.lstrip()[:1] not in (b"{", b"["):
-        entries = read_lock(path).entries.items()
-        locked: Table = {name: {"version": e.version, "record": e.digest} for name, e in entries}
-        return Side(name=path, distributions=locked)
+        return side_of_freeze(read_lock(path))
     try:
         data = json.loads(content)
         if "frozen" in data:
-            return side_of_freeze(path, data["frozen"])
+            rows = [(entry["name"], entry["version"], entry["record"]) for entry in data["frozen"]]
+            return _side_of_rows(path, rows)
         return side_of_report(path, data["plugins"], data.get("findings", ()))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigError(
@@ -96,15 +87,15 @@ def read_side(path: str) -> Side:
         ) from error
 
 
-def side_of_freeze(name: str, frozen: Iterable[Mapping[str, str]]) -> Side:
-    """A side from the entries of a freeze, as in `schemas/freeze.yaml`."""
-    return Side(
-        name=name,
-        distributions={
-            normalized(entry["name"]): {"version": entry["version"], "record": entry["record"]}
-            for entry in frozen
-        },
-    )
+def side_of_freeze(lock: Lock) -> Side:
+    """What a freeze file says; its name is that of the side."""
+    entries = lock.entries.values()
+    return _side_of_rows(lock.file, [(e.name, e.version, e.digest) for e in entries])
+
+
+def _side_of_rows(name: str, rows: Iterable[tuple[str, str, str]]) -> Side:
+    frozen: Table = {normalized(n): {"version": v, "record": digest} for n, v, digest in rows}
+    return Side(name=name, distributions=frozen)
 
 
 def side_of_inventory(inventory: Inventory) -> Side:

@@ -42,7 +42,7 @@ def examine(inventory: Inventory) -> tuple[Finding, ...]:
     found = [*inventory.findings, *_of_libraries(inventory), *_of_requirements(inventory)]
     found += _of_conflicts(inventory)
     found += (
-        _failure(item, inventory.loaded)
+        _failure(inventory, item)
         for item in inventory.plugins
         if item.record.error is not None and not isinstance(item.record.error, PluginConflictError)
     )
@@ -101,20 +101,16 @@ def _of_conflicts(inventory: Inventory) -> Iterator[Finding]:
         )
 
 
-def _failure(item: InventoryItem, loaded: bool) -> Finding:
+def _failure(inventory: Inventory, item: InventoryItem) -> Finding:
     record = item.record
     assert record.error is not None
-    remedy = record.remedy
-    if remedy is None:
-        # Without --load, `explain` would not know of a failure that only the import shows.
-        command = f"aimm-plugins explain {record.distribution or record.module}"
-        remedy = f"`{command}{' --load' if loaded else ''}` tells more."
+    is_seen = inventory.loaded and record.state != "missing"
     return Finding(
-        code="failed" if loaded and record.state != "missing" else _code(record, record.error),
+        code="failed" if is_seen else _code(record, record.error),
         subject=record.subject,
         message=described(record.error),
         place=item.place or record.config_place or record.provenance.place,
-        remedy=remedy,
+        remedy=inventory.remedy(item),
     )
 
 

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from aimm_plugins._discovery.module_location import locate
-from aimm_plugins._inventory.remedies import remedy_for
 from aimm_plugins._startup.inventory import Inventory, InventoryItem, InventoryKey
 from aimm_plugins._system.text import described, nearest
 from aimm_plugins._values.actions import ACTIONS
 from aimm_plugins._values.provenance import short_file
-from aimm_plugins._values.report import PluginRecord
 
 Kind = Literal["key", "distribution", "module", "plugin"]
 
@@ -23,16 +21,7 @@ _MOST_NAMED = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """One statement about what was asked for, with the fields of `schemas/explain.yaml`.
-
-    Attributes:
-        subject: The key, plugin, distribution or module.
-        there: Whether a call would reach it.
-        state: The plugin's state; `unknown` for what no plugin is or declares.
-        who: Who it is, with file and line where known.
-        why: The rule with its place, the error, or what is known otherwise.
-        remedy: What to change, where it is not there.
-    """
+    """One statement about what was asked for; `schemas/explain.yaml` describes the fields."""
 
     subject: str
     there: bool
@@ -44,14 +33,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """The answer to one question, with the fields of `schemas/explain.yaml`.
-
-    Attributes:
-        asked: What was asked for.
-        kinds: What it is: a key, distribution, module or plugin's name; empty where it is nothing.
-        there: Whether all of it, or of a key at least one action, is there.
-        reasons: One for each plugin concerned.
-    """
+    """The answer to one question; `schemas/explain.yaml` describes the fields."""
 
     asked: str
     kinds: tuple[Kind, ...]
@@ -95,18 +77,16 @@ def explain(inventory: Inventory, asked: str) -> Explanation:
 
 def _of_key(inventory: Inventory, key: InventoryKey) -> Reason:
     item, record = key.item, key.item.record
-    there, why, remedy = key.answers, key.why_not or _how_known(item), None
+    remedy = None if key.answers else inventory.remedy(item)
     if key.prefer_place is not None:
         remedy = f"Change or remove the prefer rule ({key.prefer_place})."
-    elif not there:
-        remedy = _remedy(inventory, record)
     owner = record.provenance.columns()[0] or record.module
     return Reason(
         subject=key.slot,
-        there=there,
+        there=key.answers,
         state=record.state,
         who=f"{owner}  {key.place}" if key.place else owner,
-        why=why,
+        why=key.why_not or _how_known(item),
         remedy=remedy,
     )
 
@@ -176,28 +156,21 @@ def _of_plugin(inventory: Inventory, item: InventoryItem) -> Reason:
     record = item.record
     # A plugin that lost some keys to a conflict still answers its other keys.
     there = item.active and (record.error is None or bool(record.provides))
-    error = None if record.error is None else described(record.error)
-    remedy = None if there and error is None else _remedy(inventory, record)
-    if there:
-        why = f"{record.reason or 'no rule keeps it out'}; {_declared(item)}"
-        if error is not None:
-            why += f"; {error}"
-    elif record.reason and error and record.state != "missing":
-        why = f"{record.reason}; {error}"
-    else:
-        why = record.reason or error or record.state
+    why = [f"{record.reason or 'no rule keeps it out'}; {_declared(item)}"] if there else []
+    if record.error is not None and record.state != "missing":  # whose reason says the same
+        told = (None, record.config_place)
+        is_new = item.place not in told and not isinstance(record.error, SyntaxError)
+        why.append(described(record.error) + (f" ({item.place})" if is_new else ""))
+    if not there and record.reason:
+        why.append(record.reason)
     return Reason(
         subject=record.name,
         there=there,
         state=record.state,
         who=str(record.provenance),
-        why=why,
-        remedy=remedy,
+        why="; ".join(why) or record.state,
+        remedy=inventory.remedy(item),
     )
-
-
-def _remedy(inventory: Inventory, record: PluginRecord) -> str:
-    return remedy_for(record, inventory.policy, inventory.scans[record.environment])
 
 
 def _declared(item: InventoryItem) -> str:
@@ -217,18 +190,21 @@ def _of_nothing(inventory: Inventory, asked: str) -> Reason:
         why = f"there is no action {action!r}; the actions are {', '.join(ACTIONS)}"
         hint = f"Did you mean {near[0]}:{key}?" if near else ""
     else:
-        near = nearest(asked, sorted(_known_names(inventory)), count=3)
+        near = nearest(asked, sorted(known_names(inventory)), count=3)
         why = "no plugin declares such a key, and no distribution or module has this name"
         hint = f"Did you mean {' or '.join(near)}?" if near else "Install what provides it."
     away, unread = list[str](), set[str]()
-    for record in (item.record for item in inventory.plugins if not item.complete):
-        if record.state == "denied" or (record.environment and not record.module):
-            away.append(f"{record.name} ({record.reason})")
-        elif record.module:
+    for item in inventory.plugins:
+        record = item.record
+        if item.complete or not (record.module or record.environment):
+            continue
+        if item.active:
             unread.add(record.name)
+        else:
+            away.append(f"{record.name} ({item.account})")
     if away:
         names = ", ".join(away[:_MOST_NAMED] + ["..."] * (len(away) > _MOST_NAMED))
-        hint = f"{hint} It may be in what is missing or denied: {names}.".strip()
+        hint = f"{hint} It may be in what is missing, denied or failed: {names}.".strip()
     if unread and not near:
         hint = (
             f"{hint} The keys of {', '.join(sorted(unread))} cannot be told without importing: "
@@ -237,7 +213,8 @@ def _of_nothing(inventory: Inventory, asked: str) -> Reason:
     return _unknown(asked, "nobody", why, hint or None)
 
 
-def _known_names(inventory: Inventory) -> set[str]:
+def known_names(inventory: Inventory) -> set[str]:
+    """All that can be asked for."""
     names = set[str]()
     for item in inventory.plugins:
         names |= {item.record.name, item.record.module, item.record.distribution or ""}

@@ -12,12 +12,11 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
-from aimm_plugins._diagnostics.naming import identity_cells
 from aimm_plugins._startup.inventory import (
     ACTIVE_STATES,
     Inventory,
@@ -26,7 +25,6 @@ from aimm_plugins._startup.inventory import (
 )
 from aimm_plugins._system.text import described, printable, single_errors
 from aimm_plugins._values.actions import ACTIONS
-from aimm_plugins._values.report import PluginRecord
 
 _BAD_STATES = frozenset({"failed", "missing", "undone"})
 _CARD_WIDTH = "45rem"
@@ -39,16 +37,8 @@ _NOTHING_IMPORTED = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WaterfallBar:
-    """One import in the waterfall.
-
-    Attributes:
-        name: The plugin.
-        distribution: Who brings it, or `None`.
-        seconds: Wall time of its import.
-        note: What took most of it.
-    """
+class WaterfallBar(NamedTuple):
+    """The import of one plugin in the waterfall; the note says what took most of it."""
 
     name: str
     distribution: str | None
@@ -58,16 +48,13 @@ class WaterfallBar:
 
 def bars_of_inventory(inventory: Inventory) -> list[WaterfallBar]:
     """The imports of an inventory that loaded the plugins, in their order."""
-    return [
-        WaterfallBar(
-            name=record.name,
-            distribution=record.distribution,
-            seconds=record.import_seconds,
-            note=", ".join(f"{name} {count}" for name, count in _largest_imports(record)),
-        )
-        for record in inventory.report
-        if record.import_seconds is not None
-    ]
+    bars = []
+    for record in inventory.report:
+        if record.import_seconds is not None:
+            most = sorted(record.imports, key=lambda item: (-item[1], item[0]))[:3]
+            note = ", ".join(f"{name} {count}" for name, count in most)
+            bars.append(WaterfallBar(record.name, record.distribution, record.import_seconds, note))
+    return bars
 
 
 def bars_of_profile(profile: Mapping[str, Any]) -> list[WaterfallBar]:
@@ -81,33 +68,22 @@ def bars_of_profile(profile: Mapping[str, Any]) -> list[WaterfallBar]:
         if plugin["seconds"] is not None:
             own = str(plugin["module"]).partition(".")[0]
             others = [part for part in plugin["dependencies"] if part["name"] != own][:3]
-            bars.append(
-                WaterfallBar(
-                    name=str(plugin["name"]),
-                    distribution=plugin["distribution"],
-                    seconds=float(plugin["seconds"]),
-                    note=", ".join(f"{part['name']} {part['seconds']:.3f} s" for part in others),
-                )
-            )
+            note = ", ".join(f"{part['name']} {part['seconds']:.3f} s" for part in others)
+            seconds = float(plugin["seconds"])
+            bars.append(WaterfallBar(str(plugin["name"]), plugin["distribution"], seconds, note))
     return bars
-
-
-def _largest_imports(record: PluginRecord) -> list[tuple[str, int]]:
-    return sorted(record.imports, key=lambda item: (-item[1], item[0]))[:3]
 
 
 def html_report(
     inventory: Inventory,
     bars: Sequence[WaterfallBar] = (),
-    title: str = "Plugins",
-    about: Mapping[str, str] | None = None,
+    about: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """The page.
 
     Args:
         inventory: What it shows.
         bars: Imports, in their order, for the waterfall.
-        title: Heading, and the name of the window.
         about: What the page is about, such as the host, by label.
     """
     conflicts = _conflicts(inventory)
@@ -121,11 +97,9 @@ def html_report(
     states = sorted({item.record.state for item in inventory.plugins})
     style, script = _asset("css") + _card_labels(sections), _asset("js")
     values = {
-        "TITLE": escape(title),
         "SUMMARY": escape(_summary(inventory, len(conflicts))),
         "ABOUT": "".join(
-            f"<div><dt>{escape(label)}<dd>{_wrappable(text)}</div>"
-            for label, text in (about or {}).items()
+            f"<div><dt>{escape(label)}<dd>{_wrappable(text)}</div>" for label, text in about.items()
         ),
         "NAV": "".join(f'<a href="#{name}">{escape(head)}</a>' for name, head, _ in sections),
         "STATES": "".join(f"<option>{escape(state)}</option>" for state in states),
@@ -178,21 +152,19 @@ def _counted(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def _table(
-    caption: str,
-    columns: Sequence[str],
-    rows: Iterable[tuple[str, Sequence[str]]],
-    kinds: Mapping[str, str] | None = None,
-) -> str:
+_KINDS = {"Seconds": "number", "From begin to end": "picture"}
+"""Columns that are not text."""
+
+
+def _table(caption: str, columns: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> str:
     """A table as HTML.
 
     Args:
         caption: What it shows.
         columns: Headings.
         rows: The state of a row's plugin, to filter by, or an empty text; and its cells, as HTML.
-        kinds: `number` or `picture` for columns that are not text.
     """
-    kind_of = [(kinds or {}).get(column, "") for column in columns]
+    kind_of = [_KINDS.get(column, "") for column in columns]
     head = "".join(
         f'<th scope="col"{f" data-kind={kind}" if kind else ""}>{escape(column)}'
         for column, kind in zip(columns, kind_of, strict=True)
@@ -206,7 +178,8 @@ def _table(
             f"<td{number if kind == 'number' else ''}>{cell}"
             for cell, kind in zip(cells, kind_of, strict=True)
         )
-        lines.append(f"<tr{marked}>{content}")
+        # Its end tag is needed: a line break in the last cell makes that one not `:empty`.
+        lines.append(f"<tr{marked}>{content}</tr>")
     if not lines:
         return _NONE
     body = "\n".join(lines)
@@ -236,13 +209,15 @@ def _plugins(inventory: Inventory) -> str:
     rows = []
     for item in inventory.plugins:
         record = item.record
-        *names, target = identity_cells(record)
+        *names, target = item.identity_cells
         options = _texts(record.options_told) if with_options else []
         cells = [_state(record.state), *_texts(*names), _code(target), *_texts(_keys(item))]
-        rows.append((record.state, [*cells, *options, *_texts(_why(record))]))
+        rows.append(
+            (record.state, [*cells, *options, *_texts(item.account, inventory.remedy(item))])
+        )
     return _table(
         "All plugins, in the order of loading",
-        [*columns, *(["Options"] if with_options else []), "Reason"],
+        [*columns, *(["Options"] if with_options else []), "Reason", "Remedy"],
         rows,
     )
 
@@ -257,24 +232,17 @@ def _keys(item: InventoryItem) -> str:
     return ", ".join(keys if item.complete or not item.record.module else [*keys, "?"])
 
 
-def _why(record: PluginRecord) -> str:
-    # Only the first line: the section on conflicts has the others.
-    error = described(record.error).partition("\n")[0] if record.error else ""
-    return "; ".join(part for part in (record.reason, error) if part)
-
-
 def _providers(inventory: Inventory) -> str:
-    # A row for each plugin's answering actions of a key, and one for those that do not answer.
-    groups: dict[tuple[str, int, bool], list[InventoryKey]] = {}
+    # A row for each plugin's answering actions of a key, and one for each reason not to answer.
+    groups: dict[tuple[str, int, str], list[InventoryKey]] = {}
     for number, item in enumerate(inventory.plugins):
         for key in inventory.keys_of(item):
-            group = (key.declaration.key, number, not key.answers)
-            groups.setdefault(group, []).append(key)
+            why = (key.why_not or "").partition("\n")[0]
+            groups.setdefault((key.declaration.key, number, why), []).append(key)
     rows = []
-    for (name, _, _), keys in sorted(groups.items(), key=lambda group: group[0]):
+    for (name, _, why), keys in sorted(groups.items(), key=lambda group: group[0]):
         first, record = keys[0], keys[0].item.record
         actions = {key.declaration.action for key in keys}
-        why = (first.why_not or "").partition("\n")[0]
         cells = [
             _code(name),
             ", ".join(action for action in ACTIONS if action in actions),
@@ -321,7 +289,6 @@ def _waterfall(bars: Sequence[WaterfallBar]) -> str:
         f"Imports one after the other, {total:.3f} seconds in all",
         ["Plugin", "Distribution", "Seconds", "Most of it", "From begin to end"],
         rows,
-        {"Seconds": "number", "From begin to end": "picture"},
     )
 
 

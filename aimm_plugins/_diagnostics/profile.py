@@ -34,14 +34,7 @@ _STDLIB = "(standard library)"
 
 @dataclass(slots=True)
 class Import:
-    """One module's import, with those within it.
-
-    Attributes:
-        name: The module.
-        microseconds: Wall time with all that it imported.
-        own: Wall time without.
-        inner: What it imported, in order.
-    """
+    """One module's import: its wall time, the part that is its own, and the imports within it."""
 
     name: str
     microseconds: int
@@ -51,13 +44,7 @@ class Import:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dependency:
-    """What one top-level package costs a plugin.
-
-    Attributes:
-        name: Top-level name; `(standard library)` for all that Python brings.
-        seconds: Wall time that its own modules took.
-        modules: How many of its modules were imported.
-    """
+    """What one top-level package costs a plugin; all that Python brings counts as one."""
 
     name: str
     seconds: float
@@ -69,14 +56,11 @@ class Cost:
     """What importing one plugin costs.
 
     Attributes:
-        record: The plugin.
         runs: Wall time of each run in seconds, in order.
-        modules: How many modules came into the process.
         memory_bytes: By how much the peak of resident memory grew; `None` where the system keeps
             no such figure.
         dependencies: Whose time it is, the most expensive first; slower than `runs` as a whole,
             since it is measured under `-X importtime`.
-        imports: The imports as they are nested.
         error: What the import raised, or how it ended otherwise.
     """
 

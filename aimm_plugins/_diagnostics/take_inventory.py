@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from traceback import walk_tb
 from typing import Any
 
 from aimm_plugins._config.parse import read
@@ -22,6 +23,7 @@ from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.log import silent_log
 from aimm_plugins._system.signatures import shown_signature
+from aimm_plugins._values.provenance import Provenance
 from aimm_plugins._values.report import PluginRecord
 
 
@@ -91,10 +93,22 @@ def _imported(
         lost = [found for found in item.declarations if (found.action, found.key) not in provided]
     return replace(
         item,
-        record=record,
+        record=record._replace(file=record.file or item.record.file),
         declarations=(*registered, *lost),
         keys_from="import" if imported else item.keys_from,
+        place=item.place or _raised_at(record.error),
     )
+
+
+def _raised_at(error: BaseException | None) -> str | None:
+    """The line that raised what an import failed with; one of this package has nobody's fault."""
+    place = None
+    with guarded():  # a class of errors may override what is asked for here
+        for frame, line in walk_tb(None if error is None else error.__traceback__):
+            module = str(frame.f_globals.get("__name__"))
+            if module.partition(".")[0] != "aimm_plugins":
+                place = Provenance(module=module, file=frame.f_code.co_filename, line=line).place
+    return place
 
 
 def _of_provider(provider: Provider) -> SourceDeclaration:

@@ -19,9 +19,13 @@ from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._system.ceilings import RECORD_BYTES
 
 _OF_THE_INSTALLATION = frozenset(
-    {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"}
+    {"RECORD", "RECORD.jws", "RECORD.p7s"}  # a signature of RECORD cannot be listed in it
+    | {"INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"}
 )
 """Metadata that installers write: it differs between machines that have the same wheel."""
+
+_SCRIPTS = "bin"
+"""Where `uv pip install --target` puts scripts, which begin with the path of this Python."""
 
 _TOP_LEVEL = rb"(?m)^([^/,\r\n]+)"
 _ODD_SPELLING = rb'(?m)^["./]|/\.|//|\\|\r(?!\n)|\A\xef\xbb\xbf'
@@ -43,6 +47,8 @@ class RecordLine(NamedTuple):
         folder, _, file = path.rpartition("/")
         if folder.endswith(".dist-info"):
             return file in _OF_THE_INSTALLATION
+        if folder == _SCRIPTS:
+            return not file.endswith((".py", ".pyc", ".so", ".pyd"))
         return os.path.basename(folder) == "__pycache__"
 
 

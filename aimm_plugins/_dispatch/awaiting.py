@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import warnings
 from _thread import allocate_lock  # without threading, which takes a millisecond to import
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from contextvars import copy_context
+from types import CoroutineType
 from typing import Any, TypeVar
 
 import pluggy
 
 from aimm_plugins._dispatch.cancelling import CancelToken
-from aimm_plugins._dispatch.chain import Monitor
+from aimm_plugins._dispatch.chain import Monitor, is_wrapper
 from aimm_plugins._system.log import loggable, logger
 from aimm_plugins._values.actions import StateCallback
 from aimm_plugins.errors import Cancelled
@@ -60,8 +61,15 @@ class _Work:
     def report(self, state: dict[str, Any]) -> None:
         """What the plugin is given as its callback."""
         self._token.check()
-        if self._state_cb is not None:
-            self._state_cb(state)
+        if self._state_cb is None:
+            return
+        returned: Any = self._state_cb(state)
+        if type(returned) is CoroutineType:
+            returned.close()
+            raise TypeError(
+                "state_cb is asynchronous, and a plugin's thread awaits nothing: give a function "
+                "that hands the event over, by loop.call_soon_threadsafe(queue.put_nowait, state)"
+            )
 
     def __call__(self) -> _Work:
         # Kept rather than raised: a future cannot carry StopIteration, and would never be done.
@@ -134,6 +142,8 @@ async def in_thread(call: Callable[[StateCallback], T], state_cb: StateCallback 
 async def in_own_thread(work: Callable[[], None], running: dict[Callable[[], None], Any]) -> None:
     """Await what is done in a thread of its own; a second task awaits what the first has begun.
 
+    Another event loop than asyncio's waits for it without going on.
+
     Args:
         work: What to do; goes on when the tasks that await it are cancelled.
         running: The futures of what is being done.
@@ -141,6 +151,9 @@ async def in_own_thread(work: Callable[[], None], running: dict[Callable[[], Non
     import asyncio
     from concurrent.futures import ThreadPoolExecutor
 
+    if asyncio._get_running_loop() is None:
+        work()
+        return
     future = running.get(work)
     if future is None:
         pool = ThreadPoolExecutor(1, "aimm_plugins-load")
@@ -151,6 +164,7 @@ async def in_own_thread(work: Callable[[], None], running: dict[Callable[[], Non
 
 
 Impl = pluggy.HookImpl
+Answer = Callable[[Impl, list[Any], dict[str, Any]], Coroutine[Any, Any, Any]]
 
 
 async def call_hook(
@@ -158,7 +172,7 @@ async def call_hook(
     impls: Sequence[Impl],
     kwargs: Mapping[str, Any],
     monitors: Sequence[Monitor],
-    answer: Callable[[Impl, list[Any], dict[str, Any]], Awaitable[Any]],
+    answer: Answer,
 ) -> Any:
     """Call a `firstresult` hook as pluggy does, but await what its plain implementations do.
 
@@ -167,7 +181,7 @@ async def call_hook(
 
     Args:
         name: The hook.
-        impls: As pluggy keeps them: the last is called first.
+        impls: As pluggy keeps them, at least one: the last is called first.
         kwargs: The arguments.
         monitors: Told before and after, the last one outermost.
         answer: Awaited for each plain implementation in turn, with its arguments.
@@ -175,89 +189,63 @@ async def call_hook(
     Returns:
         The first result that is not `None`, as wrappers changed it.
     """
-    if not monitors:
-        return await _call_impls(name, impls, kwargs, answer)
-    *inner, (before, after) = monitors
-    before(name, impls, kwargs)
-    outcome: pluggy.Result[Any]
-    try:
-        outcome = pluggy.Result(await call_hook(name, impls, kwargs, inner, answer), None)
-    except BaseException as error:
-        outcome = pluggy.Result(None, error)
-    after(outcome, name, impls, kwargs)
-    return outcome.get_result()
-
-
-async def _call_impls(
-    name: str,
-    impls: Sequence[Impl],
-    kwargs: Mapping[str, Any],
-    answer: Callable[[Impl, list[Any], dict[str, Any]], Awaitable[Any]],
-) -> Any:
-    result: Any = None
-    error: BaseException | None = None
-    entered: list[Generator[None, Any, Any]] = []
-    try:
-        for impl in reversed(impls):
-            arguments = [kwargs[name] for name in impl.argnames]
-            keywords = {name: kwargs[name] for name in impl.kwargnames if name in kwargs}
-            if impl.wrapper or impl.hookwrapper:
-                wrapper: Any = impl.function(*arguments, **keywords)
-                if impl.hookwrapper:
-                    wrapper = _new_style(wrapper, impl, name)
-                try:
-                    next(wrapper)
-                except StopIteration:
-                    raise _misbehaved(wrapper, "did not yield") from None
-                entered.append(wrapper)
-            else:
-                result = await answer(impl, arguments, keywords)
-                if result is not None:
-                    break
-    except BaseException as raised:
-        error = raised
-    for wrapper in reversed(entered):
+    if monitors:
+        *inner, (before, after) = monitors
+        before(name, impls, kwargs)
+        outcome: pluggy.Result[Any]
         try:
-            if error is None:
-                wrapper.send(result)
-            else:
-                try:
-                    wrapper.throw(error)
-                except RuntimeError as raised:
-                    # Python's word on a StopIteration that passes through a generator.
-                    if isinstance(error, StopIteration) and raised.__cause__ is error:
-                        wrapper.close()
-                        continue
-                    raise
-            wrapper.close()
-        except StopIteration as stop:
-            result, error = stop.value, None
+            outcome = pluggy.Result(await call_hook(name, impls, kwargs, inner, answer), None)
         except BaseException as raised:
-            error = raised
-        else:
-            raise _misbehaved(wrapper, "has second yield")
-    if error is not None:
-        raise error
-    return result
-
-
-def _new_style(
-    wrapper: Generator[None, Any, None], impl: Impl, name: str
-) -> Generator[None, Any, Any]:
-    """A `hookwrapper=True` generator, which is sent a `pluggy.Result`, as a `wrapper=True` one."""
+            outcome = pluggy.Result(None, raised)
+        after(outcome, name, impls, kwargs)
+        return outcome.get_result()
+    *others, impl = impls
+    arguments = [kwargs[name] for name in impl.argnames]
+    keywords = {name: kwargs[name] for name in impl.kwargnames if name in kwargs}
+    if not is_wrapper(impl):
+        result = await answer(impl, arguments, keywords)
+        if result is not None or not others:
+            return result
+        return await call_hook(name, others, kwargs, (), answer)
+    wrapper: Any = impl.function(*arguments, **keywords)
     try:
         next(wrapper)
     except StopIteration:
         raise _misbehaved(wrapper, "did not yield") from None
-    outcome: pluggy.Result[Any]
+    result, error = None, None
     try:
-        outcome = pluggy.Result((yield), None)
-    except BaseException as error:
-        outcome = pluggy.Result(None, error)
+        result = await call_hook(name, others, kwargs, (), answer)
+    except BaseException as raised:
+        error = raised
+    if impl.wrapper:
+        return _leave(wrapper, result, error)
+    outcome = pluggy.Result(result, error)
+    _leave_old(wrapper, outcome, impl, name)
+    return outcome.get_result()
+
+
+def _leave(wrapper: Generator[None, Any, Any], result: object, error: BaseException | None) -> Any:
+    """What a `wrapper=True` generator returns for an outcome."""
+    try:
+        if error is None:
+            wrapper.send(result)
+        else:
+            wrapper.throw(error)
+    except StopIteration as stop:
+        return stop.value
+    finally:
+        wrapper.close()
+    raise _misbehaved(wrapper, "has second yield")
+
+
+def _leave_old(
+    wrapper: Generator[None, Any, None], outcome: pluggy.Result[Any], impl: Impl, name: str
+) -> None:
+    """Give a `hookwrapper=True` generator the outcome, which it may change in place."""
     try:
         wrapper.send(outcome)
     except StopIteration:
-        pass
+        return
     except BaseException as error:
         warnings.warn(
             pluggy.PluggyTeardownRaisedWarning(
@@ -267,11 +255,9 @@ def _new_style(
             stacklevel=2,
         )
         raise
-    else:
-        raise _misbehaved(wrapper, "has second yield")
     finally:
         wrapper.close()
-    return outcome.get_result()
+    raise _misbehaved(wrapper, "has second yield")
 
 
 def _misbehaved(wrapper: Any, what: str) -> RuntimeError:

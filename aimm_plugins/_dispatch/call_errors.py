@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
+from inspect import Parameter, Signature
 from typing import Any
 
 from aimm_plugins._registry.providers import Provider
@@ -141,7 +141,7 @@ def _misfit(
     return None
 
 
-def _signature(function: Callable[..., Any]) -> tuple[inspect.Signature, str] | None:
+def _signature(function: Callable[..., Any]) -> tuple[Signature, str] | None:
     """A function's signature, and that as text."""
     # What a decorated function says it takes may not be what its decorator takes, and it is the
     # decorator's function that refused. Only what is not written in Python has no signature but
@@ -150,14 +150,14 @@ def _signature(function: Callable[..., Any]) -> tuple[inspect.Signature, str] | 
         try:
             signature = signature_of(function, follow_wrapped=follow_wrapped)
             return signature, shown_signature(function, follow_wrapped=follow_wrapped)
-        except (TypeError, ValueError):
+        except Exception:  # what a callable object says of itself may be broken
             continue
     return None
 
 
 def _reason(
     refusal: str,
-    signature: inspect.Signature,
+    signature: Signature,
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
     keywords: Mapping[str, Any],
@@ -167,13 +167,13 @@ def _reason(
     parameters = signature.parameters
     if refusal == "too many positional arguments":
         takes = sum(
-            parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+            parameter.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
             and name not in keywords
             for name, parameter in parameters.items()
         )
         given = f"{len(args)} given{', with the instance,' if takes_first else ''}"
         return f"{refusal}: {given} and it takes {takes}"
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+    if any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters.values()):
         return refusal
     free = [name for name in parameters if name not in keywords]
     for name in kwargs:
@@ -188,7 +188,7 @@ def _reason(
     return refusal
 
 
-def _undeclared_callback(reason: str, signature: inspect.Signature) -> str:
+def _undeclared_callback(reason: str, signature: Signature) -> str:
     """A hint, if what is missing looks like the state callback, which has to be asked for."""
     for name in signature.parameters:
         is_missing = reason.startswith("missing") and repr(name) in reason

@@ -5,18 +5,23 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from types import CoroutineType
+from types import CoroutineType, FunctionType
 from typing import Any
 
+from aimm_plugins._dispatch.call_errors import (
+    annotate,
+    explain,
+    no_bytes,
+    not_a_callback,
+    not_a_pair,
+    reserved_keyword,
+    warn_of_no_instance,
+)
 from aimm_plugins._registry.providers import Provider
-from aimm_plugins._values.actions import ACTIONS, Action, StateCallback, ignore_state
+from aimm_plugins._values.actions import ACTIONS, StateCallback, ignore_state
 
 Call = Callable[[Any, Any, Any, Any], Any]
 """Takes the instance (the bytes for deserialize), the callback, the arguments and keywords."""
-
-
-_MISTAKEN: dict[Action, type] = {"fit": type(None), "serialize": str}
-"""Results that come of a forgotten `return`, and of a text that was not encoded."""
 
 
 class DirectCall:
@@ -60,6 +65,8 @@ class DirectCall:
             and declaration.state_cb_arg_name is None
             and declaration.instance_arg_name is None
             and not declaration.returns_instance
+            # Of a compiled function the coroutine has a class of its own, for `finish` to know.
+            and (not self._is_async or type(declaration.function) is FunctionType)
         )
         if not is_plain:
             self.call: Call = self._finished_call
@@ -71,11 +78,12 @@ class DirectCall:
         self.async_function = self.function if self._is_async else None
 
     def _call_without_instance(self) -> Call:
-        direct, function = self, self._declaration.function
+        direct, provider, function = self, self.provider, self._declaration.function
+        action = provider.action
 
         def call(instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
             if state_cb is not None and not callable(state_cb):
-                raise direct.not_a_callback(state_cb)
+                raise not_a_callback(action, state_cb)
             try:
                 if kwargs:
                     result = function(*args, **kwargs)
@@ -84,7 +92,7 @@ class DirectCall:
                 else:
                     result = function(*args)
             except BaseException as error:
-                direct.explain(error, instance, state_cb, args, kwargs)
+                explain(error, provider, instance, state_cb, args, kwargs)
                 raise
             if type(result) is CoroutineType:
                 result = direct.run_coroutine(result)
@@ -93,12 +101,12 @@ class DirectCall:
         return call
 
     def _call_with_instance(self) -> Call:
-        direct, function = self, self._declaration.function
-        is_fit = self._declaration.action == "fit"
+        direct, provider, function = self, self.provider, self._declaration.function
+        action, is_fit = provider.action, provider.action == "fit"
 
         def call(instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
             if state_cb is not None and not callable(state_cb):
-                raise direct.not_a_callback(state_cb)
+                raise not_a_callback(action, state_cb)
             try:
                 if kwargs:
                     result = function(instance, *args, **kwargs)
@@ -107,7 +115,7 @@ class DirectCall:
                 else:
                     result = function(instance, *args)
             except BaseException as error:
-                direct.explain(error, instance, state_cb, args, kwargs)
+                explain(error, provider, instance, state_cb, args, kwargs)
                 raise
             return result if is_fit and result is instance else direct.finish(instance, result)
 
@@ -115,12 +123,11 @@ class DirectCall:
 
     def _make_raw_call(self) -> Call:
         """The call for any declaration; returns what the function returns."""
-        direct, declaration = self, self._declaration
+        provider, declaration = self.provider, self._declaration
+        action = provider.action
         function, method = declaration.function, declaration.method
         state, keyword = declaration.state_cb_arg_name, declaration.instance_arg_name
-        passes_first = (
-            ACTIONS[declaration.action].takes is not None and method is None and keyword is None
-        )
+        passes_first = ACTIONS[action].takes is not None and method is None and keyword is None
         reserved = {
             name: role
             for name, role in ((state, "state callback"), (keyword, "instance"))
@@ -129,12 +136,14 @@ class DirectCall:
 
         def call(instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
             if state_cb is not None and not callable(state_cb):
-                raise direct.not_a_callback(state_cb)
+                raise not_a_callback(action, state_cb)
             given = kwargs
             if reserved:
                 given = {}
                 if kwargs:
-                    direct.check_reserved(reserved, kwargs)
+                    for name, role in reserved.items():
+                        if name in kwargs:
+                            raise reserved_keyword(provider, name, role)
                     given.update(kwargs)
                 if state is not None:
                     given[state] = ignore_state if state_cb is None else state_cb
@@ -147,7 +156,7 @@ class DirectCall:
                     return function(instance, *args, **given)
                 return function(*args, **given)
             except BaseException as error:
-                direct.explain(error, instance, state_cb, args, kwargs)
+                explain(error, provider, instance, state_cb, args, kwargs)
                 raise
 
         self._raw_call = call
@@ -159,22 +168,23 @@ class DirectCall:
 
     def finish(self, instance: Any, result: Any) -> Any:
         """What the `exec_*` function returns for what the plugin's function has returned."""
-        if type(result) is CoroutineType:
+        if type(result) is CoroutineType or (self._is_async and inspect.isawaitable(result)):
             result = self.run_coroutine(result)
         return self._answer(instance, result)
 
     def _answer(self, instance: Any, result: Any) -> Any:
         declaration = self._declaration
         if declaration.action != "predict":
-            if type(result) is _MISTAKEN.get(declaration.action):
-                self.tell_mistake(result)
+            if result is None and declaration.action == "fit" and not self._has_warned:
+                self._has_warned = True
+                warn_of_no_instance(self.provider)
+            if type(result) is str and declaration.action == "serialize":
+                raise no_bytes(self.provider, result)
             return result
         if not declaration.returns_instance:
             return (instance, result)
         if isinstance(result, tuple) and len(result) == 2:
             return result
-        from aimm_plugins._dispatch.call_errors import not_a_pair
-
         raise not_a_pair(self.provider, result)
 
     async def call_async(
@@ -186,7 +196,7 @@ class DirectCall:
             result = call(instance, state_cb, args, kwargs)
         else:
             if state_cb is not None and not callable(state_cb):
-                raise self.not_a_callback(state_cb)
+                raise not_a_callback(self.provider.action, state_cb)
             from aimm_plugins._dispatch.awaiting import in_thread
 
             result = await in_thread(lambda report: call(instance, report, args, kwargs), state_cb)
@@ -194,7 +204,7 @@ class DirectCall:
             try:
                 result = await result
             except BaseException as error:
-                self.annotate(error)
+                annotate(error, self.provider)
                 raise
         return self._answer(instance, result)
 
@@ -205,7 +215,7 @@ class DirectCall:
         # A subclass may have overridden it; a name that is missing is explained later.
         return _is_async(getattr(instance, method, len))
 
-    def run_coroutine(self, coroutine: CoroutineType[Any, Any, Any]) -> Any:
+    def run_coroutine(self, coroutine: Any) -> Any:
         """What an asynchronous function returns, for a caller that is not.
 
         Raises:
@@ -216,48 +226,8 @@ class DirectCall:
         try:
             return run(coroutine, str(self.provider), f"exec_{self.provider.action}_async")
         except BaseException as error:
-            self.annotate(error)
+            annotate(error, self.provider)
             raise
-
-    # What is imported where a call goes wrong.
-
-    def tell_mistake(self, result: object) -> None:
-        """Say what is most likely wrong with a result; see `_MISTAKEN`."""
-        from aimm_plugins._dispatch.call_errors import no_bytes, warn_of_no_instance
-
-        if result is not None:
-            raise no_bytes(self.provider, result)
-        if not self._has_warned:
-            self._has_warned = True
-            warn_of_no_instance(self.provider)
-
-    def not_a_callback(self, given: object) -> TypeError:
-        """The error for what is given in the place of the state callback."""
-        from aimm_plugins._dispatch.call_errors import not_a_callback
-
-        return not_a_callback(self.provider.action, given)
-
-    def check_reserved(self, reserved: dict[str, str], kwargs: dict[str, Any]) -> None:
-        """Refuse keywords under which the plugin wants its state callback or instance."""
-        for name, role in reserved.items():
-            if name in kwargs:
-                from aimm_plugins._dispatch.call_errors import reserved_keyword
-
-                raise reserved_keyword(self.provider, name, role)
-
-    def explain(
-        self, error: BaseException, instance: Any, state_cb: Any, args: Any, kwargs: Any
-    ) -> None:
-        """Say more about an exception; see `call_errors.explain`."""
-        from aimm_plugins._dispatch.call_errors import explain
-
-        explain(error, self.provider, instance, state_cb, args, kwargs)
-
-    def annotate(self, error: BaseException) -> None:
-        """Add a note that names the plugin to its own exception."""
-        from aimm_plugins._dispatch.call_errors import annotate
-
-        annotate(error, self.provider)
 
 
 def _is_async(function: Callable[..., object]) -> bool:

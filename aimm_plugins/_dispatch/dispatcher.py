@@ -7,7 +7,7 @@ itself; elsewhere it goes through pluggy's loop.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -17,7 +17,7 @@ from aimm_plugins._dispatch.direct_call import DirectCall
 from aimm_plugins._dispatch.hook_call import AnyCall, HookCall, declared_function
 from aimm_plugins._dispatch.manager import PluginManager
 from aimm_plugins._dispatch.remote_call import call_of
-from aimm_plugins._registry.providers import Offer, Provider
+from aimm_plugins._registry.providers import Offer
 from aimm_plugins._registry.registry import Registry
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._values.actions import ACTIONS, Action, ActionSpec
@@ -99,6 +99,18 @@ class ActionCalls(dict[str, AnyCall]):
             await self._dispatcher.load_in_thread(offer.load)
         return self[key]
 
+    def call_async(
+        self, key: str, instance: Any, state_cb: Any, args: Any, kwargs: Any
+    ) -> Coroutine[Any, Any, Any]:
+        """The awaited call of a key."""
+        call = self.get(key)
+        if call is None:
+            return self._make_and_call(key, instance, state_cb, args, kwargs)
+        return call.call_async(instance, state_cb, args, kwargs)
+
+    async def _make_and_call(self, key: str, *given: Any) -> Any:
+        return await (await self.make_async(key)).call_async(*given)
+
     def _offer(self, key: str) -> Offer | None:
         """What answers a key now, after failed imports by hand were discarded."""
         offer = self.snapshot.offers[self._spec.name].get(key)
@@ -108,7 +120,7 @@ class ActionCalls(dict[str, AnyCall]):
             offer = self.snapshot.offers[self._spec.name].get(key)
         return offer
 
-    def declared_function(self, key: str, chain: Sequence[pluggy.HookImpl]) -> pluggy.HookImpl:
+    def declared_function(self, key: Any, chain: Sequence[pluggy.HookImpl]) -> pluggy.HookImpl:
         """The declared function of a key, for a call of the hook that passes through a chain."""
         offer = self._offer(key)
         if offer is not None and offer.load is None:
@@ -222,29 +234,6 @@ class Dispatcher:
         """
         self._loading = {}
         self.renew()
-
-    def loaded_provider(self, action: Action, key: str) -> Provider:
-        """The provider of a key, loaded if it was deferred.
-
-        Raises:
-            UnknownPluginError: No plugin provides the key.
-            PluginLoadError: The plugin was deferred, and could not be imported.
-        """
-        provider = self.registry.find(action, key)
-        if provider is not None and provider.load is not None:
-            provider.load()
-            provider = self.registry.find(action, key)
-        if provider is None or provider.deferred:
-            raise no_call_error(self.registry, action, key)
-        return provider
-
-    def declared_function(
-        self, action: Action, arguments: Mapping[str, object], chain: Sequence[pluggy.HookImpl]
-    ) -> pluggy.HookImpl:
-        """The declared function that a direct call of a hook ends with."""
-        spec = ACTIONS[action]
-        key: Any = arguments.get(spec.key_argument)
-        return self.calls.of(action).declared_function(key, chain)
 
 
 def no_call_error(registry: Registry, action: Action, key: object) -> Exception:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import pluggy
 
-from aimm_plugins._dispatch.chain import Chain, is_wrapper
+from aimm_plugins._dispatch.call_errors import not_a_callback
+from aimm_plugins._dispatch.chain import Chain
 from aimm_plugins._dispatch.direct_call import Call, DirectCall
 from aimm_plugins._dispatch.hookspecs import HookSpecs, Result
 from aimm_plugins._values.actions import ActionSpec, StateCallback, ignore_state
@@ -79,6 +80,7 @@ class HookCall:
             self._implementations,
         )
         key, check, callback = self._key, self._check, self._callback
+        is_predict = self._spec.name == "predict"
 
         def call(instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
             arguments = {
@@ -90,8 +92,11 @@ class HookCall:
             }
             result = execute(hook, implementations, arguments, True)
             if type(result) is not Result:
+                result = check(result)
+            value = result.value
+            if is_predict and type(value) is not tuple:
                 check(result)
-            return result.value
+            return value
 
         return call
 
@@ -111,11 +116,9 @@ class HookCall:
         return arguments
 
     def _callback(self, given: Any) -> Any:
-        if callable(given):
-            return given
-        from aimm_plugins._dispatch.call_errors import not_a_callback
-
-        raise not_a_callback(self._spec.name, given)
+        if not callable(given):
+            raise not_a_callback(self._spec.name, given)
+        return given
 
     async def call_async(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
         """As `call`; see `awaiting.call_hook`."""
@@ -133,7 +136,7 @@ class HookCall:
 
         def answer(
             impl: pluggy.HookImpl, positional: list[Any], keywords: dict[str, Any]
-        ) -> Awaitable[Any]:
+        ) -> Coroutine[Any, Any, Any]:
             if impl is self._implementations[0]:
                 return answer_declared()
             return _answer_in_thread(impl, positional, keywords, state_cb)
@@ -144,13 +147,21 @@ class HookCall:
         return self._check(result).value
 
     def _check(self, result: object) -> Result:
-        if isinstance(result, Result):
+        """What a hook has returned, if it is what `exec_*` functions can return.
+
+        Raises:
+            TypeError: It is not; the error names who may have put it there.
+        """
+        if not isinstance(result, Result):
+            returned, rule = result, "a wrapper receives and returns aimm_plugins.Result"
+        elif self._spec.name == "predict" and not isinstance(result.value, tuple):
+            returned, rule = result.value, "a Result of predict holds (instance, prediction)"
+        else:
             return result
-        wrappers = [impl.plugin_name for impl in self._implementations if is_wrapper(impl)]
+        names = ", ".join(impl.plugin_name for impl in self._implementations[1:])
         raise TypeError(
-            f"hook {self._chain.hook} returned {type(result).__name__} for "
-            f"{self._spec.name}:{self._key}; a wrapper receives and returns aimm_plugins.Result "
-            f"(wrappers: {', '.join(wrappers)})"
+            f"hook {self._chain.hook} returned {type(returned).__name__} for "
+            f"{self._spec.name}:{self._key}; {rule} (hookimpls: {names})"
         )
 
 

@@ -48,80 +48,46 @@ class Result:
 _set_value = vars(Result)["value"].__set__
 
 
+Args = tuple[Any, ...]
+Kwargs = dict[str, Any]
+
+
 class HookSpecs:
-    """The hooks, one an action; all take keywords and stop at the first `Result`."""
+    """The hooks, one an action, which take keywords and stop at the first `Result`.
+
+    The key is `name` or `model_type`; `state_cb` is the caller's callback, or one that does
+    nothing; `args` and `kwargs` are what the caller gave for the plugin. An implementation returns
+    its answer in a `Result`, or `None` to pass.
+    """
 
     @hookspec(firstresult=True)
     def aimm_data_access(
-        self, name: str, state_cb: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, name: str, state_cb: Any, args: Args, kwargs: Kwargs
     ) -> Result | None:
-        """Access data.
-
-        Args:
-            name: Key of the data access.
-            state_cb: The caller's callback, or one that does nothing.
-            args: The caller's positional arguments.
-            kwargs: The caller's keyword arguments.
-
-        Returns:
-            The data in a `Result`, or `None` to pass.
-        """
+        """Access data."""
 
     @hookspec(firstresult=True)
     def aimm_instantiate(
-        self, model_type: str, state_cb: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, model_type: str, state_cb: Any, args: Args, kwargs: Kwargs
     ) -> Result | None:
-        """Make a model instance.
-
-        Returns:
-            The instance in a `Result`, or `None` to pass.
-        """
+        """Make a model instance."""
 
     @hookspec(firstresult=True)
     def aimm_fit(
-        self,
-        model_type: str,
-        instance: Any,
-        state_cb: Any,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        self, model_type: str, instance: Any, state_cb: Any, args: Args, kwargs: Kwargs
     ) -> Result | None:
-        """Fit an instance.
-
-        Returns:
-            The fitted instance in a `Result`, or `None` to pass.
-        """
+        """Fit an instance; the answer is the fitted one."""
 
     @hookspec(firstresult=True)
     def aimm_predict(
-        self,
-        model_type: str,
-        instance: Any,
-        state_cb: Any,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        self, model_type: str, instance: Any, state_cb: Any, args: Args, kwargs: Kwargs
     ) -> Result | None:
-        """Predict with an instance.
-
-        Returns:
-            `(instance, prediction)` in a `Result`, or `None` to pass.
-        """
+        """Predict with an instance; the answer is `(instance, prediction)`."""
 
     @hookspec(firstresult=True)
     def aimm_serialize(self, model_type: str, instance: Any) -> Result | None:
-        """Turn an instance into bytes.
-
-        Returns:
-            The bytes in a `Result`, or `None` to pass.
-        """
+        """Turn an instance into bytes."""
 
     @hookspec(firstresult=True)
     def aimm_deserialize(self, model_type: str, instance_bytes: Any) -> Result | None:
-        """Make an instance of bytes.
-
-        Returns:
-            The instance in a `Result`, or `None` to pass.
-        """
-
-
-HOOKS = tuple(name for name in vars(HookSpecs) if name.startswith("aimm_"))
+        """Make an instance of bytes."""

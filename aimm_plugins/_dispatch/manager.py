@@ -30,12 +30,7 @@ _MARK = f"{PROJECT}_impl"
 if TYPE_CHECKING:  # making a Protocol takes as long as importing a module
 
     class Owner(Protocol):
-        """What a plugin manager belongs to.
-
-        Attributes:
-            lock: Held during every change.
-            ledger: Where decorators write.
-        """
+        """What a plugin manager belongs to; the lock is held during every change."""
 
         lock: RLock
         ledger: DeclarationLedger
@@ -53,15 +48,9 @@ if TYPE_CHECKING:  # making a Protocol takes as long as importing a module
             ...
 
         def declared_function(
-            self, action: Action, arguments: Mapping[str, object], chain: Sequence[pluggy.HookImpl]
+            self, action: Action, key: object, chain: Sequence[pluggy.HookImpl]
         ) -> pluggy.HookImpl:
-            """The declared function that a direct call of a hook ends with.
-
-            Args:
-                action: The action.
-                arguments: Those of the hook.
-                chain: The hookimpls that the call passes through.
-            """
+            """What a direct call of a hook ends with, after the hookimpls of a chain."""
             ...
 
 
@@ -101,7 +90,7 @@ class PluginManager(pluggy.PluginManager):
         self._unmonitored: Execute = self._inner_hookexec
         self.committed: set[str] = set()
         self._hookless: set[str] = set()
-        self._registered_ids: set[int] = set()
+        self._names: dict[int, str] = {}  # of plugins, by identity
         self._unconfirmed: list[tuple[str, object, Callable[[], object]]] = []
         self.add_hookspecs(HookSpecs)
 
@@ -119,7 +108,8 @@ class PluginManager(pluggy.PluginManager):
         """
         spec = HOOKS.get(hook_name)
         if spec is not None:
-            declared = self._owner.declared_function(spec.name, kwargs, methods)
+            key = kwargs.get(spec.key_argument)
+            declared = self._owner.declared_function(spec.name, key, methods)
             methods = [declared, *map(answering, methods)]
         return self._inner_hookexec(hook_name, methods, kwargs, firstresult)
 
@@ -161,18 +151,20 @@ class PluginManager(pluggy.PluginManager):
             name = name or plugin.__name__
             if self._is_new(plugin, name) and not self._hookimpls(plugin):
                 self._hookless.add(name)
-                self._registered_ids.add(id(plugin))
+                self._names[id(plugin)] = name
                 self._name2plugin[name] = plugin
                 return name
         registered = super().register(plugin, name)
         if registered is not None:
-            self._registered_ids.add(id(plugin))
+            self._names[id(plugin)] = registered
             if len(vars(self.hook)) > len(HOOKS):  # a misspelt hook, or one that a host specified
                 self._check_spelling(plugin, registered)
         return registered
 
     def _is_new(self, plugin: object, name: str) -> bool:
-        return name not in self._name2plugin and id(plugin) not in self._registered_ids
+        # An interrupt in the middle of `_remove` may have left the name of one that is gone.
+        is_registered = self._names.get(id(plugin)) in self._name2plugin
+        return name not in self._name2plugin and not is_registered
 
     def _remove(self, name: str) -> object:
         plugin = self._name2plugin[name]
@@ -181,8 +173,7 @@ class PluginManager(pluggy.PluginManager):
             self._hookless.discard(name)
         else:
             super().unregister(name=name)
-        # Last, so that what an interrupt leaves half removed is removed by the next try.
-        self._registered_ids.discard(id(plugin))
+        self._names.pop(id(plugin), None)
         self.committed.discard(name)
         return plugin
 
@@ -196,7 +187,9 @@ class PluginManager(pluggy.PluginManager):
         for name, options in implementations.items():
             hook = options.get("specname") or name
             where = f"{module.__name__}: hookimpl {name!r}"
-            if hook not in HOOKS:
+            # A host may have specified hooks of its own.
+            spec = getattr(getattr(self.hook, hook, None), "spec", None)
+            if spec is None:
                 if not options.get("optionalhook"):
                     raise pluggy.PluginValidationError(module, f"{where} {_no_such_hook(hook)}")
                 continue
@@ -204,13 +197,13 @@ class PluginManager(pluggy.PluginManager):
                 taken = signature_of(contents(module)[name]).parameters
             except (TypeError, ValueError):  # pluggy looks at the code, and has its own words
                 continue
-            offered = signature_of(getattr(HookSpecs, hook)).parameters
+            offered = (*spec.argnames, *spec.kwargnames)
             unknown = [argument for argument in taken if argument not in offered]
             if unknown:
                 raise pluggy.PluginValidationError(
                     module,
                     f"{where} takes {', '.join(unknown)}, which {hook} does not pass; it passes "
-                    f"{', '.join(argument for argument in offered if argument != 'self')}",
+                    f"{', '.join(offered)}",
                 )
         if implementations:
             trial = pluggy.PluginManager(PROJECT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from aimm_plugins._dispatch.call_errors import annotate, not_a_callback
 from aimm_plugins._dispatch.cancelling import cancellation_of
 from aimm_plugins._dispatch.direct_call import DirectCall
 from aimm_plugins._registry.providers import Provider
@@ -48,7 +49,7 @@ class RemoteCall(DirectCall):
         try:
             return self._remote.call(*self._given(instance, state_cb, args, kwargs))
         except BaseException as error:
-            self.annotate(error)
+            annotate(error, self.provider)
             raise
 
     async def call_async(
@@ -58,12 +59,12 @@ class RemoteCall(DirectCall):
         try:
             return await self._remote.call_async(*self._given(instance, state_cb, args, kwargs))
         except BaseException as error:
-            self.annotate(error)
+            annotate(error, self.provider)
             raise
 
     def _given(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> tuple[Any, ...]:
         if state_cb is not None and not callable(state_cb):
-            raise self.not_a_callback(state_cb)
+            raise not_a_callback(self.provider.action, state_cb)
         provider, ends = self.provider, cancellation_of(state_cb)
         return provider.action, provider.key, instance, state_cb, args, kwargs, ends
 

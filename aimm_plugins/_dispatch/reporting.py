@@ -10,13 +10,15 @@ from _thread import allocate_lock  # without threading, which takes a millisecon
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
-from math import inf, isfinite
+from math import inf
+from numbers import Real
 from typing import Any, Literal
 
 from aimm_plugins._dispatch.cancelling import Cancellation
 from aimm_plugins._dispatch.state_events import state_event
 from aimm_plugins._system.guard import interruption, reraise_interruption
 from aimm_plugins._system.log import logger
+from aimm_plugins._system.text import shown
 from aimm_plugins._values.actions import StateCallback, ignore_state
 from aimm_plugins.errors import Cancelled
 
@@ -56,7 +58,8 @@ def reporting(
         A context manager that gives the callback. Any thread may call that.
 
     Raises:
-        ValueError: An option is none of its values, or not more than 0.
+        TypeError: An option is not of its kind.
+        ValueError: `on_error` is none of its values, or a number not more than 0.
 
     Example:
         >>> with reporting(print, max_per_second=1) as state_cb:
@@ -66,14 +69,20 @@ def reporting(
         {'step': 999}
     """
     if on_error not in ("raise", "log"):
-        raise ValueError(f"on_error is 'raise' or 'log', and was given {on_error!r}")
+        raise ValueError(f"on_error is 'raise' or 'log', and was given {shown(on_error)}")
     for name, value in (("max_per_second", max_per_second), ("stall_after", stall_after)):
-        if value is not None and not (value > 0 and isfinite(value)):
-            raise ValueError(f"{name} is more than 0 and finite, and was given {value!r}")
+        if value is None:
+            continue
+        if not isinstance(value, Real):
+            raise TypeError(f"{name} is a number, and was given {shown(value)}")
+        if not 0 < value < inf:
+            raise ValueError(f"{name} is more than 0 and finite, and was given {shown(value)}")
     if state_cb is not None and not callable(state_cb):
-        raise TypeError(f"state_cb is a callable or None, and was given {state_cb!r}")
+        raise TypeError(f"state_cb is a callable or None, and was given {shown(state_cb)}")
     if cancel is not None and not callable(getattr(cancel, "is_set", None)):
-        raise TypeError(f"cancel is a CancelToken or a threading.Event, and was given {cancel!r}")
+        raise TypeError(
+            f"cancel is a CancelToken or a threading.Event, and was given {shown(cancel)}"
+        )
     callback = ignore_state if state_cb is None else state_cb
     reporter = _Reporter(callback, on_error == "log", max_per_second, cancel)
     watchdog = None if stall_after is None else _Watchdog(reporter, stall_after)

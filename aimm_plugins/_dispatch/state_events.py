@@ -6,10 +6,11 @@ by progress bars; `progress` sends such events for a loop.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sized
-from math import isfinite
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from math import inf, isfinite
 from typing import Any, TypedDict, TypeVar
 
+from aimm_plugins._system.text import shown
 from aimm_plugins._values.actions import StateCallback, ignore_state
 
 T = TypeVar("T")
@@ -74,37 +75,37 @@ def state_event(
         >>> state_event(phase="fit", step=3, total=20, unit="epoch", metrics={"loss": 0.5})
         {'phase': 'fit', 'step': 3, 'total': 20, 'unit': 'epoch', 'metrics': {'loss': 0.5}}
     """
-    event: dict[str, Any] = {}
-    if phase is not None:
-        event["phase"] = _text("phase", phase)
-    if step is not None:
-        event["step"] = _count("step", step)
-    if total is not None:
-        event["total"] = _count("total", total)
-    if unit is not None:
-        event["unit"] = _text("unit", unit)
-    if message is not None:
-        event["message"] = _text("message", message)
-    if metrics is not None:
-        event["metrics"] = {_text("a metric's name", k): _metric(k, v) for k, v in metrics.items()}
-    if warning is not None:
-        event["warning"] = _text("warning", warning)
-    return event
+    given = {
+        "phase": phase,
+        "step": step,
+        "total": total,
+        "unit": unit,
+        "message": message,
+        "metrics": metrics,
+        "warning": warning,
+    }
+    return {name: _CHECKS[name](name, value) for name, value in given.items() if value is not None}
 
 
 def _text(name: str, value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{name} of a state event is a str, and was given {value!r}")
+        raise TypeError(f"{name} of a state event is a str, and was given {shown(value)}")
     return value
 
 
 def _count(name: str, value: Any) -> int | float:
     number = _pythonic(value)
     if isinstance(number, bool) or not isinstance(number, int | float):
-        raise TypeError(f"{name} of a state event is a number, and was given {value!r}")
-    if not (number >= 0 and isfinite(number)):
-        raise ValueError(f"{name} of a state event is 0 or more, and was given {value!r}")
+        raise TypeError(f"{name} of a state event is a number, and was given {shown(value)}")
+    if not 0 <= number < inf:
+        raise ValueError(f"{name} of a state event is 0 or more, and was given {shown(value)}")
     return number
+
+
+def _metrics(name: str, value: Any) -> dict[str, int | float | str | bool | None]:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} of a state event is a mapping, and was given {shown(value)}")
+    return {_text("a metric's name", key): _metric(key, metric) for key, metric in value.items()}
 
 
 def _metric(name: str, value: Any) -> int | float | str | bool | None:
@@ -115,8 +116,19 @@ def _metric(name: str, value: Any) -> int | float | str | bool | None:
         return plain
     raise TypeError(
         f"metric {name!r} of a state event is a number, a text, a boolean or None, and was given "
-        f"{value!r}"
+        f"{shown(value)}"
     )
+
+
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    "phase": _text,
+    "step": _count,
+    "total": _count,
+    "unit": _text,
+    "message": _text,
+    "metrics": _metrics,
+    "warning": _text,
+}
 
 
 def _pythonic(value: Any) -> Any:

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 
 from aimm_plugins._environments.made import Wanted
 from aimm_plugins._environments.site import find_site
+from aimm_plugins._system.masking import without_passwords
 from aimm_plugins.errors import AimmPluginsError
 
 Say = Callable[[str], None]
@@ -154,7 +155,8 @@ def _interpreter(wanted: Wanted) -> str:
 
 
 def _run(say: Say, wanted: Wanted, command: Sequence[str]) -> None:
-    say(f"{wanted.name}: {' '.join(command)}")
+    told = without_passwords(" ".join(command))
+    say(f"{wanted.name}: {told}")
     # Its environment is none of ours: a variable of a host must not decide what is installed where.
     # A list of requirements names folders as seen from its own.
     folder = None if wanted.lock is None else os.path.dirname(wanted.lock)
@@ -165,6 +167,6 @@ def _run(say: Say, wanted: Wanted, command: Sequence[str]) -> None:
         raise AimmPluginsError(f"environment {wanted.name}: {error}") from error
     if done.returncode:
         raise AimmPluginsError(
-            f"environment {wanted.name} was not made: `{' '.join(command)}` left with status "
+            f"environment {wanted.name} was not made: `{told}` left with status "
             f"{done.returncode}; see above"
         )

@@ -137,6 +137,7 @@ def _for_conf_name(record: PluginRecord, installed: Scan) -> str:
 def _spelled_as_modules(name: str) -> Iterator[str]:
     """What may be meant by a file's name, or by one that is spelled as a distribution's."""
     path = name.removesuffix(".py").replace(os.sep, ".").replace("/", ".").strip(".")
+    path = path.removesuffix(".__init__")  # as which it would be imported a second time
     for spelled in (path, path.replace("-", "_"), path.replace("-", "_").lower()):
         if spelled != name and all(part.isidentifier() for part in spelled.split(".")):
             yield spelled
@@ -239,8 +240,8 @@ def _for_another_python(distribution: Distribution | None) -> str | None:
     if wanted is None or distribution is None:
         return None
     return (
-        f"{distribution.who} is for Python {wanted}, and this is {_python()}: install a version of "
-        "it for this Python, or run the host on such a one."
+        f"{distribution.who} is for Python {wanted}, and this is {sys.version.split()[0]}: install "
+        "a version of it for this Python, or run the host on such a one."
     )
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,7 +22,7 @@ from aimm_plugins._jobs.tables import encode
 from aimm_plugins._startup import cluster
 from aimm_plugins._startup.lifecycle import initialize
 from aimm_plugins._startup.runtime import PROCESS
-from aimm_plugins._system.files import write_atomically
+from aimm_plugins._system.files import writable_target, write_atomically
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.text import described
 from aimm_plugins._values.actions import ACTIONS, Action, StateCallback, ignore_state
@@ -83,12 +84,15 @@ def run_job(
             are kept, and the model that they made is saved where the job says so. No output file
             is ever half written.
     """
+    run = _JobRun(job, progress or (lambda step: ignore_state))
+    run.check_outputs()
     # The conf as it was read, so that messages name its lines in the job.
     initialize(PROCESS.runtime, job.plugins, connect=within is None)
     try:
         with nullcontext() if within is None else within(job):
-            run = _JobRun(job, progress or (lambda step: ignore_state))
             run.access_data()
+            if job.evaluate is not None:
+                run.find_truth(job.evaluate)
             if job.load is None:
                 run.make_model()
             else:
@@ -99,7 +103,7 @@ def run_job(
                 if job.predict is not None:
                     run.predict(job.predict)
                 if job.evaluate is not None:
-                    run.evaluate(job.evaluate, plot)
+                    run.evaluate(job.evaluate.kind, plot)
             if job.save is not None:
                 run.save_model(job.save)
             return tuple(run.done)
@@ -117,10 +121,30 @@ class _JobRun:
         self._data: dict[str, Any] = {}
         self._model: Any = None
         self._prediction: Any = None
+        self._truth: Any = None
+
+    def check_outputs(self) -> None:
+        """Find before the fit, which may take days, that an output cannot be written."""
+        for step, path in (("predict", self._job.output), ("save", self._job.save)):
+            if path is not None:
+                self._attempt(step, f"output {path}", partial(writable_target, path))
 
     def access_data(self) -> None:
-        for name, (key, call) in self._job.data.items():
-            self._data[name] = self._step(f"data {name}", "data_access", key=key, call=call)
+        job = self._job
+        used = [name for call in (job.fit, job.predict) if call is not None for name in call.data]
+        if job.evaluate is not None:
+            used.append(job.evaluate.data)
+        for name, (key, call) in job.data.items():
+            step = f"data {name}"
+            result = self._step(step, "data_access", key=key, call=call)
+            if isinstance(result, Iterator) and used.count(name) > 1:
+                # The first step that reads it would leave nothing; running it is plugin code.
+                result = self._attempt(step, None, partial(list, result))
+            self._data[name] = result
+
+    def find_truth(self, truth: Truth) -> None:
+        """Find the true values before the fit, which may take days."""
+        self._truth = self._attempt("evaluate", None, lambda: _item(self._data[truth.data], truth))
 
     def make_model(self) -> None:
         self._model = self._step("model", "instantiate", call=self._job.model)
@@ -153,12 +177,10 @@ class _JobRun:
         if output is not None:
             self._write(output, lambda: encode(prediction, output))
 
-    def evaluate(self, truth: Truth, plot: str | None) -> None:
-        def evaluated() -> Evaluation:
-            true = _item(self._data[truth.data], truth)
-            return evaluate(true, self._prediction, truth.kind)
-
-        found = self._attempt("evaluate", None, evaluated)
+    def evaluate(self, kind: str | None, plot: str | None) -> None:
+        found = self._attempt(
+            "evaluate", None, lambda: evaluate(self._truth, self._prediction, kind)
+        )
         self.done[-1] = replace(self.done[-1], evaluation=found)
         if plot is not None:
             self._attempt(
@@ -174,14 +196,16 @@ class _JobRun:
         try:
             yield
         except JobError as error:
-            if self._job.save is None:
+            path = self._job.save
+            if path is None:
                 raise
             try:
-                self.save_model(self._job.save)
+                self.save_model(path)
             except JobError as second:
-                text = f"{error}\nThe model is lost: {second}"
+                told = f"The model is lost: {second}"
             else:
-                text = f"{error}\nThe model is saved in {self._job.save}"
+                told = f"The model is saved in {path}"
+            text = f"{error}\n{told}"
             raise JobError(text, step=error.step, done=self.done) from error.__cause__
 
     def save_model(self, path: str) -> None:
@@ -278,11 +302,16 @@ class _JobRun:
 
 def _item(result: Any, truth: Truth) -> Any:
     """The true values, out of what a data access returned."""
+    known = result if isinstance(result, Mapping) else getattr(result, "columns", ())
+    names = ", ".join(map(str, known))
     if truth.item is not None:
-        return result[truth.item]
+        try:
+            return result[truth.item]
+        except Exception as error:  # whatever kind of data it is
+            why = f"; it has {names}" if names else f" ({described(error)})"
+            raise ValueError(f"data {truth.data} has no item {truth.item!r}{why}") from error
     if isinstance(result, tuple) and result:  # features and labels, as fit takes them
         return result[-1]
-    if isinstance(result, Mapping) and len(result) > 1:
-        names = ", ".join(map(str, result))
+    if len(known) > 1:
         raise ValueError(f"data {truth.data} has the items {names}: say by `item` which is true")
     return result

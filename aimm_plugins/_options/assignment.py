@@ -81,8 +81,9 @@ def assign(
         Finding(
             "options-not-checked",
             distribution.subject,
-            f"the schemas of its options take more than {SCHEMA_SECONDS:g} seconds: {first} and "
-            f"{len(others)} more are not looked at before the plugins are loaded",
+            f"the schemas of its options take more than {SCHEMA_SECONDS:g} seconds: {first}"
+            + (f" and {len(others)} more are" if others else " is")
+            + " not looked at before the plugins are loaded",
             first.place,
             "Tell its author, or deny the distribution.",
         )

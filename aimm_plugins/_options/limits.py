@@ -21,6 +21,8 @@ from aimm_plugins._system.ceilings import (
     SCHEMA_DEPTH,
     SCHEMA_LIST,
     SCHEMA_SECONDS,
+    SCHEMA_STEPS,
+    SCHEMA_STEPS_OF_VALUE,
     SCHEMA_VALUES,
 )
 
@@ -36,7 +38,7 @@ thread_time = getattr(time, "thread_time", time.process_time)
 
 
 class TooSlowError(Exception):
-    pass
+    """A check takes more steps than `SCHEMA_STEPS`."""
 
 
 class TooDeepError(Exception):
@@ -45,6 +47,10 @@ class TooDeepError(Exception):
 
 class UnjudgedError(Exception):
     """It might take too long, so that nothing is judged while nothing is loaded."""
+
+
+class OutOfTimeError(UnjudgedError):
+    """The time is over that there is while nothing is loaded."""
 
 
 class Allowance:
@@ -59,21 +65,32 @@ class Allowance:
         """Count the time of the block; raise where others of the distribution took all of it."""
         owner = published.distribution
         spent = self._seconds.get(owner.key, 0.0)
-        if spent > SCHEMA_SECONDS:
-            self.passed_over.setdefault(owner, []).append(published)
-            raise UnjudgedError(f"others of {owner.who} take more than {SCHEMA_SECONDS:g} seconds")
         start = thread_time()
         try:
+            if spent > SCHEMA_SECONDS:
+                raise OutOfTimeError(
+                    f"others of {owner.who} take more than {SCHEMA_SECONDS:g} seconds"
+                )
             yield
+        except OutOfTimeError:
+            self.passed_over.setdefault(owner, []).append(published)
+            raise
         finally:
             self._seconds[owner.key] = spent + thread_time() - start
 
 
 class Limit:
-    """The processor time of one check. Patterns may take theirs where a plugin is loaded."""
+    """The steps of one check. While nothing is loaded it has a limit of time and of patterns too.
 
-    def __init__(self, document: dict[str, Any], *, looking: bool) -> None:
-        self._end = thread_time() + SCHEMA_SECONDS
+    Args:
+        document: The schema.
+        values: What is held against it.
+        looking: Whether nothing will be loaded.
+    """
+
+    def __init__(self, document: dict[str, Any], values: Any = None, *, looking: bool) -> None:
+        self._left = SCHEMA_STEPS + SCHEMA_STEPS_OF_VALUE * sum(1 for _ in nodes(values))
+        self._end = thread_time() + SCHEMA_SECONDS if looking else math.inf
         self._looking = looking
         self._depth = 0
         texts = [node.get("pattern") for node in mappings(document)]
@@ -82,23 +99,26 @@ class Limit:
             pattern for node in mappings(document) for pattern in node.get("patternProperties", ())
         ]
 
-    def check(self) -> None:
-        """Raise `TooSlowError` when the time is over."""
-        if thread_time() > self._end:
+    def check(self, steps: int = 1) -> None:
+        """Take some steps, or raise `TooSlowError` or `OutOfTimeError`."""
+        self._left -= steps
+        if self._left < 0:
             raise TooSlowError
+        if self._looking and thread_time() > self._end:
+            raise OutOfTimeError(f"the check takes more than {SCHEMA_SECONDS:g} seconds")
 
     def compile_patterns(self) -> None:
         """Raise `re.error` for a pattern that cannot be read; long ones are passed over."""
         for pattern in self._patterns + self._key_patterns:
-            self.check()
+            self.check(len(pattern))
             if most_steps(pattern, 0) < math.inf:
                 re.compile(pattern)
 
     def applied(self, word: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """A keyword's function of jsonschema that asks for the time and the depth first."""
+        """A keyword's function of jsonschema that counts its steps and its depth first."""
 
         def limited(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[Any]:
-            self.check()
+            self.check(1 + len(value) // 100 if isinstance(value, list | dict) else 1)
             if self._depth >= SCHEMA_DEPTH:
                 raise TooDeepError
             if self._looking and word == "pattern" and isinstance(instance, str):

@@ -6,8 +6,8 @@ No message shows a secret, and what a schema can cost is bounded.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from aimm_plugins._config.json_schema import deepest, explain, shown, types_in_words
@@ -19,15 +19,18 @@ from aimm_plugins._options.limits import (
     TooSlowError,
     UnjudgedError,
     mappings,
+    nodes,
     over_size,
 )
 from aimm_plugins._options.schema_source import Denial, broken, read_document
-from aimm_plugins._system.ceilings import SCHEMA_DEPTH, SCHEMA_SECONDS
+from aimm_plugins._system.ceilings import SCHEMA_DEPTH, SCHEMA_STEPS
 from aimm_plugins._system.guard import reraise_interruption
+from aimm_plugins._system.masking import remember_secret
 from aimm_plugins._system.text import printable, type_name
 from aimm_plugins.errors import DeclarationError, spell_path
 
 _MAX_SHOWN = 300
+_MAX_NAMED = 20
 
 _OF_STRUCTURE = frozenset(
     {"required", "additionalProperties", "type", "minProperties", "maxProperties", "minItems"}
@@ -94,7 +97,7 @@ class Schema:
         from jsonschema.exceptions import SchemaError
         from jsonschema.validators import validator_for
         from referencing import Registry
-        from referencing.jsonschema import DRAFT202012
+        from referencing.jsonschema import DRAFT202012, specification_with
 
         self.published = published
         # Where a schema is named, jsonschema goes on by classes of its own, which are not limited.
@@ -111,10 +114,13 @@ class Schema:
                 place = spell_path(tuple(error.absolute_path)) or "its root"
                 message = error.message[:_MAX_SHOWN]
                 raise broken(published, f"it is no JSON Schema: at {place}: {message}") from None
-            Limit(self.document, looking=True).compile_patterns()
-            self._registry: Any = Registry()  # of its own, so that nothing is fetched
-            resource = DRAFT202012.create_resource(self.document)
-            self._resolver: Any = self._registry.with_resource("", resource).resolver()
+            Limit(self.document, looking=False).compile_patterns()
+            dialect = self._kind.ID_OF(self._kind.META_SCHEMA)
+            resource = specification_with(dialect, DRAFT202012).create_resource(self.document)
+            registry: Any = Registry().with_resource("", resource)  # so that nothing is fetched
+            with suppress(AttributeError):  # referencing does not know all that draft 3 allows
+                registry = registry.crawl()  # else each `#anchor` has the whole document read
+            self._resolver: Any = registry.resolver()
 
     def __str__(self) -> str:
         return f"{self.published} of {self.published.distribution.who}"
@@ -142,11 +148,12 @@ class Schema:
                 are then, and what depends on them is not judged.
 
         Raises:
-            DeclarationError: A default does not fit, a reference leads nowhere, or it takes long.
+            DeclarationError: A default does not fit, a reference leads nowhere, or it takes too
+                many steps.
             UnjudgedError: It cannot be judged while looking.
         """
         with self._blaming_it():
-            limit = Limit(self.document, looking=looking)
+            limit = Limit(self.document, values, looking=looking)
             filled = self._filled(values, limit)
             hidden = self._hidden(filled, secrets, limit)
             faults = {
@@ -155,9 +162,14 @@ class Schema:
                 if not (looking and _may_depend_on(secrets, fault))
             }
         for fault in faults:
-            if not _is_in(values, fault.path):
+            if _at(values, fault.path) is _NOTHING:
                 where = f"at {spell_path(fault.path)}: {fault.message}"
                 raise broken(self.published, f"its own default does not fit: {where}")
+        if not looking:
+            for path in (path for path, what in hidden.items() if what == SECRET):
+                for text in nodes(_at(values, path)):
+                    if isinstance(text, str):
+                        remember_secret(text)
         return hiding(filled, hidden), list(faults)
 
     def defaults(self) -> Options:
@@ -179,7 +191,7 @@ class Schema:
         defaults = {n: child["default"] for n, child in properties.items() if "default" in child}
         texts = {n: json.dumps(d, ensure_ascii=False, default=str) for n, d in defaults.items()}
         with self._blaming_it():
-            for path in self._hidden(defaults, (), Limit(self.document, looking=True)):
+            for path in self._hidden(defaults, (), Limit(self.document, looking=False)):
                 texts |= dict.fromkeys(path[:1] or texts, "***")
             return [
                 KnownOption(
@@ -195,7 +207,7 @@ class Schema:
     def _type_of(self, schema: Any) -> str:
         types: dict[str, None] = {}
         waiting, seen = [schema], set[int]()
-        while waiting:
+        while waiting and len(types) < _MAX_NAMED:
             schema = waiting.pop(0)
             if id(schema) in seen:
                 continue
@@ -203,13 +215,14 @@ class Schema:
             if not isinstance(schema, dict):
                 types["anything"] = None
             elif "enum" in schema:
-                types["one of " + ", ".join(map(str, schema["enum"]))] = None
+                types[f"one of {_listed(schema['enum'])}"] = None
             elif "type" in schema:
                 types[types_in_words(schema["type"])] = None
             else:
                 inner = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf", [])[:1]
                 waiting[:0] = inner or [self._target(schema.get("$ref"))]
-        return " or ".join(types) or "anything"
+        text = " or ".join(types) or "anything"  # a `$ref` may have it shown a thousand times
+        return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 3]}..."
 
     def _target(self, reference: Any) -> Any:
         """The schema that a `$ref` leads to; `None` without one, or where it leads nowhere."""
@@ -230,7 +243,7 @@ class Schema:
         extend: Any = validators.extend  # typed in part
         functions = {**self._kind.VALIDATORS, **words}
         limited = {word: limit.applied(word, function) for word, function in functions.items()}
-        return extend(self._kind, limited)(self.document, registry=self._registry)
+        return extend(self._kind, limited)(self.document, _resolver=self._resolver)
 
     def _filled(self, values: Mapping[str, Any], limit: Limit) -> dict[str, Any]:
         """The values with defaults, by jsonschema's own way of adding them.
@@ -273,7 +286,7 @@ class Schema:
             if isinstance(error, TooDeepError):
                 problem = f"it leads in a circle, or more than {SCHEMA_DEPTH} levels deep"
             elif isinstance(error, TooSlowError):
-                problem = f"it takes more than {SCHEMA_SECONDS:g} seconds to check"
+                problem = f"it takes more than {SCHEMA_STEPS:,} steps to check"
             elif isinstance(error, Unresolvable):
                 problem = f"its reference {error.ref!r} leads nowhere within it"
             elif isinstance(error, re.error):
@@ -292,8 +305,8 @@ def _fault(fault: Any, hidden: Mapping[Path, str]) -> Fault:
     path: Path = tuple(fault.absolute_path)
     word, wanted = str(fault.validator), fault.validator_value
     if word == "required":
-        first, *more = [repr(key) for key in wanted if key not in fault.instance]
-        keys = f"keys {', '.join([first, *more])} are" if more else f"key {first} is"
+        missing = [repr(key) for key in wanted if key not in fault.instance]
+        keys = f"keys {_listed(missing)} are" if missing[1:] else f"key {missing[0]} is"
         return Fault(path, f"{keys} missing")
     if word == "additionalProperties" and wanted is False:
         message, expected, key = explain(fault)
@@ -312,6 +325,13 @@ def _fault(fault: Any, hidden: Mapping[Path, str]) -> Fault:
     return Fault(path, printable(fault.message[:_MAX_SHOWN]))
 
 
+def _listed(items: Sequence[object]) -> str:
+    """Some items of any number, with how many more there are."""
+    first = ", ".join(str(item)[:_MAX_SHOWN] for item in items[:_MAX_NAMED])
+    more = len(items) - _MAX_NAMED
+    return f"{first} and {more} more" if more > 0 else first
+
+
 def _may_depend_on(secrets: Collection[Path], fault: Any) -> bool:
     """Whether a fault may be due to secrets that were not read."""
     path = tuple(fault.absolute_path)
@@ -322,11 +342,14 @@ def _may_depend_on(secrets: Collection[Path], fault: Any) -> bool:
     return bool(secrets) and not _CONDITIONAL.isdisjoint(fault.absolute_schema_path)
 
 
-def _is_in(values: Any, path: Path) -> bool:
-    """Whether a path leads to something that was given, and not to a default."""
+_NOTHING = object()
+
+
+def _at(values: Any, path: Path) -> Any:
+    """What was given at a path; `_NOTHING` where a default stands, or nothing."""
     try:
         for part in path:
             values = values[part]
     except (KeyError, IndexError, TypeError):
-        return False
-    return True
+        return _NOTHING
+    return values

@@ -196,7 +196,7 @@ class Policy(NamedTuple):
         """A record for each `required` distribution that is not there; what is planned counts."""
         of_distribution: dict[str, list[PluginRecord]] = {}
         for record in records:
-            if record.distribution:
+            if record.distribution and record.state != "missing":  # which is no plugin
                 of_distribution.setdefault(normalized(record.distribution), []).append(record)
         missing = []
         of_keys = self.required_keys(lambda name: find(name) is not None)
@@ -273,7 +273,7 @@ def _is_accounted_for(rule: Rule, plugins: Sequence[PluginRecord]) -> bool:
 def _missing_record(
     rule: Rule, plugins: Sequence[PluginRecord], distribution: Distribution | None
 ) -> PluginRecord:
-    why = _why_missing(rule, plugins, distribution)
+    why, remedy = _why_missing(rule, plugins, distribution)
     name = rule.name if distribution is None else distribution.name
     return PluginRecord(
         name=name,
@@ -286,24 +286,30 @@ def _missing_record(
         reason=f"required by {rule}: {why}",
         error=PluginImportError(f"{rule.text} is required ({rule.place}): {why}"),
         config_place=rule.place,
+        remedy=f"{remedy} ({rule.place}).",
     )
 
 
 def _why_missing(
     rule: Rule, plugins: Sequence[PluginRecord], distribution: Distribution | None
-) -> str:
+) -> tuple[str, str]:
+    """Why it is not there, and what to do about the rule or what it names."""
     if distribution is None:
-        return "it is not installed. Install it, or remove the rule."
+        return "it is not installed", "Install it, or remove the rule"
+    who = f"{distribution.who} is installed"
     if not rule.fits(distribution.version):
-        return f"{distribution.who} is installed. Install a version that fits, or change the rule."
+        return who, "Install a version that fits, or change the rule"
     if not plugins:
-        return f"{distribution.who} is installed, and brings no plugin that this conf loads."
+        return (
+            f"{who}, and brings no plugin that this conf loads",
+            "Name its module in names, or remove the rule",
+        )
     reasons = dict.fromkeys(
         f"{plugin.name} is {plugin.state}" + (f" ({plugin.reason})" if plugin.reason else "")
         for plugin in plugins
         if plugin.state not in _THERE
     )
-    return f"{distribution.who} is installed, but {'; '.join(reasons)}."
+    return f"{who}, but {'; '.join(reasons)}", "Change what keeps it out, or remove the rule"
 
 
 def policy(

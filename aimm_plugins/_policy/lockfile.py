@@ -51,20 +51,26 @@ class Lock(NamedTuple):
     entries: Mapping[str, LockEntry] = MappingProxyType({})
 
 
-def read_lock(path: str) -> Lock:
-    """Read a freeze file, as `freeze_line` wrote it.
+def read_lock(path: str, *, called: str | None = None) -> Lock:
+    """Read a freeze file, as `freeze_line` wrote it; messages call it by the conf's own words.
 
     Raises:
         ConfigError: It cannot be read, or a line of it says no name, version and digest.
     """
+    called = called or path
     try:
         with open(path, "rb", opener=opener) as stream:
             content = stream.read(_MAX_BYTES + 1)
         text = content.decode("utf-8-sig")
     except (OSError, ValueError) as error:
-        raise ConfigError(f"cannot be read: {error}", file=path) from error
+        raise ConfigError(f"cannot be read: {error}", file=called) from error
     if len(content) > _MAX_BYTES:
-        raise ConfigError(f"is longer than {_MAX_BYTES} bytes", file=path)
+        raise ConfigError(f"is longer than {_MAX_BYTES} bytes", file=called)
+    return parse_lock(text, called)
+
+
+def parse_lock(text: str, called: str) -> Lock:
+    """The entries of a freeze file's text; `called` is its name in messages."""
     entries: dict[str, LockEntry] = {}
     for number, raw in enumerate(text.splitlines(), start=1):
         line = raw.strip()
@@ -74,7 +80,7 @@ def read_lock(path: str) -> Lock:
         if match is None:
             raise ConfigError(
                 f"{line[:100]!r} locks nothing",
-                file=path,
+                file=called,
                 line=number,
                 expected="name==version  # record sha256:...; aimm-plugins freeze writes it",
             )
@@ -82,13 +88,13 @@ def read_lock(path: str) -> Lock:
         if name in entries:
             raise ConfigError(
                 f"{match['name']} is locked twice, first in line {entries[name].line}",
-                file=path,
+                file=called,
                 line=number,
             )
         entries[name] = LockEntry(
             name=match["name"], version=match["version"], digest=match["digest"], line=number
         )
-    return Lock(path, entries)
+    return Lock(called, entries)
 
 
 def freeze_line(distribution: Distribution, digest: str | None) -> str | None:

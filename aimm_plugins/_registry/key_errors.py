@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aimm_plugins._registry.loads import imports_under_way
 from aimm_plugins._registry.providers import PluginOwners
-from aimm_plugins._system.text import described, indented, nearest, one_line, printable
+from aimm_plugins._system.text import described, indented, nearest, one_line, printable, shown
 from aimm_plugins._values.actions import ACTIONS, Action
 from aimm_plugins._values.report import PluginRecord, Report
 from aimm_plugins.errors import (
@@ -38,15 +38,15 @@ def unknown_key_error(registry: Registry, action: Action, key: object) -> Unknow
     """The error for a key that is not known, with everything that could help."""
     snapshot = registry.snapshot
     if not isinstance(key, str):
-        return UnknownPluginError(f"a key is a str, and was given {key!r}", action=action)
+        return UnknownPluginError(f"a key is a str, and was given {shown(key)}", action=action)
     near = nearest(key, snapshot.offers[action].keys(), count=3)
-    shown = one_line(key)
-    lines = [f"no plugin provides {action}:{shown}"]
+    name = one_line(key)
+    lines = [f"no plugin provides {action}:{name}"]
     if near:
-        lines.append("  nearest: " + ", ".join(f"{action}:{one_line(name)}" for name in near))
+        lines.append("  nearest: " + ", ".join(f"{action}:{one_line(other)}" for other in near))
     elsewhere = [other for other in ACTIONS if key in snapshot.offers[other]]
     if elsewhere:
-        found = ", ".join(f"{other}:{shown}" for other in elsewhere)
+        found = ", ".join(f"{other}:{name}" for other in elsewhere)
         lines.append(f"  under other actions: {found}")
     reasons = unavailable_reasons(registry, action, key)
     if not reasons and len(lines) == 1:

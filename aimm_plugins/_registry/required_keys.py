@@ -5,7 +5,8 @@ Asked at each start, and again by each report: a deferred plugin may fail, or a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from aimm_plugins._policy.rules import Rule
 from aimm_plugins._registry.providers import Slot
@@ -13,7 +14,7 @@ from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._system.text import described, did_you_mean, one_line
 from aimm_plugins._values.actions import ACTIONS
 from aimm_plugins._values.report import PluginRecord
-from aimm_plugins.errors import PluginImportError
+from aimm_plugins.errors import PluginConflictError, PluginImportError
 
 
 def unanswered(
@@ -30,9 +31,8 @@ def unanswered(
     """
     for rule in dict.fromkeys(rules):
         told = _why_unanswered(rule, snapshot)
-        if told is not None and not (told[1] is None and may_be_more):
-            why, remedy = told
-            name = rule.text.strip()
+        if told is not None and (told.is_sure or not may_be_more):
+            why, name = told.why, rule.text.strip()
             yield PluginRecord(
                 name=name,
                 source="config",
@@ -42,32 +42,69 @@ def unanswered(
                 reason=f"required by {rule}: {why}",
                 error=PluginImportError(f"{name} is required ({rule.place}): {why}"),
                 config_place=rule.place,
-                remedy=remedy,
+                remedy=told.remedy or f"{_NOBODY} ({rule.place}).",
             )
 
 
-def _why_unanswered(rule: Rule, snapshot: Snapshot) -> tuple[str, str | None] | None:
-    """Why a key is not answered, and what to do; the latter only where a plugin is known for it."""
+_NOBODY = "Install what provides it, correct the key, or remove the rule"
+
+
+class _Unanswered(NamedTuple):
+    """Why a key is not answered; what to do, and whether it is sure, where a plugin is known."""
+
+    why: str
+    remedy: str | None = None
+
+    @property
+    def is_sure(self) -> bool:
+        return self.remedy is not None
+
+
+def _why_unanswered(rule: Rule, snapshot: Snapshot) -> _Unanswered | None:
     slots: list[Slot] = [rule.slot] if rule.slot else [(a, rule.text.strip()) for a in ACTIONS]
     open_slots = [slot for slot in slots if slot[1] not in snapshot.offers[slot[0]]]
     for (_, slot), error in snapshot.contested.items():
         if slot in open_slots:
             message = str(error).partition("\n")[0].rstrip(":")
-            return f"{message}, and neither has it.", "Add one of the prefer lines of their error."
-    for slot in open_slots:
-        if slot in snapshot.broken:
-            failed = snapshot.broken[slot]
-            why = described(failed.error) if failed.error is not None else str(failed.reason)
-            return (
-                f"{failed.subject} publishes it, and failed: {one_line(why)}",
-                failed.remedy or "Mend it, and call initialize() or refresh() again.",
-            )
+            remedy = "Add one of the prefer lines of their error."
+            return _Unanswered(f"{message}, and neither has it.", remedy)
+    lost = next((snapshot.broken[slot] for slot in open_slots if slot in snapshot.broken), None)
+    lost = lost or _publisher(open_slots, snapshot)
+    if lost is not None:
+        why = described(lost.error) if lost.error is not None else str(lost.reason)
+        if lost.state == "denied":
+            remedy = f"Change what keeps it out, or remove the rule ({rule.place})."
+            return _Unanswered(f"{lost.subject} has it, and is denied: {one_line(why)}", remedy)
+        return _Unanswered(
+            f"{lost.subject} has it, and failed: {one_line(why)}",
+            lost.remedy or "Mend it, and call initialize() or refresh() again.",
+        )
     if len(open_slots) < len(slots):
         return None
     if not rule.slot:
-        why = "it is not installed, and no plugin provides a key of this name"
-        return f"{why}. Install it, or remove the rule.", None
+        return _Unanswered("it is not installed, and no plugin provides a key of this name")
     action, key = rule.slot
     hint = did_you_mean(key, list(snapshot.offers[action]))
-    why = f"no plugin that is loaded provides it{f'; {hint}' if hint else '.'}"
-    return f"{why} Install what provides it, correct the key, or remove the rule.", None
+    why = f"no plugin that is loaded provides it{f'; {hint}' if hint else ''}"
+    suspects = [
+        record.subject
+        for identity, record in snapshot.records.items()
+        if record.state == "failed" and not snapshot.published.get(identity)
+        if not isinstance(record.error, PluginConflictError)
+    ][:_MOST_NAMED]
+    return _Unanswered(
+        f"{why}; it may be in what failed: {', '.join(suspects)}" if suspects else why
+    )
+
+
+_MOST_NAMED = 5
+
+
+def _publisher(slots: Sequence[Slot], snapshot: Snapshot) -> PluginRecord | None:
+    """A plugin that publishes one of the keys, and is denied or failed without being deferred."""
+    for identity, keys in snapshot.published.items():
+        record = snapshot.records.get(identity)
+        is_lost = record is not None and record.state in ("failed", "denied")
+        if is_lost and any((published.action, published.key) in slots for published in keys):
+            return record
+    return None

@@ -67,7 +67,10 @@ def _not_loaded(start: PreparedStart) -> list[Finding]:
         if record.state in codes
     ]
     missing = start.policy.missing(start.plan.records, start.find)
-    return found + [Finding("required-missing", r.name, str(r.reason)) for r in missing]
+    return found + [
+        Finding("required-missing", r.name, str(r.reason), r.config_place, r.remedy)
+        for r in missing
+    ]
 
 
 def _run_by(start: PreparedStart) -> list[Distribution]:

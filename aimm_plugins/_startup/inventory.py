@@ -11,14 +11,16 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from aimm_plugins._discovery.scan import Scan
+from aimm_plugins._inventory.remedies import remedy_for
 from aimm_plugins._policy.judge import Policy
 from aimm_plugins._registry.providers import Slot
 from aimm_plugins._source.declarations import PluginSource, SourceDeclaration
 from aimm_plugins._startup.admission import Admission
 from aimm_plugins._system.names import normalized
-from aimm_plugins._system.text import described
+from aimm_plugins._system.text import described, single_errors
 from aimm_plugins._values.provenance import Provenance
 from aimm_plugins._values.report import Finding, PluginRecord, Report
+from aimm_plugins.errors import PluginConflictError
 
 KeysFrom = Literal["metadata", "source", "import", "unknown"]
 
@@ -60,6 +62,28 @@ class InventoryItem:
     def active(self) -> bool:
         """Whether calls reach it, or would reach it."""
         return self.record.state in ACTIVE_STATES
+
+    @property
+    def identity_cells(self) -> tuple[str, str, str, str, str]:
+        """Name, distribution, version, origin and target; what is unknown is empty.
+
+        The target is what the import names, `module` or `module:object`, and where: `@environment`.
+        """
+        record = self.record
+        target = f"{record.module}:{record.attribute}" if record.attribute else record.module
+        if record.environment is not None:
+            target += f"@{record.environment}"
+        who = (record.distribution or "", record.version or "", record.origin or "")
+        return record.name, *who, target
+
+    @property
+    def account(self) -> str:
+        """Why it is in its state, on one line: what has failed comes before a rule."""
+        record = self.record
+        if record.error is None or record.state == "missing":  # whose reason says the same
+            return record.reason or ""
+        error = described(record.error).partition("\n")[0]
+        return f"{error}; {record.reason}" if record.reason else error
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-serializable, as in `schemas/list.yaml`."""
@@ -130,6 +154,13 @@ class Inventory:
         return Report((item.record for item in self.plugins), self.findings)
 
     @property
+    def why_empty(self) -> str:
+        """Why there is no plugin at all."""
+        place = self.policy.disabled_place
+        why = "none is installed" if place is None else f"entry points are disabled ({place})"
+        return f"no plugins: {why}, and no conf names one"
+
+    @property
     def keys(self) -> list[InventoryKey]:
         """Every declaration of every plugin, sorted by action and key."""
         found = [key for item in self.plugins for key in self.keys_of(item)]
@@ -138,8 +169,7 @@ class Inventory:
     def keys_of(self, item: InventoryItem) -> list[InventoryKey]:
         """The declarations of one plugin, in the order of its source."""
         provided = frozenset(item.record.provides)
-        error = None if item.record.error is None else described(item.record.error)
-        return [self._key(item, declaration, provided, error) for declaration in item.declarations]
+        return [self._key(item, declaration, provided) for declaration in item.declarations]
 
     def keys_named(self, name: str) -> list[InventoryKey]:
         """The declarations of `action:key`, or of a key for every action."""
@@ -154,6 +184,14 @@ class Inventory:
             if item.record.distribution and normalized(item.record.distribution) == wanted
         ]
 
+    def remedy(self, item: InventoryItem) -> str | None:
+        """What to change so that calls reach a plugin by all its keys; `None` where they do."""
+        record = item.record
+        if item.active and record.error is None:
+            return None
+        installed = self.scans.get(record.environment, self.installed)
+        return remedy_for(record, self.policy, installed)
+
     def probed_first(self) -> Inventory:
         """The same, where a child process imports each module first."""
         pending = "its probe in a child process is pending"
@@ -166,21 +204,18 @@ class Inventory:
         return replace(self, plugins=tuple(plugins))
 
     def _key(
-        self,
-        item: InventoryItem,
-        declaration: SourceDeclaration,
-        provided: frozenset[Slot],
-        error: str | None,
+        self, item: InventoryItem, declaration: SourceDeclaration, provided: frozenset[Slot]
     ) -> InventoryKey:
         record = item.record
         slot = (declaration.action, declaration.key)
         if item.active and (slot in provided or not declaration.certain):
             return InventoryKey(item=item, declaration=declaration, answers=True, why_not=None)
         text, place = f"{declaration.action}:{declaration.key}", None
-        if record.reason and not item.active:
-            why = record.reason
-        elif error is not None:
-            why = error
+        error = _error_about(record.error, slot)
+        if error is not None:
+            why = described(error)
+        elif record.state == "denied":
+            why = record.reason or record.state
         elif (preferred := self._preferred(text, declaration.key)) is not None:
             wanted, place = preferred
             why = f"prefer gives {text} to {wanted} ({place})"
@@ -197,3 +232,11 @@ class Inventory:
                 if rule in layer.prefer:
                     return layer.prefer[rule]
         return None
+
+
+def _error_about(error: BaseException | None, slot: Slot) -> BaseException | None:
+    """What of a plugin's error keeps a key from it: of its conflicts, the one about the key."""
+    for single in () if error is None else single_errors(error):
+        if not isinstance(single, PluginConflictError) or (single.action, single.key) == slot:
+            return single
+    return None

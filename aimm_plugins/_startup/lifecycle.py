@@ -7,7 +7,6 @@ those before the imports.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
@@ -74,8 +73,9 @@ def with_start(starts: Sequence[Start], begun: Start) -> Iterator[Start]:
     """The starts and a new one, which takes the place of an earlier one with the same conf."""
     is_new = True
     for start in starts:
-        is_new = is_new and start.config != begun.config
-        yield begun if start.config == begun.config else start
+        again = start.config == begun.config._replace(folder=start.config.folder)
+        is_new = is_new and not again
+        yield begun if again else start
     if is_new:
         yield begun
 
@@ -104,6 +104,5 @@ def unload_all(runtime: Runtime) -> None:
         publish(runtime, Snapshot(), options=None)
         runtime.installed_findings = ()
         runtime.trust_imports()
-        for module in runtime.versions.keys() - sys.modules.keys():
-            del runtime.versions[module]
+        runtime.forget_versions()
     runtime.close_environments()

@@ -77,6 +77,9 @@ def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
     if is_complete:
         findings += start.idle_preferences(resolution)
     records = _accounts(items, resolution)
+    # A key that is required may be one of those.
+    unread = {item.record.identity: item.record for item in items if not item.complete}
+    resolution.snapshot.records.update(unread)
     missing = start.policy.missing(records, start.find)
     keys = start.policy.required_keys(lambda name: start.find(name) is not None)
     missing += unanswered(keys, resolution.snapshot, may_be_more=not is_complete)
@@ -190,13 +193,14 @@ def _accounts(items: Iterable[InventoryItem], resolution: Resolution) -> list[Pl
     for item in items:
         record = item.record
         found = resolved.get(record.identity)
+        if record.state in ("failed", "denied"):
+            snapshot.broken.update((slot, record) for slot in item.keys)
         if found is None:
             accounts.append(record)
         elif record.state == "failed":
             accounts.append(record)
             for action, key in found.provides:
                 snapshot.offers[action].pop(key, None)
-                snapshot.broken[action, key] = record
         elif found.state == "deferred":  # as which it was resolved
             accounts.append(found._replace(state=record.state, reason=record.reason))
         else:

@@ -9,7 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._config.environment import operator_layers
-from aimm_plugins._config.values import Config
+from aimm_plugins._config.parse import read
+from aimm_plugins._config.values import Conf, Config
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.published import Published
 from aimm_plugins._discovery.scan import Scan, scan
@@ -106,19 +107,23 @@ class PreparedStart(NamedTuple):
         planned = {record.module for record in resolution.records}
         rules = [item for layer in self.prefer for item in layer.items()]
         return [
-            Finding(
-                code="rule-matches-nothing",
-                subject=f"prefer {rule}: {wanted}",
-                message=f"{wanted} does not provide {rule}",
-                place=place,
-                remedy="Correct the key or the name, or remove the rule."
-                if self.find(wanted) is not None
-                else "No distribution of this name is installed; correct it, or remove the rule.",
-            )
+            self._idle_preference(rule, wanted, place)
             for rule, (wanted, place) in rules
             if not _decides_something(rule, wanted, resolution)
             and (wanted in planned or wanted not in sys.modules)
         ]
+
+    def _idle_preference(self, rule: str, wanted: str, place: str) -> Finding:
+        message = f"{wanted} does not provide {rule}"
+        remedy = "Correct the key or the name, or remove the rule."
+        for record in self.plan.records:
+            names = (record.module, normalized(record.distribution or ""))
+            if record.state == "denied" and (wanted in names or normalized(wanted) in names):
+                message = f"{wanted} provides nothing: {record.reason}"
+                remedy = "Change the rule that keeps it out, or remove this one."
+        if self.find(wanted) is None:
+            remedy = "No distribution of this name is installed; correct it, or remove the rule."
+        return Finding("rule-matches-nothing", f"prefer {rule}: {wanted}", message, place, remedy)
 
 
 def prepare(
@@ -260,7 +265,7 @@ def _foreseen(start: PreparedStart) -> tuple[PluginRecord, ...]:
             by_module.setdefault(record.module, []).append(place)
         if record.state == "deferred":
             error = _missing(record, installed)
-            if error is None and any(_is_about(rule, record) for rule in start.required):
+            if error is None and any(is_about(rule, record) for rule in start.required):
                 from aimm_plugins._inventory.foresight import failure_of_required
 
                 published = start.plan.published.get(record.identity, ())
@@ -279,7 +284,7 @@ def _foreseen(start: PreparedStart) -> tuple[PluginRecord, ...]:
     return tuple(done)
 
 
-def _is_about(rule: Rule, record: PluginRecord) -> bool:
+def is_about(rule: Rule, record: PluginRecord) -> bool:
     """Whether a `required` rule is about a plugin, or a key that it publishes."""
     if rule.slot is not None:
         return rule.slot in record.provides
@@ -300,9 +305,10 @@ def _missing(record: PluginRecord, installed: Scan) -> Exception | None:
     return missing_module(record.module)
 
 
-def admission_now(runtime: Runtime) -> Admission:
-    """Judges imports by the rules that hold now: those of all confs so far, or the operator's."""
-    return admission_of(runtime, read_inputs(runtime.confs or [Config()], scan()))
+def admission_now(runtime: Runtime, conf: Conf = None) -> Admission:
+    """Judges imports by the operator's rules, and those of a conf, else of all confs so far."""
+    configs = runtime.confs or [Config()] if conf is None else [read(conf)]
+    return admission_of(runtime, read_inputs(configs, scan()))
 
 
 def admission_of(runtime: Runtime, inputs: Inputs) -> Admission:
@@ -344,7 +350,8 @@ def read_locks(layers: Iterable[Config]) -> dict[str, Lock]:
             from aimm_plugins._policy.lockfile import read_lock
 
             path = layer.resolved(layer.locked)
-            locks[path] = read_lock(path)
+            folder = os.path.dirname(layer.source or "")
+            locks[path] = read_lock(path, called=os.path.join(folder, layer.locked))
     return locks
 
 

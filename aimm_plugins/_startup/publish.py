@@ -61,6 +61,7 @@ def publish(runtime: Runtime, snapshot: Snapshot, options: PluginOptions | None)
     except BaseException:
         runtime.registry.publish(before)
         _set_options(runtime, options_before)
+        runtime.remove_hookimpls(snapshot)  # of one that is half removed already
         runtime.sync_hookimpls(before)
         runtime.registry_changed()
         raise

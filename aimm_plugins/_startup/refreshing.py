@@ -62,6 +62,7 @@ def _commit(runtime: Runtime, outcome: Resolved, starts: Sequence[Start]) -> Rep
     *earlier, last = starts
     last = last._replace(findings=outcome.findings, required=outcome.start.required)
     report = commit(runtime, outcome, (*earlier, last))
+    runtime.forget_versions()
     for name in runtime.environments.keys() - outcome.loaded.environments.keys():
         runtime.environments.pop(name).retire(f"no conf names environment {name} any more")
     return report

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from _thread import RLock  # without threading, which takes a millisecond to import
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
@@ -20,7 +20,7 @@ from aimm_plugins._declarations.ledger import (
     current_ledger,
     use_ledger,
 )
-from aimm_plugins._dispatch.dispatcher import CallTable, Dispatcher
+from aimm_plugins._dispatch.dispatcher import CallTable, Dispatcher, no_call_error
 from aimm_plugins._dispatch.manager import PluginManager
 from aimm_plugins._registry.providers import Provider
 from aimm_plugins._registry.registry import Registry
@@ -113,6 +113,13 @@ class Runtime:
             return
         with self._load_locks.setdefault(module, RLock()):
             yield
+        self._load_locks.pop(module, None)  # it is loaded: who waits still has the lock
+
+    def forget_versions(self) -> None:
+        """Forget the versions of modules that were taken out of `sys.modules`."""
+        for module in list(self.versions):
+            if module not in sys.modules:
+                self.versions.pop(module, None)
 
     def verify_imports(self, verified: Sequence[Verified]) -> None:
         """From now on, run of some distributions only what was verified."""
@@ -148,9 +155,8 @@ class Runtime:
         Plugins that were registered with the plugin manager by hand stay. The caller holds the lock
         and makes calls anew afterwards.
         """
+        self.remove_hookimpls(snapshot)
         loaded = snapshot.loaded_modules()
-        for name in self.manager.committed - loaded.keys() - snapshot.by_hand:
-            self.manager.remove_module(name)
         for name in loaded:
             self._add_hookimpls(name)
         for name in snapshot.by_hand - loaded.keys():
@@ -161,6 +167,11 @@ class Runtime:
                     "hookimpls of a module imported by hand are not registered: %s",
                     safe_text(attempt.error),
                 )
+
+    def remove_hookimpls(self, snapshot: Snapshot) -> None:
+        """Take out the hookimpls of those plugin modules that a snapshot does not have."""
+        for name in self.manager.committed.difference(snapshot.loaded_modules(), snapshot.by_hand):
+            self.manager.remove_module(name)
 
     def _add_hookimpls(self, name: str) -> None:
         module = sys.modules.get(name)
@@ -205,16 +216,25 @@ class Runtime:
         self.registry_changed()
 
     def loaded_provider(self, action: Action, key: str) -> Provider:
-        """The provider of a key, loaded if it was deferred; see `Dispatcher.loaded_provider`."""
-        assert self.dispatcher is not None
-        return self.dispatcher.loaded_provider(action, key)
+        """The provider of a key, loaded if it was deferred.
+
+        Raises:
+            UnknownPluginError: No plugin provides the key.
+            PluginLoadError: The plugin was deferred, and could not be imported.
+        """
+        provider = self.registry.find(action, key)
+        if provider is not None and provider.load is not None:
+            provider.load()
+            provider = self.registry.find(action, key)
+        if provider is None or provider.deferred:
+            raise no_call_error(self.registry, action, key)
+        return provider
 
     def declared_function(
-        self, action: Action, arguments: Mapping[str, object], chain: Sequence[pluggy.HookImpl]
+        self, action: Action, key: object, chain: Sequence[pluggy.HookImpl]
     ) -> pluggy.HookImpl:
         """The declared function that a direct call of a hook ends with."""
-        assert self.dispatcher is not None
-        return self.dispatcher.declared_function(action, arguments, chain)
+        return self.calls.of(action).declared_function(key, chain)
 
 
 class Process:
@@ -247,7 +267,6 @@ PROCESS = Process()
 _IMPORTED_BY_CALLS = (
     "difflib",
     "aimm_plugins._dispatch.awaiting",
-    "aimm_plugins._dispatch.call_errors",
     "aimm_plugins._registry.key_errors",
 )
 

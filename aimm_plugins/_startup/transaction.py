@@ -131,7 +131,8 @@ def _resolve(
         revoked=revoked,
     )
     snapshot = resolution.snapshot
-    snapshot.published = {**snapshot.published, **start.plan.published}
+    published = {**snapshot.published, **start.plan.published}
+    snapshot.published = {i: keys for i, keys in published.items() if i in snapshot.records}
     registered = snapshot.records.values()
     resolution.add_missing(start.policy.missing(registered, start.find))
     required = start.policy.required_keys(lambda name: start.find(name) is not None)

@@ -50,9 +50,15 @@ a thousand frames of Python the libraries below it may raise what is no `Excepti
 SCHEMA_LIST = 500
 """Items of a list in it that are not all texts or all numbers: each is compared with each."""
 
+SCHEMA_STEPS = 150_000
+"""Of one check of options, and `SCHEMA_STEPS_OF_VALUE` more for each value that is given: steps and
+not seconds, so that no machine is too slow for a sound conf. Faults take up to 1.5 kB a step."""
+
+SCHEMA_STEPS_OF_VALUE = 20
+
 SCHEMA_SECONDS = 2.0
-"""Processor time for one check of options, which takes milliseconds; and for all schemas of a
-distribution together while nothing is loaded."""
+"""Processor time for the schemas of a distribution while nothing is loaded; what is left is checked
+when it is loaded."""
 
 PATTERN_LETTERS = 1000
 """Of a regular expression in a schema."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 
 from aimm_plugins._system.ceilings import METADATA_BYTES
 
@@ -71,6 +72,24 @@ def read_handle(handle: int, limit: int = METADATA_BYTES, content: bytes = b"") 
     return b"".join(parts)
 
 
+def writable_target(path: str) -> str:
+    """The file that writing to a path replaces: of a link, the one that it leads to.
+
+    Raises:
+        OSError: No file can be written there.
+    """
+    target = os.path.realpath(path)
+    folder = os.path.dirname(target)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"{path} cannot be written: there is no folder {folder}")
+    if os.path.exists(target):
+        if not os.path.isfile(target):  # replacing a device would destroy it
+            raise OSError(f"{path} is there, and is no regular file")
+        if not os.access(target, os.W_OK):
+            raise PermissionError(f"{path} is there, and may not be written")
+    return target
+
+
 def write_atomically(path: str, content: bytes) -> None:
     """Write a file whole or not at all, even if the process is killed meanwhile.
 
@@ -80,17 +99,10 @@ def write_atomically(path: str, content: bytes) -> None:
         OSError: It cannot be written, or is there and no regular file; what was there is untouched.
     """
     import tempfile  # what a start does without
-    from pathlib import Path
 
-    target = Path(os.path.realpath(path))
-    mode = None
-    if target.exists():
-        if not target.is_file():  # replacing a device would destroy it
-            raise OSError(f"{path} is there, and is no regular file")
-        if not os.access(target, os.W_OK):
-            raise PermissionError(f"{path} is there, and may not be written")
-        mode = target.stat().st_mode & 0o7777
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".aimm-plugins-")
+    target = writable_target(path)
+    mode = stat.S_IMODE(os.stat(target).st_mode) if os.path.exists(target) else None
+    handle, name = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".aimm-plugins-")
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)
@@ -103,5 +115,6 @@ def write_atomically(path: str, content: bytes) -> None:
         os.chmod(name, mode)
         os.replace(name, target)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(name)
         raise

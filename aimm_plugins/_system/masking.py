@@ -5,12 +5,17 @@ A plugin that is given a password may put it into the error of a failed connecti
 
 from __future__ import annotations
 
+import re
+
 from aimm_plugins._system.guard import chain, guarded
 
 _LEAST = 4
 """Characters below which masking a text would take apart words that have nothing to do with it."""
 
-_texts: list[str] = []
+_MOST = 2000
+"""Texts that are kept: tokens that are replaced each minute must not fill the memory."""
+
+_texts: dict[str, None] = {}  # the one that was read last at the end
 
 
 def remember_secret(text: str) -> None:
@@ -20,15 +25,24 @@ def remember_secret(text: str) -> None:
     lines = text.splitlines()
     found = {text, text.strip(), repr(text)[1:-1], quote(text, safe="")}
     found.update(line.strip() for line in lines[:1000] if len(lines) > 1 and len(line) > 15)
-    _texts.extend(part for part in found if len(part) >= _LEAST and part not in _texts)
-    _texts.sort(key=len, reverse=True)  # a secret may hold another one
+    for part in found:
+        if len(part) >= _LEAST:
+            _texts.pop(part, None)
+            _texts[part] = None
+    for part in list(_texts)[:-_MOST]:
+        _texts.pop(part, None)
 
 
 def masked(text: str) -> str:
     """The text with `***` in place of each secret."""
-    for secret in _texts:
+    for secret in sorted(_texts, key=len, reverse=True):  # a secret may hold another one
         text = text.replace(secret, "***")
     return text
+
+
+def without_passwords(text: str) -> str:
+    """The text with `***` for who logs in, and how, in its URLs."""
+    return re.sub(r"//[^/\s]*@", "//***@", text)
 
 
 def tells_a_secret(error: BaseException) -> bool:
@@ -46,5 +60,5 @@ def tells_a_secret(error: BaseException) -> bool:
                 parts += [str(getattr(link, "text", "")), *map(str, getattr(link, "__notes__", ()))]
                 parts.append(str(link))
         text = "\n".join(parts)
-        return any(secret in text for secret in _texts)
+        return any(secret in text for secret in list(_texts))
     return True

@@ -11,39 +11,33 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from aimm_plugins._system.guard import guarded
+
+_EVALUATED: dict[str, Any] = {}
+_TEXT: dict[str, Any] = {}
 if sys.version_info >= (3, 14):
     from annotationlib import Format
 
-    def signature_of(
-        function: Callable[..., Any],
-        *,
-        follow_wrapped: bool = True,
-        annotations: Format = Format.FORWARDREF,
-    ) -> inspect.Signature:
-        """The function's signature; a name in an annotation that is not there stays a name.
+    # Of names that are not there, the names; and all as text, where an annotation raises.
+    _EVALUATED = {"annotation_format": Format.FORWARDREF}
+    _TEXT = {"annotation_format": Format.STRING}
 
-        Where an annotation raises, all are text.
-        """
-        try:
-            return inspect.signature(
-                function, follow_wrapped=follow_wrapped, annotation_format=annotations
-            )
-        except Exception:
-            return inspect.signature(
-                function, follow_wrapped=follow_wrapped, annotation_format=Format.STRING
-            )
 
-    def shown_signature(function: Callable[..., Any], *, follow_wrapped: bool = True) -> str:
-        """The function's signature as text, with annotations as they are written; raises likewise.
+def signature_of(function: Callable[..., Any], *, follow_wrapped: bool = True) -> inspect.Signature:
+    """The function's signature; a name in an annotation that is not there stays a name."""
+    try:
+        return inspect.signature(function, follow_wrapped=follow_wrapped, **_EVALUATED)
+    except Exception:
+        return inspect.signature(function, follow_wrapped=follow_wrapped, **_TEXT)
 
-        An annotation that is not evaluated would else be shown with an address in it.
-        """
-        found = signature_of(function, follow_wrapped=follow_wrapped, annotations=Format.STRING)
-        return found.format(quote_annotation_strings=False)
 
-else:
-    signature_of = inspect.signature
+def shown_signature(function: Callable[..., Any], *, follow_wrapped: bool = True) -> str:
+    """The function's signature as text, with annotations as they are written; raises likewise.
 
-    def shown_signature(function: Callable[..., Any], *, follow_wrapped: bool = True) -> str:
-        """The function's signature as text."""
-        return str(inspect.signature(function, follow_wrapped=follow_wrapped))
+    An annotation that is not evaluated would else be shown with an address in it.
+    """
+    found: Any = inspect.signature(function, follow_wrapped=follow_wrapped, **_TEXT)
+    with guarded():  # a default may have no text
+        text: str = found.format(quote_annotation_strings=False) if _TEXT else str(found)
+        return text
+    return "(...)"

@@ -60,6 +60,17 @@ def safe_text(error: BaseException) -> str:
     return f"<unprintable {type_name(error)}>"
 
 
+_LONGEST_SHOWN = 200
+
+
+def shown(value: object) -> str:
+    """`repr(value)` on one line and not too long, or its class where `__repr__` raises."""
+    with guarded():
+        text = one_line(encodable(repr(value)))
+        return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+    return f"<unprintable {type_name(value)}>"
+
+
 def type_name(value: object) -> str:
     """The name of the value's class, even if its metaclass overrides `__name__`."""
     name = type.__dict__["__name__"].__get__(type(value))

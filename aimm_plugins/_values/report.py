@@ -275,7 +275,7 @@ class Report:
                 lines.append(f"    options {record.options_told}")
             if record.reason:
                 lines.append(f"    reason: {indented(record.reason)}")
-            if record.error is not None:
+            if record.error is not None and record.state != "missing":  # whose reason says it
                 text = f"{type_name(record.error)}: {text_once(record.error, told)}"
                 lines.append(f"    error: {indented(text)}")
             if record.remedy:

@@ -1,7 +1,8 @@
 """The command `aimm-plugins`. A verb parses, calls one function and renders what it returns.
 
-A new verb is a line in `_VERBS` and a module `NAME_.py` with a click command named `command`, which
-returns the exit status or `None`. The underscore keeps `run_.py` from replacing the function `run`.
+A new verb is a line in `_VERBS` and a click command that returns the exit status or `None`: `NAME_`
+in `views.py`, or `command` in a module `NAME_.py`. The underscore keeps `run_.py` from replacing
+the function `run`.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ _VERBS = {
     "schema": "Show a schema of what this package reads and writes, or check files by it.",
 }
 
+_VIEWS = ("list", "plan", "show", "explain", "doctor")
+
 
 class _LazyGroup(click.Group):
     """Imports a verb's module when the verb is called, so that `--help` stays quick.
@@ -55,6 +58,11 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _VERBS:
             return None
+        if cmd_name in _VIEWS:
+            from aimm_plugins.cli import views
+
+            shown: click.Command = getattr(views, f"{cmd_name}_")
+            return shown
         module = importlib.import_module(f"aimm_plugins.cli.{cmd_name.replace('-', '_')}_")
         command: click.Command = module.command
         return command
@@ -157,10 +165,12 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _say(error: Exception, what: str, status: int, debug: bool) -> int:
+    from aimm_plugins.cli._output import echo
+
     if debug:
         text = masked("".join(traceback.format_exception(error)))
         click.echo(printable(text), err=True, nl=False)
-    click.echo(printable(masked(f"{what}: {error}")), err=True)
+    echo(masked(f"{what}: {error}"), err=True)
     return status
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
@@ -16,17 +17,17 @@ if TYPE_CHECKING:
 def complete_keys(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    return _items({text for key in _keys(ctx) for text in key}, incomplete)
+    keys = _inventory(ctx).keys
+    return _items({text for key in keys for text in (key.declaration.key, key.slot)}, incomplete)
 
 
 def complete_subjects(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """What `explain` can be asked for: keys, distributions, modules and plugins."""
-    texts = {text for key in _keys(ctx) for text in key}
-    for item in _inventory(ctx).plugins:
-        texts |= {item.record.name, item.record.module, item.record.distribution or ""}
-    return _items(texts, incomplete)
+    from aimm_plugins._diagnostics.explanation import known_names
+
+    return _items(known_names(_inventory(ctx)), incomplete)
 
 
 def complete_schemas(
@@ -34,11 +35,7 @@ def complete_schemas(
 ) -> list[CompletionItem]:
     from aimm_plugins._config.json_schema import schema_names
 
-    return _items(set(schema_names()), incomplete)
-
-
-def _keys(ctx: click.Context) -> list[tuple[str, str]]:
-    return [(key.declaration.key, key.slot) for key in _inventory(ctx).keys]
+    return _items(schema_names(), incomplete)
 
 
 def _inventory(ctx: click.Context) -> Inventory:
@@ -47,5 +44,5 @@ def _inventory(ctx: click.Context) -> Inventory:
     return take_inventory(given_conf(ctx.params))
 
 
-def _items(texts: set[str], incomplete: str) -> list[CompletionItem]:
-    return [CompletionItem(text) for text in sorted(texts - {""}) if text.startswith(incomplete)]
+def _items(texts: Iterable[str], incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(text) for text in sorted(texts) if text.startswith(incomplete)]

@@ -8,14 +8,16 @@ import os
 import sys
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
 from aimm_plugins import StateCallback, reporting
+from aimm_plugins._config.environment import conf_or_default
 from aimm_plugins._system.text import aligned, json_text, one_line, printable
 
 if TYPE_CHECKING:
+    from aimm_plugins._startup.inventory import Inventory
     from aimm_plugins._values.report import Finding
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
@@ -47,6 +49,8 @@ def conf_option(verb: Verb) -> Verb:
     def with_conf(*, conf: str | None, named: str | None, **others: Any) -> Any:
         if conf is not None and named is not None:
             raise click.UsageError(f"two confs are given: {conf}, and --conf {named}.")
+        if "" in (conf, named):
+            raise click.UsageError("the name of the conf is empty.")
         return verb(conf=given_conf({"conf": conf, "named": named}), **others)
 
     return _conf_option(_conf_argument(with_conf))  # type: ignore[return-value]  # click replaces it
@@ -54,7 +58,6 @@ def conf_option(verb: Verb) -> Verb:
 
 named_conf_option = click.option(
     "--conf",
-    envvar="AIMM_PLUGINS_CONF",
     metavar="FILE",
     help="A plugins conf; else AIMM_PLUGINS_CONF.",
 )
@@ -89,7 +92,8 @@ path_option = click.option(
 
 def given_conf(params: Mapping[str, Any]) -> str | None:
     """The conf that a command line names, or the environment."""
-    return params.get("conf") or params.get("named") or os.environ.get("AIMM_PLUGINS_CONF")
+    conf = conf_or_default(params.get("conf") or params.get("named"))
+    return None if conf is None else str(conf)
 
 
 def is_conf_name(path: object) -> bool:
@@ -102,9 +106,16 @@ def inventory_options(verb: Verb) -> Verb:
     return load_option(format_option(conf_option(path_option(verb))))
 
 
-def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
-    """Text on stdout or stderr, safe for a terminal: it may hold names that plugins chose."""
-    click.echo(printable(text), err=err, nl=nl)
+def echo(text: str, *, err: bool = False) -> None:
+    """Text on stdout or stderr, safe for a terminal: it may hold names that plugins chose.
+
+    On a terminal it is wrapped, with no word broken, and further lines are indented.
+    """
+    lines = printable(text).splitlines()
+    width = _terminal_width(sys.stderr if err else sys.stdout)
+    if width is not None:
+        lines = [part for line in lines for part in _wrapped(line, width, hanging=4)]
+    click.echo("\n".join(lines), err=err)
 
 
 def print_findings(findings: Iterable[Finding]) -> None:
@@ -127,7 +138,7 @@ def _print_pairs(pairs: Pairs) -> None:
     """Labels and their texts, indented; on a terminal wrapped, but no word is broken."""
     shown = [(label, text) for label, text in pairs if text is not None]
     indent = max(len(label) for label, _ in shown) + 4
-    width = _terminal_width()
+    width = _terminal_width(sys.stdout)
     for label, text in shown:
         lines = [printable(line) for line in text.splitlines()] or [""]
         if width is not None:
@@ -145,7 +156,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     becomes a block of labels and texts.
     """
     table = [tuple(map(one_line, row)) for row in rows]
-    width = _terminal_width()
+    width = _terminal_width(sys.stdout)
     if width is not None:
         sizes = [max(map(len, cells)) for cells in zip(columns, *table, strict=True)]
         room = width - sum(sizes[:-1]) - 2 * len(sizes[:-1])
@@ -165,16 +176,23 @@ _LEAST_SENTENCE = 24
 """Characters below which a wrapped column is harder to read than blocks."""
 
 
-def _wrapped(text: str, width: int) -> list[str]:
-    """A text in lines of a width; no word is broken."""
+def _wrapped(line: str, width: int, hanging: int = 0) -> list[str]:
+    """A line in lines of a width, with its indent and more for further ones; no word is broken."""
     from textwrap import wrap
 
-    return wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
+    indent = " " * (len(line) - len(line.lstrip()) + hanging)
+    return wrap(
+        line,
+        width,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [""]
 
 
-def _terminal_width() -> int | None:
-    """Columns of the terminal that stdout is; `None` where it is none."""
-    if not sys.stdout.isatty():
+def _terminal_width(stream: TextIO) -> int | None:
+    """Columns of the terminal that a stream is; `None` where it is none."""
+    if not stream.isatty():
         return None
     import shutil
 
@@ -184,7 +202,10 @@ def _terminal_width() -> int | None:
 def write_file(path: str, text: str) -> None:
     from aimm_plugins._system.files import write_atomically
 
-    write_atomically(path, text.encode("utf-8", "backslashreplace"))
+    try:
+        write_atomically(path, text.encode("utf-8", "backslashreplace"))
+    except OSError as error:  # whose name is that of the file that would have taken its place
+        raise OSError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def print_json(data: Any) -> None:
@@ -220,6 +241,14 @@ def stdout_kept() -> Generator[None]:
                 stdout.flush()
             os.dup2(saved, 1)
             os.close(saved)
+
+
+def inventory_of(conf: str | None, load: bool) -> Inventory:
+    """The inventory of a conf; what plugins print meanwhile goes to stderr."""
+    from aimm_plugins._diagnostics.take_inventory import take_inventory
+
+    with stdout_kept():
+        return take_inventory(conf, load=load)
 
 
 @contextmanager

@@ -27,8 +27,8 @@ from aimm_plugins.testing import (
 @click.option("--quick", is_flag=True, help="Leave out checks that start processes.")
 @click.option("--checks", "listing", is_flag=True, help="List the checks and leave.")
 @click.option("--environment", metavar="NAME", help="Check plugins of this environment, there.")
-@output.named_conf_option
 @output.format_option
+@output.conf_option
 @output.path_option
 def command(
     target: str | None,
@@ -41,14 +41,17 @@ def command(
 ) -> int:
     """Check plugins: those of a distribution, a module, what MODULE:OBJECT says, or all installed.
 
-    Plugin code runs. Arguments to call it with come from a Conformance that the distribution's
-    entry points of the group `aimm_plugins.conformance` name; without one only what needs no
-    arguments is checked. Results go to stderr as they come, each with its number of all. The exit
-    status is 1 if a check failed.
+    Plugin code runs, except what a rule of the conf or the operator denies. Arguments to call
+    it with come from a Conformance that the distribution's entry points of the group
+    `aimm_plugins.conformance` name; without one only what needs no arguments is checked.
+    Results go to stderr as they come, each with its number of all. The exit status is 1 if a
+    check failed.
     """
     if listing:
         _list_checks(form)
         return 0
+    if output.is_conf_name(target):
+        target, conf = None, target
     if environment is not None:
         from aimm_plugins.cli.env_ import run_python
 
@@ -63,7 +66,7 @@ def command(
     uncovered: tuple[str, ...] = ()
     with output.stdout_kept():
         try:
-            about = find_target(target, only)
+            about = find_target(target, only, conf)
         except PluginImportError as error:
             result = CheckResult.of_failed_import(str(error.name), error)
             output.echo(str(result), err=True)

@@ -13,9 +13,8 @@ from aimm_plugins._diagnostics.comparison import (
     side_of_freeze,
     side_of_inventory,
 )
-from aimm_plugins._diagnostics.take_inventory import take_inventory
+from aimm_plugins._policy.lockfile import parse_lock
 from aimm_plugins.cli import _output as output
-from aimm_plugins.cli.freeze_ import frozen_entries
 
 
 @click.command("diff")
@@ -36,13 +35,12 @@ def command(before: str, after: str | None, load: bool, form: str, conf: str | N
     if after is not None:
         other = read_side(after)
     elif one.is_report:
-        with output.stdout_kept():
-            other = side_of_inventory(take_inventory(conf, load=load))
+        other = side_of_inventory(output.inventory_of(conf, load))
     else:
         # A freeze holds what a conf would load, so the same is asked of this environment.
         text, findings = freeze(conf)
         output.print_findings(findings)
-        other = side_of_freeze("this environment", frozen_entries(text))
+        other = side_of_freeze(parse_lock(text, "this environment"))
     changes = list_changes(one, other)
     if form == "json":
         output.print_json(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from aimm_plugins._authoring.declarations import read_declarations
+from aimm_plugins._authoring.declarations import ProjectSource
 from aimm_plugins._authoring.project import find_project
 from aimm_plugins._authoring.pyproject import write_tables
 from aimm_plugins._authoring.running import run_declarations
@@ -37,7 +37,7 @@ def command(path: Path, write: bool, check: bool, run: bool, form: str) -> int:
     if write and check:
         raise click.UsageError("--write or --check, not both.")
     project = find_project(path)
-    declared = run_declarations(project) if run else read_declarations(project)
+    declared = run_declarations(project) if run else ProjectSource(project).declarations()
     tables = entry_points(project, declared)
     if not write and not check:
         print_json(tables) if form == "json" else click.echo(as_toml(tables), nl=False)
@@ -70,5 +70,9 @@ def command(path: Path, write: bool, check: bool, run: bool, form: str) -> int:
 
 
 def _nothing(path: Path) -> int:
-    echo(f"{path} declares nothing with the decorators of aimm_plugins.", err=True)
+    echo(
+        f"{path} declares nothing with the decorators of aimm_plugins. What is compiled is read by "
+        "running it, after a build in place: --import",
+        err=True,
+    )
     return 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from aimm_plugins._api.starting import freeze
+from aimm_plugins._policy.lockfile import parse_lock
 from aimm_plugins.cli import _output as output
 
 
@@ -39,7 +40,10 @@ def command(file: str | None, form: str, conf: str | None) -> int:
     elif form == "json":
         output.print_json(
             {
-                "frozen": frozen_entries(text),
+                "frozen": [
+                    {"name": entry.name, "version": entry.version, "record": entry.digest}
+                    for entry in parse_lock(text, "-").entries.values()
+                ],
                 "findings": [finding.to_dict() for finding in findings],
             }
         )
@@ -47,13 +51,3 @@ def command(file: str | None, form: str, conf: str | None) -> int:
         click.echo(text, nl=False)
         output.print_findings(findings)
     return 0 if is_whole else 1
-
-
-def frozen_entries(text: str) -> list[dict[str, str]]:
-    """The lines of a freeze file, as in `schemas/freeze.yaml`."""
-    entries = []
-    for line in text.splitlines():
-        name, _, rest = line.partition("==")
-        version, _, digest = rest.partition("  # record ")
-        entries.append({"name": name, "version": version, "record": digest})
-    return entries

@@ -16,8 +16,13 @@ from aimm_plugins._diagnostics.html_report import (
     bars_of_profile,
     html_report,
 )
-from aimm_plugins._diagnostics.take_inventory import take_inventory
-from aimm_plugins.cli._output import echo, inventory_options, print_json, stdout_kept, write_file
+from aimm_plugins.cli._output import (
+    echo,
+    inventory_of,
+    inventory_options,
+    print_json,
+    write_file,
+)
 from aimm_plugins.errors import ConfigError
 
 
@@ -47,8 +52,7 @@ def command(
     if profile_file is not None and html is None:
         raise click.UsageError("--profile is drawn in a page: it needs --html FILE.")
     bars = None if profile_file is None else _measured_bars(profile_file)
-    with stdout_kept():
-        inventory = take_inventory(conf, load=load)
+    inventory = inventory_of(conf, load)
     report = inventory.report
     if html is not None:
         bars = bars_of_inventory(inventory) if bars is None else bars

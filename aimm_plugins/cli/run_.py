@@ -11,6 +11,7 @@ import click
 from aimm_plugins._jobs.evaluation import PLOT_ENDINGS, Evaluation
 from aimm_plugins._jobs.job_file import Job, read_job
 from aimm_plugins._jobs.runner import JobError, StepRecord, run_job
+from aimm_plugins._system.files import writable_target
 from aimm_plugins._system.text import one_line
 from aimm_plugins.cli import _output as output
 
@@ -73,6 +74,10 @@ def _check_plot(path: str, job: Job) -> None:
         raise click.UsageError(f"--plot: {path!r} ends with none of {', '.join(PLOT_ENDINGS)}")
     if os.path.realpath(path) in {os.path.realpath(p) for p in (job.output, job.save) if p}:
         raise click.UsageError(f"--plot: the job writes {path!r} too; name another file")
+    try:
+        writable_target(path)
+    except OSError as error:
+        raise click.UsageError(f"--plot: {error}") from error
     if find_spec("matplotlib") is None:
         text = "--plot needs matplotlib: pip install 'aimm-plugins[plot]'"
         raise click.UsageError(text)

@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 import aimm_plugins
 from aimm_plugins._registry.loads import imports_under_way
+from aimm_plugins._startup.prepare import is_about
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.log import logger
 from aimm_plugins._system.names import normalized
@@ -78,12 +79,15 @@ class LoadStatus(NamedTuple):
             text = safe_text(self.outcome.error) if details else None
             error = {"type": type_name(self.outcome.error), "message": text}
         starts = PROCESS.runtime.registry.snapshot.starts
-        required = {rule.name for start in starts for rule in start.required if not rule.slot}
+        rules = [rule for start in starts for rule in start.required]
+        required = {rule.name for rule in rules if not rule.slot}
         missing = [record for record in records if record.state == "missing"]
         failed = [record for record in records if record.error and record not in missing]
-        down = [record for record in records if _is_down(record.environment)]
+        missing += [one for one in failed if normalized(one.distribution or "") in required]
         missing += [
-            one for one in (*failed, *down) if normalized(one.distribution or "") in required
+            record
+            for record in records
+            if _is_down(record.environment) and any(is_about(rule, record) for rule in rules)
         ]
         if reason is None and missing:
             reason = "required-missing"

@@ -6,6 +6,7 @@ pytest nor the checks, so that a plugin may declare a `Conformance` in code that
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,9 @@ __all__ = [
     "parametrize_conformance",
     "uncovered_keys",
 ]
+
+START_ENVIRONMENT = dict(os.environ)
+"""The environment before pytest or `aimm-plugins check` imports any plugin, which may change it."""
 
 pytest_plugins = ("aimm_plugins.testing._fixtures",)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import enum
 import math
 import numbers
 import sys
@@ -16,6 +18,19 @@ def equal(one: Any, other: Any, tolerance: float = 0.0) -> bool:
     an equality of their own by their attributes.
     """
     return _equal(one, other, tolerance, 0)
+
+
+def is_unchangeable(value: Any) -> bool:
+    """Whether a value and all in it cannot be changed, so that its users may share it."""
+    if isinstance(value, tuple | frozenset):
+        return all(map(is_unchangeable, value))
+    if hasattr(value, "__array_interface__"):
+        return bool(value.__array_interface__["data"][1])  # read-only
+    if getattr(getattr(value, "__dataclass_params__", None), "frozen", False):
+        return all(is_unchangeable(getattr(value, name)) for name in value.__dataclass_fields__)
+    return value is None or isinstance(
+        value, str | bytes | numbers.Number | datetime.date | enum.Enum | range
+    )
 
 
 def _equal(one: Any, other: Any, tolerance: float, depth: int) -> bool:

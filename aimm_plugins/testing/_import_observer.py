@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
 
+import aimm_plugins
 from aimm_plugins._loading.side_effects import changes, observe
 from aimm_plugins._system.modules import import_whole
 
@@ -21,8 +22,8 @@ from aimm_plugins._system.modules import import_whole
 def observe_import(module: str) -> Iterator[dict[str, Any] | None]:
     """Import a plugin; what its dependencies change is left out.
 
-    Answers with the `seconds`, the `changes` in words, the bytes of `output` and the new `files` in
-    the working directory; or with `None` where there is no such module.
+    Answers with the `seconds`, the `changes` in words, the bytes of `output`, the new `files` in
+    the working directory and the `keys`; or with `None` where there is no such module.
     """
     _reset_signals()
     size, files = _output_size(), set(os.listdir("."))
@@ -43,6 +44,7 @@ def observe_import(module: str) -> Iterator[dict[str, Any] | None]:
         "changes": watch.own,
         "output": _output_size() - size,
         "files": sorted(set(os.listdir(".")) - files),
+        "keys": sorted(aimm_plugins.providers()),
     }
 
 

@@ -11,6 +11,9 @@ from aimm_plugins._system.text import indented, safe_text
 IMPORT_CHECK = "import-succeeds"
 """Where this one fails, no other check of the plugin is run."""
 
+WORK_CHECK = "fit-gives-a-predictor"
+"""Where this one fails, no other check of the model is run."""
+
 Status = Literal["passed", "failed", "expected", "unexpected", "skipped"]
 
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import copy
-import os
 import pickle
-import sys
 import unittest
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -16,6 +13,7 @@ from typing import Any
 import aimm_plugins
 from aimm_plugins import Action, Provider, StateCallback
 from aimm_plugins._system.child import START_SECONDS, ChildResult, Task, run_task
+from aimm_plugins._system.signatures import signature_of
 from aimm_plugins.testing import _calls_in_child
 from aimm_plugins.testing._compare import equal
 from aimm_plugins.testing._conformance import Arguments, Claim, Conformance, given
@@ -24,30 +22,6 @@ from aimm_plugins.testing._events import StateEvents
 
 class Inapplicable(unittest.SkipTest):  # not an error; hypothesis lets a SkipTest pass
     """A check does not apply; the text is the reason."""
-
-
-_IMPORTED_WITH: dict[str, dict[str, str | None]] = {}
-"""By plugin: the variables that its import here has changed, and what they were before.
-
-A child process would inherit them, and its import would seem to change nothing.
-"""
-
-
-@contextmanager
-def seeing_environment(plugin: str) -> Generator[None]:
-    """Remember what the import of a plugin in the block does to the environment."""
-    before = None if plugin in sys.modules else dict(os.environ)
-    yield
-    if before is not None and plugin in sys.modules:
-        names = before.keys() | os.environ.keys()
-        _IMPORTED_WITH[plugin] = {
-            name: before.get(name) for name in names if before.get(name) != os.environ.get(name)
-        }
-
-
-def environment_before(plugin: str) -> dict[str, str | None]:
-    """What to set, or with `None` to remove, for an environment as before the plugin's import."""
-    return dict(_IMPORTED_WITH.get(plugin, {}))
 
 
 @dataclass(kw_only=True)
@@ -113,7 +87,26 @@ class Subject:
     ) -> Any:
         """What an action returns; all but `instantiate` and `data_access` need an instance."""
         function = getattr(aimm_plugins, f"exec_{action}")
-        return function(self.key, *instance, state_cb, *made.args, **made.kwargs)
+        result = function(self.key, *instance, state_cb, *made.args, **made.kwargs)
+        if (result[1] if action == "predict" else result) is None:
+            self._refuse_none(action, instance)
+        return result
+
+    def _refuse_none(self, action: Action, instance: tuple[Any, ...]) -> None:
+        """Fail where `None` can only come of a forgotten `return`."""
+        provider = self.provider(action)
+        if provider is None or provider.declaration is None or action == "instantiate":
+            return
+        if action == "fit":
+            if instance[0] is not None:
+                raise AssertionError("fit returned None; return the instance")
+            return
+        annotation = str(signature_of(provider.declaration.function).return_annotation)
+        if "None" not in annotation and "Optional" not in annotation:
+            what = "prediction" if action == "predict" else "data"
+            raise AssertionError(
+                f"{action} returned None; return the {what}, or annotate the result with None"
+            )
 
     def instantiate(self, state_cb: StateCallback | None = None) -> Any:
         return self.call("instantiate", self.arguments("instantiate"), state_cb=state_cb)
@@ -222,7 +215,7 @@ class Subject:
             seconds=self.spec.call_seconds,
             start_seconds=START_SECONDS,
             output="captured",
-            environment={**environment_before(self.plugin), **environment},
+            environment=environment,
         )
         match result.answers:
             case [("absent", _, True)]:

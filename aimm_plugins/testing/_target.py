@@ -10,13 +10,16 @@ from dataclasses import replace
 from typing import Any
 
 import aimm_plugins
+from aimm_plugins._config.values import Conf
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.groups import CONFORMANCE
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.scan import Scan, scan
+from aimm_plugins._startup.admission import Admission
 from aimm_plugins._startup.prepare import admission_now
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.guard import guarded
+from aimm_plugins._system.log import logger
 from aimm_plugins._system.names import normalized
 from aimm_plugins._system.text import described
 from aimm_plugins.errors import PluginImportError
@@ -25,20 +28,30 @@ from aimm_plugins.testing._isolation import isolated
 from aimm_plugins.testing._trials import trials
 
 
-def find_target(target: str | None, only: Iterable[str] = ()) -> tuple[Conformance | str, ...]:
+class _DeniedError(PluginImportError):
+    """A rule keeps a module out."""
+
+
+def find_target(
+    target: str | None, only: Iterable[str] = (), conf: Conf = None
+) -> tuple[Conformance | str, ...]:
     """What `check_plugin` is to check: what authors say of keys, and names of plugin modules.
+
+    Of all that is installed, what a rule denies is left out, which a warning in the log says.
 
     Args:
         target: A distribution, a plugin module, `MODULE:OBJECT` of a `Conformance` or of several,
             or `None` for all that is installed.
         only: Names of checks that are to be run.
+        conf: Whose rules hold, beside those of the operator; `None` for the confs of this process.
 
     Raises:
+        ConfigError: The conf is wrong.
         LookupError: There is nothing of that name.
         ValueError: What an entry point names is no `Conformance`, or there is no such check.
-        PluginImportError: A module that holds a `Conformance` cannot be imported.
+        PluginImportError: A module is denied, or one that holds a `Conformance` cannot be imported.
     """
-    plugins, conformances = _find(target)
+    plugins, conformances = _find(target, admission_now(PROCESS.runtime, conf))
     trials(conformances, plugins, only)  # raises where a check does not exist
     return (*conformances, *plugins)
 
@@ -61,7 +74,7 @@ def uncovered_keys(*about: Conformance | str) -> tuple[str, ...]:
     return tuple(sorted(keys - {conformance.key for conformance in conformances}))
 
 
-def _find(target: str | None) -> tuple[list[str], list[Conformance]]:
+def _find(target: str | None, admission: Admission) -> tuple[list[str], list[Conformance]]:
     installed = scan()
     by_key = {
         candidate.distribution.key: candidate.distribution for candidate in installed.candidates
@@ -72,27 +85,32 @@ def _find(target: str | None) -> tuple[list[str], list[Conformance]]:
         plugins: list[str] = []
         conformances: list[Conformance] = []
         for distribution in by_key.values():
-            modules, said = _of_distribution(installed, distribution)
+            try:
+                modules, said = _of_distribution(installed, distribution, admission)
+            except _DeniedError as error:
+                logger().warning("not checked: %s", error)
+                continue
             plugins += modules
             conformances += said
         return plugins, conformances
     if ":" in target:
         module, _, attribute = target.partition(":")
-        return [], _conformances(module, attribute, target, None)
+        return [], _conformances(module, attribute, target, None, admission)
     if normalized(target) in by_key:
-        return _of_distribution(installed, by_key[normalized(target)])
+        return _of_distribution(installed, by_key[normalized(target)], admission)
     file = locate(target)
     if file is None and target not in sys.modules:
         raise LookupError(f"{target!r} is no installed distribution with plugins, and no module")
     owner = installed.owner(target, file)
+    _refuse_denied(target, target, owner, admission)
     if owner is None:
         return [target], []
-    _, said = _of_distribution(installed, owner)
+    _, said = _of_distribution(installed, owner, admission)
     return [target], [conformance for conformance in said if conformance.plugin == target]
 
 
 def _of_distribution(
-    installed: Scan, distribution: Distribution
+    installed: Scan, distribution: Distribution, admission: Admission
 ) -> tuple[list[str], list[Conformance]]:
     from importlib.metadata import EntryPoint, PackageNotFoundError
     from importlib.metadata import distribution as find
@@ -102,6 +120,8 @@ def _of_distribution(
         for candidate in installed.candidates
         if candidate.distribution.key == distribution.key
     )
+    for module in modules:
+        _refuse_denied(module, distribution.who, distribution, admission)
     points: Iterable[EntryPoint] = ()
     with suppress(PackageNotFoundError):
         points = find(distribution.name).entry_points
@@ -110,7 +130,7 @@ def _of_distribution(
         if point.group == CONFORMANCE:
             module, _, attribute = (part.strip() for part in point.value.partition(":"))
             place = f"{point.name} = {point.value}"
-            conformances += _conformances(module, attribute, place, distribution)
+            conformances += _conformances(module, attribute, place, distribution, admission)
     plugins = list(modules)
     return plugins, [
         conformance
@@ -121,12 +141,14 @@ def _of_distribution(
 
 
 def _conformances(
-    module: str, attribute: str, place: str, publisher: Distribution | None
+    module: str,
+    attribute: str,
+    place: str,
+    publisher: Distribution | None,
+    admission: Admission,
 ) -> list[Conformance]:
     """What an object is: a `Conformance`, several, or a function that returns such."""
-    denial = admission_now(PROCESS.runtime).denial_of(module, publisher)
-    if denial is not None:
-        raise PluginImportError(f"{place}: {module} is not imported: {denial}", name=module)
+    _refuse_denied(module, place, publisher, admission)
     found: Any = None
     with guarded() as attempt:  # sys.exit() must not decide what the check ends with
         found = importlib.import_module(module)
@@ -147,6 +169,14 @@ def _conformances(
     ):
         raise ValueError(f"{place}: {found!r:.100} is no Conformance, nor a list of them")
     return list(given)
+
+
+def _refuse_denied(
+    module: str, place: str, publisher: Distribution | None, admission: Admission
+) -> None:
+    denial = admission.denial_of(module, publisher)
+    if denial is not None:
+        raise _DeniedError(f"{place}: {module} is not imported: {denial}", name=module)
 
 
 def _provider(conformance: Conformance, plugins: list[str]) -> str:

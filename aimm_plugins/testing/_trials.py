@@ -15,8 +15,8 @@ from aimm_plugins.errors import PluginLoadError
 from aimm_plugins.testing._checks import Check, Kind, checks
 from aimm_plugins.testing._conformance import Conformance, no_check
 from aimm_plugins.testing._isolation import isolated
-from aimm_plugins.testing._results import CheckResult, Status, Verdict
-from aimm_plugins.testing._subject import Inapplicable, Subject, seeing_environment
+from aimm_plugins.testing._results import WORK_CHECK, CheckResult, Status, Verdict
+from aimm_plugins.testing._subject import Inapplicable, Subject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +38,9 @@ class Trial:
         """Run it in a registry of its own, which holds the plugin alone."""
         plugin = self.plugin or _plugin_of(self.conformance)
         with isolated() as state:
-            # A check of the import looks at another process. An import here would leave in this
-            # process what the check is about.
+            # A check of the import looks at another process, and tells what fails there.
             if not self.check.child or "plugin" not in self.check.kinds:
-                with seeing_environment(plugin):
-                    state.load(plugin)
+                state.load(plugin)
             subject = Subject(plugin=plugin, conformance=self.conformance, facts=self.facts)
             place = _place(subject)
             with guarded() as attempt:
@@ -178,7 +176,7 @@ def check_plugin(
 
     Returns:
         The verdict, with a result for each check. Of a plugin that cannot be imported it has that
-        alone.
+        alone, and of a model that does not work `fit-gives-a-predictor` alone.
 
     Raises:
         AssertionError: Something failed; the text has all of it, and the cause is a group of what
@@ -190,10 +188,10 @@ def check_plugin(
     conformances = [subject for subject in about if isinstance(subject, Conformance)]
     plugins = [subject for subject in about if isinstance(subject, str)]
     results: list[CheckResult] = []
-    broken: set[str] = set()
+    broken: set[tuple[str, str | None]] = set()
     to_run = trials(conformances, plugins, only)
     for number, trial in enumerate(to_run, start=1):
-        if trial.plugin in broken:  # one result has said so
+        if broken & {("plugin", trial.plugin), ("key", trial.about)}:  # one result has said so
             continue
         try:
             result = trial.run()
@@ -201,10 +199,13 @@ def check_plugin(
             if on_fail == "raise":
                 raise
             result = CheckResult.of_failed_import(trial.plugin or trial.about, error)
+        if result.status == "failed":
+            if result.is_of_import and trial.plugin is not None:
+                broken.add(("plugin", trial.plugin))
+            elif result.check == WORK_CHECK:
+                broken.add(("key", trial.about))
         results.append(replace(result, number=number, total=len(to_run)))
         on_result(results[-1])
-        if trial.plugin is not None and result.is_of_import and result.status == "failed":
-            broken.add(trial.plugin)
     verdict = Verdict(tuple(results))
     if not verdict.ok and on_fail == "raise":
         raised = [result.error for result in verdict.failures if result.error is not None]

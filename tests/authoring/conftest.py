@@ -27,7 +27,10 @@ def project(tmp_path):
 
     def write(pyproject=PYPROJECT, **files):
         for name, text in files.items():
-            path = tmp_path / (name.replace("__", "/").replace("/init", "/__init__") + ".py")
+            path = tmp_path / (
+                name.replace("__", "/", 1 if "___" in name else -1).replace("/init", "/__init__")
+                + ".py"
+            )
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         if pyproject is not None:

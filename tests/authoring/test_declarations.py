@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aimm_plugins._authoring.declarations import read_declarations
+from aimm_plugins._authoring.declarations import ProjectSource
 from aimm_plugins._authoring.project import find_project
 from aimm_plugins.errors import DeclarationError
 
@@ -12,7 +12,7 @@ from aimm_plugins.errors import DeclarationError
 def slots(folder):
     return {
         f"{found.action}:{found.key}": f"{found.module}:{found.qualname}"
-        for found in read_declarations(find_project(folder))
+        for found in ProjectSource(find_project(folder)).declarations()
     }
 
 
@@ -114,7 +114,7 @@ UNCERTAIN = {
 def test_what_only_the_running_code_knows_is_an_error_with_its_line(project, case):
     source = f"from aimm_plugins import fit\n{UNCERTAIN[case]}"
     with pytest.raises(DeclarationError, match=r"mine\.py:\d+: .*--import"):
-        read_declarations(find_project(project(mine=source)))
+        ProjectSource(find_project(project(mine=source))).declarations()
 
 
 WRONG = {
@@ -131,9 +131,9 @@ WRONG = {
 def test_what_the_decorator_would_refuse_is_not_sent_to_the_running_code(project, case):
     source, message = WRONG[case]
     with pytest.raises(DeclarationError, match=rf"mine\.py:2: .*{message}") as caught:
-        read_declarations(
+        ProjectSource(
             find_project(project(mine=f"from aimm_plugins import fit, model\n{source}"))
-        )
+        ).declarations()
     assert "--import" not in str(caught.value)
 
 
@@ -143,7 +143,7 @@ def test_uncertain_decorator_itself_is_an_error(project):
         "@fit(['k'])\ndef f(m): ..."
     )
     with pytest.raises(DeclarationError, match=r"mine\.py:5: `fit` is not the decorator"):
-        read_declarations(find_project(project(mine=source)))
+        ProjectSource(find_project(project(mine=source))).declarations()
 
 
 def test_all_errors_are_reported_at_once(project):
@@ -152,7 +152,7 @@ def test_all_errors_are_reported_at_once(project):
         two="from aimm_plugins import fit\n@fit(k)\ndef f(m): ...",
     )
     with pytest.raises(DeclarationError) as caught:
-        read_declarations(find_project(folder))
+        ProjectSource(find_project(folder)).declarations()
     assert "one.py:2" in str(caught.value)
     assert "two.py:2" in str(caught.value)
 
@@ -160,7 +160,7 @@ def test_all_errors_are_reported_at_once(project):
 def test_key_declared_twice_names_both_places(project):
     source = "from aimm_plugins import fit\n@fit(['k'])\ndef f(m): ...\n@fit(['k'])\ndef g(m): ..."
     with pytest.raises(DeclarationError, match=r"mine\.py:4: .* first is at mine\.py:2"):
-        read_declarations(find_project(project(mine=source)))
+        ProjectSource(find_project(project(mine=source))).declarations()
 
 
 def test_decorators_of_others_and_annotations_are_passed_over(project):
@@ -173,4 +173,4 @@ def test_decorators_of_others_and_annotations_are_passed_over(project):
 
 def test_broken_source_names_its_line(project):
     with pytest.raises(DeclarationError, match=r"mine\.py:1: no Python"):
-        read_declarations(find_project(project(mine="def")))
+        ProjectSource(find_project(project(mine="def"))).declarations()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import py_compile
 import tomllib
 from pathlib import Path
 
@@ -91,6 +92,20 @@ def test_import_reads_what_the_source_does_not_tell(project, capfd):
     out, err = capfd.readouterr()
     assert json.loads(out)["aimm.plugins.fit"] == {"a": "mine:fit_a", "b": "mine:f"}
     assert "noise" in err
+
+
+def test_import_reads_compiled_modules_which_their_package_brings(project, capfd):
+    folder = project(mine__init="from mine import _core\n", mine___core=FIT)
+    source = folder / "mine" / "_core.py"
+    py_compile.compile(str(source), cfile=str(source.with_suffix(".pyc")))
+    source.unlink()
+    assert run(["entry-points", str(folder)]) == 1
+    assert "--import" in capfd.readouterr().err
+    assert run(["entry-points", str(folder), "--import", "--format", "json"]) == 0
+    assert json.loads(capfd.readouterr().out) == {
+        "aimm.plugins": {"mine": "mine"},
+        "aimm.plugins.fit": {"mine._core": "mine._core:f"},
+    }
 
 
 def test_import_tells_of_every_module_that_fails(project):

@@ -42,6 +42,7 @@ def test_hook_of_hatchling_makes_the_entry_points(project):
         ({"imports": True}, FIT, "unknown key 'imports'"),
         ({"entry-points": {"aimm.plugins.fit": {}}}, FIT, "made from the code"),
         ({}, "", "declares anything"),
+        ({}, FIT.replace("__name__", "str(1)"), r"running the code: import = true in \[tool.hatch"),
     ],
 )
 def test_hook_refuses_to_build_what_cannot_be_meant(project, config, source, message):

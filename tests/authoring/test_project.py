@@ -17,11 +17,29 @@ from tests.authoring.conftest import FIT, PYPROJECT
         ('[tool.hatch.build.targets.wheel]\npackages = ["lib/pkg"]', ("lib__pkg__init", "other")),
         ('[tool.setuptools]\npackages = ["pkg"]', ("pkg__init", "other__init")),
         ('[tool.setuptools]\npy-modules = ["pkg"]', ("pkg", "other")),
+        ('[tool.setuptools.packages.find]\nwhere = ["lib"]', ("lib__pkg__init", "other")),
     ],
 )
 def test_modules_are_those_that_the_project_ships(project, settings, files):
     folder = project(PYPROJECT + settings, **dict.fromkeys(files, ""))
     assert list(find_project(folder).modules) == ["pkg"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "source"),
+    [
+        ("", "src"),
+        ('[tool.setuptools.packages.find]\nwhere = ["lib"]', "lib"),
+        ('[tool.hatch.build.targets.wheel]\npackages = ["lib/acme"]', "lib"),
+        ('[tool.setuptools]\npackages = ["acme.ml.nums"]', "."),
+    ],
+)
+@pytest.mark.parametrize("path", [".", "acme", "acme/ml/nums", "acme/ml/nums/__init__.py"])
+def test_module_of_a_namespace_has_its_whole_name(project, settings, source, path):
+    folder = project(PYPROJECT + settings, **{f"{source}__acme__ml__nums__init": FIT, "setup": ""})
+    found = find_project(folder if path == "." else folder / source / path)
+    assert list(found.modules) == ["acme.ml.nums"]
+    assert found.sources == ((folder / source).resolve(),)
 
 
 def test_path_may_be_a_package_or_a_module(project):

@@ -6,7 +6,7 @@ import tomllib
 
 import pytest
 
-from aimm_plugins._authoring.declarations import read_declarations
+from aimm_plugins._authoring.declarations import ProjectSource
 from aimm_plugins._authoring.project import find_project
 from aimm_plugins._authoring.tables import as_toml, entry_points
 from aimm_plugins.errors import DeclarationError
@@ -15,7 +15,7 @@ from tests.authoring.conftest import FIT, PYPROJECT
 
 def tables(folder):
     found = find_project(folder)
-    return entry_points(found, read_declarations(found))
+    return entry_points(found, ProjectSource(found).declarations())
 
 
 @pytest.mark.parametrize("key", ["a=b", "a\nb", "[a", "#a", ";a", " a", "a\x85b"])

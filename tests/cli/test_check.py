@@ -61,6 +61,24 @@ def test_conformance_of_a_denied_distribution_is_not_imported(
     assert "lines_conformance" not in sys.modules
 
 
+@pytest.mark.parametrize("conf", [["c.yaml"], ["--conf", "c.yaml"]])
+def test_plugin_that_a_conf_denies_is_not_imported(
+    make_distribution, tmp_path, monkeypatch, capsys, conf
+):
+    for name in ("lines", "points"):
+        modules, points = {name: SOURCE}, {"aimm.plugins": {name: name}}
+        make_distribution(f"denied-{name}", modules=modules, entry_points=points)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "c.yaml").write_text("names: []\nentry_points: {deny: [denied-lines]}\n")
+    for target in ("denied-lines", "lines"):
+        assert run(["check", target, "--quick", *conf]) == 1
+        assert "denied by 'denied-lines' (c.yaml:2)" in capsys.readouterr().err
+    run(["check", "--only", "docstrings-are-there", "--format", "json", *conf])
+    answer = json.loads(capsys.readouterr().out)
+    assert {row["about"] for row in answer["results"]} >= {"points"}
+    assert "lines" not in sys.modules
+
+
 def test_command_names_keys_that_were_not_called(installed, capsys):
     assert run(["check", "lines", "--only", "round-trip"]) == 0
     printed = capsys.readouterr()

@@ -130,6 +130,11 @@ def job(**parts: str) -> str:
     return JOB.format(**{**defaults, **parts})
 
 
+def unsaveable(text: str) -> str:
+    """The job with a model that its plugin does not serialize."""
+    return text.replace("fit: {data: few}\n", "").replace("type: mean", "type: mean, args: [-1.0]")
+
+
 @pytest.fixture
 def folder(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder in which the command runs; `job_models` can be imported."""
@@ -326,17 +331,36 @@ def test_data_becomes_arguments_by_its_type(run_job, kind):
             {"predict": ", kwargs: {form: object}", "output": "out.jsonl"},
             "cannot be written as JSON",
         ),
-        ({"output": "none/out.csv"}, "step predict failed in output none/out.csv"),
-        ({"output": "site/../folder.csv"}, "is there, and is no regular file"),
     ],
 )
 def test_failing_step_names_step_plugin_and_cause(folder, run_job, parts, message):
-    (folder / "folder.csv").mkdir()
     done = run_job(job(**parts))
     assert done.returncode == 1
     assert message in done.stderr
     assert "Traceback" not in done.stderr
-    assert (folder / "model.txt").exists() is bool({"predict", "output"} & set(parts))
+    assert (folder / "model.txt").exists() is bool({"predict"} & set(parts))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "none/file",
+            "step {} failed in output none/file.csv\n  FileNotFoundError: none/file.csv cannot",
+        ),
+        ("site/../folder", "is there, and is no regular file"),
+    ],
+)
+@pytest.mark.parametrize("step", ["predict", "save"])
+def test_output_that_cannot_be_written_is_told_before_any_step(
+    folder, run_job, name, message, step
+):
+    (folder / "folder.csv").mkdir()
+    text = job().replace("out.csv" if step == "predict" else "model.txt", f"{name}.csv")
+    done = run_job(text)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert message.format(step) in done.stderr
+    assert files(folder) == {"job.yaml"}
 
 
 def test_debug_shows_the_traceback(folder, run):
@@ -345,7 +369,7 @@ def test_debug_shows_the_traceback(folder, run):
 
 
 def test_earlier_output_is_kept_when_a_later_step_fails(folder, run_job):
-    done = run_job(job().replace("save: model.txt", "save: none/model.txt"))
+    done = run_job(unsaveable(job()))
     assert done.returncode == 1
     assert (folder / "out.csv").exists()
 
@@ -361,8 +385,7 @@ def test_model_is_saved_though_the_step_after_its_fit_fails(folder, run_job):
 
 
 def test_model_that_cannot_be_saved_after_a_failure_is_told_to_be_lost(folder, run_job):
-    (folder / "model.txt").mkdir()
-    done = run_job(job(predict=", kwargs: {form: lines}"))
+    done = run_job(unsaveable(job(predict=", kwargs: {form: lines}")))
     assert "step predict failed" in done.stderr
     assert "The model is lost: step save failed" in done.stderr
 
@@ -507,7 +530,7 @@ def test_interrupt_exits_130_and_leaves_no_file(folder, run_job, form):
 
 
 def test_serializer_that_returns_no_bytes_fails(folder, run_job):
-    text = job().replace("fit: {data: few}\n", "").replace("mean}", "mean, args: [-1.0]}")
+    text = unsaveable(job())
     done = run_job(text)
     assert done.returncode == 1
     assert "step save failed in serialize:mean" in done.stderr

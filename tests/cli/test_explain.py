@@ -149,3 +149,11 @@ def test_explain_foresees_an_import_that_must_fail(world, run, site):
     for subject in ("looked-legacy", "fit:iris.old"):
         answer = explained(run, subject, *CONF)
         assert "No module named 'surely_not_there'" in answer["reasons"][0]["why"]
+
+
+def test_key_may_be_in_a_plugin_that_fails_and_is_not_read(run, site, install, nothing_known):
+    (site / "looked_at.py").write_text("def broken(:\n")
+    install("looked-at", entry_points={"ep": "looked_at"}, files=["looked_at.py"])
+    (reason,) = explained(run, "fit:k")["reasons"]
+    assert "denied or failed: ep (SyntaxError" in reason["remedy"]
+    assert "--load" not in reason["remedy"]

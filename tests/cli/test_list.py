@@ -42,6 +42,20 @@ def test_list_is_narrowed_to_who_provides_something(world, run, wanted, names):
     assert [record["name"] for record in answer["plugins"]] == names
 
 
+def test_list_tells_what_failed_before_what_is_lazy(world, run, tmp_path, site):
+    (site / "looked_legacy.py").write_text("import surely_not_there\n" + LEGACY)
+    (tmp_path / "c.yaml").write_text("names: []\nload: lazy\n")
+    _, out, _ = run("list", "--conf", "c.yaml")
+    (row,) = [line for line in out.splitlines() if line.startswith("legacy")]
+    assert row.split("  ")[-1].startswith("ModuleNotFoundError: No module named 'surely_not_there'")
+
+
+def test_list_of_what_nobody_declares_tells_the_nearest(world, run):
+    status, _, err = run("list", "--provides", "fit:iris.svx", *CONF)
+    assert status == 0
+    assert "no plugin declares fit:iris.svx; did you mean 'fit:iris.svc'?" in err
+
+
 def test_list_obeys_nothing_that_a_plugin_is_called(world, run, site):
     (site / "looked_legacy.py").write_text(LEGACY.replace("iris.old", "\\x1b[31mred\\n"))
     _, out, _ = run("list", *CONF)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from aimm_plugins.cli._output import print_blocks, print_table
+from aimm_plugins.cli._output import echo, print_blocks, print_table, write_file
 
 COLUMNS = ["name", "distribution", "keys", "reason"]
 ROWS = [
@@ -91,6 +91,28 @@ def test_table_in_a_pipe_has_a_line_for_each_row_however_long(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     assert len(lines[0]) > 400
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_sentence_on_a_terminal_is_wrapped_under_its_first_line(monkeypatch, stream):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, stream, terminal)
+    monkeypatch.setenv("COLUMNS", "40")
+    text = (
+        "finding  rule: no installed distribution has this name (plugins.yaml:4).\n  to do: "
+        + "x" * 50
+    )
+    echo(text, err=stream == "stderr")
+    first, *more = terminal.lines()
+    assert [line.strip() for line in (first, *more)][-1] == "x" * 50
+    assert " ".join(terminal.getvalue().split()) == " ".join(text.split())
+    assert max(len(line) for line in (first, *more[:-1])) <= 40
+    assert [line for line in more if not line.startswith(("    ", "  to do"))] == []
+
+
+def test_file_that_cannot_be_written_is_named(tmp_path):
+    with pytest.raises(OSError, match=r"none/page\.html cannot be written: No such file"):
+        write_file(str(tmp_path / "none" / "page.html"), "")
 
 
 def test_text_of_a_plugin_cannot_forge_a_line(capsys):

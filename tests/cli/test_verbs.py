@@ -54,6 +54,27 @@ def test_two_confs_are_wrong_use(world, run):
     assert "two confs are given: other.yaml, and --conf plugins.yaml" in err
 
 
+def test_conf_without_a_name_is_wrong_use(world, run):
+    for conf in ([""], ["--conf", ""]):
+        status, _, err = run("list", *conf)
+        assert (status, "the name of the conf is empty" in err) == (2, True)
+
+
+def test_missing_secret_is_exit_status_1_of_plan_with_its_place(world, run, tmp_path):
+    (tmp_path / "c.yaml").write_text("names: []\noptions: {looked-legacy: {t: 'env:NO_SUCH'}}\n")
+    for form in ("table", "json"):
+        assert run("plan", "--conf", "c.yaml", "--format", form)[0] == 1
+    assert "env:NO_SUCH" in run("plan", "--conf", "c.yaml")[2]
+
+
+@pytest.mark.parametrize("verb", ["plan", "list"])
+def test_empty_answer_says_why(world, run, tmp_path, verb):
+    (tmp_path / "c.yaml").write_text("names: []\nentry_points: {enabled: false}\n")
+    status, _, err = run(verb, "--conf", "c.yaml")
+    assert status == 0
+    assert "no plugins: entry points are disabled (c.yaml:2), and no conf names one" in err
+
+
 def test_plan_as_json_tells_unknown_keys_from_none(world, run, site):
     loop = "from aimm_plugins import fit\nfor key in 'ab':\n    fit([key])(print)\n"
     (site / "looked_legacy.py").write_text(loop)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import aimm_plugins
-from aimm_plugins import ConfigError
+from aimm_plugins import ConfigError, cli
 from aimm_plugins._startup.runtime import PROCESS
 
 
@@ -52,5 +52,42 @@ def test_empty_variable_names_no_conf(conf, monkeypatch):
 
 def test_conf_of_the_environment_that_is_not_there_is_an_error(conf, monkeypatch):
     monkeypatch.setenv("AIMM_PLUGINS_CONF", "nowhere.yaml")
-    with pytest.raises(ConfigError, match=r"nowhere\.yaml: cannot be read"):
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml: cannot be read.*AIMM_PLUGINS_CONF"):
         aimm_plugins.initialize()
+
+
+@pytest.mark.parametrize("given", ["file", "mapping", "policy", "policy alone"])
+def test_paths_lead_where_they_led_at_the_start_when_the_host_has_changed_its_folder(
+    given, write, install, tmp_path, monkeypatch
+):
+    """A daemon goes to `/` when it has read its conf; a deferred call reads the locks again."""
+    write(wine="@fit(['wine'])\ndef learn(model): return 'fitted'\n")
+    install(
+        "aimm-wine",
+        entry_points={"w": "wine"},
+        published={"fit:wine": "wine:learn"},
+        files=["wine.py"],
+    )
+    monkeypatch.chdir(tmp_path)
+    assert cli.run(["freeze", "-o", "wine.lock"]) == 0
+    (tmp_path / "rules.yaml").write_text("locked: wine.lock\n")
+    (tmp_path / "plugins.yaml").write_text("names: []\nload: lazy\nlocked: wine.lock\n")
+    conf = {"names": [], "load": "lazy", "locked": "wine.lock"}
+    if given.startswith("policy"):
+        monkeypatch.setenv("AIMM_PLUGINS_POLICY", "rules.yaml")
+        del conf["locked"]
+    aimm_plugins.initialize("plugins.yaml" if given == "file" else conf)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    if given != "policy alone":
+        aimm_plugins.refresh()
+    assert aimm_plugins.exec_fit("wine", None) == "fitted"
+    aimm_plugins.refresh()
+
+
+def test_conf_that_is_given_again_from_another_folder_is_no_further_conf(tmp_path, monkeypatch):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        aimm_plugins.initialize({"names": [], "artifacts": {"keys": {}}})
+    assert len(PROCESS.runtime.given) == 1

@@ -48,6 +48,10 @@ def test_keys_of_the_user_are_left_alone():
         ({"names": [], "entry_points": {"allow": None}}, "at entry_points.allow: None"),
         ({"names": [], "entry_points": {"deny": ["a b"]}}, "'a b' cannot be read"),
         ({"names": [], "entry_points": {"deny": ["a>=1.x.0"]}}, "is no requirement"),
+        (
+            {"names": [], "environments": {"e": {"requirements": ["-i https://me:pw@h/x"]}}},
+            "'-i https://***@h/x' is no requirement",
+        ),
         ({"names": [], "on_error": "ignore"}, "expected one of strict, isolate"),
         ({"names": [], "on_error": []}, "expected one of strict, isolate"),
         ({"names": [], "prefer": {"k": 1}}, "at prefer.k: 1 is of the wrong type"),

@@ -210,7 +210,7 @@ def test_error_that_cannot_be_printed_reaches_the_caller_all_the_same(spans):
 
 
 def test_span_of_a_failed_call_shows_no_secret(spans, monkeypatch):
-    monkeypatch.setattr(masking, "_texts", [])
+    monkeypatch.setattr(masking, "_texts", {})
     masking.remember_secret("p@ss word")
 
     @aimm_plugins.fit(["failing"])

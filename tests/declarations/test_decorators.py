@@ -10,6 +10,14 @@ import aimm_plugins
 from aimm_plugins import DeclarationError
 
 
+class Unprintable:
+    def __repr__(self):
+        raise RuntimeError("no text")
+
+
+UNPRINTABLE = Unprintable()
+
+
 def test_decorator_returns_the_very_object():
     def f(x):
         return x
@@ -39,7 +47,12 @@ def test_imported_by_hand_is_callable_at_once():
         (lambda: aimm_plugins.data_access("d")(3), "cannot be called"),
         (lambda: aimm_plugins.fit(["a"], "cb")(lambda m: m), "no parameter 'cb'"),
         (lambda: aimm_plugins.fit(["a"], "cb")(lambda cb, /: 0), "by position only"),
+        (lambda: aimm_plugins.fit(["a"], "progres")(lambda m, progress: m), "mean 'progress'"),
+        (lambda: aimm_plugins.fit(["a"], "cb")(lambda cb, m: 0), "gets the instance"),
         (lambda: aimm_plugins.fit(["a"], "x", "x")(lambda x: 0), "both 'x'"),
+        (lambda: aimm_plugins.fit([UNPRINTABLE]), "given <unprintable Unprintable>"),
+        (lambda: aimm_plugins.fit(UNPRINTABLE), "given <unprintable Unprintable>"),
+        (lambda: aimm_plugins.fit(["a"], "b")(lambda m=UNPRINTABLE: m), r"\(\.\.\.\) has no"),
         (lambda: aimm_plugins.fit(["a"], 3)(lambda x: 0), "name of an argument"),
         (lambda: aimm_plugins.fit(["a"], "a b")(lambda **k: 0), "name of an argument"),
     ],
@@ -58,6 +71,17 @@ def test_names_covered_by_kwargs_are_accepted():
 
 def test_callable_without_signature_is_accepted():
     aimm_plugins.data_access("d", state_cb_arg_name="key")(max)
+
+
+def test_state_callback_may_be_first_where_another_argument_gets_the_instance():
+    aimm_plugins.fit(["a"], "cb", "m")(lambda cb, m: m)
+    assert aimm_plugins.exec_fit("a", 1) == 1
+
+
+@pytest.mark.parametrize("make", [set, iter, dict.fromkeys])
+def test_any_iterable_gives_model_types(make):
+    aimm_plugins.fit(make(["a", "b"]))(lambda m: m)
+    assert [key for _, key in aimm_plugins.providers()] == ["a", "b"]
 
 
 def test_all_keys_or_none():

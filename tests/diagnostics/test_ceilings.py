@@ -109,7 +109,7 @@ def test_schemas_of_a_distribution_share_the_time_of_one(site):
         site, plugins + lines("aimm.plugins.options", *(f"m{n} = pkg:slow.json" for n in range(30)))
     )
     codes = {finding.code for finding in plan({"names": []}).findings}
-    assert codes - {"declares-nothing"} == {"broken-options-schema", "options-not-checked"}
+    assert "options-not-checked" in codes
 
 
 @pytest.mark.parametrize("file", ["entry_points.txt", "RECORD", "METADATA"])

@@ -114,13 +114,20 @@ def test_field_of_a_record_is_on_the_page_only_if_a_column_is_for_it(inventory):
     shown = {word for word in texts if texts[word] in html}
     assert shown == {
         *("name", "distribution", "version", "origin", "module", "attribute", "environment"),
-        *("options", "options_schema", "reason", "error"),
+        *("options", "options_schema", "reason", "error", "remedy"),
     }
+
+
+def test_cell_without_a_text_is_empty_also_at_the_end_of_a_row(inventory):
+    from dataclasses import replace
+
+    finding = Finding(code="c", subject="s", message="m")
+    assert "<td></tr>" in html_report(replace(inventory, findings=(finding,)))
 
 
 def test_whatever_plugins_are_called_is_escaped(inventory):
     html = html_report(
-        inventory, [WaterfallBar(name=EVIL, distribution=EVIL, seconds=1, note=EVIL)], title=EVIL
+        inventory, [WaterfallBar(name=EVIL, distribution=EVIL, seconds=1, note=EVIL)]
     )
     tags = read(html).tags
     assert [tag for tag, _ in tags].count("script") == 1

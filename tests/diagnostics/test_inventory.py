@@ -42,6 +42,16 @@ def test_key_of_two_plugins_is_answered_by_neither(site_of_two):
     assert "PluginConflictError" in first.why_not
 
 
+@pytest.mark.parametrize("load", ["eager", "lazy"])
+def test_key_in_conflict_has_its_own_conflict_alone(site_of_two, load):
+    (site_of_two / "acme_curve.py").write_text(LINE)
+    inventory = take_inventory({**RULES, "load": load})
+    for key in inventory.keys:
+        assert key.why_not is not None
+        assert key.why_not.startswith(f"PluginConflictError: two plugins provide {key.slot}")
+        assert key.why_not.count("two plugins provide") == 1
+
+
 def test_preferred_plugin_answers_and_the_other_knows_the_rule(site_of_two):
     inventory = take_inventory({**RULES, "prefer": {"fit:line": "acme-curve"}})
     assert answers(inventory)["fit:line"] == ["curve"]

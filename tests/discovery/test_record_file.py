@@ -27,6 +27,7 @@ def test_digest_is_of_the_wheel_not_of_the_installation(tmp_path):
         "../../../bin/tool,sha256=x,1\npkg/__pycache__/a.pyc,sha256=x,\n"
         f"{folder.name}/INSTALLER,sha256=x,4\n{folder.name}/direct_url.json,sha256=x,4\n"
         f"{folder.name}/REQUESTED,sha256=x,0\n{folder.name}/RECORD,,\n"
+        f"{folder.name}/RECORD.jws,,\n{folder.name}/RECORD.p7s,,\nbin/tool,sha256=x,1\n"
         + "".join(reversed(own.splitlines(keepends=True)))
     )
     assert digest(tmp_path) == first
@@ -37,8 +38,9 @@ def test_digest_tells_another_wheel_and_needs_a_record(tmp_path):
     record = write_dist_info(tmp_path, "dist") / "RECORD"
     record.write_text("a.py,sha256=abc,3\n")
     first = digest(tmp_path)
-    record.write_text("a.py,sha256=abd,3\n")
-    assert digest(tmp_path) != first
+    for other in ("a.py,sha256=abd,3\n", "a.py,sha256=abc,3\nbin/a.py,sha256=x,1\n"):
+        record.write_text(other)
+        assert digest(tmp_path) != first
     record.unlink()
     assert digest(tmp_path) is None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections.abc
 import contextvars
 import functools
 import inspect
@@ -51,6 +52,31 @@ class AsyncCallable:
 @functools.wraps(coroutine)
 def decorated(*args):
     return coroutine(*args)
+
+
+class CompiledCoroutine(collections.abc.Coroutine):
+    """As Cython's: of a class of its own."""
+
+    def __init__(self, coroutine):
+        self.send, self.throw, self.close = coroutine.send, coroutine.throw, coroutine.close
+        self.iterate = coroutine.__await__
+
+    def __await__(self):
+        return self.iterate()
+
+    send = throw = close = None
+
+
+class CompiledFunction:
+    """As Cython's: like a function, and none."""
+
+    def __init__(self, function):
+        for name in ("__code__", "__defaults__", "__kwdefaults__", "__annotations__", "__name__"):
+            setattr(self, name, getattr(function, name))
+        self.function = function
+
+    def __call__(self, *args, **kwargs):
+        return CompiledCoroutine(self.function(*args, **kwargs))
 
 
 def expected(action, args):
@@ -585,3 +611,28 @@ def test_function_awaited_by_another_event_loop_names_what_to_call():
     awaited = aimm_plugins.exec_data_access_async("plain")
     with pytest.raises(RuntimeError, match=r"needs asyncio.*trio\.to_thread\.run_sync"):
         awaited.send(None)
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_async_function_of_a_compiled_module_is_awaited_and_run(action):
+    call = declare(action, CompiledFunction(coroutine))
+    assert asyncio.run(call()) == expected(action, ())
+    run = getattr(aimm_plugins, f"exec_{action}")
+    assert run("k", *ACTIONS[action]) == expected(action, ())
+
+
+def test_deferred_async_plugin_can_be_awaited_by_another_event_loop(write, install):
+    write(late="@fit(['k'])\nasync def f(m): return m")
+    install("late-dist", entry_points={"late": "late"}, published={"fit:k": "late:f"})
+    aimm_plugins.initialize({"names": [], "load": "lazy", "entry_points": {"allow": ["late-dist"]}})
+    with pytest.raises(StopIteration) as done:
+        aimm_plugins.exec_fit_async("k", 1).send(None)
+    assert done.value.value == 1
+
+
+def test_asynchronous_callback_of_a_function_in_a_thread_is_refused():
+    async def tell(state): ...
+
+    call = declare("data_access", lambda cb: cb({"step": 1}), state_cb_arg_name="cb")
+    with pytest.raises(TypeError, match=r"state_cb is asynchronous.*call_soon_threadsafe"):
+        asyncio.run(call(tell))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import doctest
 import functools
 import inspect
@@ -15,7 +16,8 @@ import pytest
 
 import aimm_plugins
 from aimm_plugins import Result, UnknownPluginError, hookimpl
-from aimm_plugins._api import calling, calling_async
+from aimm_plugins._api import calling
+from tests.conftest import names
 
 
 @pytest.fixture
@@ -23,9 +25,8 @@ def manager():
     return aimm_plugins.get_plugin_manager()
 
 
-@pytest.mark.parametrize("module", [calling, calling_async])
-def test_examples_of_the_docstrings_run(module):
-    done = doctest.testmod(module)
+def test_examples_of_the_docstrings_run():
+    done = doctest.testmod(calling)
     assert done.attempted
     assert done.failed == 0
 
@@ -196,6 +197,33 @@ def test_error_of_code_that_was_entered_is_never_rewritten(function, args, kwarg
         aimm_plugins.exec_fit("m", "text", None, *args, **kwargs)
     assert str(caught.value) == str(plain.value)
     assert "in fit:m" in caught.value.__notes__[0]
+
+
+def test_misfit_is_explained_though_a_default_has_no_text():
+    class Unprintable:
+        def __repr__(self):
+            raise RuntimeError("no text")
+
+    default = Unprintable()
+
+    @aimm_plugins.data_access("d")
+    def load(path, sep=default): ...
+
+    with pytest.raises(TypeError, match=r"missing a required argument: 'path'\n.*load\(\.\.\.\)"):
+        aimm_plugins.exec_data_access("d")
+
+
+def test_error_of_a_callable_object_without_a_sound_signature_is_left_alone():
+    class Odd:
+        __call__ = operator.itemgetter(0)
+
+        @property
+        def __signature__(self):
+            raise RuntimeError("no signature")
+
+    aimm_plugins.data_access("d")(Odd())
+    with pytest.raises(TypeError, match="itemgetter expected 1 argument"):
+        aimm_plugins.exec_data_access("d")
 
 
 def test_error_inside_a_constructor_is_left_alone_and_its_misfit_explained():
@@ -418,6 +446,29 @@ def test_executor_that_returns_a_bare_value_is_named(manager):
         aimm_plugins.exec_data_access("d")
 
 
+@pytest.mark.parametrize("wrapper", [True, False])
+def test_result_of_predict_that_is_no_pair_is_told(manager, wrapper):
+    class Careless:
+        if wrapper:
+
+            @hookimpl(wrapper=True)
+            def aimm_predict(self):
+                return Result([*(yield).value])
+        else:
+
+            @hookimpl
+            def aimm_predict(self):
+                return Result(["i", 1])
+
+    manager.register(Careless(), "careless")
+    aimm_plugins.predict(["m"])(lambda instance: 1)
+    told = r"returned list for predict:m; .*\(instance, prediction\).*careless"
+    with pytest.raises(TypeError, match=told):
+        aimm_plugins.exec_predict("m", "i")
+    with pytest.raises(TypeError, match=told):
+        asyncio.run(aimm_plugins.exec_predict_async("m", "i"))
+
+
 def test_hook_call_gives_a_boxed_result(manager):
     aimm_plugins.serialize(["m"])(lambda m: b"x")
     aimm_plugins.deserialize(["m"])(lambda data: data.decode())
@@ -534,6 +585,25 @@ def test_hooks_of_ones_own_stand_beside(manager):
     manager.register(Plugin())
     assert manager.hook.own_hook(x=1) == [2]
     assert seen == [1]
+
+
+def test_plugin_module_may_implement_a_hook_of_the_hosts_own(manager, write):
+    class Specs:
+        @pluggy.HookspecMarker("aimm_plugins")
+        def host_names(self, prefix): ...
+
+    if not hasattr(manager.hook, "host_names"):
+        manager.add_hookspecs(Specs)
+    write(
+        guest="@hookimpl\ndef host_names(prefix): return prefix + 'guest'\n@fit(['g'])\ndef f(m): ...",
+        wrong="@hookimpl\ndef host_names(suffix): ...",
+    )
+    assert aimm_plugins.initialize(names("guest")).ok
+    assert manager.hook.host_names(prefix="a ") == ["a guest"]
+    with pytest.raises(aimm_plugins.PluginLoadError, match=r"takes suffix, .* it passes prefix"):
+        aimm_plugins.initialize(names("wrong"))
+    aimm_plugins.unload_all()
+    assert manager.hook.host_names(prefix="a ") == []
 
 
 def test_order_follows_tryfirst_and_trylast(manager):

@@ -112,6 +112,7 @@ def test_numbers_of_other_libraries_become_pythons_and_nan_becomes_null():
         ({"message": b""}, TypeError),
         ({"metrics": {"x": [1]}}, TypeError),
         ({"metrics": {1: 1}}, TypeError),
+        ({"metrics": [("x", 1)]}, TypeError),
     ],
 )
 def test_wrong_event_is_refused_by_the_name_of_the_key(given, kind):
@@ -463,6 +464,7 @@ def test_what_the_callback_raises_in_the_watchdog_never_hides_the_plugins_error(
         ({"max_per_second": 0}, ValueError),
         ({"stall_after": -1}, ValueError),
         ({"max_per_second": math.inf}, ValueError),
+        ({"max_per_second": "5"}, TypeError),
         ({"cancel": True}, TypeError),
     ],
 )

@@ -200,13 +200,13 @@ def test_a_server_is_not_ready_while_a_required_environment_is_missing(apart: Ap
     )
 
 
+@pytest.mark.parametrize("required", ["aimm-apart", "predict:counter", "counter"])
 def test_a_server_is_not_ready_while_a_required_environment_is_in_a_crash_loop(
-    apart: Apart,
+    apart: Apart, required: str
 ) -> None:
     from aimm_plugins.contrib._readiness import LoadStatus, Outcome
 
-    required = {"required": ["aimm-apart"]}
-    report = apart.start(restarts_per_minute=1, conf=required)
+    report = apart.start(restarts_per_minute=1, conf={"required": [required]})
     status = LoadStatus(None, Outcome(report, None))
     for is_ready in (True, False):
         with pytest.raises(aimm_plugins.EnvironmentLost):

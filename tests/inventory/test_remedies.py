@@ -56,7 +56,9 @@ def test_misspelt_name_is_told_the_nearest_module(site, install, told):
     assert_loads(names=[module])
 
 
-@pytest.mark.parametrize("written", ["my_models.py", "my-models", "./my_models.py", "My-Models"])
+@pytest.mark.parametrize(
+    "written", ["my_models.py", "my-models", "./my_models.py", "My-Models", "my_models/__init__.py"]
+)
 def test_name_that_is_spelled_as_a_file_or_distribution_is_told_its_module(site, told, written):
     (site / "my_models.py").write_text(KEY)
     (module,) = re.findall(r"Did you mean (\S+)\?", told(names=[written]))

@@ -19,7 +19,8 @@ from aimm_plugins import data_access, deserialize, fit, instantiate, predict, se
 
 @data_access("given")
 def given(values, form="list"):
-    return {"list": values, "pair": ("features", values), "dict": {"x": 1, "y": values}}[form]
+    forms = {"list": values, "pair": ("features", values), "dict": {"x": 1, "y": values}}
+    return forms.get(form, iter(values))
 
 @instantiate("echo")
 def make():
@@ -194,6 +195,28 @@ def test_dict_without_an_item_names_those_that_it_has(run):
     status, _, err = run(job(["a"], ["a"], form=", kwargs: {form: dict}"))
     assert status == 1
     assert "data truth has the items x, y: say by `item` which is true" in err
+
+
+@pytest.mark.parametrize(
+    ("form", "item", "text"),
+    [
+        ("dict", "z", "data truth has no item 'z'; it has x, y"),
+        ("pair", "7", "data truth has no item 7 (IndexError: tuple index out of range)"),
+    ],
+)
+def test_item_that_is_not_there_is_told_before_the_fit(run, form, item, text):
+    form = f", kwargs: {{form: {form}}}"
+    status, out, err = run(job(["a"], ["a"], form=form, evaluate=f", item: {item}"))
+    assert status == 1
+    assert f"step evaluate failed\n  ValueError: {text}" in err
+    assert [line.split()[0] for line in out.splitlines()[1:]] == ["data"] * 2
+
+
+def test_data_that_is_read_once_is_there_for_all_steps_that_name_it(run):
+    text = job(["a", "b"], ["a", "b"], form=", kwargs: {form: lazy}")
+    status, out, err = run(text.replace("predict: {data: guesses", "predict: {data: truth"))
+    assert status == 0, err
+    assert "2 of 2 right" in out
 
 
 def test_predictions_that_are_a_generator_are_written_and_evaluated(run):

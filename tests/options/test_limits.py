@@ -10,9 +10,10 @@ import pytest
 
 import aimm_plugins
 from aimm_plugins import ConfigError, DeclarationError, cli
+from aimm_plugins._options import limits
 from aimm_plugins._options.limits import UnjudgedError, most_steps
 from aimm_plugins._system.ceilings import SCHEMA_VALUES
-from tests.options.conftest import GROUPS, KEY, schema_of
+from tests.options.conftest import GROUPS, KEY, given, schema_of
 
 BOMB = "^(a+)+$"
 ENOUGH_TIME = 10
@@ -24,6 +25,11 @@ def quick():
     begin = time.thread_time()
     yield
     assert time.thread_time() - begin < ENOUGH_TIME
+
+
+@pytest.fixture
+def few_steps(monkeypatch):
+    monkeypatch.setattr(limits, "SCHEMA_STEPS", 5_000)
 
 
 def doubling(word, levels=40):
@@ -41,12 +47,38 @@ def doubling(word, levels=40):
     ],
     ids=["allOf", "oneOf", "unevaluated"],
 )
-def test_references_that_double_are_given_up(quick, schema):
-    with pytest.raises(DeclarationError, match="takes more than 2 seconds to check"):
+def test_references_that_double_are_given_up(few_steps, schema):
+    with pytest.raises(DeclarationError, match="takes more than 150,000 steps to check"):
         schema_of(schema).check({"b": 1})
 
 
-def test_references_that_double_below_values_are_given_up(quick):
+def test_sound_conf_is_not_refused_where_the_machine_is_slow(wine, monkeypatch):
+    monkeypatch.setattr(limits, "SCHEMA_SECONDS", 0)
+    wine({"properties": {"trees": {"type": "integer"}, "more": {"default": 1}}})
+    conf = {"names": [], "options": {"wine": {"trees": 5}}}
+    report = aimm_plugins.plan(conf)
+    (record,), (finding,) = report.plugins, report.findings
+    assert (record.state, finding.code) == ("planned", "options-not-checked")
+    assert (
+        "checked when it is loaded, since of their schema aimm_wine:options.json" in record.reason
+    )
+    assert "options.json is not looked at before the plugins are loaded" in finding.message
+    assert given(conf["options"]) == {"trees": 5, "more": 1}
+
+
+def test_values_that_a_conf_gives_may_be_many():
+    schema = {"properties": {"sizes": {"items": {"type": "integer", "minimum": 0}}}}
+    sizes = list(range(50_000))
+    assert schema_of(schema).check({"sizes": sizes}) == ({"sizes": sizes}, [])
+
+
+def test_anchor_is_looked_up_once_and_not_in_the_whole_document_each_time(quick):
+    named = {f"p{number}": {"$ref": "#here"} for number in range(1300)}
+    document = {"$defs": {"a": {"$anchor": "here", "type": "integer"}}, "properties": named}
+    assert len(schema_of(document).check(dict.fromkeys(named, "x"))[1]) == 1300
+
+
+def test_references_that_double_below_values_are_given_up(few_steps):
     levels = {
         f"a{n}": {"allOf": [{"$ref": f"#/$defs/b{n}"}] * 2} | {"default": {}} for n in range(24)
     }
@@ -54,7 +86,7 @@ def test_references_that_double_below_values_are_given_up(quick):
         f"b{n}": {"properties": {"x": {"$ref": f"#/$defs/a{n + 1}", "default": {}}}}
         for n in range(23)
     }
-    with pytest.raises(DeclarationError, match="takes more than 2 seconds"):
+    with pytest.raises(DeclarationError, match="takes more than 150,000 steps"):
         schema_of({"$defs": {**levels, "b23": {}}, "$ref": "#/$defs/a0"}).check({})
 
 
@@ -236,3 +268,18 @@ def test_show_is_not_held_up_by_a_denied_plugin(wine, quick, capsys):
     )
     cli.run(["show", "wine"])
     assert f"{'a' * 40}: anything, default ***" in capsys.readouterr().out
+
+
+def test_text_that_references_multiply_is_shortened():
+    sizes = {"enum": [f"size {number}" for number in range(2000)]}
+    named = {f"p{number}": {"$ref": "#/$defs/sizes"} for number in range(400)}
+    known = schema_of({"$defs": {"sizes": sizes}, "properties": named}).known()
+    assert known[0].type.startswith("one of size 0, size 1, ")
+    assert known[0].type.endswith("size 19 and 1980 more")
+    assert sum(len(str(option)) for option in known) < 200_000
+
+
+def test_many_keys_that_are_missing_are_counted():
+    _, (fault,) = schema_of({"required": [f"k{number}" for number in range(3000)]}).check({})
+    assert fault.message.startswith("keys 'k0', 'k1', ")
+    assert fault.message.endswith("'k19' and 2980 more are missing")

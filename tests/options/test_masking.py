@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import textwrap
 import traceback
 
 import pytest
@@ -32,7 +33,7 @@ WAYS = {
 @pytest.fixture
 def secret(monkeypatch):
     monkeypatch.setenv("TOKEN", SECRET)
-    monkeypatch.setattr(masking, "_texts", [])
+    monkeypatch.setattr(masking, "_texts", {})
     return ["p@ss", "word/1", "p%40ss"]
 
 
@@ -58,6 +59,24 @@ def test_error_of_a_plugin_is_reported_and_logged_without_the_secret(write, secr
     if way in ("text", "url"):
         assert "***" in str(report)
     assert "models.py" in caplog.text
+
+
+def test_secret_that_stands_in_the_conf_is_masked_where_the_schema_says_so(
+    make_distribution, secret, caplog
+):
+    make_distribution(
+        "aimm-models",
+        modules={"models": textwrap.dedent(PLUGIN + "    " + WAYS["text"])},
+        entry_points={
+            "aimm.plugins": {"models": "models"},
+            "aimm.plugins.options": {"models": "models:options.json"},
+        },
+        files={"options.json": '{"properties": {"token": {"writeOnly": true}}}'},
+    )
+    conf = {"names": [], "options": {"models": {"token": SECRET}}, "on_error": "isolate"}
+    report = initialize(conf)
+    assert "refused for ***" in str(report)
+    assert SECRET not in str(report) + caplog.text + json.dumps(report.to_dict())
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -107,6 +126,13 @@ def test_text_of_a_few_characters_is_not_masked(secret):
     assert masking.masked("nothing") == "nothing"
 
 
+def test_secrets_that_are_replaced_all_the_time_are_forgotten_in_the_end(secret):
+    for number in range(masking._MOST + 5):
+        masking.remember_secret(f"token-{number:05}")
+    assert len(masking._texts) == masking._MOST
+    assert masking.masked(f"token-00000 token-{masking._MOST:05}") == "token-00000 ***"
+
+
 def test_error_that_nobody_awaits_is_logged_without_the_secret(secret, caplog):
     from aimm_plugins._system.log import loggable, logger
 
@@ -117,7 +143,7 @@ def test_error_that_nobody_awaits_is_logged_without_the_secret(secret, caplog):
 
 def test_masked_names_of_plugins_stay_what_they_are(write, monkeypatch):
     monkeypatch.setenv("TOKEN", "models")
-    monkeypatch.setattr(masking, "_texts", [])
+    monkeypatch.setattr(masking, "_texts", {})
     report = initialize(conf(write, "text", on_error="isolate"))
     assert report.to_dict()["plugins"][0]["name"] == "models"
     assert aimm_plugins.current_report().plugins[0].module == "models"
@@ -129,3 +155,15 @@ def test_missing_submodule_is_the_error_itself_beside_secrets(write, secret):
     masking.remember_secret(SECRET)
     (record,) = initialize(names("models", on_error="isolate")).failures
     assert type(record.error) is ModuleNotFoundError
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("x @ https://me:p@ss@host/x.whl y", "x @ https://***@host/x.whl y"),
+        ("git+ssh://git@host/me.git", "git+ssh://***@host/me.git"),
+        ("https://host/a@b, a@b", "https://host/a@b, a@b"),
+    ],
+)
+def test_password_in_a_url_is_not_shown(text, shown):
+    assert masking.without_passwords(text) == shown

@@ -222,3 +222,16 @@ def test_unreadable_policy_is_an_error_and_nothing_runs(case: Case, kind: str) -
     assert "policy.yaml" in got["text"]
     assert got["keys"] == []
     assert not case.marker.exists()
+
+
+def test_preference_for_what_is_denied_tells_the_rule(make_distribution):
+    declares = "from aimm_plugins import fit\n@fit(['k'])\ndef f(m): ...\n"
+    for name in ("one", "two"):
+        points = {"aimm.plugins": {name: name}}
+        make_distribution(name, modules={name: declares}, entry_points=points)
+    rules = {"prefer": {"fit:k": "two"}, "entry_points": {"deny": ["two"]}}
+    conf = {"names": [], **rules}
+    for report in (aimm_plugins.plan(conf), aimm_plugins.initialize(conf)):
+        (finding,) = [f for f in report.findings if f.code == "rule-matches-nothing"]
+        assert finding.message.startswith("two provides nothing: denied by 'two'")
+        assert "keeps it out" in finding.remedy

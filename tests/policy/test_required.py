@@ -21,7 +21,7 @@ def test_required_and_loaded_is_ok(marked):
     ("rule", "more", "why"),
     [
         ("absent-dist", {}, "it is not installed"),
-        ("mark-dist>=2", {}, "mark-dist 1.0 is installed. Install a version that fits"),
+        ("mark-dist>=2", {}, "mark-dist 1.0 is installed"),
         ("mark-dist", {"deny": ["mark-dist"]}, "ep is denied (denied by 'mark-dist'"),
         ("mark-dist", {"enabled": False}, "brings no plugin that this conf loads"),
     ],
@@ -34,6 +34,8 @@ def test_required_and_not_loaded_is_missing(marked, rule, more, why):
         assert not report.ok
         assert f"required by {rule!r} (conf required[0])" in missing.reason
         assert why in missing.reason
+        assert "(conf required[0])" in missing.remedy
+        assert str(report).count(missing.reason) == 1
 
 
 def test_missing_required_fails_a_strict_call(marked):
@@ -126,7 +128,7 @@ def test_required_key_that_is_answered_is_ok(marked, rule):
 @pytest.mark.parametrize(
     ("rule", "why"),
     [
-        ("predict:k", "no plugin that is loaded provides it. Install what provides it"),
+        ("predict:k", "no plugin that is loaded provides it"),
         ("fit:kk", "no plugin that is loaded provides it; did you mean 'k'?"),
         ("mask", "it is not installed, and no plugin provides a key of this name"),
     ],
@@ -138,6 +140,47 @@ def test_required_key_that_nobody_answers_is_missing(marked, rule, why):
         assert why in lacking(report)[rule]
     with pytest.raises(PluginLoadError, match=f"{rule} is required"):
         initialize({"names": [], "required": [rule]})
+
+
+@pytest.mark.parametrize(
+    ("rule", "more", "why", "remedy"),
+    [
+        ("fit:k", {}, "mark-dist 1.0 (ep) has it, and failed: ZeroDivisionError", "Mend it"),
+        (
+            "fit:k",
+            {"entry_points": {"deny": ["mark-dist"]}},
+            "is denied: denied by",
+            "keeps it out",
+        ),
+        ("fit:x", {}, "no plugin that is loaded provides it", "correct the key"),
+    ],
+)
+def test_required_key_that_a_failed_or_denied_plugin_publishes_is_told_by_it(
+    make_distribution, rule, more, why, remedy
+):
+    make_distribution(
+        "mark-dist",
+        modules={"mark": "from aimm_plugins import fit\n@fit(['k'])\ndef f(m): ...\n1 / 0\n"},
+        entry_points={"aimm.plugins": {"ep": "mark"}, "aimm.plugins.fit": {"k": "mark:f"}},
+    )
+    conf = {"names": [], "required": [rule], "on_error": "isolate", **more}
+    (missing,) = (record for record in initialize(conf) if record.state == "missing")
+    assert why in missing.reason
+    assert remedy in missing.remedy
+
+
+def test_required_key_that_nobody_is_known_for_may_be_in_what_failed(write):
+    write(broken="1 / 0\n")
+    conf = {"names": ["broken"], "required": ["fit:k"], "on_error": "isolate"}
+    assert "it may be in what failed: broken" in lacking(initialize(conf))["fit:k"]
+
+
+def test_refresh_tells_what_is_missing_as_the_start_did(marked):
+    marked()
+    rules = {"required": ["mark-dist"], "entry_points": {"deny": ["mark-dist"]}}
+    began = lacking(initialize({"names": [], "on_error": "isolate", **rules}))
+    aimm_plugins.refresh()
+    assert lacking(aimm_plugins.current_report()) == began
 
 
 def test_key_that_a_plan_cannot_know_is_not_missing_from_it(marked, write):

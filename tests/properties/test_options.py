@@ -6,7 +6,6 @@ import copy
 import json
 import pickle
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
@@ -14,7 +13,6 @@ from jsonschema import Draft202012Validator
 from aimm_plugins import DeclarationError
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.published import PublishedOptions
-from aimm_plugins._options import limits
 from aimm_plugins._options.hiding import Options
 from aimm_plugins._options.schema import Schema
 from tests.properties.strategies import json_like, mutated
@@ -83,14 +81,6 @@ schemas = st.tuples(
 )
 plain = st.sampled_from([0, 1, "x", "", None, {}, {"a": 1}, {"b": {}}, [{}], ["x"]])
 values = st.dictionaries(KEYS, plain, max_size=2) | st.dictionaries(KEYS, json_like, max_size=2)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def unhurried():
-    """A loaded machine may take the time of a check for others; here it is about the answer."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(limits, "SCHEMA_SECONDS", 600)
-        yield
 
 
 def outcome(schema, given):

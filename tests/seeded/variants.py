@@ -148,6 +148,11 @@ VARIANTS = (
         },
     ),
     Variant(
+        "keys-are-stable",
+        "a key is another one in each process",
+        end="import os\n@data_access(f'rows-{os.getpid()}')\ndef rows() -> int: return 1",
+    ),
+    Variant(
         "entry-points-resolve",
         "an entry point names a function that was renamed",
         metadata={
@@ -187,6 +192,24 @@ VARIANTS = (
         "fit-gives-a-predictor",
         "predict returns the instance with the prediction",
         {"    return values\n": "    return line, values\n"},
+    ),
+    Variant(
+        "fit-gives-a-predictor",
+        "predict returns what replaces the instance with the prediction",
+        {
+            "    return values\n": "    return copy.copy(line), values\n",
+            "import json\n": "import copy\nimport json\n",
+        },
+    ),
+    Variant(
+        "fit-gives-a-predictor",
+        "predict returns nothing",
+        {"    return values\n": ""},
+    ),
+    Variant(
+        "fit-gives-a-predictor",
+        "instantiate returns nothing",
+        {MAKE: "    Line(rate, seed, [])\n"},
     ),
     Variant(
         "fit-again-gives-a-predictor",
@@ -337,8 +360,17 @@ VARIANTS = (
         "events-end-with-the-call",
         "a thread sends after the return",
         {
-            FIT_END: "    threading.Timer(0.02, state_cb, [{'phase': 'late'}]).start()\n" + FIT_END,
+            FIT_END: "    threading.Timer(0.3, state_cb, [{'phase': 'late'}]).start()\n" + FIT_END,
             "import random\n": "import random\nimport threading\n",
+        },
+    ),
+    Variant(
+        "events-end-with-the-call",
+        "the thread of a pool sends after the return",
+        {
+            FIT_END: "    POOL.submit(lambda: (time.sleep(0.02), state_cb({'phase': 'late'})))\n"
+            + FIT_END,
+            "import random\n": "import random\nimport time\nfrom concurrent.futures import ThreadPoolExecutor\n\nPOOL = ThreadPoolExecutor()\nPOOL.submit(int)\n",
         },
     ),
     # Callbacks

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import linecache
+import shutil
 import sys
 import threading
 import types
+from collections.abc import Callable
+
+import pytest
 
 import aimm_plugins
 from aimm_plugins import Result, hookimpl, initialize, unload_all
@@ -134,6 +140,72 @@ def test_modules_that_come_and_go_are_not_held():
         del sys.modules[module.__name__]
     held = [each for each in PROCESS.runtime.ledger.modules() if str(each.origins) >= "made_0"]
     assert len(PROCESS.runtime.ledger.modules()) < 150, len(held)
+
+
+def test_plugins_that_came_and_went_leave_nothing(site, write, install):
+    runtime = PROCESS.runtime
+    initialize({"names": [], "load": "lazy", "entry_points": {"allow": ["passing-dist"]}})
+    for number in range(3):
+        name = f"passing{number}"
+        write(**{name: "@fit(['k'])\ndef f(m): return __name__\n"})
+        info = install("passing-dist", entry_points={"e": name}, published={"fit:k": f"{name}:f"})
+        aimm_plugins.refresh()
+        assert aimm_plugins.exec_fit("k", None) == name
+        (site / f"{name}.py").unlink()
+        shutil.rmtree(info)
+        aimm_plugins.refresh()
+        del sys.modules[name]
+    aimm_plugins.refresh()
+    kept = [*runtime.versions, *runtime._load_locks, *runtime.registry.snapshot.published]
+    assert [name for name in map(str, kept) if "passing" in name] == []
+
+
+@pytest.mark.skipif(
+    not getattr(sys, "_is_gil_enabled", lambda: True)(), reason="nothing of it depends on threads"
+)
+def test_interrupt_at_any_line_of_unload_all_leaves_all_or_nothing(write):
+    modules = ["one", "two"]
+    wrapper = "@hookimpl(wrapper=True)\ndef aimm_predict(): return (yield)\n"
+    for name in modules:
+        write(**{name: f"@fit(['{name}'])\ndef f(m): return 1\n{wrapper}"})
+    manager, line, interrupted = aimm_plugins.get_plugin_manager(), 0, True
+    while interrupted:
+        initialize(names(*modules))
+        line += 1
+        interrupted = interrupted_at(line, unload_all)
+        there = sorted(key for _, key in aimm_plugins.providers())
+        assert there in ([], modules)
+        assert sorted(i.plugin_name for i in manager.hook.aimm_predict.get_hookimpls()) == there
+    assert line > 50
+
+
+def interrupted_at(number: int, change: Callable[[], object]) -> bool:
+    """Whether a change has as many lines, when it is interrupted before that one.
+
+    Only lines of this package and of pluggy count, and no `with`: Python traces it at its end too,
+    where it takes no signals.
+    """
+    lines = itertools.count(1)
+
+    def trace(frame, event, _):
+        if not frame.f_globals.get("__name__", "").startswith(("aimm_plugins", "pluggy")):
+            return None
+        if event == "line":
+            text = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
+            if not text.startswith(("with ", "yield")) and next(lines) == number:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        change()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
 
 
 def test_interrupt_in_the_middle_of_a_change_leaves_all_or_nothing(case: Case) -> None:

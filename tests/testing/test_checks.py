@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from aimm_plugins.testing import check_plugin, checks
+from aimm_plugins.testing import Conformance, arguments, check_plugin, checks
 from tests.seeded.variants import DATA, MODEL, VARIANTS
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "testing.md"
@@ -60,16 +60,98 @@ def test_garbage_is_refused_says_what_to_do(seeded, wrong, remedy):
     assert f"\n  To do: {remedy}" in result.reason
 
 
+# What is in order, though it looks otherwise
+
+
+def test_instance_that_cannot_be_changed_may_be_one_object(write):
+    write(
+        nothing="@instantiate('m')\ndef make(): pass\n"
+        "@fit(['m'])\ndef learn(model, x): return sum(x)\n"
+        "@predict(['m'])\ndef guess(model): return (model, 1)\n",
+        pair="@instantiate('m')\ndef make(): return (0.0, 0)\n"
+        "@fit(['m'])\ndef learn(model, x): return (model[0] + sum(x), model[1] + len(x))\n"
+        "@predict(['m'], returns_instance=True)\n"
+        "def guess(model): return (model[0] + 1, model[1] + 1), model[0] / model[1]\n",
+    )
+    for module in ("nothing", "pair"):
+        conformance = Conformance(
+            model_type="m", plugin=module, fit=lambda variant: arguments([1.0, variant])
+        )
+        only = [each.name for each in checks() if "model" in each.kinds and not each.child]
+        assert check_plugin(conformance, only=only).ok
+
+
+def test_predictor_may_give_none_where_it_says_so(write):
+    write(
+        mute="@instantiate('m')\ndef make(): return []\n"
+        "@fit(['m'])\ndef learn(model): return model\n"
+        "@predict(['m'])\ndef guess(model) -> int | None: return None\n"
+    )
+    conformance = Conformance(model_type="m", plugin="mute")
+    assert check_plugin(conformance, only=["fit-gives-a-predictor"]).ok
+
+
+@pytest.mark.parametrize(
+    ("source", "is_in_order"),
+    [
+        ("Rows = dataclass(frozen=True)(Rows)\nROWS = Rows((1, 2))\ndef rows(): return ROWS", True),
+        ("ROWS = Rows()\nROWS.x = [1]\ndef rows(): return ROWS", False),
+        ("ROWS = numpy.arange(3.0)\ndef rows(): return {'x': ROWS[:2]}", False),
+        ("ROWS = numpy.arange(3.0)\ndef rows(): return {'x': ROWS[:2].copy()}", True),
+        ("ROWS = numpy.arange(3.0)\nROWS.flags.writeable = False\ndef rows(): return ROWS", True),
+    ],
+)
+def test_data_may_be_shared_where_nobody_can_change_it(write, source, is_in_order):
+    pytest.importorskip("numpy")
+    head = "import numpy\nfrom dataclasses import dataclass\nclass Rows:\n    x: tuple\n"
+    write(shared=f"{head}{source}\ndata_access('rows')(rows)\n")
+    conformance = Conformance(data_access="rows", plugin="shared")
+    verdict = check_plugin(conformance, only=["results-are-separate"], on_fail="report")
+    assert verdict.ok is is_in_order
+
+
+def test_bytes_that_are_a_pickle_are_said_to_be_one(write):
+    write(
+        pickling="import pickle\n@instantiate('m')\ndef make(): return []\n"
+        "@fit(['m'])\ndef learn(model): return model\n"
+        "@predict(['m'])\ndef guess(model): return 1\n"
+        "@serialize(['m'])\ndef save(model): return pickle.dumps(model)\n"
+        "@deserialize(['m'])\ndef load(content): return pickle.loads(content)\n"
+    )
+    conformance = Conformance(model_type="m", plugin="pickling")
+    (result,) = check_plugin(conformance, only=["serialize-gives-bytes"]).results
+    assert "a pickle" in result.notes[0]
+
+
+def test_model_that_does_not_work_is_told_once(seeded):
+    (number, *_) = (
+        n for n, variant in enumerate(VARIANTS) if variant.wrong == "fit returns nothing"
+    )
+    conformance = VARIANTS[number].conformance(f"seeded_{number}")
+    only = ["fit-gives-a-predictor", "fit-again-gives-a-predictor", "round-trip", "import-succeeds"]
+    verdict = check_plugin(conformance, only=only, on_fail="report")
+    assert [each.check for each in verdict.results] == ["import-succeeds", "fit-gives-a-predictor"]
+
+
 # Imports
 
 
 def test_what_an_import_here_left_in_the_environment_is_seen_all_the_same(write, monkeypatch):
-    monkeypatch.setenv("NOISY", "0")
-    write(noisy="import os\nos.environ['NOISY'] = '1'\n@data_access('n')\ndef f(): return 1")
-    check_plugin("noisy", only=["actions-come-in-pairs"])
+    monkeypatch.delenv("NOISY", raising=False)
+    write(
+        noisy="import os\nos.environ.setdefault('NOISY', '1')\n@data_access('n')\ndef f(): return 1"
+    )
+    import noisy  # noqa: F401  # as the tests of most plugins do
+
     assert os.environ["NOISY"] == "1"
-    with pytest.raises(AssertionError, match="changed NOISY"):
+    with pytest.raises(AssertionError, match="set NOISY"):
         check_plugin("noisy", only=["import-leaves-environment"])
+
+
+def test_import_that_needs_what_the_tests_set_is_checked_with_it(write, monkeypatch):
+    monkeypatch.setenv("NEEDED", "1")
+    write(needy="import os\nos.environ['NEEDED']\n@data_access('n')\ndef f(): return 1")
+    assert check_plugin("needy", only=["import-succeeds"]).ok
 
 
 def test_what_a_dependency_does_at_import_is_not_the_plugins(write):

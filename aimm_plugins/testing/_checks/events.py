@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -50,16 +51,19 @@ _check_events(
 )
 
 
+_AFTERWARDS = 0.5
+"""Seconds after a call in which its threads must not send anything."""
+
+
 @check("model", "data")
 def events_end_with_the_call(subject: Subject) -> None:
     """No state event comes after the call has returned."""
     for action, call in subject.calls_with_callback().items():
-        before = set(threading.enumerate())
         events = StateEvents()
         call(events)
-        count = len(events)
-        for thread in set(threading.enumerate()) - before:
-            thread.join(1.0)
+        count, end = len(events), time.monotonic() + _AFTERWARDS
+        while threading.active_count() > 1 and len(events) == count and time.monotonic() < end:
+            time.sleep(0.01)
         if len(events) > count:
             raise AssertionError(f"{action} sent {len(events) - count} events after its return")
 

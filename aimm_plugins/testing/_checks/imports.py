@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from typing import Any
 
-from aimm_plugins._system.child import START_SECONDS, run_task
+import aimm_plugins
+from aimm_plugins._system.child import START_SECONDS, ChildResult, run_task
+from aimm_plugins.testing import START_ENVIRONMENT
 from aimm_plugins.testing._checks.registry import check
 from aimm_plugins.testing._import_observer import observe_import
-from aimm_plugins.testing._subject import Inapplicable, Subject, environment_before
+from aimm_plugins.testing._subject import Inapplicable, Subject
 
 
 def _facts(subject: Subject) -> dict[str, Any]:
@@ -24,14 +27,12 @@ def _facts(subject: Subject) -> dict[str, Any]:
 
 
 def _import_facts(plugin: str) -> dict[str, Any]:
-    result = run_task(
-        partial(observe_import, plugin),
-        seconds=60.0,
-        start_seconds=START_SECONDS,
-        output="captured",
-        environment=environment_before(plugin),
-        in_new_folder=True,
-    )
+    # An import in this process may have set variables, which a child would inherit.
+    names = {*os.environ, *START_ENVIRONMENT}
+    before = {name: START_ENVIRONMENT.get(name) for name in names}
+    result = _observed(plugin, before)
+    if not result.answers:  # tests may set what it cannot be imported without
+        result = _observed(plugin, {})
     if not result.answers:
         lines = result.text.strip().splitlines()
         why = lines[-1] if lines else f"the process {result.ended}"
@@ -41,6 +42,17 @@ def _import_facts(plugin: str) -> dict[str, Any]:
     if facts is None:
         raise Inapplicable(f"{plugin} cannot be imported by name in another process")
     return {**facts, "text": result.text}
+
+
+def _observed(plugin: str, environment: dict[str, str | None]) -> ChildResult:
+    return run_task(
+        partial(observe_import, plugin),
+        seconds=60.0,
+        start_seconds=START_SECONDS,
+        output="captured",
+        environment=environment,
+        in_new_folder=True,
+    )
 
 
 @check("plugin", child=True)
@@ -111,3 +123,14 @@ def import_is_quick(subject: Subject) -> None:
     subject.notes.append(f"imported in {seconds:.2f} s")
     if seconds > limit:
         raise AssertionError(f"the import took {seconds:.2f} s, and the limit is {limit:g} s")
+
+
+@check("plugin", child=True)
+def keys_are_stable(subject: Subject) -> None:
+    """Another process that imports the plugin declares the same keys."""
+    found = {tuple(slot) for slot in _facts(subject)["keys"]}
+    aimm_plugins.initialize({"names": [subject.plugin], "entry_points": {"enabled": False}})
+    declared = {(provider.action, provider.key) for provider in subject.providers()}
+    if missing := sorted(declared - found):
+        names = ", ".join(f"{action}:{key}" for action, key in missing)
+        raise AssertionError(f"declared here, and not in another process: {names}")
