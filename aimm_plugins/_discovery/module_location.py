@@ -8,6 +8,7 @@ level of the name after the other.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -34,11 +35,11 @@ _WITHOUT_MODULES = frozenset(
 )
 """Packages whose finders bring no module of a plugin."""
 
-_EXTENDS_PATH = (b"extend_path", b"declare_namespace")
-"""Words of an `__init__` that has its package go on in the same folder of other path items."""
+_EXTENDS_PATH = rb"extend_path|declare_namespace"
+"""What is in an `__init__` that has its package go on in the same folder of other path items."""
 
-BRINGS_BY_ITSELF = (b"__path__", b"sys.modules", b"meta_path", b"path_hooks")
-"""Words of a module that may bring submodules in a way that no look at folders shows."""
+_BRINGS_BY_ITSELF = rb"__path__\s*(?:[+:]?=|\.|\[)|sys\.modules|meta_path|path_hooks"
+"""What is in a module that may bring submodules in a way that no look at folders shows."""
 
 
 class Location(NamedTuple):
@@ -109,7 +110,7 @@ def is_missing(module: str) -> bool:
     if find(module) is not None or unasked_finders():
         return False
     parents = (name for name in with_parents(module) if name not in (module, *sys.modules))
-    return not any(_has(locate(parent), BRINGS_BY_ITSELF) for parent in parents)
+    return not any(_has(locate(parent), _BRINGS_BY_ITSELF) for parent in parents)
 
 
 def missing_module(module: str) -> ModuleNotFoundError | None:
@@ -231,11 +232,11 @@ def _portions(name: str, search: Iterable[Any]) -> Iterator[str]:
             yield from (spec is not None and _folders(spec.submodule_search_locations)) or ()
 
 
-def _has(file: str | None, words: Iterable[bytes]) -> bool:
-    """Whether a source file speaks of one of some words."""
+def _has(file: str | None, pattern: bytes) -> bool:
+    """Whether a pattern is found in a source file."""
     with guarded():
         content = read_file(file, SOURCE_BYTES) if file is not None else None
-        return content is not None and any(word in content for word in words)
+        return content is not None and re.search(pattern, content) is not None
     return False
 
 

@@ -332,3 +332,10 @@ def test_source_that_only_the_compiler_refuses_is_told_to_be_mended(site, instal
     install("acme-dist", entry_points={"a": "acme"}, files=["acme.py"])
     (record,) = initialize(ISOLATE).failures
     assert "Mend the source" in record.remedy
+
+
+def test_module_that_a_package_lacks_which_looks_for_its_parts_is_told(site, install, told):
+    (site / "acme").mkdir()
+    (site / "acme" / "__init__.py").write_text("import pkgutil\n[*pkgutil.iter_modules(__path__)]")
+    install("acme-dist", entry_points={"a": "acme.models"}, files=["acme/__init__.py"])
+    assert "names a module that acme-dist does not bring" in told()
