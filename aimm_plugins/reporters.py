@@ -64,7 +64,7 @@ class Summary:
 
 
 def summary(state: object) -> Summary:
-    """What a progress bar can show of an event, whatever a plugin may have sent.
+    """Step, total, unit, phase and text of an event, for a progress bar.
 
     Never raises, and its texts hold no line breaks and no control characters.
 

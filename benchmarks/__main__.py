@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for section in chosen:
             print(section.name)
             for figure in section.figures:
-                print(f"  {figure.name}: at most {figure.target.limit:g} ({figure.target.source})")
+                print(f"  {figure.name}: at most {figure.target}")
         return 0
 
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:

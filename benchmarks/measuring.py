@@ -163,11 +163,14 @@ class Target:
 
     Attributes:
         limit: The highest ratio that meets it.
-        source: Which issue states it; a target of our own says so.
+        note: Where the number comes from, if it is not round.
     """
 
     limit: float
-    source: str
+    note: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.limit:g} ({self.note})" if self.note else f"{self.limit:g}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +181,7 @@ class Figure:
         name: What is compared, in a few words; unique in its section.
         subject: What is judged.
         reference: What it is judged by.
-        target: The limit, with its source.
+        target: The limit.
     """
 
     name: str

@@ -26,41 +26,40 @@ This package beside its peers, as ratios measured in turn in one run. From the p
 python -m benchmarks
 ```
 
-sets up the peers in `.venv-benchmarks` (once), measures everything in a few minutes and prints the
-tables. `--section NAME` measures one part, `--list` tells the parts, figures and targets, `--quick`
-shows within seconds that all works, and `--write` writes this page, `results.json` and the charts.
-`tox -e benchmarks` does the same.
+installs the peers in `.venv-benchmarks` (once), measures everything in a few minutes and prints the
+tables. `--section NAME` measures one part, `--list` prints the parts, figures and targets,
+`--quick` tries everything within seconds, and `--write` writes this page, `results.json` and the
+charts. `tox -e benchmarks` does the same.
 
 ## How it is measured
 
 - A figure is a ratio of two costs. Both sides are measured in turn, round after round, every other
-  round in the opposite order, and the ratio is formed within each round: a machine that slows down
-  for a while slows down both sides. Given are the median of those ratios and, in brackets, their
-  quartiles. A target is met if the median keeps to it.
-- Costs are CPU time, user and system, of the measured process: on a machine with other work, wall
-  time would tell more of that work. The page cache is warm; a round that is not counted goes first.
-- Where start-up is measured, each sample is the cheapest of up to five fresh processes, since
-  disturbance only ever adds. "Whole process" counts from the start to the end of a process.
-- Calls are repeated for some milliseconds in a process that has only what the figure is about; a
-  sample is the cheapest of three such blocks, less the loop itself. The processes are replaced
-  every six rounds, so that no process's luck with its memory layout decides a figure. The garbage
-  collector is off there, and on everywhere else.
-- This package is installed as a wheel, as its users have it. Generated distributions have METADATA,
-  RECORD and INSTALLER; a tenth of them are plugins, a third of the others have a console script.
-- A cost that is a difference is formed within each round too; its spread is accordingly wider.
+  round in the opposite order, and each round has its own ratio, because a slow phase of the machine
+  slows down both sides. The tables have the median of the ratios and, in brackets, their quartiles.
+  A target is met if the median keeps to it.
+- Costs are CPU time, user and system, of the measured process, because wall time would include
+  other work of the machine. The page cache is warm; an uncounted round goes first.
+- For start-up, each sample is the cheapest of up to five fresh processes, because disturbance only
+  adds. "Whole process" is from the start to the end of a process.
+- Calls are repeated for some milliseconds in a process of their own; a sample is the cheapest of
+  three such blocks, less the loop itself. The processes are replaced every six rounds, so that the
+  memory layout of one process does not decide a figure. The garbage collector is off there, and on
+  everywhere else.
+- This package is installed as a wheel. Generated distributions have METADATA, RECORD and INSTALLER;
+  a tenth of them are plugins, a third of the others have a console script.
+- A cost that is a difference is formed within each round too, so its spread is wider.
 
 ## Targets
 
-A target is about what a user would notice: first beside what does the same work (the original,
-pluggy, stevedore, catalogue), then beside a floor. Where a target is looser than an issue wants,
-it says so. Three earlier targets were dropped:
+A target limits a cost that a user would notice, first beside a library that does the same work (the
+original, pluggy, stevedore, catalogue), then beside a floor. Three earlier targets were dropped:
 
-- `initialize` within 1.5 times, and a whole process within 1.3 times, what importing the modules by
-  hand takes. By hand there are no rules, no conflicts and no report, and the modules were empty,
-  which is a finding by now. They declare a key each; stevedore loads the same modules.
-- `exec_predict` within 8 times a direct call. Whoever has the function needs no key.
-- Ten times the declarations within 12 times the time. `tests/growth` counts bytecodes instead, also
-  of `plan`, `refresh`, reports and unloading: other work on the machine does not change a count.
+- `initialize` within 1.5 times, and a whole process within 1.3 times, an import of the modules by
+  hand: that has no rules, no conflicts and no report, and the modules were empty, which is a
+  finding now. The modules declare a key each; stevedore loads the same modules.
+- `exec_predict` within 8 times a direct call: a caller who has the function needs no key.
+- Ten times the declarations within 12 times the time: `tests/growth` counts bytecodes instead, also
+  of `plan`, `refresh`, reports and unloading, because other work of the machine changes no count.
 """
 
 
@@ -80,7 +79,7 @@ def _ratio(value: float) -> str:
 
 def _row(outcome: Outcome) -> tuple[str, ...]:
     figure, ratio = outcome.figure, outcome.ratio
-    limit = f"≤ {figure.target.limit:g} ({figure.target.source})"
+    limit = f"≤ {figure.target}"
     if ratio is None:
         return figure.name, "", "", absence(outcome), limit, "not measured"
     unit = figure.probes()[0].unit
@@ -174,7 +173,6 @@ def _figure(outcome: Outcome) -> dict[str, Any]:
         "subject": str(figure.subject.cost),
         "reference": str(figure.reference.cost),
         "target": figure.target.limit,
-        "source": figure.target.source,
     }
     if ratio is None:
         return {**told, "not_measured": absence(outcome)}

@@ -51,7 +51,7 @@ def initialize(conf: Mapping[str, object] | str | os.PathLike[str] | None = None
 
 
 def plan(conf: Mapping[str, object] | str | os.PathLike[str] | None = None) -> Report:
-    """What `initialize` would do, without running any plugin code.
+    """Say what `initialize` would do, without running any plugin code.
 
     Args:
         conf: As for `initialize`.

@@ -55,7 +55,7 @@ class Signature:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArtifactInfo:
-    """What an artifact says of itself.
+    """The info of an artifact.
 
     Attributes:
         format: Major and minor version of its format.

@@ -129,7 +129,7 @@ def _requirements(name: str | None, version: str | None) -> tuple[str, ...]:
 
 
 def inspect(data: Data) -> ArtifactInfo:
-    """What an artifact says of itself; nothing is loaded, and no plugin is asked.
+    """Read the info of an artifact; nothing is loaded, and no plugin is asked.
 
     The artifact is whole then. Whether its signature is one of a trusted key is checked by `unpack`
     alone.

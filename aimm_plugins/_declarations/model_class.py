@@ -27,7 +27,7 @@ _METHODS = MODEL_ACTIONS[1:]
 
 
 class Model(abc.ABC):
-    """What a class decorated with `@model` has to offer; inheriting from it is optional.
+    """The methods that a class with `@model` needs; inheriting from it is optional.
 
     `__init__` is the instantiate action. Any of the methods may take further arguments.
     """

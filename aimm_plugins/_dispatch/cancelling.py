@@ -8,7 +8,7 @@ from aimm_plugins.errors import Cancelled
 
 
 class Cancellation(Protocol):
-    """What `reporting` asks whether to go on: a `CancelToken`, a `threading.Event`."""
+    """The object that cancels a `reporting`: a `CancelToken`, a `threading.Event`."""
 
     def is_set(self) -> bool:
         """Whether the caller has cancelled."""

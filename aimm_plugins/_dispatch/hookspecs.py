@@ -14,7 +14,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 class Result:
-    """What a call returned, boxed: every value is legal, `None` too.
+    """The result of a call, boxed: every value is legal, `None` too.
 
     Attributes:
         value: The returned value; for predict `(instance, prediction)`.

@@ -16,7 +16,7 @@ from aimm_plugins._values.difference import Difference, Kind
 
 @dataclass(frozen=True, slots=True)
 class Differences(Sequence[Difference]):
-    """What differs between two fingerprints; false where nothing does."""
+    """The differences of two fingerprints; false if there are none."""
 
     rows: tuple[Difference, ...] = ()
 
@@ -45,7 +45,7 @@ class Differences(Sequence[Difference]):
 
 
 def compare(first: Fingerprint, second: Fingerprint) -> Differences:
-    """What differs between the plugins of two places, as a table.
+    """Compare the plugins of two places, as a table of differences.
 
     Args:
         first: How it should be, such as in the host.

@@ -33,7 +33,7 @@ _FORMAT = "aimm-fingerprint-1"
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What is registered: equal where the same plugins are, on every platform and Python.
+    """The registered plugins: equal for the same plugins, on every platform and Python.
 
     Attributes:
         rows: A row for each action and key, sorted.

@@ -65,7 +65,7 @@ class Finding(NamedTuple):
 
 
 class PluginRecord(NamedTuple):
-    """What became of one plugin.
+    """The account of one plugin.
 
     Attributes:
         name: The config name or the entry point's name.

@@ -34,7 +34,7 @@ Source = Callable[..., Given]
 
 @dataclass(frozen=True, kw_only=True)
 class Conformance:
-    """What the checks call a plugin with, and what its author claims.
+    """The arguments of a plugin's checks, and the claims of its author.
 
     A source of arguments is a function or a hypothesis strategy; both give `arguments(...)`, a
     tuple of positional arguments, or a dict of keywords. A function is called once for each call;

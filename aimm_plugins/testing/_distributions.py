@@ -20,7 +20,7 @@ _WHEEL = "Wheel-Version: 1.0\nGenerator: aimm-plugins\nRoot-Is-Purelib: true\nTa
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstalledDistribution:
-    """What `make_distribution` installed.
+    """The distribution that `make_distribution` installed.
 
     Attributes:
         name: As its metadata spells it.

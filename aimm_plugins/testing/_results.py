@@ -19,7 +19,7 @@ Status = Literal["passed", "failed", "expected", "unexpected", "skipped"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
-    """What came of one check.
+    """The result of one check.
 
     Attributes:
         check: Name of the check.
@@ -77,7 +77,7 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What came of all checks.
+    """The results of all checks.
 
     Attributes:
         results: One a check.

@@ -35,7 +35,7 @@ class _DeniedError(PluginImportError):
 def find_target(
     target: str | None, only: Iterable[str] = (), conf: Conf = None
 ) -> tuple[Conformance | str, ...]:
-    """What `check_plugin` is to check: what authors say of keys, and names of plugin modules.
+    """Find the conformances and plugin modules that `check_plugin` is to check.
 
     Of all that is installed, what a rule denies is left out, which a warning in the log says.
 

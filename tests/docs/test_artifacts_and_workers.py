@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 
 from aimm_plugins import compare
 from aimm_plugins._parity.fingerprint import of_rows
@@ -15,8 +22,13 @@ PAGES = {name: Page(ROOT / "docs" / f"{name}.md") for name in ("artifacts", "wor
 
 @pytest.fixture
 def folder(site, monkeypatch):
-    """The current folder, first on the path; what is imported from it is forgotten afterwards."""
+    """The current folder, first on the path, with the keys that `ssh-keygen` makes there."""
     monkeypatch.chdir(site)
+    key = Ed25519PrivateKey.generate()
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+    (site / "training.key").write_bytes(private)
+    public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    (site / "training.key.pub").write_bytes(public)
     return site
 
 

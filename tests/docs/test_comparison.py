@@ -22,7 +22,7 @@ from tests.support.installing import ROOT, environment
 from tests.support.metadata import write_dist_info
 
 PAGE = Page(ROOT / "docs" / "comparison.md")
-CAREFUL = Page(ROOT / "tests" / "docs" / "careful_hosts.md")
+HOSTS = Page(ROOT / "tests" / "docs" / "compared_hosts.md")
 LIBRARIES = {
     "Entry points alone": None,
     "pluggy": "pluggy",
@@ -63,7 +63,7 @@ pytestmark = pytest.mark.skipif(
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """What the page shows of one library.
+    """The programs of one library.
 
     Attributes:
         title: The library.
@@ -79,17 +79,15 @@ class Section:
 
 
 def sections() -> list[Section]:
-    """The sections of the libraries, in the page's order, with their careful hosts."""
+    """The programs of the libraries, in the order of the page."""
     found = []
-    plain = [block for block in blocks_of(PAGE, "Entry points alone") if block.language == "toml"]
-    plain += [
-        block for block in blocks_of(PAGE, "Entry points alone") if block.file == "avg_median.py"
-    ]
+    plain = [block for block in blocks_of("Entry points alone") if block.language == "toml"]
+    plain += [block for block in blocks_of("Entry points alone") if block.file == "avg_median.py"]
     for title in LIBRARIES:
         languages = ("python", "yaml", "toml", "console")
-        blocks = [b for page in (PAGE, CAREFUL) for b in blocks_of(page, title)]
+        blocks = blocks_of(title)
         if not any(block.language == "toml" for block in blocks):
-            blocks += plain  # its plugin is the one that the page shows first
+            blocks += plain  # its plugin is the first one
         blocks = [b for each in languages for b in blocks if b.language == each]
         (toml,) = [block.code for block in blocks if block.language == "toml"]
         found.append(
@@ -103,16 +101,16 @@ def sections() -> list[Section]:
     return found
 
 
-def blocks_of(page: Page, title: str) -> list[Block]:
-    """The blocks under a heading of a page."""
-    lines = page.path.read_text(encoding="utf-8").splitlines()
+def blocks_of(title: str) -> list[Block]:
+    """The blocks under a heading of the programs."""
+    lines = HOSTS.path.read_text(encoding="utf-8").splitlines()
     begin = lines.index(f"## {title}") + 1
     ends = [number for number, line in enumerate(lines) if line.startswith("## ")]
     end = next((number for number in ends if number >= begin), len(lines))
     return [
         block
         for language in ("python", "yaml", "toml", "console")
-        for block in Page(page.path).blocks(language)
+        for block in Page(HOSTS.path).blocks(language)
         if begin < block.line <= end
     ]
 
@@ -165,15 +163,15 @@ class Outcome:
         goes_on = self.status == 0 and self.printed.splitlines()[-1:] in (["4"], ["4.0"])
         told = self.printed + self.errors
         named = (
-            "distribution"
+            ": distribution"
             if "avg-broken" in told
-            else "module"
+            else ": module"
             if "avg_broken" in told
-            else "entry point"
+            else ": entry point"
             if "broken" in told
-            else "nothing"
+            else ", silently"
         )
-        return f"{'goes on' if goes_on else '**ends**'}: {named}"
+        return f"{'goes on' if goes_on else '**ends**'}{named}"
 
 
 class Host:
@@ -236,33 +234,33 @@ class Host:
         assert out is None or out.printed in ("4\n", "4.0\n"), out
         stranger = self.run(stranger="no equals sign")
         return {
-            "a plugin fails to be imported": self.run(broken="import no_such_library").ended,
+            "a plugin's import fails": self.run(broken="import no_such_library").ended,
             "the same, a careful host": self.run(
                 "careful.py", broken="import no_such_library"
             ).ended,
-            "a plugin calls `sys.exit` at import, a careful host": exits.ended,
-            "a stranger's metadata has a malformed line": (
+            "`sys.exit` at import, a careful host": exits.ended,
+            "malformed metadata of an unrelated distribution": (
                 "goes on" if stranger.status == 0 else "**ends**"
             ),
-            "another distribution, later on the path, has a `median` too": (
+            "two distributions on the path have a `median`": (
                 "**ends**: both"
                 if "avg-median-high" in twice.errors and "avg-median " in twice.errors
                 else {
-                    "4": "the first answers: nothing",
-                    "6": "the later answers: nothing",
+                    "4": "the first answers, silently",
+                    "6": "the later answers, silently",
                 }[twice.printed.strip().removesuffix(".0")]
             ),
-            "modules of plugins that `host.py` imports": (
-                "both" if "mean is imported" in plain.errors else "the one that is called"
+            "plugins that `host.py` imports": (
+                "both" if "mean is imported" in plain.errors else "the called one"
             ),
-            "kept out by name": (
+            "a plugin kept out by name": (
                 "no such means"
                 if out is None
                 else "is imported"
                 if "mean is imported" in out.errors
                 else "is not imported"
             ),
-            "distributions that are installed with it": (
+            "dependencies, indirect ones too": (
                 # In steps: the number changes with releases of anybody's.
                 f"more than {(count - 1) // 5 * 5}"
                 if (count := installed_with(LIBRARIES[title]))
@@ -291,7 +289,7 @@ def installed_with(name: str | None) -> int:
 
 
 @pytest.mark.parametrize("section", sections(), ids=lambda section: section.title)
-def test_hosts_print_what_the_page_shows(section, tmp_path):
+def test_hosts_print_what_is_shown(section, tmp_path):
     host = Host(section, tmp_path)
     for block in section.commands:
         command = block.code.partition("\n")[0].removeprefix("$ ")
@@ -301,17 +299,31 @@ def test_hosts_print_what_the_page_shows(section, tmp_path):
         assert outcome.status == 0, outcome.errors
         output = outcome.printed
         if UPDATE:
-            page = CAREFUL if name == "careful.py" else PAGE
-            text = page.path.read_text(encoding="utf-8")
-            lines = text.splitlines()
+            lines = HOSTS.path.read_text(encoding="utf-8").splitlines()
             # Blocks of equal text are told apart by where they stand.
             at = lines.index(f"## {section.title}")
             at += lines[at:].index(f"$ {command}")
             end = at + lines[at:].index("```")
             lines[at:end] = [f"$ {command}", *output.splitlines()]
-            page.path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            HOSTS.path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         else:
             assert f"$ {command}\n{output}" == block.code
+
+
+@pytest.mark.parametrize("section", sections(), ids=lambda section: section.title)
+def test_page_shows_lines_of_the_programs(section):
+    row = next(
+        line
+        for line in PAGE.path.read_text(encoding="utf-8").splitlines()
+        if line.lower().startswith(f"| {section.title.lower()} |") and "median" in line
+    )
+    programs = "\n".join(section.files.values())
+    shown = [code for code in re.findall(r"`([^`]+)`", row) if "(" in code]
+    assert len(shown) >= 2
+    for code in shown:
+        if not code.startswith("def "):
+            code = re.sub(r"\bvalues(?=,?\))", "[1, 2, 6, 9]", code)
+        assert code in programs
 
 
 @cache
@@ -322,10 +334,13 @@ def table(folder: Path) -> str:
         hosts.append(Host(section, folder / str(number)))
     with ThreadPoolExecutor(2) as pool:
         outcomes = list(pool.map(Host.outcomes, hosts))
+    # This package first: on a narrow screen the last columns are out of sight.
+    *peers, own = zip(LIBRARIES, outcomes, strict=True)
+    columns = [own, *peers]
     lines = [
-        f"| | {' | '.join(LIBRARIES)} |",
+        f"| | {' | '.join(title for title, _ in columns)} |",
         f"| --- |{' --- |' * len(LIBRARIES)}",
-        *(f"| {row} | {' | '.join(each[row] for each in outcomes)} |" for row in outcomes[0]),
+        *(f"| {row} | {' | '.join(cells[row] for _, cells in columns)} |" for row in outcomes[0]),
     ]
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""The page about concurrency: its example runs, and each sentence of its lists is held by a test."""
+"""The page about concurrency: each sentence of its lists is held by a test."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 
 import pytest
 
-from tests.docs.pages import Page
 from tests.support.installing import ROOT
 
 PAGE = ROOT / "docs" / "concurrency.md"
@@ -46,10 +45,6 @@ HELD_BY = [
     REFRESH + "test_call_under_way_ends_although_its_plugin_is_removed",
 ]
 """A test for each item of the page's lists, in their order."""
-
-
-def test_example_prints_what_is_shown(site):
-    Page(PAGE).check(site, site)
 
 
 def test_each_sentence_has_its_test():

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+import aimm_plugins
 from aimm_plugins import errors
 from aimm_plugins._discovery.scan import scan
 from tests.docs.pages import Page, install_projects, serve
 from tests.support.installing import ROOT
+from tests.support.metadata import write_dist_info
 
 SVC = '''from aimm_plugins import fit
 
@@ -43,19 +45,26 @@ def test_every_error_is_on_the_page():
     assert {name for name in known if f"\n## {name}\n" not in text} == set()
 
 
-def test_page_of_concepts_is_true(site, monkeypatch):
-    monkeypatch.chdir(site)
-    Page(ROOT / "docs" / "concepts.md").check(site, site)
-
-
-@pytest.mark.parametrize("name", ["migration", "security"])
-def test_page_with_projects_is_true(name, site, monkeypatch):
-    if name == "migration":
-        pytest.importorskip("stevedore")
-    page = Page(ROOT / "docs" / f"{name}.md")
+def test_page_of_migration_is_true(site, monkeypatch):
+    pytest.importorskip("stevedore")
+    page = Page(ROOT / "docs" / "migration.md")
     install_projects(page, site)
     folder = site.parent / "host"
     folder.mkdir()
     monkeypatch.chdir(folder)
     monkeypatch.setenv("HOME", str(folder))  # where stevedore has its cache
     page.check(folder, site)
+
+
+def test_allowed_plugin_can_import_a_denied_one_as_the_page_of_security_says(site):
+    (site / "other_models.py").write_text("ADVICE = 'code of aimm-other'\n")
+    (site / "good_models.py").write_text(
+        "import other_models\nfrom aimm_plugins import fit\n\n\n"
+        "@fit(['good'])\ndef learn(instance): return other_models.ADVICE\n"
+    )
+    for name in ("good", "other"):
+        module = f"{name}_models"
+        write_dist_info(site, f"aimm-{name}", entry_points={name: module}, files=[f"{module}.py"])
+    report = aimm_plugins.initialize({"names": [], "entry_points": {"deny": ["aimm-other"]}})
+    assert {record.name: record.state for record in report} == {"good": "loaded", "other": "denied"}
+    assert aimm_plugins.exec_fit("good", None) == "code of aimm-other"
