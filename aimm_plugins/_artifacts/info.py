@@ -1,24 +1,28 @@
-"""What an artifact says of itself, as a value and as the JSON of `info.json`."""
+"""What an artifact says of itself, as a value and as the JSON of `info.json`.
+
+The JSON is strict, of limited depth, and read in time linear in its length.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from types import UnionType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from aimm_plugins._artifacts.strict_json import parsed
 from aimm_plugins._parity.rows import FingerprintRow
 from aimm_plugins._system.text import described, printable
 from aimm_plugins._values.report import Finding
-from aimm_plugins.errors import ArtifactError
+from aimm_plugins.errors import ArtifactError, spell_path
 
 if TYPE_CHECKING:
     from datetime import datetime
 
 FORMAT = (1, 0)
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
+_DEPTH_LIMIT = 64
 
 Reason = Literal["damaged", "format", "signature", "provider", "version"]
 
@@ -49,7 +53,7 @@ class Signature:
         if text is None:
             return None
         with _reading("signature"):
-            data = parsed(text, "signature")
+            data = _parsed(text, "signature")
             return cls(*(_take(data, name, str) for name in ("algorithm", "key", "value")))
 
 
@@ -137,7 +141,7 @@ class ArtifactInfo:
         from datetime import UTC, datetime
 
         with _reading("info"):
-            data = parsed(text, "info")
+            data = _parsed(text, "info")
             major, minor = _items(data, "format", int)
             if major != FORMAT[0]:
                 advice = "Upgrade aimm-plugins." if major > FORMAT[0] else "Save it again."
@@ -210,3 +214,58 @@ def _take(data: Mapping[str, Any], name: str, kind: type | UnionType) -> Any:
 def _items(data: Mapping[str, Any], name: str, kind: type) -> list[Any]:
     items: list[Any] = _take(data, name, list)
     return [_take({name: item}, name, kind) for item in items]
+
+
+def plain(value: object, path: tuple[str | int, ...]) -> Any:
+    """A copy of a value as JSON has it: dicts, lists, text, numbers, booleans and `None`.
+
+    Raises:
+        TypeError: It is no JSON.
+        ValueError: It is nested too deep, or holds a number or text that JSON has no word for.
+    """
+    if len(path) > _DEPTH_LIMIT + 1:
+        raise ValueError(f"{path[0]} is nested deeper than {_DEPTH_LIMIT}")
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        if re.search("[\ud800-\udfff]", value):
+            raise ValueError(f"{spell_path(path)} holds half a surrogate pair, which is no text")
+        return str(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        if value - value != 0:
+            raise ValueError(f"{spell_path(path)} is {value}, which JSON has no word for")
+        return float(value)
+    if isinstance(value, list | tuple):
+        return [plain(item, (*path, index)) for index, item in enumerate(value)]
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{spell_path(path)} is a {type(value).__name__}, which is no JSON")
+    copy = {}
+    for key, item in value.items():
+        if not isinstance(key, str):
+            raise TypeError(f"{spell_path(path)} has the key {key!r}; keys of JSON are text")
+        copy[plain(key, path)] = plain(item, (*path, key))
+    return copy
+
+
+def _parsed(text: bytes, what: str) -> dict[str, Any]:
+    """The mapping in a JSON text; `what` it is, for messages."""
+    import json
+
+    loaded = json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_no_number)
+    if not isinstance(loaded, dict):
+        raise ValueError("it is no mapping")
+    copy: dict[str, Any] = plain(loaded, (what,))
+    return copy
+
+
+def _unique(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(items)
+    if len(found) != len(items):
+        raise ValueError("a key is there twice")
+    return found
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")

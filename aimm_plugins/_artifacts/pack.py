@@ -18,17 +18,15 @@ from aimm_plugins._artifacts.container import (
     join,
     split,
 )
-from aimm_plugins._artifacts.info import ArtifactInfo, Signature
+from aimm_plugins._artifacts.info import ArtifactInfo, Signature, plain
 from aimm_plugins._artifacts.readers import checked, expected_reader, why_missing
-from aimm_plugins._artifacts.signing import sign
-from aimm_plugins._artifacts.strict_json import plain
-from aimm_plugins._artifacts.trust import rules_of, trusted
+from aimm_plugins._artifacts.trust import rules_of, sign, trusted
 from aimm_plugins._config.parse import read
-from aimm_plugins._parity.fingerprint import fingerprint
+from aimm_plugins._discovery.requirements import requirements
+from aimm_plugins._parity.fingerprint import fingerprint, of_snapshot
 from aimm_plugins._registry.key_errors import call_error
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.guard import guarded
-from aimm_plugins._system.names import normalized
 
 if TYPE_CHECKING:
     import os
@@ -107,25 +105,24 @@ def _requirements(name: str | None, version: str | None) -> tuple[str, ...]:
     What is not installed, or has metadata that cannot be read, is left out. The version is a key of
     the cache: an upgraded distribution is asked again.
     """
-    from importlib.metadata import distribution
-
     from packaging.requirements import Requirement
 
+    from aimm_plugins._discovery.scan import scan
+
+    find = scan().find
     found: dict[str, str] = {}
     waiting = [] if name is None else [name]
     while waiting:
-        lines: list[str] = []
-        with guarded():
-            lines = list(distribution(waiting.pop()).requires or ())
-        for line in lines:
+        distribution = find(waiting.pop())
+        for line in () if distribution is None else requirements(distribution):
             with guarded():
-                needed = Requirement(line)
-                key = normalized(needed.name)
-                wanted = needed.marker is None or needed.marker.evaluate({"extra": ""})
-                if wanted and key != name and key not in found:
-                    found[key] = distribution(key).version
-                    waiting.append(key)
-    return tuple(f"{key}=={release}" for key, release in sorted(found.items()) if release)
+                required = Requirement(line)
+                wanted = required.marker is None or required.marker.evaluate({"extra": ""})
+                needed = find(required.name) if wanted else None
+                if needed and needed.version and needed.key != name and needed.key not in found:
+                    found[needed.key] = needed.version
+                    waiting.append(needed.key)
+    return tuple(f"{key}=={release}" for key, release in sorted(found.items()))
 
 
 def inspect(data: Data) -> ArtifactInfo:
@@ -178,14 +175,16 @@ def unpack_as(data: Data, model_type: str | None) -> tuple[Any, ArtifactInfo]:
             f"the artifact is of {info.model_type}, and a {model_type} is wanted. Load it as what "
             "it is, or load another.",
         )
+    PROCESS.runtime.ledger.discard_failed_imports()
+    # Rules and provider are those of the call below, also if `refresh` runs meanwhile.
     calls = PROCESS.calls.deserialize
-    rules = rules_of(calls.snapshot.confs)  # those of the plugin that is going to be called
+    rules = rules_of(calls.snapshot.confs)
     info = trusted(info, parts.info, rules)
     # Plugins are given `bytes`. This copy cannot change between check and use.
     payload = bytes(parts.payload)
     _check_payload(info, payload, parts.crc)
     has_executor = PROCESS.runtime.manager.chain("deserialize").has_executor
-    row = fingerprint().find("deserialize", info.model_type)
+    row = of_snapshot(calls.snapshot).find("deserialize", info.model_type)
     if row is not None:
         info = checked(info, row, rules, starting.current_report().plugins)
     elif not has_executor:

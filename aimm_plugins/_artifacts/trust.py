@@ -1,17 +1,37 @@
-"""What confs and the operator's policy say about artifacts, and whether a signature is trusted."""
+"""What confs and the operator's policy say about artifacts; Ed25519 signatures by what they say.
+
+Signatures need `aimm-plugins[sign]`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
-from aimm_plugins._artifacts.info import ArtifactInfo
-from aimm_plugins._artifacts.signing import ALGORITHM, KeyFile, Verifier
+from aimm_plugins._artifacts.info import ArtifactInfo, Signature
 from aimm_plugins._config.environment import operator_layers
 from aimm_plugins._config.values import Config, OnVersion
+from aimm_plugins._system.files import read_file
 from aimm_plugins._values.report import Finding
+from aimm_plugins.errors import ConfigError
+
+_ALGORITHM = "ed25519"
+
+_PURPOSE = b"aimm-artifact-1\n"
+"""Signed before the info, so that no other text that a key signs is taken for an info."""
+
+_KEY_LIMIT = 64 * 1024
+
 
 _STRICTNESS: tuple[OnVersion, ...] = ("ignore", "warn", "compatible", "error")
+
+
+class KeyFile(NamedTuple):
+    """A key by its file, and the place of the conf that names it."""
+
+    path: str
+    place: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,11 +103,11 @@ def trusted(info: ArtifactInfo, text: bytes, rules: Rules) -> ArtifactInfo:
         )
     known = []
     for name, key in rules.keys.items():
-        verifier = Verifier(key)
-        known.append(f"{name} ({ALGORITHM} {verifier.id}, {key.place})")
-        if (signature.algorithm, signature.key) != (ALGORITHM, verifier.id):
+        public = _load(key, private=False)
+        known.append(f"{name} ({_ALGORITHM} {_id(public)}, {key.place})")
+        if (signature.algorithm, signature.key) != (_ALGORITHM, _id(public)):
             continue
-        if verifier.verify(signature, text):
+        if _has_signed(public, signature, text):
             return replace(info, signed_by=name)
         raise info.error(
             "signature",
@@ -108,3 +128,64 @@ def trusted(info: ArtifactInfo, text: bytes, rules: Rules) -> ArtifactInfo:
         remedy="Add its file to artifacts.keys, to have it verified.",
     )
     return replace(info, findings=(*info.findings, finding))
+
+
+def sign(text: bytes, key: KeyFile) -> Signature:
+    private = _load(key, private=True)
+    value = private.sign(_PURPOSE + text).hex()
+    return Signature(_ALGORITHM, _id(private.public_key()), value)
+
+
+def _has_signed(public: Any, signature: Signature, text: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature
+
+    try:
+        public.verify(bytes.fromhex(signature.value), _PURPOSE + text)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def _id(key: Any) -> str:
+    import hashlib
+
+    raw: bytes = key.public_bytes_raw()
+    return hashlib.sha256(b"aimm-key\n" + raw).hexdigest()[:16]
+
+
+def _load(key: KeyFile, *, private: bool) -> Any:
+    file = f"{key.place}: key file {key.path}"
+    try:
+        content = read_file(key.path, _KEY_LIMIT)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file} cannot be read: {error}") from error
+    if content is None:
+        raise ConfigError(f"{file} is not there")
+    try:
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric import ed25519
+    except ImportError as error:
+        needed = "Ed25519 needs cryptography: pip install aimm-plugins[sign]"
+        raise ConfigError(f"{key.place}: {needed}") from error
+    pem = content.lstrip().startswith(b"-----BEGIN") and b"OPENSSH" not in content[:64]
+    kind: Any = ed25519.Ed25519PrivateKey if private else ed25519.Ed25519PublicKey
+    why = "it is a key of another kind"
+    loaded: Any
+    try:
+        if private:
+            load = serialization.load_pem_private_key if pem else serialization.load_ssh_private_key
+            loaded = load(content, password=None)
+        elif pem:
+            loaded = serialization.load_pem_public_key(content)
+        else:
+            loaded = serialization.load_ssh_public_key(content)
+        if isinstance(loaded, kind):
+            return loaded
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        why = str(error)
+    role = "private" if private else "public"
+    raise ConfigError(
+        f"{file} cannot be used: {why}",
+        expected=f"an Ed25519 {role} key without a passphrase, as PEM or OpenSSH",
+    )

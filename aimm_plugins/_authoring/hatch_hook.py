@@ -1,17 +1,4 @@
-"""A metadata hook of hatchling: entry points made from the code whenever the project is built.
-
-    [build-system]
-    requires = ["hatchling", "aimm-plugins"]
-    build-backend = "hatchling.build"
-
-    [project]
-    dynamic = ["entry-points"]
-
-    [tool.hatch.metadata.hooks.aimm-plugins]
-
-Entry points of other groups belong in `[tool.hatch.metadata.hooks.aimm-plugins.entry-points]`: a
-field is either static or dynamic as a whole. `import = true` reads the keys by running the code.
-"""
+"""A metadata hook of hatchling: entry points made from the code whenever the project is built."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from aimm_plugins._source.declarations import SourceDeclaration
 from aimm_plugins._system.child import ChildError, run_task
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.modules import import_whole
+from aimm_plugins._system.text import described
 
 
 def run_declarations(project: Project) -> tuple[SourceDeclaration, ...]:
@@ -57,7 +58,7 @@ def import_project(
         with guarded() as attempt:
             import_whole(module)
         if attempt.error is not None:
-            errors.append(f"{module} cannot be imported: {_summary(attempt.error)}")
+            errors.append(f"{module} cannot be imported: {described(attempt.error)}")
     for provider in aimm_plugins.providers().values():
         # A compiled module is none of the modules, which are those with a source.
         if provider.declaration is None or provider.module.partition(".")[0] not in tops:
@@ -71,24 +72,11 @@ def import_project(
                 f"{provider.declaration.target!r}, which no name in {provider.module} stands for"
             )
         else:
-            declared.append(
-                {
-                    "action": provider.action,
-                    "key": provider.key,
-                    "module": provider.module,
-                    "qualname": attribute,
-                    "file": provider.file,
-                    "line": provider.line,
-                }
-            )
+            names = ("action", "key", "module", "file", "line")
+            fields = {name: getattr(provider, name) for name in names}
+            declared.append({**fields, "qualname": attribute})
     yield declared
     yield errors
-
-
-def _summary(error: BaseException) -> str:
-    from traceback import format_exception_only
-
-    return "".join(format_exception_only(error)).strip()
 
 
 def _attribute(target: object, module: str) -> str | None:

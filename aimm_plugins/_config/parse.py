@@ -72,31 +72,21 @@ def read(conf: Conf, *, called: str | None = None) -> Config:
         return Config()
     if isinstance(conf, Config):
         return conf
-    given = _given(conf)
-    if isinstance(given, dict):
-        return parse(given)
-    from aimm_plugins._config.yaml_reader import load_file
-
-    document = load_file(given, called=called)
-    return _checked(document.data, "plugins", Config(document=document, folder=_folder(given)))
-
-
-def _given(conf: object) -> dict[str, object] | str:
-    """A conf's path, or a copy of its mapping: what a host does to it later changes nothing."""
     if isinstance(conf, Mapping):
-        # Keys that begin with `x-` are the host's own, and their values may be anything.
-        return {
-            key: value if key.startswith("x-") else plain(value, (key,))
-            for key, value in items(conf)
-        }
+        # A copy: what a host does to its mapping later changes nothing. Keys that begin with `x-`
+        # are the host's own, and their values may be anything.
+        return parse({k: v if k.startswith("x-") else plain(v, (k,)) for k, v in items(conf)})
     if not isinstance(conf, str | os.PathLike):
         raise ConfigError(
             f"a conf is a mapping, the path of a YAML file or None, not {type_name(conf)}"
         )
     path: object = os.fspath(conf)
-    if isinstance(path, str):
-        return path
-    raise ConfigError("a conf's path is text, and was given as bytes")
+    if not isinstance(path, str):
+        raise ConfigError("a conf's path is text, and was given as bytes")
+    from aimm_plugins._config.yaml_reader import load_file
+
+    document = load_file(path, called=called)
+    return _checked(document.data, "plugins", Config(document=document, folder=_folder(path)))
 
 
 def parse(
@@ -203,108 +193,83 @@ def _fields(
 ) -> dict[str, Any]:
     """The values of a mapping with known keys; keys that begin with `x-` are left out."""
     given = _mapping(value)
-    if not given.keys() >= set(required):
+    _need(given.keys() >= set(required))
+    _need(all(key in parsers or key.startswith("x-") for key in given))
+    return {key: parsers[key](item) for key, item in given.items() if key in parsers}
+
+
+def _need(fits: bool) -> None:
+    if not fits:
         raise _UnsoundError
-    found = {}
-    for key, item in given.items():
-        if key in parsers:
-            found[key] = parsers[key](item)
-        elif not key.startswith("x-"):
-            raise _UnsoundError
-    return found
 
 
 def _if(fits: Callable[[Any], bool]) -> Parser:
     def parsed(value: object) -> Any:
-        if not fits(value):
-            raise _UnsoundError
+        _need(fits(value))
         return value
 
     return parsed
 
 
-def _tuple_of(parser: Parser) -> Parser:
-    def parsed(value: object) -> tuple[Any, ...]:
-        if not isinstance(value, list | tuple):
-            raise _UnsoundError
-        return tuple(map(parser, value))
+def _text_if(fits: Callable[[str], bool]) -> Parser:
+    return _if(lambda value: isinstance(value, str) and fits(value))
 
-    return parsed
+
+def _one_of(known: Collection[str]) -> Parser:
+    return _text_if(known.__contains__)
+
+
+def _tuple_of(parser: Parser) -> Parser:
+    return lambda value: tuple(map(parser, _list(value)))
 
 
 def _mapping_of(parser: Parser) -> Parser:
-    def parsed(value: object) -> dict[str, Any]:
-        return {_name(key): parser(item) for key, item in _mapping(value).items()}
-
-    return parsed
+    return lambda value: {_name(key): parser(item) for key, item in _mapping(value).items()}
 
 
-def _mapping(value: object) -> Mapping[str, object]:
-    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise _UnsoundError
+_list = _if(lambda value: isinstance(value, list | tuple))
+_mapping = _if(lambda value: isinstance(value, Mapping) and all(isinstance(k, str) for k in value))
+_bool = _if(lambda value: isinstance(value, bool))
+_text = _if(lambda value: isinstance(value, str))
+_name = _text_if(bool)
+_requirements = _tuple_of(_text_if(is_requirement))
+_number = _if(lambda value: isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def _seconds(value: object) -> Any:
+    _need(not (_number(value) <= 0 or _number(value) > _MAX_SECONDS))  # NaN is told of later
     return value
 
 
-def _one_of(known: Collection[Any]) -> Parser:
-    return _if(lambda value: isinstance(value, str) and value in known)
-
-
-_bool = _if(lambda value: isinstance(value, bool))
-_text = _if(lambda value: isinstance(value, str))
-_name = _if(lambda value: isinstance(value, str) and value != "")
-
-
-def _is_required(value: object) -> bool:
-    return isinstance(value, str) and (is_requirement(value) or is_slot(value))
-
-
-_requirements = _tuple_of(_if(lambda value: isinstance(value, str) and is_requirement(value)))
-
-
-def _probe_seconds(value: object) -> float | None:
+def _probe_seconds(value: object) -> Any:
     if isinstance(value, bool):
         return PROBE_SECONDS if value else None
     return _seconds(value)
 
 
-def _seconds(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _UnsoundError
-    if value <= 0 or value > _MAX_SECONDS:
-        raise _UnsoundError
-    return value
-
-
 def _whole(least: int, most: int) -> Parser:
     def parsed(value: object) -> int:
-        # JSON Schema calls 2.0 an integer too.
-        if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
-            raise _UnsoundError
-        if not least <= value <= most:
-            raise _UnsoundError
-        return int(value)
+        number = _number(value)
+        _need(number == number // 1)  # JSON Schema calls 2.0 an integer too
+        _need(least <= number <= most)
+        return int(number)
 
     return parsed
 
 
-def _key_file(value: object) -> str:
+def _key_file(value: object) -> Any:
     given = _mapping(value)
-    if given.keys() != {"ed25519"}:
-        raise _UnsoundError
-    path: str = _name(given["ed25519"])
-    return path
+    _need(given.keys() == {"ed25519"})
+    return _name(given["ed25519"])
 
 
 def _environments(value: object) -> dict[str, EnvironmentRules]:
     found = {}
     for name, given in _mapping(value).items():
-        if re.search(_ENVIRONMENT_NAME, name) is None:
-            raise _UnsoundError
+        _need(re.search(_ENVIRONMENT_NAME, name) is not None)
         fields = _fields(given, _ENVIRONMENT)
-        if len(fields.keys() & {"requirements", "lock", "path"}) != 1:
-            raise _UnsoundError
-        if fields.keys() >= {"path", "python"}:
-            raise _UnsoundError
+        _need(len(fields.keys() & {"requirements", "lock", "path"}) == 1)
+        _need(not fields.keys() >= {"path", "python"})
         found[name] = EnvironmentRules(name, **fields)
     return found
 
@@ -342,7 +307,7 @@ _ENVIRONMENT: dict[str, Parser] = {
 _POLICY: dict[str, Parser] = {
     "names": _tuple_of(_one_of([])),  # a policy says what may be loaded, and loads nothing
     "entry_points": lambda value: EntryPointRules(**_fields(value, _ENTRY_POINTS)),
-    "required": _tuple_of(_if(_is_required)),
+    "required": _tuple_of(_text_if(lambda text: is_requirement(text) or is_slot(text))),
     "prefer": _mapping_of(_name),
     "verify": _one_of(get_args(Verify)),
     "probe": _probe_seconds,

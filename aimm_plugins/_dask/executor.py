@@ -240,8 +240,10 @@ class DaskExecutor:
 
     def _scatter(self, instance: Any) -> Future[Any]:
         """An instance on all workers, so that it outlives any of them."""
-        # In a list, whose items are what is scattered.
-        scattered: Any = self._client.scatter([instance], broadcast=True, hash=False)
+        # In a list, whose items are what is scattered. Not by `broadcast`, which copies for ever
+        # where a worker leaves meanwhile; without the copies, calls fetch what they need.
+        scattered: Any = self._client.scatter([instance], hash=False)
+        _for_a_while(self._client.replicate, scattered)
         future: Future[Any] = scattered[0]
         return future
 
@@ -276,14 +278,19 @@ class DaskExecutor:
             return
         with suppress(Exception):
             self._client.cancel(futures)
-        # In a thread: a worker that does not answer must not hold up the caller.
-        thread = threading.Thread(target=self._end_call, args=(call,), daemon=True)
-        thread.start()
-        thread.join(GRACE)
+        _for_a_while(self._client.run, worker.end_call, call, on_error="ignore")
 
-    def _end_call(self, call: str) -> None:
+
+def _for_a_while(function: Callable[..., object], *args: Any, **kwargs: Any) -> None:
+    """Do what may fail, and what a worker that does not answer must not hold up for long."""
+
+    def work() -> None:
         with suppress(Exception):
-            self._client.run(worker.end_call, call, on_error="ignore")
+            function(*args, **kwargs)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(GRACE)
 
 
 def _partitions(collection: Any) -> list[Any]:

@@ -23,10 +23,8 @@ class Task:
     """What to call.
 
     Attributes:
-        executor: Name of the executor that sends it.
         topic: Where its events go; `None` if the caller gave no callback.
         call: Which call of the executor this is.
-        keeps_result: Whether what is returned stays on the cluster.
         names: Names of the keyword arguments, whose values come last.
     """
 

@@ -50,12 +50,7 @@ class Setups:
             )
 
     def apply(self, confs: _Confs, expected: Fingerprint) -> None:
-        """Initialize all workers, those that come later too.
-
-        Raises:
-            ParityError: A worker has other plugins, or could not be initialized; all are set up
-                again as they were before.
-        """
+        """Initialize all workers, those that come later too; on failure as they were before."""
         try:
             self._send(confs, expected)
             self._check_workers()

@@ -120,12 +120,7 @@ class _Worker:
 
     @contextmanager
     def attempting(self, task: Task, index: int = 0) -> Generator[Reporter]:
-        """One attempt to run a task; one of many with this index.
-
-        Raises:
-            RaisedOnWorker: Carries what the block raises, or the `ParityError` of a worker that
-                differs from its host.
-        """
+        """One attempt to run a task; what the block raises is carried by `RaisedOnWorker`."""
         reporter = Reporter(task, get_worker(), index)
         inside = self.inside.set(True)
         self._running[reporter.attempt] = (task.call, reporter.token)
@@ -154,8 +149,9 @@ WORKER = _Worker()
 class Setup(WorkerPlugin):
     """Makes every worker one with the host's plugins, or one that refuses.
 
+    Of several that an executor has sent, the last one counts.
+
     Attributes:
-        name: Its own name; of several that an executor has sent, the last one counts.
         again: Whether to unload first what was loaded for the executor.
     """
 

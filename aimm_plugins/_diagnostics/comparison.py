@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from aimm_plugins._policy.lockfile import Lock, read_lock
+from aimm_plugins._policy.lockfile import Lock, parse_lock
 from aimm_plugins._startup.inventory import ACTIVE_STATES, Inventory
 from aimm_plugins._system.names import normalized
 from aimm_plugins.errors import ConfigError
@@ -68,13 +68,15 @@ def read_side(path: str) -> Side:
     """
     try:
         with open(path, "rb") as stream:
-            content = stream.read(_MAX_BYTES)
-    except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror or error}", file=path) from error
-    if content.lstrip()[:1] not in (b"{", b"["):
-        return side_of_freeze(read_lock(path))
+            content = stream.read(_MAX_BYTES)  # once: it may be a pipe
+        text = content.decode("utf-8-sig")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"cannot be read: {reason}", file=path) from error
+    if text.lstrip()[:1] not in ("{", "["):
+        return side_of_freeze(parse_lock(text, path))
     try:
-        data = json.loads(content)
+        data = json.loads(text)
         if "frozen" in data:
             rows = [(entry["name"], entry["version"], entry["record"]) for entry in data["frozen"]]
             return _side_of_rows(path, rows)

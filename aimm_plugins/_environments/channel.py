@@ -10,6 +10,7 @@ memory costs three times what copying costs.
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import select
@@ -20,8 +21,8 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from aimm_plugins._environments.memory import POPULATE_READ, LentMemory, advise, padded, read_at
@@ -58,28 +59,32 @@ class Frame(NamedTuple):
     """What was received.
 
     Attributes:
-        kind: What it is about.
         number: Of the call that it belongs to.
-        body: Its content.
-        buffers: What the content refers to, each writable and nobody else's.
+        buffers: What the body refers to, each writable and nobody else's.
+        problem: Why there is no content, where this process has no room for it.
     """
 
     kind: int
     number: int
     body: Data
     buffers: Sequence[Data] = ()
+    problem: Exception | None = None
 
 
 class ProtocolError(Exception):
     """The other side does not speak as this one does."""
 
 
-class Channel:
-    """One side of a connection; any thread may send, and one receives.
+class GoneError(OSError):
+    """The other side has ended; a class of its own, since signal handlers raise `OSError` too."""
 
-    Args:
-        connection: A connected Unix socket; it belongs to the channel.
-    """
+
+class BusyError(OSError):
+    """The other side takes nothing in time."""
+
+
+class Channel:
+    """One side of a connection, with its Unix socket; any thread may send, and one receives."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
@@ -101,48 +106,24 @@ class Channel:
         *,
         until: float | None = None,
     ) -> None:
-        """Send a frame.
-
-        Args:
-            kind: Its kind.
-            number: Its number.
-            body: Its content.
-            buffers: Further content, contiguous.
-            until: Time of `time.monotonic` after which it is given up.
+        """Send a frame; it is given up after a time (`until`) of `time.monotonic`.
 
         Raises:
-            TimeoutError: The other side takes nothing; a part of the frame may be sent.
-            OSError: The other side is gone.
+            BusyError: It was given up; a part of the frame may be sent.
+            GoneError: The other side has ended.
+            OSError: The system has no memory for it.
         """
         parts = [memoryview(part).cast("B") for part in (body, *buffers)]
-        memory = None
-        if sum(part.nbytes for part in parts) >= SHARED_FROM:
-            memory = self._lend(sum(padded(part.nbytes) for part in parts))
-            memory.fill(parts)
-        sizes = struct.pack(f"<{len(buffers)}Q", *(part.nbytes for part in parts[1:]))
-        reference = 0 if memory is None else memory.number
-        head = _HEAD.pack(
-            MAGIC, kind, memory is not None, len(buffers), number, parts[0].nbytes, reference
-        )
-        try:
-            if self.closed:
-                raise BrokenPipeError("the process has ended")
-            wait = -1 if until is None else max(until - time.monotonic(), 0)
-            if not self._sending.acquire(timeout=wait):
-                raise TimeoutError("the process takes no calls")
-            try:
-                handle = None if memory is None else memory.handle
-                self._write(
-                    [memoryview(head + sizes), *(parts if memory is None else ())], handle, until
-                )
-            finally:
-                self._sending.release()
-        finally:
-            if memory is not None:
-                with self._keeping:
-                    memory.is_being_sent = False
-                    if memory not in self._memory:
-                        memory.close()
+        sizes = [part.nbytes for part in parts]
+        head = [MAGIC, kind, False, len(buffers), number, sizes[0], 0]
+        rest = struct.pack(f"<{len(buffers)}Q", *sizes[1:])
+        if sum(sizes) < SHARED_FROM:
+            self._write([memoryview(_HEAD.pack(*head) + rest), *parts], None, until)
+        else:
+            with self._lent(sum(map(padded, sizes))) as memory:
+                memory.fill(parts)
+                head[2], head[-1] = True, memory.number
+                self._write([memoryview(_HEAD.pack(*head) + rest)], memory.handle, until)
         self._send_notes()
 
     def note(self, kind: int, number: int) -> None:
@@ -186,7 +167,14 @@ class Channel:
             sizes = (size, *struct.unpack(f"<{count}Q", self._read(8 * count)))
             rooms = [padded(each) if shared else each for each in sizes]
             total = sum(rooms)
-            whole = self._borrow(handles, total, reference) if shared else self._read(total)
+            if shared:
+                try:
+                    whole = self._borrow(handles, total, reference)
+                except (OSError, MemoryError) as error:
+                    self.note(RELEASE, reference)
+                    return Frame(kind, number, b"", problem=error)
+            else:
+                whole = self._read(total)
             view, parts = memoryview(whole), []
             for each, room in zip(sizes, rooms, strict=True):
                 parts.append(view[:each])
@@ -211,6 +199,9 @@ class Channel:
     # The socket
 
     def _write(self, parts: list[memoryview], handle: int | None, until: float | None) -> None:
+        wait = -1 if until is None else max(until - time.monotonic(), 0)
+        if not self._sending.acquire(timeout=wait):
+            raise BusyError("the process takes no calls")
         attached: Any = []
         if handle is not None:
             attached = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", handle))]
@@ -225,6 +216,8 @@ class Channel:
                     began = had_begun
                     self._wait_for_room(until)
                     continue
+                except OSError as error:
+                    raise GoneError("the process has ended") from error
                 attached = []
                 while parts and sent >= parts[0].nbytes:
                     sent -= parts.pop(0).nbytes
@@ -234,14 +227,15 @@ class Channel:
             if began:  # nobody could read on after half a frame
                 self.close()
             raise
+        finally:
+            self._sending.release()
 
     def _wait_for_room(self, until: float | None) -> None:
         if until is not None and time.monotonic() >= until:
-            raise TimeoutError("the process takes no calls")
-        if self.closed:
-            raise BrokenPipeError("the process has ended")
+            raise BusyError("the process takes no calls")
         room = select.poll()
-        room.register(self._socket, select.POLLOUT)
+        with suppress(ValueError):  # another thread has closed it
+            room.register(self._socket, select.POLLOUT)
         room.poll(_POLL_SECONDS * 1000)
 
     def _read(self, size: int, handles: list[int] | None = None) -> bytearray:
@@ -264,23 +258,33 @@ class Channel:
 
     # Memory that is lent to the other side
 
-    def _lend(self, size: int) -> LentMemory:
+    @contextmanager
+    def _lent(self, size: int) -> Generator[LentMemory]:
+        """Memory to be filled and sent within the block."""
         with self._keeping:
-            fitting = [m for m in self._memory if not m.is_lent and m.size >= size]
-            if fitting:
-                memory = min(fitting, key=lambda m: m.size)
-                memory.is_lent = memory.is_being_sent = True
-                return memory
-            self._last_memory += 1
-            memory = LentMemory(self._last_memory, size)
-            if size <= _KEPT_BYTES:
-                kept = self._memory
-                while kept and (
-                    len(kept) == _KEPT or sum(m.size for m in kept) + size > _KEPT_BYTES
-                ):
-                    self._drop(next((m for m in kept if not m.is_lent), kept[0]))
-                kept.append(memory)
-            return memory
+            memory = self._fitting(size)
+            memory.is_lent = memory.is_being_sent = True
+        try:
+            yield memory
+        finally:
+            with self._keeping:
+                memory.is_being_sent = False
+                if memory not in self._memory:
+                    memory.close()
+
+    def _fitting(self, size: int) -> LentMemory:
+        """Memory that the other side has let go of, else new."""
+        kept = self._memory
+        fitting = [m for m in kept if not m.is_lent and m.size >= size]
+        if fitting:
+            return min(fitting, key=lambda m: m.size)
+        self._last_memory += 1
+        memory = LentMemory(self._last_memory, size)
+        if size <= _KEPT_BYTES:
+            while kept and (len(kept) == _KEPT or sum(m.size for m in kept) + size > _KEPT_BYTES):
+                self._drop(next((m for m in kept if not m.is_lent), kept[0]))
+            kept.append(memory)
+        return memory
 
     def _drop(self, memory: LentMemory) -> None:
         """Keep memory no longer; who is sending it closes it then."""
@@ -297,6 +301,8 @@ class Channel:
     # Memory that is borrowed from it
 
     def _borrow(self, handles: list[int], size: int, number: int) -> Data:
+        if not handles:  # the system has dropped it
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         (handle,) = handles
         try:
             if size < _MAPPED_FROM:

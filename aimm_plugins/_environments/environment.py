@@ -26,11 +26,20 @@ from aimm_plugins._environments.frames import (
     Wish,
 )
 from aimm_plugins._environments.instance import EnvironmentInstance
-from aimm_plugins._environments.payload import MissingClassError, Packed, Reduce, pack, unpack
+from aimm_plugins._environments.made import other_version
+from aimm_plugins._environments.payload import (
+    MissingClassError,
+    Packed,
+    Reduce,
+    culprit,
+    has_arrow,
+    pack,
+    python_here,
+    unpack,
+)
 from aimm_plugins._environments.process import PluginProcess
 from aimm_plugins._environments.program import EnvironmentKey, Judge
 from aimm_plugins._environments.restarts import Restarts
-from aimm_plugins._environments.this_side import culprit, has_arrow, python_here
 from aimm_plugins._system.child import START_SECONDS
 from aimm_plugins._system.text import described
 from aimm_plugins._values.actions import Action, StateCallback
@@ -49,14 +58,9 @@ class _Slot:
 class Environment:
     """The processes of one environment.
 
-    Args:
-        key: All that makes its processes what they are.
-        place: Where the conf names it.
-        reduce: How an instance is pickled that lives there.
+    Attributes:
         judge: Says before each start of a process what it may load.
         withheld: Top-level packages of its plugins, which are not imported here.
-
-    Attributes:
         account: What its last process told about itself and its plugins; `None` before the first.
         successor: Takes its calls, once it is replaced.
     """
@@ -69,20 +73,19 @@ class Environment:
         judge: Judge,
         withheld: Collection[str] = (),
     ) -> None:
-        self.key, self.place, self.judge, self.withheld = key, place, judge, withheld
-        self.rules, self.program, self.setup = key.rules, key.program, key.setup
+        self.key, self.judge, self.withheld = key, judge, withheld
+        self.rules, self.program = key.rules, key.program
         self.account: dict[str, Any] | None = None
         self.successor: Environment | None = None
         self._reduce = reduce
         self._slots = [_Slot() for _ in range(self.rules.processes)]
         self._restarts = Restarts(self.rules, place)
-        self.is_closed = False
+        self.is_closed, self._closed_for = False, ""
         self._turn = 0
         _ENVIRONMENTS.add(self)
 
     @property
     def name(self) -> str:
-        """What the conf calls it."""
         return self.rules.name
 
     @property
@@ -93,13 +96,8 @@ class Environment:
     @property
     def is_up(self) -> bool:
         """Whether a process runs, or the next call starts one."""
-        return bool(self.processes) or not self._restarts.is_exhausted
-
-    @property
-    def processes(self) -> tuple[int, ...]:
-        """The ids of the processes that run."""
-        found = (slot.process for slot in self._slots)
-        return tuple(p.pid for p in found if p is not None and p.is_running)
+        runs = any(slot.process is not None and slot.process.is_running for slot in self._slots)
+        return runs or not self._restarts.is_exhausted
 
     # Calls
 
@@ -115,14 +113,7 @@ class Environment:
         *,
         inbox: Inbox | None = None,
     ) -> Any:
-        """Call a plugin in one of the processes; returns what the `exec_*` function does.
-
-        Raises:
-            EnvironmentLost: The process has ended, or the instance is lost with its process.
-            TimeoutError: The call took longer than the conf allows.
-            TypeError: An argument cannot be sent, or the result cannot be had here.
-            Exception: Whatever the plugin or the callback raises.
-        """
+        """Call a plugin in one of the processes; returns what the `exec_*` function does."""
         given = (action, key, instance, state_cb, args, kwargs, cancellation)
         is_handle = isinstance(instance, EnvironmentInstance)
         if self.successor is not None and not is_handle:
@@ -200,19 +191,9 @@ class Environment:
         number = instance.number if isinstance(instance, EnvironmentInstance) else None
         if isinstance(instance, memoryview):  # bytes to deserialize
             instance = bytes(instance)
-        told = (
-            action,
-            key,
-            number,
-            instance,
-            args,
-            kwargs,
-            state_cb is not None,
-            tracing.carrier(),
-        )
-        reducers: dict[type, Reduce] = {
-            EnvironmentInstance: lambda handle: handle.reduced_for(process)
-        }
+        listens = state_cb is not None
+        told = (action, key, number, instance, args, kwargs, listens, tracing.carrier())
+        reducers: dict[type, Reduce] = {EnvironmentInstance: lambda h: h.reduced_for(process)}
         as_arrow = bool(self.account and self.account["arrow"]) and has_arrow()
         try:
             return pack(told, as_arrow=as_arrow, reducers=reducers)
@@ -228,11 +209,11 @@ class Environment:
         try:
             return unpack(body, buffers, self.withheld)
         except MissingClassError as error:
+            there = f"Python {self.account['python']}" if self.account else self.program.python
             raise TypeError(
-                f"{what} an object of {error.name} from environment {self.name} "
-                f"({self._python_there}), which cannot be had in the host ({python_here()}): "
-                f"{error}. Have the plugin return plain data or arrays, or import the class's "
-                "module here first"
+                f"{what} an object of {error.name} from environment {self.name} ({there}), which "
+                f"cannot be had in the host ({python_here()}): {error}. Have the plugin "
+                "return plain data or arrays, or import the class's module here first"
             ) from error
 
     def _raise(self, frame: Frame, about: str, raised: list[BaseException]) -> NoReturn:
@@ -240,25 +221,13 @@ class Environment:
         content, is_of_callback = self._unpacked(frame, f"{about} raised")
         if is_of_callback and raised:
             raise raised[-1]
-
-        def loads(data: bytes) -> object:
-            return unpack(data, (), self.withheld)
-
-        raise RaisedElsewhere(*content).original(Exception, loads)
-
-    @property
-    def _python_there(self) -> str:
-        return f"Python {self.account['python']}" if self.account else self.program.python
+        told = RaisedElsewhere(*content)
+        raise told.original(Exception, lambda data: unpack(data, (), self.withheld))
 
     # Processes
 
     def start(self) -> None:
-        """Start all processes, side by side, with what was judged last.
-
-        Raises:
-            EnvironmentLost: One has ended meanwhile; all are ended then.
-            TimeoutError: One takes too long.
-        """
+        """Start all processes, side by side, with what was judged last; or none of them."""
         errors: list[BaseException] = []
 
         def start(slot: _Slot) -> None:
@@ -319,26 +288,51 @@ class Environment:
             slot.has_started = True
             try:
                 slot.process = self._start_one(told)
-            except EnvironmentLost as error:
-                self._restarts.last_loss = error
-                raise
+            except Exception as error:
+                why = other_version(self.judge.installed, self.program.python)
+                if why:
+                    told_so = f"environment {self.name} was not started: {described(error)}\n{why}"
+                    error = EnvironmentLost(told_so, environment=self.name)
+                if isinstance(error, EnvironmentLost):
+                    self._restarts.last_loss = error
+                raise error from None
+            if self.is_closed:  # meanwhile, when nobody knew of this process
+                slot.process.leave_when_idle(self._closed_for)
             return slot.process
 
     def _start_one(self, told: Mapping[str, Any]) -> PluginProcess:
-        process, about = PluginProcess(self.program, self._reduce), "loading its plugins"
+        try:
+            process = PluginProcess(self.program, self._reduce)
+        except OSError as error:
+            raise EnvironmentLost(
+                f"environment {self.name}: its interpreter {self.program.python} cannot be run: "
+                f"{error}",
+                environment=self.name,
+            ) from error
+        importing = "its plugins"
+
+        def on_event(frame: Frame) -> Packed:
+            nonlocal importing
+            importing = unpack(frame.body, frame.buffers)
+            return pack(None)
+
         try:
             frame = process.converse(
                 LOAD,
-                pack({**self.setup, **told, "arrow": has_arrow()}),
-                about=about,
+                pack({**self.key.setup, **told, "arrow": has_arrow()}),
+                about="loading its plugins",
+                on_event=on_event,
                 seconds=START_SECONDS,
             )
             if frame.kind == ERROR:
                 self._raise(frame, "loading its plugins", [])
             account: dict[str, Any] = self._unpacked(frame, "it has told")
-        except NotTakenError:
-            raise process.lost(about) from None
-        except BaseException:
+        except (NotTakenError, EnvironmentLost):
+            process.wait(END_SECONDS)
+            raise process.lost(f"loading {importing}") from None
+        except BaseException as error:
+            if isinstance(error, TimeoutError):
+                error.add_note(f"while loading {importing}")
             process.end("it could not load its plugins")
             raise
         self.account = account
@@ -349,23 +343,21 @@ class Environment:
     def retire(self, why: str, successor: Environment | None = None) -> None:
         """Take no new calls; each process leaves after those that it has.
 
-        Args:
-            why: For those who still have an instance there.
-            successor: Takes the calls that come all the same.
+        A successor takes the calls that come all the same.
         """
-        self.successor = successor
+        self.successor, self._closed_for = successor, why
         self.is_closed = True
         for slot in self._slots:
             if slot.process is not None:
                 slot.process.leave_when_idle(why)
 
-    def close(self, why: str, seconds: float = END_SECONDS) -> None:
+    def close(self, why: str) -> None:
         """End all processes: they may leave by themselves, and are ended if they do not."""
-        self.is_closed = True
+        self._closed_for, self.is_closed = why, True
         processes = [slot.process for slot in self._slots if slot.process is not None]
         for process in processes:
             process.ask_to_leave(why)
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + END_SECONDS
         for process in processes:
             if not process.wait(max(deadline - time.monotonic(), 0)):
                 process.end(why)

@@ -12,7 +12,6 @@ HELD: dict[int, Any] = {}
 
 
 def held(number: int) -> Any:
-    """The instance of this process that a handle stands for."""
     return HELD[number]
 
 
@@ -63,11 +62,7 @@ class EnvironmentInstance:
         return self.home.reduce(self)
 
     def reduced_for(self, process: PluginProcess) -> tuple[Any, ...]:
-        """How it is pickled for a process.
-
-        Raises:
-            TypeError: It lives in another one.
-        """
+        """How it is pickled for a process; a `TypeError` if it lives in another one."""
         if process is self.home:
             return held, (self.number,)
         raise TypeError(

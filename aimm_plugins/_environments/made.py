@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from aimm_plugins._config.values import Config, EnvironmentRules
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._discovery.scan import scan
+from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._environments.site import NoEnvironmentError
 from aimm_plugins._system.files import read_file
 
@@ -28,9 +28,7 @@ class Wanted(NamedTuple):
     """What a conf asks to be made.
 
     Attributes:
-        name: Of the environment.
         folder: Where environments are.
-        requirements: What is installed into it.
         lock: A file of what is installed into it.
         python: Version or path of the interpreter.
         own: How this package is installed into it: arguments of pip.
@@ -47,11 +45,7 @@ class Wanted(NamedTuple):
 
     @property
     def link(self) -> str:
-        """Leads to the environment, once it was made.
-
-        Raises:
-            NoEnvironmentError: The lock cannot be read.
-        """
+        """Leads to the environment, once it was made."""
         import hashlib  # an environment of somebody else does without
 
         content = b""
@@ -74,11 +68,7 @@ class Wanted(NamedTuple):
 
     @property
     def root(self) -> str:
-        """Where the environment is.
-
-        Raises:
-            NoEnvironmentError: It was not made, or for other requirements; says what makes it.
-        """
+        """Where the environment is; `NoEnvironmentError` says what makes it."""
         if os.path.isdir(self.link):
             return os.path.realpath(self.link)
         what = "is out of date" if self.links else "was not made yet"
@@ -86,11 +76,7 @@ class Wanted(NamedTuple):
 
 
 def environment_path(config: Config, rules: EnvironmentRules) -> str:
-    """Where an environment is that a conf declares.
-
-    Raises:
-        NoEnvironmentError: `env sync` has not made it yet, or for other requirements.
-    """
+    """Where an environment is that a conf declares; as `Wanted.root`."""
     return wanted(config, rules).root if rules.path is None else config.resolved(rules.path)
 
 
@@ -141,6 +127,17 @@ def _own_requirement() -> tuple[str, ...]:
     if own.editable_root is not None:
         return ("-e", own.editable_root)
     return (f"aimm-plugins @ {_url(own)}",) if _url(own) else (f"aimm-plugins=={own.version}",)
+
+
+def other_version(installed: Scan, python: str) -> str:
+    """A line about another version of this package in an environment; empty for the same one."""
+    here, there = (found.find("aimm-plugins") for found in (scan(), installed))
+    if here is None or there is None or here.version == there.version:
+        return ""
+    return (
+        f"It has aimm-plugins {there.version}, and the host {here.version}; they may not fit each "
+        f"other: {python} -m pip install aimm-plugins=={here.version}"
+    )
 
 
 def _url(own: Distribution) -> str | None:

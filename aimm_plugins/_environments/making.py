@@ -15,16 +15,15 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 
 from aimm_plugins._environments.made import Wanted
-from aimm_plugins._environments.site import find_site
+from aimm_plugins._environments.site import NoEnvironmentError, find_site
 from aimm_plugins._system.masking import without_passwords
 from aimm_plugins.errors import AimmPluginsError
 
 Say = Callable[[str], None]
-"""Told what is being done."""
 
 
 def make(wanted: Wanted, say: Say, *, again: bool = False) -> bool:
-    """Make an environment, unless it is there.
+    """Make an environment, unless it is there; returns whether it was made.
 
     It is built in a folder of its own, to which the link leads only once it is whole. Another
     process that makes it meanwhile is waited for.
@@ -34,30 +33,43 @@ def make(wanted: Wanted, say: Say, *, again: bool = False) -> bool:
         say: Told what is being done.
         again: Make it anew, with what the index has by now.
 
-    Returns:
-        Whether it was made.
-
     Raises:
-        AimmPluginsError: A command failed; what was there is still there.
+        AimmPluginsError: A command failed, or the folder cannot be written to; what was there is
+            still there.
         NoEnvironmentError: Its lock cannot be read.
     """
-    if not again and os.path.isdir(wanted.link):
+    if not again and _is_there(wanted):
         return False
-    os.makedirs(wanted.folder, exist_ok=True)
-    with _locked(wanted, say):
-        if not again and os.path.isdir(wanted.link):
-            return False
-        _remove_remains(wanted)
-        root = os.path.join(wanted.folder, f"{wanted.name}.{secrets.token_hex(4)}")
-        try:
-            _build(wanted, root, say)
-        except BaseException:
-            shutil.rmtree(root, ignore_errors=True)
-            raise
-        link = f"{root}.link"
-        os.symlink(os.path.basename(root), link)
-        os.replace(link, wanted.link)
+    try:
+        os.makedirs(wanted.folder, exist_ok=True)
+        with _locked(wanted, say):
+            if not again and _is_there(wanted):
+                return False
+            _remove_remains(wanted)
+            root = os.path.join(wanted.folder, f"{wanted.name}.{secrets.token_hex(4)}")
+            try:
+                _build(wanted, root, say)
+            except BaseException:
+                shutil.rmtree(root, ignore_errors=True)
+                raise
+            link = f"{root}.link"
+            os.symlink(os.path.basename(root), link)
+            os.replace(link, wanted.link)
+    except OSError as error:
+        raise AimmPluginsError(
+            f"environment {wanted.name} was not made in {wanted.folder}, which is "
+            f"`environments_folder` of the conf: {error}"
+        ) from error
     return True
+
+
+def _is_there(wanted: Wanted) -> bool:
+    """Whether it was made, and can be used."""
+    link = wanted.link
+    with suppress(NoEnvironmentError):
+        find_site(link)
+        return True
+    return False
 
 
 def remove(wanted: Wanted) -> list[str]:
@@ -161,10 +173,7 @@ def _run(say: Say, wanted: Wanted, command: Sequence[str]) -> None:
     # A list of requirements names folders as seen from its own.
     folder = None if wanted.lock is None else os.path.dirname(wanted.lock)
     variables = {n: v for n, v in os.environ.items() if n not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    try:
-        done = subprocess.run(command, stdout=2, env=variables, cwd=folder, check=False)
-    except OSError as error:
-        raise AimmPluginsError(f"environment {wanted.name}: {error}") from error
+    done = subprocess.run(command, stdout=2, env=variables, cwd=folder, check=False)
     if done.returncode:
         raise AimmPluginsError(
             f"environment {wanted.name} was not made: `{told}` left with status "

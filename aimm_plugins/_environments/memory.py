@@ -18,7 +18,7 @@ class LentMemory:
 
     def __init__(self, number: int, size: int) -> None:
         self.number, self.size = number, size
-        self.is_lent = self.is_being_sent = True
+        self.is_lent = self.is_being_sent = False
         if hasattr(os, "memfd_create"):
             self.handle = os.memfd_create("aimm-plugins", os.MFD_CLOEXEC)
         else:

@@ -8,79 +8,77 @@ pandas travel as Arrow where both sides have pyarrow.
 from __future__ import annotations
 
 import copyreg
+import importlib.util
 import io
 import pickle
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 Data = bytes | bytearray | memoryview
 Reduce = Callable[[Any], tuple[Any, ...] | str]
 
+_REFERRED_FROM = 1 << 14
+"""Bytes from which on a buffer is not copied into the pickle."""
+
 _NO_REDUCERS: Mapping[type, Reduce] = {}
 
 
 class Packed(NamedTuple):
-    """A value on its way.
-
-    Attributes:
-        body: The pickle.
-        buffers: What it refers to, not copied.
-    """
+    """A pickle, and the buffers that it refers to, not copied."""
 
     body: Data
     buffers: list[memoryview]
 
 
 class MissingClassError(Exception):
-    """A class of the other side is not to be had here.
-
-    Attributes:
-        name: Of the class, with its module.
-        why: Why not.
-    """
+    """A class of the other side is not to be had here; `name` is that of the class."""
 
     def __init__(self, name: str, why: str) -> None:
         super().__init__(f"{name} {why}")
-        self.name, self.why = name, why
+        self.name = name
 
 
 def pack(
     value: object, *, as_arrow: bool = False, reducers: Mapping[type, Reduce] = _NO_REDUCERS
 ) -> Packed:
-    """Pickle a value; large buffers in it are referred to.
+    """Pickle a value; raises whatever its classes do.
 
     Args:
         value: The value.
         as_arrow: Whether tables travel as Arrow.
         reducers: How instances of classes are pickled, beyond what they say themselves.
-
-    Raises:
-        Exception: It cannot be pickled: whatever its classes raise.
     """
-    buffers: list[pickle.PickleBuffer] = []
+    buffers: list[memoryview] = []
+
+    def is_copied(buffer: pickle.PickleBuffer) -> bool:
+        content = buffer.raw()
+        if content.nbytes >= _REFERRED_FROM:
+            buffers.append(content)
+        return content.nbytes < _REFERRED_FROM
+
     stream = io.BytesIO()
-    pickler = pickle.Pickler(stream, 5, buffer_callback=buffers.append)
+    pickler = pickle.Pickler(stream, 5, buffer_callback=is_copied)
     table: dict[type, Reduce] = {**copyreg.dispatch_table, **reducers}
     pandas = sys.modules.get("pandas")
     if as_arrow and pandas is not None:
         table[pandas.DataFrame] = _reduce_frame
     pickler.dispatch_table = table
     pickler.dump(value)
-    return Packed(stream.getvalue(), [buffer.raw() for buffer in buffers])
+    return Packed(stream.getvalue(), buffers)
 
 
 def unpack(body: Data, buffers: Sequence[Data], withheld: Collection[str] = ()) -> Any:
-    """The value that was packed.
+    """The value that was packed; arrays use the buffers without a copy.
 
     Args:
         body: As received.
-        buffers: As received; arrays use them without a copy.
+        buffers: As received.
         withheld: Top-level packages that must not be imported here for it.
 
     Raises:
         MissingClassError: It holds an instance of a class that is not to be had here.
-        Exception: Whatever its classes raise.
     """
     return _Unpickler(io.BytesIO(body), buffers, withheld).load()
 
@@ -143,3 +141,36 @@ def _frame_of(content: Data) -> Any:
 
     with pyarrow.ipc.open_stream(pyarrow.py_buffer(content)) as reader:
         return reader.read_pandas()
+
+
+# What this side is, for messages and for the other side
+
+VERSION = sys.version.partition(" ")[0]
+"""Of Python."""
+
+
+@cache
+def has_arrow() -> bool:
+    """Whether tables can travel as Arrow."""
+    return importlib.util.find_spec("pyarrow") is not None
+
+
+def python_here() -> str:
+    """The Python of this process, for messages."""
+    return f"Python {VERSION}"
+
+
+def culprit(
+    instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], reducers: Mapping[type, Reduce]
+) -> str:
+    """Which of the things to be sent cannot be, with its class."""
+    named = [("the instance", instance)]
+    named += [(f"argument {place}", value) for place, value in enumerate(args, start=1)]
+    named += [(f"argument {name!r}", value) for name, value in kwargs.items()]
+    for name, value in named:
+        try:
+            pack(value, reducers=reducers)
+        except Exception:
+            kind = type(value)
+            return f"{name}, an object of {kind.__module__}.{kind.__qualname__},"
+    return "an argument"

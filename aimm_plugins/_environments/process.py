@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import sys
@@ -17,7 +18,13 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from aimm_plugins._dispatch.cancelling import Cancellation
-from aimm_plugins._environments.channel import Channel, Frame, ProtocolError
+from aimm_plugins._environments.channel import (
+    BusyError,
+    Channel,
+    Frame,
+    GoneError,
+    ProtocolError,
+)
 from aimm_plugins._environments.frames import (
     ANSWER,
     CANCEL,
@@ -42,20 +49,11 @@ _POLL_SECONDS = 0.05
 _TAIL_LINES, _TAIL_BYTES = 40, 16_384
 
 
-ReadEvent = Callable[[Frame], Packed]
-"""Handles a state event, and gives what the plugin is answered."""
-
-
 class PluginProcess:
     """A process of an environment.
 
-    Args:
-        program: How it is started.
-        reduce: How an instance is pickled that lives there.
-
     Attributes:
-        environment: Name of the environment.
-        pid: Its id.
+        reduce: How an instance is pickled that lives there.
         status: Its exit status, negative for a signal; `None` while it runs.
         why: Why it was ended, if we ended it.
     """
@@ -86,6 +84,7 @@ class PluginProcess:
             os.close(writing)
         self.pid = self._child.pid
         self._channel = Channel(ours)
+        self._output = reading
         self._listener = threading.Thread(target=self._copy_output, args=(reading,), daemon=True)
         self._listener.start()
         threading.Thread(target=self._read, daemon=True).start()
@@ -112,7 +111,7 @@ class PluginProcess:
         *,
         about: str,
         inbox: Inbox | None = None,
-        on_event: ReadEvent | None = None,
+        on_event: Callable[[Frame], Packed] | None = None,
         cancellation: Cancellation | None = None,
         seconds: float | None = None,
     ) -> Frame:
@@ -123,12 +122,12 @@ class PluginProcess:
             content: Its content.
             about: What it is about, for messages.
             inbox: Where its frames come.
-            on_event: Handles state events.
+            on_event: Handles state events, and gives what the plugin is answered.
             cancellation: Ends it once it is set.
             seconds: What it may take.
 
         Returns:
-            The frame of the result, or of an error.
+            The frame of the result, or of an error that the plugin has raised.
 
         Raises:
             NotTakenError: The process has ended before.
@@ -141,55 +140,44 @@ class PluginProcess:
         until = None if seconds is None else time.monotonic() + seconds
         number = self._open(inbox)
         try:
-            try:
-                self._channel.send(kind, number, *content, until=until)
-            except TimeoutError:
-                raise self._overdue(about, seconds) from None
-            except OSError:
-                self._gone.wait(END_SECONDS)
-                raise self.lost(about) from None
-            return self._wait(number, inbox, about, on_event, cancellation, until, seconds)
-        except (EnvironmentLost, TimeoutError):
-            raise
-        except BaseException:
-            self._give_up(number)
-            raise
-        finally:
-            self._close(number, inbox)
-
-    def _wait(
-        self,
-        number: int,
-        inbox: Inbox,
-        about: str,
-        on_event: ReadEvent | None,
-        cancellation: Cancellation | None,
-        until: float | None,
-        seconds: float | None,
-    ) -> Frame:
-        grace: float | None = None
-        reason: str | None = None
-        while True:
-            received = self._next(inbox, until if grace is None else grace, cancellation)
-            if isinstance(received, Frame):
-                if received.kind != EVENT:
-                    return received
-                assert on_event is not None
-                self._channel.send(ANSWER, number, *on_event(received))
-            elif received is None:
-                raise self.lost(about)
-            else:
+            self._channel.send(kind, number, *content, until=until)
+            grace: float | None = None
+            reason: str | None = None
+            while True:
+                received = self._next(inbox, until if grace is None else grace, cancellation)
+                if isinstance(received, Frame):
+                    if received.problem is not None:
+                        raise received.problem
+                    if received.kind != EVENT:
+                        return received
+                    assert on_event is not None
+                    self._channel.send(ANSWER, number, *on_event(received), until=until)
+                    continue
+                if received is None:
+                    raise GoneError
                 now = time.monotonic()
                 if grace is not None and now >= grace:
                     self.end(f"{about} was cancelled, and went on for {GRACE_SECONDS:g} s")
                     raise Cancelled(reason=reason)
                 if until is not None and now >= until:
-                    raise self._overdue(about, seconds)
+                    raise BusyError
                 is_set = cancellation is not None and cancellation.is_set()
                 if grace is None and (is_set or received is not _NOTHING):
                     reason = getattr(cancellation, "reason", None) if is_set else received.reason
                     grace = now + GRACE_SECONDS
                     self._ask_to_end(number, reason)
+        except (GoneError, BusyError) as error:
+            if isinstance(error, GoneError) or self._is_dead():
+                self.wait(END_SECONDS)
+                raise self.lost(about) from None
+            why = f"{about} took more than {seconds:g} s"
+            self.end(why)
+            raise TimeoutError(f"{why} in {self}, which was ended") from None
+        except BaseException:
+            self._give_up(number)
+            raise
+        finally:
+            self._close(number, inbox)
 
     def _next(
         self, inbox: Inbox, until: float | None, cancellation: Cancellation | None
@@ -205,11 +193,6 @@ class PluginProcess:
                 # What it has started may hold the connection open.
                 self._channel.close()
             return _NOTHING
-
-    def _overdue(self, about: str, seconds: float | None) -> TimeoutError:
-        why = f"{about} took more than {seconds:g} s"
-        self.end(why)
-        return TimeoutError(f"{why} in {self}, which was ended")
 
     def _ask_to_end(self, number: int, reason: str | None) -> None:
         body = json.dumps(reason).encode()
@@ -267,18 +250,14 @@ class PluginProcess:
         text = f"{self} {how}"
         if about is not None and self.why is None:
             text += f", during {about}"
-        tail = self.tail
+        # Of a copy, since what it has started may go on writing.
+        lines = b"".join(self._tail.copy()).decode(errors="replace").splitlines()[-_TAIL_LINES:]
+        tail = printable("\n".join(lines))
         if tail:
             text += "\n  the last that it wrote:\n    " + tail.replace("\n", "\n    ")
         return EnvironmentLost(
             text, environment=self.environment, pid=self.pid, status=self.status, stderr=tail
         )
-
-    @property
-    def tail(self) -> str:
-        """The last lines of its output."""
-        text = b"".join(self._tail).decode(errors="replace")
-        return printable("\n".join(text.splitlines()[-_TAIL_LINES:]))
 
     def end(self, why: str | None) -> None:
         """End it at once, with all that it has started."""
@@ -368,12 +347,22 @@ class PluginProcess:
         with suppress(OSError):
             self._child.stdin.close()  # its watchdog ends what else it has started
         self._channel.close()
-        self._listener.join(END_SECONDS)
+        self._await_output()
         self._gone.set()
         with self._lock:
             calls, self._calls = list(self._calls.values()), {}
         for inbox in calls:
             inbox.put(None)
+
+    def _await_output(self) -> None:
+        """Have the end of its output read; what it has started may go on writing for ever."""
+        waiting = select.poll()
+        waiting.register(self._output, select.POLLIN)
+        deadline = time.monotonic() + END_SECONDS
+        while time.monotonic() < deadline:
+            self._listener.join(_POLL_SECONDS)
+            if not self._listener.is_alive() or not waiting.poll(0):
+                return
 
     def _copy_output(self, output: int) -> None:
         """Copy what the process writes to this one's stderr, and keep the end of it."""

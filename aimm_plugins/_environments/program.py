@@ -28,9 +28,8 @@ class Program(NamedTuple):
 
     Attributes:
         environment: Name of the environment.
-        python: Its interpreter.
-        root: The folder of the environment.
-        path: What its `sys.path` is; `None` for what the interpreter makes of it.
+        root: Its folder.
+        path: What `sys.path` is; `None` for what the interpreter makes of it.
     """
 
     environment: str
@@ -66,8 +65,6 @@ class EnvironmentKey(NamedTuple):
     """All that makes the processes of an environment what they are: another one needs others.
 
     Attributes:
-        rules: What the conf says of it.
-        program: How a process is started.
         setup: What each process is told before its first call; builtins alone.
         fingerprint: Of what is installed there.
     """
@@ -79,30 +76,18 @@ class EnvironmentKey(NamedTuple):
 
 
 class Judge(Protocol):
-    """Says what a process may load."""
+    """Says what a process may load; see `_startup.environment_judge`."""
 
     @property
-    def installed(self) -> Scan:
-        """What is installed there."""
-        ...
+    def installed(self) -> Scan: ...
 
     @property
-    def is_whole(self) -> bool:
-        """Whether nothing was refused since the start."""
-        ...
+    def is_whole(self) -> bool: ...
 
-    def judge(self, records: Iterable[PluginRecord]) -> list[PluginRecord]:
-        """The accounts of plugins by the rules that hold now."""
-        ...
+    def judge(self, records: Iterable[PluginRecord]) -> list[PluginRecord]: ...
 
-    def told(self) -> Mapping[str, Any]:
-        """What a process is told of it, by the last judgement."""
-        ...
+    def told(self) -> Mapping[str, Any]: ...
 
-    def admit(self) -> Mapping[str, Any]:
-        """The same, judged anew; registers what is refused."""
-        ...
+    def admit(self) -> Mapping[str, Any]: ...
 
-    def check(self, action: Action, key: str) -> None:
-        """Refuse a call of what was refused."""
-        ...
+    def check(self, action: Action, key: str) -> None: ...

@@ -12,20 +12,13 @@ _MINUTE = 60.0
 
 
 class Restarts:
-    """Counts the restarts of an environment's processes.
-
-    Args:
-        rules: What the conf says of it.
-        place: Where the conf does.
-
-    Attributes:
-        last_loss: How the last process was lost.
-    """
+    """Counts the restarts of an environment's processes; `place` is where the conf names it."""
 
     def __init__(self, rules: EnvironmentRules, place: str) -> None:
         self._rules, self._place = rules, place
         self._times: deque[float] = deque()
         self.last_loss: EnvironmentLost | None = None
+        """How the last process was lost."""
 
     @property
     def is_exhausted(self) -> bool:
@@ -39,11 +32,7 @@ class Restarts:
         self._times.append(time.monotonic())
 
     def check(self) -> None:
-        """Refuse to start a lost process again too often.
-
-        Raises:
-            EnvironmentLost: There were as many within a minute as the conf allows.
-        """
+        """Raise `EnvironmentLost` rather than have a lost process started again too often."""
         if self.is_exhausted:
             wait = _MINUTE - (time.monotonic() - self._times[0]) if self._times else _MINUTE
             last = f"\nThe last time: {self.last_loss}" if self.last_loss is not None else ""

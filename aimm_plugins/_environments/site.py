@@ -31,13 +31,9 @@ class NoEnvironmentError(Exception):
 
 
 class EnvironmentSite(NamedTuple):
-    """An environment's places.
+    """An environment's folder, interpreter, and folders of packages in the order of `sys.path`.
 
-    Attributes:
-        root: Its folder.
-        python: Its interpreter.
-        folders: Where its packages are, in the order of its `sys.path`.
-        is_own: Whether it is that of this process.
+    `is_own` where it is that of this process.
     """
 
     root: str

@@ -36,16 +36,12 @@ def assign(
 ) -> tuple[dict[Identity, PluginRecord], PluginOptions | None, list[Finding]]:
     """Give options to plugins, and hold them against those schemas that can be read by now.
 
-    Args:
-        parts: Each conf with the accounts of its plugins; later ones hold.
-        records: The accounts of all.
-        installed: What is installed.
-        looking: Whether nothing will be loaded: then no secret is read.
+    Of several `parts`, confs with the accounts of their plugins, later ones hold. While only
+    `looking` no secret is read.
 
     Returns:
         The accounts with what is set, `failed` where a plugin's schema is broken; what is to be
-        staged, if there is anything; options for no plugin, and plugins that need some and are
-        given none.
+        staged, if anything; options for no plugin, and plugins that need some and are given none.
 
     Raises:
         ConfigError: Options do not fit their schema, or a secret cannot be read.
@@ -120,10 +116,7 @@ def _judge(
     given: Given | None,
     allowance: Allowance | None,
 ) -> _Verdict:
-    """Hold what a plugin is given against its schema, if that is read without running code.
-
-    Where nothing is to be loaded there is an allowance.
-    """
+    """Hold what a plugin is given against a schema in a file; `allowance` is for only looking."""
     looking = allowance is not None
     if not published:
         return _Verdict()

@@ -100,11 +100,8 @@ def hidden_paths(
 ) -> dict[Path, str]:
     """The paths of the values that must not be shown, with what messages call them instead.
 
-    Args:
-        values: The options.
-        document: Their schema.
-        target: Returns the schema that a `$ref` leads to, or `None`.
-        check: Called at each step, since references can make many.
+    `target` returns the schema that a `$ref` leads to, or `None`. `check` is called at each step,
+    since references can make many.
     """
     hidden: dict[Path, str] = {}
 

@@ -37,12 +37,8 @@ _SEARCHING_KEYS = {"patternProperties", "additionalProperties", "unevaluatedProp
 thread_time = getattr(time, "thread_time", time.process_time)
 
 
-class TooSlowError(Exception):
-    """A check takes more steps than `SCHEMA_STEPS`."""
-
-
-class TooDeepError(Exception):
-    """A schema leads in a circle, or is nested deeper than `SCHEMA_DEPTH`."""
+class BeyondLimitError(Exception):
+    """A schema is too large, or takes too much; its text says what of it."""
 
 
 class UnjudgedError(Exception):
@@ -80,13 +76,7 @@ class Allowance:
 
 
 class Limit:
-    """The steps of one check. While nothing is loaded it has a limit of time and of patterns too.
-
-    Args:
-        document: The schema.
-        values: What is held against it.
-        looking: Whether nothing will be loaded.
-    """
+    """The steps of one check; while only `looking`, its time and its patterns too."""
 
     def __init__(self, document: dict[str, Any], values: Any = None, *, looking: bool) -> None:
         self._left = SCHEMA_STEPS + SCHEMA_STEPS_OF_VALUE * sum(1 for _ in nodes(values))
@@ -100,10 +90,10 @@ class Limit:
         ]
 
     def check(self, steps: int = 1) -> None:
-        """Take some steps, or raise `TooSlowError` or `OutOfTimeError`."""
+        """Take some steps, or raise `BeyondLimitError` or `OutOfTimeError`."""
         self._left -= steps
         if self._left < 0:
-            raise TooSlowError
+            raise BeyondLimitError(f"it takes more than {SCHEMA_STEPS:,} steps to check")
         if self._looking and thread_time() > self._end:
             raise OutOfTimeError(f"the check takes more than {SCHEMA_SECONDS:g} seconds")
 
@@ -120,9 +110,11 @@ class Limit:
         def limited(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[Any]:
             self.check(1 + len(value) // 100 if isinstance(value, list | dict) else 1)
             if self._depth >= SCHEMA_DEPTH:
-                raise TooDeepError
+                raise BeyondLimitError(
+                    f"it leads in a circle, or more than {SCHEMA_DEPTH} levels deep"
+                )
             if self._looking and word == "pattern" and isinstance(instance, str):
-                _check_patterns([value], [instance])
+                _check_patterns([str(value)], [instance])
             if self._looking and word in _SEARCHING_KEYS and isinstance(instance, dict):
                 _check_patterns(self._key_patterns, list(instance))
             self._depth += 1
@@ -156,19 +148,23 @@ def most_steps(pattern: str, length: int) -> float:
     return steps
 
 
-def over_size(document: dict[str, Any]) -> str | None:
-    """Why a schema is too large to be used, or `None`."""
+def check_size(document: dict[str, Any]) -> None:
+    """Raise `BeyondLimitError` for a schema that is too large to be used."""
     if any(True for _ in islice(nodes(document), SCHEMA_VALUES, None)):
-        return f"it has more than {SCHEMA_VALUES} values"
-    if _depth(document) > SCHEMA_DEPTH:
-        return f"it is nested deeper than {SCHEMA_DEPTH} levels"
+        raise BeyondLimitError(f"it has more than {SCHEMA_VALUES} values")
+    depth, level = -1, [document]
+    while level:
+        depth, level = depth + 1, [child for node in level for child in _children(node)]
+    if depth > SCHEMA_DEPTH:
+        raise BeyondLimitError(f"it is nested deeper than {SCHEMA_DEPTH} levels")
     for node in nodes(document):
         # Lists are compared item by item: texts or numbers alone are sorted first.
         if isinstance(node, list) and len(node) > SCHEMA_LIST:
             kinds = {"a number" if type(item) in (int, float) else type(item) for item in node}
             if len(kinds) > 1 or not kinds <= {str, "a number"}:
-                return f"it has a list of more than {SCHEMA_LIST} items that are not all texts"
-    return None
+                raise BeyondLimitError(
+                    f"it has a list of more than {SCHEMA_LIST} items that are not all texts"
+                )
 
 
 def nodes(value: Any) -> Iterator[Any]:
@@ -183,13 +179,6 @@ def _children(node: Any) -> Iterable[Any]:
     if isinstance(node, dict):
         return node.values()
     return node if isinstance(node, list) else ()
-
-
-def _depth(document: Any) -> int:
-    depth, level = -1, [document]
-    while level:
-        depth, level = depth + 1, [child for node in level for child in _children(node)]
-    return depth
 
 
 def mappings(document: Any) -> Iterator[dict[str, Any]]:

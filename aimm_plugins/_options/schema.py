@@ -14,16 +14,14 @@ from aimm_plugins._config.json_schema import deepest, explain, shown, types_in_w
 from aimm_plugins._discovery.published import PublishedOptions
 from aimm_plugins._options.hiding import SECRET, Options, Path, copied, hidden_paths, hiding
 from aimm_plugins._options.limits import (
+    BeyondLimitError,
     Limit,
-    TooDeepError,
-    TooSlowError,
     UnjudgedError,
+    check_size,
     mappings,
     nodes,
-    over_size,
 )
 from aimm_plugins._options.schema_source import Denial, broken, read_document
-from aimm_plugins._system.ceilings import SCHEMA_DEPTH, SCHEMA_STEPS
 from aimm_plugins._system.guard import reraise_interruption
 from aimm_plugins._system.masking import remember_secret
 from aimm_plugins._system.text import printable, type_name
@@ -102,9 +100,8 @@ class Schema:
         self.published = published
         # Where a schema is named, jsonschema goes on by classes of its own, which are not limited.
         self.document = {word: value for word, value in document.items() if word != "$schema"}
-        if (problem := over_size(document)) is not None:
-            raise broken(published, problem)
         with self._blaming_it():
+            check_size(document)
             self._kind: Any = validator_for(document, default=Draft202012Validator)
             self._check_it_is_one_resource()
             try:
@@ -115,7 +112,7 @@ class Schema:
                 message = error.message[:_MAX_SHOWN]
                 raise broken(published, f"it is no JSON Schema: at {place}: {message}") from None
             Limit(self.document, looking=False).compile_patterns()
-            dialect = self._kind.ID_OF(self._kind.META_SCHEMA)
+            dialect = self._kind.META_SCHEMA["$schema"]
             resource = specification_with(dialect, DRAFT202012).create_resource(self.document)
             registry: Any = Registry().with_resource("", resource)  # so that nothing is fetched
             with suppress(AttributeError):  # referencing does not know all that draft 3 allows
@@ -141,11 +138,8 @@ class Schema:
     ) -> tuple[Options, list[Fault]]:
         """The values with defaults, and what the schema has against those that were given.
 
-        Args:
-            values: What is given.
-            secrets: Where the secrets in it are.
-            looking: Whether nothing will be loaded. The secrets are still the names of where they
-                are then, and what depends on them is not judged.
+        While only `looking`, the `secrets` in the values are still the names of where they are, and
+        what depends on them is not judged.
 
         Raises:
             DeclarationError: A default does not fit, a reference leads nowhere, or it takes too
@@ -283,10 +277,8 @@ class Schema:
             raise
         except Exception as error:
             reraise_interruption(error)
-            if isinstance(error, TooDeepError):
-                problem = f"it leads in a circle, or more than {SCHEMA_DEPTH} levels deep"
-            elif isinstance(error, TooSlowError):
-                problem = f"it takes more than {SCHEMA_STEPS:,} steps to check"
+            if isinstance(error, BeyondLimitError):
+                problem = str(error)
             elif isinstance(error, Unresolvable):
                 problem = f"its reference {error.ref!r} leads nowhere within it"
             elif isinstance(error, re.error):

@@ -19,11 +19,7 @@ _MAX_BYTES = 1024 * 1024
 def read_given(config: Config, key: str, *, looking: bool, findings: list[Finding]) -> Given:
     """The options under a key of a conf's `options`, with secrets read.
 
-    Args:
-        config: The conf.
-        key: The key.
-        looking: Whether nothing will be loaded. No secret is in the values then.
-        findings: Gets the secrets that cannot be read while looking.
+    While only `looking` no secret is in the values, and `findings` gets those that cannot be read.
     """
     secrets: dict[Path, str] = {}
 
@@ -40,44 +36,43 @@ def read_given(config: Config, key: str, *, looking: bool, findings: list[Findin
         if name.startswith(":"):
             return f"{kind}{name}"
         secrets[path] = value
-        problem, text = _secret(kind, name, config)
-        if problem is None:
-            if looking:
-                return value
-            remember_secret(text)
-            return text
-        where, problem = ("options", key, *path), f"cannot be read: {problem}"
-        if not looking:
-            expected = f"{kind}::{name} for the text {value} itself"
-            raise config.error(f"{value} {problem}", where, expected=expected)
-        remedy = "Provide it where initialize is called."
-        findings.append(Finding("secret-missing", value, problem, config.where(*where), remedy))
-        return value
+        try:
+            text = _secret(kind, name, config)
+        except ValueError as error:
+            where, problem = ("options", key, *path), f"cannot be read: {error}"
+            if not looking:
+                expected = f"{kind}::{name} for the text {value} itself"
+                raise config.error(f"{value} {problem}", where, expected=expected) from None
+            remedy = "Provide it where initialize is called."
+            findings.append(Finding("secret-missing", value, problem, config.where(*where), remedy))
+            return value
+        if looking:
+            return value
+        remember_secret(text)
+        return text
 
     values = read(config.options[key], ())
     # The `repr` of what is kept hides secrets too: tools that report errors print local variables.
     return Given(config, key, hiding(values, secrets), secrets)
 
 
-def _secret(kind: str, name: str, config: Config) -> tuple[str | None, str]:
-    """What is wrong with a secret, and its text."""
+def _secret(kind: str, name: str, config: Config) -> str:
+    """The text of a secret; a ValueError says why there is none."""
     if not name:
-        return "it names nothing", ""
+        raise ValueError("it names nothing")
     if kind == "env":
-        try:
-            return None, os.environ[name]
-        except KeyError:
-            return f"the environment variable {name} is not set", ""
-        except ValueError as error:
-            return str(error), ""
+        if name not in os.environ:
+            raise ValueError(f"the environment variable {name} is not set")
+        return os.environ[name]
     path = config.resolved(name)
     try:
         content = read_file(path, _MAX_BYTES)
-        if content is None:
-            return f"there is no file {path}", ""
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+    if content is None:
+        raise ValueError(f"there is no file {path}")
+    try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:  # whose text would show what is in the file
-        return f"{path} is not UTF-8", ""
-    except (OSError, ValueError) as error:
-        return f"{path}: {getattr(error, 'strerror', None) or error}", ""
-    return None, text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
+        raise ValueError(f"{path} is not UTF-8") from None
+    return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text

@@ -198,12 +198,10 @@ def plugin_of(module: str, plugins: Collection[str]) -> str | None:
 def schema_of(published: Sequence[PublishedOptions], denial: Denial | None = None) -> Schema | None:
     """The schema of a plugin, if it publishes one; see `read_schema`."""
     if len(published) > 1:
-        distribution = published[0].distribution
         raise DeclarationError(
-            f"{distribution.name} {distribution.version} publishes several schemas of the options "
-            f"of one plugin, {' and '.join(map(str, published))} "
-            f"({', '.join(schema.place for schema in published)}). Its author has to remove all "
-            "but one."
+            f"{published[0].distribution.who} publishes several schemas of the options of one "
+            f"plugin, such as {published[0]} ({published[0].place}) and {published[1]} "
+            f"({published[1].place}). Its author has to remove all but one."
         )
     return read_schema(published[0], denial) if published else None
 

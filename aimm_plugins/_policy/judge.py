@@ -1,41 +1,38 @@
 """What all layers of rules say of an import, before anything of it is imported.
 
 The rules come in layers: the conf, the operator's own file, the environment. An import has to pass
-each of them, so that no layer can widen another. Files and owners are passed in as values. What
-needs a further look (blocked names, RECORD and its digest) is asked through functions that the
-policy is given; nothing here touches a file, `sys` or plugin code.
+each of them, so that no layer can widen another. What needs a further look (the file of a module,
+blocked names, RECORD and its digest) is asked through functions that are passed in; nothing here
+touches a file, `sys` or plugin code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from aimm_plugins._config.values import Config
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._policy.rules import Layer, Rule, read_layer
+from aimm_plugins._policy.rules import Layer, Rule
 from aimm_plugins._system.names import normalized
 from aimm_plugins._values.report import Finding, PluginRecord
 from aimm_plugins.errors import PluginImportError
 
 if TYPE_CHECKING:
-    from aimm_plugins._discovery.ownership import ModuleFile
-    from aimm_plugins._policy.lockfile import Lock
+    from aimm_plugins._discovery.ownership import CodeOwners, ModuleFile
+    from aimm_plugins._discovery.scan import Scan
 
 _THERE = ("planned", "loaded", "stale", "deferred")
 """States of a plugin that is there, or will be."""
 
 
 class Import(NamedTuple):
-    """An import that is to be judged, with all that rules ask about it.
+    """An import that is to be judged.
 
     Attributes:
         module: Dotted name of the module.
-        publisher: The distribution that brings it; `None` for a module of the host's own, which is
-            subject to the conf's `names` alone.
-        files: What it would run: the files of the module and of its parent packages, with those
-            owners that a rule could concern; see `Policy.suspects`.
+        publisher: The distribution that brings it; `None` for a module of the host's own.
+        files: What it would run, with those owners that a rule could concern.
     """
 
     module: str
@@ -68,16 +65,12 @@ class Policy(NamedTuple):
         find: Callable[[str], Distribution | None],
         distributions: Callable[[], Iterable[Distribution]],
     ) -> list[Distribution] | None:
-        """The distributions that rules are about, so that it matters which files are theirs.
+        """The distributions that may be denied, so that it matters which files are theirs.
 
-        Args:
-            find: Finds an installed distribution by name.
-            distributions: Gives all; asked only where an origin is denied.
-
-        Returns:
-            Those that may be denied; `None` for all, where only some are allowed.
+        It is `None` for all, where only some are allowed; those that are installed are asked for
+        only where an origin is denied.
         """
-        if any(layer.is_exclusive for layer in self.layers):
+        if any(layer.exclusive_place for layer in self.layers):
             return None
         names = dict.fromkeys(name for layer in self.layers for name in layer.deny)
         found = [known for name in names if (known := find(name)) is not None]
@@ -207,6 +200,40 @@ class Policy(NamedTuple):
         return missing
 
 
+class ImportJudge:
+    """Judges imports by one conf's rules and the operator's.
+
+    `locate` finds a module's file without importing anything.
+    """
+
+    def __init__(
+        self, policy: Policy, installed: Scan, locate: Callable[[str], str | None]
+    ) -> None:
+        self.policy = policy
+        self.installed = installed
+        self.locate = locate
+        self._code_owners: CodeOwners | None = None
+        suspects = policy.suspects(installed.find, installed.distributions)
+        if suspects is None or suspects:
+            self._code_owners = installed.code_owners(suspects)
+
+    @property
+    def asks_files(self) -> bool:
+        """Whether the rules are about files at all."""
+        return self._code_owners is not None
+
+    def keeps_out(self, module: str) -> bool:
+        """Whether a module must not be imported for whoever has installed it."""
+        owner = self.installed.owner(module, self.locate(module))
+        return self.reason(module, owner) is not None
+
+    def reason(self, module: str, publisher: Distribution | None) -> str | None:
+        """Why a module must not be imported now; with an empty name, its publisher alone."""
+        owners = self._code_owners
+        files = () if owners is None or not module else owners.files(module, self.locate)
+        return self.policy.judge(Import(module, publisher, files))
+
+
 def _objection(
     wanted: Import,
     rule: Callable[[Distribution], str | None],
@@ -215,11 +242,8 @@ def _objection(
 ) -> str | None:
     """What a rule has against the publisher of an import, or against whose files it would run.
 
-    Args:
-        wanted: The import.
-        rule: Why no code of a distribution may run; `None` if it may.
-        link: Leads from the distribution to the reason.
-        doubtful: The files of which it counts who may have installed them.
+    The `link` leads from a distribution to the reason. Of `doubtful` files it counts who may have
+    installed them.
     """
     if wanted.publisher is not None and (reason := rule(wanted.publisher)) is not None:
         return reason
@@ -238,7 +262,7 @@ def _objection(
 
 def _of_nobody(wanted: Import, layer: Layer) -> str | None:
     """Why a file of no distribution must not run for a plugin that a distribution brings."""
-    if wanted.publisher is None or not layer.is_exclusive:
+    if wanted.publisher is None or layer.exclusive_place is None:
         return None
     for file in wanted.files:
         # An entry point says whose a module is, and not with which content.
@@ -310,21 +334,3 @@ def _why_missing(
         if plugin.state not in _THERE
     )
     return f"{who}, but {'; '.join(reasons)}", "Change what keeps it out, or remove the rule"
-
-
-def policy(
-    config: Config,
-    operator: Sequence[Config],
-    locks: Mapping[str, Lock],
-    *,
-    blocked: Callable[[str], bool],
-    unverified: Callable[[Distribution, ModuleFile | None], str | None],
-    digest: Callable[[Distribution], str | None],
-) -> Policy:
-    """The rules of a call, the operator's layers first. `locks` has the freeze files by path."""
-    return Policy(
-        layers=tuple(read_layer(layer, locks) for layer in (*operator, config)),
-        blocked=blocked,
-        unverified=unverified,
-        digest=digest,
-    )

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._system.files import opener
+from aimm_plugins._system.files import read_file
 from aimm_plugins._system.names import normalized
 from aimm_plugins.errors import ConfigError
 
@@ -24,14 +24,7 @@ _MAX_BYTES = 8 * 1024 * 1024
 
 
 class LockEntry(NamedTuple):
-    """One distribution of a freeze file.
-
-    Attributes:
-        name: As written.
-        version: Its one version.
-        digest: `sha256:` and the digest of its RECORD.
-        line: Where it stands, from 1.
-    """
+    """One distribution of a freeze file; `digest` is `sha256:` and the digest of its RECORD."""
 
     name: str
     version: str
@@ -40,12 +33,7 @@ class LockEntry(NamedTuple):
 
 
 class Lock(NamedTuple):
-    """A freeze file that was read.
-
-    Attributes:
-        file: Its path, for messages.
-        entries: By normalized name.
-    """
+    """A freeze file that was read, with its entries by normalized name."""
 
     file: str
     entries: Mapping[str, LockEntry] = MappingProxyType({})
@@ -59,13 +47,12 @@ def read_lock(path: str, *, called: str | None = None) -> Lock:
     """
     called = called or path
     try:
-        with open(path, "rb", opener=opener) as stream:
-            content = stream.read(_MAX_BYTES + 1)
+        content = read_file(path, _MAX_BYTES)
+        if content is None:
+            raise FileNotFoundError("there is no such file")
         text = content.decode("utf-8-sig")
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot be read: {error}", file=called) from error
-    if len(content) > _MAX_BYTES:
-        raise ConfigError(f"is longer than {_MAX_BYTES} bytes", file=called)
     return parse_lock(text, called)
 
 
@@ -91,9 +78,7 @@ def parse_lock(text: str, called: str) -> Lock:
                 file=called,
                 line=number,
             )
-        entries[name] = LockEntry(
-            name=match["name"], version=match["version"], digest=match["digest"], line=number
-        )
+        entries[name] = LockEntry(match["name"], match["version"], match["digest"], number)
     return Lock(called, entries)
 
 

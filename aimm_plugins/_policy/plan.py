@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # a process of an environment does without
     from aimm_plugins._discovery.distribution import Distribution
     from aimm_plugins._discovery.published import BrokenLine, Candidate, Published
     from aimm_plugins._discovery.scan import Scan
-    from aimm_plugins._policy.import_judge import ImportJudge
+    from aimm_plugins._policy.judge import ImportJudge
 
 
 class Plan(NamedTuple):
@@ -35,12 +35,7 @@ def arrange(config: Config, judge: ImportJudge, imported: Callable[[str], bool])
     """A record for each plugin: config names in their order, then entry points.
 
     A name that stands twice is one plugin. Entry points come sorted by distribution and name, so
-    that the order does not depend on `sys.path`.
-
-    Args:
-        config: A conf that was read.
-        judge: Holds its rules and the operator's against what is installed.
-        imported: Tells whether a module is imported already; such a one is never deferred.
+    that the order does not depend on `sys.path`. What is `imported` already is never deferred.
     """
     scan = judge.installed
     steps = list(_of_names(config, scan, judge.locate))

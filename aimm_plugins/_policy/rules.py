@@ -100,18 +100,13 @@ class Layer(NamedTuple):
     disabled_place: str | None = None
 
     @property
-    def is_exclusive(self) -> bool:
-        """Whether nothing may run but what some rule is for."""
-        return self.allow is not None or self.locked is not None or self.verify_place is not None
-
-    @property
-    def exclusive_place(self) -> str:
-        """Where it is said what may run."""
+    def exclusive_place(self) -> str | None:
+        """Where it is said that nothing may run but what some rule is for; `None` for nowhere."""
         if self.allow is not None:
             return f"entry_points.allow ({self.allow_place})"
         if self.locked is not None:
             return f"locked ({self.locked[1]})"
-        return f"verify: record ({self.verify_place})"
+        return None if self.verify_place is None else f"verify: record ({self.verify_place})"
 
     def denial(self, distribution: Distribution) -> str | None:
         """Why no code of a distribution may run, by its name and its origin; `None` if it may."""
@@ -128,7 +123,7 @@ class Layer(NamedTuple):
         return None
 
     def exclusion(self, distribution: Distribution) -> str | None:
-        """Why no plugin of a distribution is loaded, by `allow`; `None` if they are."""
+        """Why no plugin of a distribution is loaded, by `allow`."""
         if self.allow is None:
             return None
         rules = self.allow.get(distribution.key)
@@ -153,10 +148,9 @@ def read_layer(config: Config, locks: Mapping[str, Lock]) -> Layer:
     def placed(texts: Sequence[str], *path: str) -> tuple[Rule, ...]:
         return tuple(Rule(text, config.where(*path, i)) for i, text in enumerate(texts))
 
+    allow = None if rules.allow is None else placed(rules.allow, "entry_points", "allow")
     return Layer(
-        allow=None
-        if rules.allow is None
-        else _by_name(placed(rules.allow, "entry_points", "allow")),
+        allow=None if allow is None else _by_name(allow),
         allow_place=config.where("entry_points", "allow"),
         deny=_by_name(placed(rules.deny, "entry_points", "deny")),
         deny_origins={

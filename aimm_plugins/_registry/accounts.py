@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import TYPE_CHECKING
 
 from aimm_plugins._registry.conflicts import MOST_NAMED
 from aimm_plugins._registry.providers import Deferred, Offer, Slot
+from aimm_plugins._values.actions import Action
 from aimm_plugins._values.report import PluginRecord, State
 from aimm_plugins.errors import PluginConflictError
 
@@ -85,17 +86,26 @@ def account(
     )
 
 
-def without_lost_keys(record: PluginRecord, kept: Set[Slot], lost: Sequence[str]) -> PluginRecord:
-    """The account of a plugin from which another has taken keys.
+def without_lost_keys(
+    record: PluginRecord,
+    offers: Mapping[Action, Mapping[str, Offer]],
+    shadowed: Mapping[tuple[str, Slot], str],
+) -> PluginRecord:
+    """The account of an earlier plugin, from which others may have taken keys since.
 
     Args:
         record: Its account so far.
-        kept: The keys that it still has.
-        lost: The `prefer` rules that have taken others.
+        offers: What answers each key now.
+        shadowed: By plugin and slot, the `prefer` rules that have taken keys.
     """
-    provides = tuple(slot for slot in record.provides if slot in kept)
+    provides = tuple(
+        (action, key)
+        for action, key in record.provides
+        if (offer := offers[action].get(key)) is not None and offer.plugin == record.plugin
+    )
     if provides == record.provides:
         return record
+    lost = [why for (plugin, _), why in shadowed.items() if plugin == record.plugin]
     return record._replace(
         provides=provides,
         state=record.state if provides or not lost else "shadowed",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from collections.abc import Iterable, Sequence, Set
+from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._declarations.declaration import Declaration
-from aimm_plugins._registry.providers import Deferred
+from aimm_plugins._registry.providers import Deferred, Preferences
 from aimm_plugins._registry.snapshot import Snapshot
-from aimm_plugins._values.report import Finding, PluginRecord
+from aimm_plugins._values.report import Finding, Identity, PluginRecord
 
 if TYPE_CHECKING:
     from aimm_plugins._discovery.published import Published
@@ -37,6 +37,29 @@ class Loaded(NamedTuple):
     elsewhere: tuple[Declaration, ...] = ()
 
 
+class Change(NamedTuple):
+    """What a call brings to the registry.
+
+    Attributes:
+        records: The accounts of all plugins of the call, in order.
+        prefer: Rules that settle conflicts; earlier layers are asked first.
+        loaded: The plugins whose modules are imported and sound.
+        deferred: Those that wait for their first call.
+        removed: Plugins of earlier calls that are not installed any more.
+        revoked: Plugins of earlier calls that lose their keys if they are denied by now.
+        demanded: The plugins were deferred, and a call needs one of them: what they lost to others
+            while they waited stays lost.
+    """
+
+    records: Sequence[PluginRecord]
+    prefer: Preferences
+    loaded: Sequence[Loaded] = ()
+    deferred: Sequence[Deferred] = ()
+    removed: Set[Identity] = frozenset()
+    revoked: Set[Identity] = frozenset()
+    demanded: bool = False
+
+
 class Resolution(NamedTuple):
     """What a commit would do.
 
@@ -55,19 +78,3 @@ class Resolution(NamedTuple):
         for record in missing:
             self.records.append(record)
             self.snapshot.records[record.identity] = record
-
-
-E = TypeVar("E", Loaded, Deferred)
-
-
-def by_module(entries: Iterable[E]) -> dict[str, list[E]]:
-    """The entries by what the registry calls their plugin."""
-    found: dict[str, list[E]] = {}
-    for entry in entries:
-        found.setdefault(entry.record.plugin, []).append(entry)
-    return found
-
-
-def by_record(by_module: dict[str, list[E]]) -> dict[int, E]:
-    """The entries by the object of their record: hundreds may name one module."""
-    return {id(entry.record): entry for entries in by_module.values() for entry in entries}

@@ -87,19 +87,22 @@ class Registry:
         replaced: set[Slot] = {
             (declared.action, declared.key) for declared in gone if self.snapshot.reaches(declared)
         }
-        offers = [
-            (declaration, offer, self._lost_by_hand(declaration, offer, replaced))
-            for declaration in new
-            if (offer := self._offer_by_hand(declaration)) is not None
-        ]
+        offers = []
+        for declaration in new:
+            offer = self._offer_by_hand(declaration)
+            if offer is not None:
+                present = self.snapshot.offers[declaration.action]
+                known = not present.keys().isdisjoint(declaration.keys)
+                lost = self._lost_by_hand(declaration, offer, replaced) if known else {}
+                offers.append((declaration, offer, known, lost))
         changed = bool(replaced)
-        for declaration, offer, lost in offers:
+        for declaration, offer, known, lost in offers:
             action, won = declaration.action, declaration.keys
             keys = self.snapshot.offers[action]
-            changed = changed or not keys.keys().isdisjoint(won)
+            changed = changed or known
+            losers = {key: offer if name == offer.plugin else keys[key] for name, key in lost}
             if lost:
                 won = tuple(key for key in won if (offer.plugin, key) not in lost)
-            losers = {key: offer if name == offer.plugin else keys[key] for name, key in lost}
             keys.update(dict.fromkeys(won, offer))
             self.snapshot.by_hand.add(offer.plugin)
             if replaced:
@@ -125,13 +128,8 @@ class Registry:
             owners = [i for i, r in had if r.plugin == offer.plugin and slot in r.provides]
             snapshot.losers[slot] = (offer, owners)
         for identity, record in had:
-            kept = {
-                slot
-                for slot in record.provides
-                if snapshot.offers[slot[0]][slot[1]].plugin == record.plugin
-            }
-            lost = [why for (p, _), why in snapshot.shadowed.items() if p == record.plugin]
-            snapshot.records[identity] = without_lost_keys(record, kept, lost)
+            now = without_lost_keys(record, snapshot.offers, snapshot.shadowed)
+            snapshot.records[identity] = now
 
     def _give_back(self, slot: Slot) -> None:
         """Give a key, which nobody answers any more, to who has lost it to the last one."""
@@ -180,7 +178,7 @@ class Registry:
         action = declaration.action
         lost: dict[tuple[str, str], str] = {}
         keys = self.snapshot.offers[action]
-        for key in () if keys.keys().isdisjoint(declaration.keys) else declaration.keys:
+        for key in declaration.keys:
             present = keys.get(key)
             if present is None or is_same(present, offer) or (action, key) in replaced:
                 continue
@@ -202,7 +200,3 @@ class Registry:
     def drop(self, plugin: str) -> None:
         """Take a plugin out."""
         self.snapshot = self.snapshot.without(plugin)
-
-    def clear(self) -> None:
-        """Forget all that is registered; the ledger keeps what modules declared."""
-        self.snapshot = Snapshot()

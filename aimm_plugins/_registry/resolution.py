@@ -2,116 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Sequence
 from functools import cached_property
+from typing import TypeVar
 
 from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._declarations.ledger import DeclarationLedger
 from aimm_plugins._registry.accounts import Provided, account, without_lost_keys
 from aimm_plugins._registry.conflicts import conflict, declared_twice, without_duplicates
-from aimm_plugins._registry.findings import empty_plugins
-from aimm_plugins._registry.outcome import Loaded, Resolution, by_module, by_record
+from aimm_plugins._registry.findings import check_published_keys, empty_plugins
+from aimm_plugins._registry.outcome import Change, Loaded, Resolution
 from aimm_plugins._registry.providers import (
     Deferred,
     Offer,
     PluginOwners,
-    Preferences,
     Slot,
     choose,
     is_same,
     offer_of,
 )
-from aimm_plugins._registry.published_keys import check_published_keys
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._values.actions import Action
-from aimm_plugins._values.report import Identity, PluginRecord
+from aimm_plugins._values.report import PluginRecord
 from aimm_plugins.errors import PluginConflictError
 
 
-def resolve(
-    current: Snapshot,
-    ledger: DeclarationLedger,
-    records: Sequence[PluginRecord],
-    loaded: Sequence[Loaded],
-    prefer: Preferences,
-    *,
-    deferred: Sequence[Deferred] = (),
-    removed: Set[Identity] = frozenset(),
-    demanded: bool = False,
-    revoked: Set[Identity] = frozenset(),
-) -> Resolution:
-    """Work out who provides what after a call.
+def resolve(current: Snapshot, ledger: DeclarationLedger, change: Change) -> Resolution:
+    """Work out who provides what after a call; the snapshot in it is to be published.
 
     The cost is that of what the call changes, not of what is registered: one plugin that is loaded
     by its first call must not go through the keys of two thousand others.
-
-    Args:
-        current: What is registered now.
-        ledger: What modules declared.
-        records: The accounts of all plugins of this call, in order.
-        loaded: Those whose modules are imported and sound.
-        prefer: Rules that settle conflicts; earlier layers are asked first.
-        deferred: Those that wait for their first call.
-        removed: Plugins of earlier calls that are not installed any more.
-        demanded: The plugins were deferred, and a call needs one of them: what they lost to others
-            while they waited stays lost.
-        revoked: Plugins of earlier calls that lose their keys if they are denied by now.
-
-    Returns:
-        The accounts with their keys and errors, and the snapshot to publish.
     """
-    return _Resolver(
-        current, ledger, records, loaded, prefer, deferred, removed, demanded, revoked
-    ).resolve()
+    return _Resolver(current, ledger, change).resolve()
 
 
 class _Resolver:
     """The steps of `resolve`, and what they work on."""
 
-    def __init__(
-        self,
-        current: Snapshot,
-        ledger: DeclarationLedger,
-        records: Sequence[PluginRecord],
-        loaded: Sequence[Loaded],
-        prefer: Preferences,
-        deferred: Sequence[Deferred],
-        removed: Set[Identity],
-        demanded: bool,
-        revoked: Set[Identity],
-    ) -> None:
+    def __init__(self, current: Snapshot, ledger: DeclarationLedger, change: Change) -> None:
         self.current = current
         self.ledger = ledger
-        self.records = records
-        self.prefer = prefer
-        self.deferred = deferred
-        self.loaded_by_module = by_module(loaded)
-        self.deferred_by_module = by_module(deferred)
-        self.kept = {i: r for i, r in current.records.items() if i not in removed}
-        self.revoked = revoked
-        self.denied = {record.plugin for record in records if record.state == "denied"}
+        self.change = change
+        self.records = change.records
+        self.prefer = change.prefer
+        self.loaded_by_module = _by_module(change.loaded)
+        self.deferred_by_module = _by_module(change.deferred)
+        self.kept = {i: r for i, r in current.records.items() if i not in change.removed}
+        self.denied = {record.plugin for record in self.records if record.state == "denied"}
         self.denied -= self.loaded_by_module.keys()
-        self.denied -= {r.plugin for i, r in self.kept.items() if r.is_loaded and i not in revoked}
-        modules = {r.plugin for r in self.kept.values()} | {r.plugin for r in records}
-        self.removed = {
-            current.records[i].plugin for i in removed if i in current.records
-        } - modules
+        self.denied -= {
+            r.plugin for i, r in self.kept.items() if r.is_loaded and i not in change.revoked
+        }
+        modules = {r.plugin for r in self.kept.values()} | {r.plugin for r in self.records}
+        removed = {r.plugin for i, r in current.records.items() if i in change.removed}
+        self.removed = removed - modules
         # Deferred and denied plugins own what their modules declare as much as loaded ones.
         self.owners = PluginOwners(modules)
         self.displaced: set[str] = set()  # modules of plugins that lose keys by this call
         self.contenders: dict[Slot, dict[str, Offer]] = {}  # by plugin
         self.errors: dict[str, list[Exception]] = {}
-        self.offers: dict[Action, dict[str, Offer]] = {}
         self.provided: dict[str, Provided] = {}
         self.lost: dict[str, list[str]] = {}
-        decided_now = self.loaded_by_module.keys() | self.deferred_by_module.keys() | self.removed
+        self.decided_now = (
+            self.loaded_by_module.keys() | self.deferred_by_module.keys() | self.removed
+        )
+        self.next = current.copy()
+        self.offers = self.next.offers
         self.shadowed = {
-            lost: reason for lost, reason in current.shadowed.items() if lost[0] not in decided_now
+            lost: reason
+            for lost, reason in current.shadowed.items()
+            if lost[0] not in self.decided_now
         }
         self.contested = {
             lost: error
             for lost, error in current.contested.items()
-            if lost[0] not in self.removed and (demanded or lost[0] not in decided_now)
+            if lost[0] not in self.removed and (change.demanded or lost[0] not in self.decided_now)
         }
 
     def resolve(self) -> Resolution:
@@ -196,7 +161,7 @@ class _Resolver:
 
     def collect_published(self) -> None:
         """Let what deferred plugins publish compete as if it were declared."""
-        for entry in self.deferred:
+        for entry in self.change.deferred:
             for published in entry.published:
                 contenders = self.contenders.setdefault((published.action, published.key), {})
                 if entry.record.plugin not in contenders:
@@ -213,7 +178,6 @@ class _Resolver:
         But for what modules have replaced or the call takes away: what is denied or removed now,
         and what deferred plugins published that have failed since.
         """
-        self.offers = {action: dict(keys) for action, keys in self.current.offers.items()}
         for declared in self.ledger.superseded:
             if self.current.reaches(declared):
                 self._withdraw(declared.action, declared.key)
@@ -288,8 +252,7 @@ class _Resolver:
 
     def drop_published_but_not_declared(self) -> None:
         """Take away keys that plugins published and, now that they are loaded, do not declare."""
-        loaded = [entry for entries in self.loaded_by_module.values() for entry in entries]
-        for published in (key for entry in loaded for key in entry.published):
+        for published in (key for entry in self.change.loaded for key in entry.published):
             offer = self.offers[published.action].get(published.key)
             if offer is None or offer.declaration is not None:
                 continue
@@ -304,12 +267,14 @@ class _Resolver:
                 self.provided.setdefault(offer.plugin, Provided()).add((action, key), offer)
         for (plugin, _), reason in self.shadowed.items():
             self.lost.setdefault(plugin, []).append(reason)
-        loaded, deferred = by_record(self.loaded_by_module), by_record(self.deferred_by_module)
+        # By the object of their record: hundreds may name one module.
+        loaded = {id(entry.record): entry for entry in self.change.loaded}
+        deferred = {id(entry.record): entry for entry in self.change.deferred}
         return [
             account(
                 record,
                 self.kept.get(record.identity),
-                record.identity in self.revoked,
+                record.identity in self.change.revoked,
                 loaded.get(id(record)),
                 deferred.get(id(record)),
                 self.provided.get(record.plugin) or Provided(),
@@ -322,61 +287,44 @@ class _Resolver:
     def snapshot(self, records: Sequence[PluginRecord]) -> Snapshot:
         """What would be registered then."""
         there = {r.distribution for r in records if r.is_loaded or r.state == "deferred"}
-        found = {r.environment for r in records}
+        environments = {r.environment for r in records}
         accounts = {
-            identity: self.account_of_another_call(record)
+            identity: without_lost_keys(record, self.offers, self.shadowed)
             if record.plugin in self.displaced
             else record
             for identity, record in self.kept.items()
             if record.state != "missing"
             or (
-                record.environment not in found
+                record.environment not in environments
                 if record.environment
                 else record.distribution not in there
             )
         }
         accounts.update({record.identity: record for record in records})
-        deferred = {**self.current.deferred, **{e.record.identity: e for e in self.deferred}}
-        for identity in [*deferred]:
-            if identity not in accounts or accounts[identity].state != "deferred":
-                del deferred[identity]
-        return Snapshot(
-            offers=self.offers,
-            records=accounts,
-            findings=dict(self.current.findings),
-            shadowed=self.shadowed,
-            contested=self.contested,
-            deferred=deferred,
-            broken=self.broken(records),
-            by_hand=self.current.by_hand - {record.plugin for record in records},
-            starts=self.current.starts,
-            prefer=[*self.prefer, *(x for x in self.current.prefer if x not in self.prefer)],
-            published=self.current.published,
-        )
-
-    def account_of_another_call(self, record: PluginRecord) -> PluginRecord:
-        """The account of an earlier plugin, from which this call may have taken keys."""
-        kept: set[Slot] = {
-            slot
-            for slot in record.provides
-            if (offer := self.offers[slot[0]].get(slot[1])) and offer.plugin == record.plugin
+        deferred = self.current.deferred | {e.record.identity: e for e in self.change.deferred}
+        found = self.next
+        found.records = accounts
+        found.findings = dict(self.current.findings)
+        found.shadowed = self.shadowed
+        found.losers = {}
+        found.contested = self.contested
+        found.deferred = {
+            identity: entry
+            for identity, entry in deferred.items()
+            if identity in accounts and accounts[identity].state == "deferred"
         }
-        lost = [why for (plugin, _), why in self.shadowed.items() if plugin == record.plugin]
-        return without_lost_keys(record, kept, lost)
+        found.broken = self.broken(records)
+        found.by_hand = self.current.by_hand - {record.plugin for record in records}
+        found.prefer = [*self.prefer, *(x for x in self.current.prefer if x not in self.prefer)]
+        return found
 
     def broken(self, records: Sequence[PluginRecord]) -> dict[Slot, PluginRecord]:
         """Keys that deferred plugins published and failed to bring, with the failure."""
         failed = {record.plugin: record for record in records if record.state == "failed"}
-        decided_now = (
-            self.loaded_by_module.keys()
-            | self.deferred_by_module.keys()
-            | self.denied
-            | self.removed
-        )
         broken = {
             slot: failed.get(record.plugin, record)
             for slot, record in self.current.broken.items()
-            if record.plugin in failed or record.plugin not in decided_now
+            if record.plugin in failed or record.plugin not in self.decided_now | self.denied
         }
         if failed:
             for action, keys in self.current.offers.items():
@@ -388,6 +336,17 @@ class _Resolver:
             for (action, key), record in broken.items()
             if key not in self.offers[action]
         }
+
+
+E = TypeVar("E", Loaded, Deferred)
+
+
+def _by_module(entries: Iterable[E]) -> dict[str, list[E]]:
+    """The entries by what the registry calls their plugin."""
+    found: dict[str, list[E]] = {}
+    for entry in entries:
+        found.setdefault(entry.record.plugin, []).append(entry)
+    return found
 
 
 def _record_for(declaration: Declaration, entries: Iterable[Loaded]) -> PluginRecord | None:

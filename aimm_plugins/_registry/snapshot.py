@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._declarations.ledger import DeclaredKey
@@ -79,33 +79,19 @@ class Snapshot:
         "starts",
     )
 
-    def __init__(
-        self,
-        *,
-        offers: dict[Action, dict[str, Offer]] | None = None,
-        records: dict[Identity, PluginRecord] | None = None,
-        findings: dict[tuple[str, str, str | None], Finding] | None = None,
-        shadowed: dict[tuple[str, Slot], str] | None = None,
-        contested: dict[tuple[str, Slot], PluginConflictError] | None = None,
-        deferred: dict[Identity, Deferred] | None = None,
-        broken: dict[Slot, PluginRecord] | None = None,
-        by_hand: Iterable[str] = (),
-        starts: tuple[Start, ...] = (),
-        prefer: Preferences = (),
-        published: Mapping[Identity, Sequence[Published]] | None = None,
-    ) -> None:
-        self.offers: dict[Action, dict[str, Offer]] = offers or {action: {} for action in ACTIONS}
-        self.records: dict[Identity, PluginRecord] = records or {}
-        self.findings: dict[tuple[str, str, str | None], Finding] = findings or {}
-        self.shadowed: dict[tuple[str, Slot], str] = shadowed or {}
+    def __init__(self) -> None:
+        self.offers: dict[Action, dict[str, Offer]] = {action: {} for action in ACTIONS}
+        self.records: dict[Identity, PluginRecord] = {}
+        self.findings: dict[tuple[str, str, str | None], Finding] = {}
+        self.shadowed: dict[tuple[str, Slot], str] = {}
         self.losers: dict[Slot, tuple[Offer, list[Identity]]] = {}
-        self.contested: dict[tuple[str, Slot], PluginConflictError] = contested or {}
-        self.deferred: dict[Identity, Deferred] = deferred or {}
-        self.broken: dict[Slot, PluginRecord] = broken or {}
-        self.by_hand: set[str] = set(by_hand)
-        self.starts = starts
-        self.prefer = prefer
-        self.published = published or {}
+        self.contested: dict[tuple[str, Slot], PluginConflictError] = {}
+        self.deferred: dict[Identity, Deferred] = {}
+        self.broken: dict[Slot, PluginRecord] = {}
+        self.by_hand: set[str] = set()
+        self.starts: tuple[Start, ...] = ()
+        self.prefer: Preferences = ()
+        self.published: Mapping[Identity, Sequence[Published]] = {}
         self._owners: PluginOwners | None = None
 
     def copy(self) -> Snapshot:
@@ -115,6 +101,7 @@ class Snapshot:
             setattr(copied, name, getattr(self, name))
         copied.offers = {action: dict(keys) for action, keys in self.offers.items()}
         copied.losers = dict(self.losers)
+        copied._owners = None  # who copies it may give it other records
         return copied
 
     @property
@@ -148,30 +135,25 @@ class Snapshot:
 
     def without(self, plugin: str) -> Snapshot:
         """A snapshot without a plugin, whichever plugin's load ran its module."""
-        return Snapshot(
-            offers={
-                action: {
-                    key: offer
-                    for key, offer in keys.items()
-                    if offer.plugin != plugin
-                    and (
-                        offer.declaration is None
-                        or offer.provenance.environment is not None
-                        or offer.declaration.owner_module != plugin
-                    )
-                }
-                for action, keys in self.offers.items()
-            },
-            records={i: record for i, record in self.records.items() if record.plugin != plugin},
-            findings=self.findings,
-            shadowed={lost: why for lost, why in self.shadowed.items() if lost[0] != plugin},
-            contested={lost: why for lost, why in self.contested.items() if lost[0] != plugin},
-            deferred={i: d for i, d in self.deferred.items() if d.record.plugin != plugin},
-            broken={
-                slot: record for slot, record in self.broken.items() if record.plugin != plugin
-            },
-            by_hand=self.by_hand - {plugin},
-            starts=self.starts,
-            prefer=self.prefer,
-            published=self.published,
-        )
+        found = self.copy()
+        found.offers = {
+            action: {key: offer for key, offer in keys.items() if not _is_of(offer, plugin)}
+            for action, keys in self.offers.items()
+        }
+        found.records = {i: record for i, record in self.records.items() if record.plugin != plugin}
+        found.shadowed = {lost: why for lost, why in self.shadowed.items() if lost[0] != plugin}
+        found.contested = {lost: why for lost, why in self.contested.items() if lost[0] != plugin}
+        found.deferred = {i: d for i, d in self.deferred.items() if d.record.plugin != plugin}
+        found.broken = {slot: r for slot, r in self.broken.items() if r.plugin != plugin}
+        found.by_hand = self.by_hand - {plugin}
+        found.losers = {}
+        return found
+
+
+def _is_of(offer: Offer, plugin: str) -> bool:
+    """Whether it is a plugin's, or was declared by a run of its module."""
+    if offer.plugin == plugin:
+        return True
+    if offer.declaration is None or offer.provenance.environment is not None:
+        return False
+    return offer.declaration.owner_module == plugin

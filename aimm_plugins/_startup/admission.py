@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._config.values import Config
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._policy.import_judge import ImportJudge
+from aimm_plugins._policy.judge import ImportJudge
 from aimm_plugins._values.report import PluginRecord
 
 if TYPE_CHECKING:
@@ -51,13 +51,8 @@ class Proofs:
 class Admission(NamedTuple):
     """The rules of a start: each conf's with the operator's, and what these have verified.
 
-    What one conf denies another may load, as if each `initialize` stood alone.
-
-    Attributes:
-        parts: The confs, and who judges by their rules.
-        proofs: What `verify: record` has found out.
-        protect: Has only what is verified run of distributions; called before an import is let
-            through.
+    What one conf denies another may load, as if each `initialize` stood alone. Before an import is
+    let through, `protect` has only what is verified run of distributions.
     """
 
     parts: Sequence[tuple[Config, ImportJudge]]

@@ -10,6 +10,7 @@ from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._loading.importer import Outcome, is_imported
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.key_errors import not_loaded_error
+from aimm_plugins._registry.outcome import Change
 from aimm_plugins._registry.providers import Deferred
 from aimm_plugins._startup.loading import load
 from aimm_plugins._startup.messages import log
@@ -59,9 +60,8 @@ def load_deferred(runtime: Runtime, identity: Identity, start: PreparedStart) ->
         with runtime.lock:
             if identity not in runtime.registry.snapshot.deferred:
                 return
-            resolution = resolve_now(
-                runtime, outcome.records, outcome.loaded, start.prefer, demanded=True
-            )
+            change = Change(outcome.records, start.prefer, outcome.loaded, demanded=True)
+            resolution = resolve_now(runtime, change)
             findings = (*outcome.findings, *resolution.findings)
             snapshot = resolution.snapshot
             snapshot.findings.update({(f.code, f.subject, f.place): f for f in findings})

@@ -13,6 +13,7 @@ from typing import Any
 from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._dispatch.dispatcher import no_call_error
 from aimm_plugins._policy.plan import Plan
+from aimm_plugins._registry.outcome import Change
 from aimm_plugins._startup.environment_plan import PlannedEnvironment, of_environment
 from aimm_plugins._startup.messages import log
 from aimm_plugins._startup.prepare import decide, read_inputs
@@ -23,12 +24,7 @@ from aimm_plugins._values.report import PluginRecord, Report
 
 
 class EnvironmentJudge:
-    """Says which of an environment's plugins a process may load.
-
-    Args:
-        runtime: Where they are registered.
-        planned: The environment, as it was judged last.
-    """
+    """Says which of an environment's plugins a process may load."""
 
     def __init__(self, runtime: Runtime, planned: PlannedEnvironment) -> None:
         self._runtime, self._planned = runtime, planned
@@ -56,7 +52,7 @@ class EnvironmentJudge:
         """The accounts of plugins by the rules that hold now: some denied, all of this version.
 
         Raises:
-            ConfigError: The operator's policy or a lock cannot be read by now.
+            ConfigError: The operator's policy or a lock cannot be read by now; so do those below.
         """
         before, found = self._planned, self._as_of_now()
         allowed = {i: r for i, r in found.wanted.items() if i in before.wanted}
@@ -85,11 +81,7 @@ class EnvironmentJudge:
         return record._replace(state="denied", provides=(), reason=reason)
 
     def admit(self) -> Mapping[str, Any]:
-        """Judge before a process is started again, and register what is refused by now.
-
-        Raises:
-            ConfigError: The operator's policy or a lock cannot be read by now.
-        """
+        """Judge before a process is started again, and register what is refused by now."""
         snapshot = self._runtime.registry.snapshot
         wanted = self._planned.wanted
         before = [r for i, r in snapshot.records.items() if i in wanted and r.is_loaded]
@@ -98,23 +90,18 @@ class EnvironmentJudge:
         if refused:
             self._refused.update(slot for record in refused for slot in record.provides)
             with self._runtime.lock:
-                resolution = resolve_now(
-                    self._runtime,
+                change = Change(
                     list(refused.values()),
-                    [],
                     self._runtime.registry.snapshot.prefer,
                     revoked={record.identity for record in refused},
                 )
+                resolution = resolve_now(self._runtime, change)
                 publish(self._runtime, resolution.snapshot, current_options(self._runtime))
             log(Report(resolution.records))
         return self.told()
 
     def check(self, action: Action, key: str) -> None:
-        """Refuse the call of a key that was taken away while the call was on its way.
-
-        Raises:
-            UnknownPluginError: It was; says why.
-        """
+        """Refuse the call of a key that was taken away while the call was on its way."""
         if (action, key) in self._refused:
             raise no_call_error(self._runtime.registry, action, key)
 

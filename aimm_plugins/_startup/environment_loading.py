@@ -34,9 +34,7 @@ from aimm_plugins.errors import PluginImportError
 class StartingEnvironments:
     """The environments of one start, which begin to run when this is made.
 
-    Args:
-        runtime: Those that run already, and are as they have to be, go on.
-        start: What was planned.
+    Those that run already, and are as they have to be, go on.
     """
 
     def __init__(self, runtime: Runtime, start: PreparedStart) -> None:
@@ -112,23 +110,25 @@ def _environment(
 
 
 def start_deferred(environment: Environment, waiting: Collection[Deferred]) -> Outcome:
-    """Start an environment for the first call of one of its plugins, and account for all.
-
-    Raises:
-        ConfigError: The operator's policy or a lock cannot be read by now.
-    """
+    """Start an environment for the first call of one of its plugins, and account for all."""
     outcome = Outcome()
     outcome.records += environment.judge.judge(entry.record for entry in waiting)
     plan = Plan(published={entry.record.identity: entry.published for entry in waiting})
     waits = [record for record in outcome.records if record.state == "deferred"]
-    if waits:
-        try:
-            environment.start()
-        except Exception as error:
-            for record in waits:
-                outcome.fail(record, error)
-        else:
-            _account_for(environment, waits, plan, outcome)
+    if not waits:
+        return outcome
+    failure: Exception | None = None
+    try:
+        environment.start()
+    except Exception as error:
+        failure = error
+    if environment.successor is not None:  # a refresh has replaced it meanwhile
+        return start_deferred(environment.successor, waiting)
+    if failure is None:
+        _account_for(environment, waits, plan, outcome)
+    else:
+        for record in waits:
+            outcome.fail(record, failure)
     return outcome
 
 

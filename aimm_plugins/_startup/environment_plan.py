@@ -28,15 +28,11 @@ class PlannedEnvironment(NamedTuple):
     """An environment that confs name, and what is planned of it.
 
     Attributes:
-        rules: What the last of these confs says of it.
-        place: Where it does.
+        rules: What the last of these confs says of it, at a place.
         configs: These confs, without what concerns the host alone.
-        installed: What is installed there.
         site: Where it is; `None` where it is not there, or cannot be used.
-        problem: Why not.
-        remedy: What to do about that.
-        plan: Its plugins; without it those of a `missing` environment.
-        options: What confs give to these.
+        problem: Why not, and what to do about that.
+        options: What confs give to its plugins.
         verified: The distributions of which only what was verified may run.
     """
 
@@ -53,7 +49,6 @@ class PlannedEnvironment(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What the conf calls it."""
         return self.rules.name
 
     @property
@@ -146,9 +141,10 @@ def _look_up(name: str, configs: Sequence[Config], here: Scan) -> PlannedEnviron
     try:
         site = find_site(environment_path(config, rules))
     except NoEnvironmentError as error:
-        path_remedy = "Correct its path" if rules.path is not None else ""
-        remedy = error.remedy or path_remedy or f"Run `{wanted(config, rules).command} --upgrade`"
-        return found._replace(problem=str(error), remedy=remedy)
+        remedy = "Correct its path"
+        if rules.path is None:
+            remedy = f"Run `{wanted(config, rules).command}`"
+        return found._replace(problem=str(error), remedy=error.remedy or remedy)
     installed = here if site.is_own else scan(site.folders)
     if not installed.has("aimm-plugins"):
         command = f"{site.python} -m pip install aimm-plugins"

@@ -21,14 +21,21 @@ from typing import Any, NoReturn
 from aimm_plugins._dispatch.cancelling import CancelToken
 from aimm_plugins._dispatch.raised_elsewhere import RaisedElsewhere
 from aimm_plugins._environments import frames
-from aimm_plugins._environments.channel import Channel, Frame
+from aimm_plugins._environments.channel import Channel, Frame, GoneError
 from aimm_plugins._environments.frames import NUMBER
 from aimm_plugins._environments.instance import HELD
-from aimm_plugins._environments.payload import MissingClassError, pack, unpack
-from aimm_plugins._environments.this_side import VERSION, has_arrow, python_here
+from aimm_plugins._environments.payload import (
+    VERSION,
+    MissingClassError,
+    has_arrow,
+    pack,
+    python_here,
+    unpack,
+)
 from aimm_plugins._environments.tracing import continued
 from aimm_plugins._loading.importer import Loader, Outcome
 from aimm_plugins._policy.plan import Plan
+from aimm_plugins._registry.outcome import Change
 from aimm_plugins._startup.publish import current_options, publish, resolve_now
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.child_side import end_watchdog, end_with_host, take_stdin
@@ -40,15 +47,12 @@ from aimm_plugins.errors import AimmPluginsError, Cancelled
 _OURS = tuple(f"aimm_plugins.{part}" for part in ("_startup", "_dispatch", "_loading"))
 """Packages of frames that a traceback begins with, and that tell nothing of a plugin."""
 
+_Answer = tuple[int, int, bytes, list[memoryview]]
+"""A frame that tells the host what has come of a call."""
+
 
 def serve(descriptor: int) -> NoReturn:
-    """Do what the host asks for, until it asks to leave or ends.
-
-    What is printed goes to stderr by then, because stdout is the same pipe.
-
-    Args:
-        descriptor: Of the socket.
-    """
+    """Do what the host asks for over a socket, until it asks to leave or ends."""
     watchdog = end_with_host(take_stdin(), others=[descriptor])
     faulthandler.enable()
     sys.argv[:] = [""]
@@ -60,16 +64,12 @@ def serve(descriptor: int) -> NoReturn:
 
 
 class _Call:
-    """A call under way.
-
-    Attributes:
-        number: Its number.
-        raised: What the last state event has raised in the plugin.
-    """
+    """A call under way."""
 
     def __init__(self, channel: Channel, frame: Frame) -> None:
         self.number = frame.number
         self.raised: BaseException | None = None
+        """What the last state event has raised in the plugin."""
         self.listens = False
         self._frame: Frame | None = frame
         self._channel = channel
@@ -91,7 +91,12 @@ class _Call:
         self._token.cancel(reason)
         self._answers.put(None)
 
-    def report(self, state: Mapping[str, Any]) -> None:
+    def end(self) -> None:
+        """Have nothing come of what a thread of the plugin reports from now on."""
+        self.listens = False
+        self._answers.put(None)
+
+    def report(self, state: object) -> None:
         """What the plugin is given as its callback."""
         self._token.check()
         if not self.listens:
@@ -104,8 +109,12 @@ class _Call:
             ) from error
         self._channel.send(frames.EVENT, self.number, *content)
         answer = self._answers.get()
-        self._token.check()
-        assert answer is not None
+        if answer is None:
+            self._answers.put(None)  # other threads of the plugin may wait too
+            self._token.check()
+            return
+        if answer.problem is not None:
+            raise answer.problem
         told = unpack(answer.body, answer.buffers)
         if told is not None:
             carried = RaisedElsewhere(*told)
@@ -127,6 +136,7 @@ class _Server:
         self._lock = threading.Lock()
         self._main: SimpleQueue[_Call | None] = SimpleQueue()
         self._idle = [self._main]
+        self._process = os.getpid()
 
     def run(self) -> None:
         """Read in a thread, and do calls in this one until the host asks to leave."""
@@ -136,10 +146,16 @@ class _Server:
     def _work(self, calls: SimpleQueue[_Call | None]) -> None:
         while (call := calls.get()) is not None:
             answer = self._do(call)
+            call.end()
             del call
             with self._lock:  # before the host has the answer, and sends the next call
                 self._idle.append(calls)
-            self._channel.send(*answer)
+            try:
+                self._channel.send(*answer)
+            except GoneError:
+                raise
+            except Exception as error:  # there is no memory for it
+                self._channel.send(*self._error(answer[1], error, ""))
             del answer
 
     # The reading thread
@@ -148,7 +164,7 @@ class _Server:
         try:
             while True:
                 self._take(self._channel.receive())
-        except (EOFError, OSError):
+        except (EOFError, GoneError):
             os._exit(0)  # the host has ended, or wants this process to
         except BaseException:  # nobody would read on, and the host would wait for ever
             traceback.print_exc()
@@ -185,18 +201,22 @@ class _Server:
 
     # The threads that do calls
 
-    def _do(self, call: _Call) -> tuple[int, int, bytes, list[memoryview]]:
+    def _do(self, call: _Call) -> _Answer:
         """Do a call; the frame that tells the host what has come of it."""
         frame, about = call.take_frame(), ""
         try:
+            if frame.problem is not None:
+                raise frame.problem
             if frame.kind == frames.LOAD:
-                number, value = -1, self._load(unpack(frame.body, frame.buffers))
+                number, value = -1, self._load(call, unpack(frame.body, frame.buffers))
             else:
                 action, key, *given = self._arguments(frame)
                 about = f"{action}:{key}"
                 del frame
                 number, value = self._call(call, action, key, *given)
                 del given
+            if os.getpid() != self._process:  # a fork that the plugin has made, and not ended
+                sys.exit()
             try:
                 body, buffers = pack(value, as_arrow=self._as_arrow)
             except Exception as error:
@@ -208,9 +228,16 @@ class _Server:
             self._calls.pop(call.number, None)
             return frames.RESULT, call.number, NUMBER.pack(number), [memoryview(body), *buffers]
         except BaseException as error:
+            if os.getpid() != self._process:
+                raise
             self._calls.pop(call.number, None)
-            body, _ = pack((self._carried(error, f"in {about}  "), error is call.raised))
-            return frames.ERROR, call.number, b"", [memoryview(body)]
+            return self._error(call.number, error, about, error is call.raised)
+
+    def _error(
+        self, number: int, error: BaseException, about: str, is_of_callback: bool = False
+    ) -> _Answer:
+        body, _ = pack((self._carried(error, f"in {about}  "), is_of_callback))
+        return frames.ERROR, number, b"", [memoryview(body)]
 
     def _carried(self, error: BaseException, note: str) -> tuple[Any, ...]:
         """An error on its way, without our own note: the host adds one that says more."""
@@ -258,7 +285,7 @@ class _Server:
             HELD[number] = made
         return number, value
 
-    def _load(self, setup: Mapping[str, Any]) -> dict[str, Any]:
+    def _load(self, call: _Call, setup: Mapping[str, Any]) -> dict[str, Any]:
         """Initialize the plugins that the host wants; the account of it."""
         self._name = setup["environment"]
         self._as_arrow = has_arrow() and setup["arrow"]
@@ -276,7 +303,19 @@ class _Server:
             from aimm_plugins._discovery.verification import Verified
 
             runtime.verify_imports([Verified(*values) for values in setup["verified"]])
-        loader = Loader(runtime.ledger, runtime.manager, runtime.versions, runtime.registry.loads)
+        call.listens = True
+
+        def tell(record: PluginRecord) -> None:
+            """Tell the host what is imported next, which may end this process; denies nothing."""
+            call.report(str(record.provenance))
+
+        loader = Loader(
+            runtime.ledger,
+            runtime.manager,
+            runtime.versions,
+            runtime.registry.loads,
+            denial=tell,
+        )
         outcome = loader.load(Plan(tuple(PluginRecord(**given) for given in setup["plugins"])))
         if any(record.state == "failed" for record in outcome.records):
             from aimm_plugins._discovery.scan import scan
@@ -284,7 +323,9 @@ class _Server:
 
             account_for(outcome, scan())
         with runtime.lock:
-            resolution = resolve_now(runtime, outcome.records, outcome.loaded, setup["prefer"])
+            resolution = resolve_now(
+                runtime, Change(outcome.records, setup["prefer"], outcome.loaded)
+            )
             publish(runtime, resolution.snapshot, current_options(runtime))
         account = self._account(outcome, resolution.records)
         return {"python": VERSION, "arrow": has_arrow(), **account}

@@ -16,7 +16,7 @@ from aimm_plugins._registry.findings import (
     declares_nothing,
     published_keys_differ,
 )
-from aimm_plugins._registry.outcome import Resolution
+from aimm_plugins._registry.outcome import Change, Resolution
 from aimm_plugins._registry.providers import Deferred
 from aimm_plugins._registry.required_keys import unanswered
 from aimm_plugins._source.declarations import (
@@ -72,7 +72,7 @@ def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
         items.append(item)
     with runtime.lock:
         offering = [entry.record for entry in offers]
-        resolution = resolve_now(runtime, offering, [], start.prefer, deferred=offers)
+        resolution = resolve_now(runtime, Change(offering, start.prefer, deferred=offers))
     is_complete = all(item.complete or not item.active for item in items)
     if is_complete:
         findings += start.idle_preferences(resolution)

@@ -15,10 +15,9 @@ from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.published import Published
 from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._inventory.imported_files import overwritten
-from aimm_plugins._policy.import_judge import ImportJudge
-from aimm_plugins._policy.judge import Policy, policy
+from aimm_plugins._policy.judge import ImportJudge, Policy
 from aimm_plugins._policy.plan import Plan, arrange
-from aimm_plugins._policy.rules import Rule
+from aimm_plugins._policy.rules import Rule, read_layer
 from aimm_plugins._registry.outcome import Resolution
 from aimm_plugins._registry.providers import Preferences, is_named
 from aimm_plugins._startup.admission import Admission, Proofs
@@ -316,10 +315,8 @@ def admission_of(runtime: Runtime, inputs: Inputs) -> Admission:
     proofs = Proofs()
     parts = []
     for config in inputs.configs:
-        rules = policy(
-            config,
-            inputs.operator,
-            inputs.locks,
+        rules = Policy(
+            tuple(read_layer(layer, inputs.locks) for layer in (*inputs.operator, config)),
             blocked=runtime.manager.is_blocked,
             unverified=proofs.fault,
             digest=record_digest_of,

@@ -2,45 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING
 
-from aimm_plugins._registry.outcome import Loaded, Resolution
-from aimm_plugins._registry.providers import Deferred, Preferences
+from aimm_plugins._registry.outcome import Change, Resolution
 from aimm_plugins._registry.resolution import resolve
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._startup.runtime import Runtime
-from aimm_plugins._values.report import Identity, PluginRecord
 
 if TYPE_CHECKING:
     from aimm_plugins._options.state import PluginOptions
 
 
-def resolve_now(
-    runtime: Runtime,
-    records: Sequence[PluginRecord],
-    loaded: Sequence[Loaded],
-    prefer: Preferences,
-    *,
-    deferred: Sequence[Deferred] = (),
-    removed: Set[Identity] = frozenset(),
-    demanded: bool = False,
-    revoked: Set[Identity] = frozenset(),
-) -> Resolution:
-    """What registering plugins would lead to now; the caller holds the lock. See `resolve`."""
+def resolve_now(runtime: Runtime, change: Change) -> Resolution:
+    """What a change would lead to now; the caller holds the lock. See `resolve`."""
     runtime.ledger.discard_failed_imports()
     runtime.ledger.discard_unloaded_modules()
-    return resolve(
-        runtime.registry.snapshot,
-        runtime.ledger,
-        records,
-        loaded,
-        prefer,
-        deferred=deferred,
-        removed=removed,
-        demanded=demanded,
-        revoked=revoked,
-    )
+    return resolve(runtime.registry.snapshot, runtime.ledger, change)
 
 
 def publish(runtime: Runtime, snapshot: Snapshot, options: PluginOptions | None) -> None:
@@ -57,13 +34,13 @@ def publish(runtime: Runtime, snapshot: Snapshot, options: PluginOptions | None)
         runtime.sync_hookimpls(snapshot)
         runtime.registry.publish(snapshot)
         _set_options(runtime, options)
-        runtime.registry_changed()
+        runtime.dispatcher.renew()
     except BaseException:
         runtime.registry.publish(before)
         _set_options(runtime, options_before)
         runtime.remove_hookimpls(snapshot)  # of one that is half removed already
         runtime.sync_hookimpls(before)
-        runtime.registry_changed()
+        runtime.dispatcher.renew()
         raise
     runtime.ledger.superseded.clear()
 

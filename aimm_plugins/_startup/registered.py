@@ -48,10 +48,13 @@ def current_report(runtime: Runtime) -> Report:
 
 
 def _of_now(record: PluginRecord, provided: Sequence[Provider]) -> PluginRecord:
-    """The account of a plugin, which somebody may have imported while it was deferred."""
+    """The account of a plugin, whose module somebody may have imported by hand since."""
+    keys = sorted((provider.action, provider.key) for provider in provided)
+    if record.is_loaded:
+        is_whole = record.attribute is None
+        return record._replace(provides=tuple(k for k in keys if is_whole or k in record.provides))
     if record.state != "deferred" or record.attribute is not None or not provided:
         return record
     if any(provider.deferred for provider in provided) or not is_imported(record.module):
         return record
-    keys = tuple((provider.action, provider.key) for provider in provided)
-    return record._replace(state="loaded", provides=keys, reason=None)
+    return record._replace(state="loaded", provides=tuple(keys), reason=None)

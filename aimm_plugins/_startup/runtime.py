@@ -26,6 +26,7 @@ from aimm_plugins._registry.providers import Provider
 from aimm_plugins._registry.registry import Registry
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.log import logger
+from aimm_plugins._system.modules import forget_imports_of_other_threads
 from aimm_plugins._system.text import safe_text
 from aimm_plugins._values.actions import Action
 
@@ -78,8 +79,6 @@ class Runtime:
         self._load_locks: dict[str, RLock] = {}
         self._registered_as: dict[str, str] = {}
         self.registry = Registry(ledger)
-        # The manager tells of its hooks while it is made, when there are no calls yet.
-        self.dispatcher: Dispatcher | None = None
         self.manager = PluginManager(self)
         self.dispatcher = Dispatcher(self.registry, self.manager)
         ledger.listener = self
@@ -97,7 +96,6 @@ class Runtime:
     @property
     def calls(self) -> CallTable:
         """What `exec_*` functions call."""
-        assert self.dispatcher is not None
         return self.dispatcher.calls
 
     @contextmanager
@@ -139,9 +137,10 @@ class Runtime:
         """Forget the locks and loads of threads that do not exist in a forked child."""
         self._load_locks = {}
         self.switching = RLock()
+        if self.registry.loads:
+            forget_imports_of_other_threads()
         self.registry.loads = []  # not cleared: without the GIL it may be locked here for ever
-        if self.dispatcher is not None:
-            self.dispatcher.after_fork()
+        self.dispatcher.after_fork()
 
     def close_environments(self) -> None:
         """End the processes of all environments."""
@@ -183,7 +182,7 @@ class Runtime:
     def declared(self, new: Sequence[Declaration], gone: Sequence[DeclaredKey]) -> None:
         """Register what was declared by hand, at once."""
         if self.registry.declare(new, gone):
-            self.registry_changed()
+            self.dispatcher.renew()
 
     def is_registered(self, declared: DeclaredKey) -> bool:
         """Whether calls reach a declaration."""
@@ -193,14 +192,8 @@ class Runtime:
         """Make calls anew, since hookimpls or monitors have changed."""
         # What is declared by hand goes into the current snapshot. A call that began with fewer
         # wrappers must not meet it.
-        if self.dispatcher is not None:
-            self.registry.snapshot = self.registry.snapshot.copy()
-            self.dispatcher.renew()
-
-    def registry_changed(self) -> None:
-        """Make calls anew from what is registered now."""
-        if self.dispatcher is not None:
-            self.dispatcher.renew()
+        self.registry.snapshot = self.registry.snapshot.copy()
+        self.dispatcher.renew()
 
     def plugin_registered(self, plugin: object, name: str) -> None:
         """Register what a module declared that was registered with the plugin manager by hand."""
@@ -213,7 +206,7 @@ class Runtime:
     def plugin_unregistered(self, name: str) -> None:
         """Take away what a plugin declared that was taken out of the plugin manager by hand."""
         self.registry.drop(self._registered_as.pop(name, name))
-        self.registry_changed()
+        self.dispatcher.renew()
 
     def loaded_provider(self, action: Action, key: str) -> Provider:
         """The provider of a key, loaded if it was deferred.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._config.values import Conf
 from aimm_plugins._loading.importer import Outcome
-from aimm_plugins._registry.outcome import Resolution
+from aimm_plugins._registry.outcome import Change, Resolution
 from aimm_plugins._registry.required_keys import unanswered
 from aimm_plugins._registry.snapshot import Start
 from aimm_plugins._startup.deferred import deferrals
@@ -121,15 +121,9 @@ def _resolve(
     removed: Mapping[Identity, PluginRecord],
     revoked: Set[Identity],
 ) -> Resolved:
-    resolution = resolve_now(
-        runtime,
-        loaded.records,
-        loaded.loaded,
-        start.prefer,
-        deferred=deferrals(runtime, start, loaded),
-        removed=removed.keys(),
-        revoked=revoked,
-    )
+    deferred = deferrals(runtime, start, loaded)
+    change = Change(loaded.records, start.prefer, loaded.loaded, deferred, removed.keys(), revoked)
+    resolution = resolve_now(runtime, change)
     snapshot = resolution.snapshot
     published = {**snapshot.published, **start.plan.published}
     snapshot.published = {i: keys for i, keys in published.items() if i in snapshot.records}

@@ -92,8 +92,12 @@ def end_watchdog(watchdog: int | None) -> None:
     """End what `end_with_host` has started, since this process leaves by itself."""
     if watchdog is not None:
         with suppress(OSError):
-            os.kill(watchdog, signal.SIGKILL)
-            os.waitpid(watchdog, 0)
+            if os.waitpid(watchdog, os.WNOHANG) == (
+                0,
+                0,
+            ):  # raises in a fork, whose child it is not
+                os.kill(watchdog, signal.SIGKILL)
+                os.waitpid(watchdog, 0)
 
 
 def _watch(pipe: int, watched: int, folder: str | None) -> NoReturn:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import types
+from _thread import get_ident
 from collections.abc import Callable, Iterator
 from itertools import accumulate
 from types import ModuleType
@@ -20,6 +21,21 @@ def is_initializing(spec: object) -> bool:
     with guarded():  # a module may replace its spec by any object
         return bool(getattr(spec, "_initializing", False))
     return False
+
+
+def forget_imports_of_other_threads() -> None:
+    """In a forked child: let modules be imported again that other threads were importing.
+
+    Python keeps the locks of these modules for threads that do not exist here, so that an import of
+    one would wait for ever.
+    """
+    locks = getattr(sys.modules["_frozen_importlib"], "_module_locks", {})
+    for name, reference in list(locks.items()):
+        if getattr(reference(), "owner", None) not in (None, get_ident()):
+            del locks[name]
+            module = sys.modules.get(name)
+            if isinstance(module, ModuleType) and is_initializing(contents(module).get("__spec__")):
+                del sys.modules[name]
 
 
 def import_whole(name: str) -> object:

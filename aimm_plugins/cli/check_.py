@@ -64,20 +64,23 @@ def command(
         if not only:
             raise click.UsageError("--quick leaves out all of these checks: they start processes.")
     uncovered: tuple[str, ...] = ()
+    about: tuple[Conformance | str, ...] = ()
+    failures: list[PluginImportError] = []
     with output.stdout_kept():
         try:
-            about = find_target(target, only, conf)
+            about = find_target(target, only, conf, failures)
         except PluginImportError as error:
-            result = CheckResult.of_failed_import(str(error.name), error)
-            output.echo(str(result), err=True)
-            verdict = Verdict((result,))
+            failures.append(error)
         except (LookupError, ValueError, TypeError) as error:
             raise click.UsageError(str(error)) from error
-        else:
-            with silent_log():
-                verdict = check_plugin(*about, only=only, on_fail="report", on_result=_tell)
-                with suppress(PluginLoadError):  # a result says so
-                    uncovered = uncovered_keys(*_importable(about, verdict))
+        results = [CheckResult.of_failed_import(str(error.name), error) for error in failures]
+        for result in results:
+            output.echo(str(result), err=True)
+        with silent_log():
+            verdict = check_plugin(*about, only=only, on_fail="report", on_result=_tell)
+            with suppress(PluginLoadError):  # a result says so
+                uncovered = uncovered_keys(*_importable(about, verdict))
+        verdict = Verdict((*results, *verdict.results))
     _show(verdict, uncovered, form)
     return 0 if verdict.ok else 1
 

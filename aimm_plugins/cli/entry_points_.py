@@ -46,7 +46,14 @@ def command(path: Path, write: bool, check: bool, run: bool, form: str) -> int:
         return _nothing(path)
     if are_dynamic(project):
         echo(f"{project.pyproject_file}: entry points are made by the build.", err=True)
-        return 0
+        if not check or "aimm-plugins" in project.table("tool", "hatch", "metadata", "hooks"):
+            return 0
+        echo(
+            "No [tool.hatch.metadata.hooks.aimm-plugins] makes them, so nothing was checked. Add "
+            "it, or put the entry points into [project.entry-points].",
+            err=True,
+        )
+        return 1
     lines = difference(current_tables(project), tables)
     if write:
         write_tables(project, tables)

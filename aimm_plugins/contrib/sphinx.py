@@ -1,24 +1,8 @@
 """Sphinx: a directive that lists a distribution's plugins, with their keys and docstrings.
 
-Name this module in `extensions` of `conf.py`. Needs `pip install aimm-plugins[sphinx]`. In
-Markdown, by MyST:
-
-    ```{aimm-plugins} my-models
-    ```
-
-and in reStructuredText:
-
-    .. aimm-plugins:: my-models
-       :plugins: mean samples
-
-The distribution has to be installed where the documentation is built. Keys come from its metadata
-and from its sources, which are parsed: no plugin is imported, so that what a plugin depends on need
-not be there. Docstrings are reStructuredText, in Google's or NumPy's style where they follow one.
-
-What is missing or cannot be known is a warning at the directive's line, of type `aimm_plugins` and
-one of the subtypes `distribution` (not installed, or it has no plugins), `plugin` (no such plugin),
-`key` (keys that only running the code could tell), `docstring` (there is none) and `options` (their
-schema is broken).
+Keys come from metadata and from parsed source: no plugin is imported, so that what it depends on
+need not be there. What is missing or cannot be known is a warning at the directive's line; the page
+on integrations has the kinds.
 """
 
 from __future__ import annotations

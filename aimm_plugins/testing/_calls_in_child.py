@@ -33,7 +33,7 @@ def _work(key: str, calls: bytes) -> Any:
     arguments = pickle.loads(calls)
     if "data_access" in arguments:
         args, kwargs = arguments["data_access"]
-        return aimm_plugins.exec_data_access(key, None, *args, **kwargs)
+        return as_read(aimm_plugins.exec_data_access(key, None, *args, **kwargs))
     args, kwargs = arguments["instantiate"]
     instance = aimm_plugins.exec_instantiate(key, None, *args, **kwargs)
     args, kwargs = arguments["fit"]
@@ -42,7 +42,12 @@ def _work(key: str, calls: bytes) -> Any:
 
 def _predict(key: str, instance: Any, calls: bytes) -> Any:
     args, kwargs = pickle.loads(calls)["predict"]
-    return aimm_plugins.exec_predict(key, instance, None, *args, **kwargs)[1]
+    return as_read(aimm_plugins.exec_predict(key, instance, None, *args, **kwargs)[1])
+
+
+def as_read(result: Any) -> Any:
+    """The items of an iterator; any other result as it is."""
+    return list(result) if isinstance(result, Iterator) else result
 
 
 def deserialize(

@@ -53,7 +53,7 @@ def _equal(one: Any, other: Any, tolerance: float, depth: int) -> bool:
     if isinstance(one, Set):
         return bool(one == other)
     if hasattr(one, "dtype") and hasattr(one, "shape"):
-        return _equal_arrays(one, other, tolerance)
+        return _equal_arrays(one, other, tolerance, depth)
     if callable(getattr(one, "equals", None)):  # frames of pandas, polars and pyarrow
         return bool(one.equals(other))
     if getattr(type(one), "__eq__", None) is not object.__eq__:
@@ -61,10 +61,10 @@ def _equal(one: Any, other: Any, tolerance: float, depth: int) -> bool:
             return bool(one == other)
         except Exception:  # an equality without a truth, of whatever library
             return False
-    attributes = getattr(one, "__dict__", None)
-    if isinstance(attributes, dict):
-        return _equal(attributes, other.__dict__, tolerance, depth + 1)
-    return False
+    # What is in `__dict__` and in slots, or None.
+    state: Any = object.__getstate__(one)
+    has_attributes = state is not None or hasattr(one, "__dict__")
+    return has_attributes and _equal(state, object.__getstate__(other), tolerance, depth + 1)
 
 
 def _equal_numbers(one: Any, other: Any, tolerance: float) -> bool:
@@ -75,13 +75,17 @@ def _equal_numbers(one: Any, other: Any, tolerance: float) -> bool:
     return False
 
 
-def _equal_arrays(one: Any, other: Any, tolerance: float) -> bool:
+def _equal_arrays(one: Any, other: Any, tolerance: float, depth: int) -> bool:
     if one.dtype != other.dtype or tuple(one.shape) != tuple(other.shape):
         return False
+    if callable(getattr(one, "toarray", None)):  # sparse, as scipy has them
+        one, other = one.toarray(), other.toarray()
     numpy = sys.modules.get("numpy")
     if numpy is None or not hasattr(one, "__array__"):
         return bool((one == other).all())
     a, b = numpy.asarray(one), numpy.asarray(other)
     if a.dtype.kind in "fc":
         return bool(numpy.allclose(a, b, rtol=tolerance, atol=0.0, equal_nan=True))
+    if a.dtype.kind in "OVMm":  # objects, records and times, which may hold what is not itself
+        return _equal(a.tolist(), b.tolist(), tolerance, depth + 1)
     return bool((a == b).all())

@@ -110,7 +110,7 @@ def parametrize_conformance(
         *conformances: One or more, or lists of them.
 
     Raises:
-        ValueError: One names an unknown check.
+        ValueError: One names an unknown check, or there is none.
 
     Example:
         >>> from aimm_plugins.testing import Conformance, parametrize_conformance
@@ -126,6 +126,8 @@ def parametrize_conformance(
         for given in conformances
         for conformance in ([given] if isinstance(given, Conformance) else given)
     ]
+    if not flat:  # pytest would skip the test
+        raise ValueError("no Conformance is given, so that nothing would be checked")
     parameters = [
         pytest.param(_Case(trial), id=f"{trial.about}:{trial.check.name}") for trial in trials(flat)
     ]
@@ -149,6 +151,3 @@ class _Case:
             if result.place:
                 result.error.add_note(f"check {result.check} of {result.about}: {result.place}")
             raise result.error
-
-    def __repr__(self) -> str:
-        return f"<check {self.trial.check.name} of {self.trial.about}>"

@@ -15,6 +15,7 @@ from aimm_plugins import Action, Provider, StateCallback
 from aimm_plugins._system.child import START_SECONDS, ChildResult, Task, run_task
 from aimm_plugins._system.signatures import signature_of
 from aimm_plugins.testing import _calls_in_child
+from aimm_plugins.testing._calls_in_child import as_read
 from aimm_plugins.testing._compare import equal
 from aimm_plugins.testing._conformance import Arguments, Claim, Conformance, given
 from aimm_plugins.testing._events import StateEvents
@@ -85,7 +86,23 @@ class Subject:
         *instance: Any,
         state_cb: StateCallback | None = None,
     ) -> Any:
-        """What an action returns; all but `instantiate` and `data_access` need an instance."""
+        """What an action returns; all but `instantiate` and `data_access` need an instance.
+
+        Data and predictions that can be read once are lists, so that they can be compared.
+        """
+        result = self.raw(action, made, *instance, state_cb=state_cb)
+        if action == "predict":
+            return result[0], as_read(result[1])
+        return as_read(result) if action == "data_access" else result
+
+    def raw(
+        self,
+        action: Action,
+        made: Arguments,
+        *instance: Any,
+        state_cb: StateCallback | None = None,
+    ) -> Any:
+        """As `call`, with the very object that the plugin returned."""
         function = getattr(aimm_plugins, f"exec_{action}")
         result = function(self.key, *instance, state_cb, *made.args, **made.kwargs)
         if (result[1] if action == "predict" else result) is None:

@@ -78,6 +78,10 @@ def test_dynamic_entry_points_are_left_to_the_build(project, capsys):
     assert run(["entry-points", str(folder), "--write"]) == 0
     assert (folder / "pyproject.toml").read_text() == text
     assert "made by the build" in capsys.readouterr().err
+    assert run(["entry-points", str(folder), "--check"]) == 1
+    assert "nothing was checked" in capsys.readouterr().err
+    (folder / "pyproject.toml").write_text(f"{text}\n[tool.hatch.metadata.hooks.aimm-plugins]\n")
+    assert run(["entry-points", str(folder), "--check"]) == 0
 
 
 # Running the code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 
 import pytest
@@ -103,6 +104,49 @@ def test_plugin_that_cannot_be_imported_is_exit_status_one(installed, capsys, en
     assert "Usage" not in printed
 
 
+def test_conformance_that_fails_leaves_the_checks_of_other_distributions(
+    installed, make_distribution, capsys
+):
+    make_distribution(
+        "circles",
+        modules={
+            "circles": SOURCE,
+            "circles_conformance": "import no_such_library",
+        },
+        entry_points={
+            "aimm.plugins": {"circles": "circles"},
+            "aimm_plugins.conformance": {"circles": "circles_conformance"},
+        },
+    )
+    assert run(["check", "--only", "round-trip", "--format", "json"]) == 1
+    rows = json.loads(capsys.readouterr().out)["results"]
+    assert [(row["about"], row["status"]) for row in rows] == [
+        ("circles_conformance", "failed"),
+        ("line", "passed"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ending", "told"),
+    [
+        ("del LINE", "lines_conformance has no 'LINE'"),
+        ("LINE = 5", "5 is no Conformance"),
+        ("LINE = []", "[] is no Conformance"),
+        ("def LINE(): raise RuntimeError('no data')", "RuntimeError: no data"),
+        (
+            "from dataclasses import replace\nLINE = replace(LINE, expected_failures={'x': 'y'})",
+            "'x'",
+        ),
+    ],
+)
+def test_conformance_that_is_none_is_a_failed_check(installed, capsys, ending, told):
+    (installed.folder / "lines_conformance.py").write_text(LINES_CONFORMANCE + ending)
+    assert run(["check", "lines", "--format", "json"]) == 1
+    (row,) = json.loads(capsys.readouterr().out)["results"]
+    assert (row["about"], row["status"]) == ("lines_conformance", "failed")
+    assert told in row["reason"]
+
+
 @pytest.fixture
 def broken(make_distribution):
     make_distribution(
@@ -187,3 +231,28 @@ def test_command_lists_the_checks(capsys):
     answer = json.loads(capsys.readouterr().out)
     assert [row["check"] for row in answer] == [check.name for check in checks()]
     assert all(row["summary"].endswith(".") for row in answer)
+
+
+@pytest.mark.parametrize(
+    ("target", "hint"),
+    [
+        ("aside", "aside.py is there: add --path .\n"),
+        ("aside:CONFORMANCE", "aside.py is there: add --path .\n"),
+        ("my-linez", "did you mean 'my-lines'?\n"),
+    ],
+)
+def test_what_is_not_found_is_told_with_what_may_help(
+    make_distribution, tmp_path, monkeypatch, capsys, target, hint
+):
+    make_distribution("my-lines", modules={"my_lines": ""}, entry_points={"l": "my_lines"})
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "aside.py").touch()
+    assert run(["check", target]) > 0
+    assert hint in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.version_info < (3, 15), reason="no lazy imports here")
+def test_checks_are_there_where_all_imports_are_lazy():
+    line = [sys.executable, "-X", "lazy_imports=all", "-m", "aimm_plugins", "check", "--checks"]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    assert len(done.stdout.splitlines()) > len(checks())

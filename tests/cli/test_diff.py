@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -35,6 +36,18 @@ def test_diff_of_a_freeze_and_this_environment(world, run, tmp_path, site, insta
     status, answer, _ = run("diff", "plugins.lock", "--format", "json", *CONF)
     assert status == 1
     assert [(d["subject"], d["field"]) for d in answer["differences"]] == [("looked-svc", "record")]
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/fd"), reason="has no files for open pipes")
+def test_diff_of_a_freeze_that_another_command_writes(world, run, tmp_path):
+    """`diff plugins.lock <(ssh host aimm-plugins freeze)`."""
+    text = run("freeze", *CONF)[1]
+    (tmp_path / "plugins.lock").write_text(text)
+    reading, writing = os.pipe()
+    os.write(writing, text.encode())
+    os.close(writing)
+    assert run("diff", "plugins.lock", f"/dev/fd/{reading}")[:2] == (0, "")
+    os.close(reading)
 
 
 def test_diff_of_a_report_and_a_freeze_compares_distributions(world, run, tmp_path):

@@ -114,6 +114,24 @@ def test_sync_leaves_what_is_there(env: Command) -> None:
     assert not env.log.exists()
 
 
+def test_sync_makes_anew_what_cannot_be_used_any_more(env: Command) -> None:
+    env("sync")
+    (root,) = env.made()
+    (root / "bin/python").unlink()
+    assert plan(env).state == "missing"
+    assert "legacy: made" in env("sync").stdout
+    assert plan(env).state == "planned"
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(env: Command) -> None:
+    (env.folder / "made").write_text("a file")
+    with pytest.raises(aimm_plugins.AimmPluginsError) as raised:
+        env("sync")
+    assert str(raised.value).startswith(
+        f"environment legacy was not made in {env.folder}/made, which is `environments_folder`"
+    )
+
+
 def test_an_environment_that_was_not_made_names_the_command_that_makes_it(env: Command) -> None:
     record = plan(env)
     assert record.state == "missing"

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -108,9 +109,8 @@ def test_a_call_that_takes_too_long_is_ended_with_its_process(apart: Apart) -> N
     assert apart.pid() != pid
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="address space is limited on Linux alone")
-class Stop(Exception):
-    """What a signal handler of the host raises."""
+class Stop(TimeoutError):
+    """What a signal handler of the host raises; an `OSError`, as most of them do."""
 
 
 @pytest.fixture
@@ -153,11 +153,125 @@ def test_a_call_whose_caller_was_interrupted_ends_at_its_next_event(
     assert exec_predict("counter", instance)[1] <= done + 1
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="address space is limited on Linux alone")
 def test_a_process_gets_no_more_memory_than_the_conf_allows(apart: Apart) -> None:
     apart.start(memory_mb=2048)
     with pytest.raises(MemoryError):
         exec_data_access("fail", None, "memory")
     assert exec_data_access("numbers") == [0, 1, 2]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="address space is limited on Linux alone")
+@pytest.mark.skipif(
+    bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
+    reason="without its lock Python reserves more address space than that",
+)
+def test_an_argument_that_does_not_fit_into_the_memory_costs_no_process(apart: Apart) -> None:
+    apart.start(memory_mb=600)
+    pid = apart.pid()
+    with pytest.raises((OSError, MemoryError), match="memory"):
+        exec_data_access("echo", None, bytearray(600 << 20))
+    assert apart.pid() == pid
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts descriptors in /proc")
+def test_a_result_for_which_the_host_has_no_descriptor_costs_no_process(apart: Apart) -> None:
+    import resource
+
+    apart.plugin("other", "@data_access('large')\ndef large(): return bytearray(9 << 20)\n")
+    apart.start(plugins=["aimm-apart", "aimm-other"])
+    pid, limits = apart.pid(), resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = max(map(int, os.listdir("/proc/self/fd")))
+    kept = [os.open(os.devnull, os.O_RDONLY) for _ in range(used)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used, limits[1]))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            exec_data_access("large")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        for descriptor in kept:
+            os.close(descriptor)
+    assert apart.pid() == pid
+
+
+def test_a_process_that_ends_while_the_callback_runs_is_told_as_any_other(apart: Apart) -> None:
+    apart.start()
+    pid, instance = apart.pid(), exec_instantiate("counter")
+
+    def callback(_: object) -> None:
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: not runs(pid))
+
+    with pytest.raises(EnvironmentLost, match="was ended by SIGKILL, during fit:counter"):
+        aimm_plugins.exec_fit("counter", instance, callback, 3)
+
+
+FORKING = """
+import os, subprocess, sys, threading, time
+
+@data_access("orphan")
+def orphan():
+    subprocess.Popen(["sleep", "30"], start_new_session=True)
+    os._exit(4)
+
+@data_access("fork")
+def fork(how):
+    child = os.fork()
+    if child == 0:
+        if how == "exit": sys.exit(7)
+        return how
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+@data_access("late", state_cb_arg_name="report")
+def late(*, report):
+    def work():
+        while not is_over: time.sleep(0.01)
+        report({"message": "nobody listens"})
+        reported.append(True)
+    threading.Thread(target=work, daemon=True).start()
+
+@data_access("reported")
+def get():
+    global is_over
+    is_over = True
+    return bool(reported)
+
+is_over, reported = False, []
+"""
+
+
+def test_what_a_process_has_started_does_not_hide_how_it_ended(apart: Apart) -> None:
+    apart.plugin("other", FORKING)
+    apart.start(plugins=["aimm-other"], call_seconds=4)
+    with pytest.raises(EnvironmentLost, match="left with status 4, during data_access:orphan"):
+        exec_data_access("orphan")
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks into /proc")
+@pytest.mark.parametrize(("how", "status"), [("exit", 7), ("return", 0)])
+def test_a_fork_of_a_plugin_ends_alone_and_silently(
+    apart: Apart, capsys: pytest.CaptureFixture[str], how: str, status: int
+) -> None:
+    def children() -> list[str]:
+        """Those of the process; one of them ends it with its host."""
+        return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+    apart.plugin("other", FORKING)
+    apart.start(plugins=["aimm-apart", "aimm-other"])
+    pid = apart.pid()
+    before = children()
+    assert exec_data_access("fork", None, how) == status
+    assert apart.pid() == pid
+    assert children() == before
+    aimm_plugins.unload_all()
+    assert capsys.readouterr().err == ""
+
+
+def test_what_a_thread_reports_after_its_call_goes_nowhere(apart: Apart) -> None:
+    apart.plugin("other", FORKING)
+    apart.start(plugins=["aimm-other"])
+    exec_data_access("late", print)
+    wait_for(lambda: exec_data_access("reported"))
 
 
 def test_a_crash_loop_ends_with_an_error_that_names_the_limit(apart: Apart) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ from aimm_plugins import (
 from aimm_plugins._config.parse import read
 from aimm_plugins._environments.made import wanted
 from tests.environments.conftest import Apart
+from tests.environments.test_losses import runs, wait_for
+from tests.support.metadata import write_dist_info
 
 PYTHON = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 
@@ -221,7 +225,42 @@ def test_an_environment_that_has_lost_its_interpreter_is_made_anew(
     Path(wanted(config, config.environments["apart"]).link).symlink_to("made")
     (record,) = [r for r in aimm_plugins.plan(conf) if r.state == "missing"]
     assert "has no interpreter" in str(record.reason)
-    assert str(record.remedy).startswith("Run `aimm-plugins env sync apart --upgrade`, or remove")
+    assert str(record.remedy).startswith("Run `aimm-plugins env sync apart`, or remove")
+
+
+def test_an_interpreter_that_cannot_be_run_is_named(apart: Apart, tmp_path: Path) -> None:
+    root = tmp_path / "broken"
+    site = root / "lib" / "python3" / "site-packages"
+    site.mkdir(parents=True)
+    write_dist_info(site, "aimm-plugins")
+    write_dist_info(site, "aimm-apart", entry_points={"apart": "apart"})
+    (root / "bin").mkdir()
+    (root / "bin" / "python").write_text("#!/no/such/python")
+    with pytest.raises(PluginLoadError) as raised:
+        apart.start(path=str(root))
+    assert f"its interpreter {root}/bin/python cannot be run: [Errno 13]" in str(raised.value)
+
+
+def test_another_version_of_this_package_is_told_where_a_process_does_not_start(
+    apart: Apart, tmp_path: Path
+) -> None:
+    root = tmp_path / "old"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(root)], check=True)
+    (site,) = root.glob("lib/python*/site-packages")
+    write_dist_info(site, "aimm-plugins", "0.0.1")
+    (site / "aimm_plugins.py").write_text("")
+    write_dist_info(site, "aimm-apart", entry_points={"apart": "apart"})
+    with pytest.raises(PluginLoadError) as raised:
+        apart.start(path=str(root))
+    here = aimm_plugins.__version__
+    assert f"It has aimm-plugins 0.0.1, and the host {here}" in str(raised.value)
+    assert f"{root}/bin/python -m pip install aimm-plugins=={here}" in str(raised.value)
+
+
+def test_a_process_that_ends_while_it_loads_names_the_plugin(apart: Apart) -> None:
+    apart.plugin("other", "__import__('os')._exit(7)\n")
+    with pytest.raises(PluginLoadError, match=r"status 7, during loading aimm-other 1\.0"):
+        apart.start(plugins=["aimm-apart", "aimm-other"])
 
 
 # Lazy
@@ -258,6 +297,59 @@ def test_a_lazy_environment_that_cannot_start_fails_the_call(apart: Apart) -> No
     for _ in range(2):
         with pytest.raises(PluginLoadError, match="left with status 7"):
             exec_data_access("other")
+
+
+SLOW = """
+import os, time
+with open({began!r}, "w") as stream: stream.write(str(os.getpid()))
+time.sleep(1)
+
+@data_access("other")
+def other(): return __import__("os").getpid()
+"""
+
+
+@pytest.fixture
+def starting(apart: Apart, tmp_path: Path) -> Iterator[tuple[list[Any], int]]:
+    """What the first call of a lazy environment answers; and the process that starts for it."""
+    answers: list[Any] = []
+
+    def call() -> None:
+        try:
+            answers.append(exec_data_access("other"))
+        except BaseException as error:
+            answers.append(error)
+
+    began = tmp_path / "began"
+    published = {"data_access:other": "other:other"}
+    apart.plugin("other", SLOW.format(began=str(began)), published=published)
+    apart.start(plugins=["aimm-other"], start="lazy")
+    thread = threading.Thread(target=call)
+    thread.start()
+    wait_for(lambda: began.exists() and began.read_text())
+    yield answers, int(began.read_text())
+    thread.join()
+
+
+def test_a_refresh_while_a_lazy_environment_starts_costs_no_call(
+    apart: Apart, starting: tuple[list[Any], int]
+) -> None:
+    answers, first = starting
+    os.utime(apart.site / "aimm_other-1.0.dist-info", (time.time() + 10,) * 2)
+    aimm_plugins.refresh()
+    wait_for(lambda: answers)
+    assert answers == [exec_data_access("other")]
+    wait_for(lambda: not runs(first))
+
+
+def test_an_environment_that_is_unloaded_while_it_starts_leaves_no_process(
+    starting: tuple[list[Any], int],
+) -> None:
+    answers, first = starting
+    aimm_plugins.unload_all()
+    wait_for(lambda: answers)
+    assert isinstance(answers[0], UnknownPluginError)
+    wait_for(lambda: not runs(first))
 
 
 # Again

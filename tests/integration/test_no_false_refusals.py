@@ -84,6 +84,7 @@ def project(folder: Path, name: str) -> Path:
         f"[build-system]\n{system}\n"
         f'[project]\nname = "p-{name}"\nversion = "1.0"\ndescription = "A plugin."\n'
         f'[project.entry-points."aimm.plugins"]\nx = "{module}"\n'
+        f'[project.scripts]\np-{name}-run = "{module}:learn"\n'
         + (
             f'[tool.poetry]\npackages = [{{include = "{module}", from = "src"}}]\n'
             * (name == "poetry")
@@ -229,6 +230,19 @@ def test_links_that_uv_makes(base: Path, link: str) -> None:
     )
     # A link to a cache leads out of what was installed.
     assert_sound(judged(python), verified=None if link == "symlink" else "loaded")
+
+
+def test_lock_holds_whoever_installs(by_pip: Path, base: Path) -> None:
+    """What a script begins with, and where it is put, is the installer's."""
+    frozen = run(by_pip, "-m", "aimm_plugins", "freeze")
+    assert len(frozen.splitlines()) == len(BACKENDS)
+    python, uv = made(base, "to-lock"), base / "tools" / "bin" / "uv"
+    install = (uv, "pip", "install", "-q", "--no-deps", "--python", python)
+    for way in (["--target", base / "uv-target"], ["--prefix", base / "uv-prefix"], []):
+        run(*install, *way, *wheels(base))
+        (site,) = base.glob("uv-prefix/lib/python*/site-packages") if "--prefix" in way else [""]
+        site = base / "uv-target" if "--target" in way else site
+        assert run(python, "-m", "aimm_plugins", "freeze", PYTHONPATH=str(site)) == frozen
 
 
 @pytest.mark.parametrize("installer", ["pip", "uv"])

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import shutil
+import sys
+from pathlib import Path
+
 import pytest
 
 import aimm_plugins
@@ -147,3 +152,30 @@ def test_two_plugins_of_one_distribution_are_told_apart_by_module(write, install
     assert sorted(remedies(error)) == ["late", "models"]
     initialize({**conf, "prefer": remedies(error)["late"]})
     assert answer() == "late"
+
+
+def import_again(write, source: str) -> None:
+    """Import the module `models` once more by hand, with another source."""
+    write(models=source)
+    del sys.modules["models"]
+    shutil.rmtree(
+        Path(aimm_plugins.current_report().plugins[0].file).with_name("__pycache__"), True
+    )
+    importlib.import_module("models")
+
+
+def test_module_that_was_imported_anew_has_the_keys_of_its_last_run_in_its_account(write):
+    write(models=PLUGIN)
+    initialize(names("models"))
+    import_again(write, "@predict(['mean', 'new'])\ndef guess(model): return 'again'\n")
+    assert record().provides == (("predict", "mean"), ("predict", "new"))
+    assert [key for _, key in aimm_plugins.providers()] == ["mean", "new"]
+
+
+def test_declaration_by_hand_takes_a_key_of_a_plugin_whose_other_key_is_gone(write):
+    write(models=PLUGIN)
+    initialize(names("models", prefer={"mean": HOST}))
+    import_again(write, PLUGIN.replace(", 'other'", ""))
+    declare()
+    assert answer() == "mine"
+    assert (record().state, record().provides) == ("shadowed", ())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import subprocess
 import sys
 import textwrap
@@ -143,6 +144,40 @@ def test_child_forked_in_the_middle_of_loading_can_call_and_load(write, install)
         thread.join(30)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     del aimm_plugins.begun, aimm_plugins.go_on, aimm_plugins.q_begun
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_child_forked_in_the_middle_of_a_plugins_import_imports_it_itself(write, install):
+    write(
+        parts="aimm_plugins.begun.set()\naimm_plugins.go_on.wait(30)\n",
+        late="import parts\n@fit(['late'])\ndef f(m): return 3\n",
+    )
+    install("late-dist", entry_points={"l": "late"}, published={"fit:late": "late:f"})
+    aimm_plugins.begun, aimm_plugins.go_on = threading.Event(), threading.Event()
+    conf = {"names": [], "load": "lazy", "entry_points": {"allow": ["late-dist"]}}
+    initialize(conf)
+    thread = threading.Thread(target=aimm_plugins.exec_fit, args=("late", None))
+    thread.start()
+    assert aimm_plugins.begun.wait(30)
+    child = os.fork()
+    if child == 0:  # nothing of the test run may go on in here
+        signal.alarm(20)
+        try:
+            aimm_plugins.go_on = threading.Event()
+            aimm_plugins.go_on.set()
+            told = aimm_plugins.exec_fit("late", None)
+            unload_all()
+            initialize(conf)
+            os._exit(0 if told == aimm_plugins.exec_fit("late", None) == 3 else 3)
+        except BaseException:
+            os._exit(4)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    aimm_plugins.go_on.set()
+    thread.join(30)
+    assert status == 0
+    assert aimm_plugins.exec_fit("late", None) == 3
+    del aimm_plugins.begun, aimm_plugins.go_on
 
 
 STARTED = """

@@ -110,6 +110,20 @@ def test_data_may_be_shared_where_nobody_can_change_it(write, source, is_in_orde
     assert verdict.ok is is_in_order
 
 
+def test_data_that_is_read_once_is_compared_and_no_host_can_send_it_on(write):
+    write(once="@data_access('rows')\ndef rows(): return iter([1, 2])\n")
+    conformance = Conformance(
+        data_access="rows", plugin="once", claims=["deterministic", "distributable"]
+    )
+    only = [each.name for each in checks() if "data" in each.kinds]
+    verdict = check_plugin(conformance, only=only, on_fail="report")
+    assert verdict.ok, str(verdict)
+    write(lazy="@data_access('lazy')\ndef rows(): return (i for i in range(2))\n")
+    conformance = Conformance(data_access="lazy", plugin="lazy", claims=["distributable"])
+    verdict = check_plugin(conformance, only=only, on_fail="report")
+    assert [each.check for each in verdict.failures] == ["results-can-be-pickled"]
+
+
 def test_bytes_that_are_a_pickle_are_said_to_be_one(write):
     write(
         pickling="import pickle\n@instantiate('m')\ndef make(): return []\n"

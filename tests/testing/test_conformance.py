@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from aimm_plugins.testing import Conformance, check_plugin
+from aimm_plugins.testing import Conformance, check_plugin, parametrize_conformance
 from tests.seeded.variants import MODEL, VARIANTS
 
 
@@ -51,3 +51,8 @@ def test_source_that_gives_no_arguments_is_named(seeded):
     conformance = replace(MODEL, plugin="line", fit=lambda: [1, 2])
     verdict = check_plugin(conformance, only=["fit-gives-a-predictor"], on_fail="report")
     assert "gave list; return arguments(...)" in verdict.results[0].reason
+
+
+def test_nothing_to_check_is_refused():
+    with pytest.raises(ValueError, match="nothing would be checked"):
+        parametrize_conformance([])

@@ -9,6 +9,7 @@ from typing import Any
 
 import aimm_plugins
 from aimm_plugins._system.child import ChildResult
+from aimm_plugins.testing._calls_in_child import as_read
 from aimm_plugins.testing._checks.registry import ROUND_TRIP, WORK, check
 from aimm_plugins.testing._compare import is_unchangeable
 from aimm_plugins.testing._subject import Subject, copied, value_of
@@ -213,8 +214,10 @@ def arguments_can_be_pickled(subject: Subject) -> None:
 def results_can_be_pickled(subject: Subject) -> None:
     """Predictions, or the data, can be pickled and are the same afterwards."""
     if subject.spec.data_access is not None:
-        result = subject.access()
+        result = subject.raw("data_access", subject.arguments("data_access"))
     else:
         subject.need(*WORK)
-        _, result = subject.predict(subject.fitted())
-    subject.same(result, pickle.loads(pickle.dumps(result)), "the unpickled result differs")
+        made = subject.arguments("predict")
+        _, result = subject.raw("predict", made, subject.fitted())
+    again = pickle.loads(pickle.dumps(result))
+    subject.same(as_read(result), as_read(again), "the unpickled result differs")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import multiprocessing
-import pickle
 
 import aimm_plugins
 import lightgbm
@@ -27,9 +26,10 @@ class StopError(Exception):
 
 
 @pytest.fixture(autouse=True)
-def report():
+def plugins():
     """The installed plugin, registered."""
-    yield aimm_plugins.initialize(CONF)
+    aimm_plugins.initialize(CONF)
+    yield
     aimm_plugins.unload_all()
 
 
@@ -48,14 +48,6 @@ def saved(instance):
 
 def loaded(content):
     return aimm_plugins.exec_deserialize(KEY, content)
-
-
-def test_published_keys_are_those_of_the_code(report):
-    declared = {each.name: set(each.provides) for each in report.plugins if each.state == "loaded"}
-    planned = {each.name: set(each.provides) for each in aimm_plugins.plan(CONF).plugins}
-    assert declared == {name: planned[name] for name in declared}
-    assert len(declared) == 1
-    assert not report.findings
 
 
 def test_fitted_model_separates_the_classes():
@@ -216,11 +208,6 @@ def test_model_of_early_stopping_survives_the_round_trip():
 def test_unfitted_model_survives_the_round_trip():
     again = loaded(saved(aimm_plugins.exec_instantiate(KEY, None, seed=3, leaves=4)))
     assert (again.seed, again.leaves, again.booster) == (3, 4, None)
-
-
-def test_instance_can_be_pickled():
-    instance = fitted()
-    assert predicted(pickle.loads(pickle.dumps(instance))) == predicted(instance)
 
 
 @pytest.mark.parametrize(

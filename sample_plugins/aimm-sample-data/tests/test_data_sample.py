@@ -176,14 +176,6 @@ def test_unknown_split_names_those_there_are():
         aimm_plugins.exec_data_access("wine", None, split="dev")
 
 
-def test_entry_point_brings_every_key():
-    aimm_plugins.unload_all()
-    report = aimm_plugins.initialize({"names": [], "entry_points": {"allow": ["aimm-sample-data"]}})
-    (record,) = [record for record in report.plugins if record.state == "loaded"]
-    assert record.distribution == "aimm-sample-data"
-    assert set(record.provides) == {("data_access", key) for key in ("csv", "sql", "wine")}
-
-
 @parametrize_conformance(CONFORMANCE)
 def test_conformance(check):
     check()

@@ -168,18 +168,6 @@ def test_deeply_nested_content_is_no_model():
         aimm_plugins.exec_deserialize(KEY, b"[" * 100_000)
 
 
-def test_entry_point_brings_every_key():
-    aimm_plugins.unload_all()
-    report = aimm_plugins.initialize(
-        {"names": [], "entry_points": {"allow": ["aimm-sample-river"]}}
-    )
-    (record,) = [record for record in report.plugins if record.state == "loaded"]
-    assert record.distribution == "aimm-sample-river"
-    assert set(record.provides) == {
-        (action, KEY) for action in ("instantiate", "fit", "predict", "serialize", "deserialize")
-    }
-
-
 @parametrize_conformance(CONFORMANCE)
 def test_conformance(check):
     check()

@@ -39,18 +39,6 @@ def test_fitted_model_recognizes_most_wines(data):
     assert (labels == data[1]).mean() > 0.95
 
 
-def test_round_trip_predicts_the_same(data):
-    instance = fitted(data)
-    again = aimm_plugins.exec_deserialize(KEY, aimm_plugins.exec_serialize(KEY, instance))
-    expected = aimm_plugins.exec_predict(KEY, instance, None, data[0])[1]
-    np.testing.assert_array_equal(aimm_plugins.exec_predict(KEY, again, None, data[0])[1], expected)
-
-
-def test_same_seed_gives_the_same_model(data):
-    one, two = (aimm_plugins.exec_predict(KEY, fitted(data), None, data[0])[1] for _ in "12")
-    np.testing.assert_array_equal(one, two)
-
-
 def test_conf_sets_the_defaults_of_new_models():
     options = {"aimm_sample_sklearn": {"alpha": 0.5}}
     aimm_plugins.initialize(
@@ -150,20 +138,6 @@ def test_missing_values_are_refused(data):
 def test_arguments_out_of_range_are_refused(arguments):
     with pytest.raises(ValueError, match=next(iter(arguments))):
         aimm_plugins.exec_instantiate(KEY, None, **arguments)
-
-
-def test_entry_point_brings_every_key():
-    aimm_plugins.unload_all()
-    report = aimm_plugins.initialize(
-        {"names": [], "entry_points": {"allow": ["aimm-sample-sklearn"]}}
-    )
-    (record,) = [record for record in report.plugins if record.state == "loaded"]
-    assert record.distribution == "aimm-sample-sklearn"
-    assert set(record.provides) == {
-        (action, key)
-        for action in ("instantiate", "fit", "predict", "serialize", "deserialize")
-        for key in (KEY, LOGISTIC)
-    }
 
 
 LOGISTIC = "wine.logistic"
