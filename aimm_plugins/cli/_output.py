@@ -204,7 +204,10 @@ def write_file(path: str, text: str) -> None:
 
     try:
         write_atomically(path, text.encode("utf-8", "backslashreplace"))
-    except OSError as error:  # whose name is that of the file that would have taken its place
+    except OSError as error:
+        if error.strerror is None:  # it names the file
+            raise
+        # Its name is that of the file that would have taken the place.
         raise OSError(f"{path} cannot be written: {error.strerror or error}") from error
 
 

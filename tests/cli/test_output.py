@@ -111,7 +111,7 @@ def test_sentence_on_a_terminal_is_wrapped_under_its_first_line(monkeypatch, str
 
 
 def test_file_that_cannot_be_written_is_named(tmp_path):
-    with pytest.raises(OSError, match=r"none/page\.html cannot be written: No such file"):
+    with pytest.raises(OSError, match=r"none/page\.html cannot be written: there is no folder"):
         write_file(str(tmp_path / "none" / "page.html"), "")
 
 
