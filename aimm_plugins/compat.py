@@ -73,19 +73,12 @@ class _Finder(MetaPathFinder):
     ) -> ModuleSpec | None:
         if fullname not in self._names:
             return None
-        return ModuleSpec(
-            fullname,
-            _Loader(),
-            origin=__name__,
-            is_package=fullname in ("aimm", _NAME),
-        )
+        is_package = fullname in ("aimm", _NAME)
+        return ModuleSpec(fullname, _Loader(), origin=__name__, is_package=is_package)
 
 
 class _Loader(Loader):
     """Fills a module with the very objects of this package."""
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        return None
 
     def exec_module(self, module: ModuleType) -> None:
         if module.__name__ == "aimm":

@@ -7,7 +7,6 @@ import json
 import multiprocessing.spawn
 import os
 import pickle
-import re
 import subprocess
 import sys
 import textwrap
@@ -346,15 +345,3 @@ def test_what_the_program_misses_is_not_taken_for_the_program(process, program):
     sys.argv = ["compat", program]
     with pytest.raises(ModuleNotFoundError, match="nowhere_at_all"):
         compat.main()
-
-
-def test_page_prints_what_it_says(tmp_path):
-    page = (Path(__file__).parents[1] / "docs" / "integrations.md").read_text(encoding="utf-8")
-    for name, text in re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```$", page, re.M | re.S):
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    ((arguments, output),) = re.findall(
-        r"^\$ python -m aimm_plugins\.compat (.*?)\n(.*?)^```$", page, re.M | re.S
-    )
-    done = run(tmp_path, *arguments.split())
-    assert (done.stdout, done.stderr) == (output, "")
-    assert run(tmp_path, "host:main", *arguments.split()[1:]).stdout == output

@@ -104,11 +104,7 @@ def call_site(caller: FrameType, target: object = None) -> CallSite:
 
     Python sets `_initializing` on a module's spec while the module's body runs. The innermost frame
     of such a module is the import that a declaration belongs to. A module that is reloaded has no
-    such mark, which tells a reload from a first import.
-
-    Args:
-        caller: The frame that has called it.
-        target: What is decorated; a compiled function knows its line.
+    such mark, which tells a reload from a first import. A compiled `target` knows its line.
     """
     frame: FrameType | None = caller
     name = caller.f_globals.get("__name__")

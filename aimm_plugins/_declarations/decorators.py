@@ -140,27 +140,33 @@ def _decorator(
             refuse(caller, f"@{action} decorates a function, and {shown(target)} cannot be called")
         if state_cb_arg_name is not None or instance_arg_name is not None:
             _check_argument_names(action, target, state_cb_arg_name, instance_arg_name, caller)
-        # Python counts a decorated function from its first decorator; so does the place here.
-        site = call_site(caller, target)
-        ledger = current_ledger()
-        declaration = Declaration(
-            action=action,
-            keys=checked,
-            target=target,
-            function=target,
-            module=site.module,
-            importing_module=site.importing_module,
-            importer=ledger.current_importer(site.importing_module),
-            file=site.file,
-            line=site.line,
-            state_cb_arg_name=state_cb_arg_name,
-            instance_arg_name=instance_arg_name,
-            returns_instance=returns_instance,
-        )
-        ledger.add([declaration], site)
+        details = {
+            "action": action,
+            "keys": checked,
+            "function": target,
+            "state_cb_arg_name": state_cb_arg_name,
+            "instance_arg_name": instance_arg_name,
+            "returns_instance": returns_instance,
+        }
+        declare(caller, target, details)
         return target
 
     return decorate
+
+
+def declare(caller: FrameType, target: Callable[..., object], *details: dict[str, Any]) -> None:
+    """Have the ledger keep what one decorator call declares, all of it or nothing."""
+    # Python counts a decorated function from its first decorator; so does the place here.
+    site, ledger = call_site(caller, target), current_ledger()
+    common: dict[str, Any] = {
+        "target": target,
+        "module": site.module,
+        "importing_module": site.importing_module,
+        "importer": ledger.current_importer(site.importing_module),
+        "file": site.file,
+        "line": site.line,
+    }
+    ledger.add([Declaration(**common, **detail) for detail in details], site)
 
 
 def refuse(caller: FrameType, message: str) -> NoReturn:
@@ -233,12 +239,9 @@ def check_argument_name(option: str, name: object, caller: FrameType) -> None:
 
 
 def takes_keyword(function: Callable[..., object], name: str, *, named: bool = False) -> bool:
-    """Whether `function` can be given `name` as a keyword.
+    """Whether `function` can be given `name` as a keyword; `named` does not count `**kwargs`.
 
-    Args:
-        function: What would be called; where Python knows no signature of it, anything goes.
-        name: The keyword.
-        named: Only count a parameter of that name, not `**kwargs`.
+    Where Python knows no signature, anything goes.
     """
     if type(function) is FunctionType and not vars(function):  # twenty times faster
         code = function.__code__

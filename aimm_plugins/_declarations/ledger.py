@@ -35,14 +35,9 @@ if TYPE_CHECKING:  # making a Protocol takes as long as importing a module
         """Registers at once what is declared outside any loading."""
 
         def declared(self, new: Sequence[Declaration], gone: Sequence[DeclaredKey]) -> None:
-            """Register new declarations.
+            """Register what a decorator has declared, in place of what these replace.
 
-            Args:
-                new: What a decorator has just declared; not yet in the ledger.
-                gone: What these replace, or what a failed import had declared.
-
-            Raises:
-                Exception: Refuses the new declarations; the ledger does not keep them then.
+            What it raises refuses them: the ledger does not keep them then.
             """
             ...
 
@@ -57,7 +52,6 @@ class ModuleDeclarations:
     Attributes:
         spec: The module's spec; `None` outside an import.
         importing: Whether the end of the import was not seen yet.
-        by_action: Action to key to declaration.
         origins: The modules by which the plugin that owns a declaration is found.
     """
 
@@ -82,14 +76,11 @@ class ModuleDeclarations:
 
     def overlap(self, declaration: Declaration) -> list[DeclaredKey]:
         """What stands under the keys of a declaration already."""
-        keys = self.by_action.get(declaration.action)
+        action = declaration.action
+        keys = self.by_action.get(action)
         if not keys or keys.keys().isdisjoint(declaration.keys):
             return []
-        return [
-            DeclaredKey(declaration.action, key, keys[key])
-            for key in declaration.keys
-            if key in keys
-        ]
+        return [DeclaredKey(action, key, keys[key]) for key in declaration.keys if key in keys]
 
     def copy(self) -> ModuleDeclarations:
         """A copy that changes by itself."""
@@ -143,9 +134,7 @@ class DeclarationLedger:
     def current_importer(self, importing_module: str | None) -> str | None:
         """Module of the plugin that is being loaded.
 
-        Args:
-            importing_module: The module whose import the declaration is part of. A thread that such
-                a module has started is part of its loading too.
+        A thread that `importing_module` has started is part of its loading too.
         """
         if not self._loading_modules:
             return None
@@ -220,8 +209,6 @@ class DeclarationLedger:
 
         To be called right after an import, before anything can take its modules away again.
         """
-        if not self._open:
-            return
         with self.lock:
             for name, module in list(self._open.items()):
                 if not is_initializing(module.spec) and name in sys.modules:

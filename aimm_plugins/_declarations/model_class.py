@@ -9,15 +9,14 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, TypeVar, overload
 
-from aimm_plugins._declarations.declaration import Declaration, call_site
 from aimm_plugins._declarations.decorators import (
     check_argument_name,
     check_key,
+    declare,
     refuse,
     takes_keyword,
     unable_to_take,
 )
-from aimm_plugins._declarations.ledger import current_ledger
 from aimm_plugins._system.text import shown
 from aimm_plugins._values.actions import MODEL_ACTIONS, Action
 
@@ -102,30 +101,17 @@ def _declare_model(
     key = check_key("model", key, caller)
     _check_interface(cls, caller)
     takers = _takers(cls, state_cb_arg_name, caller)
-    functions: dict[Action, Callable[..., Any]] = {
-        "instantiate": cls,
-        **{action: getattr(cls, action) for action in _METHODS},
-    }
-    site, ledger = call_site(caller), current_ledger()
-    ledger.add(
-        [
-            Declaration(
-                action=action,
-                keys=(key,),
-                target=cls,
-                function=function,
-                method=action if action in ("fit", "predict", "serialize") else None,
-                module=site.module,
-                importing_module=site.importing_module,
-                importer=ledger.current_importer(site.importing_module),
-                file=site.file,
-                line=site.line,
-                state_cb_arg_name=state_cb_arg_name if action in takers else None,
-            )
-            for action, function in functions.items()
-        ],
-        site,
+    details = (
+        {
+            "action": action,
+            "keys": (key,),
+            "function": cls if action == "instantiate" else getattr(cls, action),
+            "method": action if action in ("fit", "predict", "serialize") else None,
+            "state_cb_arg_name": state_cb_arg_name if action in takers else None,
+        }
+        for action in MODEL_ACTIONS
     )
+    declare(caller, cls, *details)
     return cls
 
 

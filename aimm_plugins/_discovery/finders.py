@@ -72,14 +72,9 @@ def _read(
             if key and key not in found:
                 found[key] = FromFinder(key, _place(offered) or subject, offered, folder)
     if listing.error is not None:
-        findings.append(
-            Finding(
-                code="broken-finder",
-                subject=subject,
-                message=f"cannot list its distributions: {described(listing.error)}",
-                remedy="Remove the path item or the finder.",
-            )
-        )
+        message = f"cannot list its distributions: {described(listing.error)}"
+        remedy = "Remove the path item or the finder."
+        findings.append(Finding("broken-finder", subject, message, remedy=remedy))
     held = {key: distribution.place for key, distribution in found.items()}
     points = {key: found[key].read("entry_points.txt") or b"" for key in held}
     contents = {key: content for key, content in points.items() if may_be_ours(content)}

@@ -135,15 +135,8 @@ def _stated_key(folder: str, name: str, key: str, ours: bool, findings: list[Fin
     place = os.path.join(folder, name)
     if key.startswith("~"):
         if ours:
-            findings.append(
-                Finding(
-                    code="stale-metadata",
-                    subject=name,
-                    message="is what an interrupted uninstall left, passed over",
-                    place=place,
-                    remedy="Remove it.",
-                )
-            )
+            message = "is what an interrupted uninstall left, passed over"
+            findings.append(Finding("stale-metadata", name, message, place, "Remove it."))
         return ""
     stated = InFolder("", folder, name).stated_name
     if stated:
@@ -151,23 +144,12 @@ def _stated_key(folder: str, name: str, key: str, ours: bool, findings: list[Fin
     if name.lower() == "egg-info":
         key = normalized(os.path.basename(folder).rpartition(".")[0].partition("-")[0])
     if not key:
-        findings.append(
-            Finding(
-                code="broken-metadata",
-                subject=name,
-                message="metadata without a name, passed over",
-                place=place,
-                remedy="Remove it; pip leaves such folders when it is interrupted.",
-            )
-        )
+        message = "metadata without a name, passed over"
+        remedy = "Remove it; pip leaves such folders when it is interrupted."
+        findings.append(Finding("broken-metadata", name, message, place, remedy))
     return key
 
 
 def _unreadable(path: str, subject: str, error: OSError) -> Finding:
-    return Finding(
-        code="broken-metadata",
-        subject=subject,
-        message=f"cannot be read: {error.strerror or error}",
-        place=path,
-        remedy="Reinstall the distribution.",
-    )
+    message = f"cannot be read: {error.strerror or error}"
+    return Finding("broken-metadata", subject, message, path, "Reinstall the distribution.")

@@ -8,6 +8,7 @@ level of the name after the other.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -28,16 +29,17 @@ _LOOKING_UP = ("__editable__", "editables.")
 _WITHOUT_MODULES = frozenset(
     {
         *("_distutils_hack", "_pytest", "_virtualenv", "aimm_plugins", "ddtrace"),
-        *("importlib_metadata", "pkg_resources", "setuptools", "six", "tlz", "wrapt"),
+        *("importlib_metadata", "jaxtyping", "newrelic", "pkg_resources", "setuptools", "six"),
+        *("tlz", "typeguard", "wrapt"),
     }
 )
 """Packages whose finders bring no module of a plugin."""
 
-_EXTENDS_PATH = (b"extend_path", b"declare_namespace")
-"""Words of an `__init__` that has its package go on in the same folder of other path items."""
+_EXTENDS_PATH = rb"extend_path|declare_namespace"
+"""What is in an `__init__` that has its package go on in the same folder of other path items."""
 
-_BRINGS_BY_ITSELF = (b"__path__", b"sys.modules", b"meta_path", b"path_hooks")
-"""Words of a module that may bring submodules in a way that no look at folders shows."""
+_BRINGS_BY_ITSELF = rb"__path__\s*(?:[+:]?=|\.|\[)|sys\.modules|meta_path|path_hooks"
+"""What is in a module that may bring submodules in a way that no look at folders shows."""
 
 
 class Location(NamedTuple):
@@ -55,14 +57,13 @@ class Location(NamedTuple):
 def find(module: str) -> Location | None:
     """Where a module is, without importing it or its parents; `None` where it cannot be found.
 
-    A parent that changes its own `__path__` when it runs cannot be foreseen. Never raises: the
-    import itself will say what is wrong with a finder.
+    A parent that changes its own `__path__` when it runs, but by `extend_path`, cannot be foreseen.
+    Never raises: the import itself will say what is wrong with a finder.
     """
     if module in sys.modules:
         stated = partial(_stated, sys.modules[module])
         return Location(_absolute(stated("__file__")), _folders(stated("__path__")))
-    # Only a miss costs a look into the sources of the parents.
-    return _walk(module) or (_walk(module, extended=True) if "." in module else None)
+    return _walk(module)
 
 
 def _walk(module: str, *, extended: bool = False) -> Location | None:
@@ -71,6 +72,7 @@ def _walk(module: str, *, extended: bool = False) -> Location | None:
     if not parts[0]:
         return None
     found: Location | None = None
+    parents: list[str | None] = []
     name = ""
     for part in parts:
         name = f"{name}.{part}" if name else part
@@ -81,8 +83,10 @@ def _walk(module: str, *, extended: bool = False) -> Location | None:
             found = Location(None, _folders(_stated(sys.modules[name], "__path__")))
         else:
             found = _find(name, search)
-            if found is None:
-                return None
+            if found is None:  # only a miss costs a look into the sources of the parents
+                again = not extended and any(_has(file, _EXTENDS_PATH) for file in parents)
+                return _walk(module, extended=True) if again else None
+            parents.append(found.file)
             if extended and found.folders is not None and _has(found.file, _EXTENDS_PATH):
                 portions = _portions(name, sys.path if search is None else search)
                 found = found._replace(folders=[*dict.fromkeys([*found.folders, *portions])])
@@ -97,6 +101,8 @@ def locate(module: str) -> str | None:
 
 def is_missing(module: str) -> bool:
     """Whether the import of a module is sure to fail because it is not there."""
+    if sys.modules.get(module, module) is None:  # so a process keeps a module from being imported
+        return True
     if module in sys.stdlib_module_names:
         return False
     if module.partition(".")[0] == "distutils" and _has_distutils():
@@ -118,7 +124,9 @@ def missing_module(module: str) -> ModuleNotFoundError | None:
             text = f"No module named {name!r}"
             parent = name.rpartition(".")[0]
             location = find(parent) if parent else None
-            if location is not None and location.folders is None:
+            if name in sys.modules:
+                text = f"import of {name} halted; None in sys.modules"
+            elif location is not None and location.folders is None:
                 text += f"; {parent!r} is not a package"
             return ModuleNotFoundError(text, name=name)
     return None
@@ -142,7 +150,12 @@ def bytecode_of(file: str) -> str | None:
 def unasked_finders() -> list[str]:
     """The modules of the finders that `locate` does not ask, since they may run code."""
     modules = [_module_of(finder) for finder in list(sys.meta_path) if not _looks_up(finder)]
-    return [name for name in modules if name.partition(".")[0] not in _WITHOUT_MODULES]
+    # Each copy of six has a finder, such as that of `urllib3.packages.six`.
+    return [
+        name
+        for name in modules
+        if name.partition(".")[0] not in _WITHOUT_MODULES and not name.endswith(".six")
+    ]
 
 
 def _looks_up(finder: Any) -> bool:
@@ -219,11 +232,11 @@ def _portions(name: str, search: Iterable[Any]) -> Iterator[str]:
             yield from (spec is not None and _folders(spec.submodule_search_locations)) or ()
 
 
-def _has(file: str | None, words: Iterable[bytes]) -> bool:
-    """Whether a source file speaks of one of some words."""
+def _has(file: str | None, pattern: bytes) -> bool:
+    """Whether a pattern is found in a source file."""
     with guarded():
         content = read_file(file, SOURCE_BYTES) if file is not None else None
-        return content is not None and any(word in content for word in words)
+        return content is not None and re.search(pattern, content) is not None
     return False
 
 

@@ -106,16 +106,11 @@ class Scan:
     def unread(self) -> list[Finding]:
         """The distributions of which something could not be read when it was asked for."""
         known = {*self._distributions.values(), *chain.from_iterable(self._hidden.values())}
+        remedy = "Repair what the message names, and refresh again."
         return [
-            Finding(
-                code="broken-metadata",
-                subject=distribution.subject,
-                message=distribution.unread,
-                place=distribution.place,
-                remedy="Repair what the message names, and refresh again.",
-            )
-            for distribution in sorted(known, key=attrgetter("place"))
-            if distribution.unread is not None
+            Finding("broken-metadata", one.subject, one.unread, one.place, remedy)
+            for one in sorted(known, key=attrgetter("place"))
+            if one.unread is not None
         ]
 
     def keys_of(self, plugin: Candidate | tuple[str, str]) -> tuple[Published, ...]:
@@ -222,15 +217,10 @@ def _on_path(path: Iterable[object], findings: list[Finding]) -> Iterator[PathEn
     for item in list(path):
         if not isinstance(item, str):
             if isinstance(item, os.PathLike | bytes):
-                findings.append(
-                    Finding(
-                        code="odd-path-item",
-                        subject=repr(item),
-                        message="is no str, so that imports pass over it, and so do we",
-                        place="sys.path",
-                        remedy="Put a str there, by `os.fspath` or `os.fsdecode`.",
-                    )
-                )
+                message = "is no str, so that imports pass over it, and so do we"
+                remedy = "Put a str there, by `os.fspath` or `os.fsdecode`."
+                finding = Finding("odd-path-item", repr(item), message, "sys.path", remedy)
+                findings.append(finding)
             continue
         item = str.__str__(item)  # a subclass may have a hash and an equality that raise
         if item in seen:
@@ -246,11 +236,6 @@ def _on_path(path: Iterable[object], findings: list[Finding]) -> Iterator[PathEn
         except ValueError:  # a NUL in it: nothing can be imported from there
             continue
         except OSError as error:
-            findings.append(
-                Finding(
-                    code="unreadable-folder",
-                    subject=item,
-                    message=f"cannot be listed: {error}",
-                    remedy="Make it readable, or take it off the path.",
-                )
-            )
+            message = f"cannot be listed: {error}"
+            remedy = "Make it readable, or take it off the path."
+            findings.append(Finding("unreadable-folder", item, message, remedy=remedy))

@@ -24,16 +24,11 @@ T = TypeVar("T")
 
 
 def run(coroutine: Coroutine[Any, Any, T], who: str, instead: str) -> T:
-    """What a coroutine returns, where no event loop runs in this thread.
-
-    Args:
-        coroutine: Run in a loop of its own; closed unrun where there is one already.
-        who: Whose it is, for the error.
-        instead: The function that awaits it.
+    """What a coroutine returns that is run in an event loop of its own.
 
     Raises:
-        RuntimeError: An event loop runs in this thread.
-        BaseException: What the coroutine raises.
+        RuntimeError: A loop runs in this thread already. It says that `who` is asynchronous, and
+            what to await `instead`.
     """
     import asyncio
 
@@ -114,7 +109,6 @@ async def in_thread(call: Callable[[StateCallback], T], state_cb: StateCallback 
 
     Raises:
         RuntimeError: No event loop of asyncio runs in this thread.
-        BaseException: What `call` raises.
     """
     import asyncio
 
@@ -142,11 +136,8 @@ async def in_thread(call: Callable[[StateCallback], T], state_cb: StateCallback 
 async def in_own_thread(work: Callable[[], None], running: dict[Callable[[], None], Any]) -> None:
     """Await what is done in a thread of its own; a second task awaits what the first has begun.
 
-    Another event loop than asyncio's waits for it without going on.
-
-    Args:
-        work: What to do; goes on when the tasks that await it are cancelled.
-        running: The futures of what is being done.
+    It goes on when the tasks that await it are cancelled. Another event loop than asyncio's stands
+    still meanwhile.
     """
     import asyncio
     from concurrent.futures import ThreadPoolExecutor
@@ -185,9 +176,6 @@ async def call_hook(
         kwargs: The arguments.
         monitors: Told before and after, the last one outermost.
         answer: Awaited for each plain implementation in turn, with its arguments.
-
-    Returns:
-        The first result that is not `None`, as wrappers changed it.
     """
     if monitors:
         *inner, (before, after) = monitors

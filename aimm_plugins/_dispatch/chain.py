@@ -21,14 +21,12 @@ class Chain(NamedTuple):
     """What a call of one action passes through besides the declared function.
 
     Attributes:
-        hook: The hook's name.
         implementations: Executors and wrappers as pluggy orders them: the last is called first.
         execute: pluggy's own loop over implementations, within the monitors.
         monitors: What sees calls before and after, the last one outermost.
         execute_unmonitored: pluggy's loop without the monitors.
     """
 
-    hook: str
     implementations: tuple[pluggy.HookImpl, ...]
     execute: Execute
     monitors: tuple[Monitor, ...]

@@ -35,12 +35,6 @@ class ActionCalls(dict[str, AnyCall]):
     A change of the registry or the hookimpls leaves this as it is and puts another in its place. So
     whoever took this one goes on with what was registered then.
 
-    Args:
-        dispatcher: Makes the table that comes after this one.
-        spec: The action.
-        snapshot: What is registered.
-        chain: The hookimpls and monitors.
-
     Attributes:
         snapshot: What is registered, with the rules that go with it.
     """
@@ -66,23 +60,21 @@ class ActionCalls(dict[str, AnyCall]):
         if not isinstance(key, str):
             raise self._error(key)
         offer = self._offer(key)
-        if offer is not None and offer.load is not None and not chain.has_executor:
+        load = None if offer is None else offer.load
+        if load is not None and not chain.has_executor:
             # Before any hook is called, since the plugin may bring wrappers of its own.
-            offer.load()
+            load()
             return self._later()[key]
-        direct = None
-        if offer is not None and offer.load is None:
-            direct = call_of(offer.provider(action, key))
-        call: AnyCall | None = direct
+        call: AnyCall | None
+        call = direct = None if offer is None or load else call_of(offer.provider(action, key))
         if not chain.is_empty:
-            load = None if offer is None or offer.load is None else offer.load
             call = HookCall(
                 self._spec,
                 key,
                 chain,
                 direct,
                 lambda: self._load(key, chain.implementations),
-                None if load is None else lambda: self._dispatcher.load_in_thread(load),
+                load and (lambda: self._dispatcher.load_in_thread(load)),
             )
         if call is None:
             raise self._error(key)
@@ -94,7 +86,7 @@ class ActionCalls(dict[str, AnyCall]):
 
     async def make_async(self, key: str) -> AnyCall:
         """The call of a key; a deferred plugin is imported in a thread."""
-        offer = self._offer(key) if isinstance(key, str) else None
+        offer = self._offer(key)
         if offer is not None and offer.load is not None and not self._chain.has_executor:
             await self._dispatcher.load_in_thread(offer.load)
         return self[key]
@@ -133,12 +125,8 @@ class ActionCalls(dict[str, AnyCall]):
     def _load(self, key: str, chain: Sequence[pluggy.HookImpl]) -> AnyCall:
         """Import a deferred plugin within a hook call that no executor has answered.
 
-        Args:
-            key: The key.
-            chain: The hookimpls that the call has passed through.
-
-        Returns:
-            The call of its function, within the wrappers that the plugin itself has brought.
+        Returns its call, within the wrappers that it has brought beyond those of `chain`, which the
+        hook call has entered.
         """
         action = self._spec.name
         offer = self._offer(key)
@@ -169,16 +157,20 @@ class ActionCalls(dict[str, AnyCall]):
         Raises:
             RuntimeError: There was no change, so that asking again would go on for ever.
         """
-        later = self._dispatcher.calls.of(self._spec.name)
+        later = self._dispatcher.of(self._spec.name)
         if later is self:
             raise RuntimeError(f"loading a plugin for {self._spec.name} has registered nothing")
         return later
 
 
-class CallTable:
-    """The calls made since the last change: an attribute an action, replaced by each change."""
+class Dispatcher:
+    """The calls made since the last change: an attribute an action, replaced by each change.
 
-    __slots__ = tuple(ACTIONS)
+    Attributes:
+        registry: What is registered.
+    """
+
+    __slots__ = (*ACTIONS, "_loading", "_manager", "registry")
 
     data_access: ActionCalls
     instantiate: ActionCalls
@@ -187,41 +179,27 @@ class CallTable:
     serialize: ActionCalls
     deserialize: ActionCalls
 
+    def __init__(self, registry: Registry, manager: PluginManager) -> None:
+        self.registry = registry
+        self._manager = manager
+        self._loading: dict[Load, Future[None]] = {}
+        self.renew()
+
     def of(self, action: Action) -> ActionCalls:
         """The calls of one action."""
         calls: ActionCalls = getattr(self, action)
         return calls
 
-
-class Dispatcher:
-    """Makes calls from what is registered and from the hookimpls.
-
-    Attributes:
-        registry: What is registered.
-        calls: What `exec_*` functions call; they read it directly.
-    """
-
-    def __init__(self, registry: Registry, manager: PluginManager) -> None:
-        self.registry = registry
-        self._manager = manager
-        self._loading: dict[Load, Future[None]] = {}
-        self.calls = CallTable()
-        self.renew()
-
     def renew(self) -> None:
         """Put new tables in the place of all calls. To be called after a change, under the lock."""
         snapshot = self.registry.snapshot
         for action, spec in ACTIONS.items():
-            calls = ActionCalls(self, spec, snapshot, self._manager.chain(action))
-            setattr(self.calls, action, calls)
+            setattr(self, action, ActionCalls(self, spec, snapshot, self._manager.chain(action)))
 
     async def load_in_thread(self, load: Load) -> None:
         """Import a deferred plugin in a thread, for all tasks that wait for it.
 
         The thread is none of asyncio's pool: that has few, and an import may take minutes.
-
-        Raises:
-            PluginLoadError: It could not be imported.
         """
         from aimm_plugins._dispatch.awaiting import in_own_thread
 

@@ -27,10 +27,8 @@ class Executor(Protocol):
     def prepare(self, confs: list[Mapping[str, object] | str], snapshot: Snapshot) -> None:
         """Have its workers load what a snapshot has, which cannot be called here yet.
 
-        Args:
-            confs: What this process was initialized by, in order, as workers can read it: mappings
-                and absolute paths.
-            snapshot: What is about to be registered here.
+        The confs are what this process was initialized by, in order, as workers can read it:
+        mappings and absolute paths.
 
         Raises:
             ParityError: A worker has something else; all are left as they were.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pluggy
@@ -33,18 +33,11 @@ class HookCall:
     The implementations are those of one moment, and the last of them is bound to one provider. So a
     call that has entered its wrappers does not look its key up again.
 
-    Args:
-        spec: The action.
-        key: The key.
-        chain: The hookimpls and monitors.
-        direct: The call of the declared function; `None` where no plugin provides the key, which an
-            executor may know, or where the plugin is deferred.
-        find: Gives that call in these cases, when no executor has answered.
-        load: What to await before that of a deferred plugin.
-
     Attributes:
         call: As that of `DirectCall`.
-        direct: The call of the declared function, as given.
+        direct: The call of the declared function; `None` where no plugin provides the key, which an
+            executor may know, or where the plugin is deferred. `find` gives it in these cases, when
+            no executor has answered; `load` is awaited before that.
     """
 
     __slots__ = ("_chain", "_find", "_implementations", "_key", "_load", "_spec", "call", "direct")
@@ -74,11 +67,8 @@ class HookCall:
 
     def _usual_call(self) -> Call:
         # Written out for fit and predict: collecting the arguments costs a tenth of a hook call.
-        hook, execute, implementations = (
-            self._chain.hook,
-            self._chain.execute,
-            self._implementations,
-        )
+        hook, execute = self._spec.hook, self._chain.execute
+        implementations = self._implementations
         key, check, callback = self._key, self._check, self._callback
         is_predict = self._spec.name == "predict"
 
@@ -102,7 +92,7 @@ class HookCall:
 
     def _call(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
         arguments = self._arguments(instance, state_cb, args, kwargs)
-        result = self._chain.execute(self._chain.hook, self._implementations, arguments, True)
+        result = self._chain.execute(self._spec.hook, self._implementations, arguments, True)
         return self._check(result).value
 
     def _arguments(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> dict[str, Any]:
@@ -126,7 +116,9 @@ class HookCall:
 
         arguments = self._arguments(instance, state_cb, args, kwargs)
 
-        async def answer_declared() -> Any:
+        async def answer(impl: pluggy.HookImpl, given: list[Any], keywords: dict[str, Any]) -> Any:
+            if impl is not self._implementations[0]:
+                return await _answer_in_thread(impl, given, keywords, state_cb)
             direct: AnyCall | None = self.direct
             if direct is None:
                 if self._load is not None:
@@ -134,15 +126,8 @@ class HookCall:
                 direct = self._find()
             return Result(await direct.call_async(instance, state_cb, args, kwargs))
 
-        def answer(
-            impl: pluggy.HookImpl, positional: list[Any], keywords: dict[str, Any]
-        ) -> Coroutine[Any, Any, Any]:
-            if impl is self._implementations[0]:
-                return answer_declared()
-            return _answer_in_thread(impl, positional, keywords, state_cb)
-
         result = await call_hook(
-            self._chain.hook, self._implementations, arguments, self._chain.monitors, answer
+            self._spec.hook, self._implementations, arguments, self._chain.monitors, answer
         )
         return self._check(result).value
 
@@ -160,7 +145,7 @@ class HookCall:
             return result
         names = ", ".join(impl.plugin_name for impl in self._implementations[1:])
         raise TypeError(
-            f"hook {self._chain.hook} returned {type(returned).__name__} for "
+            f"hook {self._spec.hook} returned {type(returned).__name__} for "
             f"{self._spec.name}:{self._key}; {rule} (hookimpls: {names})"
         )
 
@@ -191,12 +176,7 @@ async def _answer_in_thread(
 
 
 def declared_function(spec: ActionSpec, call: Call) -> pluggy.HookImpl:
-    """A declared function's call as the implementation of a hook that is called last.
-
-    Args:
-        spec: The action.
-        call: As that of `DirectCall`.
-    """
+    """The call of a declared function as the implementation of a hook that is called last."""
 
     def with_all(key: str, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Result:
         return Result(call(instance, state_cb, args, kwargs))

@@ -74,9 +74,6 @@ class PluginManager(pluggy.PluginManager):
       all other plugins;
     - the constructor of `HookImpl`.
 
-    Args:
-        owner: Whose lock is held during changes, and who registers what plugins declare.
-
     Attributes:
         monitors: The monitors that see calls, the one added last at the end; never changed in
             place.
@@ -120,10 +117,9 @@ class PluginManager(pluggy.PluginManager):
 
     def chain(self, action: Action) -> Chain:
         """The hookimpls and monitors that calls of an action pass through, as of now."""
-        hook = ACTIONS[action].hook
-        caller: pluggy.HookCaller = getattr(self.hook, hook)
+        caller: pluggy.HookCaller = getattr(self.hook, ACTIONS[action].hook)
         implementations = tuple(map(answering, caller.get_hookimpls()))
-        return Chain(hook, implementations, self._inner_hookexec, self.monitors, self._unmonitored)
+        return Chain(implementations, self._inner_hookexec, self.monitors, self._unmonitored)
 
     # Plugin modules of a commit; the caller holds the lock and makes calls anew afterwards.
 

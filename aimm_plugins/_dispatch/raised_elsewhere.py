@@ -46,10 +46,7 @@ class RaisedElsewhere(NamedTuple):
     ) -> RaisedElsewhere:
         """Carry an exception that was raised in the process that `where` names.
 
-        Args:
-            error: The exception.
-            where: For its note.
-            ways: How it is pickled; the first one counts that gives the same exception again.
+        Of the ways to pickle it the first one counts that gives the same exception again.
         """
         trace = described(error)
         with guarded():
@@ -63,12 +60,7 @@ class RaisedElsewhere(NamedTuple):
         kind: type[BaseException] = BaseException,
         loads: Callable[[bytes], object] = pickle.loads,
     ) -> BaseException:
-        """The exception, or an `AimmPluginsError` with its text if it cannot be had here.
-
-        Args:
-            kind: What it has to be an instance of, else it is carried by its text too.
-            loads: Unpickles it.
-        """
+        """The exception; an `AimmPluginsError` with its text if it is none of `kind` here."""
         error: BaseException = AimmPluginsError(self.text)
         if self.pickled is not None:
             with guarded():

@@ -15,10 +15,7 @@ from aimm_plugins._values.actions import StateCallback
 class RemoteFunction:
     """A function in another process; what its declaration here holds in its place.
 
-    Args:
-        qualname: Dotted name within its module.
-        call: Calls it with what `RemoteCall` gives, and returns what the `exec_*` function does.
-        call_async: As `call`, awaited.
+    `call` takes what `RemoteCall` gives, and returns what the `exec_*` function does.
     """
 
     def __init__(

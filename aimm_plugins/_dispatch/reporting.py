@@ -17,7 +17,7 @@ from typing import Any, Literal
 from aimm_plugins._dispatch.cancelling import Cancellation
 from aimm_plugins._dispatch.state_events import state_event
 from aimm_plugins._system.guard import interruption, reraise_interruption
-from aimm_plugins._system.log import logger
+from aimm_plugins._system.log import loggable, logger
 from aimm_plugins._system.text import shown
 from aimm_plugins._values.actions import StateCallback, ignore_state
 from aimm_plugins.errors import Cancelled
@@ -185,7 +185,9 @@ class _Reporter:
     def _log(self, error: BaseException) -> None:
         if not self._logged:
             self._logged = True
-            logger().error("state callback %r failed", self._state_cb, exc_info=error)
+            logger().error(
+                "state callback %s failed", shown(self._state_cb), exc_info=loggable(error)
+            )
 
     def finish(self, *, failed: bool) -> None:
         """Deliver what is held back, as far as that cannot hide why the block was left."""

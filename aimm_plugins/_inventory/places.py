@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES
 
 from aimm_plugins._discovery.distribution import Distribution
@@ -65,7 +66,7 @@ def file_for_another_python(module: str, distribution: Distribution | None) -> s
         roots = (distribution.folder, distribution.editable_root) if distribution else ()
         folders = [folder for folder in (*roots, *sys.path) if isinstance(folder, str)]
     for folder in folders:
-        for name in _names(folder):
+        for name in _names(folder, leaf):
             is_module = name.partition(".")[0] == leaf and name.endswith((".so", ".pyd"))
             if is_module and not any(name == f"{leaf}{suffix}" for suffix in EXTENSION_SUFFIXES):
                 return os.path.join(folder, name)
@@ -77,8 +78,8 @@ def in_other_case(module: str) -> str | None:
     spelled = ""
     folders: Sequence[object] = sys.path
     for part in module.split("."):
-        stems = (n.partition(".")[0] for f in folders if isinstance(f, str) for n in _names(f))
-        alike = sorted(stem for stem in stems if stem.lower() == part.lower())
+        names = (name for f in folders if isinstance(f, str) for name in _names(f, part))
+        alike = sorted({name.partition(".")[0] for name in names})
         if not alike:
             return None
         spelled = f"{spelled}.{part if part in alike else alike[0]}".lstrip(".")
@@ -96,8 +97,17 @@ def _variants(base: str, separator: str = os.sep) -> Iterator[str]:
         yield f"{base}{suffix}"
 
 
-def _names(folder: str) -> list[str]:
+def _names(folder: str, module: str) -> Sequence[str]:
+    """The names in a folder that begin as a module, in upper or lower case."""
     try:
-        return sorted(os.listdir(folder))
+        return _table(folder, os.stat(folder).st_mtime_ns).get(module.lower(), ())
     except (OSError, ValueError):
-        return []
+        return ()
+
+
+@lru_cache(maxsize=32)  # each of a distribution's plugins may ask
+def _table(folder: str, changed: int) -> Mapping[str, Sequence[str]]:
+    found: dict[str, list[str]] = {}
+    for name in sorted(os.listdir(folder)):
+        found.setdefault(name.partition(".")[0].lower(), []).append(name)
+    return found

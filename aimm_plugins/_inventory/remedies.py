@@ -28,6 +28,7 @@ from aimm_plugins._policy.rules import Layer
 from aimm_plugins._system.names import ANEW, normalized, pip_install
 from aimm_plugins._system.text import nearest, safe_text
 from aimm_plugins._values.report import PluginRecord
+from aimm_plugins.errors import PluginImportError
 
 _ADDED = {
     "annotationlib": "3.14",
@@ -48,6 +49,8 @@ FOR_CONFLICT = "Add the prefer line of the message to the conf, or deny one of t
 def remedy_for_failure(record: PluginRecord, error: BaseException, installed: Scan) -> str | None:
     """What to do about what an import raised, or will; `None` where its message says all."""
     distribution = installed.find(record.distribution) if record.distribution else None
+    if isinstance(error, PluginImportError) and error.__cause__ is not None:
+        error = error.__cause__
     if isinstance(error, SyntaxError):
         return _for_another_python(distribution) or (
             "Mend the source, or install a version of it that this Python can read."
@@ -73,6 +76,11 @@ def _for_missing_module(
     record: PluginRecord, name: str, distribution: Distribution | None, installed: Scan
 ) -> str:
     """What to do where a module is not found: the plugin's own, one of its package, or another."""
+    if sys.modules.get(name, name) is None:
+        return (
+            f"Something in this process keeps {name} from being imported, by None in its place in "
+            "sys.modules: take that away."
+        )
     is_plugin = f"{record.module}.".startswith(f"{name}.")
     if is_plugin and distribution is None:
         return _for_conf_name(record, installed)
@@ -182,6 +190,9 @@ def _for_own_module(record: PluginRecord, name: str, distribution: Distribution)
     if root is not None:
         return f"There is no {name} in its source folder {root}: correct the name there."
     if name == record.module:
+        module = name.removesuffix(".py")
+        if module != name and recorded_file(distribution, module) is not None:
+            return f"Tell its author: the entry point names a file; its module is {module}."
         brought = _brought_by(distribution)
         hint = f" It brings {', '.join(brought[:3])}." if brought else " It brings no module."
         hint = "" if name.partition(".")[0] in brought else hint

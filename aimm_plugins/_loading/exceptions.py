@@ -57,7 +57,7 @@ def to_group_member(error: BaseException, provenance: Provenance) -> Exception:
     of a worker, and no traceback may tell a secret.
     """
     text = f"while loading {provenance}"
-    secret = _tells_a_secret(error)
+    secret = tells_a_secret(error)
     if isinstance(error, Exception) and not secret and _survives_pickling(error):
         with guarded():  # an exception class may override `add_note`; it counts without one
             if text not in getattr(error, "__notes__", ()):
@@ -74,12 +74,6 @@ def to_group_member(error: BaseException, provenance: Provenance) -> Exception:
         carrier.__cause__ = error
     carrier.add_note(text)
     return carrier
-
-
-def _tells_a_secret(error: BaseException) -> bool:
-    with guarded():  # its `__str__` may raise
-        return tells_a_secret(error)
-    return True
 
 
 def _survives_pickling(error: Exception) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -32,14 +33,7 @@ from aimm_plugins.errors import DeclarationError
 _BINDS_UNSEEN = (b"globals", b"vars", b"setattr", b"exec", b"locals")
 """Words of a source that may bind names that it does not show."""
 
-_FINDS_BY_ITSELF = (
-    b"sys.path",
-    b"__path__",
-    b"meta_path",
-    b"path_hooks",
-    b"sitedir",
-    b"sys.modules",
-)
+_FINDS_BY_ITSELF = rb"sys\.path|__path__|meta_path|path_hooks|sitedir|sys\.modules"
 """Words of a source that may change where modules are found."""
 
 
@@ -95,7 +89,7 @@ class _Body:
             if isinstance(node, ast.Global):  # a function may bind them at any time
                 self.bind(node.names, None)
         self.module.imports_unseen = imports_unseen(tree.body, self.module.name.partition(".")[0])
-        self.module.finds_by_itself = any(word in content for word in _FINDS_BY_ITSELF)
+        self.module.finds_by_itself = re.search(_FINDS_BY_ITSELF, content) is not None
         self.visit(tree.body, certain=True)
         binds_unseen = self.module.stars or any(word in content for word in _BINDS_UNSEEN)
         if not binds_unseen and "__getattr__" not in self.module.values:

@@ -139,7 +139,8 @@ class SourceReader:
         return replace(whole, declarations=tuple(found), near=near)
 
     def _readable(self, module: str) -> str | None:
-        return None if self._is_denied(module) else self._find(module)
+        file = self._find(module)
+        return None if file is None or self._is_denied(module) else file
 
     def _near(self, attribute: str, names: frozenset[str] | None, budget: Budget) -> list[str]:
         """The names that a missing object may be called by; each letter is compared with each."""

@@ -18,9 +18,7 @@ from aimm_plugins._discovery.scan import scan
 from aimm_plugins._registry.snapshot import Snapshot, Start
 from aimm_plugins._startup.loading import load
 from aimm_plugins._startup.messages import log
-from aimm_plugins._startup.prepare import (
-    prepare,
-)
+from aimm_plugins._startup.prepare import prepare
 from aimm_plugins._startup.publish import publish
 from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._startup.transaction import commit, resolved
@@ -40,16 +38,15 @@ def initialize(runtime: Runtime, conf: Conf | Config, *, connect: bool = False) 
     """
     conf = conf_or_default(conf)
     config = conf if isinstance(conf, Config) else read(conf)
-    before = runtime.registry.snapshot.records
+    given = _given(conf)
+    before = runtime.registry.snapshot
     with executor_of(runtime, config if connect else None):
-        found = scan()
-        start = prepare(runtime, [config], found)
+        start = prepare(runtime, [config], scan())
         loaded = load(runtime, start)
-        given = _given(conf)
         with resolved(runtime, start, loaded, given=given) as outcome:
             begun = Start(config, given, outcome.findings, start.required)
             report = commit(runtime, outcome, with_start(runtime.registry.snapshot.starts, begun))
-    log(report, before)
+    log(report, before.records)
     return report
 
 

@@ -12,10 +12,7 @@ from aimm_plugins._inventory.foresight import differing_keys, sure_failure
 from aimm_plugins._inventory.imported_files import foreign_module
 from aimm_plugins._inventory.remedies import remedy_for_failure
 from aimm_plugins._loading.importer import is_imported
-from aimm_plugins._registry.findings import (
-    declares_nothing,
-    published_keys_differ,
-)
+from aimm_plugins._registry.findings import declares_nothing, published_keys_differ
 from aimm_plugins._registry.outcome import Change, Resolution
 from aimm_plugins._registry.providers import Deferred
 from aimm_plugins._registry.required_keys import unanswered
@@ -181,7 +178,9 @@ def _offers(
     record = item.record
     keys = [_as_published(record, found, installed) for found in _expected(item, published, source)]
     slots = tuple(sorted({(key.action, key.key) for key in keys}))
-    return Deferred(record._replace(state="deferred", provides=slots), tuple(keys), _never_loaded)
+    return Deferred(
+        record._replace(state="deferred", provides=slots), tuple(keys), load=lambda: None
+    )
 
 
 def _accounts(items: Iterable[InventoryItem], resolution: Resolution) -> list[PluginRecord]:
@@ -220,10 +219,6 @@ def _tell_unavailable(
             ]
             snapshot.records[record.identity] = record
     snapshot.published = published
-
-
-def _never_loaded() -> None:
-    """What loads a plugin of a plan: nothing."""
 
 
 def _as_published(

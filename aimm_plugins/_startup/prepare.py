@@ -133,8 +133,8 @@ def prepare(
     Raises:
         ConfigError: The operator's policy, a lock or options are wrong.
     """
-    start = _prepare(runtime, only_looking, read_inputs(configs, installed))
-    return with_environments(start, partial(_prepare, runtime, only_looking))
+    start = _prepare_part(runtime, only_looking, read_inputs(configs, installed))
+    return with_environments(start, partial(_prepare_part, runtime, only_looking))
 
 
 def with_environments(
@@ -192,12 +192,12 @@ def _findings_of_parts(parts: Sequence[PreparedStart], complete: bool) -> tuple[
 _IDLE = ("rule-matches-nothing", "locked-not-installed")
 
 
-def _prepare(runtime: Runtime, only_looking: bool, inputs: Inputs) -> PreparedStart:
-    """As `prepare`, of what is installed in one place."""
+def _prepare_part(runtime: Runtime, only_looking: bool, inputs: Inputs) -> PreparedStart:
+    """As `prepare`, of what is installed here, or in one environment."""
     start = decide(runtime, inputs)
     configs, installed = inputs.configs, inputs.installed
     if inputs.locate is None:  # of what is in an environment, its processes tell
-        records = _foreseen(start)
+        records = _with_sure_failures(start)
         start = start._replace(plan=start.plan._replace(records=records))
     if not installed.options and not any(config.options for config in configs):
         return start
@@ -250,7 +250,7 @@ def decide(runtime: Runtime, inputs: Inputs) -> PreparedStart:
     )
 
 
-def _foreseen(start: PreparedStart) -> tuple[PluginRecord, ...]:
+def _with_sure_failures(start: PreparedStart) -> tuple[PluginRecord, ...]:
     """The accounts, failed where that shows without a look into the sources.
 
     Of what is imported at once the import tells more. Of what waits for its first call, and is

@@ -14,6 +14,7 @@ from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from aimm_plugins._loading.exceptions import shorten_traceback
 from aimm_plugins._startup.plugin_options import give
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.child import ChildError, run_task
@@ -67,11 +68,13 @@ def probe(
             what = f"the child process that imported {module} {result.ended}"
             what += " in the middle of the import"
         raise PluginImportError(what, name=module)
-    raised, trace = result.answers[0]
+    raised, trace, missing = result.answers[0]
     if raised is not None:
         error = PluginImportError(
             f"importing {module} in a child process raised {masked(raised)}", name=module
         )
+        if missing is not None:  # by which a remedy is found
+            error.__cause__ = ModuleNotFoundError(f"No module named {missing!r}", name=missing)
         if trace:
             error.add_note(f"In the child process:\n{masked(trace.rstrip())}")
         raise error
@@ -82,8 +85,11 @@ def import_plugin(
     attribute: str | None,
     options: dict[str, Any] | None,
     verified: Sequence[tuple[Any, ...]],
-) -> Iterator[tuple[str | None, str]]:
-    """Import a plugin in the child process; answers with what that raised, if anything."""
+) -> Iterator[tuple[str | None, str, str | None]]:
+    """Import a plugin in the child process; answers with what that raised, if anything.
+
+    That is a description, a traceback, and the name of the module where one is missing.
+    """
     prepare_child(module, options, verified)
     try:
         found = import_whole(module)
@@ -93,10 +99,15 @@ def import_plugin(
     except BaseException as error:
         trace = ""
         with guarded():
+            if error.__traceback__ is not None:  # without the frame of this function
+                error.__traceback__ = error.__traceback__.tb_next
+            shorten_traceback(error)
             trace = "".join(traceback.format_exception(error))
-        yield described(error)[:10_000], trace[-100_000:]
+        name = getattr(error, "name", None) if isinstance(error, ModuleNotFoundError) else None
+        missing = name if isinstance(name, str) else None
+        yield described(error)[:10_000], trace[-100_000:], missing
     else:
-        yield None, ""
+        yield None, "", None
 
 
 def prepare_child(

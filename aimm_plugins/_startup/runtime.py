@@ -20,7 +20,7 @@ from aimm_plugins._declarations.ledger import (
     current_ledger,
     use_ledger,
 )
-from aimm_plugins._dispatch.dispatcher import CallTable, Dispatcher, no_call_error
+from aimm_plugins._dispatch.dispatcher import Dispatcher, no_call_error
 from aimm_plugins._dispatch.manager import PluginManager
 from aimm_plugins._registry.providers import Provider
 from aimm_plugins._registry.registry import Registry
@@ -94,9 +94,9 @@ class Runtime:
         return [start.given for start in self.registry.snapshot.starts]
 
     @property
-    def calls(self) -> CallTable:
+    def calls(self) -> Dispatcher:
         """What `exec_*` functions call."""
-        return self.dispatcher.calls
+        return self.dispatcher
 
     @contextmanager
     def load_lock(self, module: str) -> Generator[None]:
@@ -241,7 +241,7 @@ class Process:
     __slots__ = ("calls", "runtime")
 
     runtime: Runtime
-    calls: CallTable
+    calls: Dispatcher
 
     def __init__(self) -> None:
         self.use(Runtime(current_ledger()))

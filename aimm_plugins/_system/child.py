@@ -25,12 +25,9 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, Any, Literal
 
 from aimm_plugins._system.child_side import END
-
-if TYPE_CHECKING:
-    from tempfile import TemporaryDirectory
 
 Task = partial[Iterator[Any]]
 """A function at the top of a module of this package, with arguments that marshal takes."""
@@ -144,9 +141,9 @@ def run_task(
 ) -> ChildResult:
     """Do a task in a fresh Python process.
 
-    The process has this one's `sys.path`, environment and working directory, and neither its import
-    hooks nor what it has imported. Its stdin is empty, its stdout is its stderr. It leaves as soon
-    as the task is done, and its threads and what it has started end with it.
+    The process has this one's `sys.path`, environment, working directory and options as `-O`, and
+    neither its import hooks nor what it has imported. Its stdin is empty, its stdout is its stderr.
+    It leaves as soon as the task is done, and its threads and what it has started end with it.
 
     Args:
         task: What to do.
@@ -160,16 +157,17 @@ def run_task(
     Raises:
         ChildError: No process can be started.
     """
-    # With -I or -P no module of the working directory comes before Python's own.
-    command = [interpreter(), "-I" if sys.flags.isolated else "-P", *flags, "-c", _BOOTSTRAP]
+    command = [interpreter(), *_own_flags(), *flags, "-c", _BOOTSTRAP]
     variables = {**os.environ, **environment}
     with ExitStack() as stack:
         try:
-            from tempfile import TemporaryFile
+            from tempfile import TemporaryDirectory, TemporaryFile  # environments do without
 
             answers = stack.enter_context(TemporaryFile())
             captured = stack.enter_context(TemporaryFile())
-            folder = stack.enter_context(_new_folder()) if in_new_folder else None
+            folder = None
+            if in_new_folder:
+                folder = stack.enter_context(TemporaryDirectory(ignore_cleanup_errors=True))
             stderr: int | IO[bytes] | None = None
             if output != "shown":
                 stderr = captured if output == "captured" else subprocess.DEVNULL
@@ -200,10 +198,15 @@ def run_task(
         )
 
 
-def _new_folder() -> TemporaryDirectory[str]:
-    from tempfile import TemporaryDirectory  # environments do without
-
-    return TemporaryDirectory(ignore_cleanup_errors=True)
+def _own_flags() -> Iterator[str]:
+    """The options of this process that decide what an import runs, finds and writes."""
+    # With -I or -P no module of the working directory comes before Python's own.
+    yield "-I" if sys.flags.isolated else "-P"
+    yield from ["-O"] * sys.flags.optimize
+    yield from ["-E"] * sys.flags.ignore_environment
+    yield from ["-S"] * sys.flags.no_site
+    yield from ["-s"] * sys.flags.no_user_site
+    yield from ["-B"] * bool(sys.dont_write_bytecode)
 
 
 def _job(task: Task, folder: str | None) -> bytes:

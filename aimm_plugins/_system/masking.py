@@ -52,11 +52,13 @@ def tells_a_secret(error: BaseException) -> bool:
     # Not by `format_exception`: for its hints it imports what an ImportError names.
     from traceback import format_tb
 
-    parts: list[str] = []
-    for link in chain(error):
-        parts += format_tb(link.__traceback__)
-        with guarded():  # its `__str__` may raise
-            parts += [str(getattr(link, "text", "")), *map(str, getattr(link, "__notes__", ()))]
-            parts.append(str(link))
-    text = "\n".join(parts)
-    return any(secret in text for secret in list(_texts))
+    with guarded():  # the class of an error may override anything
+        parts: list[str] = []
+        for link in chain(error):
+            parts += format_tb(link.__traceback__)
+            with guarded():  # its `__str__` may raise
+                parts += [str(getattr(link, "text", "")), *map(str, getattr(link, "__notes__", ()))]
+                parts.append(str(link))
+        text = "\n".join(parts)
+        return any(secret in text for secret in list(_texts))
+    return True

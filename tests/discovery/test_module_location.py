@@ -151,7 +151,8 @@ def test_locate_asks_the_finder_of_an_editable_install_that_looks_names_up(monke
     assert locate("mod_ed") == str(site / "source" / "mod_ed.py")
 
 
-def test_finders_that_bring_no_module_of_a_plugin_are_no_matter(monkeypatch):
-    pytest_hook = type("AssertionRewritingHook", (), {"__module__": "_pytest.assertion.rewrite"})
-    monkeypatch.setattr(sys, "meta_path", [pytest_hook(), *python_finders()])
+@pytest.mark.parametrize("module", ["_pytest.assertion.rewrite", "urllib3.packages.six"])
+def test_finders_that_bring_no_module_of_a_plugin_are_no_matter(monkeypatch, module):
+    finder = type("Finder", (), {"__module__": module})
+    monkeypatch.setattr(sys, "meta_path", [finder(), *python_finders()])
     assert unasked_finders() == []

@@ -457,6 +457,19 @@ def test_what_the_callback_raises_in_the_watchdog_never_hides_the_plugins_error(
     assert len(caplog.records) == 1
 
 
+def test_callback_without_a_text_is_logged_too(caplog):
+    class Odd:
+        def __repr__(self):
+            raise RuntimeError("no text")
+
+        def __call__(self, state):
+            raise ValueError("callback")
+
+    with reporting(Odd(), on_error="log") as state_cb:
+        state_cb({"step": 1})
+    assert caplog.messages == ["state callback <unprintable Odd> failed"]
+
+
 @pytest.mark.parametrize(
     ("options", "kind"),
     [

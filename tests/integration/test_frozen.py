@@ -47,6 +47,8 @@ def built(tmp_path_factory) -> Path:
     (package / "more.py").write_text(DECLARES)
     (package / "words.txt").write_text("from the data file")
     write_dist_info(site, "frozen-dist", "1.0", entry_points={"ep": "frozen_plugin"})
+    broken = write_dist_info(site, "broken-dist", "1.0")
+    (broken / "entry_points.txt").write_text("[aimm.plugins]\nbroken = ?\n")
     (project / "program.py").write_text(PROGRAM)
     for kind in ("onedir", "onefile"):  # in one folder, so that the second takes up the analysis
         options = ["-y", f"--{kind}", "--distpath", kind, "--log-level", "WARN"]

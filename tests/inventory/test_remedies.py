@@ -311,3 +311,41 @@ def test_folder_in_the_place_of_a_module_is_no_stray_module(site, install, told)
     (site / "acme.py").mkdir()
     install("acme-dist", entry_points={"a": "acme"}, files=["acme.py"])
     assert "acme.py was installed and is gone" in told()
+
+
+def test_module_that_the_process_keeps_out_is_told(site, install, told, monkeypatch):
+    (site / "acme.py").write_text(KEY)
+    install("acme-dist", entry_points={"a": "acme"}, files=["acme.py"])
+    monkeypatch.setitem(sys.modules, "acme", None)
+    assert "None in its place in sys.modules" in told()
+    monkeypatch.delitem(sys.modules, "acme")
+    assert_loads()
+
+
+def test_entry_point_that_names_a_file_is_told_the_module(site, install, told):
+    (site / "acme.py").write_text(KEY)
+    place = install("acme-dist", entry_points={"a": "acme.py"}, files=["acme.py"])
+    (module,) = re.findall(r"its module is ([\w.]+)\.", told())
+    shutil.rmtree(place)
+    install("acme-dist", entry_points={"a": module}, files=["acme.py"])
+    assert_loads()
+
+
+def test_probe_that_misses_a_module_is_told_what_to_do(site, install, told):
+    (site / "acme.py").write_text("import not_there\n")
+    install("acme-dist", entry_points={"a": "acme"}, files=["acme.py"])
+    assert told(probe=600) == "Install what provides it; its author should declare the dependency."
+
+
+def test_source_that_only_the_compiler_refuses_is_told_to_be_mended(site, install):
+    (site / "acme.py").write_text("def f():\n    nonlocal x\n")
+    install("acme-dist", entry_points={"a": "acme"}, files=["acme.py"])
+    (record,) = initialize(ISOLATE).failures
+    assert "Mend the source" in record.remedy
+
+
+def test_module_that_a_package_lacks_which_looks_for_its_parts_is_told(site, install, told):
+    (site / "acme").mkdir()
+    (site / "acme" / "__init__.py").write_text("import pkgutil\n[*pkgutil.iter_modules(__path__)]")
+    install("acme-dist", entry_points={"a": "acme.models"}, files=["acme/__init__.py"])
+    assert "names a module that acme-dist does not bring" in told()

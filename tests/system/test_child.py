@@ -75,6 +75,24 @@ def test_child_has_an_empty_stdin_one_thread_and_no_arguments(task):
     assert run_task(task(body)).answers == [("", b"", [""], 1)]
 
 
+OPTIMIZED = """\
+import sys
+sys.path[:] = {path!r}
+import the_task
+from functools import partial
+from aimm_plugins._system.child import run_task
+print(run_task(partial(the_task.task)).answers)
+"""
+
+
+def test_child_has_the_hosts_options(task, monkeypatch):
+    monkeypatch.setenv("PYTHONHOME", "/no/such/folder")  # which -E has the host ignore
+    task("yield __debug__, sys.flags.ignore_environment, sys.flags.dont_write_bytecode")
+    host = [sys.executable, "-O", "-E", "-B", "-c", OPTIMIZED.format(path=sys.path)]
+    found = subprocess.run(host, capture_output=True, text=True, check=False)
+    assert found.stdout == "[(False, 1, 1)]\n", found.stderr
+
+
 def test_flags_are_the_interpreters(task):
     assert run_task(task("yield sys.flags.dev_mode"), flags=["-X", "dev"]).answers == [True]
 
