@@ -25,7 +25,6 @@ from aimm_plugins import AimmPluginsError, Finding
 from aimm_plugins._diagnostics.doctor import examine
 from aimm_plugins._diagnostics.explanation import explain
 from aimm_plugins._diagnostics.take_inventory import take_inventory
-from aimm_plugins._system import masking
 from aimm_plugins.contrib._readiness import LoadStatus
 from aimm_plugins.testing import isolated
 from tests.support.metadata import write_dist_info
@@ -113,7 +112,6 @@ def environments(draw) -> Environment:
 @contextmanager
 def installed(environment: Environment) -> Iterator[tuple[dict[str, object], list[str]]]:
     """A folder on the path with the plugins; gives the conf and their modules."""
-    masking._texts.clear()  # those of other tests, which may be words of the errors here
     folder = Path(tempfile.mkdtemp())
     first, site = folder / "first", folder / "site"
     first.mkdir()
