@@ -52,7 +52,7 @@ class EnvironmentJudge:
         """The accounts of plugins by the rules that hold now: some denied, all of this version.
 
         Raises:
-            ConfigError: The operator's policy or a lock cannot be read by now; so do those below.
+            ConfigError: The operator's policy or a lock cannot be read by now.
         """
         before, found = self._planned, self._as_of_now()
         allowed = {i: r for i, r in found.wanted.items() if i in before.wanted}

@@ -92,10 +92,9 @@ def end_watchdog(watchdog: int | None) -> None:
     """End what `end_with_host` has started, since this process leaves by itself."""
     if watchdog is not None:
         with suppress(OSError):
-            if os.waitpid(watchdog, os.WNOHANG) == (
-                0,
-                0,
-            ):  # raises in a fork, whose child it is not
+            # This raises in a fork, whose child it is not.
+            is_running = os.waitpid(watchdog, os.WNOHANG) == (0, 0)
+            if is_running:
                 os.kill(watchdog, signal.SIGKILL)
                 os.waitpid(watchdog, 0)
 
