@@ -24,6 +24,12 @@ def test_workflow_runs_what_the_readme_says():
     assert [step["run"] for step in steps() if "run" in step] == [".ci/run"]
 
 
+def test_no_file_has_a_merge_that_is_not_resolved():
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob(".github/**/*.*")]
+    found = [page.name for page in pages if re.search(r"(?m)^[<>]{7} ", page.read_text("utf-8"))]
+    assert found == []
+
+
 def test_actions_are_pinned_to_commits():
     used = [str(step["uses"]) for step in steps() if "uses" in step]
     assert used

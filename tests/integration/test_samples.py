@@ -164,7 +164,7 @@ def test_main_job_gives_the_same_predictions_on_dask(run, python, tmp_path):
 
 @by_wheel
 def test_readme_shows_what_the_first_command_prints(run):
-    """But for figures, and for progress lines in between, which depend on the machine."""
+    """But for figures, which depend on the machine, and for progress."""
     shown = [
         line
         for block in Page(ROOT / "README.md").blocks("text")
@@ -177,9 +177,7 @@ def test_readme_shows_what_the_first_command_prints(run):
         map(figureless, summary)
     )
     assert max(map(len, summary)) <= 80
-    progress = [figureless(line) for line in done.stderr.splitlines()]
-    fit = [figureless(line) for line in shown if line.startswith("fit: ")]
-    assert fit == [progress[0], progress[-1]]
+    assert "fit: 20/20" in done.stderr
 
 
 HEADER = "step        provides                     by                         seconds"
@@ -222,13 +220,14 @@ def test_boosting_job_recognizes_the_wines_and_tells_of_each_round(run, tmp_path
 
 @by_wheel
 def test_failing_step_exits_1_and_keeps_what_was_written(run, tmp_path):
-    text = WINE.read_text().replace("save: wine-model", "save: no-such-folder/wine-model")
+    text = WINE.read_text().replace("evaluate: {data: truth}", "evaluate: {data: train}")
     (tmp_path / "job.yaml").write_text(text)
     done = run("run", "job.yaml")
     assert done.returncode == 1
-    assert "step save failed in output no-such-folder/wine-model.aimm" in done.stderr
+    assert "step evaluate failed" in done.stderr
     assert "Traceback" not in done.stderr
     assert len(predictions(tmp_path / "wine-predictions.csv")) == 44
+    assert (tmp_path / "wine-model.aimm").exists()
 
 
 @by_wheel
