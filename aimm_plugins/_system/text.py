@@ -7,7 +7,7 @@ denied plugin has its name printed.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 from aimm_plugins._system.guard import guarded
@@ -129,11 +129,12 @@ _MOST_LETTERS = 100
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
 
-def nearest(name: str, known: Iterable[str], *, count: int = 1, cutoff: float = 0.6) -> list[str]:
+def nearest(name: str, known: Collection[str], *, count: int = 1, cutoff: float = 0.6) -> list[str]:
     """The known names that are most like a misspelt one, best first."""
     from difflib import get_close_matches  # only errors need it
 
-    if isinstance(known, Set) and len(known) > _MOST_SEEN:
+    # Not `isinstance(known, Set)`: without the GIL an abstract class may stay locked in a fork.
+    if len(known) > _MOST_SEEN and not isinstance(known, list | tuple):
         likely = [other for other in {*_one_slip_away(name[:_MOST_LETTERS])} if other in known]
     else:
         likely = list(known)
@@ -165,7 +166,7 @@ def _alike(name: str, known: list[str], shares: Callable[[str, str], bool]) -> l
     return known[: MOST_COMPARED // 2]
 
 
-def did_you_mean(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
+def did_you_mean(name: str, known: Collection[str], *, cutoff: float = 0.6) -> str:
     """`did you mean 'name'?`, or an empty text where no known name is like the misspelt one."""
     near = nearest(name, known, cutoff=cutoff)
     return f"did you mean {near[0]!r}?" if near else ""

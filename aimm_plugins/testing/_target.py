@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -124,7 +124,7 @@ def _find(
     return [target], [conformance for conformance in said if conformance.plugin == target]
 
 
-def _hint(name: str, distributions: Iterable[str]) -> str:
+def _hint(name: str, distributions: Collection[str]) -> str:
     """What may help where nothing of a name was found."""
     file = file_in(os.getcwd(), name) if locate(name) is None else None
     if file is not None and os.path.isfile(file):
