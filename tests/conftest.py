@@ -59,9 +59,10 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     exec(compile("", str(folder / "met_by_coverage.py"), "exec"))
     before = set(sys.modules)
     yield folder
+    names = {path.name.partition(".")[0] for path in folder.iterdir()}  # namespaces have no file
     for name in set(sys.modules) - before:
         file = getattr(sys.modules[name], "__file__", None) or ""
-        if file.startswith(str(folder)):
+        if file.startswith(str(folder)) or name.partition(".")[0] in names:
             del sys.modules[name]
 
 
