@@ -10,7 +10,7 @@ from inspect import Parameter
 from types import FrameType, FunctionType
 from typing import Any, NoReturn, TypeVar
 
-from aimm_plugins._declarations.declaration import Declaration, call_site, qualname_of
+from aimm_plugins._declarations.declaration import CallSite, Declaration, call_site, qualname_of
 from aimm_plugins._declarations.ledger import current_ledger
 from aimm_plugins._system.signatures import shown_signature, signature_of
 from aimm_plugins._system.text import did_you_mean, shown
@@ -140,33 +140,28 @@ def _decorator(
             refuse(caller, f"@{action} decorates a function, and {shown(target)} cannot be called")
         if state_cb_arg_name is not None or instance_arg_name is not None:
             _check_argument_names(action, target, state_cb_arg_name, instance_arg_name, caller)
-        details = {
-            "action": action,
-            "keys": checked,
-            "function": target,
-            "state_cb_arg_name": state_cb_arg_name,
-            "instance_arg_name": instance_arg_name,
-            "returns_instance": returns_instance,
-        }
-        declare(caller, target, details)
+        # Python counts a decorated function from its first decorator; so does the place here.
+        site = call_site(caller, target)
+        declaration = Declaration(
+            action,
+            checked,
+            target,
+            target,
+            *declared_at(site),
+            state_cb_arg_name=state_cb_arg_name,
+            instance_arg_name=instance_arg_name,
+            returns_instance=returns_instance,
+        )
+        current_ledger().add([declaration], site)
         return target
 
     return decorate
 
 
-def declare(caller: FrameType, target: Callable[..., object], *details: dict[str, Any]) -> None:
-    """Have the ledger keep what one decorator call declares, all of it or nothing."""
-    # Python counts a decorated function from its first decorator; so does the place here.
-    site, ledger = call_site(caller, target), current_ledger()
-    common: dict[str, Any] = {
-        "target": target,
-        "module": site.module,
-        "importing_module": site.importing_module,
-        "importer": ledger.current_importer(site.importing_module),
-        "file": site.file,
-        "line": site.line,
-    }
-    ledger.add([Declaration(**common, **detail) for detail in details], site)
+def declared_at(site: CallSite) -> tuple[str, str | None, str | None, str, int]:
+    """The fields of a declaration that say where it was made, in their order."""
+    importer = current_ledger().current_importer(site.importing_module)
+    return site.module, site.importing_module, importer, site.file, site.line
 
 
 def refuse(caller: FrameType, message: str) -> NoReturn:

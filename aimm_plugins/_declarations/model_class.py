@@ -9,14 +9,16 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, TypeVar, overload
 
+from aimm_plugins._declarations.declaration import Declaration, call_site
 from aimm_plugins._declarations.decorators import (
     check_argument_name,
     check_key,
-    declare,
+    declared_at,
     refuse,
     takes_keyword,
     unable_to_take,
 )
+from aimm_plugins._declarations.ledger import current_ledger
 from aimm_plugins._system.text import shown
 from aimm_plugins._values.actions import MODEL_ACTIONS, Action
 
@@ -101,17 +103,21 @@ def _declare_model(
     key = check_key("model", key, caller)
     _check_interface(cls, caller)
     takers = _takers(cls, state_cb_arg_name, caller)
-    details = (
-        {
-            "action": action,
-            "keys": (key,),
-            "function": cls if action == "instantiate" else getattr(cls, action),
-            "method": action if action in ("fit", "predict", "serialize") else None,
-            "state_cb_arg_name": state_cb_arg_name if action in takers else None,
-        }
+    site = call_site(caller)
+    where = declared_at(site)
+    declarations = [
+        Declaration(
+            action,
+            (key,),
+            cls,
+            cls if action == "instantiate" else getattr(cls, action),
+            *where,
+            method=action if action in ("fit", "predict", "serialize") else None,
+            state_cb_arg_name=state_cb_arg_name if action in takers else None,
+        )
         for action in MODEL_ACTIONS
-    )
-    declare(caller, cls, *details)
+    ]
+    current_ledger().add(declarations, site)
     return cls
 
 
