@@ -93,11 +93,6 @@ class Runtime:
         """What these were read from, for workers elsewhere; paths are absolute."""
         return [start.given for start in self.registry.snapshot.starts]
 
-    @property
-    def calls(self) -> Dispatcher:
-        """What `exec_*` functions call."""
-        return self.dispatcher
-
     @contextmanager
     def load_lock(self, module: str) -> Generator[None]:
         """Hold the right to load a deferred plugin; other threads wait for its outcome.
@@ -227,7 +222,7 @@ class Runtime:
         self, action: Action, key: object, chain: Sequence[pluggy.HookImpl]
     ) -> pluggy.HookImpl:
         """The declared function that a direct call of a hook ends with."""
-        return self.calls.of(action).declared_function(key, chain)
+        return self.dispatcher.of(action).declared_function(key, chain)
 
 
 class Process:
@@ -249,7 +244,7 @@ class Process:
     def use(self, runtime: Runtime) -> None:
         """Make a runtime the current one."""
         self.runtime = runtime
-        self.calls = runtime.calls
+        self.calls = runtime.dispatcher
         use_ledger(runtime.ledger)
 
 
@@ -271,7 +266,7 @@ def _before_fork() -> None:
     if "asyncio" in sys.modules:
         import_module("asyncio")
     if PROCESS.runtime.has_loaded:
-        # Each further load has the path's folders listed anew, which imports this.
+        # Each further load lists the path's folders again, which imports this.
         import_module("importlib.metadata")
     PROCESS.runtime.lock.acquire()
 
