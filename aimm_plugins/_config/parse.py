@@ -237,7 +237,7 @@ _number = _if(lambda value: isinstance(value, int | float) and not isinstance(va
 
 
 def _seconds(value: object) -> Any:
-    _need(not (_number(value) <= 0 or _number(value) > _MAX_SECONDS))  # NaN is told of later
+    _need(not (_number(value) <= 0 or _number(value) > _MAX_SECONDS))  # NaN is refused later
     return value
 
 
