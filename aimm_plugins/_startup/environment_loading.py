@@ -17,6 +17,7 @@ from aimm_plugins._environments.environment import Environment
 from aimm_plugins._environments.instance import EnvironmentInstance
 from aimm_plugins._environments.payload import unpack
 from aimm_plugins._environments.program import EnvironmentKey, Program
+from aimm_plugins._environments.tables import travel_as_arrow
 from aimm_plugins._inventory.imported_files import foreign_module
 from aimm_plugins._loading.importer import Outcome
 from aimm_plugins._policy.plan import Plan
@@ -99,6 +100,7 @@ def _environment(
     setup = {
         "environment": planned.name,
         "memory_mb": planned.rules.memory_mb,
+        "as_arrow": travel_as_arrow(planned.installed),
         "options": {module: dict(options.values) for module, options in given.items()},
         "prefer": [dict(layer) for layer in start.prefer],
         **judge.told(),

@@ -26,12 +26,12 @@ from aimm_plugins._environments.frames import NUMBER
 from aimm_plugins._environments.instance import HELD
 from aimm_plugins._environments.payload import (
     VERSION,
-    MissingClassError,
-    has_arrow,
+    UnreadableError,
     pack,
     python_here,
     unpack,
 )
+from aimm_plugins._environments.tables import as_arrow
 from aimm_plugins._environments.tracing import continued
 from aimm_plugins._loading.importer import Loader, Outcome
 from aimm_plugins._policy.plan import Plan
@@ -218,7 +218,7 @@ class _Server:
             if os.getpid() != self._process:  # a fork that the plugin has made, and not ended
                 sys.exit()
             try:
-                body, buffers = pack(value, as_arrow=self._as_arrow)
+                body, buffers = pack(value, as_arrow() if self._as_arrow else {})
             except Exception as error:
                 raise TypeError(
                     f"{about} returned an object of {type(value).__module__}."
@@ -253,10 +253,10 @@ class _Server:
     def _arguments(self, frame: Frame) -> Any:
         try:
             return unpack(frame.body, frame.buffers)
-        except MissingClassError as error:
+        except UnreadableError as error:
             raise TypeError(
-                f"nothing was called: an argument holds an object of {error.name}, which the host "
-                f"has and environment {self._name} ({python_here()}) cannot import: {error}"
+                f"nothing was called: an argument holds {error.what}, which cannot be had in "
+                f"environment {self._name} ({python_here()}): {error}. Give plain data or arrays"
             ) from error
 
     def _call(
@@ -288,7 +288,7 @@ class _Server:
     def _load(self, call: _Call, setup: Mapping[str, Any]) -> dict[str, Any]:
         """Initialize the plugins that the host wants; the account of it."""
         self._name = setup["environment"]
-        self._as_arrow = has_arrow() and setup["arrow"]
+        self._as_arrow = setup["as_arrow"]
         if setup["memory_mb"] is not None:
             import resource
 
@@ -328,7 +328,7 @@ class _Server:
             )
             publish(runtime, resolution.snapshot, current_options(runtime))
         account = self._account(outcome, resolution.records)
-        return {"python": VERSION, "arrow": has_arrow(), **account}
+        return {"python": VERSION, **account}
 
     def _account(self, outcome: Outcome, records: Sequence[PluginRecord]) -> dict[str, Any]:
         keys: dict[str, list[tuple[object, ...]]] = {}
