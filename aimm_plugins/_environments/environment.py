@@ -291,8 +291,8 @@ class Environment:
             except Exception as error:
                 why = other_version(self.judge.installed, self.program.python)
                 if why:
-                    told_so = f"environment {self.name} was not started: {described(error)}\n{why}"
-                    error = EnvironmentLost(told_so, environment=self.name)
+                    text = f"environment {self.name} was not started. {why}\n{described(error)}"
+                    error = EnvironmentLost(text, environment=self.name)
                 if isinstance(error, EnvironmentLost):
                     self._restarts.last_loss = error
                 raise error from None

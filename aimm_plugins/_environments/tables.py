@@ -12,18 +12,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from aimm_plugins._discovery.scan import Scan, scan
-
 Reduce = Callable[[Any], tuple[Any, ...] | str]
 """How an object is pickled; see `object.__reduce__`."""
-
-
-def travel_as_arrow(installed: Scan) -> bool:
-    """Whether tables travel as Arrow between this process and where that is installed."""
-    here, there = scan().find("pandas"), installed.find("pandas")
-    if here is None or there is None or here.version == there.version:
-        return False
-    return scan().has("pyarrow") and installed.has("pyarrow")
 
 
 def as_arrow() -> Mapping[type, Reduce]:

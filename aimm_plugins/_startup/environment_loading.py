@@ -17,14 +17,18 @@ from aimm_plugins._environments.environment import Environment
 from aimm_plugins._environments.instance import EnvironmentInstance
 from aimm_plugins._environments.payload import unpack
 from aimm_plugins._environments.program import EnvironmentKey, Program
-from aimm_plugins._environments.tables import travel_as_arrow
 from aimm_plugins._inventory.imported_files import foreign_module
 from aimm_plugins._loading.importer import Outcome
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.outcome import Loaded
 from aimm_plugins._registry.providers import Deferred
 from aimm_plugins._startup.environment_judge import EnvironmentJudge
-from aimm_plugins._startup.environment_plan import PlannedEnvironment, Who, name_there
+from aimm_plugins._startup.environment_plan import (
+    PlannedEnvironment,
+    Who,
+    name_there,
+    travel_as_arrow,
+)
 from aimm_plugins._startup.prepare import PreparedStart
 from aimm_plugins._startup.runtime import PROCESS, Runtime
 from aimm_plugins._system.text import described

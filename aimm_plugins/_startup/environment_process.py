@@ -7,12 +7,10 @@ One thread reads, so that a call can be told to end while it goes on.
 from __future__ import annotations
 
 import faulthandler
-import json
 import os
 import socket
 import sys
 import threading
-import traceback
 from collections.abc import Mapping, Sequence
 from itertools import count
 from queue import SimpleQueue
@@ -21,7 +19,7 @@ from typing import Any, NoReturn
 from aimm_plugins._dispatch.cancelling import CancelToken
 from aimm_plugins._dispatch.raised_elsewhere import RaisedElsewhere
 from aimm_plugins._environments import frames
-from aimm_plugins._environments.channel import Channel, Frame, GoneError
+from aimm_plugins._environments.channel import Channel, Frame, GoneError, ProtocolError
 from aimm_plugins._environments.frames import NUMBER
 from aimm_plugins._environments.instance import HELD
 from aimm_plugins._environments.payload import (
@@ -166,8 +164,11 @@ class _Server:
                 self._take(self._channel.receive())
         except (EOFError, GoneError):
             os._exit(0)  # the host has ended, or wants this process to
+        except ProtocolError as error:
+            os.write(2, f"{error}\n".encode())
+            os._exit(1)
         except BaseException:  # nobody would read on, and the host would wait for ever
-            traceback.print_exc()
+            sys.excepthook(*sys.exc_info())
             os._exit(1)
 
     def _take(self, frame: Frame) -> None:
@@ -177,7 +178,7 @@ class _Server:
         elif frame.kind == frames.ANSWER and call is not None:
             call.answer(frame)
         elif frame.kind == frames.CANCEL and call is not None:
-            call.cancel(json.loads(bytes(frame.body)))
+            call.cancel(bytes(frame.body).decode() or None)
         elif frame.kind == frames.CANCEL:  # it is done; who gave it up waits for a word
             self._channel.send(frames.ERROR, frame.number)
         elif frame.kind == frames.DROP:
