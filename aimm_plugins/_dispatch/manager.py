@@ -227,10 +227,9 @@ class PluginManager(pluggy.PluginManager):
 
     def _undo_if_import_fails(self, undo: Callable[[], object]) -> None:
         """Remember how to undo what the caller's caller does, if it is part of a loading."""
-        site = call_site(sys._getframe(2))
-        module = site.importing_module
+        (_, module, _, _), spec = call_site(sys._getframe(2))
         if module is not None and self._owner.ledger.current_importer(module) is not None:
-            self._unconfirmed.append((module, site.spec, undo))
+            self._unconfirmed.append((module, spec, undo))
 
     # pluggy's own methods
 
