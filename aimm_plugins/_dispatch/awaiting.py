@@ -194,7 +194,7 @@ async def call_hook(
     try:
         for impl in reversed(impls):
             given = [kwargs[argument] for argument in impl.argnames]
-            keywords = {argument: kwargs[argument] for argument in impl.kwargnames}
+            keywords = {name: kwargs[name] for name in impl.kwargnames if name in kwargs}
             if is_wrapper(impl):
                 run = impl.function if impl.wrapper else partial(_old_wrapper, impl, name)
                 entered.append(_entered(run(*given, **keywords)))
