@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from contextlib import suppress
 
@@ -203,6 +204,18 @@ def test_file_that_cannot_be_read_says_why(tmp_path):
         load_file(tmp_path)
     with pytest.raises(ConfigError, match="null"):
         load_file("a\0b")
+
+
+@pytest.mark.parametrize("path", ["/dev/null", "/dev/zero"])
+def test_device_is_called_a_device(path):
+    with pytest.raises(ConfigError, match=f"{path}: is a device"):
+        load_file(path)
+
+
+def test_pipe_without_content_is_called_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="is a pipe that nothing was written to"):
+        load_file(tmp_path / "pipe")
 
 
 def test_places_of_values_and_keys():
