@@ -148,12 +148,16 @@ class Policy(NamedTuple):
                 ]
         return findings
 
+    @property
+    def required(self) -> tuple[Rule, ...]:
+        """What all layers require."""
+        return tuple(rule for layer in self.layers for rule in layer.required)
+
     def required_keys(self, installed: Callable[[str], bool]) -> list[Rule]:
         """The `required` rules about keys: `action:key`, or a name that no distribution has."""
         return [
             rule
-            for layer in self.layers
-            for rule in layer.required
+            for rule in self.required
             if rule.may_be_key and (rule.slot or not installed(rule.name))
         ]
 
@@ -169,7 +173,7 @@ class Policy(NamedTuple):
                 of_distribution.setdefault(normalized(record.distribution), []).append(record)
         missing = []
         of_keys = self.required_keys(lambda name: find(name) is not None)
-        for rule in dict.fromkeys(rule for layer in self.layers for rule in layer.required):
+        for rule in dict.fromkeys(self.required):
             plugins = of_distribution.get(rule.name, [])
             if rule not in of_keys and not _is_accounted_for(rule, plugins):
                 missing.append(_missing_record(rule, plugins, find(rule.name)))

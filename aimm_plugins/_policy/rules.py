@@ -16,14 +16,10 @@ if TYPE_CHECKING:
 
 
 class Rule(NamedTuple):
-    """One rule of a layer, and where it stands.
+    """A rule as it is written, and the place where it stands.
 
     It is about a distribution, `name` or `name>=1,<2`; a required one may be about a key instead,
     `action:key` or `key`.
-
-    Attributes:
-        text: As written.
-        place: Where, such as `plugins.yaml:7`.
     """
 
     text: str
@@ -31,12 +27,11 @@ class Rule(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Normalized name of the distribution it is about."""
         return required_name(self.text)
 
     @property
     def slot(self) -> tuple[Action, str] | None:
-        """The action and key that it is about, where it names both."""
+        """The action and key, where it names both."""
         action, colon, key = self.text.partition(":")
         return next(((known, key) for known in ACTIONS if colon and known == action), None)
 

@@ -91,7 +91,7 @@ class PreparedStart(NamedTuple):
     @property
     def required(self) -> tuple[Rule, ...]:
         """What all layers require."""
-        return tuple(rule for layer in self.policy.layers for rule in layer.required)
+        return self.policy.required
 
     @property
     def installed(self) -> Scan:
