@@ -38,13 +38,8 @@ _TYPES = {
 def schema_names() -> tuple[str, ...]:
     from importlib.resources import files
 
-    return tuple(
-        sorted(
-            entry.name.removesuffix(".yaml")
-            for entry in (files("aimm_plugins") / "schemas").iterdir()
-            if entry.name.endswith(".yaml")
-        )
-    )
+    entries = (entry.name for entry in (files("aimm_plugins") / "schemas").iterdir())
+    return tuple(sorted(n.removesuffix(".yaml") for n in entries if n.endswith(".yaml")))
 
 
 @cache

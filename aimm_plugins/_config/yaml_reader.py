@@ -140,7 +140,9 @@ def load(content: str | bytes, *, file: str | None = None) -> Document:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        problem = error.problem or error.context or "is not YAML"
+        problem = " ".join(filter(None, (error.context, error.problem)))
+        if mark is not None and problem.endswith("start any token"):
+            problem += f": {text[mark.index : mark.index + 1]!r}"  # often a tab
         raise _fault(f"is not YAML: {problem}", file, mark) from error
     except yaml.YAMLError as error:
         raise ConfigError(f"is not YAML: {' '.join(str(error).split())}", file=file) from error

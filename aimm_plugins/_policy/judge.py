@@ -128,12 +128,19 @@ class Policy(NamedTuple):
         findings = []
         named = (name for layer in self.layers for name in (*(layer.allow or ()), *layer.deny))
         stating = installed.stating(named)
+        brings = {
+            normalized(name): candidate.distribution.name
+            for candidate in installed.candidates
+            for name in (candidate.name, candidate.module)
+        }
         for layer in self.layers:
             for rules in (layer.allow or {}, layer.deny):
                 for name in rules:
                     other = stating.get(name)
                     if not installed.has(name) and (other is None or rules is not layer.deny):
-                        findings += [_matches_nothing(rule, other) for rule in rules[name]]
+                        findings += [
+                            _matches_nothing(rule, other, brings.get(name)) for rule in rules[name]
+                        ]
             if (lock := layer.lock) is not None:
                 findings += [
                     Finding(
@@ -278,10 +285,16 @@ class _Import(NamedTuple):
         return None
 
 
-def _matches_nothing(rule: Rule, other: Distribution | None) -> Finding:
-    """The finding about a rule for nobody; `other` has its name in METADATA alone."""
+def _matches_nothing(rule: Rule, other: Distribution | None, meant: str | None) -> Finding:
+    """The finding about a rule for nobody.
+
+    The name is perhaps in the METADATA of an `other` distribution alone, or that of a plugin which
+    one that is `meant` brings.
+    """
     message = "no installed distribution has this name"
     remedy = "Correct the name, or remove the rule."
+    if meant is not None:
+        remedy = f"It is a plugin of {meant}: write that, or remove the rule."
     if other is not None:
         message = f"only the METADATA of {other.place} has this name, and nobody is allowed by that"
         remedy = f"Write {other.name}, as its folder is named; or have its author mend the name."

@@ -155,3 +155,11 @@ def test_allow_rule_goes_by_the_name_of_the_folder_and_says_so(renamed):
     assert finding.remedy.startswith("Write folder-name, as its folder is named")
     allowed = {"names": [], "entry_points": {"allow": ["folder-name"]}}
     assert record_of(initialize(allowed), "ep").state == "loaded"
+
+
+@pytest.mark.parametrize("name", ["ep", "p"])
+def test_rule_that_names_a_plugin_is_told_its_distribution(marked, name):
+    marked()
+    for rules in ("allow", "deny"):
+        (finding,) = aimm_plugins.plan({"names": [], "entry_points": {rules: [name]}}).findings
+        assert finding.remedy == "It is a plugin of mark-dist: write that, or remove the rule."
