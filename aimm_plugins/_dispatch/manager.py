@@ -36,15 +36,12 @@ if TYPE_CHECKING:  # making a Protocol takes as long as importing a module
 
         def hooks_changed(self) -> None:
             """Make calls anew: hookimpls or monitors have changed."""
-            ...
 
         def plugin_registered(self, plugin: object, name: str) -> None:
             """Register what a plugin declared; what this raises takes the plugin out again."""
-            ...
 
         def plugin_unregistered(self, name: str) -> None:
             """Take away what a plugin declared."""
-            ...
 
         def declared_function(
             self, action: Action, key: object, chain: Sequence[pluggy.HookImpl]
