@@ -78,6 +78,24 @@ def model(
     Raises:
         DeclarationError: Methods of `Model` are missing (all are named), `deserialize` needs an
             instance, or no method can take `state_cb_arg_name`; nothing is declared then.
+
+    Example:
+        >>> from aimm_plugins import exec_fit, exec_instantiate, exec_predict, model
+        >>> @model(model_type="mean")
+        ... class Mean:
+        ...     def fit(self, values):
+        ...         self.value = sum(values) / len(values)
+        ...         return self
+        ...     def predict(self, count):
+        ...         return [self.value] * count
+        ...     def serialize(self):
+        ...         return str(self.value).encode()
+        ...     @classmethod
+        ...     def deserialize(cls, data):
+        ...         return cls().fit([float(data)])
+        >>> fitted = exec_fit("mean", exec_instantiate("mean"), None, [1.0, 2.0])
+        >>> exec_predict("mean", fitted, None, 2)[1]
+        [1.5, 1.5]
     """
     if cls is not None:
         caller = sys._getframe(1)
