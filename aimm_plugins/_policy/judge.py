@@ -181,9 +181,10 @@ class Policy(NamedTuple):
         missing = []
         of_keys = self.required_keys(lambda name: find(name) is not None)
         for rule in dict.fromkeys(self.required):
-            plugins = of_distribution.get(rule.name, [])
-            if rule not in of_keys and not _is_accounted_for(rule, plugins):
-                missing.append(_missing_record(rule, plugins, find(rule.name)))
+            if rule not in of_keys:
+                distribution = find(rule.name)
+                why = _why_missing(rule, of_distribution.get(rule.name, []), distribution)
+                missing += [] if why is None else [_missing_record(rule, *why, distribution)]
         return missing
 
 
@@ -301,19 +302,9 @@ def _matches_nothing(rule: Rule, other: Distribution | None, meant: str | None) 
     return Finding("rule-matches-nothing", rule.text, message, rule.place, remedy)
 
 
-def _is_accounted_for(rule: Rule, plugins: Sequence[PluginRecord]) -> bool:
-    """Whether the plugins' own records say all: that they are loaded, or why they failed."""
-    if any(plugin.state == "failed" for plugin in plugins):
-        return True
-    return any(plugin.state in _THERE for plugin in plugins) and all(
-        plugin.state in (*_THERE, "shadowed") and rule.fits(plugin.version) for plugin in plugins
-    )
-
-
 def _missing_record(
-    rule: Rule, plugins: Sequence[PluginRecord], distribution: Distribution | None
+    rule: Rule, why: str, remedy: str, distribution: Distribution | None
 ) -> PluginRecord:
-    why, remedy = _why_missing(rule, plugins, distribution)
     name = rule.name if distribution is None else distribution.name
     return PluginRecord(
         name=name,
@@ -332,8 +323,16 @@ def _missing_record(
 
 def _why_missing(
     rule: Rule, plugins: Sequence[PluginRecord], distribution: Distribution | None
-) -> tuple[str, str]:
-    """Why it is not there, and what to do about the rule or what it names."""
+) -> tuple[str, str] | None:
+    """Why it is not there, and what to do about the rule or what it names.
+
+    `None` where the plugins' own records say all: that they are there, or why they failed.
+    """
+    out = [plugin for plugin in plugins if plugin.state not in _THERE]
+    is_there = len(out) < len(plugins) and all(plugin.state == "shadowed" for plugin in out)
+    is_there = is_there and all(rule.fits(plugin.version) for plugin in plugins)
+    if is_there or any(plugin.state == "failed" for plugin in out):
+        return None
     if distribution is None:
         return "it is not installed", "Install it, or remove the rule"
     who = f"{distribution.who} is installed"
@@ -346,7 +345,6 @@ def _why_missing(
         )
     reasons = dict.fromkeys(
         f"{plugin.name} is {plugin.state}" + (f" ({plugin.reason})" if plugin.reason else "")
-        for plugin in plugins
-        if plugin.state not in _THERE
+        for plugin in out
     )
     return f"{who}, but {'; '.join(reasons)}", "Change what keeps it out, or remove the rule"
