@@ -121,38 +121,39 @@ class Policy(NamedTuple):
         return None
 
     def unmatched(self, installed: Scan) -> list[Finding]:
-        """Rules about distributions that are not installed: mostly typos.
+        """Rules about distributions that are not installed, mostly typos; and what has two names.
 
         A `required` one is no finding but a missing plugin; see `missing`.
         """
-        findings = []
-        named = (name for layer in self.layers for name in (*(layer.allow or ()), *layer.deny))
-        stating = installed.stating(named)
-        brings = {
+        publishers = dict.fromkeys(candidate.distribution for candidate in installed.candidates)
+        findings = [_has_two_names(one) for one in publishers if len(one.names) > 1]
+        denied = installed.stating(name for layer in self.layers for name in layer.deny)
+        idle = [
+            rule
+            for layer in self.layers
+            for rules, told in ((layer.allow or {}, {}), (layer.deny, denied))
+            for name, about_it in rules.items()
+            if not installed.has(name) and name not in told
+            for rule in about_it
+        ]
+        plugins = {
             normalized(name): candidate.distribution.name
-            for candidate in installed.candidates
+            for candidate in (installed.candidates if idle else ())
             for name in (candidate.name, candidate.module)
         }
-        for layer in self.layers:
-            for rules in (layer.allow or {}, layer.deny):
-                for name in rules:
-                    other = stating.get(name)
-                    if not installed.has(name) and (other is None or rules is not layer.deny):
-                        findings += [
-                            _matches_nothing(rule, other, brings.get(name)) for rule in rules[name]
-                        ]
-            if (lock := layer.lock) is not None:
-                findings += [
-                    Finding(
-                        code="locked-not-installed",
-                        subject=f"{entry.name} {entry.version}",
-                        message="is locked, and not installed",
-                        place=f"{lock.file}:{entry.line}",
-                        remedy="Install it, or freeze anew.",
-                    )
-                    for name, entry in lock.entries.items()
-                    if not installed.has(name)
-                ]
+        findings += [_matches_nothing(rule, plugins.get(rule.name)) for rule in idle]
+        findings += [
+            Finding(
+                code="locked-not-installed",
+                subject=f"{entry.name} {entry.version}",
+                message="is locked, and not installed",
+                place=f"{lock.file}:{entry.line}",
+                remedy="Install it, or freeze anew.",
+            )
+            for lock in (layer.lock for layer in self.layers if layer.lock is not None)
+            for name, entry in lock.entries.items()
+            if not installed.has(name)
+        ]
         return findings
 
     @property
@@ -286,20 +287,28 @@ class _Import(NamedTuple):
         return None
 
 
-def _matches_nothing(rule: Rule, other: Distribution | None, meant: str | None) -> Finding:
-    """The finding about a rule for nobody.
+def _matches_nothing(rule: Rule, meant: str | None) -> Finding:
+    """A rule for nobody; its name may be that of a plugin that one which is `meant` brings."""
+    wrong = "Correct the name" if meant is None else f"It is a plugin of {meant}: write that"
+    return Finding(
+        code="rule-matches-nothing",
+        subject=rule.text,
+        message="no installed distribution has this name",
+        place=rule.place,
+        remedy=f"{wrong}, or remove the rule.",
+    )
 
-    The name is perhaps in the METADATA of an `other` distribution alone, or that of a plugin which
-    one that is `meant` brings.
-    """
-    message = "no installed distribution has this name"
-    remedy = "Correct the name, or remove the rule."
-    if meant is not None:
-        remedy = f"It is a plugin of {meant}: write that, or remove the rule."
-    if other is not None:
-        message = f"only the METADATA of {other.place} has this name, and nobody is allowed by that"
-        remedy = f"Write {other.name}, as its folder is named; or have its author mend the name."
-    return Finding("rule-matches-nothing", rule.text, message, rule.place, remedy)
+
+def _has_two_names(distribution: Distribution) -> Finding:
+    name = distribution.name
+    return Finding(
+        code="two-names",
+        subject=distribution.subject,
+        message=f"its METADATA calls it {distribution.stated_name}, and its folder {name}",
+        place=distribution.place,
+        remedy=f"Call it {name} in confs; only deny rules hold by either name. Its author should "
+        "build it anew.",
+    )
 
 
 def _missing_record(
