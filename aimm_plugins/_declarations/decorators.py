@@ -10,7 +10,7 @@ from inspect import Parameter
 from types import FrameType, FunctionType
 from typing import Any, NoReturn, TypeVar
 
-from aimm_plugins._declarations.declaration import CallSite, Declaration, call_site, qualname_of
+from aimm_plugins._declarations.declaration import Declaration, call_site, qualname_of
 from aimm_plugins._declarations.ledger import current_ledger
 from aimm_plugins._system.signatures import shown_signature, signature_of
 from aimm_plugins._system.text import did_you_mean, shown
@@ -209,33 +209,30 @@ def _decorator(
         if state_cb_arg_name is not None or instance_arg_name is not None:
             _check_argument_names(action, target, state_cb_arg_name, instance_arg_name, caller)
         # Python counts a decorated function from its first decorator; so does the place here.
-        site = call_site(caller, target)
+        site, spec = call_site(caller, target)
+        ledger = current_ledger()
         declaration = Declaration(
             action,
             checked,
             target,
             target,
-            *declared_at(site),
-            state_cb_arg_name=state_cb_arg_name,
-            instance_arg_name=instance_arg_name,
-            returns_instance=returns_instance,
+            *site,
+            ledger.current_importer(site[1]),
+            None,
+            state_cb_arg_name,
+            instance_arg_name,
+            returns_instance,
         )
-        current_ledger().add([declaration], site)
+        ledger.add([declaration], spec)
         return target
 
     return decorate
 
 
-def declared_at(site: CallSite) -> tuple[str, str | None, str | None, str, int]:
-    """The fields of a declaration that say where it was made, in their order."""
-    importer = current_ledger().current_importer(site.importing_module)
-    return site.module, site.importing_module, importer, site.file, site.line
-
-
 def refuse(caller: FrameType, message: str) -> NoReturn:
     """Raise a `DeclarationError` that names the decorator's place."""
-    site = call_site(caller)
-    raise DeclarationError(message, file=site.file, line=site.line)
+    (_, _, file, line), _ = call_site(caller)
+    raise DeclarationError(message, file=file, line=line)
 
 
 def _check_keys(action: Action, keys: object, caller: FrameType) -> tuple[str, ...]:
@@ -243,7 +240,10 @@ def _check_keys(action: Action, keys: object, caller: FrameType) -> tuple[str, .
         return (check_key(action, keys, caller),)
     if isinstance(keys, str):
         refuse(caller, f'@{action} takes a list of model types: write @{action}(["{keys}"])')
-    if isinstance(keys, (bytes, bytearray)) or not isinstance(keys, Iterable):
+    # A list goes first: to ask the abstract class takes a tenth of a declaration.
+    if not isinstance(keys, list) and (
+        isinstance(keys, bytes | bytearray) or not isinstance(keys, Iterable)
+    ):
         bare = f"; write @{action}([...]) above the function" if callable(keys) else ""
         refuse(caller, f"@{action} takes a list of model types, and was given {shown(keys)}{bare}")
     checked = tuple(
@@ -251,7 +251,7 @@ def _check_keys(action: Action, keys: object, caller: FrameType) -> tuple[str, .
     )
     if not checked:
         refuse(caller, f"@{action} was given an empty list of model types; name at least one")
-    if len(set(checked)) < len(checked):
+    if len(checked) > 1 and len(set(checked)) < len(checked):
         repeated = sorted(key for key, count in Counter(checked).items() if count > 1)
         refuse(caller, f"@{action} was given {', '.join(map(repr, repeated))} more than once")
     return checked

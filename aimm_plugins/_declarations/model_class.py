@@ -13,7 +13,6 @@ from aimm_plugins._declarations.declaration import Declaration, call_site
 from aimm_plugins._declarations.decorators import (
     check_argument_name,
     check_key,
-    declared_at,
     refuse,
     takes_keyword,
     unable_to_take,
@@ -121,21 +120,23 @@ def _declare_model(
     key = check_key("model", key, caller)
     _check_interface(cls, caller)
     takers = _takers(cls, state_cb_arg_name, caller)
-    site = call_site(caller)
-    where = declared_at(site)
+    site, spec = call_site(caller)
+    ledger = current_ledger()
+    importer = ledger.current_importer(site[1])
     declarations = [
         Declaration(
             action,
             (key,),
             cls,
             cls if action == "instantiate" else getattr(cls, action),
-            *where,
+            *site,
+            importer,
             method=action if action in ("fit", "predict", "serialize") else None,
             state_cb_arg_name=state_cb_arg_name if action in takers else None,
         )
         for action in MODEL_ACTIONS
     ]
-    current_ledger().add(declarations, site)
+    ledger.add(declarations, spec)
     return cls
 
 
