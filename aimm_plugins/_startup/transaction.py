@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._config.values import Conf
-from aimm_plugins._loading.importer import Outcome
+from aimm_plugins._loading.importer import Outcome, is_imported
 from aimm_plugins._registry.outcome import Change, Resolution
 from aimm_plugins._registry.required_keys import unanswered
 from aimm_plugins._registry.snapshot import Start
@@ -121,6 +121,8 @@ def _resolve(
     removed: Mapping[Identity, PluginRecord],
     revoked: Set[Identity],
 ) -> Resolved:
+    current = runtime.registry.snapshot.records
+    loaded.records = [_of_now(record, current) for record in loaded.records]
     deferred = deferrals(runtime, start, loaded)
     change = Change(loaded.records, start.prefer, loaded.loaded, deferred, removed.keys(), revoked)
     resolution = resolve_now(runtime, change)
@@ -140,6 +142,14 @@ def _resolve(
     )
     report = Report((*resolution.records, *removed.values()), findings)
     return Resolved(start, loaded, resolution, report)
+
+
+def _of_now(record: PluginRecord, current: Mapping[Identity, PluginRecord]) -> PluginRecord:
+    """The account of a plugin that a call may have loaded while the start was under way."""
+    known = current.get(record.identity)
+    if record.state == "deferred" and known is not None and known.is_loaded:
+        return known if record.environment is None and is_imported(record.module) else record
+    return record
 
 
 def _options_after(runtime: Runtime, outcome: Resolved) -> PluginOptions | None:
