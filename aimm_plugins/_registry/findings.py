@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING
 
 from aimm_plugins._declarations.ledger import DeclarationLedger
 from aimm_plugins._registry.providers import Offer, Slot
 from aimm_plugins._system.modules import contents
-from aimm_plugins._values.report import Finding, PluginRecord
+from aimm_plugins._values.report import Finding, Identity, PluginRecord
 from aimm_plugins.errors import DeclarationError
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def published_keys_differ(record: PluginRecord, message: str, place: str) -> Fin
 
 def check_published_keys(
     loaded: Mapping[str, Sequence[Loaded]],
+    published: Mapping[Identity, Sequence[Published]],
     contenders: Mapping[Slot, Mapping[str, Offer]],
     errors: dict[str, list[Exception]],
 ) -> list[Finding]:
@@ -97,10 +99,11 @@ def check_published_keys(
 
     Args:
         loaded: The plugins of a call that are imported, by module.
+        published: The keys in the metadata of plugins.
         contenders: All that plugins declare, by slot and plugin.
         errors: The errors of plugins, by module.
     """
-    if not any(entry.published for entries in loaded.values() for entry in entries):
+    if not published:
         return []
     declared: dict[str, set[Slot]] = {}
     brought_by_others: set[tuple[str, Slot]] = set()
@@ -111,12 +114,12 @@ def check_published_keys(
                 brought_by_others.add((offer.plugin, slot))
     findings = []
     for plugin, entries in loaded.items():
-        keys = (key for entry in entries for key in entry.published)
-        published: dict[Slot, Published] = {(key.action, key.key): key for key in keys}
+        keys = chain.from_iterable(published.get(e.record.identity, ()) for e in entries)
+        promised: dict[Slot, Published] = {(key.action, key.key): key for key in keys}
         actual = declared.get(plugin, set())
         more = {slot for slot in actual if (plugin, slot) not in brought_by_others}
         record = entries[0].record
-        told = keys_differ(record, published, published.keys() - actual, more - published.keys())
+        told = keys_differ(record, promised, promised.keys() - actual, more - promised.keys())
         if told is None:
             continue
         message, place = told

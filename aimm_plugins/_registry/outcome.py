@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._declarations.declaration import Declaration
-from aimm_plugins._registry.providers import Deferred, Preferences
+from aimm_plugins._registry.providers import Preferences
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._values.report import Finding, Identity, PluginRecord
 
@@ -20,8 +21,7 @@ class Loaded(NamedTuple):
     Attributes:
         record: Its account so far.
         target: The decorated object, for an entry point `module:object`; else `None`.
-        published: The keys that its metadata publishes, if it publishes any.
-        lazily: Whether others have relied on those keys meanwhile.
+        lazily: Whether others have relied meanwhile on the keys that its metadata publishes.
         elsewhere: What it declares in a process of an environment.
         may_be_empty: Whether it may declare nothing: it has brought hook implementations, or what
             was imported is another's file, which is a finding of its own.
@@ -30,7 +30,6 @@ class Loaded(NamedTuple):
 
     record: PluginRecord
     target: object | None = None
-    published: tuple[Published, ...] = ()
     lazily: bool = False
     may_be_empty: bool = False
     is_stale: bool = False
@@ -44,7 +43,8 @@ class Change(NamedTuple):
         records: The accounts of all plugins of the call, in order.
         prefer: Rules that settle conflicts; earlier layers are asked first.
         loaded: The plugins whose modules are imported and sound.
-        deferred: Those that wait for their first call.
+        published: What the metadata of plugins publishes. A deferred one competes by it.
+        load: Imports and registers a deferred plugin.
         removed: Plugins of earlier calls that are not installed any more.
         revoked: Plugins of earlier calls that lose their keys if they are denied by now.
         demanded: The plugins were deferred, and a call needs one of them: what they lost to others
@@ -54,7 +54,8 @@ class Change(NamedTuple):
     records: Sequence[PluginRecord]
     prefer: Preferences
     loaded: Sequence[Loaded] = ()
-    deferred: Sequence[Deferred] = ()
+    published: Mapping[Identity, Sequence[Published]] = MappingProxyType({})
+    load: Callable[[Identity], None] = lambda _: None
     removed: Set[Identity] = frozenset()
     revoked: Set[Identity] = frozenset()
     demanded: bool = False

@@ -127,20 +127,6 @@ class Provider(NamedTuple):
         return f"{self.action}:{one_line(self.key)}  {self.provenance}"
 
 
-class Deferred(NamedTuple):
-    """A plugin that is imported by the first call of one of its keys.
-
-    Attributes:
-        record: Its account so far.
-        published: Its keys.
-        load: Imports and registers it.
-    """
-
-    record: PluginRecord
-    published: tuple[Published, ...]
-    load: Callable[[], None]
-
-
 class PluginOwners:
     """Finds the plugin that a declaration belongs to.
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._declarations.ledger import DeclaredKey
 from aimm_plugins._registry.providers import (
-    Deferred,
     Offer,
     PluginOwners,
     Preferences,
@@ -55,7 +54,6 @@ class Snapshot:
         losers: Who has lost a key to a declaration by hand: the offer, and the plugins that had the
             key in their accounts. A commit settles this anew.
         contested: Keys that plugins lost to a conflict: (plugin, slot) to the error.
-        deferred: The plugins that wait for their first call, by identity.
         broken: Keys that a deferred plugin published before it failed to load.
         by_hand: Modules that declare by hand and belong to no plugin of a call.
         starts: What was initialized so far and not unloaded: the rules that go with the keys.
@@ -68,7 +66,6 @@ class Snapshot:
         "broken",
         "by_hand",
         "contested",
-        "deferred",
         "findings",
         "losers",
         "offers",
@@ -86,7 +83,6 @@ class Snapshot:
         self.shadowed: dict[tuple[str, Slot], str] = {}
         self.losers: dict[Slot, tuple[Offer, list[Identity]]] = {}
         self.contested: dict[tuple[str, Slot], PluginConflictError] = {}
-        self.deferred: dict[Identity, Deferred] = {}
         self.broken: dict[Slot, PluginRecord] = {}
         self.by_hand: set[str] = set()
         self.starts: tuple[Start, ...] = ()
@@ -108,6 +104,11 @@ class Snapshot:
     def confs(self) -> list[Config]:
         """The confs of all starts."""
         return [start.config for start in self.starts]
+
+    def deferred(self, identity: Identity) -> bool:
+        """Whether a plugin waits for its first call."""
+        record = self.records.get(identity)
+        return record is not None and record.state == "deferred"
 
     @property
     def owners(self) -> PluginOwners:
@@ -143,7 +144,6 @@ class Snapshot:
         found.records = {i: record for i, record in self.records.items() if record.plugin != plugin}
         found.shadowed = {lost: why for lost, why in self.shadowed.items() if lost[0] != plugin}
         found.contested = {lost: why for lost, why in self.contested.items() if lost[0] != plugin}
-        found.deferred = {i: d for i, d in self.deferred.items() if d.record.plugin != plugin}
         found.broken = {slot: r for slot, r in self.broken.items() if r.plugin != plugin}
         found.by_hand = self.by_hand - {plugin}
         found.losers = {}

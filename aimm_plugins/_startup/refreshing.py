@@ -125,14 +125,11 @@ def _in_doubt(
 def _with_deferred_in_doubt(current: Snapshot, start: PreparedStart) -> PreparedStart:
     """A start that leaves deferred plugins in doubt deferred: their first call is judged anew."""
     in_doubt = _in_doubt(current.records, start.plan.records, start)
-    kept = {identity: current.deferred[identity] for identity in in_doubt & current.deferred.keys()}
-    records = [
-        current.records[record.identity] if record.identity in kept else record
-        for record in start.plan.records
-    ]
-    published = {identity: entry.published for identity, entry in kept.items()}
+    kept = {identity for identity in in_doubt if current.deferred(identity)}
+    records = [current.records[r.identity] if r.identity in kept else r for r in start.plan.records]
+    published = {identity: tuple(current.published[identity]) for identity in kept}
     plan = Plan(tuple(records), {**start.plan.published, **published})
-    return start._replace(plan=plan) if kept else start
+    return start._replace(plan=plan)
 
 
 def _why_removed(record: PluginRecord, start: PreparedStart) -> str:

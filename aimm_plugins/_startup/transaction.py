@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Set
 from contextlib import contextmanager
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,7 +13,7 @@ from aimm_plugins._loading.importer import Outcome, is_imported
 from aimm_plugins._registry.outcome import Change, Resolution
 from aimm_plugins._registry.required_keys import unanswered
 from aimm_plugins._registry.snapshot import Start
-from aimm_plugins._startup.deferred import deferrals
+from aimm_plugins._startup.deferred import load_deferred
 from aimm_plugins._startup.messages import load_error
 from aimm_plugins._startup.prepare import PreparedStart
 from aimm_plugins._startup.publish import current_options, publish, resolve_now
@@ -123,13 +124,17 @@ def _resolve(
 ) -> Resolved:
     current = runtime.registry.snapshot.records
     loaded.records = [_of_now(record, current) for record in loaded.records]
-    deferred = deferrals(runtime, start, loaded)
-    change = Change(loaded.records, start.prefer, loaded.loaded, deferred, removed.keys(), revoked)
+    change = Change(
+        loaded.records,
+        start.prefer,
+        loaded.loaded,
+        start.plan.published,
+        partial(load_deferred, runtime, start),
+        removed.keys(),
+        revoked,
+    )
     resolution = resolve_now(runtime, change)
-    snapshot = resolution.snapshot
-    published = {**snapshot.published, **start.plan.published}
-    snapshot.published = {i: keys for i, keys in published.items() if i in snapshot.records}
-    registered = snapshot.records.values()
+    registered = resolution.snapshot.records.values()
     resolution.add_missing(start.policy.missing(registered, start.find))
     required = start.policy.required_keys(lambda name: start.find(name) is not None)
     # Not into the snapshot: whether keys are answered is asked anew by each report.
