@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._declarations.ledger import DeclaredKey
 from aimm_plugins._registry.providers import (
-    Offer,
     PluginOwners,
     Preferences,
     Provider,
@@ -47,12 +46,12 @@ class Snapshot:
     declarations.
 
     Attributes:
-        offers: Action to key to what answers it.
+        offers: Action to key to who answers it.
         records: The account of each plugin of the calls so far, by identity.
         findings: What loading deferred plugins found besides plugins.
         shadowed: Keys that plugins lost to a `prefer` rule: (plugin, slot) to the reason.
-        losers: Who has lost a key to a declaration by hand: the offer, and the plugins that had the
-            key in their accounts. A commit settles this anew.
+        losers: Who has lost a key to a declaration by hand, and the plugins that had the key in
+            their accounts. A commit settles this anew.
         contested: Keys that plugins lost to a conflict: (plugin, slot) to the error.
         broken: Keys that a deferred plugin published before it failed to load.
         by_hand: Modules that declare by hand and belong to no plugin of a call.
@@ -77,11 +76,11 @@ class Snapshot:
     )
 
     def __init__(self) -> None:
-        self.offers: dict[Action, dict[str, Offer]] = {action: {} for action in ACTIONS}
+        self.offers: dict[Action, dict[str, Provider]] = {action: {} for action in ACTIONS}
         self.records: dict[Identity, PluginRecord] = {}
         self.findings: dict[tuple[str, str, str | None], Finding] = {}
         self.shadowed: dict[tuple[str, Slot], str] = {}
-        self.losers: dict[Slot, tuple[Offer, list[Identity]]] = {}
+        self.losers: dict[Slot, tuple[Provider, list[Identity]]] = {}
         self.contested: dict[tuple[str, Slot], PluginConflictError] = {}
         self.broken: dict[Slot, PluginRecord] = {}
         self.by_hand: set[str] = set()
@@ -119,9 +118,8 @@ class Snapshot:
 
     def providers(self) -> Iterator[Provider]:
         """The providers of all keys; deferred plugins too."""
-        for action, keys in self.offers.items():
-            for key, offer in keys.items():
-                yield offer.provider(action, key)
+        for keys in self.offers.values():
+            yield from keys.values()
 
     def reaches(self, declared: DeclaredKey) -> bool:
         """Whether calls of a key reach its declaration."""
@@ -138,7 +136,7 @@ class Snapshot:
         """A snapshot without a plugin, whichever plugin's load ran its module."""
         found = self.copy()
         found.offers = {
-            action: {key: offer for key, offer in keys.items() if not _is_of(offer, plugin)}
+            action: {key: each for key, each in keys.items() if not _is_of(each, plugin)}
             for action, keys in self.offers.items()
         }
         found.records = {i: record for i, record in self.records.items() if record.plugin != plugin}
@@ -150,10 +148,10 @@ class Snapshot:
         return found
 
 
-def _is_of(offer: Offer, plugin: str) -> bool:
+def _is_of(provider: Provider, plugin: str) -> bool:
     """Whether it is a plugin's, or was declared by a run of its module."""
-    if offer.plugin == plugin:
+    if provider.plugin == plugin:
         return True
-    if offer.declaration is None or offer.provenance.environment is not None:
+    if provider.declaration is None or provider.environment is not None:
         return False
-    return offer.declaration.owner_module == plugin
+    return provider.declaration.owner_module == plugin
