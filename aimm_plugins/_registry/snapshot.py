@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._declarations.ledger import DeclaredKey
@@ -13,13 +13,13 @@ from aimm_plugins._registry.providers import (
     Slot,
 )
 from aimm_plugins._values.actions import ACTIONS, Action
+from aimm_plugins.errors import PluginConflictError
 
 if TYPE_CHECKING:
     from aimm_plugins._config.values import Conf, Config
     from aimm_plugins._discovery.published import Published
     from aimm_plugins._policy.rules import Rule
-    from aimm_plugins._values.report import Finding, Identity, PluginRecord
-    from aimm_plugins.errors import PluginConflictError
+    from aimm_plugins._values.report import Finding, Identity, PluginRecord, State
 
 
 class Start(NamedTuple):
@@ -120,6 +120,20 @@ class Snapshot:
         """The providers of all keys; deferred plugins too."""
         for keys in self.offers.values():
             yield from keys.values()
+
+    def publishers(self, slots: Collection[Slot]) -> Iterator[PluginRecord]:
+        """The plugins whose metadata has one of some keys."""
+        for identity, keys in self.published.items():
+            record = self.records.get(identity)
+            if record is not None and any((k.action, k.key) in slots for k in keys):
+                yield record
+
+    def of_unknown_keys(self, state: State) -> Iterator[PluginRecord]:
+        """The plugins in a state whose keys nobody knows."""
+        for identity, record in self.records.items():
+            is_known = isinstance(record.error, PluginConflictError)
+            if record.state == state and not is_known and not self.published.get(identity):
+                yield record
 
     def reaches(self, declared: DeclaredKey) -> bool:
         """Whether calls of a key reach its declaration."""
