@@ -18,11 +18,6 @@ if TYPE_CHECKING:
     from aimm_plugins._discovery.published import Published
     from aimm_plugins._registry.outcome import Loaded
 
-PUBLISH = (
-    "Its author publishes what the module declares by `aimm-plugins entry-points --write`, "
-    "and installs the distribution again."
-)
-
 
 def declares_nothing(record: PluginRecord) -> Finding:
     """The finding that a plugin provides nothing."""
@@ -59,8 +54,8 @@ def keys_differ(
     published: Mapping[Slot, Published],
     missing: Collection[Slot],
     more: Collection[Slot],
-) -> tuple[str, str] | None:
-    """What is to be said of a plugin that declares other keys than it publishes, and the place.
+) -> Finding | None:
+    """The finding that a plugin declares other keys than it publishes.
 
     Args:
         record: The plugin.
@@ -70,20 +65,16 @@ def keys_differ(
     """
     if not published or not (missing or more):
         return None
-    parts = []
-    if missing:
-        parts.append(f"does not declare {_spelled(missing)}")
-    if more:
-        parts.append(f"declares {_spelled(more)} beyond that")
-    message = (
-        f"its metadata publishes {_spelled(published)}, and {record.module} {' and '.join(parts)}"
+    parts = [f"does not declare {_spelled(missing)}"] if missing else []
+    parts += [f"declares {_spelled(more)} beyond that"] if more else []
+    return Finding(
+        "published-keys-differ",
+        record.subject,
+        f"its metadata publishes {_spelled(published)}, and {record.module} {' and '.join(parts)}",
+        next(iter(published.values())).place,
+        "Its author publishes what the module declares by `aimm-plugins entry-points --write`, "
+        "and installs the distribution again.",
     )
-    return message, next(iter(published.values())).place
-
-
-def published_keys_differ(record: PluginRecord, message: str, place: str) -> Finding:
-    """The finding of what `keys_differ` says."""
-    return Finding("published-keys-differ", record.subject, message, place, PUBLISH)
 
 
 def check_published_keys(
@@ -119,16 +110,16 @@ def check_published_keys(
         actual = declared.get(plugin, set())
         more = {slot for slot in actual if (plugin, slot) not in brought_by_others}
         record = entries[0].record
-        told = keys_differ(record, promised, promised.keys() - actual, more - promised.keys())
-        if told is None:
+        found = keys_differ(record, promised, promised.keys() - actual, more - promised.keys())
+        if found is None:
             continue
-        message, place = told
         if any(entry.lazily for entry in entries):
-            errors.setdefault(plugin, []).append(
-                DeclarationError(f"{record.provenance}: {message} (metadata: {place}). {PUBLISH}")
+            error = DeclarationError(
+                f"{record.provenance}: {found.message} (metadata: {found.place}). {found.remedy}"
             )
+            errors.setdefault(plugin, []).append(error)
         else:
-            findings.append(published_keys_differ(record, message, place))
+            findings.append(found)
     return findings
 
 

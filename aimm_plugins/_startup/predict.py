@@ -12,7 +12,7 @@ from aimm_plugins._inventory.foresight import differing_keys, sure_failure
 from aimm_plugins._inventory.imported_files import foreign_module
 from aimm_plugins._inventory.remedies import remedy_for_failure
 from aimm_plugins._loading.importer import is_imported
-from aimm_plugins._registry.findings import declares_nothing, published_keys_differ
+from aimm_plugins._registry.findings import declares_nothing
 from aimm_plugins._registry.outcome import Change
 from aimm_plugins._registry.required_keys import unanswered
 from aimm_plugins._registry.snapshot import Snapshot
@@ -127,14 +127,14 @@ def _foreseen(
     foreign = foreign_module(record, installed)
     findings = [] if foreign is None else [foreign]
     fault = sure_failure(record, source, published)
-    told = None if fault is not None else differing_keys(record, source, published)
-    if told is not None:
-        findings.append(published_keys_differ(record, *told))
-    if fault is None and source.declares_nothing and foreign is None:
-        findings.append(declares_nothing(record))
     if fault is not None:
         remedy = remedy_for_failure(record, fault.error, installed)
-        item = replace(item, record=record.failed(fault.error, remedy), place=fault.place)
+        failed = record.failed(fault.error, remedy)
+        return replace(item, record=failed, place=fault.place), findings
+    differ = differing_keys(record, source, published)
+    findings += [] if differ is None else [differ]
+    if source.declares_nothing and foreign is None:
+        findings.append(declares_nothing(record))
     return item, findings
 
 

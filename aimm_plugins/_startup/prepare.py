@@ -173,20 +173,15 @@ def _findings_of_parts(parts: Sequence[PreparedStart], complete: bool) -> tuple[
 
     What is in a missing environment is not known, so that no rule is called idle then.
     """
-    idle = [
-        {(f.code, f.subject, f.place) for f in part.findings if f.code in _IDLE} for part in parts
-    ]
-    found = dict.fromkeys(finding for part in parts for finding in part.findings)
-    told: set[tuple[str, str, str | None]] = set()
-    kept = []
-    for finding in found:
-        what = (finding.code, finding.subject, finding.place)
-        if finding.code not in _IDLE:
-            kept.append(finding)
-        elif complete and what not in told and all(what in names for names in idle):
-            told.add(what)
-            kept.append(finding)
-    return tuple(kept)
+    found: dict[tuple[str, str, str | None], Finding] = {}
+    by_part = [{(f.code, f.subject, f.place): f for f in part.findings} for part in parts]
+    for findings in by_part:
+        found |= {key: finding for key, finding in findings.items() if key not in found}
+    return tuple(
+        finding
+        for key, finding in found.items()
+        if finding.code not in _IDLE or (complete and all(key in part for part in by_part))
+    )
 
 
 _IDLE = ("rule-matches-nothing", "locked-not-installed")
