@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 
 def declares_nothing(record: PluginRecord) -> Finding:
-    """The finding that a plugin provides nothing."""
     return Finding(
         code="declares-nothing",
         subject=record.subject,

@@ -16,23 +16,19 @@ if TYPE_CHECKING:
 
 
 class Loaded(NamedTuple):
-    """A plugin whose module is imported, with the object that its entry point names.
-
-    Attributes:
-        record: Its account so far.
-        target: The decorated object, for an entry point `module:object`; else `None`.
-        lazily: Whether others have relied meanwhile on the keys that its metadata publishes.
-        elsewhere: What it declares in a process of an environment.
-        may_be_empty: Whether it may declare nothing: it has brought hook implementations, or what
-            was imported is another's file, which is a finding of its own.
-        is_stale: Whether another version was imported than is installed by now.
-    """
+    """A plugin whose module is imported and sound."""
 
     record: PluginRecord
+    # The decorated object, for an entry point `module:object`.
     target: object | None = None
+    # Whether others have relied meanwhile on the keys that its metadata publishes.
     lazily: bool = False
+    # Whether it may declare nothing: it has brought hook implementations, or what was imported is
+    # another's file, which is a finding of its own.
     may_be_empty: bool = False
+    # Whether another version was imported than is installed by now.
     is_stale: bool = False
+    # What it declares in a process of an environment.
     elsewhere: tuple[Declaration, ...] = ()
 
 
@@ -42,7 +38,7 @@ class Change(NamedTuple):
     Attributes:
         records: The accounts of all plugins of the call, in order.
         prefer: Rules that settle conflicts; earlier layers are asked first.
-        loaded: The plugins whose modules are imported and sound.
+        loaded: Those that are loaded.
         published: What the metadata of plugins publishes. A deferred one competes by it.
         load: Imports and registers a deferred plugin.
         removed: Plugins of earlier calls that are not installed any more.
@@ -62,13 +58,7 @@ class Change(NamedTuple):
 
 
 class Resolution(NamedTuple):
-    """What a commit would do.
-
-    Attributes:
-        records: The accounts, in the order of the plan.
-        snapshot: What would be registered then.
-        findings: Published keys that differ from the declared ones, and plugins without any.
-    """
+    """What a commit would do: the accounts in the order of the call, and what is found of them."""
 
     records: list[PluginRecord]
     snapshot: Snapshot

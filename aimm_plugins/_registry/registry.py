@@ -36,7 +36,6 @@ class Registry:
         self.loads: list[LoadUnderWay] = []
 
     def find(self, action: Action, key: str) -> Provider | None:
-        """The provider of a key, or `None`."""
         return self.snapshot.offers[action].get(key)
 
     def providers(self, action: Action | None = None) -> dict[Slot, Provider]:
@@ -190,10 +189,8 @@ class Registry:
     # Commits
 
     def publish(self, snapshot: Snapshot) -> None:
-        """Make a snapshot the current one."""
         self.snapshot = snapshot
         self.ever_initialized = True
 
     def drop(self, plugin: str) -> None:
-        """Take a plugin out."""
         self.snapshot = self.snapshot.without(plugin)

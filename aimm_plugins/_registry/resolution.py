@@ -75,7 +75,6 @@ class _Resolver:
         }
 
     def resolve(self) -> Resolution:
-        """Take the steps."""
         self.collect_declared()
         findings = check_published_keys(
             self.loaded_by_module, self.change.published, self.contenders, self.errors
@@ -143,7 +142,6 @@ class _Resolver:
     def _settle_duplicate(
         self, contenders: dict[str, Provider], first: Provider, second: Provider
     ) -> None:
-        """Choose between two declarations of one plugin for one slot."""
         one, other = first.declaration, second.declaration
         assert one is not None and other is not None
         if one.target is other.target:
@@ -201,7 +199,6 @@ class _Resolver:
                 self.errors.setdefault(plugin, []).append(error)
 
     def assign(self, slot: Slot, contenders: list[Provider]) -> None:
-        """Give a slot to one of its contenders, or to none."""
         contenders = without_duplicates(contenders)
         if not contenders:
             return
@@ -272,7 +269,6 @@ class _Resolver:
         return found
 
     def accounts(self) -> list[PluginRecord]:
-        """What became of each plugin of this call."""
         for (plugin, _), reason in self.shadowed.items():
             self.lost.setdefault(plugin, []).append(reason)
         loaded = {entry.record.identity: entry for entry in self.change.loaded}
@@ -307,7 +303,6 @@ class _Resolver:
         )
 
     def _provided_by(self, record: PluginRecord, loaded: Loaded | None) -> tuple[Slot, ...]:
-        """The keys by which calls reach a plugin."""
         target = None if loaded is None else loaded.target
         provided = self.provided.get((record.plugin, None if target is None else id(target)), ())
         keys = self.change.published.get(record.identity, ()) if record.state == "deferred" else ()
@@ -321,7 +316,6 @@ class _Resolver:
         )
 
     def snapshot(self, records: Sequence[PluginRecord]) -> Snapshot:
-        """What would be registered then."""
         there = {r.distribution for r in records if r.is_loaded or r.state == "deferred"}
         environments = {r.environment for r in records}
         accounts = {
@@ -371,7 +365,6 @@ class _Resolver:
 
 
 def _by_module(entries: Iterable[Loaded]) -> dict[str, list[Loaded]]:
-    """The entries by what the registry calls their plugin."""
     found: dict[str, list[Loaded]] = {}
     for entry in entries:
         found.setdefault(entry.record.plugin, []).append(entry)

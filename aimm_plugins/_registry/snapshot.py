@@ -44,56 +44,35 @@ class Snapshot:
     A commit replaces the snapshot as a whole. A declaration by hand adds to the inner mappings of
     `offers` in one atomic update, because copying them for each would cost O(N²) for N
     declarations.
-
-    Attributes:
-        offers: Action to key to who answers it.
-        records: The account of each plugin of the calls so far, by identity.
-        findings: What loading deferred plugins found besides plugins.
-        shadowed: Keys that plugins lost to a `prefer` rule: (plugin, slot) to the reason.
-        losers: Who has lost a key to a declaration by hand, and the plugins that had the key in
-            their accounts. A commit settles this anew.
-        contested: Keys that plugins lost to a conflict: (plugin, slot) to the error.
-        broken: Keys that a deferred plugin published before it failed to load.
-        by_hand: Modules that declare by hand and belong to no plugin of a call.
-        starts: What was initialized so far and not unloaded: the rules that go with the keys.
-        prefer: The rules of the calls so far, for what is declared by hand later.
-        published: What plugins publish, denied and failed ones too, by identity.
     """
 
-    __slots__ = (
-        "_owners",
-        "broken",
-        "by_hand",
-        "contested",
-        "findings",
-        "losers",
-        "offers",
-        "prefer",
-        "published",
-        "records",
-        "shadowed",
-        "starts",
-    )
-
     def __init__(self) -> None:
+        # Who answers each key.
         self.offers: dict[Action, dict[str, Provider]] = {action: {} for action in ACTIONS}
+        # The account of each plugin of the calls so far, and what it publishes.
         self.records: dict[Identity, PluginRecord] = {}
+        self.published: Mapping[Identity, Sequence[Published]] = {}
+        # What loading deferred plugins found besides plugins.
         self.findings: dict[tuple[str, str, str | None], Finding] = {}
+        # Keys that plugins lost to a `prefer` rule, with the reason, and to a conflict.
         self.shadowed: dict[tuple[str, Slot], str] = {}
-        self.losers: dict[Slot, tuple[Provider, list[Identity]]] = {}
         self.contested: dict[tuple[str, Slot], PluginConflictError] = {}
+        # Who has lost a key to a declaration by hand, and the plugins that had the key in their
+        # accounts. A commit settles this anew.
+        self.losers: dict[Slot, tuple[Provider, list[Identity]]] = {}
+        # Keys that a deferred plugin published before it failed to load.
         self.broken: dict[Slot, PluginRecord] = {}
+        # Modules that declare by hand and belong to no plugin of a call.
         self.by_hand: set[str] = set()
+        # What was initialized and not unloaded; and its rules, for what is declared by hand later.
         self.starts: tuple[Start, ...] = ()
         self.prefer: Preferences = ()
-        self.published: Mapping[Identity, Sequence[Published]] = {}
         self._owners: PluginOwners | None = None
 
     def copy(self) -> Snapshot:
         """The same, without the keys that will be declared by hand."""
-        copied = Snapshot.__new__(Snapshot)
-        for name in self.__slots__:
-            setattr(copied, name, getattr(self, name))
+        copied = Snapshot()
+        vars(copied).update(vars(self))
         copied.offers = {action: dict(keys) for action, keys in self.offers.items()}
         copied.losers = dict(self.losers)
         copied._owners = None  # who copies it may give it other records
@@ -101,11 +80,9 @@ class Snapshot:
 
     @property
     def confs(self) -> list[Config]:
-        """The confs of all starts."""
         return [start.config for start in self.starts]
 
     def deferred(self, identity: Identity) -> bool:
-        """Whether a plugin waits for its first call."""
         record = self.records.get(identity)
         return record is not None and record.state == "deferred"
 
@@ -136,7 +113,6 @@ class Snapshot:
                 yield record
 
     def reaches(self, declared: DeclaredKey) -> bool:
-        """Whether calls of a key reach its declaration."""
         offer = self.offers[declared.action].get(declared.key)
         return offer is not None and offer.declaration is declared.declaration
 

@@ -100,7 +100,6 @@ def _as_of_now(runtime: Runtime, start: PreparedStart) -> PreparedStart:
 
 
 def _plan(snapshot: Snapshot, modules: Set[str], installed: Scan) -> Plan:
-    """A plan that imports the deferred plugins of some modules now."""
     records = [
         _current(record, installed)
         for record in snapshot.records.values()

@@ -121,7 +121,6 @@ def _item(
 def _foreseen(
     item: InventoryItem, published: Sequence[Published], installed: Scan
 ) -> tuple[InventoryItem, list[Finding]]:
-    """A plugin that is to be imported, with what its source and its files show."""
     record, source = item.record, item.source
     assert source is not None
     foreign = foreign_module(record, installed)

@@ -20,7 +20,6 @@ from aimm_plugins._values.report import Identity, PluginRecord, Report
 
 
 def refresh(runtime: Runtime) -> Report:
-    """Catch up with what pip did since; see `aimm_plugins.refresh`."""
     while (before := runtime.registry.snapshot).starts:  # one, beside which others may unload
         records = dict(before.records)
         findings = set(current_report(runtime).findings)
@@ -76,7 +75,7 @@ def _reread(starts: Iterable[Start]) -> tuple[Start, ...]:
     """
     found: tuple[Start, ...] = ()
     for begun in starts:
-        found = tuple(with_start(found, Start(_config_of_now(begun), begun.given)))
+        found = with_start(found, Start(_config_of_now(begun), begun.given))
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Set
+from collections.abc import Generator, Mapping, Set
 from contextlib import contextmanager
 from functools import partial
 from types import MappingProxyType
@@ -25,14 +25,7 @@ if TYPE_CHECKING:
 
 
 class Resolved(NamedTuple):
-    """What a start leads to.
-
-    Attributes:
-        start: What was to be done.
-        loaded: What became of the imports.
-        resolution: What would be registered.
-        report: The account of the call.
-    """
+    """What a start leads to."""
 
     start: PreparedStart
     loaded: Outcome
@@ -47,7 +40,6 @@ class Resolved(NamedTuple):
 
     @property
     def is_undone(self) -> bool:
-        """Whether one failure undoes the whole call."""
         return self.start.strict and bool(self.report.failures)
 
 
@@ -94,7 +86,7 @@ def resolved(
         raise
 
 
-def commit(runtime: Runtime, outcome: Resolved, starts: Iterable[Start]) -> Report:
+def commit(runtime: Runtime, outcome: Resolved, starts: tuple[Start, ...]) -> Report:
     """Register an outcome: one swap, or nothing. The caller holds the lock.
 
     Raises:
@@ -105,7 +97,7 @@ def commit(runtime: Runtime, outcome: Resolved, starts: Iterable[Start]) -> Repo
     if runtime.executor is not None:
         runtime.executor.switch_on()
     options = _options_after(runtime, outcome)
-    outcome.resolution.snapshot.starts = tuple(starts)
+    outcome.resolution.snapshot.starts = starts
     publish(runtime, outcome.resolution.snapshot, options)
     if outcome.loaded.environments:
         from aimm_plugins._startup.environment_loading import take_over
