@@ -17,7 +17,7 @@ from aimm_plugins._dispatch.direct_call import DirectCall
 from aimm_plugins._dispatch.hook_call import AnyCall, HookCall, declared_function
 from aimm_plugins._dispatch.manager import PluginManager
 from aimm_plugins._dispatch.remote_call import call_of
-from aimm_plugins._registry.providers import Provider
+from aimm_plugins._registry.providers import Offer
 from aimm_plugins._registry.registry import Registry
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._values.actions import ACTIONS, Action, ActionSpec
@@ -56,7 +56,7 @@ class ActionCalls(dict[str, AnyCall]):
             UnknownPluginError: No plugin provides it, and nothing wraps or answers calls.
             PluginLoadError: The plugin was deferred, and could not be imported.
         """
-        registry, chain = self._dispatcher.registry, self._chain
+        registry, chain, action = self._dispatcher.registry, self._chain, self._spec.name
         if not isinstance(key, str):
             raise self._error(key)
         offer = self._offer(key)
@@ -66,7 +66,7 @@ class ActionCalls(dict[str, AnyCall]):
             load()
             return self._later()[key]
         call: AnyCall | None
-        call = direct = None if offer is None or load else call_of(offer)
+        call = direct = None if offer is None or load else call_of(offer.provider(action, key))
         if not chain.is_empty:
             call = HookCall(
                 self._spec,
@@ -103,7 +103,7 @@ class ActionCalls(dict[str, AnyCall]):
     async def _make_and_call(self, key: str, *given: Any) -> Any:
         return await (await self.make_async(key)).call_async(*given)
 
-    def _offer(self, key: str) -> Provider | None:
+    def _offer(self, key: str) -> Offer | None:
         """What answers a key now, after failed imports by hand were discarded."""
         offer = self.snapshot.offers[self._spec.name].get(key)
         registry = self._dispatcher.registry
@@ -128,6 +128,7 @@ class ActionCalls(dict[str, AnyCall]):
         Returns its call, within the wrappers that it has brought beyond those of `chain`, which the
         hook call has entered.
         """
+        action = self._spec.name
         offer = self._offer(key)
         if offer is None or offer.load is None:
             raise self._error(key)
@@ -136,7 +137,7 @@ class ActionCalls(dict[str, AnyCall]):
         offer = later._offer(key)
         if offer is None or offer.load is not None:
             raise self._error(key)
-        direct = call_of(offer)
+        direct = call_of(offer.provider(action, key))
         entered = set(map(id, chain))
         brought = [
             impl

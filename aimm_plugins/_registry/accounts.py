@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from aimm_plugins._registry.conflicts import MOST_NAMED
-from aimm_plugins._registry.providers import Provider, Slot
+from aimm_plugins._registry.providers import Offer, Slot
 from aimm_plugins._values.actions import Action
 from aimm_plugins._values.report import PluginRecord
 from aimm_plugins.errors import PluginConflictError
@@ -13,7 +13,7 @@ from aimm_plugins.errors import PluginConflictError
 
 def without_lost_keys(
     record: PluginRecord,
-    offers: Mapping[Action, Mapping[str, Provider]],
+    offers: Mapping[Action, Mapping[str, Offer]],
     shadowed: Mapping[tuple[str, Slot], str],
 ) -> PluginRecord:
     """The account of an earlier plugin, from which others may have taken keys since.

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 
 from aimm_plugins._declarations.declaration import Declaration
-from aimm_plugins._registry.providers import Provider, Slot, is_named
+from aimm_plugins._registry.providers import Offer, Slot, is_named
 from aimm_plugins._system.files import has_same_content
 from aimm_plugins._system.text import aligned, one_line
+from aimm_plugins._values.actions import Action
 from aimm_plugins.errors import DeclarationError, PluginConflictError
 
 MOST_NAMED = 10
@@ -18,21 +19,24 @@ MOST_NAMED = 10
 
 
 def conflict(
-    contenders: Sequence[Provider],
-    incumbent: Provider | None = None,
+    action: Action,
+    key: str,
+    contenders: Sequence[Offer],
+    incumbent: Offer | None = None,
     restart: str = "a restart in the same order does the same",
 ) -> PluginConflictError:
     """The error for a slot that several plugins provide, with the lines that would settle it.
 
     Args:
+        action: The action.
+        key: The key.
         contenders: All that provide it.
         incumbent: The one that had the key already, and keeps it.
         restart: What becomes of the key when the host starts again.
     """
     import json  # most starts have no conflict
 
-    action, key = contenders[0].slot
-    ordered = sorted(contenders, key=lambda contender: contender is not incumbent)
+    ordered = sorted(contenders, key=lambda offer: offer is not incumbent)
     named = ordered[:MOST_NAMED]
     table = aligned([offer.provenance.columns() for offer in named])
     if len(ordered) > len(named):
@@ -59,7 +63,7 @@ def conflict(
     )
 
 
-def _imported_twice(contenders: Sequence[Provider]) -> Iterator[str]:
+def _imported_twice(contenders: Sequence[Offer]) -> Iterator[str]:
     """A line that says that contenders are one file, or copies of one, under two names."""
     for one, other in combinations(contenders, 2):
         files = [offer.provenance.file or "" for offer in (one, other)]
@@ -76,7 +80,7 @@ def _imported_twice(contenders: Sequence[Provider]) -> Iterator[str]:
             return
 
 
-def _choice(offer: Provider, contenders: Sequence[Provider]) -> str:
+def _choice(offer: Offer, contenders: Sequence[Offer]) -> str:
     """What a `prefer` rule names one contender by, and no other."""
     names = (offer.provenance.owner, offer.plugin, offer.module)
     alone = (name for name in names if sum(is_named(other, name) for other in contenders) == 1)
@@ -89,9 +93,9 @@ def _choice(offer: Provider, contenders: Sequence[Provider]) -> str:
     return one_line(name)
 
 
-def without_duplicates(contenders: Iterable[Provider]) -> list[Provider]:
-    """One function that several plugins declare is the first one's alone."""
-    found: dict[object, Provider] = {}
+def without_duplicates(contenders: Iterable[Offer]) -> list[Offer]:
+    """One function that several plugins declare is one offer: that of the first."""
+    found: dict[object, Offer] = {}
     for contender in contenders:
         declared = contender.declaration
         found.setdefault(contender.plugin if declared is None else id(declared.target), contender)

@@ -9,7 +9,7 @@ from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING
 
 from aimm_plugins._declarations.ledger import DeclarationLedger
-from aimm_plugins._registry.providers import Provider, Slot
+from aimm_plugins._registry.providers import Offer, Slot
 from aimm_plugins._system.modules import contents
 from aimm_plugins._values.report import Finding, Identity, PluginRecord
 from aimm_plugins.errors import DeclarationError
@@ -79,7 +79,7 @@ def keys_differ(
 def check_published_keys(
     loaded: Mapping[str, Sequence[Loaded]],
     published: Mapping[Identity, Sequence[Published]],
-    contenders: Mapping[Slot, Mapping[str, Provider]],
+    contenders: Mapping[Slot, Mapping[str, Offer]],
     errors: dict[str, list[Exception]],
 ) -> list[Finding]:
     """Find plugins whose modules declare other keys than their metadata publishes.
@@ -98,10 +98,10 @@ def check_published_keys(
     declared: dict[str, set[Slot]] = {}
     brought_by_others: set[tuple[str, Slot]] = set()
     for slot, offers in contenders.items():
-        for plugin, offer in offers.items():
-            declared.setdefault(plugin, set()).add(slot)
+        for offer in offers.values():
+            declared.setdefault(offer.plugin, set()).add(slot)
             if _is_brought_by_another(offer):
-                brought_by_others.add((plugin, slot))
+                brought_by_others.add((offer.plugin, slot))
     findings = []
     for plugin, entries in loaded.items():
         keys = chain.from_iterable(published.get(e.record.identity, ()) for e in entries)
@@ -142,15 +142,15 @@ def _spelled(slots: Iterable[Slot]) -> str:
     return ", ".join(f"{action}:{key}" for action, key in sorted(slots))
 
 
-def _is_brought_by_another(provider: Provider) -> bool:
+def _is_brought_by_another(offer: Offer) -> bool:
     """Whether a submodule declared this that the load of another plugin imported.
 
     That one publishes its keys: a distribution may have a plugin in its package and another in a
     module of the package.
     """
-    declaration = provider.declaration
+    declaration = offer.declaration
     return (
         declaration is not None
-        and declaration.owner_module != provider.plugin
-        and declaration.importer not in (None, provider.plugin)
+        and declaration.owner_module != offer.plugin
+        and declaration.importer not in (None, offer.plugin)
     )

@@ -22,6 +22,36 @@ Preferences = Sequence[Mapping[str, tuple[str, str]]]
 """Layers of `"action:key"` or `"key"` to distribution or module, and the place of the rule."""
 
 
+class Offer(NamedTuple):
+    """What a plugin answers by one declaration, for all keys of it.
+
+    Attributes:
+        plugin: Module of the plugin; for what was declared by hand, the module that did.
+        provenance: Who that is, with file and line of the declaration.
+        declaration: What was declared; `None` for a deferred plugin, which declares when its
+            module is imported.
+        published: What the metadata of a deferred plugin says instead.
+        load: Imports and registers a deferred plugin.
+    """
+
+    plugin: str
+    provenance: Provenance
+    declaration: Declaration | None = None
+    published: Published | None = None
+    load: Callable[[], None] | None = None
+
+    @property
+    def module(self) -> str:
+        """The module that makes the declaration."""
+        if self.declaration is not None:
+            return self.declaration.module
+        return self.plugin if self.published is None else self.published.module
+
+    def provider(self, action: Action, key: str) -> Provider:
+        """The provider of one of its keys."""
+        return Provider(action, key, *self)
+
+
 class Provider(NamedTuple):
     """The plugin that answers one action and key.
 
@@ -43,15 +73,6 @@ class Provider(NamedTuple):
     declaration: Declaration | None = None
     published: Published | None = None
     load: Callable[[], None] | None = None
-
-    @property
-    def slot(self) -> Slot:
-        """Action and key."""
-        return self.action, self.key
-
-    def of(self, key: str) -> Provider:
-        """The provider of another key of the same declaration."""
-        return self if key == self.key else Provider(self.action, key, *self[2:])
 
     @property
     def deferred(self) -> bool:
@@ -148,20 +169,17 @@ class PluginOwners:
         return self._found[module]
 
 
-def provider_of(declaration: Declaration, plugin: str, record: PluginRecord | None) -> Provider:
-    """The provider that a declaration makes of a plugin, for its first key.
-
-    Args:
-        declaration: The declaration.
-        plugin: Whose it is.
-        record: The plugin's account; `None` by hand.
-    """
-    who = Provenance(plugin) if record is None else record.provenance
-    who = who._replace(file=declaration.file, line=declaration.line, file_module=declaration.module)
-    return Provider(declaration.action, declaration.keys[0], plugin, who, declaration)
+def offer_of(declaration: Declaration, plugin: str, record: PluginRecord | None) -> Offer:
+    """What a declaration makes a plugin offer; `record` is `None` by hand."""
+    file, line, module = declaration.file, declaration.line, declaration.module
+    if record is None:
+        who = Provenance(plugin, file=file, line=line, file_module=module)
+    else:
+        who = record.provenance._replace(file=file, line=line, file_module=module)
+    return Offer(plugin, who, declaration)
 
 
-def is_same(one: Provider, other: Provider) -> bool:
+def is_same(one: Offer, other: Offer) -> bool:
     """Whether both are the same plugin's, or one function that was reached in two ways."""
     if one.plugin == other.plugin:
         return True
@@ -170,19 +188,21 @@ def is_same(one: Provider, other: Provider) -> bool:
     return one.declaration.target is other.declaration.target
 
 
-def is_named(provider: Provider, wanted: str) -> bool:
-    """Whether a `prefer` rule's distribution or module is the provider's."""
-    distribution = provider.distribution
-    if wanted in (provider.plugin, provider.module):
+def is_named(offer: Offer, wanted: str) -> bool:
+    """Whether a `prefer` rule's distribution or module is the one that makes an offer."""
+    distribution = offer.provenance.distribution
+    if wanted in (offer.plugin, offer.module):
         return True
     return distribution is not None and normalized(distribution) == normalized(wanted)
 
 
-def choose(contenders: Sequence[Provider], prefer: Preferences) -> tuple[Provider | None, str]:
+def choose(
+    contenders: Sequence[Offer], slot: Slot, prefer: Preferences
+) -> tuple[Offer | None, str]:
     """The one of several that answers, and what a `prefer` rule says; `None` for a conflict."""
-    action, key = contenders[0].slot
     if len(contenders) == 1:
         return contenders[0], ""
+    action, key = slot
     for layer in prefer:
         for rule in (f"{action}:{key}", key):
             if rule not in layer:

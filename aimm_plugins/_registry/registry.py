@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._declarations.ledger import DeclarationLedger, DeclaredKey
 from aimm_plugins._registry.loads import LoadUnderWay
-from aimm_plugins._registry.providers import Provider, Slot, choose, is_same, provider_of
+from aimm_plugins._registry.providers import Offer, Provider, Slot, choose, is_same, offer_of
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._system.log import logger
 from aimm_plugins._values.actions import ACTIONS, Action
@@ -36,7 +36,8 @@ class Registry:
         self.loads: list[LoadUnderWay] = []
 
     def find(self, action: Action, key: str) -> Provider | None:
-        return self.snapshot.offers[action].get(key)
+        offer = self.snapshot.offers[action].get(key)
+        return None if offer is None else offer.provider(action, key)
 
     def providers(self, action: Action | None = None) -> dict[Slot, Provider]:
         """All providers, or those of one action, by (action, key), sorted."""
@@ -44,9 +45,9 @@ class Registry:
         offers = self.snapshot.offers
         chosen: Iterable[Action] = ACTIONS if action is None else (action,)
         return {
-            (name, key): provider
+            (name, key): offer.provider(name, key)
             for name in chosen
-            for key, provider in sorted(offers[name].copy().items())
+            for key, offer in sorted(offers[name].copy().items())
         }
 
     def providers_of(self, key: str, action: Action | None = None) -> dict[Slot, Provider]:
@@ -54,18 +55,17 @@ class Registry:
         found: dict[Slot, Provider] = {}
         chosen: Iterable[Action] = ACTIONS if action is None else (action,)
         for name in chosen:
-            provider = self.find(name, key)
-            if provider is not None and self.is_unconfirmed(provider):
+            offer = self.snapshot.offers[name].get(key)
+            if offer is not None and self.is_unconfirmed(offer):
                 self.ledger.discard_failed_imports()
-                provider = self.find(name, key)
-            if provider is not None:
-                found[name, key] = provider
+                offer = self.snapshot.offers[name].get(key)
+            if offer is not None:
+                found[name, key] = offer.provider(name, key)
         return found
 
-    def is_unconfirmed(self, provider: Provider) -> bool:
+    def is_unconfirmed(self, offer: Offer) -> bool:
         """Whether it was declared in an import that is not known to have succeeded."""
-        declaration = provider.declaration
-        module = None if declaration is None else declaration.importing_module
+        module = None if offer.declaration is None else offer.declaration.importing_module
         return module is not None and self.ledger.is_unconfirmed(module)
 
     # By hand
@@ -86,25 +86,27 @@ class Registry:
         replaced: set[Slot] = {
             (declared.action, declared.key) for declared in gone if self.snapshot.reaches(declared)
         }
-        claims = []
+        offers = []
         for declaration in new:
-            claimed = self._claimed_by_hand(declaration)
-            known = not self.snapshot.offers[declaration.action].keys().isdisjoint(claimed)
-            lost = self._lost_by_hand(claimed, replaced) if known else {}
-            claims.append((declaration.action, claimed, known, lost))
+            offer = self._offer_by_hand(declaration)
+            if offer is not None:
+                present = self.snapshot.offers[declaration.action]
+                known = not present.keys().isdisjoint(declaration.keys)
+                lost = self._lost_by_hand(declaration, offer, replaced) if known else {}
+                offers.append((declaration, offer, known, lost))
         changed = bool(replaced)
-        for action, claimed, known, lost in claims:
-            changed = changed or known
+        for declaration, offer, known, lost in offers:
+            action, won = declaration.action, declaration.keys
             keys = self.snapshot.offers[action]
-            losers = {
-                key: claimed[key] if name == claimed[key].plugin else keys[key]
-                for name, key in lost
-            }
-            won = {k: claim for k, claim in claimed.items() if (claim.plugin, k) not in lost}
-            keys.update(won)
-            self.snapshot.by_hand.update({claim.plugin for claim in claimed.values()})
-            # What was replaced is not taken away first: a call in between would find nobody.
-            replaced.difference_update((action, key) for key in won)
+            changed = changed or known
+            losers = {key: offer if name == offer.plugin else keys[key] for name, key in lost}
+            if lost:
+                won = tuple(key for key in won if (offer.plugin, key) not in lost)
+            keys.update(dict.fromkeys(won, offer))
+            self.snapshot.by_hand.add(offer.plugin)
+            if replaced:
+                # What was replaced is not taken away first: a call in between would find nobody.
+                replaced.difference_update((action, key) for key in won)
             if lost:
                 self.snapshot.shadowed |= {(p, (action, key)): w for (p, key), w in lost.items()}
                 self._take_from(action, losers)
@@ -114,16 +116,16 @@ class Registry:
                 self._give_back((action, key))
         return changed
 
-    def _take_from(self, action: Action, losers: Mapping[str, Provider]) -> None:
+    def _take_from(self, action: Action, losers: Mapping[str, Offer]) -> None:
         """Account for who has just lost keys by a declaration by hand."""
         from aimm_plugins._registry.accounts import without_lost_keys
 
-        snapshot, modules = self.snapshot, {loser.plugin for loser in losers.values()}
+        snapshot, modules = self.snapshot, {offer.plugin for offer in losers.values()}
         had = [(i, record) for i, record in snapshot.records.items() if record.plugin in modules]
-        for key, loser in losers.items():
+        for key, offer in losers.items():
             slot = (action, key)
-            owners = [i for i, r in had if r.plugin == loser.plugin and slot in r.provides]
-            snapshot.losers[slot] = (loser, owners)
+            owners = [i for i, r in had if r.plugin == offer.plugin and slot in r.provides]
+            snapshot.losers[slot] = (offer, owners)
         for identity, record in had:
             now = without_lost_keys(record, snapshot.offers, snapshot.shadowed)
             snapshot.records[identity] = now
@@ -133,23 +135,23 @@ class Registry:
         from aimm_plugins._registry.accounts import with_key_again
 
         snapshot = self.snapshot
-        loser, owners = snapshot.losers.pop(slot)
-        lost = (loser.plugin, slot)
-        why = snapshot.shadowed.get(lost)
-        declared = (None, *self.ledger.declarations_of(*slot))
-        if why is None or loser.declaration not in declared:
+        offer, owners = snapshot.losers.pop(slot)
+        why = snapshot.shadowed.get((offer.plugin, slot))
+        declared = self.ledger.declarations_of(*slot)
+        if why is None or (offer.declaration is not None and offer.declaration not in declared):
             return
+        lost = (offer.plugin, slot)
         snapshot.shadowed = {each: rule for each, rule in snapshot.shadowed.items() if each != lost}
-        snapshot.offers[slot[0]][slot[1]] = loser
+        snapshot.offers[slot[0]][slot[1]] = offer
         for identity in owners:
             snapshot.records[identity] = with_key_again(snapshot.records[identity], slot, why)
 
-    def _claimed_by_hand(self, declaration: Declaration) -> dict[str, Provider]:
-        """What a declaration would provide, by key; nothing if its plugin may not."""
+    def _offer_by_hand(self, declaration: Declaration) -> Offer | None:
         snapshot, action = self.snapshot, declaration.action
         plugin = snapshot.owners.of(declaration)
-        records = () if plugin is None else snapshot.records.values()
-        record = next((record for record in records if record.plugin == plugin), None)
+        if plugin is None:
+            return offer_of(declaration, declaration.owner_module, None)
+        record = next((r for r in snapshot.records.values() if r.plugin == plugin), None)
         # A failed plugin may have left a thread that goes on declaring.
         if record is not None and (
             record.state == "denied"
@@ -161,29 +163,30 @@ class Registry:
                 record.provenance,
                 record.reason,
             )
-            return {}
-        provider = provider_of(declaration, plugin or declaration.owner_module, record)
-        return {key: provider.of(key) for key in declaration.keys}
+            return None
+        return offer_of(declaration, plugin, record)
 
     def _lost_by_hand(
-        self, claimed: Mapping[str, Provider], replaced: set[Slot]
+        self, declaration: Declaration, offer: Offer, replaced: set[Slot]
     ) -> dict[tuple[str, str], str]:
         """Who loses which keys of a declaration by which `prefer` rule: (plugin, key) to the rule.
 
         Raises:
             PluginConflictError: Another plugin provides one of the keys, and no rule chooses.
         """
+        action = declaration.action
         lost: dict[tuple[str, str], str] = {}
-        for key, claim in claimed.items():
-            present = self.find(claim.action, key)
-            if present is None or is_same(present, claim) or claim.slot in replaced:
+        keys = self.snapshot.offers[action]
+        for key in declaration.keys:
+            present = keys.get(key)
+            if present is None or is_same(present, offer) or (action, key) in replaced:
                 continue
-            winner, why = choose([present, claim], self.snapshot.prefer)
+            winner, why = choose([present, offer], (action, key), self.snapshot.prefer)
             if winner is None:
                 from aimm_plugins._registry.conflicts import conflict
 
-                raise conflict([present, claim], present)
-            lost[(present if winner is claim else claim).plugin, key] = why
+                raise conflict(action, key, [present, offer], present)
+            lost[(present if winner is offer else offer).plugin, key] = why
         return lost
 
     # Commits

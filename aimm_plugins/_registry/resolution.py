@@ -12,12 +12,12 @@ from aimm_plugins._registry.conflicts import conflict, declared_twice, without_d
 from aimm_plugins._registry.findings import check_published_keys, empty_plugins
 from aimm_plugins._registry.outcome import Change, Loaded, Resolution
 from aimm_plugins._registry.providers import (
+    Offer,
     PluginOwners,
-    Provider,
     Slot,
     choose,
     is_same,
-    provider_of,
+    offer_of,
 )
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._values.actions import Action
@@ -56,7 +56,7 @@ class _Resolver:
         # Deferred and denied plugins own what their modules declare as much as loaded ones.
         self.owners = PluginOwners(modules)
         self.displaced: set[str] = set()  # modules of plugins that lose keys by this call
-        self.contenders: dict[Slot, dict[str, Provider]] = {}  # by plugin
+        self.contenders: dict[Slot, dict[str, Offer]] = {}  # by plugin
         self.errors: dict[str, list[Exception]] = {}
         self.lost: dict[str, list[str]] = {}
         deferred = {record.plugin for record in self.records if record.state == "deferred"}
@@ -95,36 +95,36 @@ class _Resolver:
 
     def collect_declared(self) -> None:
         """Collect all that plugins of this call declare, by slot; and what contradicts itself."""
-        offers: dict[Declaration, Provider | None] = {}
+        offers: dict[Declaration, Offer | None] = {}
         for module in self.ledger.modules():
             plugins = {self.owners.of_module(origin) for origin in module.origins}
             if plugins.isdisjoint(self.loaded_by_module):
                 continue
-            for _, key, declaration in module:
+            for action, key, declaration in module:
                 if declaration not in offers:
                     offers[declaration] = self._offer(declaration)
                 offer = offers[declaration]
                 if offer is not None:
-                    self._contend(offer.of(key))
+                    self._contend((action, key), offer)
         for plugin, entries in self.loaded_by_module.items():
             for entry in entries:
                 for declaration in entry.elsewhere:
-                    offer = provider_of(declaration, plugin, entry.record)
+                    offer = offer_of(declaration, plugin, entry.record)
                     for key in declaration.keys:
-                        self._contend(offer.of(key))
+                        self._contend((declaration.action, key), offer)
 
-    def _contend(self, offer: Provider) -> None:
-        contenders = self.contenders.setdefault(offer.slot, {})
+    def _contend(self, slot: Slot, offer: Offer) -> None:
+        contenders = self.contenders.setdefault(slot, {})
         duplicate = contenders.setdefault(offer.plugin, offer)
         if duplicate is not offer and duplicate.declaration is not None:
-            self._settle_duplicate(contenders, duplicate, offer)
+            self._settle_duplicate(slot, contenders, duplicate, offer)
 
     @cached_property
     def _known(self) -> dict[str, PluginRecord]:
         """The plugins of earlier calls."""
         return {record.plugin: record for record in self.current.records.values()}
 
-    def _offer(self, declaration: Declaration) -> Provider | None:
+    def _offer(self, declaration: Declaration) -> Offer | None:
         """What a declaration makes a plugin of this call offer; `None` if it is another's."""
         plugin = self.owners.of(declaration)
         if plugin is None or plugin in self.denied:
@@ -137,10 +137,10 @@ class _Resolver:
             record = self._known.get(plugin)
             if record is not None and record.state == "denied":
                 return None
-        return None if record is None else provider_of(declaration, plugin, record)
+        return None if record is None else offer_of(declaration, plugin, record)
 
     def _settle_duplicate(
-        self, contenders: dict[str, Provider], first: Provider, second: Provider
+        self, slot: Slot, contenders: dict[str, Offer], first: Offer, second: Offer
     ) -> None:
         one, other = first.declaration, second.declaration
         assert one is not None and other is not None
@@ -149,7 +149,7 @@ class _Resolver:
         foreign = [d for d in (one, other) if not self.owners.ran(first.plugin, d)]
         if len(foreign) != 1:
             self.errors.setdefault(first.plugin, []).append(
-                declared_twice(first.plugin, first.slot, one, other)
+                declared_twice(first.plugin, slot, one, other)
             )
         elif foreign[0] is one:
             # Another plugin's import ran this one's code once more: that changes nothing.
@@ -161,9 +161,9 @@ class _Resolver:
             if record.state == "deferred":
                 load = partial(self.change.load, record.identity)
                 for key in self.change.published.get(record.identity, ()):
-                    slot = (key.action, key.key)
-                    offer = Provider(*slot, record.plugin, record.provenance, None, key, load)
-                    self.contenders.setdefault(slot, {}).setdefault(record.plugin, offer)
+                    offer = Offer(record.plugin, record.provenance, published=key, load=load)
+                    contenders = self.contenders.setdefault((key.action, key.key), {})
+                    contenders.setdefault(record.plugin, offer)
 
     def keep_current(self) -> None:
         """Keep what is registered now.
@@ -198,19 +198,19 @@ class _Resolver:
                 self.contenders[slot].pop(plugin, None)
                 self.errors.setdefault(plugin, []).append(error)
 
-    def assign(self, slot: Slot, contenders: list[Provider]) -> None:
+    def assign(self, slot: Slot, contenders: list[Offer]) -> None:
         contenders = without_duplicates(contenders)
         if not contenders:
             return
         action, key = slot
         present = self.offers[action].get(key)
-        incumbent: Provider | None = None
+        incumbent: Offer | None = None
         if present is not None:
             incumbent = next((c for c in contenders if is_same(c, present)), None)
             if incumbent is None:
                 incumbent = present
                 contenders = [present, *contenders]
-        winner, why = choose(contenders, self.prefer)
+        winner, why = choose(contenders, slot, self.prefer)
         losers = [c for c in contenders if c is not (winner or incumbent)]
         if winner is not None:
             if present is not None:
@@ -229,18 +229,18 @@ class _Resolver:
                 self.shadowed[loser.plugin, slot] = before
                 continue
             if error is None:
-                error = self.conflict(contenders, incumbent)
+                error = self.conflict(slot, contenders, incumbent)
             self.contested[loser.plugin, slot] = error
             self.errors.setdefault(loser.plugin, []).append(error)
 
     def conflict(
-        self, contenders: Sequence[Provider], incumbent: Provider | None
+        self, slot: Slot, contenders: Sequence[Offer], incumbent: Offer | None
     ) -> PluginConflictError:
         """The error of a conflict: what has come first by this call has nothing after a restart."""
         if incumbent is not None and any(r.plugin == incumbent.plugin for r in self.records):
             lost = "after a restart none of them is given it"
-            return conflict(contenders, incumbent, lost)
-        return conflict(contenders, incumbent)
+            return conflict(*slot, contenders, incumbent, lost)
+        return conflict(*slot, contenders, incumbent)
 
     def drop_published_but_not_declared(self) -> None:
         """Take away keys that plugins published and, now that they are loaded, do not declare."""

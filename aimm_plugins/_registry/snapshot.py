@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._declarations.ledger import DeclaredKey
 from aimm_plugins._registry.providers import (
+    Offer,
     PluginOwners,
     Preferences,
     Provider,
@@ -47,8 +48,8 @@ class Snapshot:
     """
 
     def __init__(self) -> None:
-        # Who answers each key.
-        self.offers: dict[Action, dict[str, Provider]] = {action: {} for action in ACTIONS}
+        # What answers each key.
+        self.offers: dict[Action, dict[str, Offer]] = {action: {} for action in ACTIONS}
         # The account of each plugin of the calls so far, and what it publishes.
         self.records: dict[Identity, PluginRecord] = {}
         self.published: Mapping[Identity, Sequence[Published]] = {}
@@ -59,7 +60,7 @@ class Snapshot:
         self.contested: dict[tuple[str, Slot], PluginConflictError] = {}
         # Who has lost a key to a declaration by hand, and the plugins that had the key in their
         # accounts. A commit settles this anew.
-        self.losers: dict[Slot, tuple[Provider, list[Identity]]] = {}
+        self.losers: dict[Slot, tuple[Offer, list[Identity]]] = {}
         # Keys that a deferred plugin published before it failed to load.
         self.broken: dict[Slot, PluginRecord] = {}
         # Modules that declare by hand and belong to no plugin of a call.
@@ -95,8 +96,9 @@ class Snapshot:
 
     def providers(self) -> Iterator[Provider]:
         """The providers of all keys; deferred plugins too."""
-        for keys in self.offers.values():
-            yield from keys.values()
+        for action, keys in self.offers.items():
+            for key, offer in keys.items():
+                yield offer.provider(action, key)
 
     def publishers(self, slots: Collection[Slot]) -> Iterator[PluginRecord]:
         """The plugins whose metadata has one of some keys."""
@@ -126,7 +128,7 @@ class Snapshot:
         """A snapshot without a plugin, whichever plugin's load ran its module."""
         found = self.copy()
         found.offers = {
-            action: {key: each for key, each in keys.items() if not _is_of(each, plugin)}
+            action: {key: offer for key, offer in keys.items() if not _is_of(offer, plugin)}
             for action, keys in self.offers.items()
         }
         found.records = {i: record for i, record in self.records.items() if record.plugin != plugin}
@@ -138,10 +140,10 @@ class Snapshot:
         return found
 
 
-def _is_of(provider: Provider, plugin: str) -> bool:
+def _is_of(offer: Offer, plugin: str) -> bool:
     """Whether it is a plugin's, or was declared by a run of its module."""
-    if provider.plugin == plugin:
+    if offer.plugin == plugin:
         return True
-    if provider.declaration is None or provider.environment is not None:
+    if offer.declaration is None or offer.provenance.environment is not None:
         return False
-    return provider.declaration.owner_module == plugin
+    return offer.declaration.owner_module == plugin
