@@ -21,7 +21,12 @@ from aimm_plugins._inventory.imported_files import foreign_module
 from aimm_plugins._loading.importer import Outcome
 from aimm_plugins._registry.outcome import Loaded
 from aimm_plugins._startup.environment_judge import EnvironmentJudge
-from aimm_plugins._startup.environment_plan import PlannedEnvironment, Who, name_there
+from aimm_plugins._startup.environment_plan import (
+    PlannedEnvironment,
+    Who,
+    name_there,
+    travel_as_arrow,
+)
 from aimm_plugins._startup.prepare import PreparedStart
 from aimm_plugins._startup.runtime import PROCESS, Runtime
 from aimm_plugins._system.text import described
@@ -97,6 +102,7 @@ def _environment(
     setup = {
         "environment": planned.name,
         "memory_mb": planned.rules.memory_mb,
+        "as_arrow": travel_as_arrow(planned.installed),
         "options": {module: dict(options.values) for module, options in given.items()},
         "prefer": [dict(layer) for layer in start.prefer],
         **judge.told(),
