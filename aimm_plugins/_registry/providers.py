@@ -22,19 +22,10 @@ Preferences = Sequence[Mapping[str, tuple[str, str]]]
 
 
 class Offer(NamedTuple):
-    """What a plugin answers by one declaration, for all keys of it.
-
-    Attributes:
-        plugin: Module of the plugin; for what was declared by hand, the module that did.
-        who: Who that is; `None` for what was declared by hand.
-        declaration: What was declared; `None` for a deferred plugin, which declares when its
-            module is imported.
-        published: What the metadata of a deferred plugin says instead.
-        load: Imports and registers a deferred plugin.
-    """
+    """What a plugin answers by one declaration, for all keys of it; fields as in `Provider`."""
 
     plugin: str
-    who: Provenance | None
+    who: Provenance | None  # `None` for what was declared by hand
     declaration: Declaration | None = None
     published: Published | None = None
     load: Callable[[], None] | None = None

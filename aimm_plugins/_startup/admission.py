@@ -42,9 +42,6 @@ class Proofs:
     def verified(self) -> tuple[Verified, ...]:
         return tuple(found for found in self._found.values() if not isinstance(found, str))
 
-    def forget(self) -> None:
-        self._found.clear()
-
 
 class Admission(NamedTuple):
     """The rules of a start: each conf's with the operator's, and what these have verified.

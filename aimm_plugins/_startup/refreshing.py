@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from aimm_plugins._config.parse import read
-from aimm_plugins._config.values import Config
 from aimm_plugins._discovery.scan import scan
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.snapshot import Snapshot, Start
@@ -68,22 +67,17 @@ def _commit(runtime: Runtime, outcome: Resolved, starts: Sequence[Start]) -> Rep
 
 
 def _reread(starts: Iterable[Start]) -> tuple[Start, ...]:
-    """The starts with their confs as they are now.
+    """The starts with the files of their confs as they are now; a mapping is as it was given.
 
     Raises:
         ConfigError: A conf cannot be read any more.
     """
     found: tuple[Start, ...] = ()
     for begun in starts:
-        found = with_start(found, Start(_config_of_now(begun), begun.given))
+        is_file = isinstance(begun.given, str)
+        config = read(begun.given, called=begun.config.source) if is_file else begun.config
+        found = with_start(found, Start(config, begun.given))
     return found
-
-
-def _config_of_now(start: Start) -> Config:
-    """The conf of a start as its file is now; a mapping is as it was when it was given."""
-    if isinstance(start.given, str):
-        return read(start.given, called=start.config.source)
-    return start.config
 
 
 def _removed(

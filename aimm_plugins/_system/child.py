@@ -56,21 +56,14 @@ class ChildError(RuntimeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildResult:
-    """What a child process answered, and how it ended.
-
-    Attributes:
-        finished: Whether it did all of its task.
-        status: Its exit status, negative where a signal ended it; `None` where it was ended because
-            it gave no answer in time.
-        allowed: Seconds that it had for the last answer.
-        output: What it wrote to stdout and stderr, where that was captured.
-    """
+    """What a child process answered, and how it ended."""
 
     answers: list[Any]
-    finished: bool
+    finished: bool  # whether it did all of its task
+    # Negative where a signal ended it; `None` where it gave no answer in time and was ended.
     status: int | None
-    allowed: float
-    output: bytes
+    allowed: float  # seconds for the last answer
+    output: bytes  # what it wrote to stdout and stderr, where that was captured
 
     @property
     def text(self) -> str:
