@@ -90,7 +90,7 @@ def unavailable_reasons(registry: Registry, action: Action, key: str) -> list[st
         for record in snapshot.records.values():
             if record.plugin == plugin:
                 who = record.provenance._replace(file=declaration.file, line=declaration.line)
-                lines.append(_told(record, who, snapshot.shadowed.get((plugin, slot))))
+                lines.append(_told(record, who, snapshot.shadowed.get((record.plugin, slot))))
     if not lines:  # deferred plugins have declared nothing yet
         lost = snapshot.contested.items()
         lines = [described(error) for (_, contested), error in lost if contested == slot][:1]
