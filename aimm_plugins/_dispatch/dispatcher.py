@@ -150,7 +150,8 @@ class ActionCalls(dict[str, AnyCall]):
         Raises:
             RuntimeError: There was no change, so that asking again would go on for ever.
         """
-        later = self._dispatcher.of(self._spec.name)
+        with self._dispatcher.registry.ledger.lock:  # another thread may be about to put it there
+            later = self._dispatcher.of(self._spec.name)
         if later is self:
             raise RuntimeError(f"loading a plugin for {self._spec.name} has registered nothing")
         return later
