@@ -18,10 +18,9 @@ import pluggy
 from aimm_plugins._declarations.declaration import call_site
 from aimm_plugins._declarations.ledger import DeclarationLedger
 from aimm_plugins._dispatch.chain import Chain, Execute, Monitor, answering
+from aimm_plugins._dispatch.hookimpls import misfit, place_of
 from aimm_plugins._dispatch.hookspecs import PROJECT, HookSpecs
 from aimm_plugins._system.modules import contents, is_initializing
-from aimm_plugins._system.signatures import signature_of
-from aimm_plugins._system.text import nearest
 from aimm_plugins._values.actions import ACTIONS, Action, ActionSpec
 
 _MARK = f"{PROJECT}_impl"
@@ -150,11 +149,11 @@ class PluginManager(pluggy.PluginManager):
                 self._names[id(plugin)] = name
                 self._name2plugin[name] = plugin
                 return name
+        if not self.is_blocked(name or self.get_canonical_name(plugin)):
+            self._refuse_misfits(plugin)
         registered = super().register(plugin, name)
         if registered is not None:
             self._names[id(plugin)] = registered
-            if len(vars(self.hook)) > len(HOOKS):  # a misspelt hook, or one that a host specified
-                self._check_spelling(plugin, registered)
         return registered
 
     def _is_new(self, plugin: object, name: str) -> bool:
@@ -179,38 +178,29 @@ class PluginManager(pluggy.PluginManager):
         Raises:
             pluggy.PluginValidationError: One fits no hook, or takes what its hook does not pass.
         """
-        implementations = self._hookimpls(module)
+        if not self._refuse_misfits(module):
+            return False
+        trial = pluggy.PluginManager(PROJECT)
+        trial.add_hookspecs(HookSpecs)
+        trial.register(module, module.__name__)
+        return True
+
+    def _refuse_misfits(self, plugin: object) -> bool:
+        """Raise what is wrong with a plugin's hookimpls; returns whether it has any."""
+        implementations = self._hookimpls(plugin)
+        faults = []
         for name, options in implementations.items():
-            hook = options.get("specname") or name
-            where = f"{module.__name__}: hookimpl {name!r}"
-            # A host may have specified hooks of its own.
-            spec = getattr(getattr(self.hook, hook, None), "spec", None)
-            if spec is None:
-                if not options.get("optionalhook"):
-                    raise pluggy.PluginValidationError(module, f"{where} {_no_such_hook(hook)}")
-                continue
-            try:
-                taken = signature_of(contents(module)[name]).parameters
-            except (TypeError, ValueError):  # pluggy looks at the code, and has its own words
-                continue
-            offered = (*spec.argnames, *spec.kwargnames)
-            unknown = [argument for argument in taken if argument not in offered]
-            if unknown:
-                raise pluggy.PluginValidationError(
-                    module,
-                    f"{where} takes {', '.join(unknown)}, which {hook} does not pass; it passes "
-                    f"{', '.join(offered)}",
-                )
-        if implementations:
-            trial = pluggy.PluginManager(PROJECT)
-            trial.add_hookspecs(HookSpecs)
-            trial.register(module, module.__name__)
+            function = getattr(plugin, name)
+            if fault := misfit(name, function, options, self.hook):
+                faults.append(f"{place_of(function)}: hookimpl {name!r} {fault}")
+        if faults:
+            raise pluggy.PluginValidationError(plugin, "\n".join(faults))
         return bool(implementations)
 
-    def _hookimpls(self, module: ModuleType) -> dict[str, Any]:
-        """The options of a module's hookimpls, by name."""
-        functions = [n for n, f in list(contents(module).items()) if type(f) is FunctionType]
-        options = {name: self.parse_hookimpl_opts(module, name) for name in functions}
+    def _hookimpls(self, plugin: object) -> dict[str, Any]:
+        """The options of a plugin's hookimpls, by name."""
+        names = list(contents(plugin)) if isinstance(plugin, ModuleType) else dir(plugin)
+        options = {name: self.parse_hookimpl_opts(plugin, name) for name in names}
         return {name: found for name, found in options.items() if found is not None}
 
     def rollback_failed_imports(self) -> None:
@@ -340,19 +330,3 @@ class PluginManager(pluggy.PluginManager):
         self.monitors = monitors
         self._inner_hookexec = spare._inner_hookexec
         self._owner.hooks_changed()
-
-    def _check_spelling(self, plugin: object, name: str) -> None:
-        for hook in self.get_hookcallers(plugin) or ():
-            if hook.has_spec():
-                continue
-            for impl in hook.get_hookimpls():
-                if impl.plugin is plugin and not impl.optionalhook:
-                    self._remove(name)
-                    raise pluggy.PluginValidationError(
-                        plugin, f"{name}: hookimpl {hook.name!r} {_no_such_hook(hook.name)}"
-                    )
-
-
-def _no_such_hook(name: str) -> str:
-    near = nearest(name, HOOKS)
-    return "matches no hook" + (f"; did you mean {near[0]}?" if near else "")

@@ -182,6 +182,11 @@ VARIANTS = (
     Variant(
         "docstrings-are-there", "a function has no docstring", {'    """The line as JSON."""\n': ""}
     ),
+    Variant(
+        "hookimpls-are-in-order",
+        "a hook implementation has the marker of another project",
+        end="import pluggy\n@pluggy.HookimplMarker('aimm.plugins')\ndef aimm_fit(instance): ...",
+    ),
     # Fit and predict
     Variant(
         "fit-gives-a-predictor",
