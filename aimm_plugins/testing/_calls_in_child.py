@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 import aimm_plugins
+from aimm_plugins._config.environment import OPERATOR_VARIABLES
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.text import encodable
 
@@ -76,7 +77,7 @@ def deserialize(
 
 def _load(plugin: str, key: str) -> Answer | None:
     """Initialize the plugin; the answer where it does not provide the key."""
-    for name in ("AIMM_PLUGINS_POLICY", "AIMM_PLUGINS_DENY"):
+    for name in OPERATOR_VARIABLES:
         os.environ.pop(name, None)
     try:
         aimm_plugins.initialize({"names": [plugin], "entry_points": {"enabled": False}})

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import aimm_plugins
+from aimm_plugins._config.parse import read
 from aimm_plugins._config.values import Conf
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.groups import CONFORMANCE
@@ -18,6 +19,7 @@ from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._inventory.places import file_in
 from aimm_plugins._startup.admission import Admission
+from aimm_plugins._startup.environment_plan import look_up
 from aimm_plugins._startup.prepare import admission_now
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.guard import guarded
@@ -39,6 +41,7 @@ def find_target(
     only: Iterable[str] = (),
     conf: Conf = None,
     failures: list[PluginImportError] | None = None,
+    among: Collection[str] = (),
 ) -> tuple[Conformance | str, ...]:
     """Find the conformances and plugin modules that `check_plugin` is to check.
 
@@ -51,6 +54,7 @@ def find_target(
         conf: Whose rules hold, beside those of the operator; `None` for the confs of this process.
         failures: Where given, the errors of distributions that cannot be checked are added to it,
             and the others are returned, if `target` is `None`.
+        among: Names of distributions that alone are looked at, if `target` is `None`.
 
     Raises:
         ConfigError: The conf is wrong.
@@ -59,7 +63,11 @@ def find_target(
         PluginImportError: A module is denied, one that holds a `Conformance` cannot be imported, or
             an entry point of an installed distribution names none.
     """
-    plugins, conformances = _find(target, admission_now(PROCESS.runtime, conf), failures)
+    admission = admission_now(PROCESS.runtime, conf)
+    if target is None:
+        plugins, conformances = _find_all(admission, failures, set(map(normalized, among)))
+    else:
+        plugins, conformances = _find(target, admission, conf)
     trials(conformances, plugins, only)  # raises where a check does not exist
     return (*conformances, *plugins)
 
@@ -82,31 +90,38 @@ def uncovered_keys(*about: Conformance | str) -> tuple[str, ...]:
     return tuple(sorted(keys - {conformance.key for conformance in conformances}))
 
 
-def _find(
-    target: str | None, admission: Admission, failures: list[PluginImportError] | None
+def _by_key(installed: Scan) -> dict[str, Distribution]:
+    return {found.distribution.key: found.distribution for found in installed.candidates}
+
+
+def _find_all(
+    admission: Admission, failures: list[PluginImportError] | None, among: Collection[str]
 ) -> tuple[list[str], list[Conformance]]:
     installed = scan()
-    by_key = {
-        candidate.distribution.key: candidate.distribution for candidate in installed.candidates
-    }
-    if target is None:
-        if not by_key:
-            raise LookupError("no plugin is installed; name a module")
-        plugins: list[str] = []
-        conformances: list[Conformance] = []
-        for distribution in by_key.values():
-            try:
-                modules, said = _of_distribution(installed, distribution, admission)
-            except _DeniedError as error:
-                logger().warning("not checked: %s", error)
-            except PluginImportError as error:
-                if failures is None:
-                    raise
-                failures.append(error)
-            else:
-                plugins += modules
-                conformances += said
-        return plugins, conformances
+    plugins: list[str] = []
+    conformances: list[Conformance] = []
+    found = [one for key, one in _by_key(installed).items() if not among or key in among]
+    if not found:
+        what = f"none of {', '.join(sorted(among))}" if among else "no plugin"
+        raise LookupError(f"{what} is installed; name a module")
+    for distribution in found:
+        try:
+            modules, said = _of_distribution(installed, distribution, admission)
+        except _DeniedError as error:
+            logger().warning("not checked: %s", error)
+        except PluginImportError as error:
+            if failures is None:
+                raise
+            failures.append(error)
+        else:
+            plugins += modules
+            conformances += said
+    return plugins, conformances
+
+
+def _find(target: str, admission: Admission, conf: Conf) -> tuple[list[str], list[Conformance]]:
+    installed = scan()
+    by_key = _by_key(installed)
     if ":" in target:
         module, _, attribute = target.partition(":")
         return [], _conformances(module, attribute, target, None, admission)
@@ -115,7 +130,7 @@ def _find(
     file = locate(target)
     if file is None and target not in sys.modules:
         text = f"{target!r} is no installed distribution with plugins, and no module"
-        raise LookupError(text + _hint(target, by_key))
+        raise LookupError(text + (_environment_hint(target, conf) or _hint(target, by_key)))
     owner = installed.owner(target, file)
     _refuse_denied(target, target, owner, admission)
     if owner is None:
@@ -131,6 +146,16 @@ def _hint(name: str, distributions: Collection[str]) -> str:
         return f"; {file} is there: add --path ."
     hint = did_you_mean(name, distributions)
     return f"; {hint}" if hint else ""
+
+
+def _environment_hint(name: str, conf: Conf) -> str:
+    """Which environment of a conf has a distribution or module."""
+    configs = PROCESS.runtime.confs if conf is None else [read(conf)]
+    for environment in look_up(configs, scan()):
+        found = environment.installed
+        if normalized(name) in _by_key(found) or name in {c.module for c in found.candidates}:
+            return f"; environment {environment.name} has it: add --environment {environment.name}"
+    return ""
 
 
 def _of_distribution(
