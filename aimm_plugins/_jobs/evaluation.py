@@ -68,13 +68,8 @@ class Evaluation:
         return f"{', '.join(told)}, of {self.rows} numbers"
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "kind": self.kind,
-            "rows": self.rows,
-            "metrics": dict(self.metrics),
-            "classes": [asdict(score) for score in self.classes],
-            "plot": self.plot,
-        }
+        shown = {"kind": self.kind, "rows": self.rows, "metrics": dict(self.metrics)}
+        return {**shown, "classes": [asdict(score) for score in self.classes], "plot": self.plot}
 
 
 def evaluate(truth: Any, prediction: Any, kind: str | None = None) -> Evaluation:
@@ -99,8 +94,7 @@ def _column(values: Any, what: str) -> list[Any]:
     column: list[Any] = []
     for number, row in enumerate(as_table(values)[1], start=1):
         cells = list(row.values()) if isinstance(row, Mapping) else row
-        if not isinstance(cells, list):
-            cells = [cells]
+        cells = cells if isinstance(cells, list) else [cells]
         if len(cells) != 1:
             raise ValueError(
                 f"{what} {number} has {len(cells)} values, and an evaluation needs one a row"
@@ -195,13 +189,8 @@ def draw(evaluation: Evaluation, ending: str) -> bytes:
     axes.set_ylabel("true")
     if evaluation.kind == "labels":
         labels = [score.label for score in evaluation.classes]
-        matrix = [
-            [
-                score.right if label == score.label else score.taken_for.get(label, 0)
-                for label in labels
-            ]
-            for score in evaluation.classes
-        ]
+        counts = [{**score.taken_for, score.label: score.right} for score in evaluation.classes]
+        matrix = [[row.get(label, 0) for label in labels] for row in counts]
         axes.imshow(matrix, cmap="Blues")
         if len(labels) <= _MOST_LETTERED:
             most = max(map(max, matrix))
@@ -213,10 +202,8 @@ def draw(evaluation: Evaluation, ending: str) -> bytes:
             axes.set_yticks(range(len(labels)), labels, parse_math=False)
     else:
         axes.scatter(evaluation.predicted, evaluation.truth, s=12, alpha=0.6)
-        ends = [
-            min(*evaluation.truth, *evaluation.predicted),
-            max(*evaluation.truth, *evaluation.predicted),
-        ]
+        numbers = [*evaluation.truth, *evaluation.predicted]
+        ends = [min(numbers), max(numbers)]
         axes.plot(ends, ends, color="grey", linewidth=1)
     stream = io.BytesIO()
     figure.savefig(stream, format=ending.removeprefix("."), dpi=120)
