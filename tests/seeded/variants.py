@@ -170,6 +170,11 @@ VARIANTS = (
         },
     ),
     Variant(
+        "something-is-declared",
+        "its decorators were commented out",
+        {"@": "# @"},
+    ),
+    Variant(
         "actions-come-in-pairs",
         "can be serialized and not deserialized",
         {'@deserialize(["line"])\n': ""},
