@@ -46,12 +46,8 @@ def may_need_values(published: PublishedOptions) -> bool:
 
     Reading a schema loads YAML and jsonschema, which most starts do without.
     """
-    file = locate(published.module) if published.is_file else None
-    if file is None:
-        return published.is_file
-    path = os.path.join(os.path.dirname(file), published.attribute)
     try:
-        return b"required" in _content(path, published)
+        return published.is_file and b"required" in _content(_path(published), published)
     except DeclarationError:
         return True
 
@@ -68,11 +64,15 @@ def broken(
     )
 
 
-def _of_file(published: PublishedOptions) -> object:
+def _path(published: PublishedOptions) -> str:
     file = locate(published.module)
     if file is None:
         raise broken(published, f"{published.module} has no folder that can be found")
-    path = os.path.join(os.path.dirname(file), published.attribute)
+    return os.path.join(os.path.dirname(file), published.attribute)
+
+
+def _of_file(published: PublishedOptions) -> object:
+    path = _path(published)
     content = _content(path, published)
     if published.attribute.endswith(".json"):
         import json
@@ -95,16 +95,15 @@ def _of_file(published: PublishedOptions) -> object:
 def _content(path: str, published: PublishedOptions) -> bytes:
     try:
         content = read_file(path, SCHEMA_BYTES)
+        content = _content_in_zip(path) if content is None else content
     except (OSError, ValueError) as error:
         raise broken(published, f"it cannot be read: {error}") from error
-    if content is None:
-        content = _content_in_zip(path, published)
     if content is None:
         raise broken(published, "there is no such file")
     return content
 
 
-def _content_in_zip(path: str, published: PublishedOptions) -> bytes | None:
+def _content_in_zip(path: str) -> bytes | None:
     """A file in a zip; its importer would unpack any number of bytes."""
     from pkgutil import get_importer
     from zipfile import BadZipFile, ZipFile
@@ -120,7 +119,7 @@ def _content_in_zip(path: str, published: PublishedOptions) -> bytes | None:
     except (OSError, KeyError, BadZipFile):
         return None
     if len(content) > SCHEMA_BYTES:
-        raise broken(published, f"it cannot be read: longer than {SCHEMA_BYTES} bytes")
+        raise OSError(f"longer than {SCHEMA_BYTES} bytes")
     return content
 
 
