@@ -9,7 +9,7 @@ import sys
 from tempfile import TemporaryDirectory
 
 PLACE = """
-import json, os, sys
+import json, os, sys, venv
 from aimm_plugins._config.parse import read
 from aimm_plugins._environments.made import wanted
 folder, file = sys.argv[1:]
@@ -17,7 +17,7 @@ conf = {"names": [], "environments_folder": folder, "environments": {"made": {"r
 with open(file, "w") as stream:
     json.dump(conf, stream)
 config = read(file)
-os.mkdir(f"{folder}/place")
+venv.create(f"{folder}/place", symlinks=True)
 os.symlink(f"{folder}/place", wanted(config, config.environments["made"]).link)
 """
 
