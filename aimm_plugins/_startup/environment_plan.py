@@ -90,7 +90,7 @@ class PlannedEnvironment(NamedTuple):
                 continue  # it is the host's
             if excluded is not None and record.state != "denied":
                 record_there = record_there._replace(state="denied", provides=(), reason=excluded)
-            elif record.identity in plan.published:
+            if record.identity in plan.published:
                 published[record_there.identity] = plan.published[record.identity]
             records.append(record_there)
         plan = Plan(self._lazily(records), published)
