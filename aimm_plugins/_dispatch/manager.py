@@ -53,12 +53,21 @@ if TYPE_CHECKING:  # making a Protocol takes as long as importing a module
 HOOKS: dict[str, ActionSpec] = {spec.hook: spec for spec in ACTIONS.values()}
 
 
-class PluginManager(pluggy.PluginManager):
+class _FunctionsAlone(pluggy.PluginManager):
+    """Looks at the functions of a module alone: a proxy may raise whatever it is asked."""
+
+    def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
+        if isinstance(plugin, ModuleType) and not _is_hookimpl(contents(plugin).get(name)):
+            return None
+        return super().parse_hookimpl_opts(plugin, name)
+
+
+class PluginManager(_FunctionsAlone):
     """A `pluggy.PluginManager` whose hooks end with the declared function.
 
     Differences from pluggy's own: a plain implementation that returns anything but a `Result` or
-    `None` is a `TypeError` naming it; monitors may be undone in any order; registering a module
-    looks at its functions alone.
+    `None` is a `TypeError` naming it; a hookimpl that matches no hook is refused at once; monitors
+    may be undone in any order.
 
     It uses four things that pluggy does not document, here and nowhere else. A test fails when
     pluggy changes one of them.
@@ -178,7 +187,7 @@ class PluginManager(pluggy.PluginManager):
         if faults:
             raise pluggy.PluginValidationError(plugin, "\n".join(faults))
         if has_hookimpls:  # pluggy judges the rest, by the hooks of this package and of a host
-            trial = pluggy.PluginManager(PROJECT)
+            trial = _FunctionsAlone(PROJECT)
             specs = [hook.spec for hook in vars(self.hook).values()]
             for namespace in dict.fromkeys(spec.namespace for spec in specs if spec is not None):
                 trial.add_hookspecs(namespace)

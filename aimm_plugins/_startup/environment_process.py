@@ -167,8 +167,8 @@ class _Server:
         except ProtocolError as error:
             os.write(2, f"{error}\n".encode())
             os._exit(1)
-        except BaseException:  # nobody would read on, and the host would wait for ever
-            sys.excepthook(*sys.exc_info())
+        except BaseException as error:  # nobody would read on, and the host would wait for ever
+            sys.excepthook(type(error), error, error.__traceback__)
             os._exit(1)
 
     def _take(self, frame: Frame) -> None:

@@ -103,6 +103,11 @@ def aimm_instantiate(model): return model
 @pluggy.HookimplMarker('pytest')
 def pytest_configure(config): ...
 
+class Proxy:
+    def __getattribute__(self, name): raise RuntimeError("outside of a request")
+
+request = Proxy()
+
 aimm_plugins.get_plugin_manager().register(Hooks())
 """
 

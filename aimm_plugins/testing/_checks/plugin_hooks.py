@@ -55,13 +55,17 @@ def _functions(plugin: str) -> Iterator[tuple[str, Callable[..., Any], Marks]]:
         if not f"{module_name}.".startswith(f"{plugin}.") or not isinstance(module, ModuleType):
             continue
         for name, value in list(contents(module).items()):
-            if getattr(value, "__module__", None) != module_name:
+            # Not `isinstance`: a proxy that stands for what is not there raises when it is asked.
+            if not issubclass(type(value), FunctionType | type):
+                continue
+            if value.__module__ != module_name:
                 continue
             members = vars(value) if isinstance(value, type) else {name: value}
             for member, found in members.items():
                 # The mark of a static method may be on itself, and not on its function.
-                function = getattr(found, "__func__", found)
-                if isinstance(function, FunctionType):
+                is_method = type(found) in (staticmethod, classmethod)
+                function = found.__func__ if is_method else found
+                if type(function) is FunctionType:
                     yield member, function, _marks(found)
 
 
