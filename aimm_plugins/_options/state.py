@@ -139,14 +139,10 @@ class PluginOptions:
 
 
 class OptionsState:
-    """All that a runtime knows of options; `current` is what calls have given that are done."""
+    """The options that starts under way give to plugins."""
 
     def __init__(self) -> None:
-        self.current = PluginOptions()
         self._in_progress: list[tuple[int, PluginOptions]] = []
-
-    def forget(self) -> None:
-        self.current = PluginOptions()
 
     @contextmanager
     def staging(self, options: PluginOptions) -> Generator[None]:

@@ -19,6 +19,7 @@ from aimm_plugins.errors import PluginConflictError
 if TYPE_CHECKING:
     from aimm_plugins._config.values import Conf, Config
     from aimm_plugins._discovery.published import Published
+    from aimm_plugins._options.state import PluginOptions
     from aimm_plugins._policy.rules import Rule
     from aimm_plugins._values.report import Finding, Identity, PluginRecord, State
 
@@ -53,7 +54,8 @@ class Snapshot:
         # The account of each plugin of the calls so far, and what it publishes.
         self.records: dict[Identity, PluginRecord] = {}
         self.published: Mapping[Identity, Sequence[Published]] = {}
-        # What loading deferred plugins found besides plugins.
+        # What the last look at the installed distributions found, and loading deferred plugins.
+        self.installed_findings: tuple[Finding, ...] = ()
         self.findings: dict[tuple[str, str, str | None], Finding] = {}
         # Keys that plugins lost to a `prefer` rule, with the reason, and to a conflict.
         self.shadowed: dict[tuple[str, Slot], str] = {}
@@ -68,6 +70,8 @@ class Snapshot:
         # What was initialized and not unloaded; and its rules, for what is declared by hand later.
         self.starts: tuple[Start, ...] = ()
         self.prefer: Preferences = ()
+        # What confs give to plugins, once one does or a plugin asks.
+        self.options: PluginOptions | None = None
         self._owners: PluginOwners | None = None
 
     def copy(self) -> Snapshot:

@@ -15,7 +15,7 @@ from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._startup.loading import load
 from aimm_plugins._startup.messages import log
 from aimm_plugins._startup.prepare import PreparedStart, admission_of, read_inputs
-from aimm_plugins._startup.publish import current_options, publish, resolve_now
+from aimm_plugins._startup.publish import publish, resolve_now
 from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._values.report import Identity, PluginRecord, Report
 
@@ -61,7 +61,7 @@ def load_deferred(runtime: Runtime, start: PreparedStart, identity: Identity) ->
             findings = (*outcome.findings, *resolution.findings)
             snapshot = resolution.snapshot
             snapshot.findings.update({(f.code, f.subject, f.place): f for f in findings})
-            publish(runtime, snapshot, current_options(runtime))
+            publish(runtime, snapshot)
     report = Report(resolution.records, findings)
     log(report)
     for record in report:
@@ -94,7 +94,7 @@ def _as_of_now(runtime: Runtime, start: PreparedStart) -> PreparedStart:
     return start._replace(
         inputs=inputs,
         admission=admission_of(runtime, inputs),
-        options=current_options(runtime),
+        options=runtime.registry.snapshot.options,
         environments=(),
     )
 

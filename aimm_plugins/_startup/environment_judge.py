@@ -17,7 +17,7 @@ from aimm_plugins._registry.outcome import Change
 from aimm_plugins._startup.environment_plan import PlannedEnvironment, of_environment
 from aimm_plugins._startup.messages import log
 from aimm_plugins._startup.prepare import decide, read_inputs
-from aimm_plugins._startup.publish import current_options, publish, resolve_now
+from aimm_plugins._startup.publish import publish, resolve_now
 from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._values.actions import Action
 from aimm_plugins._values.report import PluginRecord, Report
@@ -96,7 +96,7 @@ class EnvironmentJudge:
                     revoked={record.identity for record in refused},
                 )
                 resolution = resolve_now(self._runtime, change)
-                publish(self._runtime, resolution.snapshot, current_options(self._runtime))
+                publish(self._runtime, resolution.snapshot)
             log(Report(resolution.records))
         return self.told()
 

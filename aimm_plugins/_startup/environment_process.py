@@ -34,7 +34,7 @@ from aimm_plugins._environments.tracing import continued
 from aimm_plugins._loading.importer import Loader, Outcome
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.outcome import Change
-from aimm_plugins._startup.publish import current_options, publish, resolve_now
+from aimm_plugins._startup.publish import publish, resolve_now
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.child_side import end_watchdog, end_with_host, take_stdin
 from aimm_plugins._system.guard import guarded
@@ -327,7 +327,7 @@ class _Server:
             resolution = resolve_now(
                 runtime, Change(outcome.records, setup["prefer"], outcome.loaded)
             )
-            publish(runtime, resolution.snapshot, current_options(runtime))
+            publish(runtime, resolution.snapshot)
         account = self._account(outcome, resolution.records)
         return {"python": VERSION, **account}
 

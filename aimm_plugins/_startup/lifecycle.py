@@ -93,8 +93,7 @@ def unload_all(runtime: Runtime) -> None:
 
         close(runtime)
     with runtime.lock:
-        publish(runtime, Snapshot(), options=None)
-        runtime.installed_findings = ()
+        publish(runtime, Snapshot())
         runtime.trust_imports()
         runtime.forget_versions()
     runtime.close_environments()

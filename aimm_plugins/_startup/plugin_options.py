@@ -18,7 +18,7 @@ from aimm_plugins.errors import UnknownPluginError
 
 
 def options_state(runtime: Runtime) -> OptionsState:
-    """What a runtime knows of options, made when it is first needed."""
+    """The options that starts under way give, kept from the first that gives any."""
     with runtime.lock:
         runtime.options = runtime.options or OptionsState()
         return runtime.options
@@ -33,7 +33,7 @@ def give(module: str, options: Mapping[str, Any]) -> None:
 def give_all(options: Mapping[str, Mapping[str, Any]]) -> None:
     """Give options, by module, to plugins that this process, a child of a host, will initialize."""
     given = {module: _given_by_host(module, values) for module, values in options.items()}
-    options_state(PROCESS.runtime).current = PluginOptions(given)
+    PROCESS.runtime.registry.snapshot.options = PluginOptions(given)
 
 
 def _given_by_host(module: str, options: Mapping[str, Any]) -> Given:
@@ -51,11 +51,12 @@ def options(runtime: Runtime, module: str) -> Options:
         plugin = staged.plugin_of(module)
         if plugin is not None:
             return staged.value(plugin, denial)
+    snapshot = runtime.registry.snapshot
+    current = snapshot.options = snapshot.options or PluginOptions()
     # `initialize` is loading, and its conf gives no options.
     importer = runtime.ledger.current_importer(None)
     if importer is not None and plugin_of(module, {importer}) is not None:
-        return state.current.value(importer, denial)
-    current, snapshot = state.current, runtime.registry.snapshot
+        return current.value(importer, denial)
     if current.followed is not snapshot:
         records = snapshot.records.values()
         current.follow(snapshot, (r.module for r in records if r.state != "denied"))

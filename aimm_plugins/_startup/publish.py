@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from aimm_plugins._declarations.ledger import DeclaredKey
 from aimm_plugins._registry.outcome import Change, Resolution
 from aimm_plugins._registry.providers import PluginOwners
 from aimm_plugins._registry.resolution import resolve
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._startup.runtime import Runtime
-
-if TYPE_CHECKING:
-    from aimm_plugins._options.state import PluginOptions
 
 
 def resolve_now(runtime: Runtime, change: Change) -> Resolution:
@@ -46,8 +41,8 @@ def _discard_of_failed(runtime: Runtime, change: Change) -> None:
     runtime.declared((), gone)
 
 
-def publish(runtime: Runtime, snapshot: Snapshot, options: PluginOptions | None) -> None:
-    """Make a snapshot, its modules' hookimpls and options what calls see; or nothing of them.
+def publish(runtime: Runtime, snapshot: Snapshot) -> None:
+    """Make a snapshot and its modules' hookimpls what calls see; or nothing of them.
 
     The caller holds the lock. Whatever interrupts this, also a signal, leaves what was there
     before.
@@ -55,31 +50,15 @@ def publish(runtime: Runtime, snapshot: Snapshot, options: PluginOptions | None)
     Raises:
         pluggy.PluginValidationError: pluggy refuses a hookimpl; nothing has changed then.
     """
-    before, options_before = runtime.registry.snapshot, current_options(runtime)
+    before = runtime.registry.snapshot
     try:
         runtime.sync_hookimpls(snapshot)
         runtime.registry.publish(snapshot)
-        _set_options(runtime, options)
         runtime.dispatcher.renew()
     except BaseException:
         runtime.registry.publish(before)
-        _set_options(runtime, options_before)
         runtime.remove_hookimpls(snapshot)  # of one that is half removed already
         runtime.sync_hookimpls(before)
         runtime.dispatcher.renew()
         raise
     runtime.ledger.superseded.clear()
-
-
-def current_options(runtime: Runtime) -> PluginOptions | None:
-    """What plugins are given now, if any conf gives something or any plugin has asked."""
-    return None if runtime.options is None else runtime.options.current
-
-
-def _set_options(runtime: Runtime, options: PluginOptions | None) -> None:
-    if options is not None:
-        from aimm_plugins._startup.plugin_options import options_state
-
-        options_state(runtime).current = options
-    elif runtime.options is not None:
-        runtime.options.forget()

@@ -16,7 +16,6 @@ def current_report(runtime: Runtime) -> Report:
     with runtime.lock:
         providers = runtime.registry.providers()
         snapshot = runtime.registry.snapshot
-        installed = runtime.installed_findings
     provided: dict[str, list[Provider]] = {}
     for provider in providers.values():
         provided.setdefault(provider.plugin, []).append(provider)
@@ -34,7 +33,7 @@ def current_report(runtime: Runtime) -> Report:
     accounts = [_of_now(r, provided.get(r.plugin, ())) for r in snapshot.records.values()]
     records = sorted(accounts, key=lambda record: record.source != "config")
     found = [
-        *installed,
+        *snapshot.installed_findings,
         *(finding for start in snapshot.starts for finding in start.findings),
         *snapshot.findings.values(),
         *findings,

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from aimm_plugins._options.state import OptionsState
     from aimm_plugins._registry.snapshot import Snapshot
     from aimm_plugins._startup.admission import Admission
-    from aimm_plugins._values.report import Finding
 
 
 class Runtime:
@@ -58,15 +57,13 @@ class Runtime:
         self.ledger = ledger
         self.lock = ledger.lock
         self.versions = {} if versions is None else versions
-        # What the last look at the installed distributions found.
-        self.installed_findings: tuple[Finding, ...] = ()
         # What a conf has switched on and `unload_all` closes; and what is held while that is opened
         # or closed, or its workers are told of plugins.
         self.executor: Executor | None = None
         self.switching = RLock()
         # Who judges the imports of the starts under way.
         self.admissions: list[Admission] = []
-        # What confs give to plugins, once one does or a plugin asks.
+        # What starts under way give to plugins, from the first that gives anything.
         self.options: OptionsState | None = None
         self.environments: dict[str, Environment] = {}
         # Whether anything was ever loaded, so that finders may have stale listings.

@@ -16,7 +16,7 @@ from aimm_plugins._registry.snapshot import Start
 from aimm_plugins._startup.deferred import load_deferred
 from aimm_plugins._startup.messages import load_error
 from aimm_plugins._startup.prepare import PreparedStart
-from aimm_plugins._startup.publish import current_options, publish, resolve_now
+from aimm_plugins._startup.publish import publish, resolve_now
 from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._values.report import Finding, Identity, PluginRecord, Report
 
@@ -96,14 +96,15 @@ def commit(runtime: Runtime, outcome: Resolved, starts: tuple[Start, ...]) -> Re
         raise load_error(outcome.report)
     if runtime.executor is not None:
         runtime.executor.switch_on()
-    options = _options_after(runtime, outcome)
-    outcome.resolution.snapshot.starts = starts
-    publish(runtime, outcome.resolution.snapshot, options)
+    snapshot = outcome.resolution.snapshot
+    snapshot.options = _options_after(snapshot.options, outcome)
+    snapshot.starts = starts
+    snapshot.installed_findings = outcome.start.installed.findings
+    publish(runtime, snapshot)
     if outcome.loaded.environments:
         from aimm_plugins._startup.environment_loading import take_over
 
         take_over(runtime, outcome.loaded.environments)
-    runtime.installed_findings = outcome.start.installed.findings
     return outcome.report
 
 
@@ -149,9 +150,9 @@ def _of_now(record: PluginRecord, current: Mapping[Identity, PluginRecord]) -> P
     return record
 
 
-def _options_after(runtime: Runtime, outcome: Resolved) -> PluginOptions | None:
+def _options_after(before: PluginOptions | None, outcome: Resolved) -> PluginOptions | None:
     """The options of all plugins after a call; one that failed keeps those that it had."""
-    before, staged = current_options(runtime), outcome.start.options
+    staged = outcome.start.options
     if before is None and staged is None:
         return None
     from aimm_plugins._options.state import PluginOptions

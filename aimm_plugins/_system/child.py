@@ -81,6 +81,7 @@ class ChildResult:
 
 
 def ended(status: int) -> str:
+    """How a process has ended, as a sentence without its subject: `left with status 3`."""
     return f"{'was ended by' if status < 0 else 'left with'} {cause(status)}"
 
 

@@ -268,6 +268,6 @@ def test_what_is_kept_of_a_conf_has_no_secret_in_its_repr(wine, monkeypatch):
     wine()
     monkeypatch.setenv("WINE_TOKEN", SECRET)
     given({"wine": {"token": "env:WINE_TOKEN"}})
-    kept = aimm_plugins._startup.runtime.PROCESS.runtime.options.current
+    kept = aimm_plugins._startup.runtime.PROCESS.runtime.registry.snapshot.options
     assert kept.given["aimm_wine"].values["token"] == SECRET
     assert SECRET not in repr([kept.given, kept.checked])
