@@ -66,8 +66,8 @@ class PluginManager(_FunctionsAlone):
     """A `pluggy.PluginManager` whose hooks end with the declared function.
 
     Differences from pluggy's own: a plain implementation that returns anything but a `Result` or
-    `None` is a `TypeError` naming it; monitors may be undone in any order; registering a module
-    looks at its functions alone.
+    `None` is a `TypeError` naming it; a hookimpl that matches no hook is refused at once; monitors
+    may be undone in any order.
 
     It uses four things that pluggy does not document, here and nowhere else. A test fails when
     pluggy changes one of them.

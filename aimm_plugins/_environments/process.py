@@ -9,7 +9,6 @@ import socket
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
@@ -68,8 +67,7 @@ class PluginProcess:
         self._is_over = self._is_leaving = False
         self._leaves: str | None = None
         self._gone = threading.Event()
-        self._tail: deque[bytes] = deque()
-        self._tail_size = 0
+        self._tail = b""
         ours, theirs = socket.socketpair()
         reading, writing = os.pipe()
         try:
@@ -245,8 +243,7 @@ class PluginProcess:
         text = f"{self} {how}"
         if about is not None and self.why is None:
             text += f", during {about}"
-        # Of a copy, since what it has started may go on writing.
-        lines = b"".join(self._tail.copy()).decode(errors="replace").splitlines()[-_TAIL_LINES:]
+        lines = self._tail.decode(errors="replace").splitlines()[-_TAIL_LINES:]
         tail = printable("\n".join(lines))
         if tail:
             text += "\n  the last that it wrote:\n    " + tail.replace("\n", "\n    ")
@@ -363,10 +360,7 @@ class PluginProcess:
         """Copy what the process writes to this one's stderr, and keep the end of it."""
         with open(output, "rb", buffering=0) as stream:
             while content := stream.read(65536):
-                self._tail.append(content)
-                self._tail_size += len(content)
-                while self._tail_size - len(self._tail[0]) > _TAIL_BYTES:
-                    self._tail_size -= len(self._tail.popleft())
+                self._tail = (self._tail + content)[-_TAIL_BYTES:]
                 with guarded():
                     sys.stderr.write(content.decode(errors="replace"))
                     sys.stderr.flush()

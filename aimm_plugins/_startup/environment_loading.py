@@ -23,14 +23,13 @@ from aimm_plugins._registry.outcome import Loaded
 from aimm_plugins._startup.environment_judge import EnvironmentJudge
 from aimm_plugins._startup.environment_plan import (
     PlannedEnvironment,
-    Who,
-    name_there,
+    identity_there,
     travel_as_arrow,
 )
 from aimm_plugins._startup.prepare import PreparedStart
 from aimm_plugins._startup.runtime import PROCESS, Runtime
 from aimm_plugins._system.text import described
-from aimm_plugins._values.report import Finding, PluginRecord
+from aimm_plugins._values.report import Finding, Identity, PluginRecord
 from aimm_plugins.errors import PluginImportError
 
 
@@ -141,14 +140,12 @@ def _account_for(
     """Say what became of an environment's plugins, by what its process has told."""
     account = environment.account
     assert account is not None
-    told: Mapping[Who, dict[str, Any]] = {
-        tuple(entry["who"]): entry for entry in account["records"]
-    }
+    told: Mapping[Identity, dict[str, Any]] = account["records"]
     outcome.findings += [Finding(**finding) for finding in account["findings"]]
     for record in records:
         if record.state not in ("planned", "deferred"):
             continue
-        entry = told.get(name_there(record))
+        entry = told.get(identity_there(record))
         if entry is None:
             gone = f"environment {environment.name} has no such plugin any more"
             outcome.fail(record, PluginImportError(gone))

@@ -15,6 +15,7 @@ from aimm_plugins._loading.importer import is_imported
 from aimm_plugins._registry.findings import declares_nothing
 from aimm_plugins._registry.outcome import Change
 from aimm_plugins._registry.required_keys import unanswered
+from aimm_plugins._registry.resolution import resolve
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._source.declarations import (
     PluginSource,
@@ -24,7 +25,6 @@ from aimm_plugins._source.declarations import (
 from aimm_plugins._source.reader import SourceReader
 from aimm_plugins._startup.inventory import Inventory, InventoryItem, KeysFrom
 from aimm_plugins._startup.prepare import PreparedStart
-from aimm_plugins._startup.publish import resolve_now
 from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._values.report import Finding, Identity, PluginRecord
 
@@ -74,7 +74,9 @@ def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
         expected[planned.identity] = [_as_published(planned, d, installed) for d in declarations]
         items.append(item)
     with runtime.lock:
-        resolution = resolve_now(runtime, Change(records, start.prefer, published=expected))
+        runtime.ledger.discard_failed_imports()
+        change = Change(records, start.prefer, published=expected)
+        resolution = resolve(runtime.registry.snapshot, runtime.ledger, change)
     is_complete = all(item.complete or not item.active for item in items)
     if is_complete:
         findings += start.idle_preferences(resolution)
