@@ -229,7 +229,8 @@ class Subject:
                         f"{self.plugin} declares {self.key} by hand, not by its import"
                     )
                 raise AssertionError(f"in a fresh process {reason}")
-        return result
+            case _:
+                return result
 
     def work_in_child(self, hash_seed: str | None = None) -> Any:
         """What a fresh process predicts, or the data that it gets."""
