@@ -47,6 +47,7 @@ def run_jobs(plugin: str, key: str, jobs: bytes) -> Iterator[tuple[Any, ...]]:
 def _run(key: str, job: Sequence[Call]) -> Any:
     """What the last call gives: a prediction, data, or the type of an instance."""
     result: Any = None
+    action = ""
     for action, args, kwargs in job:
         call = getattr(aimm_plugins, f"exec_{action}")
         if action == "deserialize":

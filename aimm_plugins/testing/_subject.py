@@ -14,6 +14,7 @@ import aimm_plugins
 from aimm_plugins import Action, Provider, StateCallback
 from aimm_plugins._system.child import START_SECONDS, ChildResult, run_task
 from aimm_plugins._system.signatures import signature_of
+from aimm_plugins._system.text import did_you_mean
 from aimm_plugins.testing._calls_in_child import as_read, run_jobs
 from aimm_plugins.testing._compare import equal
 from aimm_plugins.testing._conformance import Arguments, Claim, Conformance, given
@@ -55,6 +56,10 @@ class Subject:
         return [provider for provider in found if provider.plugin == self.plugin]
 
     def need(self, *actions: Action) -> None:
+        if actions and not aimm_plugins.providers(key=self.key):
+            known = {provider.key for provider in self.providers()}
+            hint = did_you_mean(self.key, known) or f"it provides {', '.join(sorted(known))}"
+            raise AssertionError(f"{self.plugin} provides no {self.key!r}; {hint}")
         for action in actions:
             if self.provider(action) is None:
                 raise Inapplicable(f"no plugin provides {action}:{self.key}")
@@ -224,7 +229,8 @@ class Subject:
                         f"{self.plugin} declares {self.key} by hand, not by its import"
                     )
                 raise AssertionError(f"in a fresh process {reason}")
-        return result
+            case _:
+                return result
 
     def work_in_child(self, hash_seed: str | None = None) -> Any:
         """What a fresh process predicts, or the data that it gets."""

@@ -197,7 +197,12 @@ class _Search:
             except AttributeError as error:
                 raise LookupError(f"{place}: {module} has no {name!r}") from error
         if callable(found) and not isinstance(found, Conformance):
-            found = found()
+            make = found
+            with guarded() as attempt:
+                found = make()
+            if attempt.error is not None:
+                text = f"{place}: {described(attempt.error)}"
+                raise PluginImportError(text, name=module) from attempt.error
         given = [found] if isinstance(found, Conformance) else found
         is_list = isinstance(given, list | tuple)
         if not given or not is_list or not all(isinstance(one, Conformance) for one in given):

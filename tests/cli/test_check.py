@@ -147,6 +147,14 @@ def test_conformance_that_is_none_is_a_failed_check(installed, capsys, ending, t
     assert told in row["reason"]
 
 
+def test_function_that_ends_the_process_is_a_failed_check(installed, capsys):
+    ending = "import sys\ndef LINE(): sys.exit(0)"
+    (installed.folder / "lines_conformance.py").write_text(ending)
+    for target in ("lines", "lines_conformance:LINE"):
+        assert run(["check", target]) == 1
+        assert "LINE: SystemExit: 0" in capsys.readouterr().out
+
+
 @pytest.fixture
 def broken(make_distribution):
     make_distribution(

@@ -147,6 +147,18 @@ def test_model_that_does_not_work_is_told_once(seeded):
     assert [each.check for each in verdict.results] == ["import-succeeds", "fit-gives-a-predictor"]
 
 
+def test_docstring_of_a_partial_is_its_own(write):
+    write(
+        partly="from functools import partial\ndef rows(n):\n    'Rows.'\n"
+        "data_access('rows')(partial(rows, 3))\n"
+        "told = partial(rows, 3)\ntold.__doc__ = 'Three rows.'\ndata_access('told')(told)\n"
+    )
+    verdict = check_plugin("partly", only=["docstrings-are-there"], on_fail="report")
+    (result,) = verdict.failures
+    assert result.reason.count("partly.py:6") == 1
+    assert "partly.py:9" not in result.reason
+
+
 # Imports
 
 

@@ -69,3 +69,12 @@ def test_what_was_declared_by_hand_is_not_looked_for_in_other_processes():
     )
     (result,) = verdict.results
     assert result.status == "skipped", str(result)
+
+
+def test_key_that_its_plugin_does_not_provide_is_one_failure(write):
+    write(keyed="@instantiate('right')\ndef make(): return 1\n")
+    only = ["fit-gives-a-predictor", "round-trip", "instances-are-separate"]
+    conformance = Conformance(model_type="rihgt", plugin="keyed")
+    (result,) = check_plugin(conformance, only=only, on_fail="report").results
+    assert (result.check, result.status) == ("fit-gives-a-predictor", "failed")
+    assert result.reason == "keyed provides no 'rihgt'; did you mean 'right'?"

@@ -164,6 +164,8 @@ def _refuse(
                 raised.add(kind)
             case ("value", value) if fault := fault_of(pickle.loads(value)):
                 faults.append(f"{name}: {fault}")
+            case _:
+                pass
     if not result.finished:
         at = [*names, "its end"][len(answers)] if result.answers else "its start"
         faults.append(f"at {at} the process {result.ended}\n{result.text}".rstrip())
