@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING
 
 from aimm_plugins._registry.conflicts import MOST_NAMED
@@ -80,10 +80,14 @@ def account(
         state = "stale"
     if lost and not provides:
         state = "shadowed"
-    reasons = [*([record.reason] if record.reason and state != "shadowed" else ()), *lost]
-    return record._replace(
-        state=state, provides=provides, error=error, reason="; ".join(reasons) or None
-    )
+    reasons = _reasons(record.reason if state != "shadowed" else None, lost)
+    return record._replace(state=state, provides=provides, error=error, reason=reasons)
+
+
+def _reasons(reason: str | None, lost: Iterable[str]) -> str | None:
+    """One text of a reason and of rules, each of which may have taken several keys."""
+    parts = [*(reason.split("; ") if reason else ()), *lost]
+    return "; ".join(dict.fromkeys(parts)) or None
 
 
 def without_lost_keys(
@@ -109,12 +113,15 @@ def without_lost_keys(
     return record._replace(
         provides=provides,
         state=record.state if provides or not lost else "shadowed",
-        reason="; ".join([*([record.reason] if record.reason else ()), *lost]) or None,
+        reason=_reasons(record.reason, lost),
     )
 
 
-def with_key_again(record: PluginRecord, slot: Slot, why: str) -> PluginRecord:
-    """The account of a plugin that has got a key back, which the `prefer` rule `why` had taken."""
+def with_key_again(record: PluginRecord, slot: Slot, why: str | None) -> PluginRecord:
+    """The account of a plugin that has got a key back.
+
+    `why` is the `prefer` rule that had taken it; `None` where that keeps other keys of the plugin.
+    """
     reasons = (record.reason or "").split("; ")
     return record._replace(
         provides=tuple(sorted({*record.provides, slot})),
