@@ -225,7 +225,7 @@ def _of_nothing(inventory: Inventory, asked: str) -> Reason:
     if away:
         names = ", ".join(away[:_MOST_NAMED] + ["..."] * (len(away) > _MOST_NAMED))
         hint = f"{hint} It may be in what is missing, denied or failed: {names}.".strip()
-    if unread and not near:
+    if unread:
         hint = (
             f"{hint} The keys of {', '.join(sorted(unread))} cannot be told without importing: "
             "--load does that."
