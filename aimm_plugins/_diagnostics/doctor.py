@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from aimm_plugins._inventory.dependencies import always_unmet
 from aimm_plugins._inventory.remedies import FOR_CONFLICT
 from aimm_plugins._startup.inventory import Inventory, InventoryItem
-from aimm_plugins._system.names import pip_install
 from aimm_plugins._system.text import described, single_errors
 from aimm_plugins._values.report import Finding, PluginRecord
 from aimm_plugins.errors import PluginConflictError
@@ -73,7 +72,7 @@ def _of_requirements(inventory: Inventory) -> Iterator[Finding]:
                 subject=requirement.distribution.who,
                 message=f"it {requirement.fault}",
                 place=requirement.distribution.place,
-                remedy=pip_install(requirement.requirement),
+                remedy=requirement.command,
             )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.requirements import header, requirements
+from aimm_plugins._system.masking import without_passwords
 from aimm_plugins._system.names import normalized, pip_install
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Unmet(NamedTuple):
     """A requirement of a distribution that is not met.
 
     Attributes:
-        requirement: Without its marker: `numpy>=2`.
+        requirement: Without its marker, and without the logins of a URL: `numpy>=2`.
         name: Normalized name of what is required.
         installed: The version that is there; `None` where it is not.
         extra: The extra that it belongs to; `None` where it is always required.
@@ -54,7 +55,13 @@ class Unmet(NamedTuple):
         if self.extra is not None:
             wanted = f"{self.distribution.name}[{self.extra}]"
             return f"{self.name} is of the extra {self.extra} of {who}: {pip_install(wanted)}."
-        return f"{who} {self.fault}: {pip_install(self.requirement)}."
+        return f"{who} {self.fault}: {self.command}."
+
+    @property
+    def command(self) -> str:
+        """The command alone."""
+        login = " (with the login of its metadata for ***)" if "//***@" in self.requirement else ""
+        return pip_install(self.requirement) + login
 
 
 @lru_cache(maxsize=8)  # each of a distribution's plugins may ask
@@ -71,8 +78,8 @@ def unmet(distribution: Distribution, find: Find) -> tuple[Unmet, ...]:
                 version = _version(requirement, find)
                 if version is None or not _fits(requirement, version):
                     requirement.marker = None
-                    name = normalized(requirement.name)
-                    found.append(Unmet(distribution, str(requirement), name, version, extra))
+                    name, wanted = normalized(requirement.name), without_passwords(str(requirement))
+                    found.append(Unmet(distribution, wanted, name, version, extra))
     return tuple(found)
 
 

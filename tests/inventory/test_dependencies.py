@@ -76,3 +76,13 @@ def test_remedy_is_safe_to_paste_into_a_shell(metadata):
 )
 def test_python_that_a_distribution_is_for(metadata, wanted, told):
     assert python_required(metadata(f"Requires-Python: {wanted}")[0]) == told
+
+
+def test_login_in_the_url_of_a_requirement_is_shown_to_nobody(metadata):
+    distribution, find = metadata("Requires-Dist: private @ https://bob:s3cret@host/private.whl")
+    (found,) = unmet(distribution, find)
+    told = f"{found.fault} {found.remedy} {found.command}"
+    assert "bob" not in told
+    assert "s3cret" not in told
+    assert "https://***@host/private.whl" in told
+    assert "login of its metadata" in found.remedy
