@@ -41,17 +41,19 @@ def read_document(published: PublishedOptions, denial: Denial | None) -> dict[st
     return copied
 
 
-def may_need_values(published: PublishedOptions) -> bool:
-    """Whether a schema in a file may refuse a plugin without options, by a word in it.
+def may_blame(published: PublishedOptions) -> bool:
+    """Whether a schema in a file may refuse a plugin without options, or cannot be read.
 
-    Reading a schema loads YAML and jsonschema, which most starts do without.
+    Judging by a schema loads YAML and jsonschema, which most starts do without: a word in the file
+    tells that it may refuse.
     """
-    file = locate(published.module) if published.is_file else None
-    if file is None:
-        return published.is_file
-    path = os.path.join(os.path.dirname(file), published.attribute)
     try:
-        return b"required" in _content(path, published)
+        if not published.is_file:
+            return False
+        if not published.attribute.endswith(".json"):
+            return True
+        path, content = _content_of(published)
+        return b"required" in content or not isinstance(_of_json(published, path, content), dict)
     except DeclarationError:
         return True
 
@@ -68,22 +70,31 @@ def broken(
     )
 
 
-def _of_file(published: PublishedOptions) -> object:
+def _content_of(published: PublishedOptions) -> tuple[str, bytes]:
+    """The path of a schema in a file, and its content."""
     file = locate(published.module)
     if file is None:
         raise broken(published, f"{published.module} has no folder that can be found")
     path = os.path.join(os.path.dirname(file), published.attribute)
-    content = _content(path, published)
-    if published.attribute.endswith(".json"):
-        import json
+    return path, _content(path, published)
 
-        try:
-            return json.loads(content)
-        except RecursionError:
-            raise broken(published, "it is nested too deep") from None
-        except ValueError as error:
-            line = getattr(error, "lineno", None)
-            raise broken(published, f"it is no JSON: {error}", path, line) from error
+
+def _of_json(published: PublishedOptions, path: str, content: bytes) -> object:
+    import json
+
+    try:
+        return json.loads(content)
+    except RecursionError:
+        raise broken(published, "it is nested too deep") from None
+    except ValueError as error:
+        line = getattr(error, "lineno", None)
+        raise broken(published, f"it is no JSON: {error}", path, line) from error
+
+
+def _of_file(published: PublishedOptions) -> object:
+    path, content = _content_of(published)
+    if published.attribute.endswith(".json"):
+        return _of_json(published, path, content)
     from aimm_plugins._config.yaml_reader import load
 
     try:
