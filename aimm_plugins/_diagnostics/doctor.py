@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from aimm_plugins._discovery.scan import faults_of_metadata
 from aimm_plugins._inventory.dependencies import always_unmet
 from aimm_plugins._inventory.remedies import FOR_CONFLICT
 from aimm_plugins._startup.inventory import Inventory, InventoryItem
@@ -29,6 +30,7 @@ _FAULTY_VERSIONS = (
 def examine(inventory: Inventory) -> tuple[Finding, ...]:
     """Everything that an operator or author should mend, sorted by code and subject."""
     found = [*inventory.findings, *_of_libraries(inventory), *_of_requirements(inventory)]
+    found += faults_of_metadata(inventory.installed.distributions())
     found += _of_conflicts(inventory)
     found += (
         _failure(inventory, item)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from aimm_plugins._discovery.module_location import locate
+from aimm_plugins._discovery.scan import faults_of_metadata
 from aimm_plugins._startup.inventory import Inventory, InventoryItem, InventoryKey
 from aimm_plugins._system.text import described, nearest
 from aimm_plugins._values.actions import ACTIONS
@@ -105,7 +106,7 @@ def _of_distribution(inventory: Inventory, asked: str) -> list[Reason]:
     distribution = inventory.installed.find(asked)
     if distribution is None:
         return []
-    for finding in inventory.findings:
+    for finding in (*inventory.findings, *faults_of_metadata([distribution])):
         is_in_it = (finding.place or "").startswith(os.path.join(distribution.place, ""))
         if is_in_it or finding.subject == distribution.subject:
             return [_of_finding(distribution.name, finding)]
