@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from aimm_plugins._discovery.scan import faults_of_metadata
 from aimm_plugins._inventory.dependencies import always_unmet
-from aimm_plugins._inventory.remedies import FOR_CONFLICT
+from aimm_plugins._inventory.remedies import FOR_CONFLICT, in_environment
 from aimm_plugins._startup.inventory import Inventory, InventoryItem
 from aimm_plugins._system.text import described, single_errors
 from aimm_plugins._values.report import Finding, PluginRecord
@@ -64,17 +64,17 @@ def _of_libraries(inventory: Inventory) -> Iterator[Finding]:
 
 def _of_requirements(inventory: Inventory) -> Iterator[Finding]:
     """Requirements of plugins that are not met; a start meets them when the import fails."""
-    names = (item.record.distribution for item in inventory.plugins if item.active)
-    for name in dict.fromkeys(filter(None, names)):
-        distribution = inventory.installed.find(name)
-        find = inventory.installed.find
+    records = [item.record for item in inventory.plugins if item.active]
+    for name, where in dict.fromkeys((r.distribution, r.environment) for r in records):
+        find = inventory.scans[where].find
+        distribution = find(name) if name is not None else None
         for requirement in always_unmet(distribution, find) if distribution else ():
             yield Finding(
                 code="requirement-not-met",
                 subject=requirement.distribution.who,
                 message=f"it {requirement.fault}",
                 place=requirement.distribution.place,
-                remedy=requirement.command,
+                remedy=in_environment(where, requirement.command),
             )
 
 

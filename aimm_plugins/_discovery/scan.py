@@ -32,6 +32,7 @@ from aimm_plugins._system.names import normalized, pip_install
 from aimm_plugins._values.report import Finding
 
 if TYPE_CHECKING:
+    from aimm_plugins._discovery.module_location import Modules
     from aimm_plugins._discovery.ownership import CodeOwners, ModuleOwners
 
 
@@ -52,8 +53,10 @@ class Scan:
         points: Mapping[str, EntryPoints],
         findings: Iterable[Finding],
         stamp: tuple[object, ...],
+        modules: Modules | None = None,
     ) -> None:
         self._stamp = stamp
+        self._modules = modules
         self._entries = entries
         self._hidden = hidden
         self._points = points
@@ -66,6 +69,15 @@ class Scan:
         self._distributions = {key: one.distribution for key, one in points.items()}
         self._owner_of: dict[str, Distribution | None] = {}
         self._owners: ModuleOwners | None = None
+
+    @property
+    def modules(self) -> Modules:
+        """Where the interpreter finds modules whose path was looked at."""
+        if self._modules is None:
+            from aimm_plugins._discovery.module_location import HERE  # few starts need it
+
+            self._modules = HERE
+        return self._modules
 
     def is_current(self) -> bool:
         """Whether nothing was installed, upgraded or removed since; files may have been edited."""
@@ -170,8 +182,13 @@ def faults_of_metadata(distributions: Iterable[Distribution]) -> Iterator[Findin
             yield Finding("broken-metadata", one.subject, message, one.place, remedy)
 
 
-def scan(path: Sequence[object] | None = None) -> Scan:
-    """Find the installed entry points of the group `aimm.plugins`, and the keys they publish."""
+def scan(path: Sequence[object] | None = None, modules: Modules | None = None) -> Scan:
+    """Find the installed entry points of the group `aimm.plugins`, and the keys they publish.
+
+    Args:
+        path: Where to look; `sys.path` if it is not given.
+        modules: Where the interpreter of another path finds modules.
+    """
     findings: list[Finding] = []
     stamp = _stamp()
     entries = list(_entries(path, findings))
@@ -182,7 +199,7 @@ def scan(path: Sequence[object] | None = None) -> Scan:
         for key, content in entry.contents.items()
     }
     findings += faults_of_metadata(one.distribution for one in points.values())
-    found = Scan(entries, hidden, points, findings, stamp)
+    found = Scan(entries, hidden, points, findings, stamp, modules)
     if getattr(sys, "frozen", False) and not found.candidates and not found.has("aimm-plugins"):
         finding = Finding(
             code="frozen-without-metadata",

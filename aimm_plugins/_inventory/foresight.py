@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from aimm_plugins._discovery.module_location import is_missing, missing_module
+from aimm_plugins._discovery.module_location import HERE, Modules
 from aimm_plugins._discovery.published import Published
 from aimm_plugins._registry.findings import PUBLISH, keys_differ
 from aimm_plugins._registry.providers import Slot
@@ -14,17 +14,20 @@ from aimm_plugins.errors import DeclarationError
 
 
 def sure_failure(
-    record: PluginRecord, source: PluginSource, published: Sequence[Published]
+    record: PluginRecord,
+    source: PluginSource,
+    published: Sequence[Published],
+    modules: Modules = HERE,
 ) -> Fault | None:
     """The error of a plugin that cannot be loaded; `None` where nothing is sure."""
-    missing = missing_module(record.module)
+    missing = modules.missing(record.module)
     if missing is not None:
         return Fault(missing, record.config_place)
     if source.fault is not None:
         return source.fault
     name = (record.attribute or "").partition(".")[0]
     if name and source.names is not None:
-        if name not in source.names and is_missing(f"{record.module}.{name}"):
+        if name not in source.names and modules.is_missing(f"{record.module}.{name}"):
             return Fault(no_such_object(record, source.near), record.provenance.place)
         if source.declares_nothing and name in source.names:
             return Fault(not_decorated(record), record.provenance.place)

@@ -39,7 +39,7 @@ def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
     """
     modules = [record.module for record in start.plan.records if record.module]
     readers = {None: SourceReader(modules, is_denied=start.admission.keeps_out)} | {
-        environment.name: SourceReader(modules, environment.site.locate)
+        environment.name: SourceReader(modules, environment.installed.modules)
         for environment in start.environments
         if environment.site is not None
     }
@@ -60,8 +60,7 @@ def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
         if record.state in _WILL_BE_IMPORTED:
             installed = start.scans[record.environment]
             offers.append(_offers(item, published, source, installed))
-            # What is installed in an environment, its processes tell of.
-            if record.environment is None and not is_imported(record.module):
+            if record.environment is not None or not is_imported(record.module):
                 item, found = _foreseen(item, published, installed)
                 findings += found
                 # A deferred plugin competes by what it publishes before its import fails.
@@ -138,7 +137,7 @@ def _foreseen(
     assert source is not None
     foreign = foreign_module(record, installed)
     findings = [] if foreign is None else [foreign]
-    fault = sure_failure(record, source, published)
+    fault = sure_failure(record, source, published, installed.modules)
     told = None if fault is not None else differing_keys(record, source, published)
     if told is not None:
         findings.append(published_keys_differ(record, *told))

@@ -151,7 +151,7 @@ def with_environments(
             inputs = start.inputs._replace(
                 configs=environment.configs,
                 installed=environment.installed,
-                locate=environment.site.locate,
+                locate=environment.site.modules.locate,
             )
             parts.append(part := prepare(inputs))
             verified = part.admission.proofs.verified
@@ -299,9 +299,9 @@ def _missing(record: PluginRecord, installed: Scan) -> Exception | None:
         base = os.path.join(distribution.folder, *record.module.split("."))
         if os.path.isfile(f"{base}.py") or os.path.isfile(f"{base}{os.sep}__init__.py"):
             return None
-    from aimm_plugins._discovery.module_location import missing_module  # slower
+    from aimm_plugins._discovery.module_location import HERE  # slower
 
-    return missing_module(record.module)
+    return HERE.missing(record.module)
 
 
 def admission_now(runtime: Runtime, conf: Conf = None) -> Admission:
