@@ -166,9 +166,9 @@ class InFolder(Distribution):
     def read(self, file: str, limit: int = METADATA_BYTES) -> bytes | None:
         try:
             return read_file(f"{self.place}{os.sep}{file}" if file else self.place, limit)
-        except IsADirectoryError:  # as the place is, but of an old egg-info
-            return None
         except (OSError, ValueError) as error:
+            if not file:  # which only an old egg-info is
+                return None
             self.unread = f"{os.path.join(self.place, file)} cannot be read: {error}"
             return None
 
