@@ -19,7 +19,6 @@ from aimm_plugins._source.imports import (
     package_of,
 )
 from aimm_plugins._source.values import (
-    PACKAGE,
     Decorator,
     Evaluator,
     MistakeError,
@@ -289,8 +288,8 @@ class _Body:
                 found.name, call, default, lambda node: self.evaluator.value(self.module, node)
             )
         except UnknownValueError as error:
-            reason = f"@{spelled} of {qualname or 'a call'}: {error}"
             is_mistake = isinstance(error, MistakeError)
+            reason = f"@{spelled} of {qualname or 'a call'}: {error}"
             self.add_gap(reason, decorator, is_mistake=is_mistake)
             if is_mistake and certain and found.certain and self.module.fault is None:
                 self.module.fault = DeclarationError(reason, file=self.module.file, line=line)
@@ -327,24 +326,14 @@ class _Body:
                 for name, imported in imported_names(node, self.package, certain=False):
                     if name not in self.module.values:
                         self.bind([name], imported)
-        may_be_ours: dict[str, bool] = {}
         for node in nodes:
             if not isinstance(node, ast.Name | ast.Attribute) or node in self.understood:
                 continue
-            root = _root(node)
-            if root not in may_be_ours:
-                may_be_ours[root] = self.may_be_ours(root)
-            if may_be_ours[root] and isinstance(node.ctx, ast.Load):
-                found = self.evaluator.dotted_name(self.module, node)
-                if isinstance(found, Decorator) and found.name != "hookimpl":
-                    self.add_gap(not_a_decorator(unparsed(node) or found.name), node)
-
-    def may_be_ours(self, name: str) -> bool:
-        """Whether a name is a decorator of ours, or a module that may have one."""
-        found = self.evaluator.name(self.module, name)
-        if isinstance(found, ImportedName):
-            return found.module == PACKAGE or self.evaluator.find(found.module) is not None
-        return isinstance(found, Decorator)
+            found = self.evaluator.dotted_name(self.module, node)
+            if not isinstance(found, Decorator) or found.name == "hookimpl":
+                continue
+            if isinstance(node.ctx, ast.Load):
+                self.add_gap(not_a_decorator(unparsed(node) or found.name), node)
 
 
 def not_a_decorator(spelled: str) -> str:
@@ -353,13 +342,6 @@ def not_a_decorator(spelled: str) -> str:
         f"`{spelled}` is not the decorator of a function or class that the module defines in any "
         "case"
     )
-
-
-def _root(node: ast.expr) -> str:
-    """The first name of `a.b.c`; empty where it begins with something else."""
-    while isinstance(node, ast.Attribute):
-        node = node.value
-    return node.id if isinstance(node, ast.Name) else ""
 
 
 def _names_in(*targets: ast.expr | None) -> Iterator[str]:
