@@ -91,9 +91,7 @@ def _keys(item: InventoryItem) -> str:
 
 
 @click.command("plan")
-@output.format_option
-@output.conf_option
-@output.path_option
+@output.conf_options
 def plan_(form: str, conf: str | None) -> int:
     """Show what `initialize` would do with a conf: order, origin, state and reason.
 
@@ -288,18 +286,9 @@ def doctor_(load: bool, form: str, conf: str | None) -> int:
 
 
 @click.command("report")
-@click.option(
-    "--html",
-    type=click.Path(dir_okay=False),
-    metavar="FILE",
-    help="Write one self-contained page instead.",
-)
-@click.option(
-    "--profile",
-    "profile_file",
-    type=click.Path(dir_okay=False),
-    metavar="FILE",
-    help="JSON of `profile`, for the page's picture of the start-up.",
+@output.file_option("--html", help="Write one self-contained page instead.")
+@output.file_option(
+    "--profile", "profile_file", help="JSON of `profile`, for the page's picture of the start-up."
 )
 @output.inventory_options
 def report_(
