@@ -168,7 +168,7 @@ class SourceReader:
                 for declaration in module.declarations
             ),
             gaps=(*dict.fromkeys(gap for module, _ in reached for gap in module.gaps), *unread),
-            hooks=tuple(hook for module, _ in reached for hook in module.hooks),
+            has_hooks=any(module.has_hooks for module, _ in reached),
             names=own.names,
             file=own.file,
             imports_unseen=any(module.imports_unseen for module, _ in reached),
@@ -191,7 +191,7 @@ class SourceReader:
         fault: Fault | None = None
         with suppress(OverBudgetError):
             fault = self._foreseen(reader, name)
-        is_empty = not source.declarations and not source.hooks
+        is_empty = not source.declarations and not source.has_hooks
         is_empty = is_empty and self._is_closed(name, source, reached)
         return replace(source, fault=fault, declares_nothing=is_empty)
 
