@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from aimm_plugins._discovery.module_location import HERE, Modules
+from aimm_plugins._discovery.module_location import Modules
 from aimm_plugins._discovery.published import Published
 from aimm_plugins._registry.findings import PUBLISH, keys_differ
 from aimm_plugins._registry.providers import Slot
@@ -17,7 +17,7 @@ def sure_failure(
     record: PluginRecord,
     source: PluginSource,
     published: Sequence[Published],
-    modules: Modules = HERE,
+    modules: Modules,
 ) -> Fault | None:
     """The error of a plugin that cannot be loaded; `None` where nothing is sure."""
     missing = modules.missing(record.module)
@@ -36,7 +36,10 @@ def sure_failure(
 
 
 def failure_of_required(
-    record: PluginRecord, published: Sequence[Published], is_denied: Callable[[str], bool]
+    record: PluginRecord,
+    published: Sequence[Published],
+    is_denied: Callable[[str], bool],
+    modules: Modules,
 ) -> Exception | None:
     """The error of a deferred plugin that something is required of, by its source.
 
@@ -44,12 +47,13 @@ def failure_of_required(
         record: The plugin.
         published: The keys in its metadata.
         is_denied: Whether the rules keep a module out.
+        modules: Where it is imported.
     """
     from aimm_plugins._source.reader import SourceReader
 
-    reader = SourceReader([record.module], is_denied=is_denied)
+    reader = SourceReader([record.module], modules, is_denied)
     source = reader.read(record.module, record.attribute)
-    fault = sure_failure(record, source, published)
+    fault = sure_failure(record, source, published, modules)
     return None if fault is None else fault.error
 
 

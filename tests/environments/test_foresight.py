@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import aimm_plugins
+from aimm_plugins._diagnostics.take_inventory import take_inventory
 from tests.environments.conftest import Apart
 from tests.support.metadata import write_dist_info
 
@@ -104,3 +105,30 @@ def test_nothing_is_called_missing_where_an_environment_may_have_finders(
     site, foresee = elsewhere
     (site / "__editable__.beside.pth").write_text("import __editable___beside_finder\n")
     assert foresee("import surely_not_there").ok
+
+
+def lazily(apart: Apart, source: str | None) -> dict[str, object]:
+    """The conf of an environment that starts with the first call of what publishes its key."""
+    apart.plugin("late", source or "", published={"data_access:late": "late:late"})
+    if source is None:
+        (apart.site / "late.py").unlink()
+    conf: dict[str, object] = apart.conf(
+        plugins=["aimm-late"], conf={"on_error": "isolate"}, start="lazy"
+    )
+    return conf | {"entry_points": {"allow": ["aimm-late"]}}
+
+
+def test_start_tells_a_missing_module_of_an_environment_that_starts_later(apart: Apart) -> None:
+    conf = lazily(apart, None)
+    reports = aimm_plugins.plan(conf), aimm_plugins.initialize(conf)
+    foreseen, record = (next(r for r in report if r.name == "late") for report in reports)
+    assert record.state == foreseen.state == "failed"
+    assert record.remedy == foreseen.remedy
+
+
+def test_inventory_of_imports_starts_an_environment_that_waits_for_a_call(apart: Apart) -> None:
+    conf = lazily(apart, "raise ValueError('at import')\n")
+    records = [item.record for item in take_inventory(conf, load=True).plugins]
+    (record,) = [record for record in records if record.name == "late"]
+    assert record.state == "failed"
+    assert "at import" in str(record.error)
