@@ -280,7 +280,7 @@ class _Body:
             )
         except UnknownValueError as error:
             is_mistake = isinstance(error, MistakeError)
-            reason = f"@{spelled} of {qualname or 'a call'}: {error}"
+            reason = str(error) if is_mistake else f"@{spelled} of {qualname or 'a call'}: {error}"
             self.add_gap(reason, decorator, is_mistake=is_mistake)
             if is_mistake and certain and found.certain and self.module.fault is None:
                 self.module.fault = DeclarationError(reason, file=self.module.file, line=line)

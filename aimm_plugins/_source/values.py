@@ -44,7 +44,7 @@ class UnknownValueError(Exception):
 
 
 class MistakeError(UnknownValueError):
-    pass
+    """The decorator will refuse it; the text is that of its own error where it has one."""
 
 
 def uncertain(value: object) -> object:
@@ -183,14 +183,14 @@ def slots_of(
     try:
         if decorator == "model":
             if call is not None and call.args:
-                raise MistakeError("it decorates a class; write @model(model_type=...)")
+                raise MistakeError("@model decorates a class; write @model(model_type=...)")
             key = None if call is None else _argument(call, "model_type", evaluate)
             key = default if key is None else key
             if key is None:
                 raise UnknownValueError("its class has no name in the module")
             return [(action, checked_key("model", key)) for action in MODEL_ACTIONS]
         if call is None:
-            raise MistakeError("it needs its keys in parentheses")
+            raise MistakeError(f"@{decorator} needs its keys in parentheses")
         (spec,) = (spec for spec in ACTIONS.values() if spec.name == decorator)
         name = spec.key_argument if spec.takes is None else f"{spec.key_argument}s"
         keys = checked_keys(spec.name, _argument(call, name, evaluate))
