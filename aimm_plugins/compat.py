@@ -168,18 +168,18 @@ def _declared(action: Action, key: str) -> Any:
 
 
 _INTERFACE = ("Model", "initialize", "StateCallback")
-_DECORATORS = (*ACTIONS, "model", "unload_all")
-_EXECUTE = tuple(f"exec_{action}" for action in ACTIONS)
+_DECORATORS = (*_FIELDS, "model", "unload_all")
+_EXECUTE = tuple(f"exec_{action}" for action in _FIELDS)
 _ONLY_THERE: dict[str, Any] = {
     **{made.__name__: made for made in _TUPLES.values()},
-    **{f"get_{action.name}": _getter(action) for action in ACTIONS.values()},
+    **{f"get_{action}": _getter(ACTIONS[action]) for action in _FIELDS},
 }
 """What the original has and this package has not."""
 
 _CONTENTS = {
     _NAME: (*_INTERFACE, *_EXECUTE, *_DECORATORS),
     f"{_NAME}.common": (*_INTERFACE, *(made.__name__ for made in _TUPLES.values())),
-    f"{_NAME}.decorators": (*_DECORATORS, *(f"get_{action}" for action in ACTIONS)),
+    f"{_NAME}.decorators": (*_DECORATORS, *(f"get_{action}" for action in _FIELDS)),
     f"{_NAME}.execute": _EXECUTE,
 }
 """The original's modules, and the names that hosts find in them."""

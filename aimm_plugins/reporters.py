@@ -3,13 +3,6 @@
 Each takes what the caller made with that library, and understands any event: the keys of
 `aimm_plugins.StateEvent` as what they are, others as text. Put
 `aimm_plugins.reporting(..., max_per_second=10)` before one where a plugin sends very many.
-
-Example:
-    >>> import logging, sys
-    >>> logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO, force=True)
-    >>> show = logging_reporter(logging.getLogger("training"))
-    >>> show({"phase": "fit", "step": 3, "total": 20, "unit": "epoch", "metrics": {"loss": 0.25}})
-    fit 3/20 epoch loss=0.25
 """
 
 from __future__ import annotations
@@ -70,6 +63,15 @@ def summary(state: object) -> Summary:
 
     Args:
         state: The event; mostly a dict.
+
+    Returns:
+        The parts of the event.
+
+    Example:
+        >>> from aimm_plugins.reporters import summary
+        >>> event = summary({"phase": "fit", "step": 3, "total": 20, "metrics": {"loss": 0.25}})
+        >>> event.count, event.text
+        ('3/20', 'loss=0.25')
     """
     if not isinstance(state, dict):
         return Summary(None, None, "", "", _shown(state))
@@ -114,6 +116,14 @@ def rich_reporter(progress: Progress, description: str = "") -> StateCallback:
 
     Returns:
         The callback; any thread may call it.
+
+    Example:
+        >>> from aimm_plugins.reporters import rich_reporter
+        >>> from rich.progress import Progress
+        >>> with Progress(disable=True) as bars:
+        ...     rich_reporter(bars, "mean:")({"step": 3, "total": 20})
+        ...     bars.tasks[0].completed
+        3.0
     """
     from rich.markup import escape
 
@@ -150,6 +160,12 @@ def tqdm_reporter(bar: _TqdmBar) -> StateCallback:
 
     Returns:
         The callback.
+
+    Example:
+        >>> from aimm_plugins.reporters import tqdm_reporter
+        >>> from tqdm import tqdm
+        >>> with tqdm(total=None, disable=True) as bar:
+        ...     tqdm_reporter(bar)({"step": 3, "total": 20})
     """
 
     def report(state: dict[str, Any]) -> None:
@@ -181,6 +197,15 @@ def logging_reporter(logger: logging.Logger, level: int = logging.INFO) -> State
 
     Returns:
         The callback.
+
+    Example:
+        >>> import logging, sys
+        >>> from aimm_plugins.reporters import logging_reporter
+        >>> form = {"format": "%(message)s", "level": logging.INFO}
+        >>> logging.basicConfig(stream=sys.stdout, **form, force=True)
+        >>> show = logging_reporter(logging.getLogger("training"))
+        >>> show({"phase": "fit", "step": 3, "total": 20, "metrics": {"loss": 0.25}})
+        fit 3/20 loss=0.25
     """
 
     def report(state: dict[str, Any]) -> None:

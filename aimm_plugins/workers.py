@@ -84,6 +84,12 @@ def initializer(
         conf: As for `aimm_plugins.initialize`; the host's. A path has to lead to the same file in
             the worker.
         fingerprint: The host's `aimm_plugins.fingerprint()`; `None` compares nothing.
+
+    Example:
+        >>> from aimm_plugins import fingerprint, workers
+        >>> workers.initializer({"names": [], "entry_points": {"enabled": False}}, fingerprint())
+        >>> workers.status().ok
+        True
     """
     found = attempt([conf], fingerprint)
     manager = PROCESS.runtime.manager
@@ -95,7 +101,16 @@ def initializer(
 
 
 def status() -> WorkerStatus:
-    """How this process fared as a worker; a fork of an initialized one counts as that one."""
+    """How this process fared as a worker; a fork of an initialized one counts as that one.
+
+    Returns:
+        The account of this process.
+
+    Example:
+        >>> from aimm_plugins import workers
+        >>> workers.status().ok  # nobody has called `initializer` here
+        False
+    """
     holder = PROCESS.runtime.manager.get_plugin(_NAME)
     if holder is None:
         return WorkerStatus(

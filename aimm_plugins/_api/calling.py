@@ -23,12 +23,23 @@ def exec_data_access(
 
     Args:
         name: Key of the data access.
-        state_cb: As for `exec_fit`; so are the errors.
+        state_cb: As for `exec_fit`.
         *args: Passed to the plugin.
         **kwargs: Passed to the plugin.
 
     Returns:
         What the plugin returns.
+
+    Raises:
+        Exception: As `exec_fit` does.
+
+    Example:
+        >>> from aimm_plugins import data_access, exec_data_access
+        >>> @data_access("squares")
+        ... def squares(count, *, start=0):
+        ...     return [i * i for i in range(start, start + count)]
+        >>> exec_data_access("squares", None, 3, start=2)
+        [4, 9, 16]
     """
     return PROCESS.calls.data_access[name].call(None, state_cb, args, kwargs)
 
@@ -40,12 +51,22 @@ def exec_instantiate(
 
     Args:
         model_type: Key of the model.
-        state_cb: As for `exec_fit`; so are the errors.
+        state_cb: As for `exec_fit`.
         *args: Passed to the plugin.
         **kwargs: Passed to the plugin.
 
     Returns:
         The new instance.
+
+    Raises:
+        Exception: As `exec_fit` does.
+
+    Example:
+        >>> from aimm_plugins import exec_instantiate, instantiate
+        >>> instantiate("bag")(set)
+        <class 'set'>
+        >>> exec_instantiate("bag", None, [3])
+        {3}
     """
     return PROCESS.calls.instantiate[model_type].call(None, state_cb, args, kwargs)
 
@@ -74,6 +95,16 @@ def exec_fit(
         TypeError: `state_cb` cannot be called, or the plugin does not take these arguments.
         RuntimeError: The plugin's function is asynchronous and an event loop runs in this thread.
         Exception: Whatever the plugin or the callback raises, as it is, with a note.
+
+    Example:
+        >>> from aimm_plugins import exec_fit, fit, progress
+        >>> @fit(["sum"], state_cb_arg_name="state_cb")
+        ... def add(model, values, *, state_cb):
+        ...     return model + sum(progress(state_cb, values))
+        >>> exec_fit("sum", 4, lambda state: print("done:", state["step"]), [5])
+        done: 0
+        done: 1
+        9
     """
     return PROCESS.calls.fit[model_type].call(instance, state_cb, args, kwargs)
 
@@ -86,12 +117,15 @@ def exec_predict(
     Args:
         model_type: Key of the model.
         instance: A fitted instance; predicting may change it.
-        state_cb: As for `exec_fit`; so are the errors.
+        state_cb: As for `exec_fit`.
         *args: Passed to the plugin.
         **kwargs: Passed to the plugin.
 
     Returns:
         The instance to go on with, and the prediction.
+
+    Raises:
+        Exception: As `exec_fit` does.
 
     Example:
         >>> from aimm_plugins import exec_predict, predict
@@ -126,7 +160,7 @@ def exec_predict(
 
 
 def exec_serialize(model_type: str, instance: Any) -> bytes | bytearray | memoryview:
-    """Turn a model instance into bytes by a plugin; errors as for `exec_fit`.
+    """Turn a model instance into bytes by a plugin.
 
     Args:
         model_type: Key of the model.
@@ -134,6 +168,17 @@ def exec_serialize(model_type: str, instance: Any) -> bytes | bytearray | memory
 
     Returns:
         The plugin's bytes.
+
+    Raises:
+        Exception: As `exec_fit` does.
+
+    Example:
+        >>> from aimm_plugins import exec_serialize, serialize
+        >>> @serialize(["mean"])
+        ... def save(model):
+        ...     return str(model).encode()
+        >>> exec_serialize("mean", 1.5)
+        b'1.5'
     """
     call = PROCESS.calls.serialize[model_type]
     function = call.function
@@ -152,7 +197,7 @@ def exec_serialize(model_type: str, instance: Any) -> bytes | bytearray | memory
 
 
 def exec_deserialize(model_type: str, instance_bytes: bytes | bytearray | memoryview) -> Any:
-    """Make a model instance of the bytes of `exec_serialize` by a plugin; errors as for `exec_fit`.
+    """Make a model instance of the bytes of `exec_serialize` by a plugin.
 
     Args:
         model_type: Key of the model.
@@ -160,6 +205,17 @@ def exec_deserialize(model_type: str, instance_bytes: bytes | bytearray | memory
 
     Returns:
         The instance.
+
+    Raises:
+        Exception: As `exec_fit` does.
+
+    Example:
+        >>> from aimm_plugins import deserialize, exec_deserialize
+        >>> @deserialize(["mean"])
+        ... def load(data):
+        ...     return float(data)
+        >>> exec_deserialize("mean", b"1.5")
+        1.5
     """
     call = PROCESS.calls.deserialize[model_type]
     function = call.function
@@ -178,14 +234,40 @@ def exec_deserialize(model_type: str, instance_bytes: bytes | bytearray | memory
 async def exec_data_access_async(
     name: str, state_cb: StateCallback | None = None, *args: Any, **kwargs: Any
 ) -> Any:
-    """Access data by a plugin, awaited; see `exec_data_access` and `exec_fit_async`."""
+    """Access data by a plugin, awaited.
+
+    Args:
+        name: Key of the data access.
+        state_cb: As for `exec_fit_async`.
+        *args: Passed to the plugin.
+        **kwargs: Passed to the plugin.
+
+    Returns:
+        What the plugin returns.
+
+    Raises:
+        Exception: As `exec_fit_async` does.
+    """
     return await PROCESS.calls.data_access.call_async(name, None, state_cb, args, kwargs)
 
 
 async def exec_instantiate_async(
     model_type: str, state_cb: StateCallback | None = None, *args: Any, **kwargs: Any
 ) -> Any:
-    """Make a model instance by a plugin, awaited; see `exec_instantiate` and `exec_fit_async`."""
+    """Make a model instance by a plugin, awaited.
+
+    Args:
+        model_type: Key of the model.
+        state_cb: As for `exec_fit_async`.
+        *args: Passed to the plugin.
+        **kwargs: Passed to the plugin.
+
+    Returns:
+        The new instance.
+
+    Raises:
+        Exception: As `exec_fit_async` does.
+    """
     return await PROCESS.calls.instantiate.call_async(model_type, None, state_cb, args, kwargs)
 
 
@@ -236,7 +318,21 @@ async def exec_fit_async(
 async def exec_predict_async(
     model_type: str, instance: Any, state_cb: StateCallback | None = None, *args: Any, **kwargs: Any
 ) -> tuple[Any, Any]:
-    """Predict with a model instance by a plugin, awaited; see `exec_predict`, `exec_fit_async`."""
+    """Predict with a model instance by a plugin, awaited.
+
+    Args:
+        model_type: Key of the model.
+        instance: A fitted instance; predicting may change it.
+        state_cb: As for `exec_fit_async`.
+        *args: Passed to the plugin.
+        **kwargs: Passed to the plugin.
+
+    Returns:
+        The instance to go on with, and the prediction.
+
+    Raises:
+        Exception: As `exec_fit_async` does.
+    """
     calls = PROCESS.calls.predict
     call = calls.get(model_type) or await calls.make_async(model_type)
     function = call.async_function
@@ -254,9 +350,17 @@ async def exec_predict_async(
 
 
 async def exec_serialize_async(model_type: str, instance: Any) -> bytes | bytearray | memoryview:
-    """Turn a model instance into bytes by a plugin, awaited; see `exec_serialize`.
+    """Turn a model instance into bytes by a plugin, awaited.
 
-    A thread that works for a cancelled task ends on its own.
+    Args:
+        model_type: Key of the model.
+        instance: The instance. A thread that works for a cancelled task ends on its own.
+
+    Returns:
+        The plugin's bytes.
+
+    Raises:
+        Exception: As `exec_fit_async` does.
     """
     answer: bytes = await PROCESS.calls.serialize.call_async(model_type, instance, None, (), {})
     return answer
@@ -265,9 +369,17 @@ async def exec_serialize_async(model_type: str, instance: Any) -> bytes | bytear
 async def exec_deserialize_async(
     model_type: str, instance_bytes: bytes | bytearray | memoryview
 ) -> Any:
-    """Make a model instance of bytes by a plugin, awaited; see `exec_deserialize`.
+    """Make a model instance of the bytes of `exec_serialize` by a plugin, awaited.
 
-    A thread that works for a cancelled task ends on its own.
+    Args:
+        model_type: Key of the model.
+        instance_bytes: The bytes. A thread that works for a cancelled task ends on its own.
+
+    Returns:
+        The instance.
+
+    Raises:
+        Exception: As `exec_fit_async` does.
     """
     return await PROCESS.calls.deserialize.call_async(model_type, instance_bytes, None, (), {})
 

@@ -40,6 +40,14 @@ def initialize(conf: Mapping[str, object] | str | os.PathLike[str] | None = None
         OSError: That cluster cannot be reached; nothing was imported.
         BaseException: `KeyboardInterrupt`, or what a signal handler of the host has raised during
             an import; nothing of this call stays registered.
+
+    Example:
+        >>> from aimm_plugins import initialize
+        >>> report = initialize({"names": ["json"], "entry_points": {"enabled": False}})
+        >>> [(record.module, record.state) for record in report]
+        [('json', 'loaded')]
+        >>> [finding.code for finding in report.findings]
+        ['declares-nothing']
     """
     # `refresh` has to work where no file can be opened any more, not even its own source.
     from aimm_plugins._startup import (
@@ -64,6 +72,12 @@ def plan(conf: Mapping[str, object] | str | os.PathLike[str] | None = None) -> R
 
     Raises:
         ConfigError: The conf is wrong.
+
+    Example:
+        >>> from aimm_plugins import plan
+        >>> (record,) = plan({"names": ["no_such_module"], "entry_points": {"enabled": False}})
+        >>> record.state, str(record.error)
+        ('failed', "No module named 'no_such_module'")
     """
     from aimm_plugins._startup import lifecycle
 
@@ -86,6 +100,11 @@ def freeze(
 
     Raises:
         ConfigError: The conf is wrong.
+
+    Example:
+        >>> from aimm_plugins import freeze
+        >>> freeze({"names": [], "entry_points": {"enabled": False}})
+        ('', ())
     """
     from aimm_plugins._startup.freezing import freeze
 
@@ -110,6 +129,12 @@ def refresh() -> Report:
         ConfigError: A conf, the operator's policy, a lock or a secret cannot be read any more, or
             options do not fit a plugin's new version; nothing changed.
         PluginLoadError: Under `on_error: strict` any plugin failed; nothing changed.
+
+    Example:
+        >>> from aimm_plugins import initialize, refresh
+        >>> report = initialize({"names": [], "entry_points": {"enabled": False}})
+        >>> refresh().plugins
+        ()
     """
     from aimm_plugins._startup import refreshing
 
@@ -123,6 +148,15 @@ def unload_all() -> None:
     them again. What was declared by hand comes back only if a conf names its module. Plugins that
     were registered with the plugin manager directly stay there. A cluster that a conf runs calls on
     is let go of; calls under way there end with an error.
+
+    Example:
+        >>> from aimm_plugins import data_access, providers, unload_all
+        >>> @data_access("answer")
+        ... def answer():
+        ...     return 42
+        >>> unload_all()
+        >>> providers()
+        {}
     """
     from aimm_plugins._startup import lifecycle
 
@@ -150,6 +184,13 @@ def options(module: str) -> Mapping[str, Any]:
             schema is code, and what the conf gives does not fit it.
         DeclarationError: The schema that the plugin publishes is broken.
         UnknownPluginError: The module is part of no plugin.
+
+    Example:
+        >>> from aimm_plugins import initialize, options
+        >>> conf = {"names": ["json"], "options": {"json": {"rows": 3}}}
+        >>> report = initialize({**conf, "entry_points": {"enabled": False}})
+        >>> options("json")["rows"]
+        3
     """
     from aimm_plugins._startup import plugin_options
 
@@ -157,7 +198,17 @@ def options(module: str) -> Mapping[str, Any]:
 
 
 def current_report() -> Report:
-    """The account of what is registered now, over all `initialize` calls so far."""
+    """The account of what is registered now, over all `initialize` calls so far.
+
+    Returns:
+        A new report; it does not change with the registry.
+
+    Example:
+        >>> from aimm_plugins import current_report, initialize
+        >>> report = initialize({"names": ["json"], "entry_points": {"enabled": False}})
+        >>> [record.module for record in current_report()]
+        ['json']
+    """
     from aimm_plugins._startup import registered
 
     return registered.current_report(PROCESS.runtime)
@@ -177,6 +228,14 @@ def providers(
 
     Raises:
         ValueError: There is no such action.
+
+    Example:
+        >>> from aimm_plugins import fit, providers
+        >>> @fit(["a", "b"])
+        ... def learn(model):
+        ...     return model
+        >>> sorted(providers("fit"))
+        [('fit', 'a'), ('fit', 'b')]
     """
     if action is not None and action not in ACTIONS:
         raise ValueError(f"no action {action!r}; the actions are {', '.join(ACTIONS)}")
@@ -186,5 +245,26 @@ def providers(
 
 
 def get_plugin_manager() -> PluginManager:
-    """The `pluggy.PluginManager` behind all calls, for wrappers, executors and monitors."""
+    """The `pluggy.PluginManager` behind all calls, for wrappers, executors and monitors.
+
+    Returns:
+        The manager; it stays the same for the life of the process.
+
+    Example:
+        >>> from aimm_plugins import data_access, exec_data_access, get_plugin_manager, hookimpl
+        >>> @data_access("answer")
+        ... def answer():
+        ...     return 42
+        >>> class Tell:
+        ...     @hookimpl(wrapper=True)
+        ...     def aimm_data_access(self, name):
+        ...         print("before", name)
+        ...         return (yield)
+        >>> manager = get_plugin_manager()
+        >>> name = manager.register(Tell())
+        >>> exec_data_access("answer")
+        before answer
+        42
+        >>> plugin = manager.unregister(name=name)
+    """
     return PROCESS.runtime.manager

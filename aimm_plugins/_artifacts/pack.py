@@ -54,6 +54,14 @@ def pack(model_type: str, instance: Any, *, metadata: Mapping[str, Any] | None =
         ValueError: The metadata is nested too deep, too long, or holds what JSON has no word for.
         ConfigError: The key to sign with cannot be used.
         Exception: Whatever the plugin raises, as it is, with a note.
+
+    Example:
+        >>> from aimm_plugins import inspect, pack, serialize
+        >>> @serialize(["mean"])
+        ... def save(model):
+        ...     return str(model).encode()
+        >>> inspect(pack("mean", 1.5, metadata={"rows": 3})).metadata
+        {'rows': 3}
     """
     if metadata is not None and not isinstance(metadata, Mapping):
         raise TypeError(f"metadata is a mapping, and was given {type(metadata).__name__}")
@@ -134,9 +142,21 @@ def inspect(data: Data) -> ArtifactInfo:
     Args:
         data: The artifact.
 
+    Returns:
+        What the artifact says of itself.
+
     Raises:
         ArtifactError: It is no artifact, damaged, or of a format that is not known here.
         TypeError: `data` is not bytes.
+
+    Example:
+        >>> from aimm_plugins import inspect, pack, serialize
+        >>> @serialize(["mean"])
+        ... def save(model):
+        ...     return str(model).encode()
+        >>> info = inspect(pack("mean", 1.5))
+        >>> info.model_type, info.size
+        ('mean', 3)
     """
     parts, info = _opened(data)
     _check_payload(info, parts.payload, parts.crc)
@@ -162,6 +182,18 @@ def unpack(data: Data) -> tuple[Any, ArtifactInfo]:
         ConfigError: The policy or a key cannot be read.
         TypeError: `data` is not bytes.
         Exception: Whatever the plugin raises, as it is, with a note.
+
+    Example:
+        >>> from aimm_plugins import deserialize, pack, serialize, unpack
+        >>> @serialize(["mean"])
+        ... def save(model):
+        ...     return str(model).encode()
+        >>> @deserialize(["mean"])
+        ... def load(data):
+        ...     return float(data)
+        >>> model, info = unpack(pack("mean", 1.5))
+        >>> model
+        1.5
     """
     return unpack_as(data, None)
 

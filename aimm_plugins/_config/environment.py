@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from aimm_plugins._config.parse import check_meaning, is_requirement, read_policy
-from aimm_plugins._config.values import Conf, Config, EntryPointRules
+from aimm_plugins._config.parse import denying, read_policy
+from aimm_plugins._config.values import Conf, Config
 from aimm_plugins.errors import ConfigError
 
 
@@ -37,23 +37,8 @@ def operator_layers() -> tuple[Config, ...]:
         layers.append(read_policy(path))
     rules = _split_requirements(os.environ.get("AIMM_PLUGINS_DENY", ""))
     if rules:
-        layers.append(_denying(rules))
+        layers.append(denying(rules, "AIMM_PLUGINS_DENY"))
     return tuple(layers)
-
-
-def _denying(rules: list[str]) -> Config:
-    for rule in rules:
-        if not is_requirement(rule):
-            raise ConfigError(
-                f"AIMM_PLUGINS_DENY: {rule!r} cannot be read",
-                expected="distributions, such as aimm-x,aimm-old<2",
-            )
-    layer = Config(entry_points=EntryPointRules(deny=tuple(rules)), place="AIMM_PLUGINS_DENY")
-    try:
-        check_meaning(layer)
-    except ConfigError as error:
-        raise ConfigError(f"AIMM_PLUGINS_DENY: {error}") from None
-    return layer
 
 
 def _split_requirements(text: str) -> list[str]:

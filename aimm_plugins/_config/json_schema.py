@@ -11,9 +11,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from aimm_plugins._config.values import Config
-from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.masking import without_passwords
-from aimm_plugins._system.text import did_you_mean, encodable, type_name
+from aimm_plugins._system.text import did_you_mean
+from aimm_plugins._system.text import shown as shown_longer
 from aimm_plugins.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -38,13 +38,8 @@ _TYPES = {
 def schema_names() -> tuple[str, ...]:
     from importlib.resources import files
 
-    return tuple(
-        sorted(
-            entry.name.removesuffix(".yaml")
-            for entry in (files("aimm_plugins") / "schemas").iterdir()
-            if entry.name.endswith(".yaml")
-        )
-    )
+    entries = (entry.name for entry in (files("aimm_plugins") / "schemas").iterdir())
+    return tuple(sorted(n.removesuffix(".yaml") for n in entries if n.endswith(".yaml")))
 
 
 @cache
@@ -167,10 +162,8 @@ def types_in_words(types: str | list[str]) -> str:
 
 def shown(value: object) -> str:
     """The `repr` of a value for a message: encodable, short, and never an error."""
-    text = f"a {type_name(value)}"
-    with guarded():  # an object of the host's in a mapping
-        text = without_passwords(encodable(repr(value)))
-    return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 3] + "..."
+    whole = without_passwords(shown_longer(value))
+    return whole if len(whole) <= _MAX_SHOWN else whole[: _MAX_SHOWN - 3] + "..."
 
 
 def plain(value: object, path: tuple[str | int, ...] = ()) -> Any:

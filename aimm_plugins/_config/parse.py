@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -107,6 +107,14 @@ def read_policy(path: str) -> Config:
     return _checked(document.data, "policy", Config(document=document, folder=folder))
 
 
+def denying(rules: Sequence[str], place: str) -> Config:
+    """A layer of deny rules alone, all of them from one place."""
+    try:
+        return _checked({"entry_points": {"deny": rules}}, "policy", Config(place=place))
+    except ConfigError as error:
+        raise ConfigError(f"{place}: {error}") from None
+
+
 def _folder(file: str) -> str:
     return os.path.dirname(os.path.abspath(file))
 
@@ -118,10 +126,7 @@ def _lasting(path: str) -> str:
 
 def _checked(data: object, schema_name: SchemaName, bare: Config) -> Config:
     try:
-        if schema_name == "plugins":
-            fields = _fields(data, _CONF, required=["names"])
-        else:
-            fields = _fields(data, _POLICY)
+        fields = _fields(data, *(_AS_CONF if schema_name == "plugins" else _AS_POLICY))
     except _UnsoundError:
         with suppress(FileNotFoundError, ImportError):  # frozen or zipped without what this needs
             validate(data, schema_name, document=bare.document, prefix=bare.prefix)
@@ -130,35 +135,26 @@ def _checked(data: object, schema_name: SchemaName, bare: Config) -> Config:
         with suppress(FileNotFoundError):  # somebody has removed it
             bare = bare._replace(folder=os.getcwd())
     config = bare._replace(**fields)
-    check_meaning(config)
+    _check_meaning(config)
     return config
 
 
-def is_requirement(text: str) -> bool:
-    """Whether a rule has the shape of a distribution's name, optionally with versions."""
-    return re.search(_REQUIREMENT, text) is not None
-
-
-def is_slot(text: str) -> bool:
-    """Whether a rule has the shape of an action and a key: `fit:iris.svc`."""
-    return re.match(_SLOT, text) is not None
-
-
-def check_meaning(config: Config) -> None:
+def _check_meaning(config: Config) -> None:
     """Refuse what has the right shape and still says nothing: `>=1.0.x`, or a time of `.nan`."""
     rules = config.entry_points
-    for path, texts in (
-        (("entry_points", "allow"), rules.allow or ()),
-        (("entry_points", "deny"), rules.deny),
-        (("required",), config.required),
-        *(
-            (("environments", name, key), getattr(rules, key) or ())
-            for name, rules in config.environments.items()
-            for key in ("requirements", "plugins")
-        ),
-    ):
+    requirements: dict[tuple[str, ...], Sequence[str]] = {
+        ("entry_points", "allow"): rules.allow or (),
+        ("entry_points", "deny"): rules.deny,
+        ("required",): config.required,
+    }
+    times: dict[tuple[str, ...], float | None] = {("probe",): config.probe}
+    for name, environment in config.environments.items():
+        requirements["environments", name, "requirements"] = environment.requirements
+        requirements["environments", name, "plugins"] = environment.plugins or ()
+        times["environments", name, "call_seconds"] = environment.call_seconds
+    for path, texts in requirements.items():
         for index, text in enumerate(texts):
-            if re.fullmatch(_NAME_ALONE, text) or is_slot(text):
+            if re.fullmatch(_NAME_ALONE, text) or re.match(_SLOT, text):
                 continue
             from packaging.requirements import Requirement
 
@@ -171,12 +167,7 @@ def check_meaning(config: Config) -> None:
                     (*path, index),
                     expected="a name with versions, such as aimm-sklearn>=1,<2",
                 ) from error
-    times: list[tuple[tuple[str, ...], float | None]] = [(("probe",), config.probe)]
-    times += [
-        (("environments", name, "call_seconds"), rules.call_seconds)
-        for name, rules in config.environments.items()
-    ]
-    for path, seconds in times:
+    for path, seconds in times.items():
         if seconds is not None and seconds != seconds:  # JSON Schema lets NaN pass
             raise config.error(
                 f"{seconds} is no time to wait for", path, expected=f"seconds up to {_MAX_SECONDS}"
@@ -232,7 +223,7 @@ _mapping = _if(lambda value: isinstance(value, Mapping) and all(isinstance(k, st
 _bool = _if(lambda value: isinstance(value, bool))
 _text = _if(lambda value: isinstance(value, str))
 _name = _text_if(bool)
-_requirements = _tuple_of(_text_if(is_requirement))
+_requirements = _tuple_of(_text_if(lambda text: re.search(_REQUIREMENT, text) is not None))
 _number = _if(lambda value: isinstance(value, int | float) and not isinstance(value, bool))
 
 
@@ -307,7 +298,7 @@ _ENVIRONMENT: dict[str, Parser] = {
 _POLICY: dict[str, Parser] = {
     "names": _tuple_of(_one_of([])),  # a policy says what may be loaded, and loads nothing
     "entry_points": lambda value: EntryPointRules(**_fields(value, _ENTRY_POINTS)),
-    "required": _tuple_of(_text_if(lambda text: is_requirement(text) or is_slot(text))),
+    "required": _tuple_of(_text_if(lambda text: bool(re.search(f"{_REQUIREMENT}|{_SLOT}", text)))),
     "prefer": _mapping_of(_name),
     "verify": _one_of(get_args(Verify)),
     "probe": _probe_seconds,
@@ -324,3 +315,5 @@ _CONF: dict[str, Parser] = {
     "environments": _environments,
     "environments_folder": _name,
 }
+_AS_POLICY: tuple[dict[str, Parser], list[str]] = (_POLICY, [])
+_AS_CONF = (_CONF, ["names"])

@@ -39,14 +39,7 @@ class ArtifactRules(NamedTuple):
 
 
 class DaskRules(NamedTuple):
-    """Which calls run on a Dask cluster.
-
-    Attributes:
-        address: Of its scheduler; `local` for a worker process of the host's own.
-        actions: Only these; `None` for all.
-        keys: Only these; `None` for all.
-        keep_on_cluster: Whether instances stay there.
-    """
+    """The conf's `dask`; `actions` or `keys` of `None` are all."""
 
     address: str
     actions: tuple[Action, ...] | None = None

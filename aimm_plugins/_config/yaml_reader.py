@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -115,9 +116,15 @@ def load_file(path: str | os.PathLike[str], *, called: str | None = None) -> Doc
     try:
         with open(path, "rb", opener=opener) as stream:
             content = stream.read(MAX_BYTES + 1)
+            mode = os.fstat(stream.fileno()).st_mode
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ConfigError(f"cannot be read: {reason}", file=name) from error
+    # A pipe that a shell feeds, such as `<(command)`, is read like a file.
+    if stat.S_ISFIFO(mode) and not content:
+        raise ConfigError("is a pipe that nothing was written to", file=name)
+    if stat.S_ISCHR(mode) and not 0 < len(content) <= MAX_BYTES:
+        raise ConfigError("is a device, and no YAML file", file=name)
     return load(content, file=name)
 
 
@@ -133,7 +140,9 @@ def load(content: str | bytes, *, file: str | None = None) -> Document:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        problem = error.problem or error.context or "is not YAML"
+        problem = " ".join(filter(None, (error.context, error.problem)))
+        if mark is not None and problem.endswith("start any token"):
+            problem += f": {text[mark.index : mark.index + 1]!r}"  # often a tab
         raise _fault(f"is not YAML: {problem}", file, mark) from error
     except yaml.YAMLError as error:
         raise ConfigError(f"is not YAML: {' '.join(str(error).split())}", file=file) from error

@@ -24,9 +24,9 @@ class Declaration(NamedTuple):
         function: What is called: the function, the class, or the class's method.
         module: The module whose code called the decorator.
         importing_module: The module during whose import this happened; `None` outside an import.
-        importer: Module of the plugin whose loading was under way; `None` by hand.
         file: Source file of the decorator call.
         line: Its line, from 1.
+        importer: Module of the plugin whose loading was under way; `None` by hand.
         method: Name of the method to look up on the instance, for model classes.
         state_cb_arg_name: Keyword that takes the state callback, if any.
         instance_arg_name: Keyword that takes the instance; `None` for the first positional one.
@@ -39,9 +39,9 @@ class Declaration(NamedTuple):
     function: Callable[..., Any]
     module: str
     importing_module: str | None
-    importer: str | None
     file: str
     line: int
+    importer: str | None
     method: str | None = None
     state_cb_arg_name: str | None = None
     instance_arg_name: str | None = None
@@ -77,30 +77,16 @@ def qualname_of(function: Callable[..., Any]) -> str:
     return name if isinstance(name, str) else type(function).__name__
 
 
-class CallSite(NamedTuple):
-    """Where a decorator was called.
-
-    Attributes:
-        module: The module whose code called it.
-        file: Its source file.
-        line: The line, from 1.
-        importing_module: The module during whose import it was called; `None` outside an import.
-        spec: The spec of that module.
-    """
-
-    module: str
-    file: str
-    line: int
-    importing_module: str | None = None
-    spec: object | None = None
+CallSite = tuple[str, str | None, str, int]
+"""Where a decorator was called: module, importing module, file and line, as in a `Declaration`."""
 
 
 _LOAD: CodeType = sys.modules["_frozen_importlib"]._load_unlocked.__code__
 """What runs in each import: of a compiled module no other frame tells."""
 
 
-def call_site(caller: FrameType, target: object = None) -> CallSite:
-    """Where a decorator was called, and which module's import that is part of.
+def call_site(caller: FrameType, target: object = None) -> tuple[CallSite, object | None]:
+    """Where a decorator was called, and the spec of the module whose import that is part of.
 
     Python sets `_initializing` on a module's spec while the module's body runs. The innermost frame
     of such a module is the import that a declaration belongs to. A module that is reloaded has no
@@ -110,20 +96,24 @@ def call_site(caller: FrameType, target: object = None) -> CallSite:
     name = caller.f_globals.get("__name__")
     module = name if isinstance(name, str) else "__main__"
     file, line = caller.f_code.co_filename, caller.f_lineno
+    looked_at: object = None
     while frame is not None:
         if frame.f_code is _LOAD:
             spec = frame.f_locals["spec"]
             if module == "importlib._bootstrap":  # called by compiled code that is the module's
                 module, file = spec.name, spec.origin or "<compiled>"
                 line = getattr(getattr(target, "__code__", None), "co_firstlineno", 1)
-            return CallSite(module, file, line, spec.name, spec)
-        spec = frame.f_globals.get("__spec__")
-        if spec is not None and is_initializing(spec):
-            importing_module = frame.f_globals.get("__name__")
-            if isinstance(importing_module, str):
-                return CallSite(module, file, line, importing_module, spec)
+            return (module, spec.name, file, line), spec
+        names = frame.f_globals
+        if names is not looked_at:  # most frames are of the module of the one before
+            looked_at = names
+            spec = names.get("__spec__")
+            if spec is not None and is_initializing(spec):
+                importing_module = names.get("__name__")
+                if isinstance(importing_module, str):
+                    return (module, importing_module, file, line), spec
         frame = frame.f_back
-    return CallSite(module, file, line)
+    return (module, None, file, line), None
 
 
 def modules_being_imported() -> frozenset[str]:

@@ -10,7 +10,7 @@ from inspect import Parameter
 from types import FrameType, FunctionType
 from typing import Any, NoReturn, TypeVar
 
-from aimm_plugins._declarations.declaration import CallSite, Declaration, call_site, qualname_of
+from aimm_plugins._declarations.declaration import Declaration, call_site, qualname_of
 from aimm_plugins._declarations.ledger import current_ledger
 from aimm_plugins._system.signatures import shown_signature, signature_of
 from aimm_plugins._system.text import did_you_mean, shown
@@ -36,8 +36,19 @@ def data_access(name: str, state_cb_arg_name: str | None = None) -> Callable[[F]
         name: Key that callers pass to `exec_data_access`; not empty.
         state_cb_arg_name: Keyword under which the function wants the state callback.
 
+    Returns:
+        A decorator, which returns the very object that it is given.
+
     Raises:
         DeclarationError: An argument is wrong or does not fit the function; nothing is declared.
+
+    Example:
+        >>> from aimm_plugins import data_access, exec_data_access
+        >>> @data_access("squares")
+        ... def squares(count):
+        ...     return [i * i for i in range(count)]
+        >>> exec_data_access("squares", None, 3)
+        [0, 1, 4]
     """
     return _decorator("data_access", name, state_cb_arg_name)
 
@@ -49,8 +60,19 @@ def instantiate(model_type: str, state_cb_arg_name: str | None = None) -> Callab
         model_type: Key that callers pass to `exec_instantiate`; not empty.
         state_cb_arg_name: Keyword under which the function wants the state callback.
 
+    Returns:
+        A decorator, which returns the very object that it is given.
+
     Raises:
         DeclarationError: An argument is wrong or does not fit the function; nothing is declared.
+
+    Example:
+        >>> from aimm_plugins import exec_instantiate, instantiate
+        >>> @instantiate("mean")
+        ... def make(digits=1):
+        ...     return {"digits": digits}
+        >>> exec_instantiate("mean", None, digits=2)
+        {'digits': 2}
     """
     return _decorator("instantiate", model_type, state_cb_arg_name)
 
@@ -68,8 +90,19 @@ def fit(
         instance_arg_name: Keyword under which it wants the instance, instead of as its first
             positional argument.
 
+    Returns:
+        A decorator, which returns the very object that it is given.
+
     Raises:
         DeclarationError: An argument is wrong or does not fit the function; nothing is declared.
+
+    Example:
+        >>> from aimm_plugins import exec_fit, fit, progress
+        >>> @fit(["sum"], state_cb_arg_name="state_cb")
+        ... def add(model, values, *, state_cb):
+        ...     return model + sum(progress(state_cb, values, unit="value"))
+        >>> exec_fit("sum", 1.5, None, [2.0, 3.0])
+        6.5
     """
     return _decorator("fit", model_types, state_cb_arg_name, instance_arg_name)
 
@@ -91,8 +124,19 @@ def predict(
             replaced rather than changed in place. Otherwise it returns the prediction alone and
             `exec_predict` adds the instance that it was given.
 
+    Returns:
+        A decorator, which returns the very object that it is given.
+
     Raises:
         DeclarationError: An argument is wrong or does not fit the function; nothing is declared.
+
+    Example:
+        >>> from aimm_plugins import exec_predict, predict
+        >>> @predict(["counter"], returns_instance=True)
+        ... def count(model):
+        ...     return model + 1, f"call {model}"
+        >>> exec_predict("counter", 7)
+        (8, 'call 7')
     """
     return _decorator(
         "predict", model_types, state_cb_arg_name, instance_arg_name, returns_instance
@@ -105,8 +149,20 @@ def serialize(model_types: Iterable[str]) -> Callable[[S], S]:
     Args:
         model_types: The model types that it serializes, as for `fit`.
 
+    Returns:
+        A decorator, which returns the very object that it is given.
+
     Raises:
         DeclarationError: An argument is wrong; nothing is declared.
+
+    Example:
+        >>> import json
+        >>> from aimm_plugins import exec_serialize, serialize
+        >>> @serialize(["mean"])
+        ... def save(model):
+        ...     return json.dumps(model).encode()
+        >>> exec_serialize("mean", {"mean": 1.5})
+        b'{"mean": 1.5}'
     """
     return _decorator("serialize", model_types)
 
@@ -117,8 +173,20 @@ def deserialize(model_types: Iterable[str]) -> Callable[[D], D]:
     Args:
         model_types: The model types that it deserializes, as for `fit`.
 
+    Returns:
+        A decorator, which returns the very object that it is given.
+
     Raises:
         DeclarationError: An argument is wrong; nothing is declared.
+
+    Example:
+        >>> import json
+        >>> from aimm_plugins import deserialize, exec_deserialize
+        >>> @deserialize(["mean"])
+        ... def load(data):
+        ...     return json.loads(data)
+        >>> exec_deserialize("mean", b'{"mean": 1.5}')
+        {'mean': 1.5}
     """
     return _decorator("deserialize", model_types)
 
@@ -144,33 +212,30 @@ def _decorator(
         if state_cb_arg_name is not None or instance_arg_name is not None:
             _check_argument_names(action, target, state_cb_arg_name, instance_arg_name, caller)
         # Python counts a decorated function from its first decorator; so does the place here.
-        site = call_site(caller, target)
+        site, spec = call_site(caller, target)
+        ledger = current_ledger()
         declaration = Declaration(
             action,
             checked,
             target,
             target,
-            *declared_at(site),
-            state_cb_arg_name=state_cb_arg_name,
-            instance_arg_name=instance_arg_name,
-            returns_instance=returns_instance,
+            *site,
+            ledger.current_importer(site[1]),
+            None,
+            state_cb_arg_name,
+            instance_arg_name,
+            returns_instance,
         )
-        current_ledger().add([declaration], site)
+        ledger.add([declaration], spec)
         return target
 
     return decorate
 
 
-def declared_at(site: CallSite) -> tuple[str, str | None, str | None, str, int]:
-    """The fields of a declaration that say where it was made, in their order."""
-    importer = current_ledger().current_importer(site.importing_module)
-    return site.module, site.importing_module, importer, site.file, site.line
-
-
 def refuse(caller: FrameType, message: str) -> NoReturn:
     """Raise a `DeclarationError` that names the decorator's place."""
-    site = call_site(caller)
-    raise DeclarationError(message, file=site.file, line=site.line) from None
+    (_, _, file, line), _ = call_site(caller)
+    raise DeclarationError(message, file=file, line=line) from None
 
 
 def checked_keys(action: Action, keys: object) -> tuple[str, ...]:
@@ -185,7 +250,10 @@ def checked_keys(action: Action, keys: object) -> tuple[str, ...]:
         raise DeclarationError(
             f'@{action} takes a list of model types: write @{action}(["{keys}"])'
         )
-    if isinstance(keys, (bytes, bytearray)) or not isinstance(keys, Iterable):
+    # A list goes first: to ask the abstract class takes a tenth of a declaration.
+    if not isinstance(keys, list) and (
+        isinstance(keys, bytes | bytearray) or not isinstance(keys, Iterable)
+    ):
         bare = f"; write @{action}([...]) above the function" if callable(keys) else ""
         raise DeclarationError(
             f"@{action} takes a list of model types, and was given {shown(keys)}{bare}"
@@ -197,7 +265,7 @@ def checked_keys(action: Action, keys: object) -> tuple[str, ...]:
         raise DeclarationError(
             f"@{action} was given an empty list of model types; name at least one"
         )
-    if len(set(checked)) < len(checked):
+    if len(checked) > 1 and len(set(checked)) < len(checked):
         repeated = sorted(key for key, count in Counter(checked).items() if count > 1)
         told = ", ".join(map(repr, repeated[:_MOST_REPEATED]))
         raise DeclarationError(f"@{action} was given {told} more than once")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
-from aimm_plugins._declarations.declaration import CallSite, Declaration
+from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._system.modules import is_initializing
 from aimm_plugins._values.actions import Action
 from aimm_plugins.errors import DeclarationError
@@ -52,7 +52,7 @@ class ModuleDeclarations:
     Attributes:
         spec: The module's spec; `None` outside an import.
         importing: Whether the end of the import was not seen yet.
-        origins: The modules by which the plugin that owns a declaration is found.
+        origins: The modules by which the plugin that owns a declaration is found, in triples.
     """
 
     __slots__ = ("by_action", "importing", "origins", "spec")
@@ -61,7 +61,7 @@ class ModuleDeclarations:
         self.spec = spec
         self.importing = importing
         self.by_action: dict[Action, dict[str, Declaration]] = {}
-        self.origins: set[str | None] = set()
+        self.origins: set[tuple[str | None, ...]] = set()
 
     def __iter__(self) -> Iterator[DeclaredKey]:
         for action, keys in self.by_action.items():
@@ -72,7 +72,7 @@ class ModuleDeclarations:
         """Keep a declaration under all its keys."""
         keys = self.by_action.setdefault(declaration.action, {})
         keys.update(dict.fromkeys(declaration.keys, declaration))
-        self.origins |= {declaration.module, declaration.importer, declaration.importing_module}
+        self.origins.add((declaration.module, declaration.importer, declaration.importing_module))
 
     def overlap(self, declaration: Declaration) -> list[DeclaredKey]:
         """What stands under the keys of a declaration already."""
@@ -151,28 +151,34 @@ class DeclarationLedger:
 
     # Declaring
 
-    def add(self, declarations: Sequence[Declaration], site: CallSite) -> None:
+    def add(self, declarations: Sequence[Declaration], spec: object | None) -> None:
         """Keep all declarations of one decorator call, or none.
+
+        Args:
+            declarations: At least one.
+            spec: That of the module during whose import it was called.
 
         Raises:
             DeclarationError: The module's import already declared one of the keys.
             PluginConflictError: Made by hand, and another plugin provides the key already.
         """
-        name = site.importing_module or site.module
+        first = declarations[0]
+        name = first.importing_module or first.module
         with self.lock:
             module = self._modules.get(name)
             gone: list[DeclaredKey] = []
-            if module is None or (site.importing_module and module.spec is not site.spec):
+            if module is None or (spec is not None and module.spec is not spec):
                 # The body runs again, so what an earlier run declared is over.
                 gone = [] if module is None else list(module)
-                module = ModuleDeclarations(site.spec, site.importing_module is not None)
+                module = ModuleDeclarations(spec, spec is not None)
             for declaration in declarations:
                 replaced = module.overlap(declaration)
-                if site.importing_module is not None:
-                    _refuse_twice(declaration, replaced)
-                gone += replaced
+                if replaced:
+                    if spec is not None:
+                        _refuse_twice(declaration, replaced)
+                    gone += replaced
             self.ever_used = True
-            if declarations[0].importer is not None:  # all are of one call
+            if first.importer is not None:
                 self.superseded.update(gone)
             elif self.listener is not None:
                 self.listener.declared(declarations, gone)

@@ -13,7 +13,6 @@ from aimm_plugins._declarations.declaration import Declaration, call_site
 from aimm_plugins._declarations.decorators import (
     check_argument_name,
     checked_key,
-    declared_at,
     refuse,
     takes_keyword,
     unable_to_take,
@@ -80,6 +79,24 @@ def model(
     Raises:
         DeclarationError: Methods of `Model` are missing (all are named), `deserialize` needs an
             instance, or no method can take `state_cb_arg_name`; nothing is declared then.
+
+    Example:
+        >>> from aimm_plugins import exec_fit, exec_instantiate, exec_predict, model
+        >>> @model(model_type="mean")
+        ... class Mean:
+        ...     def fit(self, values):
+        ...         self.value = sum(values) / len(values)
+        ...         return self
+        ...     def predict(self, count):
+        ...         return [self.value] * count
+        ...     def serialize(self):
+        ...         return str(self.value).encode()
+        ...     @classmethod
+        ...     def deserialize(cls, data):
+        ...         return cls().fit([float(data)])
+        >>> fitted = exec_fit("mean", exec_instantiate("mean"), None, [1.0, 2.0])
+        >>> exec_predict("mean", fitted, None, 2)[1]
+        [1.5, 1.5]
     """
     if cls is not None:
         caller = sys._getframe(1)
@@ -107,21 +124,23 @@ def _declare_model(
         refuse(caller, str(error))
     _check_interface(cls, caller)
     takers = _takers(cls, state_cb_arg_name, caller)
-    site = call_site(caller)
-    where = declared_at(site)
+    site, spec = call_site(caller)
+    ledger = current_ledger()
+    importer = ledger.current_importer(site[1])
     declarations = [
         Declaration(
             action,
             (key,),
             cls,
             cls if action == "instantiate" else getattr(cls, action),
-            *where,
+            *site,
+            importer,
             method=action if action in ("fit", "predict", "serialize") else None,
             state_cb_arg_name=state_cb_arg_name if action in takers else None,
         )
         for action in MODEL_ACTIONS
     ]
-    current_ledger().add(declarations, site)
+    ledger.add(declarations, spec)
     return cls
 
 

@@ -61,6 +61,11 @@ class Distribution:
         return self._read_headers().get("name", "")
 
     @property
+    def names(self) -> set[str]:
+        """Its normalized name, and the one in its metadata where that is another."""
+        return {self.key, normalized(self.stated_name) or self.key}
+
+    @property
     def version(self) -> str | None:
         """Its version, or `None` where that cannot be read."""
         return self._read_headers().get("version") or None

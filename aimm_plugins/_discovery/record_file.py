@@ -24,8 +24,13 @@ _OF_THE_INSTALLATION = frozenset(
 )
 """Metadata that installers write: it differs between machines that have the same wheel."""
 
-_SCRIPTS = "bin"
-"""Where `uv pip install --target` puts scripts, which begin with the path of this Python."""
+_BESIDE = ("bin", "include")
+"""Where `uv pip install --target` puts scripts, which begin with the path of this Python, and C
+headers. Other installs have them outside of the folder, at places that differ."""
+
+_OUTWARDS = re.compile(r"\A(\.\./){2,}+(?!(bin|Scripts|include)/)")
+"""What leads to a data file: `../../../share/x` for most installs, `../../share/x` for `pip install
+--target`. `uv pip install --target` has it as `share/x`."""
 
 _TOP_LEVEL = rb"(?m)^([^/,\r\n]+)"
 _ODD_SPELLING = rb'(?m)^["./]|/\.|//|\\|\r(?!\n)|\A\xef\xbb\xbf'
@@ -47,7 +52,7 @@ class RecordLine(NamedTuple):
         folder, _, file = path.rpartition("/")
         if folder.endswith(".dist-info"):
             return file in _OF_THE_INSTALLATION
-        if folder == _SCRIPTS:
+        if path.partition("/")[0] in _BESIDE:
             return not file.endswith((".py", ".pyc", ".so", ".pyd"))
         return os.path.basename(folder) == "__pycache__"
 
@@ -117,11 +122,16 @@ def record_digest(distribution: Distribution) -> str | None:
     """A digest of what a distribution installed, by the hashes in its RECORD; `None` without any.
 
     Two machines that installed the same wheel agree: what installers add (scripts, bytecode,
-    `INSTALLER`, `direct_url.json` and such) is left out. The files themselves are not read.
+    `INSTALLER`, `direct_url.json` and such) is left out, and data files go by one path wherever
+    they are. The files themselves are not read.
     """
     if distribution.origin == "editable":
         return None
-    lines = {line for line in record_lines(distribution) or () if not line.is_of_the_installation()}
+    lines = {
+        line._replace(path=_OUTWARDS.sub("", line.path)) if line.hash else line
+        for line in record_lines(distribution) or ()
+    }
+    lines = {line for line in lines if not line.is_of_the_installation()}
     if not lines or not all(line.hash for line in lines):
         return None
     import hashlib

@@ -98,6 +98,15 @@ class Scan:
         """The installed distribution of that name, by normalized name."""
         return self._distribution(normalized(name)) if self.has(name) else None
 
+    def stating(self, names: Iterable[str]) -> dict[str, Distribution]:
+        """By normalized names that nobody has: who has one in its metadata alone.
+
+        To find that out, the metadata of all is read.
+        """
+        wanted = {name for name in names if not self.has(name)}
+        found = self.distributions() if wanted else ()
+        return {name: one for one in found for name in wanted & one.names}
+
     def doubt(self, name: str) -> Finding | None:
         """Why a distribution may be installed although it was not found, if it may.
 

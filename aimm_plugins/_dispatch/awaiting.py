@@ -9,6 +9,7 @@ import warnings
 from _thread import allocate_lock  # without threading, which takes a millisecond to import
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from contextvars import copy_context
+from functools import partial
 from types import CoroutineType
 from typing import Any, TypeVar
 
@@ -187,53 +188,62 @@ async def call_hook(
             outcome = pluggy.Result(None, raised)
         after(outcome, name, impls, kwargs)
         return outcome.get_result()
-    *others, impl = impls
-    arguments = [kwargs[name] for name in impl.argnames]
-    keywords = {name: kwargs[name] for name in impl.kwargnames if name in kwargs}
-    if not is_wrapper(impl):
-        result = await answer(impl, arguments, keywords)
-        if result is not None or not others:
-            return result
-        return await call_hook(name, others, kwargs, (), answer)
-    wrapper: Any = impl.function(*arguments, **keywords)
+    entered: list[Generator[None, Any, Any]] = []
+    result: Any = None
+    error: BaseException | None = None
+    try:
+        for impl in reversed(impls):
+            given = [kwargs[argument] for argument in impl.argnames]
+            keywords = {name: kwargs[name] for name in impl.kwargnames if name in kwargs}
+            if is_wrapper(impl):
+                run = impl.function if impl.wrapper else partial(_old_wrapper, impl, name)
+                entered.append(_entered(run(*given, **keywords)))
+            else:
+                result = await answer(impl, given, keywords)
+                if result is not None:
+                    break
+    except BaseException as raised:
+        error = raised
+    for wrapper in reversed(entered):
+        try:
+            if error is None:
+                wrapper.send(result)
+            else:
+                wrapper.throw(error)
+            error = _misbehaved(wrapper, "has second yield")
+            wrapper.close()
+        except StopIteration as stop:
+            result, error = stop.value, None
+        except BaseException as raised:
+            error = raised
+    if error is None:
+        return result
+    try:
+        raise error
+    finally:
+        del error  # the local name would keep the error's own traceback alive in a cycle
+
+
+def _entered(wrapper: Any) -> Generator[None, Any, Any]:
+    """A generator of a wrapper that has come to its `yield`."""
     try:
         next(wrapper)
     except StopIteration:
         raise _misbehaved(wrapper, "did not yield") from None
-    result, error = None, None
+    return wrapper  # type: ignore[no-any-return]  # pluggy leaves it open
+
+
+def _old_wrapper(impl: Impl, name: str, *given: Any, **keywords: Any) -> Generator[None, Any, Any]:
+    """A `hookwrapper=True` generator, which may change the outcome in place, as a new one."""
+    wrapper = _entered(impl.function(*given, **keywords))
     try:
-        result = await call_hook(name, others, kwargs, (), answer)
+        outcome = pluggy.Result((yield), None)
     except BaseException as raised:
-        error = raised
-    if impl.wrapper:
-        return _leave(wrapper, result, error)
-    outcome = pluggy.Result(result, error)
-    _leave_old(wrapper, outcome, impl, name)
-    return outcome.get_result()
-
-
-def _leave(wrapper: Generator[None, Any, Any], result: object, error: BaseException | None) -> Any:
-    """What a `wrapper=True` generator returns for an outcome."""
-    try:
-        if error is None:
-            wrapper.send(result)
-        else:
-            wrapper.throw(error)
-    except StopIteration as stop:
-        return stop.value
-    finally:
-        wrapper.close()
-    raise _misbehaved(wrapper, "has second yield")
-
-
-def _leave_old(
-    wrapper: Generator[None, Any, None], outcome: pluggy.Result[Any], impl: Impl, name: str
-) -> None:
-    """Give a `hookwrapper=True` generator the outcome, which it may change in place."""
+        outcome = pluggy.Result(None, raised)
     try:
         wrapper.send(outcome)
     except StopIteration:
-        return
+        return outcome.get_result()
     except BaseException as error:
         warnings.warn(
             pluggy.PluggyTeardownRaisedWarning(

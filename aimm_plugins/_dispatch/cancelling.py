@@ -19,7 +19,7 @@ class CancelToken:
     """A caller's cancel: set by any thread or signal handler, seen by a plugin's next state event.
 
     Example:
-        >>> from aimm_plugins import reporting
+        >>> from aimm_plugins import CancelToken, reporting
         >>> token = CancelToken()
         >>> with reporting(print, cancel=token) as state_cb:
         ...     state_cb({"step": 1})

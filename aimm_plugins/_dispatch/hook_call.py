@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import pluggy
@@ -116,9 +116,14 @@ class HookCall:
 
         arguments = self._arguments(instance, state_cb, args, kwargs)
 
-        async def answer(impl: pluggy.HookImpl, given: list[Any], keywords: dict[str, Any]) -> Any:
-            if impl is not self._implementations[0]:
-                return await _answer_in_thread(impl, given, keywords, state_cb)
+        def answer(
+            impl: pluggy.HookImpl, given: list[Any], keywords: dict[str, Any]
+        ) -> Coroutine[Any, Any, Result | None]:
+            if impl is self._implementations[0]:
+                return call_declared()
+            return _answer_in_thread(impl, given, keywords, state_cb)
+
+        async def call_declared() -> Result:
             direct: AnyCall | None = self.direct
             if direct is None:
                 if self._load is not None:

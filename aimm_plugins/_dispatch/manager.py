@@ -20,7 +20,6 @@ from aimm_plugins._declarations.ledger import DeclarationLedger
 from aimm_plugins._dispatch.chain import Chain, Execute, Monitor, answering
 from aimm_plugins._dispatch.hookspecs import PROJECT, HookSpecs
 from aimm_plugins._system.modules import contents, is_initializing
-from aimm_plugins._system.signatures import signature_of
 from aimm_plugins._system.text import nearest
 from aimm_plugins._values.actions import ACTIONS, Action, ActionSpec
 
@@ -86,8 +85,7 @@ class PluginManager(pluggy.PluginManager):
         self.monitors: tuple[Monitor, ...] = ()
         self._unmonitored: Execute = self._inner_hookexec
         self.committed: set[str] = set()
-        self._hookless: set[str] = set()
-        self._names: dict[int, str] = {}  # of plugins, by identity
+        self._hookless: dict[int, str] = {}  # the names of modules without hookimpls, by identity
         self._unconfirmed: list[tuple[str, object, Callable[[], object]]] = []
         self.add_hookspecs(HookSpecs)
 
@@ -129,12 +127,14 @@ class PluginManager(pluggy.PluginManager):
         Raises:
             pluggy.PluginValidationError: A hookimpl fits no hook; nothing is registered.
         """
-        if not self._is_new(module, name):
+        if name in self._name2plugin or id(module) in self._hookless:
+            return
+        has_hookimpls = self.check(module)
+        if has_hookimpls and any(known is module for known in self._name2plugin.values()):
             return
         # First, so that an interrupt in the middle leaves no plugin that nobody takes out again.
         self.committed.add(name)
-        if self._add(module, name) is None:  # its name is blocked
-            self.committed.discard(name)
+        self._add(module, name, has_hookimpls)
 
     def remove_module(self, name: str) -> None:
         """Take a module's hookimpls out, without its declarations."""
@@ -142,76 +142,50 @@ class PluginManager(pluggy.PluginManager):
             self._remove(name)
         self.committed.discard(name)
 
-    def _add(self, plugin: object, name: str | None) -> str | None:
-        if isinstance(plugin, ModuleType):
-            name = name or plugin.__name__
-            if self._is_new(plugin, name) and not self._hookimpls(plugin):
-                self._hookless.add(name)
-                self._names[id(plugin)] = name
-                self._name2plugin[name] = plugin
-                return name
-        registered = super().register(plugin, name)
-        if registered is not None:
-            self._names[id(plugin)] = registered
-            if len(vars(self.hook)) > len(HOOKS):  # a misspelt hook, or one that a host specified
-                self._check_spelling(plugin, registered)
-        return registered
-
-    def _is_new(self, plugin: object, name: str) -> bool:
-        # An interrupt in the middle of `_remove` may have left the name of one that is gone.
-        is_registered = self._names.get(id(plugin)) in self._name2plugin
-        return name not in self._name2plugin and not is_registered
+    def _add(self, plugin: object, name: str, has_hookimpls: bool) -> str | None:
+        is_new = name not in self._name2plugin and id(plugin) not in self._hookless
+        if has_hookimpls or not isinstance(plugin, ModuleType) or not is_new:
+            return super().register(plugin, name)
+        self._hookless[id(plugin)] = name
+        self._name2plugin[name] = plugin
+        return name
 
     def _remove(self, name: str) -> object:
         plugin = self._name2plugin[name]
-        if name in self._hookless:
-            self._name2plugin.pop(name)
-            self._hookless.discard(name)
+        if self._hookless.get(id(plugin)) == name:
+            del self._name2plugin[name]
+            del self._hookless[id(plugin)]
         else:
             super().unregister(name=name)
-        self._names.pop(id(plugin), None)
         self.committed.discard(name)
         return plugin
 
-    def check(self, module: ModuleType) -> bool:
-        """Judge a module's hookimpls without registering them; returns whether it has any.
+    def check(self, plugin: object) -> bool:
+        """Judge a plugin's hookimpls without registering them; returns whether it has any.
 
         Raises:
             pluggy.PluginValidationError: One fits no hook, or takes what its hook does not pass.
         """
-        implementations = self._hookimpls(module)
-        for name, options in implementations.items():
-            hook = options.get("specname") or name
-            where = f"{module.__name__}: hookimpl {name!r}"
-            # A host may have specified hooks of its own.
-            spec = getattr(getattr(self.hook, hook, None), "spec", None)
-            if spec is None:
-                if not options.get("optionalhook"):
-                    raise pluggy.PluginValidationError(module, f"{where} {_no_such_hook(hook)}")
-                continue
-            try:
-                taken = signature_of(contents(module)[name]).parameters
-            except (TypeError, ValueError):  # pluggy looks at the code, and has its own words
-                continue
-            offered = (*spec.argnames, *spec.kwargnames)
-            unknown = [argument for argument in taken if argument not in offered]
-            if unknown:
+        if isinstance(plugin, ModuleType) and not any(
+            map(_is_hookimpl, [*contents(plugin).values()])
+        ):
+            return False  # most modules, without a look at each name of it
+        trial = pluggy.PluginManager(PROJECT)
+        # A host may have specified hooks of its own.
+        specs = [hook.spec for hook in vars(self.hook).values()]
+        for namespace in dict.fromkeys(spec.namespace for spec in specs if spec is not None):
+            trial.add_hookspecs(namespace)
+        trial.register(plugin)
+        hooks = trial.get_hookcallers(plugin) or []
+        for hook in hooks:
+            if hook.spec is None and not all(impl.optionalhook for impl in hook.get_hookimpls()):
+                near = nearest(hook.name, HOOKS)
                 raise pluggy.PluginValidationError(
-                    module,
-                    f"{where} takes {', '.join(unknown)}, which {hook} does not pass; it passes "
-                    f"{', '.join(offered)}",
+                    plugin,
+                    f"{self.get_canonical_name(plugin)}: hookimpl {hook.name!r} matches no hook"
+                    + (f"; did you mean {near[0]}?" if near else ""),
                 )
-        if implementations:
-            trial = pluggy.PluginManager(PROJECT)
-            trial.add_hookspecs(HookSpecs)
-            trial.register(module, module.__name__)
-        return bool(implementations)
-
-    def _hookimpls(self, module: ModuleType) -> dict[str, Any]:
-        """The options of a module's hookimpls, by name."""
-        functions = [n for n, f in list(contents(module).items()) if type(f) is FunctionType]
-        options = {name: self.parse_hookimpl_opts(module, name) for name in functions}
-        return {name: found for name, found in options.items() if found is not None}
+        return bool(hooks)
 
     def rollback_failed_imports(self) -> None:
         """Undo what plugins registered here in an import that failed, and keep the rest.
@@ -227,28 +201,11 @@ class PluginManager(pluggy.PluginManager):
 
     def _undo_if_import_fails(self, undo: Callable[[], object]) -> None:
         """Remember how to undo what the caller's caller does, if it is part of a loading."""
-        site = call_site(sys._getframe(2))
-        module = site.importing_module
+        (_, module, _, _), spec = call_site(sys._getframe(2))
         if module is not None and self._owner.ledger.current_importer(module) is not None:
-            self._unconfirmed.append((module, site.spec, undo))
+            self._unconfirmed.append((module, spec, undo))
 
     # pluggy's own methods
-
-    def parse_hookspec_opts(self, module_or_class: Any, name: str) -> Any:
-        """As pluggy's, in less time for our own class, which every start goes through."""
-        if module_or_class is HookSpecs:
-            return getattr(vars(HookSpecs).get(name), f"{PROJECT}_spec", None)
-        return super().parse_hookspec_opts(module_or_class, name)
-
-    def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
-        """As pluggy's, but in a module only functions are looked at."""
-        if not isinstance(plugin, ModuleType):
-            return super().parse_hookimpl_opts(plugin, name)
-        function = contents(plugin).get(name)
-        if type(function) is not FunctionType:
-            return None
-        options = getattr(function, _MARK, None)
-        return options if isinstance(options, dict) else None
 
     def register(self, plugin: object, name: str | None = None) -> str | None:
         """Register a plugin; a module's declarations come with it.
@@ -269,7 +226,8 @@ class PluginManager(pluggy.PluginManager):
                 registered.
         """
         with self._owner.lock:
-            registered = self._add(plugin, name)
+            name = name or self.get_canonical_name(plugin)
+            registered = self._add(plugin, name, self.check(plugin))
             if registered is None:
                 return None
             # Its wrappers come before its functions: no call is to meet these without those.
@@ -289,9 +247,8 @@ class PluginManager(pluggy.PluginManager):
         """Take a plugin out, and its declarations with it; as pluggy's otherwise."""
         with self._owner.lock:
             name = self.get_name(plugin) if name is None and plugin is not None else name
-            if name is None or not self.has_plugin(name):
-                return super().unregister(plugin, name)
-            if plugin is not None and self.get_plugin(name) is not plugin:
+            known = None if name is None else self.get_plugin(name)
+            if name is None or known is None or (plugin is not None and plugin is not known):
                 return super().unregister(plugin, name)
             # Its functions go before its wrappers: no call is to meet these without those.
             self._owner.plugin_unregistered(name)
@@ -341,18 +298,6 @@ class PluginManager(pluggy.PluginManager):
         self._inner_hookexec = spare._inner_hookexec
         self._owner.hooks_changed()
 
-    def _check_spelling(self, plugin: object, name: str) -> None:
-        for hook in self.get_hookcallers(plugin) or ():
-            if hook.has_spec():
-                continue
-            for impl in hook.get_hookimpls():
-                if impl.plugin is plugin and not impl.optionalhook:
-                    self._remove(name)
-                    raise pluggy.PluginValidationError(
-                        plugin, f"{name}: hookimpl {hook.name!r} {_no_such_hook(hook.name)}"
-                    )
 
-
-def _no_such_hook(name: str) -> str:
-    near = nearest(name, HOOKS)
-    return "matches no hook" + (f"; did you mean {near[0]}?" if near else "")
+def _is_hookimpl(value: object) -> bool:
+    return type(value) is FunctionType and hasattr(value, _MARK)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
@@ -50,6 +49,8 @@ class RaisedElsewhere(NamedTuple):
         """
         trace = described(error)
         with guarded():
+            import traceback  # where nothing is raised, a process does without
+
             trace = "".join(traceback.format_exception(error))
         notes = [note for note in getattr(error, "__notes__", ()) if isinstance(note, str)]
         pickled = next(filter(None, (_pickled(error, way) for way in ways)), None)

@@ -62,6 +62,7 @@ def reporting(
         ValueError: `on_error` is none of its values, or a number not more than 0.
 
     Example:
+        >>> from aimm_plugins import reporting
         >>> with reporting(print, max_per_second=1) as state_cb:
         ...     for step in range(1000):
         ...         state_cb({"step": step})

@@ -72,6 +72,7 @@ def state_event(
         ValueError: `step` or `total` is negative or not finite.
 
     Example:
+        >>> from aimm_plugins import state_event
         >>> state_event(phase="fit", step=3, total=20, unit="epoch", metrics={"loss": 0.5})
         {'phase': 'fit', 'step': 3, 'total': 20, 'unit': 'epoch', 'metrics': {'loss': 0.5}}
     """
@@ -164,10 +165,14 @@ def progress(
         message: A line for people.
         metrics: Read anew for each event, so that the loop may fill a dict that it passes here.
 
+    Returns:
+        An iterator over the items.
+
     Raises:
         TypeError: An argument is not of its kind; see `state_event`.
 
     Example:
+        >>> from aimm_plugins import progress
         >>> events = []
         >>> for epoch in progress(events.append, range(2), phase="fit", unit="epoch"):
         ...     pass

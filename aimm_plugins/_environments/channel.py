@@ -32,8 +32,8 @@ Data = bytes | bytearray | memoryview
 _HEAD = struct.Struct("<4sBBIQQQ")
 """Magic, kind, whether memory comes with it, number of buffers, number, size, memory."""
 
-MAGIC = b"aim\x02"
-"""Begins each frame; the last byte changes when frames do."""
+MAGIC = b"aim\x03"
+"""Begins each frame; the last byte changes when frames do, or what is told in them."""
 
 RELEASE = 0
 """Kind of a frame that says which memory may be filled again."""
@@ -160,7 +160,10 @@ class Channel:
             head = self._read(_HEAD.size, handles)
             magic, kind, shared, count, number, size, reference = _HEAD.unpack(head)
             if magic != MAGIC:
-                raise ProtocolError(f"it speaks {bytes(magic)!r}, and {MAGIC!r} is spoken here")
+                raise ProtocolError(
+                    f"host and environment speak differently ({bytes(magic)!r}, and here {MAGIC!r})"
+                    ": install one version of aimm-plugins in both, then start the host again"
+                )
             if kind == RELEASE:
                 self._take_back(number)
                 continue

@@ -28,11 +28,9 @@ from aimm_plugins._environments.frames import (
 from aimm_plugins._environments.instance import EnvironmentInstance
 from aimm_plugins._environments.made import other_version
 from aimm_plugins._environments.payload import (
-    MissingClassError,
     Packed,
-    Reduce,
+    UnreadableError,
     culprit,
-    has_arrow,
     pack,
     python_here,
     unpack,
@@ -40,6 +38,7 @@ from aimm_plugins._environments.payload import (
 from aimm_plugins._environments.process import PluginProcess
 from aimm_plugins._environments.program import EnvironmentKey, Judge
 from aimm_plugins._environments.restarts import Restarts
+from aimm_plugins._environments.tables import Reduce, as_arrow
 from aimm_plugins._system.child import START_SECONDS
 from aimm_plugins._system.text import described
 from aimm_plugins._values.actions import Action, StateCallback
@@ -194,9 +193,10 @@ class Environment:
         listens = state_cb is not None
         told = (action, key, number, instance, args, kwargs, listens, tracing.carrier())
         reducers: dict[type, Reduce] = {EnvironmentInstance: lambda h: h.reduced_for(process)}
-        as_arrow = bool(self.account and self.account["arrow"]) and has_arrow()
+        if self.key.setup["as_arrow"]:
+            reducers.update(as_arrow())
         try:
-            return pack(told, as_arrow=as_arrow, reducers=reducers)
+            return pack(told, reducers)
         except Exception as error:
             which = culprit(instance, args, kwargs, reducers)
             raise TypeError(
@@ -208,12 +208,12 @@ class Environment:
         body, *buffers = frame.buffers
         try:
             return unpack(body, buffers, self.withheld)
-        except MissingClassError as error:
+        except UnreadableError as error:
             there = f"Python {self.account['python']}" if self.account else self.program.python
             raise TypeError(
-                f"{what} an object of {error.name} from environment {self.name} ({there}), which "
-                f"cannot be had in the host ({python_here()}): {error}. Have the plugin "
-                "return plain data or arrays, or import the class's module here first"
+                f"{what} {error.what} from environment {self.name} ({there}), which cannot be had "
+                f"in the host ({python_here()}): {error}. Have the plugin return plain data or "
+                "arrays, or import the class's module here first"
             ) from error
 
     def _raise(self, frame: Frame, about: str, raised: list[BaseException]) -> NoReturn:
@@ -291,8 +291,8 @@ class Environment:
             except Exception as error:
                 why = other_version(self.judge.installed, self.program.python)
                 if why:
-                    told_so = f"environment {self.name} was not started: {described(error)}\n{why}"
-                    error = EnvironmentLost(told_so, environment=self.name)
+                    text = f"environment {self.name} was not started. {why}\n{described(error)}"
+                    error = EnvironmentLost(text, environment=self.name)
                 if isinstance(error, EnvironmentLost):
                     self._restarts.last_loss = error
                 raise error from None
@@ -319,7 +319,7 @@ class Environment:
         try:
             frame = process.converse(
                 LOAD,
-                pack({**self.key.setup, **told, "arrow": has_arrow()}),
+                pack({**self.key.setup, **told}),
                 about="loading its plugins",
                 on_event=on_event,
                 seconds=START_SECONDS,

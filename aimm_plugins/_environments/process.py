@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import signal
@@ -195,7 +194,7 @@ class PluginProcess:
             return _NOTHING
 
     def _ask_to_end(self, number: int, reason: str | None) -> None:
-        body = json.dumps(reason).encode()
+        body = b"" if reason is None else str(reason).encode(errors="replace")
         with suppress(OSError):
             self._channel.send(CANCEL, number, body, until=time.monotonic() + GRACE_SECONDS)
 
@@ -327,7 +326,7 @@ class PluginProcess:
         except EOFError:
             pass
         except ProtocolError as error:
-            self.why = f"it has another version of aimm-plugins than the host: {error}"
+            self.why = str(error)
         except Exception as error:
             self.why = f"what it sent cannot be read: {error!r}"
         self._finish()

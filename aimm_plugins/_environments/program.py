@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
@@ -17,9 +16,8 @@ from aimm_plugins._values.report import PluginRecord
 # The path comes first: everything else is imported by it. What is imported is no garbage, and
 # looking for some takes a fifth of the time.
 _BOOTSTRAP = (
-    "import gc, json, sys; gc.disable(); path, channel = json.loads(sys.argv.pop()); "
-    "sys.path[:] = path or sys.path; "
-    "from aimm_plugins._startup.environment_process import serve; gc.enable(); serve(channel)"
+    "import gc, sys; gc.disable(); channel, *path = sys.argv[1:]; sys.path[:] = path or sys.path; "
+    "from aimm_plugins._startup.environment_process import serve; gc.enable(); serve(int(channel))"
 )
 
 
@@ -39,9 +37,9 @@ class Program(NamedTuple):
 
     def start(self, channel: socket.socket, output: int) -> subprocess.Popen[bytes]:
         """Start a process that speaks over a socket and writes to a descriptor."""
-        arguments = json.dumps([self.path, channel.fileno()])
+        descriptor = str(channel.fileno())
         return subprocess.Popen(
-            [self.python, "-u", "-P", "-s", "-c", _BOOTSTRAP, arguments],
+            [self.python, "-u", "-P", "-s", "-c", _BOOTSTRAP, descriptor, *(self.path or ())],
             stdin=subprocess.PIPE,  # the process ends when the other end is closed
             stdout=output,
             stderr=output,

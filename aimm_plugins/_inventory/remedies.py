@@ -289,13 +289,13 @@ def _for_denied(record: PluginRecord, policy: Policy, installed: Scan) -> str:
 def _of_selection(layer: Layer, distribution: Distribution) -> Iterator[str]:
     """Remedies for rules that choose distributions by name, version and origin."""
     name, version, origin = distribution.name, distribution.version, distribution.origin
-    for rule in layer.deny.get(distribution.key, ()):
+    for rule in layer.denying(distribution):
         if rule.fits(version) is not False:
             yield f"Remove {rule} from deny, or narrow it to versions other than {version}."
-    if origin in layer.deny_origins:
+    if (place := layer.origin_place(distribution)) is not None:
         yield (
             f"Install {name} from another origin than {origin}, or remove {origin} from "
-            f"deny_origins ({layer.deny_origins[origin]})."
+            f"deny_origins ({place})."
         )
     if layer.exclusion(distribution) is not None:
         yield f"Add {name} in a version like {version} to allow ({layer.allow_place})."
@@ -303,14 +303,14 @@ def _of_selection(layer: Layer, distribution: Distribution) -> Iterator[str]:
 
 def _of_files(policy: Policy, layer: Layer, distribution: Distribution) -> Iterator[str]:
     """Remedies for rules that compare installed files with a lock or with RECORD."""
-    if layer.locked is not None:
-        lock, place = layer.locked
+    if (lock := layer.lock) is not None:
         entry = lock.entries.get(normalized(distribution.name))
         if (
             entry is None
             or entry.version != distribution.version
             or entry.digest != policy.digest(distribution)
         ):
+            place = layer.lock_place
             yield f"Install what {lock.file} locks (pip install -r), or freeze anew ({place})."
     if layer.verify_place is not None and policy.unverified(distribution, None):
         yield f"Reinstall {distribution.name}, or change verify ({layer.verify_place})."

@@ -327,11 +327,13 @@ def _listed(items: Sequence[object]) -> str:
 def _may_depend_on(secrets: Collection[Path], fault: Any) -> bool:
     """Whether a fault may be due to secrets that were not read."""
     path = tuple(fault.absolute_path)
+    is_conditional = not _CONDITIONAL.isdisjoint(fault.absolute_schema_path)
     if any(path[: len(secret)] == secret for secret in secrets):
-        return True
+        # What names a secret is a text, as every secret is.
+        return is_conditional or path not in secrets or fault.validator != "type"
     if fault.validator not in _OF_STRUCTURE and any(s[: len(path)] == path for s in secrets):
         return True
-    return bool(secrets) and not _CONDITIONAL.isdisjoint(fault.absolute_schema_path)
+    return bool(secrets) and is_conditional
 
 
 _NOTHING = object()

@@ -52,7 +52,8 @@ def may_blame(published: PublishedOptions) -> bool:
             return False
         if not published.attribute.endswith(".json"):
             return True
-        path, content = _content_of(published)
+        path = _path(published)
+        content = _content(path, published)
         return b"required" in content or not isinstance(_of_json(published, path, content), dict)
     except DeclarationError:
         return True
@@ -70,13 +71,11 @@ def broken(
     )
 
 
-def _content_of(published: PublishedOptions) -> tuple[str, bytes]:
-    """The path of a schema in a file, and its content."""
+def _path(published: PublishedOptions) -> str:
     file = locate(published.module)
     if file is None:
         raise broken(published, f"{published.module} has no folder that can be found")
-    path = os.path.join(os.path.dirname(file), published.attribute)
-    return path, _content(path, published)
+    return os.path.join(os.path.dirname(file), published.attribute)
 
 
 def _of_json(published: PublishedOptions, path: str, content: bytes) -> object:
@@ -92,7 +91,8 @@ def _of_json(published: PublishedOptions, path: str, content: bytes) -> object:
 
 
 def _of_file(published: PublishedOptions) -> object:
-    path, content = _content_of(published)
+    path = _path(published)
+    content = _content(path, published)
     if published.attribute.endswith(".json"):
         return _of_json(published, path, content)
     from aimm_plugins._config.yaml_reader import load
@@ -106,16 +106,15 @@ def _of_file(published: PublishedOptions) -> object:
 def _content(path: str, published: PublishedOptions) -> bytes:
     try:
         content = read_file(path, SCHEMA_BYTES)
+        content = _content_in_zip(path) if content is None else content
     except (OSError, ValueError) as error:
         raise broken(published, f"it cannot be read: {error}") from error
-    if content is None:
-        content = _content_in_zip(path, published)
     if content is None:
         raise broken(published, "there is no such file")
     return content
 
 
-def _content_in_zip(path: str, published: PublishedOptions) -> bytes | None:
+def _content_in_zip(path: str) -> bytes | None:
     """A file in a zip; its importer would unpack any number of bytes."""
     from pkgutil import get_importer
     from zipfile import BadZipFile, ZipFile
@@ -131,7 +130,7 @@ def _content_in_zip(path: str, published: PublishedOptions) -> bytes | None:
     except (OSError, KeyError, BadZipFile):
         return None
     if len(content) > SCHEMA_BYTES:
-        raise broken(published, f"it cannot be read: longer than {SCHEMA_BYTES} bytes")
+        raise OSError(f"longer than {SCHEMA_BYTES} bytes")
     return content
 
 

@@ -44,6 +44,7 @@ def read_given(config: Config, key: str, *, looking: bool, findings: list[Findin
                 expected = f"{kind}::{name} for the text {value} itself"
                 raise config.error(f"{value} {problem}", where, expected=expected) from None
             remedy = "Provide it where initialize is called."
+            remedy = remedy if name else f"Name it; or write {kind}:: for the text {value} itself."
             findings.append(Finding("secret-missing", value, problem, config.where(*where), remedy))
             return value
         if looking:

@@ -49,10 +49,10 @@ class PluginOptions:
 
     Attributes:
         given: What confs give.
-        checked: What was held against its schema already, with defaults.
+        checked: What was held against its schema already, with defaults; of a plugin that was
+            imported without `initialize`, the defaults alone.
         modules: The plugin modules that this is about.
         followed: The snapshot of the registry that these are of.
-        by_hand: The options of plugins that are imported without `initialize`.
     """
 
     def __init__(
@@ -66,7 +66,6 @@ class PluginOptions:
         self.checked = dict(checked or {})
         self.modules = frozenset(modules)
         self._installed = installed
-        self.by_hand: dict[str, Options] = {}
         self._plugins: dict[str, str] = {}
         self.followed: object = None
 
@@ -90,8 +89,8 @@ class PluginOptions:
             self._plugins[module] = found
         return found
 
-    def value(self, plugin: str, denial: Denial) -> Options:
-        """A plugin's options, a copy of the caller's own.
+    def value(self, plugin: str, denial: Denial, *, by_hand: bool = False) -> Options:
+        """A plugin's options, a copy of the caller's own; `by_hand` its defaults, unchecked.
 
         Raises:
             ConfigError: What its conf gives does not fit its schema.
@@ -99,14 +98,19 @@ class PluginOptions:
             PluginImportError: The schema is code that must not be imported.
         """
         if plugin not in self.checked:
-            self.checked[plugin] = self._check(plugin, denial)
+            schema = self._schema_of(plugin, denial)
+            if schema is None:
+                given = self.given.get(plugin)
+                self.checked[plugin] = Options() if given is None else given.values
+            else:
+                self.checked[plugin] = (
+                    schema.defaults() if by_hand else self._checked(plugin, schema)
+                )
         own: Options = copied(self.checked[plugin])
         return own
 
-    def _check(self, plugin: str, denial: Denial) -> Options:
-        given, schema = self.given.get(plugin), self._schema_of(plugin, denial)
-        if schema is None:
-            return Options() if given is None else given.values
+    def _checked(self, plugin: str, schema: Schema) -> Options:
+        given = self.given.get(plugin)
         if given is not None:
             options, faults = schema.check(given.values, given.secrets)
             if faults:
@@ -122,14 +126,6 @@ class PluginOptions:
                 expected=f"an entry {schema.published.distribution.name}",
             )
         return options
-
-    def defaults(self, plugin: str, denial: Denial) -> Options:
-        """The defaults of a plugin that is imported without `initialize`; nothing is checked."""
-        if plugin not in self.by_hand:
-            schema = self._schema_of(plugin, denial)
-            self.by_hand[plugin] = Options() if schema is None else schema.defaults()
-        own: Options = copied(self.by_hand[plugin])
-        return own
 
     def installed(self, *, again: bool = False) -> Scan:
         """What is installed, as far as it was when that was first asked."""

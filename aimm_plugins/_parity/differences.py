@@ -53,6 +53,15 @@ def compare(first: Fingerprint, second: Fingerprint) -> Differences:
 
     Returns:
         The differences, those of one plugin together; none where both are the same.
+
+    Example:
+        >>> from aimm_plugins import compare, data_access, fingerprint
+        >>> before = fingerprint()
+        >>> @data_access("answer")
+        ... def answer():
+        ...     return 42
+        >>> [difference.kind for difference in compare(fingerprint(), before)]
+        ['missing']
     """
     if first.digest == second.digest:
         return Differences()

@@ -80,6 +80,14 @@ def fingerprint() -> Fingerprint:
 
     Returns:
         The digest with its table.
+
+    Example:
+        >>> from aimm_plugins import Fingerprint, data_access, fingerprint
+        >>> @data_access("answer")
+        ... def answer():
+        ...     return 42
+        >>> [(row.action, row.key) for row in fingerprint().rows]
+        [('data_access', 'answer')]
     """
     PROCESS.runtime.ledger.discard_failed_imports()
     return of_snapshot(PROCESS.runtime.registry.snapshot)

@@ -19,25 +19,11 @@ from aimm_plugins._values.report import Finding, PluginRecord
 from aimm_plugins.errors import PluginImportError
 
 if TYPE_CHECKING:
-    from aimm_plugins._discovery.ownership import CodeOwners, ModuleFile
+    from aimm_plugins._discovery.ownership import ModuleFile
     from aimm_plugins._discovery.scan import Scan
 
 _THERE = ("planned", "loaded", "stale", "deferred")
 """States of a plugin that is there, or will be."""
-
-
-class Import(NamedTuple):
-    """An import that is to be judged.
-
-    Attributes:
-        module: Dotted name of the module.
-        publisher: The distribution that brings it; `None` for a module of the host's own.
-        files: What it would run, with those owners that a rule could concern.
-    """
-
-    module: str
-    publisher: Distribution | None
-    files: Sequence[ModuleFile] = ()
 
 
 class Policy(NamedTuple):
@@ -60,45 +46,51 @@ class Policy(NamedTuple):
         """Where entry points are switched off, if they are."""
         return next((layer.disabled_place for layer in self.layers if layer.disabled_place), None)
 
-    def suspects(
-        self,
-        find: Callable[[str], Distribution | None],
-        distributions: Callable[[], Iterable[Distribution]],
-    ) -> list[Distribution] | None:
+    def suspects(self, installed: Scan) -> list[Distribution] | None:
         """The distributions that may be denied, so that it matters which files are theirs.
 
-        It is `None` for all, where only some are allowed; those that are installed are asked for
-        only where an origin is denied.
+        It is `None` for all, where only some are allowed.
         """
         if any(layer.exclusive_place for layer in self.layers):
             return None
         names = dict.fromkeys(name for layer in self.layers for name in layer.deny)
-        found = [known for name in names if (known := find(name)) is not None]
-        origins = {origin for layer in self.layers for origin in layer.deny_origins}
-        if origins:
-            found += [known for known in distributions() if known.origin in origins]
+        found = [known for name in names if (known := installed.find(name)) is not None]
+        found += installed.stating(names).values()
+        if any(layer.config.entry_points.deny_origins for layer in self.layers):
+            found += [
+                known
+                for known in installed.distributions()
+                if any(layer.origin_place(known) for layer in self.layers)
+            ]
         return found
 
-    def judge(self, wanted: Import) -> str | None:
-        """Why a module must not be imported, or `None` if it may be."""
-        if self.blocked(wanted.module):
-            return f"{wanted.module} is blocked in the plugin manager (set_blocked)"
+    def judge(
+        self, module: str, publisher: Distribution | None, files: Sequence[ModuleFile] = ()
+    ) -> str | None:
+        """Why a module must not be imported, or `None` if it may be.
+
+        Args:
+            module: Its dotted name; empty to judge the publisher alone.
+            publisher: The distribution that brings it; `None` for a module of the host's own.
+            files: What the import would run, with those owners that a rule could concern.
+        """
+        if self.blocked(module):
+            return f"{module} is blocked in the plugin manager (set_blocked)"
+        wanted = _Import(module, publisher, files)
         for layer in self.layers:
-            reason = _objection(wanted, layer.denial, "which is", wanted.files)
+            reason = wanted.objection(layer.denial, "which is", files)
             if reason is not None:
                 return reason
         # What no distribution installed is the host's own only where the conf names it.
-        doubtful = wanted.files if wanted.publisher is None else ()
+        doubtful = files if publisher is None else ()
         for layer in self.layers:
-            reason = _objection(wanted, partial(self._exclusion, layer), "and", doubtful)
-            reason = reason or _of_nobody(wanted, layer)
+            reason = wanted.objection(partial(self._exclusion, layer), "and", doubtful)
+            reason = reason or wanted.stranger(layer)
             if reason is not None:
                 return reason
-        for layer in self.layers:
-            reason = None if layer.verify_place is None else self._unproven(wanted)
-            if reason is not None:
-                return f"refused by verify: record ({layer.verify_place}): {reason}"
-        return None
+        place = next((layer.verify_place for layer in self.layers if layer.verify_place), None)
+        reason = None if place is None else wanted.unproven(self.unverified)
+        return reason and f"refused by verify: record ({place}): {reason}"
 
     def denies_by_name(self, module: str, publisher: Distribution | None) -> bool:
         """Whether an import is denied whatever files it would run."""
@@ -110,29 +102,14 @@ class Policy(NamedTuple):
     def _exclusion(self, layer: Layer, distribution: Distribution) -> str | None:
         return layer.exclusion(distribution) or self._lock_fault(layer, distribution)
 
-    def _unproven(self, wanted: Import) -> str | None:
-        """Why what an import runs is not proven to be what was installed."""
-        if wanted.publisher is not None and (reason := self.unverified(wanted.publisher, None)):
-            return reason
-        for file in wanted.files:
-            # Cached bytecode is not read by the imports that verify.
-            if not file.is_bytecode:
-                faults = [self.unverified(owner, file) for owner in file.intact or file.owners]
-                if faults and (all(faults) if file.intact else any(faults)):
-                    return next(filter(None, faults))
-            if wanted.publisher is None and file.suspects:
-                suspect, doubt = file.suspects[0]
-                return f"importing {wanted.module} may run {suspect.who}: {doubt}"
-        return None
-
     def _lock_fault(self, layer: Layer, distribution: Distribution) -> str | None:
-        if layer.locked is None:
+        lock = layer.lock
+        if lock is None:
             return None
-        lock, place = layer.locked
         who = distribution.who
         entry = lock.entries.get(distribution.key)
         if entry is None:
-            return f"{distribution.name} is not in {lock.file}, and locked ({place})"
+            return f"{distribution.name} is not in {lock.file}, and locked ({layer.lock_place})"
         where = f"{lock.file}:{entry.line}"
         if entry.version != distribution.version:
             return f"{who} is locked at {entry.version} ({where})"
@@ -143,22 +120,28 @@ class Policy(NamedTuple):
             return f"{who}: its RECORD is not the one that was locked ({where})"
         return None
 
-    def unmatched(self, installed: Callable[[str], bool]) -> list[Finding]:
+    def unmatched(self, installed: Scan) -> list[Finding]:
         """Rules about distributions that are not installed: mostly typos.
 
         A `required` one is no finding but a missing plugin; see `missing`.
         """
         findings = []
+        named = (name for layer in self.layers for name in (*(layer.allow or ()), *layer.deny))
+        stating = installed.stating(named)
+        brings = {
+            normalized(name): candidate.distribution.name
+            for candidate in installed.candidates
+            for name in (candidate.name, candidate.module)
+        }
         for layer in self.layers:
-            findings += [
-                _matches_nothing(rule)
-                for rules in (layer.allow or {}, layer.deny)
-                for name, about_it in rules.items()
-                if not installed(name)
-                for rule in about_it
-            ]
-            if layer.locked is not None:
-                lock, _ = layer.locked
+            for rules in (layer.allow or {}, layer.deny):
+                for name in rules:
+                    other = stating.get(name)
+                    if not installed.has(name) and (other is None or rules is not layer.deny):
+                        findings += [
+                            _matches_nothing(rule, other, brings.get(name)) for rule in rules[name]
+                        ]
+            if (lock := layer.lock) is not None:
                 findings += [
                     Finding(
                         code="locked-not-installed",
@@ -168,16 +151,20 @@ class Policy(NamedTuple):
                         remedy="Install it, or freeze anew.",
                     )
                     for name, entry in lock.entries.items()
-                    if not installed(name)
+                    if not installed.has(name)
                 ]
         return findings
+
+    @property
+    def required(self) -> tuple[Rule, ...]:
+        """What all layers require."""
+        return tuple(rule for layer in self.layers for rule in layer.required)
 
     def required_keys(self, installed: Callable[[str], bool]) -> list[Rule]:
         """The `required` rules about keys: `action:key`, or a name that no distribution has."""
         return [
             rule
-            for layer in self.layers
-            for rule in layer.required
+            for rule in self.required
             if rule.may_be_key and (rule.slot or not installed(rule.name))
         ]
 
@@ -193,7 +180,7 @@ class Policy(NamedTuple):
                 of_distribution.setdefault(normalized(record.distribution), []).append(record)
         missing = []
         of_keys = self.required_keys(lambda name: find(name) is not None)
-        for rule in dict.fromkeys(rule for layer in self.layers for rule in layer.required):
+        for rule in dict.fromkeys(self.required):
             plugins = of_distribution.get(rule.name, [])
             if rule not in of_keys and not _is_accounted_for(rule, plugins):
                 missing.append(_missing_record(rule, plugins, find(rule.name)))
@@ -212,10 +199,8 @@ class ImportJudge:
         self.policy = policy
         self.installed = installed
         self.locate = locate
-        self._code_owners: CodeOwners | None = None
-        suspects = policy.suspects(installed.find, installed.distributions)
-        if suspects is None or suspects:
-            self._code_owners = installed.code_owners(suspects)
+        suspects = policy.suspects(installed)
+        self._code_owners = None if suspects == [] else installed.code_owners(suspects)
 
     @property
     def asks_files(self) -> bool:
@@ -231,58 +216,89 @@ class ImportJudge:
         """Why a module must not be imported now; with an empty name, its publisher alone."""
         owners = self._code_owners
         files = () if owners is None or not module else owners.files(module, self.locate)
-        return self.policy.judge(Import(module, publisher, files))
+        return self.policy.judge(module, publisher, files)
 
 
-def _objection(
-    wanted: Import,
-    rule: Callable[[Distribution], str | None],
-    link: str,
-    doubtful: Sequence[ModuleFile],
-) -> str | None:
-    """What a rule has against the publisher of an import, or against whose files it would run.
+class _Import(NamedTuple):
+    """An import that is judged; see `Policy.judge`."""
 
-    The `link` leads from a distribution to the reason. Of `doubtful` files it counts who may have
-    installed them.
-    """
-    if wanted.publisher is not None and (reason := rule(wanted.publisher)) is not None:
-        return reason
-    for file in wanted.files:
-        if any(rule(owner) is None for owner in file.intact):
-            continue
-        for owner in file.owners:
-            if owner is not wanted.publisher and (reason := rule(owner)) is not None:
-                return f"importing {wanted.module} would run {owner.who}, {link} {reason}"
-    for file in doubtful:
-        for suspect, doubt in file.suspects:
-            if (reason := rule(suspect)) is not None:
-                return f"importing {wanted.module} may run {suspect.who}, {link} {reason}; {doubt}"
-    return None
+    module: str
+    publisher: Distribution | None
+    files: Sequence[ModuleFile]
 
+    def objection(
+        self,
+        rule: Callable[[Distribution], str | None],
+        link: str,
+        doubtful: Sequence[ModuleFile],
+    ) -> str | None:
+        """What a rule has against the publisher, or against those whose files would be run.
 
-def _of_nobody(wanted: Import, layer: Layer) -> str | None:
-    """Why a file of no distribution must not run for a plugin that a distribution brings."""
-    if wanted.publisher is None or layer.exclusive_place is None:
+        The `link` leads from a distribution to the reason. Of `doubtful` files it counts who may
+        have installed them.
+        """
+        if self.publisher is not None and (reason := rule(self.publisher)) is not None:
+            return reason
+        for file in self.files:
+            if any(rule(owner) is None for owner in file.intact):
+                continue
+            for owner in file.owners:
+                if owner is not self.publisher and (reason := rule(owner)) is not None:
+                    return f"importing {self.module} would run {owner.who}, {link} {reason}"
+        for file in doubtful:
+            for suspect, doubt in file.suspects:
+                if (reason := rule(suspect)) is not None:
+                    return (
+                        f"importing {self.module} may run {suspect.who}, {link} {reason}; {doubt}"
+                    )
         return None
-    for file in wanted.files:
-        # An entry point says whose a module is, and not with which content.
-        is_pinned = layer.locked is None or not file.is_claimed
-        if file.file is not None and not (file.owners and is_pinned):
-            return (
-                f"importing {wanted.module} would run {file.file}, which no distribution has "
-                f"installed, and {layer.exclusive_place} lets only installed files run for it"
-            )
-    return None
+
+    def stranger(self, layer: Layer) -> str | None:
+        """Why a file of no distribution must not run for a plugin that a distribution brings."""
+        if self.publisher is None or layer.exclusive_place is None:
+            return None
+        for file in self.files:
+            # An entry point says whose a module is, and not with which content.
+            is_pinned = layer.lock is None or not file.is_claimed
+            if file.file is not None and not (file.owners and is_pinned):
+                return (
+                    f"importing {self.module} would run {file.file}, which no distribution has "
+                    f"installed, and {layer.exclusive_place} lets only installed files run for it"
+                )
+        return None
+
+    def unproven(
+        self, unverified: Callable[[Distribution, ModuleFile | None], str | None]
+    ) -> str | None:
+        """Why what would be run is not proven to be what was installed."""
+        if self.publisher is not None and (reason := unverified(self.publisher, None)):
+            return reason
+        for file in self.files:
+            # Cached bytecode is not read by the imports that verify.
+            if not file.is_bytecode:
+                faults = [unverified(owner, file) for owner in file.intact or file.owners]
+                if faults and (all(faults) if file.intact else any(faults)):
+                    return next(filter(None, faults))
+            if self.publisher is None and file.suspects:
+                suspect, doubt = file.suspects[0]
+                return f"importing {self.module} may run {suspect.who}: {doubt}"
+        return None
 
 
-def _matches_nothing(rule: Rule) -> Finding:
-    return Finding(
-        code="rule-matches-nothing",
-        subject=rule.text,
-        message="no installed distribution has this name",
-        place=rule.place,
-        remedy="Correct the name, or remove the rule.",
-    )
+def _matches_nothing(rule: Rule, other: Distribution | None, meant: str | None) -> Finding:
+    """The finding about a rule for nobody.
+
+    The name is perhaps in the METADATA of an `other` distribution alone, or that of a plugin which
+    one that is `meant` brings.
+    """
+    message = "no installed distribution has this name"
+    remedy = "Correct the name, or remove the rule."
+    if meant is not None:
+        remedy = f"It is a plugin of {meant}: write that, or remove the rule."
+    if other is not None:
+        message = f"only the METADATA of {other.place} has this name, and nobody is allowed by that"
+        remedy = f"Write {other.name}, as its folder is named; or have its author mend the name."
+    return Finding("rule-matches-nothing", rule.text, message, rule.place, remedy)
 
 
 def _is_accounted_for(rule: Rule, plugins: Sequence[PluginRecord]) -> bool:

@@ -51,8 +51,12 @@ def read_lock(path: str, *, called: str | None = None) -> Lock:
         if content is None:
             raise FileNotFoundError("there is no such file")
         text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        advice = "aimm-plugins freeze -o writes it so"
+        raise ConfigError("is not UTF-8", file=called, expected=advice) from error
     except (OSError, ValueError) as error:
-        raise ConfigError(f"cannot be read: {error}", file=called) from error
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"cannot be read: {reason}", file=called) from error
     return parse_lock(text, called)
 
 

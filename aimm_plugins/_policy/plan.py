@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from aimm_plugins._values.report import Identity, PluginRecord
 from aimm_plugins.errors import PluginImportError
@@ -56,9 +56,8 @@ def arrange(config: Config, judge: ImportJudge, imported: Callable[[str], bool])
         if reason is not None:
             record = record._replace(state="denied", reason=reason, error=None)
         elif record.state != "failed":
-            if keys:
-                provides = tuple(sorted((key.action, key.key) for key in keys))
-                record = record._replace(provides=provides)
+            provides = tuple(sorted((key.action, key.key) for key in keys))
+            record = record._replace(provides=provides)
             if config.load == "lazy":
                 record = _lazily(config, record, imported)
         records.append(record)
@@ -85,13 +84,18 @@ def _of_names(config: Config, scan: Scan, locate: Callable[[str], str | None]) -
             name=name,
             source="config",
             module=name,
-            distribution=None if owner is None else owner.name,
-            version=None if owner is None else owner.version,
-            origin=None if owner is None else owner.origin,
+            **_owned_by(owner),
             config_place=config.where("names", index),
             file=file,
         )
         yield record, owner, scan.keys_of((owner.name, name)) if owner else ()
+
+
+def _owned_by(owner: Distribution | None) -> dict[str, Any]:
+    """The fields of a record that say whose the plugin is."""
+    if owner is None:
+        return {"distribution": None, "version": None, "origin": None}
+    return {"distribution": owner.name, "version": owner.version, "origin": owner.origin}
 
 
 def _of_candidate(candidate: Candidate) -> PluginRecord:
@@ -100,9 +104,7 @@ def _of_candidate(candidate: Candidate) -> PluginRecord:
         source="entry_point",
         module=candidate.module,
         attribute=candidate.attribute,
-        distribution=candidate.distribution.name,
-        version=candidate.distribution.version,
-        origin=candidate.distribution.origin,
+        **_owned_by(candidate.distribution),
         entry_point=f"{candidate.name} = {candidate.value}",
     )
 
@@ -116,9 +118,7 @@ def _of_broken(line: BrokenLine) -> PluginRecord:
         name=line.name,
         source="entry_point",
         module="",
-        distribution=who.name,
-        version=who.version,
-        origin=who.origin,
+        **_owned_by(who),
         entry_point=line.line,
         state="failed",
         error=error,

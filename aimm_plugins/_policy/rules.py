@@ -16,14 +16,10 @@ if TYPE_CHECKING:
 
 
 class Rule(NamedTuple):
-    """One rule of a layer, and where it stands.
+    """A rule as it is written, and the place where it stands.
 
     It is about a distribution, `name` or `name>=1,<2`; a required one may be about a key instead,
     `action:key` or `key`.
-
-    Attributes:
-        text: As written.
-        place: Where, such as `plugins.yaml:7`.
     """
 
     text: str
@@ -31,12 +27,11 @@ class Rule(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Normalized name of the distribution it is about."""
         return required_name(self.text)
 
     @property
     def slot(self) -> tuple[Action, str] | None:
-        """The action and key that it is about, where it names both."""
+        """The action and key, where it names both."""
         action, colon, key = self.text.partition(":")
         return next(((known, key) for known in ACTIONS if colon and known == action), None)
 
@@ -75,52 +70,78 @@ Rules = Mapping[str, Sequence[Rule]]
 
 
 class Layer(NamedTuple):
-    """The rules of one conf, policy file or environment variable.
+    """The rules of one conf, policy file or environment variable, in tables.
 
     Attributes:
-        allow: When given, only these distributions are loaded.
-        allow_place: Where that stands.
-        deny: These are not, whatever `allow` says.
-        deny_origins: Nor those that came from one of these, with the place of each.
-        required: These must be loaded, or answered.
-        prefer: `"action:key"` or `"key"` to distribution or module, with the place of each.
-        locked: What may be loaded, of a freeze file, and where the conf names that.
-        verify_place: Where `verify: record` stands, if it does.
-        disabled_place: Where entry points are switched off, if they are.
+        config: Where they stand.
+        allow: `None` where all are allowed.
+        lock: The freeze file that it names, if it names one.
     """
 
+    config: Config = Config()
     allow: Rules | None = None
-    allow_place: str = ""
     deny: Rules = MappingProxyType({})
-    deny_origins: Mapping[str, str] = MappingProxyType({})
     required: tuple[Rule, ...] = ()
-    prefer: Mapping[str, tuple[str, str]] = MappingProxyType({})
-    locked: tuple[Lock, str] | None = None
-    verify_place: str | None = None
-    disabled_place: str | None = None
+    lock: Lock | None = None
+
+    @property
+    def allow_place(self) -> str:
+        return self.config.where("entry_points", "allow")
+
+    @property
+    def lock_place(self) -> str:
+        return self.config.where("locked")
+
+    @property
+    def verify_place(self) -> str | None:
+        """Where `verify: record` stands, if it does."""
+        return None if self.config.verify == "none" else self.config.where("verify")
+
+    @property
+    def disabled_place(self) -> str | None:
+        """Where entry points are switched off, if they are."""
+        enabled = self.config.entry_points.enabled
+        return None if enabled else self.config.where("entry_points", "enabled")
+
+    @property
+    def prefer(self) -> dict[str, tuple[str, str]]:
+        """`"action:key"` or `"key"` to distribution or module, with the place of each."""
+        where = self.config.where
+        return {rule: (who, where("prefer", rule)) for rule, who in self.config.prefer.items()}
+
+    def origin_place(self, distribution: Distribution) -> str | None:
+        """Where the origin of a distribution is denied, if it is."""
+        denied = self.config.entry_points.deny_origins
+        if not denied or distribution.origin not in denied:
+            return None
+        return self.config.where("entry_points", "deny_origins", denied.index(distribution.origin))
+
+    def denying(self, distribution: Distribution) -> list[Rule]:
+        """The `deny` rules about a distribution, by either of its names."""
+        if not self.deny:
+            return []
+        return [rule for name in distribution.names for rule in self.deny.get(name, ())]
 
     @property
     def exclusive_place(self) -> str | None:
         """Where it is said that nothing may run but what some rule is for; `None` for nowhere."""
         if self.allow is not None:
             return f"entry_points.allow ({self.allow_place})"
-        if self.locked is not None:
-            return f"locked ({self.locked[1]})"
+        if self.lock is not None:
+            return f"locked ({self.lock_place})"
         return None if self.verify_place is None else f"verify: record ({self.verify_place})"
 
     def denial(self, distribution: Distribution) -> str | None:
         """Why no code of a distribution may run, by its name and its origin; `None` if it may."""
-        for rule in self.deny.get(distribution.key, ()):
+        for rule in self.denying(distribution):
             fits = rule.fits(distribution.version)
             if fits:
-                return f"denied by {rule}"
+                told = "" if rule.name == distribution.key else ", by the name in its METADATA"
+                return f"denied by {rule}{told}"
             if fits is None:
                 return f"denied: {_unjudged(rule, distribution)}"
-        if self.deny_origins:
-            place = self.deny_origins.get(distribution.origin)
-            if place is not None:
-                return f"denied by origin {distribution.origin!r} ({place})"
-        return None
+        place = self.origin_place(distribution)
+        return None if place is None else f"denied by origin {distribution.origin!r} ({place})"
 
     def exclusion(self, distribution: Distribution) -> str | None:
         """Why no plugin of a distribution is loaded, by `allow`."""
@@ -148,24 +169,12 @@ def read_layer(config: Config, locks: Mapping[str, Lock]) -> Layer:
     def placed(texts: Sequence[str], *path: str) -> tuple[Rule, ...]:
         return tuple(Rule(text, config.where(*path, i)) for i, text in enumerate(texts))
 
-    allow = None if rules.allow is None else placed(rules.allow, "entry_points", "allow")
     return Layer(
-        allow=None if allow is None else _by_name(allow),
-        allow_place=config.where("entry_points", "allow"),
-        deny=_by_name(placed(rules.deny, "entry_points", "deny")),
-        deny_origins={
-            origin: config.where("entry_points", "deny_origins", i)
-            for i, origin in enumerate(rules.deny_origins)
-        },
-        required=placed(config.required, "required"),
-        prefer={
-            rule: (wanted, config.where("prefer", rule)) for rule, wanted in config.prefer.items()
-        },
-        locked=None
-        if config.locked is None
-        else (locks[config.resolved(config.locked)], config.where("locked")),
-        verify_place=None if config.verify == "none" else config.where("verify"),
-        disabled_place=None if rules.enabled else config.where("entry_points", "enabled"),
+        config,
+        None if rules.allow is None else _by_name(placed(rules.allow, "entry_points", "allow")),
+        _by_name(placed(rules.deny, "entry_points", "deny")),
+        placed(config.required, "required"),
+        None if config.locked is None else locks[config.resolved(config.locked)],
     )
 
 

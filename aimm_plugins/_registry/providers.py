@@ -27,7 +27,7 @@ class Offer(NamedTuple):
 
     Attributes:
         plugin: Module of the plugin; for what was declared by hand, the module that did.
-        provenance: Who that is, with file and line of the declaration.
+        who: Who that is; `None` for what was declared by hand.
         declaration: What was declared; `None` for a deferred plugin, which declares when its
             module is imported.
         published: What the metadata of a deferred plugin says instead.
@@ -35,10 +35,19 @@ class Offer(NamedTuple):
     """
 
     plugin: str
-    provenance: Provenance
+    who: Provenance | None
     declaration: Declaration | None = None
     published: Published | None = None
     load: Callable[[], None] | None = None
+
+    @property
+    def provenance(self) -> Provenance:
+        """Who that is, with file and line of the declaration."""
+        who, declaration = self.who or Provenance(self.plugin), self.declaration
+        if declaration is None:
+            return who
+        file, line, module = declaration.file, declaration.line, declaration.module
+        return who._replace(file=file, line=line, file_module=module)
 
     @property
     def module(self) -> str:
@@ -49,7 +58,8 @@ class Offer(NamedTuple):
 
     def provider(self, action: Action, key: str) -> Provider:
         """The provider of one of its keys."""
-        return Provider(action, key, *self)
+        made = self.declaration, self.published, self.load
+        return Provider(action, key, self.plugin, self.provenance, *made)
 
 
 class Provider(NamedTuple):
@@ -160,6 +170,8 @@ class PluginOwners:
         The plugin whose module, or a submodule of it, made the declaration; else the one whose
         loading first ran it; else the one during whose import by hand it ran.
         """
+        if not self._modules:  # nothing was initialized, only declared by hand
+            return None
         return (
             self.of_module(declaration.module)
             or self.of_module(declaration.importer)
@@ -181,16 +193,6 @@ class PluginOwners:
                 name = name.rpartition(".")[0]
             self._found[module] = name or None
         return self._found[module]
-
-
-def offer_of(declaration: Declaration, plugin: str, record: PluginRecord | None) -> Offer:
-    """What a declaration makes a plugin offer; `record` is `None` by hand."""
-    file, line, module = declaration.file, declaration.line, declaration.module
-    if record is None:
-        who = Provenance(plugin, file=file, line=line, file_module=module)
-    else:
-        who = record.provenance._replace(file=file, line=line, file_module=module)
-    return Offer(plugin, who, declaration)
 
 
 def is_same(one: Offer, other: Offer) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._declarations.ledger import DeclarationLedger, DeclaredKey
 from aimm_plugins._registry.loads import LoadUnderWay
-from aimm_plugins._registry.providers import Offer, Provider, Slot, choose, is_same, offer_of
+from aimm_plugins._registry.providers import Offer, Provider, Slot, choose, is_same
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._system.log import logger
 from aimm_plugins._values.actions import ACTIONS, Action
@@ -84,24 +84,22 @@ class Registry:
         Raises:
             PluginConflictError: Another plugin provides one of the keys; nothing is registered.
         """
-        replaced: set[Slot] = {
-            (declared.action, declared.key) for declared in gone if self.snapshot.reaches(declared)
-        }
+        replaced: set[Slot] = set()
+        if gone:
+            replaced = {(d.action, d.key) for d in gone if self.snapshot.reaches(d)}
+        changed = bool(replaced)
         offers = []
         for declaration in new:
             offer = self._offer_by_hand(declaration)
             if offer is not None:
-                present = self.snapshot.offers[declaration.action]
-                known = not present.keys().isdisjoint(declaration.keys)
-                lost = self._lost_by_hand(declaration, offer, replaced) if known else {}
-                offers.append((declaration, offer, known, lost))
-        changed = bool(replaced)
-        for declaration, offer, known, lost in offers:
-            action, won = declaration.action, declaration.keys
-            keys = self.snapshot.offers[action]
-            changed = changed or known
-            losers = {key: offer if name == offer.plugin else keys[key] for name, key in lost}
+                keys, lost = self.snapshot.offers[declaration.action], {}
+                if not keys.keys().isdisjoint(declaration.keys):
+                    changed, lost = True, self._lost_by_hand(declaration, offer, replaced)
+                offers.append((declaration.action, keys, declaration.keys, offer, lost))
+        for action, keys, won, offer, lost in offers:
+            losers = {}
             if lost:
+                losers = {key: offer if name == offer.plugin else keys[key] for name, key in lost}
                 won = tuple(key for key in won if (offer.plugin, key) not in lost)
             keys.update(dict.fromkeys(won, offer))
             self.snapshot.by_hand.add(offer.plugin)
@@ -153,7 +151,7 @@ class Registry:
         snapshot, action = self.snapshot, declaration.action
         plugin = snapshot.owners.of(declaration)
         if plugin is None:
-            return offer_of(declaration, declaration.owner_module, None)
+            return Offer(declaration.owner_module, None, declaration)
         record = next((r for r in snapshot.records.values() if r.plugin == plugin), None)
         # A failed plugin may have left a thread that goes on declaring.
         if record is not None and (
@@ -167,7 +165,7 @@ class Registry:
                 record.reason,
             )
             return None
-        return offer_of(declaration, plugin, record)
+        return Offer(plugin, None if record is None else record.provenance, declaration)
 
     def _lost_by_hand(
         self, declaration: Declaration, offer: Offer, replaced: set[Slot]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from itertools import chain
 from typing import TypeVar
 
 from aimm_plugins._declarations.declaration import Declaration
@@ -19,7 +20,6 @@ from aimm_plugins._registry.providers import (
     Slot,
     choose,
     is_same,
-    offer_of,
 )
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._values.actions import Action
@@ -100,7 +100,7 @@ class _Resolver:
         """Collect all that plugins of this call declare, by slot; and what contradicts itself."""
         offers: dict[Declaration, Offer | None] = {}
         for module in self.ledger.modules():
-            plugins = {self.owners.of_module(origin) for origin in module.origins}
+            plugins = set(map(self.owners.of_module, chain.from_iterable(module.origins)))
             if plugins.isdisjoint(self.loaded_by_module):
                 continue
             for action, key, declaration in module:
@@ -112,7 +112,7 @@ class _Resolver:
         for plugin, entries in self.loaded_by_module.items():
             for entry in entries:
                 for declaration in entry.elsewhere:
-                    offer = offer_of(declaration, plugin, entry.record)
+                    offer = Offer(plugin, entry.record.provenance, declaration)
                     for key in declaration.keys:
                         self._contend((declaration.action, key), offer)
 
@@ -140,7 +140,7 @@ class _Resolver:
             record = self._known.get(plugin)
             if record is not None and record.state == "denied":
                 return None
-        return None if record is None else offer_of(declaration, plugin, record)
+        return None if record is None else Offer(plugin, record.provenance, declaration)
 
     def _settle_duplicate(
         self, slot: Slot, contenders: dict[str, Offer], first: Offer, second: Offer
@@ -167,7 +167,7 @@ class _Resolver:
                 if entry.record.plugin not in contenders:
                     contenders[entry.record.plugin] = Offer(
                         plugin=entry.record.plugin,
-                        provenance=entry.record.provenance,
+                        who=entry.record.provenance,
                         published=published,
                         load=entry.load,
                     )

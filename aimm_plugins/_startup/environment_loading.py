@@ -24,7 +24,12 @@ from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.outcome import Loaded
 from aimm_plugins._registry.providers import Deferred
 from aimm_plugins._startup.environment_judge import EnvironmentJudge
-from aimm_plugins._startup.environment_plan import PlannedEnvironment, Who, name_there
+from aimm_plugins._startup.environment_plan import (
+    PlannedEnvironment,
+    Who,
+    name_there,
+    travel_as_arrow,
+)
 from aimm_plugins._startup.prepare import PreparedStart
 from aimm_plugins._startup.runtime import PROCESS, Runtime
 from aimm_plugins._system.text import described
@@ -100,6 +105,7 @@ def _environment(
     setup = {
         "environment": planned.name,
         "memory_mb": planned.rules.memory_mb,
+        "as_arrow": travel_as_arrow(planned.installed),
         "options": {module: dict(options.values) for module, options in given.items()},
         "prefer": [dict(layer) for layer in start.prefer],
         **judge.told(),

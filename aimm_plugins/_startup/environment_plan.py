@@ -179,3 +179,11 @@ def without_taken_over(plan: Plan, environments: Sequence[PlannedEnvironment]) -
 def name_there(record: PluginRecord) -> Who:
     """What a plugin is called within one environment."""
     return (record.name, record.module, record.attribute, record.distribution)
+
+
+def travel_as_arrow(installed: Scan) -> bool:
+    """Whether tables travel as Arrow between this process and those of an environment."""
+    here, there = scan().find("pandas"), installed.find("pandas")
+    if here is None or there is None or here.version == there.version:
+        return False
+    return scan().has("pyarrow") and installed.has("pyarrow")

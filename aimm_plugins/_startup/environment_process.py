@@ -7,12 +7,10 @@ One thread reads, so that a call can be told to end while it goes on.
 from __future__ import annotations
 
 import faulthandler
-import json
 import os
 import socket
 import sys
 import threading
-import traceback
 from collections.abc import Mapping, Sequence
 from itertools import count
 from queue import SimpleQueue
@@ -21,17 +19,17 @@ from typing import Any, NoReturn
 from aimm_plugins._dispatch.cancelling import CancelToken
 from aimm_plugins._dispatch.raised_elsewhere import RaisedElsewhere
 from aimm_plugins._environments import frames
-from aimm_plugins._environments.channel import Channel, Frame, GoneError
+from aimm_plugins._environments.channel import Channel, Frame, GoneError, ProtocolError
 from aimm_plugins._environments.frames import NUMBER
 from aimm_plugins._environments.instance import HELD
 from aimm_plugins._environments.payload import (
     VERSION,
-    MissingClassError,
-    has_arrow,
+    UnreadableError,
     pack,
     python_here,
     unpack,
 )
+from aimm_plugins._environments.tables import as_arrow
 from aimm_plugins._environments.tracing import continued
 from aimm_plugins._loading.importer import Loader, Outcome
 from aimm_plugins._policy.plan import Plan
@@ -166,8 +164,11 @@ class _Server:
                 self._take(self._channel.receive())
         except (EOFError, GoneError):
             os._exit(0)  # the host has ended, or wants this process to
+        except ProtocolError as error:
+            os.write(2, f"{error}\n".encode())
+            os._exit(1)
         except BaseException:  # nobody would read on, and the host would wait for ever
-            traceback.print_exc()
+            sys.excepthook(*sys.exc_info())
             os._exit(1)
 
     def _take(self, frame: Frame) -> None:
@@ -177,7 +178,7 @@ class _Server:
         elif frame.kind == frames.ANSWER and call is not None:
             call.answer(frame)
         elif frame.kind == frames.CANCEL and call is not None:
-            call.cancel(json.loads(bytes(frame.body)))
+            call.cancel(bytes(frame.body).decode() or None)
         elif frame.kind == frames.CANCEL:  # it is done; who gave it up waits for a word
             self._channel.send(frames.ERROR, frame.number)
         elif frame.kind == frames.DROP:
@@ -218,7 +219,7 @@ class _Server:
             if os.getpid() != self._process:  # a fork that the plugin has made, and not ended
                 sys.exit()
             try:
-                body, buffers = pack(value, as_arrow=self._as_arrow)
+                body, buffers = pack(value, as_arrow() if self._as_arrow else {})
             except Exception as error:
                 raise TypeError(
                     f"{about} returned an object of {type(value).__module__}."
@@ -253,10 +254,10 @@ class _Server:
     def _arguments(self, frame: Frame) -> Any:
         try:
             return unpack(frame.body, frame.buffers)
-        except MissingClassError as error:
+        except UnreadableError as error:
             raise TypeError(
-                f"nothing was called: an argument holds an object of {error.name}, which the host "
-                f"has and environment {self._name} ({python_here()}) cannot import: {error}"
+                f"nothing was called: an argument holds {error.what}, which cannot be had in "
+                f"environment {self._name} ({python_here()}): {error}. Give plain data or arrays"
             ) from error
 
     def _call(
@@ -288,7 +289,7 @@ class _Server:
     def _load(self, call: _Call, setup: Mapping[str, Any]) -> dict[str, Any]:
         """Initialize the plugins that the host wants; the account of it."""
         self._name = setup["environment"]
-        self._as_arrow = has_arrow() and setup["arrow"]
+        self._as_arrow = setup["as_arrow"]
         if setup["memory_mb"] is not None:
             import resource
 
@@ -328,7 +329,7 @@ class _Server:
             )
             publish(runtime, resolution.snapshot, current_options(runtime))
         account = self._account(outcome, resolution.records)
-        return {"python": VERSION, "arrow": has_arrow(), **account}
+        return {"python": VERSION, **account}
 
     def _account(self, outcome: Outcome, records: Sequence[PluginRecord]) -> dict[str, Any]:
         keys: dict[str, list[tuple[object, ...]]] = {}

@@ -78,7 +78,7 @@ def denial_now(runtime: Runtime, module: str, publisher: Distribution) -> str | 
 
 def _by_hand(runtime: Runtime, current: PluginOptions, module: str, denial: Denial) -> Options:
     """The options of a plugin that no `initialize` has loaded: defaults, or nothing."""
-    plugin = module if module in current.by_hand else None
+    plugin = module if module in current.checked else None
     modules: set[str] = set()
     for again in (False, True):  # pip may have been at work since that was first asked
         if plugin is None:
@@ -88,7 +88,7 @@ def _by_hand(runtime: Runtime, current: PluginOptions, module: str, denial: Deni
         providers = runtime.registry.snapshot.providers()
         plugin = plugin_of(module, {provider.plugin for provider in providers})
     if plugin is not None:
-        return current.defaults(plugin, denial)
+        return current.value(plugin, denial, by_hand=True)
     if module in modules_being_imported():  # it may declare something yet
         return Options()
     raise _unknown(module, modules | current.modules)

@@ -91,7 +91,7 @@ class PreparedStart(NamedTuple):
     @property
     def required(self) -> tuple[Rule, ...]:
         """What all layers require."""
-        return tuple(rule for layer in self.policy.layers for rule in layer.required)
+        return self.policy.required
 
     @property
     def installed(self) -> Scan:
@@ -231,7 +231,7 @@ def decide(runtime: Runtime, inputs: Inputs) -> PreparedStart:
     plans = tuple(arrange(config, judge, is_imported) for config, judge in admission.parts)
     findings = dict.fromkeys(installed.findings)
     for judge in judges:
-        findings.update(dict.fromkeys(judge.policy.unmatched(installed.has)))
+        findings.update(dict.fromkeys(judge.policy.unmatched(installed)))
     everything = judges[0].policy._replace(
         layers=(
             *judges[0].policy.layers[: len(operator)],

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aimm_plugins._declarations.ledger import DeclaredKey
 from aimm_plugins._registry.outcome import Change, Resolution
+from aimm_plugins._registry.providers import PluginOwners
 from aimm_plugins._registry.resolution import resolve
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._startup.runtime import Runtime
@@ -17,7 +19,31 @@ def resolve_now(runtime: Runtime, change: Change) -> Resolution:
     """What a change would lead to now; the caller holds the lock. See `resolve`."""
     runtime.ledger.discard_failed_imports()
     runtime.ledger.discard_unloaded_modules()
+    _discard_of_failed(runtime, change)
     return resolve(runtime.registry.snapshot, runtime.ledger, change)
+
+
+def _discard_of_failed(runtime: Runtime, change: Change) -> None:
+    """Take away what failed plugins declared by hand before.
+
+    Modules that were run without the import system (`runpy`, `exec_module`), and submodules of a
+    package that raised after them, have declared all the same.
+    """
+    snapshot = runtime.registry.snapshot
+    sound = {entry.record.plugin for entry in change.loaded}
+    sound |= {record.plugin for record in snapshot.records.values() if record.is_loaded}
+    failed = {record.plugin for record in change.records if record.state == "failed"} - sound
+    if not failed or not snapshot.by_hand:
+        return
+    owners = PluginOwners({*sound, *(record.plugin for record in change.records)})
+    gone = [
+        DeclaredKey(action, key, offer.declaration)
+        for action, keys in snapshot.offers.items()
+        for key, offer in keys.items()
+        if offer.declaration is not None and offer.plugin in snapshot.by_hand
+        if owners.of(offer.declaration) in failed
+    ]
+    runtime.declared((), gone)
 
 
 def publish(runtime: Runtime, snapshot: Snapshot, options: PluginOptions | None) -> None:

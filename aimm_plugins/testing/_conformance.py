@@ -23,7 +23,20 @@ class Arguments:
 
 
 def arguments(*args: Any, **kwargs: Any) -> Arguments:
-    """The arguments of one call, as the plugin is to be given them."""
+    """The arguments of one call, as the plugin is to be given them.
+
+    Args:
+        *args: The positional arguments.
+        **kwargs: The keyword arguments.
+
+    Returns:
+        The arguments.
+
+    Example:
+        >>> from aimm_plugins.testing import arguments
+        >>> arguments([1.0, 2.0], epochs=3).kwargs
+        {'epochs': 3}
+    """
     return Arguments(args, kwargs)
 
 

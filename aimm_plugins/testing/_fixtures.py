@@ -109,6 +109,9 @@ def parametrize_conformance(
     Args:
         *conformances: One or more, or lists of them.
 
+    Returns:
+        The mark that pytest makes the tests of.
+
     Raises:
         ValueError: One names an unknown check, or there is none.
 

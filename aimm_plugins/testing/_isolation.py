@@ -57,8 +57,12 @@ def isolated() -> Generator[Isolated]:
     block imports keep theirs afterwards, since Python will not execute them again. The variables
     `AIMM_PLUGINS_POLICY`, `AIMM_PLUGINS_DENY` and `AIMM_PLUGINS_CONF` are not seen in the block.
 
+    Yields:
+        The registry and plugin manager of the block.
+
     Example:
         >>> from aimm_plugins import exec_fit, fit
+        >>> from aimm_plugins.testing import isolated
         >>> with isolated():
         ...     @fit(["mean"])
         ...     def mean(model, numbers): return sum(numbers) / len(numbers)

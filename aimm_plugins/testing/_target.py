@@ -52,12 +52,20 @@ def find_target(
         failures: Where given, the errors of distributions that cannot be checked are added to it,
             and the others are returned, if `target` is `None`.
 
+    Returns:
+        What `check_plugin` takes: modules by name, and the conformances.
+
     Raises:
         ConfigError: The conf is wrong.
         LookupError: There is nothing of that name.
         ValueError: What `target` names is no `Conformance`, or there is no such check.
         PluginImportError: A module is denied, one that holds a `Conformance` cannot be imported, or
             an entry point of an installed distribution names none.
+
+    Example:
+        >>> from aimm_plugins.testing import find_target
+        >>> find_target("json")
+        ('json',)
     """
     plugins, conformances = _find(target, admission_now(PROCESS.runtime, conf), failures)
     trials(conformances, plugins, only)  # raises where a check does not exist
@@ -70,8 +78,16 @@ def uncovered_keys(*about: Conformance | str) -> tuple[str, ...]:
     Args:
         *about: As `check_plugin` takes it.
 
+    Returns:
+        The keys, sorted.
+
     Raises:
         PluginLoadError: A plugin cannot be loaded.
+
+    Example:
+        >>> from aimm_plugins.testing import uncovered_keys
+        >>> uncovered_keys("json")
+        ()
     """
     conformances = [subject for subject in about if isinstance(subject, Conformance)]
     modules = [subject for subject in about if isinstance(subject, str)]

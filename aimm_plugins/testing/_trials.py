@@ -184,6 +184,11 @@ def check_plugin(
         ValueError: There is no such check.
         LookupError: Nobody provides a key.
         PluginLoadError: A plugin cannot be loaded, and `import-succeeds` was not run.
+
+    Example:
+        >>> from aimm_plugins.testing import check_plugin
+        >>> check_plugin("json", only=["import-prints-nothing"]).counts["passed"]
+        1
     """
     conformances = [subject for subject in about if isinstance(subject, Conformance)]
     plugins = [subject for subject in about if isinstance(subject, str)]

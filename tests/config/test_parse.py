@@ -357,3 +357,10 @@ def test_every_type_at_every_place_is_accepted_as_the_schema_does(
     )
     assert got["wrong"] == []
     assert got["good"] == {"value": 42}
+
+
+def test_probe_that_is_neither_is_told_both_kinds():
+    with pytest.raises(ConfigError, match="expected true or false or a number"):
+        read({"names": [], "probe": "60s"})
+    with pytest.raises(ConfigError, match="too small"):
+        read({"names": [], "probe": 0})

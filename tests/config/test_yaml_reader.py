@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from contextlib import suppress
 
@@ -158,10 +159,10 @@ def test_nan_is_a_float():
         ("a: !own [x]", "1:4", "is not allowed"),
         ("a: " + "9" * 5000, "1:4", "more than 4000 digits"),
         ("a: [1", "", "is not YAML"),
-        ("a:\n\t- b", "2:1", "is not YAML"),
+        ("a:\n\t- b", "2:1", r"cannot start any token: '\\t'"),
         ("a: *nobody", "1:4", "is not YAML"),
         ("a: &x [*x]", "1:8", "stands within itself"),
-        ("a\n---\nb", "2:1", "another document"),
+        ("a\n---\nb", "2:1", "expected a single document in the stream but found another"),
         ("[" * 100_000, "1:", "nest"),
         ("{a: " * 200, "1:", "deeper than 100"),
         ("&a []" + "\x00", "", "is not YAML"),
@@ -203,6 +204,18 @@ def test_file_that_cannot_be_read_says_why(tmp_path):
         load_file(tmp_path)
     with pytest.raises(ConfigError, match="null"):
         load_file("a\0b")
+
+
+@pytest.mark.parametrize("path", ["/dev/null", "/dev/zero"])
+def test_device_is_called_a_device(path):
+    with pytest.raises(ConfigError, match=f"{path}: is a device"):
+        load_file(path)
+
+
+def test_pipe_without_content_is_called_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="is a pipe that nothing was written to"):
+        load_file(tmp_path / "pipe")
 
 
 def test_places_of_values_and_keys():

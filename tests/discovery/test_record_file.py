@@ -34,6 +34,24 @@ def test_digest_is_of_the_wheel_not_of_the_installation(tmp_path):
     assert first.startswith("sha256:")
 
 
+def test_digest_is_the_same_wherever_data_files_and_headers_are_put(tmp_path):
+    record = write_dist_info(tmp_path, "dist") / "RECORD"
+    digests = set()
+    for out, include in (
+        ("../../../", "../../../include/py"),
+        ("../../", "include"),
+        ("", "include"),
+    ):
+        record.write_text(
+            f"a.py,sha256=abc,3\n{out}share/a.txt,sha256=x,1\n{include}/a.h,sha256=x,1\n"
+            f"../../../bin/run.py,sha256={len(out)},1\n../../Scripts/run.exe,sha256={len(out)},1\n"
+        )
+        digests.add(digest(tmp_path))
+    assert len(digests) == 1
+    record.write_text("a.py,sha256=abc,3\n../../../share/a.txt,sha256=other,1\n")
+    assert digest(tmp_path) not in digests
+
+
 def test_digest_tells_another_wheel_and_needs_a_record(tmp_path):
     record = write_dist_info(tmp_path, "dist") / "RECORD"
     record.write_text("a.py,sha256=abc,3\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import io
 import json
 import logging
@@ -34,25 +33,6 @@ def clock(monkeypatch):
     made = Clock()
     monkeypatch.setattr("time.monotonic", made)
     return made
-
-
-@pytest.mark.parametrize(
-    "module",
-    [
-        aimm_plugins._dispatch.state_events,
-        aimm_plugins._dispatch.reporting,
-        aimm_plugins._dispatch.cancelling,
-        reporters,
-    ],
-)
-def test_examples_of_the_docstrings_run(module):
-    root, handlers, level = logging.root, logging.root.handlers[:], logging.root.level
-    try:
-        done = doctest.testmod(module, extraglobs={}, optionflags=doctest.IGNORE_EXCEPTION_DETAIL)
-    finally:
-        root.handlers[:], root.level = handlers, level
-    assert done.attempted
-    assert done.failed == 0
 
 
 # Authors

@@ -144,6 +144,23 @@ def test_what_cannot_be_sent_is_an_error_that_names_it(apart: Apart) -> None:
         exec_data_access("fail", None, "object")
 
 
+class OfAnotherVersion:
+    """What the other side's version of its class cannot be made of."""
+
+    def __reduce__(self) -> Any:
+        return int, ("no number",)
+
+
+def test_an_argument_that_cannot_be_made_there_is_an_error_before_the_call(apart: Apart) -> None:
+    apart.start()
+    message = (
+        r"nothing was called: an argument holds something with builtins\.int in it, which cannot "
+        r"be had in environment apart .*: ValueError: invalid literal .* Give plain data or arrays"
+    )
+    with pytest.raises(TypeError, match=message):
+        exec_data_access("echo", None, OfAnotherVersion())
+
+
 def test_arguments_that_do_not_fit_are_explained(apart: Apart) -> None:
     apart.start()
     with pytest.raises(TypeError, match="predict:counter cannot be called like this: too many"):

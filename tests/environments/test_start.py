@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
 from collections.abc import Iterator
@@ -255,6 +257,26 @@ def test_another_version_of_this_package_is_told_where_a_process_does_not_start(
     here = aimm_plugins.__version__
     assert f"It has aimm-plugins 0.0.1, and the host {here}" in str(raised.value)
     assert f"{root}/bin/python -m pip install aimm-plugins=={here}" in str(raised.value)
+
+
+def test_an_older_version_that_speaks_differently_is_told_without_a_traceback(
+    apart: Apart, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "old"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(root)], check=True)
+    (site,) = root.glob("lib/python*/site-packages")
+    shutil.copytree(Path(aimm_plugins.__file__).parent, site / "aimm_plugins")
+    channel = site / "aimm_plugins/_environments/channel.py"
+    channel.write_text(channel.read_text().replace('MAGIC = b"aim', 'MAGIC = b"old'))
+    (site / "needed.pth").write_text(sysconfig.get_path("purelib"))
+    write_dist_info(site, "aimm-plugins", "0.0.1")
+    write_dist_info(site, "aimm-apart", entry_points={"apart": "apart"})
+    with pytest.raises(PluginLoadError) as raised:
+        apart.start(path=str(root))
+    text = str(raised.value)
+    assert "environment apart was not started. It has aimm-plugins 0.0.1, and the host" in text
+    assert "host and environment speak differently" in text
+    assert "Traceback" not in text + capfd.readouterr().err
 
 
 def test_a_process_that_ends_while_it_loads_names_the_plugin(apart: Apart) -> None:

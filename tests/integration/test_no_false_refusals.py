@@ -89,6 +89,8 @@ def project(folder: Path, name: str) -> Path:
             f'[tool.poetry]\npackages = [{{include = "{module}", from = "src"}}]\n'
             * (name == "poetry")
         )
+        # Each installer has a place of its own for such a file.
+        + '[tool.setuptools.data-files]\n"share/p" = ["README.md"]\n' * (name == "flatsetuptools")
     )
     if meson:
         files = f"'{module}/__init__.py', '{module}/sub.py'"

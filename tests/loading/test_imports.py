@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import runpy
 from contextlib import suppress
 
 import pytest
@@ -890,3 +892,40 @@ def test_failed_import_by_hand_leaves_no_key_where_initialize_fails_on_it_too(wr
         initialize({"names": ["half"], "entry_points": {"enabled": False}, "on_error": on_error})
     with pytest.raises(UnknownPluginError):
         aimm_plugins.exec_fit("half", None)
+
+
+def _execute(name):
+    spec = importlib.util.find_spec(name)
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+
+@pytest.mark.parametrize("run", [importlib.import_module, runpy.run_module, _execute])
+@pytest.mark.parametrize("on_error", ["strict", "isolate"])
+def test_failed_plugin_has_no_key_that_a_run_by_hand_has_left(write, run, on_error):
+    write(
+        base____init__="import base.done\nraise ValueError\n",
+        base__done="@fit(['done'])\ndef f(m): return 1\n",
+        half="@fit(['half'])\ndef f(m): return 1\nraise ValueError\n",
+    )
+    for name in ("base", "half"):
+        with pytest.raises(ValueError):
+            run(name)
+    assert aimm_plugins.exec_fit("done", None) == 1
+    conf = {"names": ["base", "half"], "entry_points": {"enabled": False}, "on_error": on_error}
+    with suppress(PluginLoadError):
+        initialize(conf)
+    assert aimm_plugins.providers() == {}
+
+
+def test_submodule_that_is_a_plugin_keeps_its_key_where_its_package_fails(write):
+    write(
+        half____init__="import half.done\nraise ValueError\n",
+        half__done="@fit(['done'])\ndef f(m): return 1\n",
+    )
+    with pytest.raises(ValueError):
+        importlib.import_module("half")
+    conf = {"entry_points": {"enabled": False}, "on_error": "isolate"}
+    initialize({**conf, "names": ["half.done"]})
+    with suppress(PluginLoadError):
+        initialize({**conf, "names": ["half"]})
+    assert aimm_plugins.exec_fit("done", None) == 1

@@ -77,6 +77,16 @@ def test_plan_judges_what_does_not_depend_on_secrets(wine):
             aimm_plugins.plan({"names": [], "options": {"wine": {**secret, **wrong}}})
 
 
+def test_plan_tells_that_a_secret_is_a_text_where_none_fits(wine):
+    integer = {"properties": {"token": {"type": "integer"}}}
+    secret = {"names": [], "options": {"wine": {"token": "env:AIMM_NOT_SET"}}}
+    wine(integer)
+    with pytest.raises(ConfigError, match=r"token: a secret does not fit.*expected a whole number"):
+        aimm_plugins.plan(secret)
+    wine({"properties": {"a": {"if": True, "then": integer["properties"]["token"]}}})
+    assert aimm_plugins.plan({"names": [], "options": {"wine": {"a": "env:AIMM_NOT_SET"}}}).ok
+
+
 def test_record_tells_what_is_set_and_where_secrets_come_from(wine, monkeypatch):
     wine({})
     monkeypatch.setenv("WINE_TOKEN", SECRET)

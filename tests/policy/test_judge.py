@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from aimm_plugins import initialize
+from aimm_plugins._config.values import Config, EntryPointRules
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.ownership import ModuleFile
-from aimm_plugins._policy.judge import Import, Policy
+from aimm_plugins._policy.judge import Policy
 from aimm_plugins._policy.lockfile import Lock
-from aimm_plugins._policy.rules import Layer, Rule
+from aimm_plugins._policy.rules import Layer, read_layer
 from aimm_plugins._values.report import Origin
 from tests.conftest import record_of
 from tests.support.denials import assert_denied, trapped
@@ -366,7 +367,7 @@ def policy_of(*layers: Layer, **asked: Any) -> Policy:
 
 
 def denying(*rules: str) -> Layer:
-    return Layer(deny={Rule(rule, "").name: [Rule(rule, f"conf {rule}")] for rule in rules})
+    return read_layer(Config(entry_points=EntryPointRules(deny=rules)), {})
 
 
 PUBLISHER = distribution("publisher")
@@ -375,65 +376,66 @@ OTHER = distribution("other", "2.0")
 
 def test_import_of_allowed_code_is_not_objected_to() -> None:
     files = (ModuleFile("pkg.mod", "/pkg/mod.py", (PUBLISHER,)), ModuleFile("pkg", None, ()))
-    assert policy_of(denying("third")).judge(Import("pkg.mod", PUBLISHER, files)) is None
+    assert policy_of(denying("third")).judge("pkg.mod", PUBLISHER, files) is None
 
 
 @pytest.mark.parametrize("publisher", [PUBLISHER, None], ids=["distribution", "host"])
 def test_every_file_that_an_import_runs_is_judged(publisher: Distribution | None) -> None:
     files = (ModuleFile("pkg.mod", "/pkg/mod.py", ()), ModuleFile("pkg", "/pkg.py", (OTHER,)))
-    assert policy_of(denying("other")).judge(Import("pkg.mod", publisher, files)) == (
-        "importing pkg.mod would run other 2.0, which is denied by 'other' (conf other)"
+    assert policy_of(denying("other")).judge("pkg.mod", publisher, files) == (
+        "importing pkg.mod would run other 2.0, which is denied by 'other' (conf entry_points.deny[0])"
     )
 
 
 def test_every_owner_of_a_file_is_judged() -> None:
     files = (ModuleFile("pkg", "/pkg.py", (PUBLISHER, distribution("fine"), OTHER)),)
-    reason = policy_of(denying("other<3")).judge(Import("pkg", PUBLISHER, files))
+    reason = policy_of(denying("other<3")).judge("pkg", PUBLISHER, files)
     assert reason is not None
     assert "other 2.0" in reason
 
 
 def test_every_layer_is_asked_about_every_file() -> None:
     files = (ModuleFile("pkg", "/pkg.py", (OTHER,)),)
-    wanted = Import("pkg", PUBLISHER, files)
     for layers in ((denying("other"), Layer()), (Layer(), denying("other"))):
-        assert policy_of(*layers).judge(wanted) is not None
+        assert policy_of(*layers).judge("pkg", PUBLISHER, files) is not None
 
 
 def test_owner_that_may_be_is_denied_with_the_reason_why_it_is_not_known() -> None:
     doubt = "its file was not found, and to ask the finder of builder for it may run code"
     files = (ModuleFile("pkg", None, suspects=((OTHER, doubt),)),)
-    assert policy_of(denying("other")).judge(Import("pkg", None, files)) == (
-        "importing pkg may run other 2.0, which is denied by 'other' (conf other); its file was not "
+    assert policy_of(denying("other")).judge("pkg", None, files) == (
+        "importing pkg may run other 2.0, which is denied by 'other' (conf entry_points.deny[0]); its file was not "
         "found, and to ask the finder of builder for it may run code"
     )
 
 
 def test_blocked_module_is_denied_whoever_brings_it() -> None:
     policy = policy_of(blocked="pkg".__eq__)
-    assert policy.judge(Import("pkg", None)) == "pkg is blocked in the plugin manager (set_blocked)"
-    assert policy.judge(Import("other", None)) is None
+    assert policy.judge("pkg", None) == "pkg is blocked in the plugin manager (set_blocked)"
+    assert policy.judge("other", None) is None
 
 
 def test_module_of_the_host_is_not_asked_for_allowance_lock_and_hashes() -> None:
-    layer = Layer(allow={}, locked=(Lock("lock.txt"), "conf locked"), verify_place="conf verify")
+    config = Config(entry_points=EntryPointRules(allow=()), locked="lock.txt", verify="record")
+    layer = read_layer(config, {"lock.txt": Lock("lock.txt")})
     policy = policy_of(layer, unverified=lambda distribution, module: "changed")
-    assert policy.judge(Import("pkg", None)) is None
-    assert policy.judge(Import("pkg", PUBLISHER)) is not None
+    assert policy.judge("pkg", None) is None
+    assert policy.judge("pkg", PUBLISHER) is not None
 
 
 def test_hashes_are_compared_only_where_rules_allow_the_import() -> None:
     def unverified(distribution: Distribution, module: str) -> str | None:
         raise AssertionError("asked about a plugin that is denied")
 
-    layer = denying("publisher")._replace(verify_place="conf verify")
-    assert policy_of(layer, unverified=unverified).judge(Import("pkg", PUBLISHER)) is not None
+    rules = EntryPointRules(deny=("publisher",))
+    layer = read_layer(Config(entry_points=rules, verify="record"), {})
+    assert policy_of(layer, unverified=unverified).judge("pkg", PUBLISHER) is not None
 
 
 def test_version_that_cannot_be_read_is_denied_by_a_rule_about_versions() -> None:
     unknown = distribution("odd", None)
-    assert policy_of(denying("odd<2")).judge(Import("pkg", unknown)) == (
-        "denied: 'odd<2' (conf odd<2) is about a version, and the version of odd (unknown version) "
+    assert policy_of(denying("odd<2")).judge("pkg", unknown) == (
+        "denied: 'odd<2' (conf entry_points.deny[0]) is about a version, and the version of odd (unknown version) "
         "cannot be read"
     )
-    assert policy_of(denying("odd")).judge(Import("pkg", unknown)) is not None
+    assert policy_of(denying("odd")).judge("pkg", unknown) is not None

@@ -277,6 +277,19 @@ def test_unreadable_lock_is_an_error_and_nothing_runs(case: Case, kind: str) -> 
     assert not case.marker.exists()
 
 
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: path.write_text("good-dist==1.0", encoding="utf-16"), "is not UTF-8 .*-o"),
+        (lambda path: path.mkdir(), "cannot be read: Is a directory"),
+    ],
+)
+def test_lock_that_is_no_text_says_what_it_is(tmp_path, make, message):
+    make(tmp_path / "freeze.txt")
+    with pytest.raises(ConfigError, match=message):
+        aimm_plugins.plan({"names": [], "locked": str(tmp_path / "freeze.txt")})
+
+
 def test_missing_lock_is_an_error(case: Case) -> None:
     got = case.run("out.update(attempt(initialize, {'names': [], 'locked': 'no/such/file'}))")
     assert got["error"] == "ConfigError"

@@ -122,3 +122,44 @@ def test_module_of_the_hosts_own_is_subject_to_names_alone(write, tmp_path):
     )
     assert aimm_plugins.exec_fit("own", None) == 1
     assert "own" in sys.modules
+
+
+@pytest.fixture
+def renamed(marked, tmp_path):
+    """A plugin whose METADATA has another name than its folder."""
+    mark = marked(name="folder-name")
+    for metadata in tmp_path.glob("**/folder_name-1.0.dist-info/METADATA"):
+        metadata.write_text("Metadata-Version: 2.1\nName: Stated.Name\nVersion: 1.0\n")
+    return mark
+
+
+@pytest.mark.parametrize("name", ["folder-name", "stated_name", "stated-name<2"])
+def test_deny_rule_holds_for_either_name_of_a_distribution(renamed, name):
+    conf = {"names": [], "entry_points": {"deny": [name]}}
+    reason = assert_refused(conf, renamed)
+    assert f"denied by {name!r} (conf entry_points.deny[0])" in reason
+    assert aimm_plugins.plan(conf).findings == ()
+
+
+def test_module_is_not_run_where_its_owner_is_denied_by_the_name_in_its_metadata(renamed, install):
+    install("front-dist", entry_points={"front": "p"})
+    report = initialize({"names": [], "entry_points": {"deny": ["stated-name"]}})
+    assert "importing p would run folder-name 1.0" in record_of(report, "front").reason
+    assert not renamed.exists()
+
+
+def test_allow_rule_goes_by_the_name_of_the_folder_and_says_so(renamed):
+    conf = {"names": [], "entry_points": {"allow": ["stated-name"]}}
+    assert_refused(conf, renamed)
+    (finding,) = aimm_plugins.plan(conf).findings
+    assert finding.remedy.startswith("Write folder-name, as its folder is named")
+    allowed = {"names": [], "entry_points": {"allow": ["folder-name"]}}
+    assert record_of(initialize(allowed), "ep").state == "loaded"
+
+
+@pytest.mark.parametrize("name", ["ep", "p"])
+def test_rule_that_names_a_plugin_is_told_its_distribution(marked, name):
+    marked()
+    for rules in ("allow", "deny"):
+        (finding,) = aimm_plugins.plan({"names": [], "entry_points": {rules: [name]}}).findings
+        assert finding.remedy == "It is a plugin of mark-dist: write that, or remove the rule."

@@ -58,7 +58,16 @@ _CHECKS: dict[str, Check] = {}
 
 
 def checks() -> tuple[Check, ...]:
-    """All checks, in the order in which they run: those of the plugin as such come first."""
+    """All checks, in the order in which they run: those of the plugin as such come first.
+
+    Returns:
+        The checks.
+
+    Example:
+        >>> from aimm_plugins.testing import checks
+        >>> checks()[0].name
+        'import-succeeds'
+    """
     return tuple(sorted(_CHECKS.values(), key=lambda check: check.kinds != ("plugin",)))
 
 
