@@ -155,7 +155,8 @@ def _standard_library(root: str, python: str, folders: Sequence[str]) -> Sequenc
 
 def _may_bring_finders(folder: str) -> bool:
     return any(
-        line.startswith(("import ", "import\t"))
+        # A zip is named in such a file, which is not looked into.
+        line.startswith(("import ", "import\t")) or os.path.isfile(os.path.join(folder, line))
         for file in glob(os.path.join(glob_escape(folder), "*.pth"))
         if not file.endswith(_WITHOUT_FINDERS)
         for line in _lines(file)

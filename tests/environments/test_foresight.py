@@ -132,3 +132,12 @@ def test_inventory_of_imports_starts_an_environment_that_waits_for_a_call(apart:
     (record,) = [record for record in records if record.name == "late"]
     assert record.state == "failed"
     assert "at import" in str(record.error)
+
+
+def test_nothing_is_called_missing_where_a_zip_stands_on_the_path(
+    elsewhere: tuple[Path, Foresee],
+) -> None:
+    site, foresee = elsewhere
+    (site / "zipped.egg").write_bytes(b"PK")
+    (site / "easy-install.pth").write_text("./zipped.egg\n")
+    assert foresee("import surely_not_there").ok
