@@ -27,8 +27,8 @@ class Reason:
     """One statement about what was asked for; `schemas/explain.yaml` describes the fields."""
 
     subject: str
-    there: bool
-    state: str
+    there: bool = False
+    state: str = "unknown"
     who: str
     why: str
     remedy: str | None = None
@@ -117,7 +117,7 @@ def _of_distribution(inventory: Inventory, asked: str) -> list[Reason]:
     )
     publishers = [candidate.distribution.key for candidate in inventory.installed.candidates]
     why, remedy = _disabled(inventory, distribution.key in publishers) or (why, remedy)
-    return [_unknown(distribution.name, distribution.who, why, remedy)]
+    return [Reason(subject=distribution.name, who=distribution.who, why=why, remedy=remedy)]
 
 
 def _disabled(inventory: Inventory, is_published: bool) -> tuple[str, str] | None:
@@ -156,7 +156,7 @@ def _of_module(inventory: Inventory, asked: str) -> list[Reason]:
     remedy = f"To load it, add it to the conf: names: [{asked}]."
     modules = [candidate.module for candidate in inventory.installed.candidates]
     why, remedy = _disabled(inventory, asked in modules) or (why, remedy)
-    return [_unknown(asked, who, why, remedy)]
+    return [Reason(subject=asked, who=who, why=why, remedy=remedy)]
 
 
 def _of_plugin(inventory: Inventory, item: InventoryItem) -> Reason:
@@ -194,7 +194,7 @@ def _declared(item: InventoryItem) -> str:
 def _of_finding(subject: str, finding: Finding) -> Reason:
     place = f" ({finding.place})" if finding.place else ""
     why = f"{finding.code}: {finding.message}{place}"
-    return _unknown(subject, finding.subject, why, finding.remedy)
+    return Reason(subject=subject, who=finding.subject, why=why, remedy=finding.remedy)
 
 
 def _of_nothing(inventory: Inventory, asked: str) -> Reason:
@@ -204,7 +204,7 @@ def _of_nothing(inventory: Inventory, asked: str) -> Reason:
     if asked in ACTIONS:
         why = f"it is an action; a key is written {asked}:KEY"
         hint = f"`aimm-plugins list --provides {asked}` lists who declares it."
-        return _unknown(asked, "nobody", why, hint)
+        return Reason(subject=asked, who="nobody", why=why, remedy=hint)
     action, colon, key = asked.partition(":")
     if colon and action not in ACTIONS:
         near = nearest(action.lower(), ACTIONS)
@@ -231,7 +231,7 @@ def _of_nothing(inventory: Inventory, asked: str) -> Reason:
             f"{hint} The keys of {', '.join(sorted(unread))} cannot be told without importing: "
             "--load does that."
         ).strip()
-    return _unknown(asked, "nobody", why, hint or None)
+    return Reason(subject=asked, who="nobody", why=why, remedy=hint or None)
 
 
 def known_names(inventory: Inventory) -> set[str]:
@@ -242,7 +242,3 @@ def known_names(inventory: Inventory) -> set[str]:
     for key in inventory.keys:
         names |= {key.declaration.key, key.slot}
     return names - {""}
-
-
-def _unknown(subject: str, who: str, why: str, remedy: str | None) -> Reason:
-    return Reason(subject=subject, there=False, state="unknown", who=who, why=why, remedy=remedy)

@@ -161,39 +161,32 @@ class SourceReader:
         if not reached:
             return PluginSource(gaps=(*unread, Gap(reason=f"{name} is not found"))[:1]), ()
         own, _ = reached[0]
+        users = sorted(self._outside.users(_imported(name, reached)))
+        outside = (f"it imports {user}, which uses {PACKAGE} itself" for user in users)
+        fault: Fault | None = None
+        with suppress(OverBudgetError):
+            fault = self._foreseen(reader, name)
         source = PluginSource(
             declarations=tuple(
                 declaration if certain else replace(declaration, certain=False)
                 for module, certain in reached
                 for declaration in module.declarations
             ),
-            gaps=(*dict.fromkeys(gap for module, _ in reached for gap in module.gaps), *unread),
+            gaps=(
+                *dict.fromkeys(gap for module, _ in reached for gap in module.gaps),
+                *unread,
+                *(Gap(reason=reason, file=own.file) for reason in outside),
+            ),
             has_hooks=any(module.has_hooks for module, _ in reached),
             names=own.names,
             file=own.file,
+            fault=fault,
             imports_unseen=any(module.imports_unseen for module, _ in reached),
         )
-        return self._judged(reader, name, source, reached), reached
-
-    def _judged(
-        self,
-        reader: ModuleReader,
-        name: str,
-        source: PluginSource,
-        reached: _Reached,
-    ) -> PluginSource:
-        """A source with what is said of it by other packages, and by what it imports."""
-        gaps = [
-            Gap(reason=f"it imports {user}, which uses {PACKAGE} itself", file=source.file)
-            for user in sorted(self._outside.users(_imported(name, reached)))
-        ]
-        source = replace(source, gaps=(*source.gaps, *gaps))
-        fault: Fault | None = None
-        with suppress(OverBudgetError):
-            fault = self._foreseen(reader, name)
-        is_empty = not source.declarations and not source.has_hooks
-        is_empty = is_empty and self._is_closed(name, source, reached)
-        return replace(source, fault=fault, declares_nothing=is_empty)
+        if not source.declarations and not source.has_hooks:
+            is_empty = self._is_closed(name, source, reached)
+            source = replace(source, declares_nothing=is_empty)
+        return source, reached
 
     def _is_closed(self, name: str, source: PluginSource, reached: _Reached) -> bool:
         """Whether nothing declares for a plugin but what was found in its source."""
