@@ -66,9 +66,9 @@ def _of_requirements(inventory: Inventory) -> Iterator[Finding]:
     """Requirements of plugins that are not met; a start meets them when the import fails."""
     records = [item.record for item in inventory.plugins if item.active]
     for name, where in dict.fromkeys((r.distribution, r.environment) for r in records):
-        find = inventory.scans[where].find
-        distribution = find(name) if name is not None else None
-        for requirement in always_unmet(distribution, find) if distribution else ():
+        installed = inventory.scans[where]
+        distribution = installed.find(name) if name is not None else None
+        for requirement in always_unmet(distribution, installed) if distribution else ():
             yield Finding(
                 code="requirement-not-met",
                 subject=requirement.distribution.who,

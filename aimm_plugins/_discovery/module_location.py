@@ -103,10 +103,15 @@ class Modules:
     """Where the imports of this process find modules.
 
     Attributes:
-        is_this_python: Whether the interpreter reads the source that this one does.
+        python: The version of the interpreter, such as `3.11`.
     """
 
-    is_this_python = True
+    python = f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+    @property
+    def is_this_python(self) -> bool:
+        """Whether the interpreter reads the source that this one does."""
+        return self.python == HERE.python
 
     @property
     def path(self) -> list[str]:
@@ -291,6 +296,7 @@ class ModulesIn(Modules):
 
     Args:
         path: The folders of its path, but for its standard library.
+        python: Its version.
         standard: Gives the folders of its standard library; `None` where these are not known, or
             modules may be found otherwise too.
     """
@@ -298,9 +304,11 @@ class ModulesIn(Modules):
     def __init__(
         self,
         path: Iterable[str],
+        python: str = Modules.python,
         standard: Callable[[], Sequence[str] | None] = lambda: None,
     ) -> None:
         self._path, self._find_standard = list(path), standard
+        self.python = python
 
     @property
     def path(self) -> list[str]:
@@ -309,11 +317,6 @@ class ModulesIn(Modules):
     @cached_property
     def _standard(self) -> Sequence[str] | None:
         return self._find_standard()
-
-    @property
-    def is_this_python(self) -> bool:  # type: ignore[override]  # told by its folders
-        name = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-        return any(os.path.basename(folder) == name for folder in self._standard or ())
 
     def find(self, module: str) -> Location | None:
         return self._find_in(module, self._path)

@@ -71,8 +71,11 @@ class EnvironmentSite(NamedTuple):
     @property
     def modules(self) -> Modules:
         """Where imports there find modules."""
+        if self.is_own:
+            return HERE
+        python = _library(self.root, self.python).removeprefix("python")
         standard = partial(_standard_library, self.root, self.python, self.folders)
-        return HERE if self.is_own else ModulesIn(self.folders, standard)
+        return ModulesIn(self.folders, python, standard)
 
 
 def find_site(path: str) -> EnvironmentSite:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._discovery.distribution import Distribution
+from aimm_plugins._discovery.module_location import HERE
 from aimm_plugins._discovery.requirements import header, requirements
+from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._system.masking import without_passwords
 from aimm_plugins._system.names import normalized, pip_install
 
@@ -19,10 +21,10 @@ if TYPE_CHECKING:
 _MOST_EXTRAS = 10
 """Extras of one requirement that are asked about; the condition is evaluated for each."""
 
-_EXTRA = re.compile(r"""extra\s*==\s*["']([A-Za-z0-9._-]+)["']""")
+_OF_PYTHON = ("python_version", "python_full_version")
+"""What conditions say of the interpreter, in an environment of another version."""
 
-Find = Callable[[str], Distribution | None]
-"""Gives the installed distribution of a name."""
+_EXTRA = re.compile(r"""extra\s*==\s*["']([A-Za-z0-9._-]+)["']""")
 
 
 class Unmet(NamedTuple):
@@ -65,17 +67,19 @@ class Unmet(NamedTuple):
 
 
 @lru_cache(maxsize=8)  # each of a distribution's plugins may ask
-def unmet(distribution: Distribution, find: Find) -> tuple[Unmet, ...]:
+def unmet(distribution: Distribution, installed: Scan) -> tuple[Unmet, ...]:
     """The requirements of a distribution that are not met, also those of its extras."""
     from packaging.requirements import Requirement
 
+    python = installed.modules.python
+    here = {} if python == HERE.python else dict.fromkeys(_OF_PYTHON, python)
     found = []
     for text in requirements(distribution):
         # Of what cannot be read or compared nothing is known.
         with suppress(ValueError, RecursionError):
             requirement = Requirement(text)
-            for extra in _extras(requirement, text):
-                version = _version(requirement, find)
+            for extra in _extras(requirement, text, here):
+                version = _version(requirement, installed)
                 if version is None or not _fits(requirement, version):
                     requirement.marker = None
                     name, wanted = normalized(requirement.name), without_passwords(str(requirement))
@@ -83,23 +87,23 @@ def unmet(distribution: Distribution, find: Find) -> tuple[Unmet, ...]:
     return tuple(found)
 
 
-def always_unmet(distribution: Distribution, find: Find) -> list[Unmet]:
+def always_unmet(distribution: Distribution, installed: Scan) -> list[Unmet]:
     """Those of them that are of no extra."""
-    return [requirement for requirement in unmet(distribution, find) if requirement.extra is None]
+    return [found for found in unmet(distribution, installed) if found.extra is None]
 
 
-def _extras(requirement: Requirement, text: str) -> Iterator[str | None]:
+def _extras(requirement: Requirement, text: str, here: Mapping[str, str]) -> Iterator[str | None]:
     """`None` where it is required here in any case, else the extras that require it here."""
     marker = requirement.marker
-    if marker is None or marker.evaluate({"extra": ""}):
+    if marker is None or marker.evaluate({**here, "extra": ""}):
         yield None
         return
     names = list(dict.fromkeys(_EXTRA.findall(text)))[:_MOST_EXTRAS]
-    yield from (name for name in names if marker.evaluate({"extra": name}))
+    yield from (name for name in names if marker.evaluate({**here, "extra": name}))
 
 
-def _version(requirement: Requirement, find: Find) -> str | None:
-    distribution = find(requirement.name)
+def _version(requirement: Requirement, installed: Scan) -> str | None:
+    distribution = installed.find(requirement.name)
     return None if distribution is None else distribution.version or "unknown"
 
 

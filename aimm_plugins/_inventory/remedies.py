@@ -74,7 +74,7 @@ def _for_failure(record: PluginRecord, error: BaseException, installed: Scan) ->
     if isinstance(error, ModuleNotFoundError) and isinstance(name, str):
         return _for_missing_module(record, name, distribution, installed)
     if isinstance(error, _OF_OTHER_VERSIONS) and distribution is not None:
-        missing = always_unmet(distribution, installed.find)
+        missing = always_unmet(distribution, installed)
         if missing:
             return " ".join(requirement.remedy for requirement in missing)
         return _for_another_python(distribution, installed)
@@ -231,7 +231,7 @@ def _for_hidden_module(name: str, file: str, installed: Scan) -> str:
 def _for_dependency(name: str, distribution: Distribution, installed: Scan) -> str:
     """What to do about a module of another distribution that is not there."""
     top = normalized(name.partition(".")[0])
-    missing = unmet(distribution, installed.find)
+    missing = unmet(distribution, installed)
     named = [requirement for requirement in missing if requirement.name == top]
     always = [requirement for requirement in missing if requirement.extra is None]
     if named or always:
