@@ -148,7 +148,10 @@ class SourceReader:
         if not name or names is None or name in names:
             return []
         work = min(len(names), MOST_COMPARED) * len(attribute) ** 2
-        return nearest(attribute, sorted(names)) if budget.affords(work) else []
+        if work > budget.work:
+            return []
+        budget.take(work)
+        return nearest(attribute, sorted(names))
 
     def _whole(self, reader: ModuleReader, name: str) -> tuple[PluginSource, _Reached]:
         """All that an import of a module would declare, and the modules that it runs."""
