@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 _MOST_EXTRAS = 10
 """Extras of one requirement that are asked about; the condition is evaluated for each."""
 
-_OF_PYTHON = ("python_version", "python_full_version")
-"""What conditions say of the interpreter, in an environment of another version."""
-
 _EXTRA = re.compile(r"""extra\s*==\s*["']([A-Za-z0-9._-]+)["']""")
 
 
@@ -72,7 +69,9 @@ def unmet(distribution: Distribution, installed: Scan) -> tuple[Unmet, ...]:
     from packaging.requirements import Requirement
 
     python = installed.modules.python
-    here = {} if python == HERE.python else dict.fromkeys(_OF_PYTHON, python)
+    here: dict[str, str] = {}
+    if python != HERE.python:  # in an environment of another version
+        here = {"python_version": python, "python_full_version": python}
     found = []
     for text in requirements(distribution):
         # Of what cannot be read or compared nothing is known.

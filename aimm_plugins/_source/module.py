@@ -27,6 +27,7 @@ from aimm_plugins._source.values import (
     uncertain,
 )
 from aimm_plugins._system.files import read_file
+from aimm_plugins._values.actions import Action
 from aimm_plugins.errors import DeclarationError
 
 _BINDS_UNSEEN = (b"globals", b"vars", b"setattr", b"exec", b"locals")
@@ -286,7 +287,8 @@ class _Body:
                 self.module.fault = DeclarationError(reason, file=self.module.file, line=line)
             return
         definition = self.definitions.get(qualname)
-        described = {action: description(definition, action) for action in {a for a, _ in slots}}
+        actions: set[Action] = {action for action, _ in slots}
+        described = {action: description(definition, action) for action in actions}
         self.evaluator.budget.take(10 * len(slots))
         for action, key in slots:
             signature, docstring = described[action]
