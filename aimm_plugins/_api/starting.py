@@ -39,7 +39,8 @@ def initialize(conf: Mapping[str, object] | str | os.PathLike[str] | None = None
             nothing of this call stays registered.
         OSError: That cluster cannot be reached; nothing was imported.
         BaseException: `KeyboardInterrupt`, or what a signal handler of the host has raised during
-            an import; nothing of this call stays registered.
+            an import; nothing of this call stays registered. What is raised while the log is
+            written comes after the commit; all of it is registered then.
 
     Example:
         >>> from aimm_plugins import initialize

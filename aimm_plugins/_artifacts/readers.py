@@ -17,11 +17,7 @@ from aimm_plugins._values.report import Finding, PluginRecord
 def checked(
     info: ArtifactInfo, reader: FingerprintRow, rules: Rules, records: Sequence[PluginRecord]
 ) -> ArtifactInfo:
-    """The info, with a finding if the reader is another version or provider than it names.
-
-    Raises:
-        ArtifactError: The rules refuse that reader.
-    """
+    """The info, with a finding if the reader is another version or provider than it names."""
     difference = _difference(info, reader, records)
     if difference is None or rules.on_version == "ignore":
         return info

@@ -118,16 +118,24 @@ def _listed(project: Project) -> Iterator[Path]:
     """The packages and modules that the build backend's settings name, as far as they exist."""
     wheel = project.table("tool", "hatch", "build", "targets", "wheel")
     setuptools = project.table("tool", "setuptools")
-    base = project.root / project.table("tool", "setuptools", "package-dir").get("", ".")
-    packages = setuptools.get("packages", ())  # a table where they are found by their names
+    folders = project.table("tool", "setuptools", "package-dir")
+    base = project.root / str(folders.get("", "."))
     # A dotted name whose parent is not named is of a namespace, which begins at its first part.
-    tops = dict.fromkeys(name.partition(".")[0] for name in packages if isinstance(packages, list))
+    tops = dict.fromkeys(name.partition(".")[0] for name in texts_of(setuptools.get("packages")))
     named = [
-        *(project.root / name for name in wheel.get("packages", ())),
-        *(base / name for name in tops),
-        *(base / f"{name}.py" for name in setuptools.get("py-modules", ())),
+        *(project.root / name for name in texts_of(wheel.get("packages"))),
+        *(base / name for name in tops if name not in folders),
+        # A package in a folder of another name cannot be told by its place.
+        *(project.root / name for name in map(str, folders.values()) if Path(name).name in tops),
+        *(base / f"{name}.py" for name in texts_of(setuptools.get("py-modules"))),
     ]
-    return (path.resolve() for path in named if path.exists())
+    found = (path.resolve() for path in named if path.exists())
+    return (path for path in found if path.is_relative_to(project.root) and path != project.root)
+
+
+def texts_of(value: object) -> list[str]:
+    """The texts of a list in a build backend's settings; none where it is no list."""
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
 def _conventional(project: Project) -> Iterator[Path]:
@@ -135,8 +143,8 @@ def _conventional(project: Project) -> Iterator[Path]:
 
     Namespaces, which have no `__init__.py`, are looked for where nothing but sources is.
     """
-    where = project.table("tool", "setuptools", "packages", "find").get("where", ["src"])
-    folders = [project.root / name for name in ([where] if isinstance(where, str) else where)]
+    where = project.table("tool", "setuptools", "packages", "find").get("where")
+    folders = [project.root / name for name in texts_of(where) or ["src"]]
     for folder in [found for found in folders if found.is_dir()] or [project.root]:
         for path in sorted(folder.iterdir()):
             if path.stem in _NOT_SHIPPED or not path.stem.isidentifier():

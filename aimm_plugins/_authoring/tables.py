@@ -6,9 +6,9 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from aimm_plugins import DeclarationError
+from aimm_plugins import ConfigError, DeclarationError
 from aimm_plugins._authoring.declarations import ProjectSource
-from aimm_plugins._authoring.project import Project
+from aimm_plugins._authoring.project import Project, texts_of
 from aimm_plugins._source.declarations import SourceDeclaration
 from aimm_plugins._values.actions import ACTIONS
 
@@ -63,8 +63,22 @@ def _fault(key: str) -> str | None:
 
 
 def current_tables(project: Project) -> Tables:
-    groups = project.table("project", "entry-points")
-    return {group: dict(entries) for group, entries in groups.items() if is_made(group)}
+    """Those of `pyproject.toml`.
+
+    Raises:
+        ConfigError: One is no table of texts.
+    """
+    groups = project.table("project").get("entry-points", {})
+    tables = groups if isinstance(groups, Mapping) else {"aimm.plugins": groups}
+    for group, entries in tables.items():
+        texts = entries.values() if isinstance(entries, Mapping) else [None]
+        if not all(isinstance(text, str) for text in texts):
+            raise ConfigError(
+                f'entry points are texts in a table: write [project.entry-points."{group}"], and '
+                'under it NAME = "MODULE"',
+                file=str(project.pyproject_file),
+            )
+    return {group: dict(entries) for group, entries in tables.items() if is_made(group)}
 
 
 def is_made(group: str) -> bool:
@@ -73,7 +87,7 @@ def is_made(group: str) -> bool:
 
 
 def are_dynamic(project: Project) -> bool:
-    return "entry-points" in project.table("project").get("dynamic", ())
+    return "entry-points" in texts_of(project.table("project").get("dynamic"))
 
 
 def difference(before: Mapping[str, Mapping[str, str]], after: Tables) -> list[str]:

@@ -8,6 +8,8 @@ from aimm_plugins._config.parse import denying, read_policy
 from aimm_plugins._config.values import Conf, Config
 from aimm_plugins.errors import ConfigError
 
+OPERATOR_VARIABLES = ("AIMM_PLUGINS_POLICY", "AIMM_PLUGINS_DENY")
+
 
 def conf_or_default(conf: Conf) -> Conf:
     """The conf; where none is given, the file that `AIMM_PLUGINS_CONF` names, if it names one."""

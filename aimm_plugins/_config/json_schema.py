@@ -44,7 +44,6 @@ def schema_names() -> tuple[str, ...]:
 
 @cache
 def schema_text(name: str) -> str:
-    """A schema as it is shipped."""
     from importlib.resources import files
 
     if name not in schema_names():

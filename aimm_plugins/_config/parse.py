@@ -63,11 +63,7 @@ class _UnsoundError(Exception):
 
 
 def read(conf: Conf, *, called: str | None = None) -> Config:
-    """Read and check a conf.
-
-    Raises:
-        ConfigError: It is not what `schemas/plugins.yaml` says.
-    """
+    """Read and check a conf."""
     if conf is None:
         return Config()
     if isinstance(conf, Config):

@@ -39,7 +39,7 @@ class ArtifactRules(NamedTuple):
 
 
 class DaskRules(NamedTuple):
-    """The conf's `dask`; `actions` or `keys` of `None` are all."""
+    """Which calls run on a cluster: the conf's `dask`; `actions` or `keys` of `None` are all."""
 
     address: str
     actions: tuple[Action, ...] | None = None

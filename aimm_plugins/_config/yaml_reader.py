@@ -73,12 +73,7 @@ _Loader.add_implicit_resolver(_MERGE, re.compile(r"<<\Z"), ["<"])
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A YAML document as plain data, with the places of its values.
-
-    Attributes:
-        data: Made of dict, list, str, int, float, bool and None.
-        file: What messages call the document.
-    """
+    """A YAML document as plain data, with the places of its values; messages call it `file`."""
 
     data: Any
     file: str | None = None
@@ -107,11 +102,7 @@ class Document:
 
 
 def load_file(path: str | os.PathLike[str], *, called: str | None = None) -> Document:
-    """Read a YAML file.
-
-    Raises:
-        ConfigError: It cannot be read, or is not plain YAML.
-    """
+    """Read a YAML file."""
     name = called or os.fspath(path)
     try:
         with open(path, "rb", opener=opener) as stream:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import os
 import threading
+import time
 import uuid
 from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager, suppress
@@ -16,11 +17,14 @@ from distributed import Client, Future
 
 from aimm_plugins._api import starting
 from aimm_plugins._dask import worker
-from aimm_plugins._dask.events import GRACE, ClientEvents, Relay
+from aimm_plugins._dask.events import ClientEvents, Relay
 from aimm_plugins._dask.messages import PREFIX, RaisedOnWorker, Task, Value, wrapped
-from aimm_plugins._dask.setups import Setups
+from aimm_plugins._dask.setups import Setups, for_a_while
 from aimm_plugins._dispatch.hookspecs import Result, hookimpl
 from aimm_plugins._values.actions import Action, StateCallback, ignore_state
+
+_POLL = 0.1
+"""Seconds between looks at a connection that is made again."""
 
 
 class DaskExecutor:
@@ -46,6 +50,8 @@ class DaskExecutor:
         self.name = f"{PREFIX}{client.id}-{uuid.uuid4().hex}"
         self.setups = Setups(client, self.name)
         self._events = ClientEvents.of(client)
+        self._connection = client.scheduler_comm
+        self._connecting = threading.Lock()
 
     def map(
         self,
@@ -91,6 +97,7 @@ class DaskExecutor:
             )
         if state_cb is not None and not callable(state_cb):
             raise TypeError(f"state_cb is a callable or None, and was given {state_cb!r}")
+        self._see_connection()
         parts = self._as_sent(chunks)
         if not parts:
             return []
@@ -173,6 +180,7 @@ class DaskExecutor:
         is_there = bool(given) and isinstance(given[0], Future)
         if not self._takes(action, key, is_there):
             return None
+        self._see_connection()
         keeps = action not in ("data_access", "serialize") and (self._keep or is_there)
         splits = action == "predict" and keeps and worker.returns_instance(key)
         if action == "predict" and keeps and not is_there:
@@ -243,9 +251,19 @@ class DaskExecutor:
         # In a list, whose items are what is scattered. Not by `broadcast`, which copies for ever
         # where a worker leaves meanwhile; without the copies, calls fetch what they need.
         scattered: Any = self._client.scatter([instance], hash=False)
-        _for_a_while(self._client.replicate, scattered)
+        for_a_while(self._client.replicate, scattered)
         future: Future[Any] = scattered[0]
         return future
+
+    def _see_connection(self) -> None:
+        """After the connection was lost, set up again what a new scheduler does not know."""
+        with self._connecting:
+            while self._client.status == "connecting":
+                time.sleep(_POLL)
+            if self._client.scheduler_comm is not self._connection:
+                ClientEvents.of(self._client)
+                self.setups.apply_again()
+                self._connection = self._client.scheduler_comm
 
     @contextmanager
     def _running(
@@ -278,19 +296,7 @@ class DaskExecutor:
             return
         with suppress(Exception):
             self._client.cancel(futures)
-        _for_a_while(self._client.run, worker.end_call, call, on_error="ignore")
-
-
-def _for_a_while(function: Callable[..., object], *args: Any, **kwargs: Any) -> None:
-    """Do what may fail, and what a worker that does not answer must not hold up for long."""
-
-    def work() -> None:
-        with suppress(Exception):
-            function(*args, **kwargs)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(GRACE)
+        for_a_while(self._client.run, worker.end_call, call, on_error="ignore")
 
 
 def _partitions(collection: Any) -> list[Any]:

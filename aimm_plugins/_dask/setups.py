@@ -5,13 +5,15 @@ A setup stays with the scheduler, which gives it to every worker that joins. No 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from distributed import Client
 
 from aimm_plugins._dask import worker
+from aimm_plugins._dask.events import GRACE
 from aimm_plugins._dask.messages import PREFIX
 from aimm_plugins._parity.fingerprint import Fingerprint
 from aimm_plugins._system.log import logger
@@ -61,12 +63,17 @@ class Setups:
             raise
         self._current = (confs, expected)
 
+    def apply_again(self) -> None:
+        """Initialize all workers as before, where the scheduler may be a new one."""
+        if self._current is not None:
+            self._send(*self._current)
+            self._check_workers()
+
     def stop(self) -> None:
         """Leave the cluster as it was, but for the modules that its workers imported."""
         worker.WORKER.forget(self._executor)  # where workers are in this process
         if self._sent:
-            with suppress(Exception):  # the cluster may be gone, and what ended the block matters
-                self._client.unregister_worker_plugin(self._name)
+            for_a_while(self._client.unregister_worker_plugin, self._name)
 
     @property
     def _name(self) -> str:
@@ -85,7 +92,8 @@ class Setups:
         self._client.register_plugin(setup, name=setup.name)
         if self._sent > 1:
             # Afterwards: a worker that is set up for no executor refuses what it is sent.
-            self._client.unregister_worker_plugin(before)
+            with suppress(ValueError):  # a new scheduler knows of none before
+                self._client.unregister_worker_plugin(before)
 
     def _check_workers(self) -> int:
         """Ask all workers how they fared, and return how many there are."""
@@ -123,3 +131,15 @@ def clean_scheduler(dask_scheduler: Any) -> list[str]:
         for topic in of_the_gone(topics):
             del topics[topic]
     return of_the_gone(dask_scheduler.worker_plugins)
+
+
+def for_a_while(function: Callable[..., object], *args: Any, **kwargs: Any) -> None:
+    """Do what may fail, and what a cluster that does not answer must not hold up for long."""
+
+    def work() -> None:
+        with suppress(Exception):
+            function(*args, **kwargs)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(GRACE)

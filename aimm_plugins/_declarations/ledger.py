@@ -39,7 +39,6 @@ if TYPE_CHECKING:  # making a Protocol takes as long as importing a module
 
             What it raises refuses them: the ledger does not keep them then.
             """
-            ...
 
         def is_registered(self, declared: DeclaredKey) -> bool:
             """Whether calls reach a declaration."""

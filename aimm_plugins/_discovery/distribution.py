@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from aimm_plugins._system.ceilings import METADATA_BYTES
@@ -247,18 +248,23 @@ def spellings(path: str) -> tuple[str, ...]:
     return (plain,) if real == plain else (plain, real)
 
 
-def _parse_headers(content: bytes) -> dict[str, str]:
-    """Name and Version of METADATA or PKG-INFO, the first of each."""
-    found: dict[str, str] = {}
+def headers(content: bytes) -> Iterator[tuple[str, str]]:
+    """The headers of METADATA or PKG-INFO, with their names in lower case."""
     content = content.removeprefix(b"\xef\xbb\xbf")
     head = content[: content.find(b"\n\n", 0, _HEAD) + 1] or content
     for line in head.splitlines():
         if not line.strip():
-            break
-        header, _, value = line.partition(b":")
-        name = header.strip().lower()
-        if name in (b"name", b"version"):
-            found.setdefault(name.decode(), value.strip().decode(errors="replace"))
+            return
+        name, _, value = line.partition(b":")
+        yield name.strip().lower().decode(errors="replace"), value.strip().decode(errors="replace")
+
+
+def _parse_headers(content: bytes) -> dict[str, str]:
+    """Name and Version, the first of each."""
+    found: dict[str, str] = {}
+    for name, value in headers(content):
+        if name in ("name", "version"):
+            found.setdefault(name, value)
             if len(found) == 2:
                 break
     found["version"] = _sound_version(found.get("version", "")) or ""

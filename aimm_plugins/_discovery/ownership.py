@@ -140,11 +140,7 @@ def _folders_above(path: str) -> Iterator[str]:
 class ModuleOwners:
     """Finds the owners of modules among all that is installed, reading as few files as it can.
 
-    Args:
-        find: Gives the installed distribution of a name.
-        everything: Gives all distributions.
-        named: Who has an entry point that names a module.
-        hidden: Metadata that other metadata hides; what it installed can be imported all the same.
+    What metadata installed that other metadata hides can be imported all the same.
     """
 
     def __init__(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import islice
 
-from aimm_plugins._discovery.distribution import Distribution
+from aimm_plugins._discovery.distribution import Distribution, headers
 from aimm_plugins._system.ceilings import REQUIREMENT_LETTERS, REQUIREMENTS
 from aimm_plugins._system.names import normalized, required_name
 
@@ -18,13 +18,7 @@ def requirements(distribution: Distribution) -> list[str]:
 def header(distribution: Distribution, name: str) -> list[str]:
     """The values of a header of its metadata, by its name in lower case; no overlong ones."""
     metadata = distribution.read("METADATA") or distribution.read("PKG-INFO") or b""
-    headers = metadata.decode("utf-8", "replace").replace("\r\n", "\n").partition("\n\n")[0]
-    found = (
-        line.partition(":")[2].strip()
-        for line in headers.splitlines()
-        if line.partition(":")[0].lower() == name
-    )
-    return _bounded(found)
+    return _bounded(value for header, value in headers(metadata) if header == name)
 
 
 def _bounded(values: Iterable[str]) -> list[str]:

@@ -75,7 +75,7 @@ def verify(distribution: Distribution) -> Verified | str:
     fault = (
         _fault_of_files(lines, folder)
         or _fault_of_extras(parts, folder)
-        or _fault_of_metadata({line.path for line in lines}, distribution)
+        or _fault_of_metadata(parts.known, distribution)
     )
     if fault is not None:
         return fault

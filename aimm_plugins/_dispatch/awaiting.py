@@ -171,12 +171,8 @@ async def call_hook(
     Wrappers are entered before the first is awaited and left with its outcome, all in this task,
     so that what they set up (a span, a timer, context variables) covers the work.
 
-    Args:
-        name: The hook.
-        impls: As pluggy keeps them, at least one: the last is called first.
-        kwargs: The arguments.
-        monitors: Told before and after, the last one outermost.
-        answer: Awaited for each plain implementation in turn, with its arguments.
+    The last of `impls` is called first, and the last of `monitors` is outermost. `answer` is
+    awaited for each plain implementation in turn, with its arguments.
     """
     if monitors:
         *inner, (before, after) = monitors

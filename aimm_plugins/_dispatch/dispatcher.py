@@ -7,7 +7,7 @@ itself; elsewhere it goes through pluggy's loop.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -91,17 +91,10 @@ class ActionCalls(dict[str, AnyCall]):
             await self._dispatcher.load_in_thread(offer.load)
         return self[key]
 
-    def call_async(
-        self, key: str, instance: Any, state_cb: Any, args: Any, kwargs: Any
-    ) -> Coroutine[Any, Any, Any]:
+    async def call_async(self, key: str, *given: Any) -> Any:
         """The awaited call of a key."""
-        call = self.get(key)
-        if call is None:
-            return self._make_and_call(key, instance, state_cb, args, kwargs)
-        return call.call_async(instance, state_cb, args, kwargs)
-
-    async def _make_and_call(self, key: str, *given: Any) -> Any:
-        return await (await self.make_async(key)).call_async(*given)
+        call = self.get(key) or await self.make_async(key)
+        return await call.call_async(*given)
 
     def _offer(self, key: str) -> Offer | None:
         """What answers a key now, after failed imports by hand were discarded."""
@@ -157,7 +150,8 @@ class ActionCalls(dict[str, AnyCall]):
         Raises:
             RuntimeError: There was no change, so that asking again would go on for ever.
         """
-        later = self._dispatcher.of(self._spec.name)
+        with self._dispatcher.registry.ledger.lock:  # another thread may be about to put it there
+            later = self._dispatcher.of(self._spec.name)
         if later is self:
             raise RuntimeError(f"loading a plugin for {self._spec.name} has registered nothing")
         return later

@@ -33,12 +33,9 @@ class Executor(Protocol):
         Raises:
             ParityError: A worker has something else; all are left as they were.
         """
-        ...
 
     def switch_on(self) -> None:
         """Answer calls from now on; does nothing the second time."""
-        ...
 
     def close(self) -> None:
         """Answer no calls any more, and let go of the workers; does nothing the second time."""
-        ...

@@ -34,13 +34,12 @@ class HookCall:
     call that has entered its wrappers does not look its key up again.
 
     Attributes:
-        call: As that of `DirectCall`.
         direct: The call of the declared function; `None` where no plugin provides the key, which an
             executor may know, or where the plugin is deferred. `find` gives it in these cases, when
             no executor has answered; `load` is awaited before that.
     """
 
-    __slots__ = ("_chain", "_find", "_implementations", "_key", "_load", "_spec", "call", "direct")
+    __slots__ = ("_chain", "_find", "_implementations", "_key", "_load", "_spec", "direct")
 
     function = None
     async_function = None
@@ -62,37 +61,13 @@ class HookCall:
         self._load = load
         call = direct.call if direct is not None else lambda *given: find().call(*given)
         self._implementations = (declared_function(spec, call), *chain.implementations)
-        is_usual = spec.free_arguments and spec.takes is not None
-        self.call: Call = self._usual_call() if is_usual else self._call
 
-    def _usual_call(self) -> Call:
-        # Written out for fit and predict: collecting the arguments costs a tenth of a hook call.
-        hook, execute = self._spec.hook, self._chain.execute
-        implementations = self._implementations
-        key, check, callback = self._key, self._check, self._callback
-        is_predict = self._spec.name == "predict"
-
-        def call(instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
-            arguments = {
-                "model_type": key,
-                "instance": instance,
-                "state_cb": ignore_state if state_cb is None else callback(state_cb),
-                "args": args,
-                "kwargs": kwargs,
-            }
-            result = execute(hook, implementations, arguments, True)
-            if type(result) is not Result:
-                result = check(result)
-            value = result.value
-            if is_predict and type(value) is not tuple:
-                check(result)
-            return value
-
-        return call
-
-    def _call(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
+    def call(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
+        """As that of `DirectCall`."""
         arguments = self._arguments(instance, state_cb, args, kwargs)
         result = self._chain.execute(self._spec.hook, self._implementations, arguments, True)
+        if type(result) is Result and type(result.value) is tuple:  # as all of predict's are
+            return result.value
         return self._check(result).value
 
     def _arguments(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> dict[str, Any]:
@@ -101,14 +76,11 @@ class HookCall:
         if spec.takes is not None:
             arguments[spec.takes] = instance
         if spec.free_arguments:
-            callback = ignore_state if state_cb is None else self._callback(state_cb)
-            arguments |= {"state_cb": callback, "args": args, "kwargs": kwargs}
+            if state_cb is not None and not callable(state_cb):
+                raise not_a_callback(spec.name, state_cb)
+            arguments["state_cb"] = ignore_state if state_cb is None else state_cb
+            arguments["args"], arguments["kwargs"] = args, kwargs
         return arguments
-
-    def _callback(self, given: Any) -> Any:
-        if not callable(given):
-            raise not_a_callback(self._spec.name, given)
-        return given
 
     async def call_async(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
         """As `call`; see `awaiting.call_hook`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any, NamedTuple
 
 import pluggy
 
@@ -13,39 +13,14 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 """Marks an implementation of one of the hooks in a plugin module."""
 
 
-class Result:
+class Result(NamedTuple):
     """The result of a call, boxed: every value is legal, `None` too.
 
     Attributes:
         value: The returned value; for predict `(instance, prediction)`.
     """
 
-    __slots__ = ("value",)
-    __match_args__ = ("value",)
-
     value: Any
-
-    def __init__(self, value: Any) -> None:
-        _set_value(self, value)
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError("a Result does not change; return another one")
-
-    def __reduce__(self) -> tuple[type[Result], tuple[Any]]:
-        return (Result, (self.value,))
-
-    def __eq__(self, other: object) -> bool:
-        return bool(self.value == other.value) if isinstance(other, Result) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash((Result, self.value))
-
-    def __repr__(self) -> str:
-        return f"Result(value={self.value!r})"
-
-
-# One is made for each hook call; `object.__setattr__` would take twice as long.
-_set_value = vars(Result)["value"].__set__
 
 
 Args = tuple[Any, ...]

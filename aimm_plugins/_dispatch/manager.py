@@ -18,9 +18,9 @@ import pluggy
 from aimm_plugins._declarations.declaration import call_site
 from aimm_plugins._declarations.ledger import DeclarationLedger
 from aimm_plugins._dispatch.chain import Chain, Execute, Monitor, answering
+from aimm_plugins._dispatch.hookimpls import misfit, place_of
 from aimm_plugins._dispatch.hookspecs import PROJECT, HookSpecs
 from aimm_plugins._system.modules import contents, is_initializing
-from aimm_plugins._system.text import nearest
 from aimm_plugins._values.actions import ACTIONS, Action, ActionSpec
 
 _MARK = f"{PROJECT}_impl"
@@ -36,15 +36,12 @@ if TYPE_CHECKING:  # making a Protocol takes as long as importing a module
 
         def hooks_changed(self) -> None:
             """Make calls anew: hookimpls or monitors have changed."""
-            ...
 
         def plugin_registered(self, plugin: object, name: str) -> None:
             """Register what a plugin declared; what this raises takes the plugin out again."""
-            ...
 
         def plugin_unregistered(self, name: str) -> None:
             """Take away what a plugin declared."""
-            ...
 
         def declared_function(
             self, action: Action, key: object, chain: Sequence[pluggy.HookImpl]
@@ -56,12 +53,21 @@ if TYPE_CHECKING:  # making a Protocol takes as long as importing a module
 HOOKS: dict[str, ActionSpec] = {spec.hook: spec for spec in ACTIONS.values()}
 
 
-class PluginManager(pluggy.PluginManager):
+class _FunctionsAlone(pluggy.PluginManager):
+    """Looks at the functions of a module alone: a proxy may raise whatever it is asked."""
+
+    def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
+        if isinstance(plugin, ModuleType) and not _is_hookimpl(contents(plugin).get(name)):
+            return None
+        return super().parse_hookimpl_opts(plugin, name)
+
+
+class PluginManager(_FunctionsAlone):
     """A `pluggy.PluginManager` whose hooks end with the declared function.
 
     Differences from pluggy's own: a plain implementation that returns anything but a `Result` or
-    `None` is a `TypeError` naming it; monitors may be undone in any order; registering a module
-    looks at its functions alone.
+    `None` is a `TypeError` naming it; a hookimpl that matches no hook is refused at once; monitors
+    may be undone in any order.
 
     It uses four things that pluggy does not document, here and nowhere else. A test fails when
     pluggy changes one of them.
@@ -170,22 +176,23 @@ class PluginManager(pluggy.PluginManager):
             map(_is_hookimpl, [*contents(plugin).values()])
         ):
             return False  # most modules, without a look at each name of it
-        trial = pluggy.PluginManager(PROJECT)
-        # A host may have specified hooks of its own.
-        specs = [hook.spec for hook in vars(self.hook).values()]
-        for namespace in dict.fromkeys(spec.namespace for spec in specs if spec is not None):
-            trial.add_hookspecs(namespace)
-        trial.register(plugin)
-        hooks = trial.get_hookcallers(plugin) or []
-        for hook in hooks:
-            if hook.spec is None and not all(impl.optionalhook for impl in hook.get_hookimpls()):
-                near = nearest(hook.name, HOOKS)
-                raise pluggy.PluginValidationError(
-                    plugin,
-                    f"{self.get_canonical_name(plugin)}: hookimpl {hook.name!r} matches no hook"
-                    + (f"; did you mean {near[0]}?" if near else ""),
-                )
-        return bool(hooks)
+        faults, has_hookimpls = [], False
+        for name in [*contents(plugin)] if isinstance(plugin, ModuleType) else dir(plugin):
+            options = self.parse_hookimpl_opts(plugin, name)
+            if options is not None:
+                has_hookimpls = True
+                function = getattr(plugin, name)
+                if fault := misfit(name, function, options, self.hook):
+                    faults.append(f"{place_of(function)}: hookimpl {name!r} {fault}")
+        if faults:
+            raise pluggy.PluginValidationError(plugin, "\n".join(faults))
+        if has_hookimpls:  # pluggy judges the rest, by the hooks of this package and of a host
+            trial = _FunctionsAlone(PROJECT)
+            specs = [hook.spec for hook in vars(self.hook).values()]
+            for namespace in dict.fromkeys(spec.namespace for spec in specs if spec is not None):
+                trial.add_hookspecs(namespace)
+            trial.register(plugin)
+        return has_hookimpls
 
     def rollback_failed_imports(self) -> None:
         """Undo what plugins registered here in an import that failed, and keep the rest.

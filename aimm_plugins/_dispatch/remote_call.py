@@ -2,24 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple
 
 from aimm_plugins._dispatch.call_errors import annotate, not_a_callback
-from aimm_plugins._dispatch.cancelling import cancellation_of
+from aimm_plugins._dispatch.cancelling import Cancellation, cancellation_of
 from aimm_plugins._dispatch.direct_call import DirectCall
 from aimm_plugins._registry.providers import Provider
-from aimm_plugins._values.actions import StateCallback
+from aimm_plugins._values.actions import Action, StateCallback
+
+
+class Request(NamedTuple):
+    """A call of a function in another process.
+
+    Attributes:
+        instance: What the action takes: an instance, bytes, or nothing.
+        cancellation: Ends the call once it is set.
+    """
+
+    action: Action
+    key: str
+    instance: Any
+    state_cb: StateCallback | None
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    cancellation: Cancellation | None
+
+    def __str__(self) -> str:
+        return f"{self.action}:{self.key}"
 
 
 class RemoteFunction:
     """A function in another process; what its declaration here holds in its place.
 
-    `call` takes what `RemoteCall` gives, and returns what the `exec_*` function does.
+    `call` returns what the `exec_*` function does.
     """
 
     def __init__(
-        self, qualname: str, call: Callable[..., Any], call_async: Callable[..., Awaitable[Any]]
+        self,
+        qualname: str,
+        call: Callable[[Request], Any],
+        call_async: Callable[[Request], Awaitable[Any]],
     ) -> None:
         self.__qualname__ = qualname
         self.call = call
@@ -44,7 +67,7 @@ class RemoteCall(DirectCall):
 
     def _call(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
         try:
-            return self._remote.call(*self._given(instance, state_cb, args, kwargs))
+            return self._remote.call(self._request(instance, state_cb, args, kwargs))
         except BaseException as error:
             annotate(error, self.provider)
             raise
@@ -54,16 +77,16 @@ class RemoteCall(DirectCall):
     ) -> Any:
         """As `call`, awaited; the plugin of a cancelled task is asked to end."""
         try:
-            return await self._remote.call_async(*self._given(instance, state_cb, args, kwargs))
+            return await self._remote.call_async(self._request(instance, state_cb, args, kwargs))
         except BaseException as error:
             annotate(error, self.provider)
             raise
 
-    def _given(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> tuple[Any, ...]:
+    def _request(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Request:
         if state_cb is not None and not callable(state_cb):
             raise not_a_callback(self.provider.action, state_cb)
         provider, ends = self.provider, cancellation_of(state_cb)
-        return provider.action, provider.key, instance, state_cb, args, kwargs, ends
+        return Request(provider.action, provider.key, instance, state_cb, args, kwargs, ends)
 
 
 def call_of(provider: Provider) -> DirectCall:

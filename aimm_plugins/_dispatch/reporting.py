@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from _thread import allocate_lock  # without threading, which takes a millisecond to import
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
 from math import inf
@@ -87,21 +87,20 @@ def reporting(
     callback = ignore_state if state_cb is None else state_cb
     reporter = _Reporter(callback, on_error == "log", max_per_second, cancel)
     watchdog = None if stall_after is None else _Watchdog(reporter, stall_after)
-    given: Any = reporter.callback if watchdog is None else partial(reporter.watched)
+    # A partial, since a bound method takes no attributes.
+    given: Any = partial(reporter.callback if watchdog is None else reporter.watched)
     if cancel is not None:
         given.cancellation = cancel  # for `cancellation_of`
     if watchdog is not None:
         watchdog.start()
+    failed = True
     try:
         yield given
-    except BaseException:
+        failed = False
+    finally:
         if watchdog is not None:
             watchdog.stop()
-        reporter.finish(failed=True)
-        raise
-    if watchdog is not None:
-        watchdog.stop()
-    reporter.finish(failed=False)
+        reporter.finish(failed=failed)
 
 
 class _Reporter:
@@ -116,46 +115,33 @@ class _Reporter:
     ) -> None:
         self._state_cb = state_cb
         self._logs = logs
+        self._interval = 0.0 if max_per_second is None else 1 / max_per_second
+        self._cancel = cancel
+        self._lock = allocate_lock()
+        self._free_at = -inf
+        self._held: Any = _NOTHING
         self._logged = False
         self._ended = False
         self.pending: BaseException | None = None
         self.latest: Any = None
         self.latest_time = time.monotonic()
-        self.callback, self._take_held = self._limited(max_per_second, cancel)
 
-    def _limited(
-        self, max_per_second: float | None, cancel: Cancellation | None
-    ) -> tuple[StateCallback, Callable[[], Any]]:
-        # Closures: most events of a busy plugin end here, and attributes cost twice as much.
-        interval = 0.0 if max_per_second is None else 1 / max_per_second
-        cancelled = None if cancel is None else cancel.is_set
-        monotonic, lock = time.monotonic, allocate_lock()
-        free_at = -inf
-        held: Any = _NOTHING
-
-        def callback(state: dict[str, Any]) -> None:
-            nonlocal free_at, held
-            if cancelled is not None and cancelled():
-                raise Cancelled(reason=getattr(cancel, "reason", None))
-            if interval:
-                now = monotonic()
-                if now < free_at:
-                    held = state
+    def callback(self, state: dict[str, Any]) -> None:
+        """What the plugin is given."""
+        if self._cancel is not None and self._cancel.is_set():
+            raise Cancelled(reason=getattr(self._cancel, "reason", None))
+        if self._interval:
+            now = time.monotonic()
+            if now < self._free_at:
+                self._held = state
+                return
+            with self._lock:
+                if now < self._free_at:  # another thread was faster
+                    self._held = state
                     return
-                with lock:
-                    if now < free_at:  # another thread was faster
-                        held = state
-                        return
-                    free_at = now + interval
-                    held = _NOTHING
-            self.deliver(state)
-
-        def take_held() -> Any:
-            nonlocal held
-            taken, held = held, _NOTHING
-            return taken
-
-        return callback, take_held
+                self._free_at = now + self._interval
+                self._held = _NOTHING
+        self.deliver(state)
 
     def watched(self, state: dict[str, Any]) -> None:
         """As `callback`, under a watchdog."""
@@ -192,7 +178,8 @@ class _Reporter:
 
     def finish(self, *, failed: bool) -> None:
         """Deliver what is held back, as far as that cannot hide why the block was left."""
-        held, pending, self.pending = self._take_held(), self.pending, None
+        held, self._held = self._held, _NOTHING
+        pending, self.pending = self.pending, None
         if not failed:
             if pending is not None:
                 raise pending

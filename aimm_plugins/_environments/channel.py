@@ -21,8 +21,8 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from aimm_plugins._environments.memory import POPULATE_READ, LentMemory, advise, padded, read_at
@@ -90,7 +90,7 @@ class Channel:
         self._socket = connection
         self._sending = threading.Lock()
         self._notes: deque[tuple[int, int]] = deque()
-        self._memory: list[LentMemory] = []
+        self._memory: dict[int, LentMemory] = {}
         self._last_memory = 0
         self._keeping = threading.Lock()
         self._borrowed: dict[int, Any] = {}
@@ -120,10 +120,9 @@ class Channel:
         if sum(sizes) < SHARED_FROM:
             self._write([memoryview(_HEAD.pack(*head) + rest), *parts], None, until)
         else:
-            with self._lent(sum(map(padded, sizes))) as memory:
-                memory.fill(parts)
-                head[2], head[-1] = True, memory.number
-                self._write([memoryview(_HEAD.pack(*head) + rest)], memory.handle, until)
+            memory = self._filled(parts, sum(map(padded, sizes)))
+            head[2], head[-1] = True, memory.number
+            self._write([memoryview(_HEAD.pack(*head) + rest)], memory.handle, until)
         self._send_notes()
 
     def note(self, kind: int, number: int) -> None:
@@ -195,9 +194,7 @@ class Channel:
         """Let go of the connection, which goes on where it was copied by a fork."""
         self.closed = True
         self._socket.close()
-        with self._keeping:
-            while self._memory:
-                self._drop(self._memory[-1])
+        self._memory.clear()
 
     # The socket
 
@@ -261,45 +258,44 @@ class Channel:
 
     # Memory that is lent to the other side
 
-    @contextmanager
-    def _lent(self, size: int) -> Generator[LentMemory]:
-        """Memory to be filled and sent within the block."""
-        with self._keeping:
-            memory = self._fitting(size)
-            memory.is_lent = memory.is_being_sent = True
+    def _filled(self, parts: Sequence[memoryview], size: int) -> LentMemory:
+        """Memory with the parts of a frame; an `OSError` if there is none for them."""
+        memory = None
         try:
-            yield memory
-        finally:
-            with self._keeping:
-                memory.is_being_sent = False
-                if memory not in self._memory:
-                    memory.close()
+            memory = self._lend(size)
+            memory.fill(parts)
+            return memory
+        except BaseException as error:
+            if memory is not None:  # nobody else will let go of it
+                self._memory.pop(memory.number, None)
+            if type(error) is OSError:
+                text = f"no shared memory for {size} bytes ({error.strerror})"
+                raise OSError(error.errno, text) from error
+            raise
 
-    def _fitting(self, size: int) -> LentMemory:
+    def _lend(self, size: int) -> LentMemory:
         """Memory that the other side has let go of, else new."""
         kept = self._memory
-        fitting = [m for m in kept if not m.is_lent and m.size >= size]
-        if fitting:
-            return min(fitting, key=lambda m: m.size)
-        self._last_memory += 1
-        memory = LentMemory(self._last_memory, size)
-        if size <= _KEPT_BYTES:
-            while kept and (len(kept) == _KEPT or sum(m.size for m in kept) + size > _KEPT_BYTES):
-                self._drop(next((m for m in kept if not m.is_lent), kept[0]))
-            kept.append(memory)
-        return memory
-
-    def _drop(self, memory: LentMemory) -> None:
-        """Keep memory no longer; who is sending it closes it then."""
-        self._memory.remove(memory)
-        if not memory.is_being_sent:
-            memory.close()
+        with self._keeping:
+            fitting = [m for m in kept.values() if not m.is_lent and m.size >= size]
+            if fitting:
+                memory = min(fitting, key=lambda m: m.size)
+                memory.is_lent = True
+                return memory
+            self._last_memory += 1
+            memory = LentMemory(self._last_memory, size)
+            if size <= _KEPT_BYTES:
+                while kept and (
+                    len(kept) == _KEPT or sum(m.size for m in kept.values()) + size > _KEPT_BYTES
+                ):
+                    del kept[next((n for n, m in kept.items() if not m.is_lent), next(iter(kept)))]
+                kept[memory.number] = memory
+            return memory
 
     def _take_back(self, number: int) -> None:
-        with self._keeping:
-            for memory in self._memory:
-                if memory.number == number:
-                    memory.is_lent = False
+        memory = self._memory.get(number)
+        if memory is not None:
+            memory.is_lent = False
 
     # Memory that is borrowed from it
 

@@ -7,12 +7,12 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from queue import SimpleQueue
 from typing import Any, NoReturn
 
-from aimm_plugins._dispatch.cancelling import Cancellation
 from aimm_plugins._dispatch.raised_elsewhere import RaisedElsewhere
+from aimm_plugins._dispatch.remote_call import Request
 from aimm_plugins._environments import tracing
 from aimm_plugins._environments.channel import Frame
 from aimm_plugins._environments.frames import (
@@ -41,7 +41,7 @@ from aimm_plugins._environments.restarts import Restarts
 from aimm_plugins._environments.tables import Reduce, as_arrow
 from aimm_plugins._system.child import START_SECONDS
 from aimm_plugins._system.text import described
-from aimm_plugins._values.actions import Action, StateCallback
+from aimm_plugins._values.actions import StateCallback
 from aimm_plugins.errors import EnvironmentLost
 
 
@@ -100,25 +100,14 @@ class Environment:
 
     # Calls
 
-    def call(
-        self,
-        action: Action,
-        key: str,
-        instance: Any,
-        state_cb: StateCallback | None,
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        cancellation: Cancellation | None = None,
-        *,
-        inbox: Inbox | None = None,
-    ) -> Any:
+    def call(self, request: Request, inbox: Inbox | None = None) -> Any:
         """Call a plugin in one of the processes; returns what the `exec_*` function does."""
-        given = (action, key, instance, state_cb, args, kwargs, cancellation)
+        instance, state_cb = request.instance, request.state_cb
         is_handle = isinstance(instance, EnvironmentInstance)
         if self.successor is not None and not is_handle:
-            return self.successor.call(*given, inbox=inbox)
+            return self.successor.call(request, inbox)
         process = self._home(instance) if is_handle else self._least_loaded()
-        self.judge.check(action, key)
+        self.judge.check(request.action, request.key)
         raised: list[BaseException] = []
 
         def on_event(frame: Frame) -> Packed:
@@ -130,63 +119,52 @@ class Environment:
                 return pack(tuple(RaisedElsewhere.of(error, "in the host")))
             return pack(None)
 
-        about = f"{action}:{key}"
         try:
             frame = process.converse(
                 CALL,
-                self._packed(process, action, key, instance, state_cb, args, kwargs),
-                about=about,
+                self._packed(process, request),
+                about=str(request),
                 inbox=inbox,
                 on_event=on_event,
-                cancellation=cancellation,
+                cancellation=request.cancellation,
                 seconds=self.rules.call_seconds,
             )
         except NotTakenError:
             process.wait(END_SECONDS)
-            return self.call(*given, inbox=inbox)  # another process takes it, or its handle is lost
+            return self.call(request, inbox)  # another process takes it, or its handle is lost
         if frame.kind == ERROR:
-            self._raise(frame, about, raised)
+            self._raise(frame, f"{request} raised", raised)
         (number,) = NUMBER.unpack(frame.body)
         made = instance
         if number >= 0 and not (
             is_handle and (process, number) == (instance.home, instance.number)
         ):
-            made = EnvironmentInstance(key, process, number)
-        value = self._unpacked(frame, f"{about} returned")
-        if action == "predict":
+            made = EnvironmentInstance(request.key, process, number)
+        value = self._unpacked(frame, f"{request} returned")
+        if request.action == "predict":
             return made, value
         return value if number < 0 else made
 
-    async def call_async(
-        self,
-        action: Action,
-        key: str,
-        instance: Any,
-        state_cb: StateCallback | None,
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        cancellation: Cancellation | None = None,
-    ) -> Any:
+    async def call_async(self, request: Request) -> Any:
         """As `call`, awaited; the plugin of a cancelled task is asked to end."""
         from asyncio import CancelledError
 
         from aimm_plugins._dispatch.awaiting import in_thread
 
         inbox: Inbox = SimpleQueue()
+        listens = request.state_cb is not None
 
         def work(report: StateCallback) -> Any:
-            listener = None if state_cb is None else report
-            given = (action, key, instance, listener, args, kwargs, cancellation)
-            return self.call(*given, inbox=inbox)
+            return self.call(request._replace(state_cb=report) if listens else request, inbox)
 
         try:
-            return await in_thread(work, state_cb)
+            return await in_thread(work, request.state_cb)
         except CancelledError:
             inbox.put(Wish("the task that awaited it was cancelled"))
             raise
 
-    def _packed(self, process: PluginProcess, action: Action, key: str, *given: Any) -> Packed:
-        instance, state_cb, args, kwargs = given
+    def _packed(self, process: PluginProcess, request: Request) -> Packed:
+        action, key, instance, state_cb, args, kwargs, _ = request
         number = instance.number if isinstance(instance, EnvironmentInstance) else None
         if isinstance(instance, memoryview):  # bytes to deserialize
             instance = bytes(instance)
@@ -200,7 +178,7 @@ class Environment:
         except Exception as error:
             which = culprit(instance, args, kwargs, reducers)
             raise TypeError(
-                f"{action}:{key} was not called: {which} cannot be sent from the host "
+                f"{request} was not called: {which} cannot be sent from the host "
                 f"({python_here()}) to environment {self.name}: {described(error)}"
             ) from error
 
@@ -216,9 +194,9 @@ class Environment:
                 "arrays, or import the class's module here first"
             ) from error
 
-    def _raise(self, frame: Frame, about: str, raised: list[BaseException]) -> NoReturn:
+    def _raise(self, frame: Frame, what: str, raised: Sequence[BaseException] = ()) -> NoReturn:
         """Raise what the plugin has raised; of a callback's exception the very object."""
-        content, is_of_callback = self._unpacked(frame, f"{about} raised")
+        content, is_of_callback = self._unpacked(frame, what)
         if is_of_callback and raised:
             raise raised[-1]
         told = RaisedElsewhere(*content)
@@ -325,7 +303,7 @@ class Environment:
                 seconds=START_SECONDS,
             )
             if frame.kind == ERROR:
-                self._raise(frame, "loading its plugins", [])
+                self._raise(frame, "loading its plugins raised")
             account: dict[str, Any] = self._unpacked(frame, "it has told")
         except (NotTakenError, EnvironmentLost):
             process.wait(END_SECONDS)

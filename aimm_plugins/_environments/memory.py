@@ -15,11 +15,17 @@ POPULATE_READ, POPULATE_WRITE = 22, 23  # of Linux 5.14; `mmap` has no names for
 
 
 class LentMemory:
-    """Memory that frames are written to; mapped when it is filled for the second time."""
+    """Memory that frames are written to; mapped when it is filled for the second time.
+
+    Who is sending it keeps it alive, whoever else lets go of it meanwhile.
+    """
 
     def __init__(self, number: int, size: int) -> None:
         self.number, self.size = number, size
-        self.is_lent = self.is_being_sent = False
+        self.is_lent = True
+        self.handle = -1
+        self._mapping: mmap.mmap | None = None
+        self._filled = False
         if hasattr(os, "memfd_create"):
             self.handle = os.memfd_create("aimm-plugins", os.MFD_CLOEXEC)
         else:
@@ -28,8 +34,6 @@ class LentMemory:
             with tempfile.TemporaryFile() as file:
                 self.handle = os.dup(file.fileno())
         os.ftruncate(self.handle, size)
-        self._filled = False
-        self._mapping: mmap.mmap | None = None
 
     def fill(self, parts: Sequence[memoryview]) -> None:
         if self._filled and self._mapping is None:
@@ -47,10 +51,11 @@ class LentMemory:
                     _write_at(self.handle, piece, place + begin)
             place += padded(part.nbytes)
 
-    def close(self) -> None:
+    def __del__(self) -> None:
         if self._mapping is not None:
             self._mapping.close()
-        os.close(self.handle)
+        if self.handle >= 0:
+            os.close(self.handle)
 
 
 def padded(size: int) -> int:

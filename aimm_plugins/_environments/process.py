@@ -9,7 +9,6 @@ import socket
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
@@ -68,8 +67,7 @@ class PluginProcess:
         self._is_over = self._is_leaving = False
         self._leaves: str | None = None
         self._gone = threading.Event()
-        self._tail: deque[bytes] = deque()
-        self._tail_size = 0
+        self._tail = b""
         ours, theirs = socket.socketpair()
         reading, writing = os.pipe()
         try:
@@ -138,33 +136,19 @@ class PluginProcess:
         inbox = SimpleQueue() if inbox is None else inbox
         until = None if seconds is None else time.monotonic() + seconds
         number = self._open(inbox)
+        is_over = True
         try:
             self._channel.send(kind, number, *content, until=until)
-            grace: float | None = None
-            reason: str | None = None
             while True:
-                received = self._next(inbox, until if grace is None else grace, cancellation)
-                if isinstance(received, Frame):
-                    if received.problem is not None:
-                        raise received.problem
-                    if received.kind != EVENT:
-                        return received
-                    assert on_event is not None
-                    self._channel.send(ANSWER, number, *on_event(received), until=until)
-                    continue
-                if received is None:
-                    raise GoneError
-                now = time.monotonic()
-                if grace is not None and now >= grace:
-                    self.end(f"{about} was cancelled, and went on for {GRACE_SECONDS:g} s")
-                    raise Cancelled(reason=reason)
-                if until is not None and now >= until:
-                    raise BusyError
-                is_set = cancellation is not None and cancellation.is_set()
-                if grace is None and (is_set or received is not _NOTHING):
-                    reason = getattr(cancellation, "reason", None) if is_set else received.reason
-                    grace = now + GRACE_SECONDS
-                    self._ask_to_end(number, reason)
+                received = self._next(inbox, until, cancellation)
+                if isinstance(received, Wish):
+                    return self._end_call(number, inbox, about, received.reason)
+                if received.problem is not None:
+                    raise received.problem
+                if received.kind != EVENT:
+                    return received
+                assert on_event is not None
+                self._channel.send(ANSWER, number, *on_event(received), until=until)
         except (GoneError, BusyError) as error:
             if isinstance(error, GoneError) or self._is_dead():
                 self.wait(END_SECONDS)
@@ -173,30 +157,61 @@ class PluginProcess:
             self.end(why)
             raise TimeoutError(f"{why} in {self}, which was ended") from None
         except BaseException:
-            self._give_up(number)
+            is_over = not self.is_running
+            if not is_over:
+                given = (number, inbox, about)
+                threading.Thread(target=self._end_unheard, args=given, daemon=True).start()
             raise
         finally:
-            self._close(number, inbox)
+            if is_over:
+                self._close(number)
 
     def _next(
         self, inbox: Inbox, until: float | None, cancellation: Cancellation | None
-    ) -> Frame | Wish | None:
-        """What comes next; a wish for nothing when it is time to look around."""
-        wait = _SLICE_SECONDS if cancellation is None else _POLL_SECONDS
-        if until is not None:
-            wait = min(wait, max(until - time.monotonic(), 0))
-        try:
-            return inbox.get(timeout=wait)
-        except Empty:
-            if self._is_dead():
-                # What it has started may hold the connection open.
-                self._channel.close()
-            return _NOTHING
+    ) -> Frame | Wish:
+        """The next frame of a call, or that it is to end.
 
-    def _ask_to_end(self, number: int, reason: str | None) -> None:
+        Raises:
+            GoneError: The process has ended.
+            BusyError: The time is over.
+        """
+        pause = _SLICE_SECONDS if cancellation is None else _POLL_SECONDS
+        while True:
+            left = pause if until is None else until - time.monotonic()
+            if left <= 0:
+                raise BusyError
+            with suppress(Empty):
+                received = inbox.get(timeout=min(left, pause))
+                if received is None:
+                    raise GoneError
+                return received
+            if cancellation is not None and cancellation.is_set():
+                return Wish(getattr(cancellation, "reason", None))
+            if self._is_dead():
+                self._channel.close()  # what it has started may hold the connection open
+
+    def _end_call(self, number: int, inbox: Inbox, about: str, reason: str | None) -> Frame:
+        """Have the plugin end a call: by its next state event, else with its process."""
+        until = time.monotonic() + GRACE_SECONDS
         body = b"" if reason is None else str(reason).encode(errors="replace")
         with suppress(OSError):
-            self._channel.send(CANCEL, number, body, until=time.monotonic() + GRACE_SECONDS)
+            self._channel.send(CANCEL, number, body, until=until)
+        while True:
+            with suppress(Empty):
+                received = inbox.get(timeout=max(until - time.monotonic(), 0))
+                if received is None:
+                    raise GoneError
+                if isinstance(received, Frame) and received.kind != EVENT:
+                    return received
+                continue
+            self.end(f"{about} was cancelled, and went on for {GRACE_SECONDS:g} s")
+            raise Cancelled(reason=reason)
+
+    def _end_unheard(self, number: int, inbox: Inbox, about: str) -> None:
+        """End a call whose caller was interrupted."""
+        with suppress(GoneError, Cancelled):
+            self._end_call(number, inbox, about, "its caller was interrupted")
+        self._close(number)
 
     def _open(self, inbox: Inbox) -> int:
         number = next(self._numbers)
@@ -207,32 +222,11 @@ class PluginProcess:
             self._calls[number] = inbox
         return number
 
-    def _close(self, number: int, inbox: Inbox) -> None:
+    def _close(self, number: int) -> None:
         with self._lock:
-            if self._calls.get(number) is inbox:
-                del self._calls[number]
+            self._calls.pop(number, None)
         if self._leaves is not None:
             self.leave_when_idle(self._leaves)
-
-    def _give_up(self, number: int) -> None:
-        """Have a call that nobody waits for end, or its process with it."""
-        inbox: Inbox = SimpleQueue()
-        with self._lock:
-            if self._is_over:
-                return
-            self._calls[number] = inbox
-        self._ask_to_end(number, "its caller was interrupted")
-        threading.Thread(target=self._see_end, args=(number, inbox), daemon=True).start()
-
-    def _see_end(self, number: int, inbox: Inbox) -> None:
-        until = time.monotonic() + GRACE_SECONDS
-        try:
-            while True:
-                received = inbox.get(timeout=max(until - time.monotonic(), 0))
-                if not isinstance(received, Frame) or received.kind != EVENT:
-                    return self._close(number, inbox)
-        except Empty:
-            self.end(f"a call whose caller was interrupted went on for {GRACE_SECONDS:g} s")
 
     def let_go(self, number: int) -> None:
         """Let an instance go, for finalizers: at once or later, in any thread."""
@@ -249,8 +243,7 @@ class PluginProcess:
         text = f"{self} {how}"
         if about is not None and self.why is None:
             text += f", during {about}"
-        # Of a copy, since what it has started may go on writing.
-        lines = b"".join(self._tail.copy()).decode(errors="replace").splitlines()[-_TAIL_LINES:]
+        lines = self._tail.decode(errors="replace").splitlines()[-_TAIL_LINES:]
         tail = printable("\n".join(lines))
         if tail:
             text += "\n  the last that it wrote:\n    " + tail.replace("\n", "\n    ")
@@ -367,13 +360,7 @@ class PluginProcess:
         """Copy what the process writes to this one's stderr, and keep the end of it."""
         with open(output, "rb", buffering=0) as stream:
             while content := stream.read(65536):
-                self._tail.append(content)
-                self._tail_size += len(content)
-                while self._tail_size - len(self._tail[0]) > _TAIL_BYTES:
-                    self._tail_size -= len(self._tail.popleft())
+                self._tail = (self._tail + content)[-_TAIL_BYTES:]
                 with guarded():
                     sys.stderr.write(content.decode(errors="replace"))
                     sys.stderr.flush()
-
-
-_NOTHING = Wish(None)

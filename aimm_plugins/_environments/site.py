@@ -15,7 +15,7 @@ from typing import NamedTuple
 from aimm_plugins._discovery.module_location import HERE, Modules, ModulesIn
 from aimm_plugins._system.files import read_file
 
-_PYTHONS = ("bin/python", "bin/python3", "Scripts/python.exe", "python.exe")
+_PYTHONS = ("bin/python", "bin/python3")
 
 _WITHOUT_FINDERS = (
     "-nspkg.pth",
@@ -121,7 +121,6 @@ def _folders(root: str, python: str) -> Iterator[str]:
     for pattern in (
         f"lib/{name}*/site-packages",
         f"lib64/{name}*/site-packages",
-        "Lib/site-packages",
         f"local/lib/{name}/dist-packages",  # of Debian, as the next
         "lib/python3/dist-packages",
     ):

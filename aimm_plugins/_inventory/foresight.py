@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 from aimm_plugins._discovery.module_location import Modules
 from aimm_plugins._discovery.published import Published
-from aimm_plugins._registry.findings import PUBLISH, keys_differ
+from aimm_plugins._registry.findings import keys_differ
 from aimm_plugins._registry.providers import Slot
 from aimm_plugins._source.declarations import Fault, PluginSource
-from aimm_plugins._values.report import PluginRecord
+from aimm_plugins._values.report import Finding, PluginRecord
 from aimm_plugins.errors import DeclarationError
 
 
@@ -31,8 +31,10 @@ def sure_failure(
             return Fault(no_such_object(record, source.near), record.provenance.place)
         if source.declares_nothing and name in source.names:
             return Fault(not_decorated(record), record.provenance.place)
-    told = differing_keys(record, source, published) if record.state == "deferred" else None
-    return None if told is None else Fault(DeclarationError(f"{told[0]}. {PUBLISH}"), told[1])
+    differ = differing_keys(record, source, published) if record.state == "deferred" else None
+    if differ is None:
+        return None
+    return Fault(DeclarationError(f"{differ.message}. {differ.remedy}"), differ.place)
 
 
 def failure_of_required(
@@ -59,7 +61,7 @@ def failure_of_required(
 
 def differing_keys(
     record: PluginRecord, source: PluginSource, published: Sequence[Published]
-) -> tuple[str, str] | None:
+) -> Finding | None:
     """How the keys that a plugin publishes differ from those in its source; see `keys_differ`."""
     if not source.is_complete:
         return None

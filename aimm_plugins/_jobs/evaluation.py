@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+import numbers
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -68,13 +69,8 @@ class Evaluation:
         return f"{', '.join(told)}, of {self.rows} numbers"
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "kind": self.kind,
-            "rows": self.rows,
-            "metrics": dict(self.metrics),
-            "classes": [asdict(score) for score in self.classes],
-            "plot": self.plot,
-        }
+        shown = {"kind": self.kind, "rows": self.rows, "metrics": dict(self.metrics)}
+        return {**shown, "classes": [asdict(score) for score in self.classes], "plot": self.plot}
 
 
 def evaluate(truth: Any, prediction: Any, kind: str | None = None) -> Evaluation:
@@ -91,16 +87,19 @@ def evaluate(truth: Any, prediction: Any, kind: str | None = None) -> Evaluation
     if not true:
         raise ValueError("there are no predictions to evaluate")
     if kind is None:
-        kind = "numbers" if any(isinstance(v, float) for v in (*true, *predicted)) else "labels"
+        kind = "numbers" if any(map(_is_fraction, (*true, *predicted))) else "labels"
     return _of_labels(true, predicted) if kind == "labels" else _of_numbers(true, predicted)
+
+
+def _is_fraction(value: Any) -> bool:
+    return isinstance(value, numbers.Number) and not isinstance(value, numbers.Integral)
 
 
 def _column(values: Any, what: str) -> list[Any]:
     column: list[Any] = []
     for number, row in enumerate(as_table(values)[1], start=1):
         cells = list(row.values()) if isinstance(row, Mapping) else row
-        if not isinstance(cells, list):
-            cells = [cells]
+        cells = cells if isinstance(cells, list) else [cells]
         if len(cells) != 1:
             raise ValueError(
                 f"{what} {number} has {len(cells)} values, and an evaluation needs one a row"
@@ -111,7 +110,11 @@ def _column(values: Any, what: str) -> list[Any]:
 
 def _of_labels(true: list[Any], predicted: list[Any]) -> Evaluation:
     # As text: what was read from a file and what was predicted often differ in type alone.
-    true, predicted = [_label(value) for value in true], [_label(value) for value in predicted]
+    are_numbers = any(type(value) in (int, float) for value in (*true, *predicted))
+    true, predicted = (
+        [_label(int(v) if are_numbers and isinstance(v, bool) else v) for v in values]
+        for values in (true, predicted)
+    )
     labels = _in_order({*true, *predicted})
     pairs = Counter(zip(true, predicted, strict=True))
     rows, guesses = Counter(true), Counter(predicted)
@@ -145,6 +148,8 @@ def _of_labels(true: list[Any], predicted: list[Any]) -> Evaluation:
 def _label(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
+    if isinstance(value, bytes):
+        value = value.decode(errors="replace")
     return one_line(str(value))
 
 
@@ -173,14 +178,14 @@ def _of_numbers(true: list[Any], predicted: list[Any]) -> Evaluation:
 
 
 def _numbers(values: list[Any], what: str) -> list[float]:
-    numbers = []
+    found = []
     for number, value in enumerate(values, start=1):
         if isinstance(value, str) or not hasattr(value, "__float__"):
             raise TypeError(f"{what} {number} is no number: {value!r}")
-        numbers.append(float(value))
-        if not math.isfinite(numbers[-1]):
-            raise ValueError(f"{what} {number} is {numbers[-1]}, which cannot be compared")
-    return numbers
+        found.append(float(value))
+        if not math.isfinite(found[-1]):
+            raise ValueError(f"{what} {number} is {found[-1]}, which cannot be compared")
+    return found
 
 
 def draw(evaluation: Evaluation, ending: str) -> bytes:
@@ -195,13 +200,8 @@ def draw(evaluation: Evaluation, ending: str) -> bytes:
     axes.set_ylabel("true")
     if evaluation.kind == "labels":
         labels = [score.label for score in evaluation.classes]
-        matrix = [
-            [
-                score.right if label == score.label else score.taken_for.get(label, 0)
-                for label in labels
-            ]
-            for score in evaluation.classes
-        ]
+        counts = [{**score.taken_for, score.label: score.right} for score in evaluation.classes]
+        matrix = [[row.get(label, 0) for label in labels] for row in counts]
         axes.imshow(matrix, cmap="Blues")
         if len(labels) <= _MOST_LETTERED:
             most = max(map(max, matrix))
@@ -213,10 +213,8 @@ def draw(evaluation: Evaluation, ending: str) -> bytes:
             axes.set_yticks(range(len(labels)), labels, parse_math=False)
     else:
         axes.scatter(evaluation.predicted, evaluation.truth, s=12, alpha=0.6)
-        ends = [
-            min(*evaluation.truth, *evaluation.predicted),
-            max(*evaluation.truth, *evaluation.predicted),
-        ]
+        both = [*evaluation.truth, *evaluation.predicted]
+        ends = [min(both), max(both)]
         axes.plot(ends, ends, color="grey", linewidth=1)
     stream = io.BytesIO()
     figure.savefig(stream, format=ending.removeprefix("."), dpi=120)

@@ -105,20 +105,16 @@ def _call(step: Mapping[str, Any]) -> Call:
 def _check_data_names(document: Document) -> None:
     """Every name that a step takes data from has to be defined under `data`."""
     known = document.data.get("data", {})
+    expected = f"one of {', '.join(known)}" if known else "a name that stands under data"
     for step in ("fit", "predict", "evaluate"):
-        names = document.data.get(step, {}).get("data", [])
-        path = (step, "data")
-        for index, name in enumerate([names] if isinstance(names, str) else names):
+        path: _Path = (step, "data")
+        given = document.data.get(step, {}).get("data", [])
+        is_list = not isinstance(given, str)
+        for number, name in enumerate(given if is_list else [given]):
+            place = (*path, number) if is_list else path
             if name not in known:
-                raise _fault(
-                    document,
-                    path,
-                    f"no data access is called {name!r}",
-                    expected="one of " + ", ".join(known)
-                    if known
-                    else "a name that stands under data",
-                    place=path if isinstance(names, str) else (*path, index),
-                )
+                message = f"no data access is called {name!r}"
+                raise _fault(document, path, message, expected=expected, place=place)
 
 
 def _check_outputs(document: Document) -> None:

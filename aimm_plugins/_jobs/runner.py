@@ -25,7 +25,7 @@ from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.files import writable_target, write_atomically
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.text import described
-from aimm_plugins._values.actions import ACTIONS, Action, StateCallback, ignore_state
+from aimm_plugins._values.actions import Action, StateCallback, ignore_state
 from aimm_plugins.errors import AimmPluginsError, ArtifactError
 
 _Result = TypeVar("_Result")
@@ -135,59 +135,45 @@ class _JobRun:
         if job.evaluate is not None:
             used.append(job.evaluate.data)
         for name, (key, call) in job.data.items():
-            step = f"data {name}"
-            result = self._step(step, "data_access", key=key, call=call)
-            if isinstance(result, Iterator) and used.count(name) > 1:
-                # The first step that reads it would leave nothing; running it is plugin code.
-                result = self._attempt(step, None, partial(list, result))
-            self._data[name] = result
+            result = self._call(f"data {name}", "data_access", key, call)
+            # The first step that reads an iterator would leave nothing for another one.
+            self._data[name] = self._read(f"data {name}", result, used.count(name) > 1)
 
     def find_truth(self, truth: Truth) -> None:
         """Find the true values before the fit, which may take days."""
-        self._truth = self._attempt("evaluate", None, lambda: _item(self._data[truth.data], truth))
+        self._truth = self._attempt("evaluate", "", lambda: _item(self._data[truth.data], truth))
 
     def make_model(self) -> None:
-        self._model = self._step("model", "instantiate", call=self._job.model)
+        self._model = self._call("model", "instantiate", self._job.model_type, self._job.model)
 
     def load_model(self, path: str) -> None:
-        try:
-            content = Path(path).read_bytes()
-        except OSError as error:
-            who = f"{path}, to load {self._job.model_type} from"
-            raise self._failed("load", error, who) from error
+        key = self._job.model_type
+        who = f"{path}, to load {key} from"
+        content = self._attempt("load", who, lambda: Path(path).read_bytes())
         self._model, _ = self._step(
-            "load",
-            "deserialize",
-            content,
-            function=lambda key, data: unpack_as(data, key),
-            artifact=path,
+            "load", "deserialize", key, lambda: unpack_as(content, key), artifact=path
         )
 
     def fit(self, call: Call) -> None:
-        self._model = self._step("fit", "fit", self._model, call=self._with_data("fit", call))
+        call = self._with_data("fit", call)
+        self._model = self._call("fit", "fit", self._job.model_type, call, self._model)
 
     def predict(self, call: Call) -> None:
         call = self._with_data("predict", call)
-        self._model, prediction = self._step("predict", "predict", self._model, call=call)
-        if self._job.evaluate is not None and isinstance(prediction, Iterator):
-            # To be read twice; running it is plugin code.
-            prediction = self._attempt("predict", None, lambda: list(prediction))
+        key, output = self._job.model_type, self._job.output
+        self._model, prediction = self._call("predict", "predict", key, call, self._model)
+        prediction = self._read("predict", prediction, self._job.evaluate is not None)
         self._prediction = prediction
-        output = self._job.output
         if output is not None:
             self._write(output, lambda: encode(prediction, output))
 
     def evaluate(self, kind: str | None, plot: str | None) -> None:
-        found = self._attempt(
-            "evaluate", None, lambda: evaluate(self._truth, self._prediction, kind)
-        )
+        found = self._attempt("evaluate", "", lambda: evaluate(self._truth, self._prediction, kind))
         self.done[-1] = replace(self.done[-1], evaluation=found)
         if plot is not None:
-            self._attempt(
-                "evaluate",
-                f"output {plot}",
-                lambda: write_atomically(plot, draw(found, Path(plot).suffix.lower())),
-            )
+            ending = Path(plot).suffix.lower()
+            drawn = partial(draw, found, ending)
+            self._attempt("evaluate", f"output {plot}", lambda: write_atomically(plot, drawn()))
             self.done[-1] = replace(self.done[-1], evaluation=replace(found, plot=plot))
 
     @contextmanager
@@ -199,48 +185,38 @@ class _JobRun:
             path = self._job.save
             if path is None:
                 raise
+            told = f"The model is saved in {path}"
             try:
                 self.save_model(path)
             except JobError as second:
                 told = f"The model is lost: {second}"
-            else:
-                told = f"The model is saved in {path}"
             text = f"{error}\n{told}"
             raise JobError(text, step=error.step, done=self.done) from error.__cause__
 
     def save_model(self, path: str) -> None:
-        artifact = self._step("save", "serialize", self._model, function=pack)
+        key = self._job.model_type
+        artifact = self._step("save", "serialize", key, lambda: pack(key, self._model))
         self._write(path, lambda: artifact)
+
+    def _call(self, step: str, action: Action, key: str, call: Call, *given: Any) -> Any:
+        """Call a plugin by `exec_*`."""
+        execute = calling.EXEC[action]
+        arguments = (key, *given, self._progress(step), *call.args)
+        return self._step(step, action, key, lambda: execute(*arguments, **call.kwargs))
 
     def _step(
         self,
         step: str,
         action: Action,
-        *given: Any,
-        key: str | None = None,
-        call: Call | None = None,
-        function: Callable[..., Any] | None = None,
+        key: str,
+        function: Callable[[], Any],
         artifact: str | None = None,
     ) -> Any:
-        """Call a plugin, by `exec_*` or another function, and keep account of it.
-
-        The key is the job's model type unless it is given. Faults of an artifact are not the
-        plugin's.
-        """
-        key = self._job.model_type if key is None else key
-        call = call or Call()
-        execute: Callable[..., Any] = function or calling.EXEC[action]
-        callback = (self._progress(step),) if ACTIONS[action].free_arguments else ()
+        """Do a step, and keep account of it; faults of an artifact are not the plugin's."""
         provider = starting.providers(action).get((action, key))
-        result: Any = None
+        who = "" if provider is None else str(provider)
         begin = time.perf_counter()
-        with guarded() as attempt:
-            result = execute(key, *given, *callback, *call.args, **call.kwargs)
-        if attempt.error is not None:
-            who = str(provider) if provider else None
-            if isinstance(attempt.error, ArtifactError):
-                who = artifact or who
-            raise self._failed(step, attempt.error, who) from attempt.error
+        result = self._attempt(step, who, function, artifact)
         self.done.append(
             StepRecord(
                 step=step,
@@ -276,8 +252,14 @@ class _JobRun:
                 fault = f"argument {key!r} is given twice, again by {source}"
             else:
                 continue
-            raise self._failed(step, TypeError(fault), None)
+            raise self._failed(step, "", TypeError(fault))
         kwargs.update(more)
+
+    def _read(self, step: str, result: Any, wanted: bool) -> Any:
+        """The items of an iterator, where it is to be read more than once; that is plugin code."""
+        if wanted and isinstance(result, Iterator):
+            return self._attempt(step, "", partial(list, result))
+        return result
 
     def _write(self, path: str, content: Callable[[], bytes]) -> None:
         """Write the output of the last step, whole or not at all."""
@@ -286,15 +268,23 @@ class _JobRun:
         self._attempt(last.step, f"output {path}", lambda: write_atomically(path, content()))
         self.done[-1] = replace(last, output=path)
 
-    def _attempt(self, step: str, who: str | None, function: Callable[[], _Result]) -> _Result:
+    def _attempt(
+        self,
+        step: str,
+        who: str,
+        function: Callable[[], _Result],
+        artifact: str | None = None,
+    ) -> _Result:
         """What a function returns; what it raises is a failure of the step."""
         with guarded() as attempt:
             return function()
         error = attempt.error
         assert error is not None
-        raise self._failed(step, error, who) from error
+        if artifact is not None and isinstance(error, ArtifactError):
+            who = artifact
+        raise self._failed(step, who, error) from error
 
-    def _failed(self, step: str, error: BaseException, who: str | None) -> JobError:
+    def _failed(self, step: str, who: str, error: BaseException) -> JobError:
         text = f"step {step} failed" + (f" in {who}" if who else "")
         cause = described(error).replace("\n", "\n  ")
         return JobError(f"{text}\n  {cause}", step=step, done=self.done)

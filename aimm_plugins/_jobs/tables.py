@@ -31,7 +31,10 @@ def as_table(prediction: Any) -> tuple[list[str] | None, list[Any]]:
     for name in ("to_dicts", "to_pylist"):  # polars, arrow
         if callable(getattr(prediction, name, None)):
             return None, [_row(row) for row in getattr(prediction, name)()]
+    names = getattr(getattr(prediction, "dtype", None), "names", None)
     prediction = _builtin(prediction)
+    if names:  # an array of records
+        return list(names), [list(row) for row in prediction]
     if isinstance(prediction, Mapping):
         columns = [str(key) for key in prediction]
         values = [_builtin(value) for value in prediction.values()]
@@ -52,6 +55,9 @@ def _row(row: Any) -> Any:
 
 def _builtin(value: Any) -> Any:
     """Arrays, series and their scalars as lists and numbers of Python; other values as they are."""
+    dtype = getattr(value, "dtype", None)
+    if getattr(dtype, "kind", "") in "mM" and str(dtype).endswith("[ns]"):
+        value = value.astype(str(dtype).replace("[ns]", "[us]"))  # `tolist` makes numbers of `ns`
     convert = getattr(value, "tolist", None)
     return convert() if callable(convert) else value
 

@@ -175,7 +175,6 @@ class Loader(NamedTuple):
         loaded = Loaded(
             record,
             target,
-            plan.published.get(record.identity, ()),
             lazily=was_deferred,
             may_be_empty=has_hooks or self.manager.size > size,
             is_stale=stale is not None,

@@ -72,10 +72,12 @@ class VerifiedImports(MetaPathFinder):
             kind = _Extension
         elif spec.origin.endswith(tuple(BYTECODE_SUFFIXES)):
             kind = _Bytecode
+        loader = kind(fullname, spec.origin)
+        loader.wanted = wanted
         return spec_from_file_location(
             fullname,
             spec.origin,
-            loader=kind(fullname, spec.origin, wanted),
+            loader=loader,
             submodule_search_locations=spec.submodule_search_locations,
         )
 
@@ -98,30 +100,24 @@ def _checked(content: bytes, path: str, wanted: str) -> bytes:
 
 
 class _Source(SourceFileLoader):
-    def __init__(self, fullname: str, path: str, wanted: str) -> None:
-        super().__init__(fullname, path)
-        self._wanted = wanted
+    wanted: str
 
     def get_code(self, fullname: str) -> CodeType | None:
-        content = _checked(self.get_data(self.path), self.path, self._wanted)
+        content = _checked(self.get_data(self.path), self.path, self.wanted)
         code: CodeType = self.source_to_code(content, self.path)
         return code
 
 
 class _Bytecode(SourcelessFileLoader):
-    def __init__(self, fullname: str, path: str, wanted: str) -> None:
-        super().__init__(fullname, path)
-        self._wanted = wanted
+    wanted: str
 
     def get_data(self, path: str) -> bytes:
-        return _checked(super().get_data(path), path, self._wanted)
+        return _checked(super().get_data(path), path, self.wanted)
 
 
 class _Extension(ExtensionFileLoader):
-    def __init__(self, fullname: str, path: str, wanted: str) -> None:
-        super().__init__(fullname, path)
-        self._wanted = wanted
+    wanted: str
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        _checked(self.get_data(self.path), self.path, self._wanted)
+        _checked(self.get_data(self.path), self.path, self.wanted)
         return super().create_module(spec)

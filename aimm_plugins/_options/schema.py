@@ -80,9 +80,7 @@ class KnownOption(NamedTuple):
 def read_schema(published: PublishedOptions, denial: Denial | None = None) -> Schema:
     """The schema that metadata names; of one that is code the module is imported, with a `denial`.
 
-    Raises:
-        DeclarationError: It is not there, or is no sound JSON Schema.
-        PluginImportError: It is code that must not be imported.
+    A broken one is a `DeclarationError`, and code that must not run a `PluginImportError`.
     """
     return Schema(read_document(published, denial), published)
 

@@ -25,12 +25,7 @@ Denial = Callable[[str, Distribution], str | None]
 
 
 def read_document(published: PublishedOptions, denial: Denial | None) -> dict[str, Any]:
-    """The document that metadata names.
-
-    Raises:
-        DeclarationError: It is not there, or is no plain mapping.
-        PluginImportError: It is code that must not be imported.
-    """
+    """The document that metadata names; see `read_schema`."""
     document = _of_file(published) if published.is_file else _of_object(published, denial)
     if not isinstance(document, Mapping):
         raise broken(published, f"it is a {type(document).__name__}, and no mapping")

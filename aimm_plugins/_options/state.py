@@ -90,13 +90,7 @@ class PluginOptions:
         return found
 
     def value(self, plugin: str, denial: Denial, *, by_hand: bool = False) -> Options:
-        """A plugin's options, a copy of the caller's own; `by_hand` its defaults, unchecked.
-
-        Raises:
-            ConfigError: What its conf gives does not fit its schema.
-            DeclarationError: The schema is broken.
-            PluginImportError: The schema is code that must not be imported.
-        """
+        """A plugin's options, a copy of the caller's own; `by_hand` its defaults, unchecked."""
         if plugin not in self.checked:
             schema = self._schema_of(plugin, denial)
             if schema is None:

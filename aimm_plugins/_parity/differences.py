@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from aimm_plugins._parity.fingerprint import Fingerprint
 from aimm_plugins._parity.rows import FingerprintRow
@@ -14,34 +12,26 @@ from aimm_plugins._system.text import aligned
 from aimm_plugins._values.difference import Difference, Kind
 
 
-@dataclass(frozen=True, slots=True)
-class Differences(Sequence[Difference]):
+class Differences(tuple[Difference, ...]):
     """The differences of two fingerprints; false if there are none."""
 
-    rows: tuple[Difference, ...] = ()
-
-    def __getitem__(self, index: Any) -> Any:
-        return self.rows[index]
-
-    def __len__(self) -> int:
-        return len(self.rows)
+    __slots__ = ()
 
     def __str__(self) -> str:
-        if not self.rows:
+        if not self:
             return "no difference"
         cells = [("what", "first", "second", "keys")]
-        for row in self.rows:
+        for row in self:
             keys = ", ".join(f"{action}:{key}" for action, key in row.provides)
             cells.append((row.kind, row.first or "-", row.second or "-", keys))
-        remedies = dict.fromkeys(row.remedy for row in self.rows)
         lines = [f"  {line}" for line in aligned(cells)]
         lines.append("To make the second like the first:")
-        lines += [f"  {remedy}" for remedy in remedies]
+        lines += dict.fromkeys(f"  {row.remedy}" for row in self)
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-serializable."""
-        return {"differences": [row.to_dict() for row in self.rows]}
+        return {"differences": [row.to_dict() for row in self]}
 
 
 def compare(first: Fingerprint, second: Fingerprint) -> Differences:
@@ -67,23 +57,22 @@ def compare(first: Fingerprint, second: Fingerprint) -> Differences:
         return Differences()
     wanted: dict[Slot, FingerprintRow] = {(row.action, row.key): row for row in first.rows}
     found: dict[Slot, FingerprintRow] = {(row.action, row.key): row for row in second.rows}
-    groups: dict[tuple[Kind, str | None, str | None, str], list[Slot]] = {}
+    groups: dict[_Group, list[Slot]] = {}
     for slot in sorted(wanted.keys() | found.keys()):
         group = _difference(wanted.get(slot), found.get(slot))
         if group is not None:
             groups.setdefault(group, []).append(slot)
     return Differences(
-        tuple(
-            Difference(kind=kind, provides=tuple(slots), first=one, second=other, remedy=remedy)
-            for (kind, one, other, remedy), slots in groups.items()
-        )
+        Difference(kind=kind, provides=tuple(slots), first=one, second=other, remedy=remedy)
+        for (kind, one, other, remedy), slots in groups.items()
     )
 
 
-def _difference(
-    first: FingerprintRow | None, second: FingerprintRow | None
-) -> tuple[Kind, str | None, str | None, str] | None:
-    """What one key differs in: kind, both plugins and remedy, which are the same for a plugin."""
+_Group: TypeAlias = "tuple[Kind, str | None, str | None, str]"
+"""What the keys of one plugin differ in: kind, both plugins and remedy."""
+
+
+def _difference(first: FingerprintRow | None, second: FingerprintRow | None) -> _Group | None:
     if first is None:
         assert second is not None
         name = second.distribution or second.module

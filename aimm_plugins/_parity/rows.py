@@ -42,7 +42,6 @@ class FingerprintRow(NamedTuple):
         return self.module if self.distribution is None else f"{self.owner}  {self.module}"
 
     def to_dict(self) -> dict[str, str | None]:
-        """JSON-serializable."""
         return self._asdict()
 
     @classmethod

@@ -121,38 +121,39 @@ class Policy(NamedTuple):
         return None
 
     def unmatched(self, installed: Scan) -> list[Finding]:
-        """Rules about distributions that are not installed: mostly typos.
+        """Rules about distributions that are not installed, mostly typos; and what has two names.
 
         A `required` one is no finding but a missing plugin; see `missing`.
         """
-        findings = []
-        named = (name for layer in self.layers for name in (*(layer.allow or ()), *layer.deny))
-        stating = installed.stating(named)
-        brings = {
+        publishers = dict.fromkeys(candidate.distribution for candidate in installed.candidates)
+        findings = [_has_two_names(one) for one in publishers if len(one.names) > 1]
+        denied = installed.stating(name for layer in self.layers for name in layer.deny)
+        idle = [
+            rule
+            for layer in self.layers
+            for rules, told in ((layer.allow or {}, {}), (layer.deny, denied))
+            for name, about_it in rules.items()
+            if not installed.has(name) and name not in told
+            for rule in about_it
+        ]
+        plugins = {
             normalized(name): candidate.distribution.name
-            for candidate in installed.candidates
+            for candidate in (installed.candidates if idle else ())
             for name in (candidate.name, candidate.module)
         }
-        for layer in self.layers:
-            for rules in (layer.allow or {}, layer.deny):
-                for name in rules:
-                    other = stating.get(name)
-                    if not installed.has(name) and (other is None or rules is not layer.deny):
-                        findings += [
-                            _matches_nothing(rule, other, brings.get(name)) for rule in rules[name]
-                        ]
-            if (lock := layer.lock) is not None:
-                findings += [
-                    Finding(
-                        code="locked-not-installed",
-                        subject=f"{entry.name} {entry.version}",
-                        message="is locked, and not installed",
-                        place=f"{lock.file}:{entry.line}",
-                        remedy="Install it, or freeze anew.",
-                    )
-                    for name, entry in lock.entries.items()
-                    if not installed.has(name)
-                ]
+        findings += [_matches_nothing(rule, plugins.get(rule.name)) for rule in idle]
+        findings += [
+            Finding(
+                code="locked-not-installed",
+                subject=f"{entry.name} {entry.version}",
+                message="is locked, and not installed",
+                place=f"{lock.file}:{entry.line}",
+                remedy="Install it, or freeze anew.",
+            )
+            for lock in (layer.lock for layer in self.layers if layer.lock is not None)
+            for name, entry in lock.entries.items()
+            if not installed.has(name)
+        ]
         return findings
 
     @property
@@ -181,9 +182,10 @@ class Policy(NamedTuple):
         missing = []
         of_keys = self.required_keys(lambda name: find(name) is not None)
         for rule in dict.fromkeys(self.required):
-            plugins = of_distribution.get(rule.name, [])
-            if rule not in of_keys and not _is_accounted_for(rule, plugins):
-                missing.append(_missing_record(rule, plugins, find(rule.name)))
+            if rule not in of_keys:
+                distribution = find(rule.name)
+                why = _why_missing(rule, of_distribution.get(rule.name, []), distribution)
+                missing += [] if why is None else [_missing_record(rule, *why, distribution)]
         return missing
 
 
@@ -285,35 +287,33 @@ class _Import(NamedTuple):
         return None
 
 
-def _matches_nothing(rule: Rule, other: Distribution | None, meant: str | None) -> Finding:
-    """The finding about a rule for nobody.
-
-    The name is perhaps in the METADATA of an `other` distribution alone, or that of a plugin which
-    one that is `meant` brings.
-    """
-    message = "no installed distribution has this name"
-    remedy = "Correct the name, or remove the rule."
-    if meant is not None:
-        remedy = f"It is a plugin of {meant}: write that, or remove the rule."
-    if other is not None:
-        message = f"only the METADATA of {other.place} has this name, and nobody is allowed by that"
-        remedy = f"Write {other.name}, as its folder is named; or have its author mend the name."
-    return Finding("rule-matches-nothing", rule.text, message, rule.place, remedy)
+def _matches_nothing(rule: Rule, meant: str | None) -> Finding:
+    """A rule for nobody; its name may be that of a plugin that one which is `meant` brings."""
+    wrong = "Correct the name" if meant is None else f"It is a plugin of {meant}: write that"
+    return Finding(
+        code="rule-matches-nothing",
+        subject=rule.text,
+        message="no installed distribution has this name",
+        place=rule.place,
+        remedy=f"{wrong}, or remove the rule.",
+    )
 
 
-def _is_accounted_for(rule: Rule, plugins: Sequence[PluginRecord]) -> bool:
-    """Whether the plugins' own records say all: that they are loaded, or why they failed."""
-    if any(plugin.state == "failed" for plugin in plugins):
-        return True
-    return any(plugin.state in _THERE for plugin in plugins) and all(
-        plugin.state in (*_THERE, "shadowed") and rule.fits(plugin.version) for plugin in plugins
+def _has_two_names(distribution: Distribution) -> Finding:
+    name = distribution.name
+    return Finding(
+        code="two-names",
+        subject=distribution.subject,
+        message=f"its METADATA calls it {distribution.stated_name}, and its folder {name}",
+        place=distribution.place,
+        remedy=f"Call it {name} in confs; only deny rules hold by either name. Its author should "
+        "build it anew.",
     )
 
 
 def _missing_record(
-    rule: Rule, plugins: Sequence[PluginRecord], distribution: Distribution | None
+    rule: Rule, why: str, remedy: str, distribution: Distribution | None
 ) -> PluginRecord:
-    why, remedy = _why_missing(rule, plugins, distribution)
     name = rule.name if distribution is None else distribution.name
     return PluginRecord(
         name=name,
@@ -332,8 +332,16 @@ def _missing_record(
 
 def _why_missing(
     rule: Rule, plugins: Sequence[PluginRecord], distribution: Distribution | None
-) -> tuple[str, str]:
-    """Why it is not there, and what to do about the rule or what it names."""
+) -> tuple[str, str] | None:
+    """Why it is not there, and what to do about the rule or what it names.
+
+    `None` where the plugins' own records say all: that they are there, or why they failed.
+    """
+    out = [plugin for plugin in plugins if plugin.state not in _THERE]
+    is_there = len(out) < len(plugins) and all(plugin.state == "shadowed" for plugin in out)
+    is_there = is_there and all(rule.fits(plugin.version) for plugin in plugins)
+    if is_there or any(plugin.state == "failed" for plugin in out):
+        return None
     if distribution is None:
         return "it is not installed", "Install it, or remove the rule"
     who = f"{distribution.who} is installed"
@@ -346,7 +354,6 @@ def _why_missing(
         )
     reasons = dict.fromkeys(
         f"{plugin.name} is {plugin.state}" + (f" ({plugin.reason})" if plugin.reason else "")
-        for plugin in plugins
-        if plugin.state not in _THERE
+        for plugin in out
     )
     return f"{who}, but {'; '.join(reasons)}", "Change what keeps it out, or remove the rule"

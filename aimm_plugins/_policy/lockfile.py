@@ -40,11 +40,7 @@ class Lock(NamedTuple):
 
 
 def read_lock(path: str, *, called: str | None = None) -> Lock:
-    """Read a freeze file, as `freeze_line` wrote it; messages call it by the conf's own words.
-
-    Raises:
-        ConfigError: It cannot be read, or a line of it says no name, version and digest.
-    """
+    """Read a freeze file, as `freeze_line` wrote it; messages call it by the conf's own words."""
     called = called or path
     try:
         content = read_file(path, _MAX_BYTES)

@@ -2,89 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
 
 from aimm_plugins._registry.conflicts import MOST_NAMED
-from aimm_plugins._registry.providers import Deferred, Offer, Slot
+from aimm_plugins._registry.providers import Offer, Slot
 from aimm_plugins._values.actions import Action
-from aimm_plugins._values.report import PluginRecord, State
+from aimm_plugins._values.report import PluginRecord
 from aimm_plugins.errors import PluginConflictError
 
-if TYPE_CHECKING:
-    from aimm_plugins._registry.outcome import Loaded
 
-
-class Provided:
-    """All that a module provides, in tables: thousands of plugins may be objects of it."""
-
-    def __init__(self) -> None:
-        self._published: set[Slot] = set()
-        self._declared: list[Slot] = []
-        self._by_target: dict[int, list[Slot]] = {}
-
-    def add(self, slot: Slot, offer: Offer) -> None:
-        """Add what one offer of the module's answers."""
-        if offer.declaration is None:
-            self._published.add(slot)
-        else:
-            self._declared.append(slot)
-            self._by_target.setdefault(id(offer.declaration.target), []).append(slot)
-
-    def by(self, target: object, published: Set[Slot]) -> tuple[Slot, ...]:
-        """What an object of it declares, or all if it is `None`; and what a plugin publishes."""
-        declared = self._declared if target is None else self._by_target.get(id(target), ())
-        return tuple(sorted((*declared, *(published & self._published))))
-
-
-def account(
-    record: PluginRecord,
-    before: PluginRecord | None,
-    is_revoked: bool,
-    loaded: Loaded | None,
-    deferred: Deferred | None,
-    provided: Provided,
-    lost: Sequence[str],
-    errors: Sequence[Exception],
-) -> PluginRecord:
-    """The account of one plugin after a call.
-
-    Args:
-        record: Its account so far.
-        before: Its account by an earlier call.
-        is_revoked: Whether it loses what it had if it is denied now.
-        loaded: The plugin, if this call imported it.
-        deferred: The plugin, if it waits for its first call.
-        provided: All that its module provides.
-        lost: Why it lost other keys.
-        errors: What it broke.
-    """
-    if record.state == "denied" and before is not None and before.is_loaded and not is_revoked:
-        return before._replace(
-            reason=f"loaded by an earlier initialize, and now {record.reason}; to be rid of it, "
-            "unload_all() and initialize again",
-        )
-    if record.state not in ("planned", "deferred"):
-        return record
-    target = None if loaded is None else loaded.target
-    keys = deferred.published if deferred else ()
-    published: set[Slot] = {(key.action, key.key) for key in keys}
-    provides = provided.by(target, published)
-    error = _joined(errors)
-    if record.import_seconds is None and before is not None:
-        record = record._replace(import_seconds=before.import_seconds, imports=before.imports)
-    if error is not None and not provides:
-        return record._replace(state="failed", provides=(), error=error)
-    state: State = "deferred" if record.state == "deferred" else "loaded"
-    if loaded is not None and loaded.is_stale:
-        state = "stale"
-    if lost and not provides:
-        state = "shadowed"
-    reasons = _reasons(record.reason if state != "shadowed" else None, lost)
-    return record._replace(state=state, provides=provides, error=error, reason=reasons)
-
-
-def _reasons(reason: str | None, lost: Iterable[str]) -> str | None:
+def joined_reasons(reason: str | None, lost: Iterable[str]) -> str | None:
     """One text of a reason and of rules, each of which may have taken several keys."""
     parts = [*(reason.split("; ") if reason else ()), *lost]
     return "; ".join(dict.fromkeys(parts)) or None
@@ -113,7 +40,7 @@ def without_lost_keys(
     return record._replace(
         provides=provides,
         state=record.state if provides or not lost else "shadowed",
-        reason=_reasons(record.reason, lost),
+        reason=joined_reasons(record.reason, lost),
     )
 
 
@@ -130,7 +57,7 @@ def with_key_again(record: PluginRecord, slot: Slot, why: str | None) -> PluginR
     )
 
 
-def _joined(errors: Sequence[Exception]) -> Exception | None:
+def joined(errors: Sequence[Exception]) -> Exception | None:
     """One error for all: conflicts are joined, of others the first one counts."""
     conflicts = [error for error in errors if isinstance(error, PluginConflictError)]
     if len(conflicts) < len(errors) or len(errors) < 2:

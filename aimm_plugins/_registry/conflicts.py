@@ -105,7 +105,6 @@ def without_duplicates(contenders: Iterable[Offer]) -> list[Offer]:
 def declared_twice(
     plugin: str, slot: Slot, first: Declaration, second: Declaration
 ) -> DeclarationError:
-    """The error for a plugin that declares a key in two places."""
     action, key = slot
     return DeclarationError(
         f"{plugin} declares {action}:{key} a second time; the first is at "

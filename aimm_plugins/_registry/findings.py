@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING
 
 from aimm_plugins._declarations.ledger import DeclarationLedger
 from aimm_plugins._registry.providers import Offer, Slot
 from aimm_plugins._system.modules import contents
-from aimm_plugins._values.report import Finding, PluginRecord
+from aimm_plugins._values.report import Finding, Identity, PluginRecord
 from aimm_plugins.errors import DeclarationError
 
 if TYPE_CHECKING:
     from aimm_plugins._discovery.published import Published
     from aimm_plugins._registry.outcome import Loaded
 
-PUBLISH = (
-    "Its author publishes what the module declares by `aimm-plugins entry-points --write`, "
-    "and installs the distribution again."
-)
-
 
 def declares_nothing(record: PluginRecord) -> Finding:
-    """The finding that a plugin provides nothing."""
     return Finding(
         code="declares-nothing",
         subject=record.subject,
@@ -58,8 +53,8 @@ def keys_differ(
     published: Mapping[Slot, Published],
     missing: Collection[Slot],
     more: Collection[Slot],
-) -> tuple[str, str] | None:
-    """What is to be said of a plugin that declares other keys than it publishes, and the place.
+) -> Finding | None:
+    """The finding that a plugin declares other keys than it publishes.
 
     Args:
         record: The plugin.
@@ -69,24 +64,21 @@ def keys_differ(
     """
     if not published or not (missing or more):
         return None
-    parts = []
-    if missing:
-        parts.append(f"does not declare {_spelled(missing)}")
-    if more:
-        parts.append(f"declares {_spelled(more)} beyond that")
-    message = (
-        f"its metadata publishes {_spelled(published)}, and {record.module} {' and '.join(parts)}"
+    parts = [f"does not declare {_spelled(missing)}"] if missing else []
+    parts += [f"declares {_spelled(more)} beyond that"] if more else []
+    return Finding(
+        "published-keys-differ",
+        record.subject,
+        f"its metadata publishes {_spelled(published)}, and {record.module} {' and '.join(parts)}",
+        next(iter(published.values())).place,
+        "Its author publishes what the module declares by `aimm-plugins entry-points --write`, "
+        "and installs the distribution again.",
     )
-    return message, next(iter(published.values())).place
-
-
-def published_keys_differ(record: PluginRecord, message: str, place: str) -> Finding:
-    """The finding of what `keys_differ` says."""
-    return Finding("published-keys-differ", record.subject, message, place, PUBLISH)
 
 
 def check_published_keys(
     loaded: Mapping[str, Sequence[Loaded]],
+    published: Mapping[Identity, Sequence[Published]],
     contenders: Mapping[Slot, Mapping[str, Offer]],
     errors: dict[str, list[Exception]],
 ) -> list[Finding]:
@@ -97,10 +89,11 @@ def check_published_keys(
 
     Args:
         loaded: The plugins of a call that are imported, by module.
+        published: The keys in the metadata of plugins.
         contenders: All that plugins declare, by slot and plugin.
         errors: The errors of plugins, by module.
     """
-    if not any(entry.published for entries in loaded.values() for entry in entries):
+    if not published:
         return []
     declared: dict[str, set[Slot]] = {}
     brought_by_others: set[tuple[str, Slot]] = set()
@@ -111,21 +104,21 @@ def check_published_keys(
                 brought_by_others.add((offer.plugin, slot))
     findings = []
     for plugin, entries in loaded.items():
-        keys = (key for entry in entries for key in entry.published)
-        published: dict[Slot, Published] = {(key.action, key.key): key for key in keys}
+        keys = chain.from_iterable(published.get(e.record.identity, ()) for e in entries)
+        promised: dict[Slot, Published] = {(key.action, key.key): key for key in keys}
         actual = declared.get(plugin, set())
         more = {slot for slot in actual if (plugin, slot) not in brought_by_others}
         record = entries[0].record
-        told = keys_differ(record, published, published.keys() - actual, more - published.keys())
-        if told is None:
+        found = keys_differ(record, promised, promised.keys() - actual, more - promised.keys())
+        if found is None:
             continue
-        message, place = told
         if any(entry.lazily for entry in entries):
-            errors.setdefault(plugin, []).append(
-                DeclarationError(f"{record.provenance}: {message} (metadata: {place}). {PUBLISH}")
+            error = DeclarationError(
+                f"{record.provenance}: {found.message} (metadata: {found.place}). {found.remedy}"
             )
+            errors.setdefault(plugin, []).append(error)
         else:
-            findings.append(published_keys_differ(record, message, place))
+            findings.append(found)
     return findings
 
 

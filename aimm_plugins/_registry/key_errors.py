@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from aimm_plugins._registry.loads import imports_under_way
-from aimm_plugins._registry.providers import PluginOwners
 from aimm_plugins._system.text import described, indented, nearest, one_line, printable, shown
 from aimm_plugins._values.actions import ACTIONS, Action
-from aimm_plugins._values.report import PluginRecord, Report
+from aimm_plugins._values.provenance import Provenance
+from aimm_plugins._values.report import PluginRecord, Report, State
 from aimm_plugins.errors import (
     AimmPluginsError,
     PluginImportError,
@@ -50,7 +51,7 @@ def unknown_key_error(registry: Registry, action: Action, key: object) -> Unknow
         lines.append(f"  under other actions: {found}")
     reasons = unavailable_reasons(registry, action, key)
     if not reasons and len(lines) == 1:
-        reasons = _denied_suspects(snapshot)
+        reasons = _suspects(snapshot, "denied")  # which nothing else explains
     lines += [f"  {printable(indented(line))}" for line in reasons]
     lines += [f"  {line}" for line in _state_of_loading(registry, is_explained=len(lines) > 1)]
     return UnknownPluginError("\n".join(lines), action=action, key=key, nearest=near)
@@ -82,51 +83,36 @@ def _state_of_loading(registry: Registry, is_explained: bool) -> list[str]:
 def unavailable_reasons(registry: Registry, action: Action, key: str) -> list[str]:
     """Who would provide a key, but was denied, failed or shadowed."""
     snapshot = registry.snapshot
-    records = list(snapshot.records.values())
-    owners = PluginOwners(record.plugin for record in records)
+    slot = (action, key)
     lines = []
     for declaration in registry.ledger.declarations_of(action, key):
-        plugin = owners.of(declaration)
-        for record in records:
+        plugin = snapshot.owners.of(declaration)
+        for record in snapshot.records.values():
             if record.plugin == plugin:
-                why = record.reason or (described(record.error) if record.error else "")
-                shadow = snapshot.shadowed.get((record.plugin, (action, key)))
-                state = "shadowed" if shadow else record.state
                 who = record.provenance._replace(file=declaration.file, line=declaration.line)
-                lines.append(f"{state}: {who}: {shadow or why}".rstrip(": "))
+                lines.append(_told(record, who, snapshot.shadowed.get((record.plugin, slot))))
     if not lines:  # deferred plugins have declared nothing yet
         lost = snapshot.contested.items()
-        lines = [described(error) for (_, slot), error in lost if slot == (action, key)][:1]
-    return lines or [*_publishers(snapshot, action, key), *_failed_suspects(snapshot)]
+        lines = [described(error) for (_, contested), error in lost if contested == slot][:1]
+    if not lines:  # and others were never imported
+        lines = [_told(record, record.provenance) for record in snapshot.publishers([slot])]
+        lines += _suspects(snapshot, "failed")
+    return lines
 
 
-def _publishers(snapshot: Snapshot, action: Action, key: str) -> list[str]:
-    """Plugins that were never imported, and publish the key."""
+def _told(record: PluginRecord, who: Provenance, shadow: str | None = None) -> str:
+    why = shadow or record.reason or (described(record.error) if record.error else "")
+    return f"{'shadowed' if shadow else record.state}: {who}: {why}".rstrip(": ")
+
+
+def _suspects(snapshot: Snapshot, state: State) -> list[str]:
+    """The plugins in a state that may have had any key."""
+    suspects = islice(snapshot.of_unknown_keys(state), _MOST_SUSPECTS)
     return [
-        f"{record.state}: {record.provenance}: "
-        f"{record.reason or (described(record.error) if record.error else '')}".rstrip(": ")
-        for identity, keys in snapshot.published.items()
-        if any((published.action, published.key) == (action, key) for published in keys)
-        if (record := snapshot.records.get(identity)) is not None
+        f"{state}, may have provided it: {record.provenance}"
+        + (f": {record.reason}" if state == "denied" else "")
+        for record in suspects
     ]
-
-
-def _failed_suspects(snapshot: Snapshot) -> list[str]:
-    """The failed plugins whose keys are not known."""
-    return [
-        f"failed, may have provided it: {record.provenance}"
-        for identity, record in snapshot.records.items()
-        if record.state == "failed" and not snapshot.published.get(identity)
-    ][:_MOST_SUSPECTS]
-
-
-def _denied_suspects(snapshot: Snapshot) -> list[str]:
-    """The denied plugins, for a key that nothing else explains: their keys are not known."""
-    return [
-        f"denied, may have provided it: {record.provenance}: {record.reason}"
-        for record in snapshot.records.values()
-        if record.state == "denied"
-    ][:_MOST_SUSPECTS]
 
 
 def not_loaded_error(record: PluginRecord) -> PluginLoadError:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._declarations.declaration import Declaration
-from aimm_plugins._registry.providers import Deferred, Preferences
+from aimm_plugins._registry.providers import Preferences
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._values.report import Finding, Identity, PluginRecord
 
@@ -15,25 +16,19 @@ if TYPE_CHECKING:
 
 
 class Loaded(NamedTuple):
-    """A plugin whose module is imported, with the object that its entry point names.
-
-    Attributes:
-        record: Its account so far.
-        target: The decorated object, for an entry point `module:object`; else `None`.
-        published: The keys that its metadata publishes, if it publishes any.
-        lazily: Whether others have relied on those keys meanwhile.
-        elsewhere: What it declares in a process of an environment.
-        may_be_empty: Whether it may declare nothing: it has brought hook implementations, or what
-            was imported is another's file, which is a finding of its own.
-        is_stale: Whether another version was imported than is installed by now.
-    """
+    """A plugin whose module is imported and sound."""
 
     record: PluginRecord
+    # The decorated object, for an entry point `module:object`.
     target: object | None = None
-    published: tuple[Published, ...] = ()
+    # Whether others have relied meanwhile on the keys that its metadata publishes.
     lazily: bool = False
+    # Whether it may declare nothing: it has brought hook implementations, or what was imported is
+    # another's file, which is a finding of its own.
     may_be_empty: bool = False
+    # Whether another version was imported than is installed by now.
     is_stale: bool = False
+    # What it declares in a process of an environment.
     elsewhere: tuple[Declaration, ...] = ()
 
 
@@ -43,8 +38,9 @@ class Change(NamedTuple):
     Attributes:
         records: The accounts of all plugins of the call, in order.
         prefer: Rules that settle conflicts; earlier layers are asked first.
-        loaded: The plugins whose modules are imported and sound.
-        deferred: Those that wait for their first call.
+        loaded: Those that are loaded.
+        published: What the metadata of plugins publishes. A deferred one competes by it.
+        load: Imports and registers a deferred plugin.
         removed: Plugins of earlier calls that are not installed any more.
         revoked: Plugins of earlier calls that lose their keys if they are denied by now.
         demanded: The plugins were deferred, and a call needs one of them: what they lost to others
@@ -54,20 +50,15 @@ class Change(NamedTuple):
     records: Sequence[PluginRecord]
     prefer: Preferences
     loaded: Sequence[Loaded] = ()
-    deferred: Sequence[Deferred] = ()
+    published: Mapping[Identity, Sequence[Published]] = MappingProxyType({})
+    load: Callable[[Identity], None] = lambda _: None
     removed: Set[Identity] = frozenset()
     revoked: Set[Identity] = frozenset()
     demanded: bool = False
 
 
 class Resolution(NamedTuple):
-    """What a commit would do.
-
-    Attributes:
-        records: The accounts, in the order of the plan.
-        snapshot: What would be registered then.
-        findings: Published keys that differ from the declared ones, and plugins without any.
-    """
+    """What a commit would do: the accounts in the order of the call, and what is found of them."""
 
     records: list[PluginRecord]
     snapshot: Snapshot

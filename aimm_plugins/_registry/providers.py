@@ -13,7 +13,6 @@ from aimm_plugins._values.provenance import Provenance
 
 if TYPE_CHECKING:  # reading metadata is not part of `import aimm_plugins`
     from aimm_plugins._discovery.published import Published
-    from aimm_plugins._values.report import PluginRecord
 
 Slot = tuple[Action, str]
 """An action and a key."""
@@ -23,19 +22,10 @@ Preferences = Sequence[Mapping[str, tuple[str, str]]]
 
 
 class Offer(NamedTuple):
-    """What a plugin answers by one declaration, for all keys of it.
-
-    Attributes:
-        plugin: Module of the plugin; for what was declared by hand, the module that did.
-        who: Who that is; `None` for what was declared by hand.
-        declaration: What was declared; `None` for a deferred plugin, which declares when its
-            module is imported.
-        published: What the metadata of a deferred plugin says instead.
-        load: Imports and registers a deferred plugin.
-    """
+    """What a plugin answers by one declaration, for all keys of it; fields as in `Provider`."""
 
     plugin: str
-    who: Provenance | None
+    who: Provenance | None  # `None` for what was declared by hand
     declaration: Declaration | None = None
     published: Published | None = None
     load: Callable[[], None] | None = None
@@ -135,20 +125,6 @@ class Provider(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.action}:{one_line(self.key)}  {self.provenance}"
-
-
-class Deferred(NamedTuple):
-    """A plugin that is imported by the first call of one of its keys.
-
-    Attributes:
-        record: Its account so far.
-        published: Its keys.
-        load: Imports and registers it.
-    """
-
-    record: PluginRecord
-    published: tuple[Published, ...]
-    load: Callable[[], None]
 
 
 class PluginOwners:

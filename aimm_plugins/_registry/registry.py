@@ -36,7 +36,6 @@ class Registry:
         self.loads: list[LoadUnderWay] = []
 
     def find(self, action: Action, key: str) -> Provider | None:
-        """The provider of a key, or `None`."""
         offer = self.snapshot.offers[action].get(key)
         return None if offer is None else offer.provider(action, key)
 
@@ -193,10 +192,8 @@ class Registry:
     # Commits
 
     def publish(self, snapshot: Snapshot) -> None:
-        """Make a snapshot the current one."""
         self.snapshot = snapshot
         self.ever_initialized = True
 
     def drop(self, plugin: str) -> None:
-        """Take a plugin out."""
         self.snapshot = self.snapshot.without(plugin)

@@ -5,7 +5,7 @@ Asked at each start, and again by each report: a deferred plugin may fail, or a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from aimm_plugins._policy.rules import Rule
@@ -14,7 +14,7 @@ from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._system.text import described, did_you_mean, one_line
 from aimm_plugins._values.actions import ACTIONS
 from aimm_plugins._values.report import PluginRecord
-from aimm_plugins.errors import PluginConflictError, PluginImportError
+from aimm_plugins.errors import PluginImportError
 
 
 def unanswered(
@@ -70,7 +70,9 @@ def _why_unanswered(rule: Rule, snapshot: Snapshot) -> _Unanswered | None:
             return _Unanswered(f"{message}, and neither has it.", remedy)
     lost = next((snapshot.broken[slot] for slot in open_slots if slot in snapshot.broken), None)
     if len(open_slots) == len(slots):
-        lost = lost or _publisher(open_slots, snapshot)
+        lost = lost or next(
+            (r for r in snapshot.publishers(open_slots) if r.state in ("failed", "denied")), None
+        )
     if lost is not None:
         why = described(lost.error) if lost.error is not None else str(lost.reason)
         if lost.state == "denied":
@@ -85,32 +87,14 @@ def _why_unanswered(rule: Rule, snapshot: Snapshot) -> _Unanswered | None:
     why = "it is not installed, and no plugin provides a key of this name"
     if rule.slot:
         why = "no plugin that is loaded provides it"
-    suspects = [*_suspects(snapshot)][:_MOST_NAMED]
+    missing = snapshot.of_unknown_keys("missing")
+    suspects = [f"environment {record.environment}" for record in missing if record.environment]
+    suspects += [record.subject for record in snapshot.of_unknown_keys("failed")]
     if suspects:
-        why += f"; it may be in what failed or is missing: {', '.join(suspects)}"
+        why += f"; it may be in what failed or is missing: {', '.join(suspects[:_MOST_NAMED])}"
     if rule.slot and (hint := did_you_mean(rule.slot[1], list(snapshot.offers[rule.slot[0]]))):
         why += f"; {hint}"
     return _Unanswered(why)
 
 
 _MOST_NAMED = 5
-
-
-def _suspects(snapshot: Snapshot) -> Iterator[str]:
-    """Plugins that failed before their keys were known, and missing environments."""
-    for identity, record in snapshot.records.items():
-        is_known = snapshot.published.get(identity) or isinstance(record.error, PluginConflictError)
-        if record.state == "missing" and record.environment is not None:
-            yield f"environment {record.environment}"
-        elif record.state == "failed" and not is_known:
-            yield record.subject
-
-
-def _publisher(slots: Sequence[Slot], snapshot: Snapshot) -> PluginRecord | None:
-    """A plugin that publishes one of the keys, and is denied or failed without being deferred."""
-    for identity, keys in snapshot.published.items():
-        record = snapshot.records.get(identity)
-        is_lost = record is not None and record.state in ("failed", "denied")
-        if is_lost and any((published.action, published.key) in slots for published in keys):
-            return record
-    return None

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
-from typing import TypeVar
 
 from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._declarations.ledger import DeclarationLedger
-from aimm_plugins._registry.accounts import Provided, account, without_lost_keys
+from aimm_plugins._registry.accounts import joined, joined_reasons, without_lost_keys
 from aimm_plugins._registry.conflicts import conflict, declared_twice, without_duplicates
 from aimm_plugins._registry.findings import check_published_keys, empty_plugins
 from aimm_plugins._registry.outcome import Change, Loaded, Resolution
 from aimm_plugins._registry.providers import (
-    Deferred,
     Offer,
     PluginOwners,
     Slot,
@@ -23,7 +21,7 @@ from aimm_plugins._registry.providers import (
 )
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._values.actions import Action
-from aimm_plugins._values.report import PluginRecord
+from aimm_plugins._values.report import PluginRecord, State
 from aimm_plugins.errors import PluginConflictError
 
 
@@ -46,7 +44,6 @@ class _Resolver:
         self.records = change.records
         self.prefer = change.prefer
         self.loaded_by_module = _by_module(change.loaded)
-        self.deferred_by_module = _by_module(change.deferred)
         self.kept = {i: r for i, r in current.records.items() if i not in change.removed}
         self.denied = {record.plugin for record in self.records if record.state == "denied"}
         self.denied -= self.loaded_by_module.keys()
@@ -61,11 +58,9 @@ class _Resolver:
         self.displaced: set[str] = set()  # modules of plugins that lose keys by this call
         self.contenders: dict[Slot, dict[str, Offer]] = {}  # by plugin
         self.errors: dict[str, list[Exception]] = {}
-        self.provided: dict[str, Provided] = {}
         self.lost: dict[str, list[str]] = {}
-        self.decided_now = (
-            self.loaded_by_module.keys() | self.deferred_by_module.keys() | self.removed
-        )
+        deferred = {record.plugin for record in self.records if record.state == "deferred"}
+        self.decided_now = self.loaded_by_module.keys() | deferred | self.removed
         self.next = current.copy()
         self.offers = self.next.offers
         self.shadowed = {
@@ -80,9 +75,10 @@ class _Resolver:
         }
 
     def resolve(self) -> Resolution:
-        """Take the steps."""
         self.collect_declared()
-        findings = check_published_keys(self.loaded_by_module, self.contenders, self.errors)
+        findings = check_published_keys(
+            self.loaded_by_module, self.change.published, self.contenders, self.errors
+        )
         self.plugins_with_errors = frozenset(self.errors)
         self.collect_published()
         self.keep_current()
@@ -92,7 +88,8 @@ class _Resolver:
             self.assign(slot, sound)
         self.drop_published_but_not_declared()
         records = self.accounts()
-        accounted = self.provided.keys() | self.lost.keys() | self.errors.keys()
+        providing = {plugin for plugin, _ in self.provided}
+        accounted = providing | self.lost.keys() | self.errors.keys()
         findings += empty_plugins(self.loaded_by_module, accounted, self.ledger)
         return Resolution(records=records, snapshot=self.snapshot(records), findings=findings)
 
@@ -145,7 +142,6 @@ class _Resolver:
     def _settle_duplicate(
         self, slot: Slot, contenders: dict[str, Offer], first: Offer, second: Offer
     ) -> None:
-        """Choose between two declarations of one plugin for one slot."""
         one, other = first.declaration, second.declaration
         assert one is not None and other is not None
         if one.target is other.target:
@@ -161,16 +157,13 @@ class _Resolver:
 
     def collect_published(self) -> None:
         """Let what deferred plugins publish compete as if it were declared."""
-        for entry in self.change.deferred:
-            for published in entry.published:
-                contenders = self.contenders.setdefault((published.action, published.key), {})
-                if entry.record.plugin not in contenders:
-                    contenders[entry.record.plugin] = Offer(
-                        plugin=entry.record.plugin,
-                        who=entry.record.provenance,
-                        published=published,
-                        load=entry.load,
-                    )
+        for record in self.records:
+            if record.state == "deferred":
+                load = partial(self.change.load, record.identity)
+                for key in self.change.published.get(record.identity, ()):
+                    offer = Offer(record.plugin, record.provenance, published=key, load=load)
+                    contenders = self.contenders.setdefault((key.action, key.key), {})
+                    contenders.setdefault(record.plugin, offer)
 
     def keep_current(self) -> None:
         """Keep what is registered now.
@@ -206,7 +199,6 @@ class _Resolver:
                 self.errors.setdefault(plugin, []).append(error)
 
     def assign(self, slot: Slot, contenders: list[Offer]) -> None:
-        """Give a slot to one of its contenders, or to none."""
         contenders = without_duplicates(contenders)
         if not contenders:
             return
@@ -252,40 +244,76 @@ class _Resolver:
 
     def drop_published_but_not_declared(self) -> None:
         """Take away keys that plugins published and, now that they are loaded, do not declare."""
-        for published in (key for entry in self.change.loaded for key in entry.published):
-            offer = self.offers[published.action].get(published.key)
-            if offer is None or offer.declaration is not None:
-                continue
-            if offer.plugin in self.loaded_by_module:
-                self._withdraw(published.action, published.key)
+        for entry in self.change.loaded:
+            for key in self.change.published.get(entry.record.identity, ()):
+                offer = self.offers[key.action].get(key.key)
+                if offer is None or offer.declaration is not None:
+                    continue
+                if offer.plugin in self.loaded_by_module:
+                    self._withdraw(key.action, key.key)
 
-    def accounts(self) -> list[PluginRecord]:
-        """What became of each plugin of this call."""
+    @cached_property
+    def provided(self) -> dict[tuple[str, int | None], list[Slot]]:
+        """What plugins of this call answer, by plugin and the `id` of the declared object.
+
+        Under `None` is all of the plugin. Thousands of plugins may be objects of one module.
+        """
+        found: dict[tuple[str, int | None], list[Slot]] = {}
         for action, key in self.contenders:
             offer = self.offers[action].get(key)
             if offer is not None:
-                self.provided.setdefault(offer.plugin, Provided()).add((action, key), offer)
+                found.setdefault((offer.plugin, None), []).append((action, key))
+                if offer.declaration is not None:
+                    of_target = (offer.plugin, id(offer.declaration.target))
+                    found.setdefault(of_target, []).append((action, key))
+        return found
+
+    def accounts(self) -> list[PluginRecord]:
         for (plugin, _), reason in self.shadowed.items():
             self.lost.setdefault(plugin, []).append(reason)
-        # By the object of their record: hundreds may name one module.
-        loaded = {id(entry.record): entry for entry in self.change.loaded}
-        deferred = {id(entry.record): entry for entry in self.change.deferred}
-        return [
-            account(
-                record,
-                self.kept.get(record.identity),
-                record.identity in self.change.revoked,
-                loaded.get(id(record)),
-                deferred.get(id(record)),
-                self.provided.get(record.plugin) or Provided(),
-                self.lost.get(record.plugin, ()),
-                self.errors.get(record.plugin, ()),
+        loaded = {entry.record.identity: entry for entry in self.change.loaded}
+        return [self._account(record, loaded.get(record.identity)) for record in self.records]
+
+    def _account(self, record: PluginRecord, loaded: Loaded | None) -> PluginRecord:
+        before = self.kept.get(record.identity)
+        if record.state == "denied" and before is not None and before.is_loaded:
+            if record.identity in self.change.revoked:
+                return record
+            return before._replace(
+                reason=f"loaded by an earlier initialize, and now {record.reason}; to be rid of "
+                "it, unload_all() and initialize again",
             )
-            for record in self.records
-        ]
+        if record.state not in ("planned", "deferred"):
+            return record
+        provides = self._provided_by(record, loaded)
+        lost = self.lost.get(record.plugin, ())
+        error = joined(self.errors.get(record.plugin, ()))
+        if record.import_seconds is None and before is not None:
+            record = record._replace(import_seconds=before.import_seconds, imports=before.imports)
+        if error is not None and not provides:
+            return record._replace(state="failed", provides=(), reason=None, error=error)
+        state: State = "deferred" if record.state == "deferred" else "loaded"
+        if loaded is not None and loaded.is_stale:
+            state = "stale"
+        if lost and not provides:
+            state = "shadowed"
+        reason = joined_reasons(record.reason if state != "shadowed" else None, lost)
+        return record._replace(state=state, provides=provides, error=error, reason=reason)
+
+    def _provided_by(self, record: PluginRecord, loaded: Loaded | None) -> tuple[Slot, ...]:
+        target = None if loaded is None else loaded.target
+        provided = self.provided.get((record.plugin, None if target is None else id(target)), ())
+        keys = self.change.published.get(record.identity, ()) if record.state == "deferred" else ()
+        published = {(key.action, key.key) for key in keys}
+        return tuple(
+            sorted(
+                (action, key)
+                for action, key in provided
+                if (action, key) in published or self.offers[action][key].declaration is not None
+            )
+        )
 
     def snapshot(self, records: Sequence[PluginRecord]) -> Snapshot:
-        """What would be registered then."""
         there = {r.distribution for r in records if r.is_loaded or r.state == "deferred"}
         environments = {r.environment for r in records}
         accounts = {
@@ -301,18 +329,14 @@ class _Resolver:
             )
         }
         accounts.update({record.identity: record for record in records})
-        deferred = self.current.deferred | {e.record.identity: e for e in self.change.deferred}
         found = self.next
         found.records = accounts
         found.findings = dict(self.current.findings)
         found.shadowed = self.shadowed
         found.losers = {}
         found.contested = self.contested
-        found.deferred = {
-            identity: entry
-            for identity, entry in deferred.items()
-            if identity in accounts and accounts[identity].state == "deferred"
-        }
+        published = {**self.current.published, **self.change.published}
+        found.published = {i: keys for i, keys in published.items() if i in accounts}
         found.broken = self.broken(records)
         found.by_hand = self.current.by_hand - {record.plugin for record in records}
         found.prefer = [*self.prefer, *(x for x in self.current.prefer if x not in self.prefer)]
@@ -338,12 +362,8 @@ class _Resolver:
         }
 
 
-E = TypeVar("E", Loaded, Deferred)
-
-
-def _by_module(entries: Iterable[E]) -> dict[str, list[E]]:
-    """The entries by what the registry calls their plugin."""
-    found: dict[str, list[E]] = {}
+def _by_module(entries: Iterable[Loaded]) -> dict[str, list[Loaded]]:
+    found: dict[str, list[Loaded]] = {}
     for entry in entries:
         found.setdefault(entry.record.plugin, []).append(entry)
     return found

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._declarations.ledger import DeclaredKey
 from aimm_plugins._registry.providers import (
-    Deferred,
     Offer,
     PluginOwners,
     Preferences,
@@ -15,13 +14,13 @@ from aimm_plugins._registry.providers import (
     Slot,
 )
 from aimm_plugins._values.actions import ACTIONS, Action
+from aimm_plugins.errors import PluginConflictError
 
 if TYPE_CHECKING:
     from aimm_plugins._config.values import Conf, Config
     from aimm_plugins._discovery.published import Published
     from aimm_plugins._policy.rules import Rule
-    from aimm_plugins._values.report import Finding, Identity, PluginRecord
-    from aimm_plugins.errors import PluginConflictError
+    from aimm_plugins._values.report import Finding, Identity, PluginRecord, State
 
 
 class Start(NamedTuple):
@@ -46,59 +45,35 @@ class Snapshot:
     A commit replaces the snapshot as a whole. A declaration by hand adds to the inner mappings of
     `offers` in one atomic update, because copying them for each would cost O(N²) for N
     declarations.
-
-    Attributes:
-        offers: Action to key to what answers it.
-        records: The account of each plugin of the calls so far, by identity.
-        findings: What loading deferred plugins found besides plugins.
-        shadowed: Keys that plugins lost to a `prefer` rule: (plugin, slot) to the reason.
-        losers: Who has lost a key to a declaration by hand: the offer, and the plugins that had the
-            key in their accounts. A commit settles this anew.
-        contested: Keys that plugins lost to a conflict: (plugin, slot) to the error.
-        deferred: The plugins that wait for their first call, by identity.
-        broken: Keys that a deferred plugin published before it failed to load.
-        by_hand: Modules that declare by hand and belong to no plugin of a call.
-        starts: What was initialized so far and not unloaded: the rules that go with the keys.
-        prefer: The rules of the calls so far, for what is declared by hand later.
-        published: What plugins publish, denied and failed ones too, by identity.
     """
 
-    __slots__ = (
-        "_owners",
-        "broken",
-        "by_hand",
-        "contested",
-        "deferred",
-        "findings",
-        "losers",
-        "offers",
-        "prefer",
-        "published",
-        "records",
-        "shadowed",
-        "starts",
-    )
-
     def __init__(self) -> None:
+        # What answers each key.
         self.offers: dict[Action, dict[str, Offer]] = {action: {} for action in ACTIONS}
+        # The account of each plugin of the calls so far, and what it publishes.
         self.records: dict[Identity, PluginRecord] = {}
+        self.published: Mapping[Identity, Sequence[Published]] = {}
+        # What loading deferred plugins found besides plugins.
         self.findings: dict[tuple[str, str, str | None], Finding] = {}
+        # Keys that plugins lost to a `prefer` rule, with the reason, and to a conflict.
         self.shadowed: dict[tuple[str, Slot], str] = {}
-        self.losers: dict[Slot, tuple[Offer, list[Identity]]] = {}
         self.contested: dict[tuple[str, Slot], PluginConflictError] = {}
-        self.deferred: dict[Identity, Deferred] = {}
+        # Who has lost a key to a declaration by hand, and the plugins that had the key in their
+        # accounts. A commit settles this anew.
+        self.losers: dict[Slot, tuple[Offer, list[Identity]]] = {}
+        # Keys that a deferred plugin published before it failed to load.
         self.broken: dict[Slot, PluginRecord] = {}
+        # Modules that declare by hand and belong to no plugin of a call.
         self.by_hand: set[str] = set()
+        # What was initialized and not unloaded; and its rules, for what is declared by hand later.
         self.starts: tuple[Start, ...] = ()
         self.prefer: Preferences = ()
-        self.published: Mapping[Identity, Sequence[Published]] = {}
         self._owners: PluginOwners | None = None
 
     def copy(self) -> Snapshot:
         """The same, without the keys that will be declared by hand."""
-        copied = Snapshot.__new__(Snapshot)
-        for name in self.__slots__:
-            setattr(copied, name, getattr(self, name))
+        copied = Snapshot()
+        vars(copied).update(vars(self))
         copied.offers = {action: dict(keys) for action, keys in self.offers.items()}
         copied.losers = dict(self.losers)
         copied._owners = None  # who copies it may give it other records
@@ -106,8 +81,11 @@ class Snapshot:
 
     @property
     def confs(self) -> list[Config]:
-        """The confs of all starts."""
         return [start.config for start in self.starts]
+
+    def deferred(self, identity: Identity) -> bool:
+        record = self.records.get(identity)
+        return record is not None and record.state == "deferred"
 
     @property
     def owners(self) -> PluginOwners:
@@ -122,8 +100,21 @@ class Snapshot:
             for key, offer in keys.items():
                 yield offer.provider(action, key)
 
+    def publishers(self, slots: Collection[Slot]) -> Iterator[PluginRecord]:
+        """The plugins whose metadata has one of some keys."""
+        for identity, keys in self.published.items():
+            record = self.records.get(identity)
+            if record is not None and any((k.action, k.key) in slots for k in keys):
+                yield record
+
+    def of_unknown_keys(self, state: State) -> Iterator[PluginRecord]:
+        """The plugins in a state whose keys nobody knows."""
+        for identity, record in self.records.items():
+            is_known = isinstance(record.error, PluginConflictError)
+            if record.state == state and not is_known and not self.published.get(identity):
+                yield record
+
     def reaches(self, declared: DeclaredKey) -> bool:
-        """Whether calls of a key reach its declaration."""
         offer = self.offers[declared.action].get(declared.key)
         return offer is not None and offer.declaration is declared.declaration
 
@@ -143,7 +134,6 @@ class Snapshot:
         found.records = {i: record for i, record in self.records.items() if record.plugin != plugin}
         found.shadowed = {lost: why for lost, why in self.shadowed.items() if lost[0] != plugin}
         found.contested = {lost: why for lost, why in self.contested.items() if lost[0] != plugin}
-        found.deferred = {i: d for i, d in self.deferred.items() if d.record.plugin != plugin}
         found.broken = {slot: r for slot, r in self.broken.items() if r.plugin != plugin}
         found.by_hand = self.by_hand - {plugin}
         found.losers = {}

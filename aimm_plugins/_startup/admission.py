@@ -40,12 +40,7 @@ class Proofs:
 
     @property
     def verified(self) -> tuple[Verified, ...]:
-        """What is proven of all that were asked about."""
         return tuple(found for found in self._found.values() if not isinstance(found, str))
-
-    def forget(self) -> None:
-        """Have everything read again."""
-        self._found.clear()
 
 
 class Admission(NamedTuple):
@@ -61,7 +56,6 @@ class Admission(NamedTuple):
 
     @property
     def is_needed(self) -> bool:
-        """Whether any rule could concern an import."""
         return any(judge.asks_files for _, judge in self.parts)
 
     def denies_by_name(self, record: PluginRecord) -> bool:

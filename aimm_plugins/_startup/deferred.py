@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Set
 from functools import partial
 
 from aimm_plugins._declarations.declaration import modules_being_imported
@@ -11,7 +11,7 @@ from aimm_plugins._loading.importer import Outcome, is_imported
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.key_errors import not_loaded_error
 from aimm_plugins._registry.outcome import Change
-from aimm_plugins._registry.providers import Deferred
+from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._startup.loading import load
 from aimm_plugins._startup.messages import log
 from aimm_plugins._startup.prepare import PreparedStart, admission_of, read_inputs
@@ -20,47 +20,43 @@ from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._values.report import Identity, PluginRecord, Report
 
 
-def deferrals(runtime: Runtime, start: PreparedStart, outcome: Outcome) -> tuple[Deferred, ...]:
-    """The plugins of a start that wait for their first call, each with what loads it."""
-    return tuple(
-        Deferred(
-            record,
-            start.plan.published.get(record.identity, ()),
-            partial(load_deferred, runtime, record.identity, start),
-        )
-        for record in outcome.records
-        if record.state == "deferred"
-    )
-
-
-def load_deferred(runtime: Runtime, identity: Identity, start: PreparedStart) -> None:
+def load_deferred(runtime: Runtime, start: PreparedStart, identity: Identity) -> None:
     """Import and register a deferred plugin, for the call that needs it.
 
     Raises:
         PluginLoadError: It failed; calls do not try it again.
         ConfigError: The operator's policy or a lock cannot be read by now; nothing changed.
     """
-    waiting = runtime.registry.snapshot.deferred.get(identity)
-    if waiting is None:
+    snapshot = runtime.registry.snapshot
+    if not snapshot.deferred(identity):
         return
-    module = waiting.record.module
-    environment = waiting.record.environment
+    waiting = snapshot.records[identity]
+    module = waiting.module
+    environment = waiting.environment
     if environment is None and module in modules_being_imported():
         error = ImportError(f"{module} is called in the middle of its own import", name=module)
-        raise not_loaded_error(waiting.record._replace(state="failed", error=error))
-    with runtime.load_lock(waiting.record.plugin if environment is None else f"@{environment}"):
-        deferred = runtime.registry.snapshot.deferred
-        if identity not in deferred:  # another thread did it, or it was unloaded
+        raise not_loaded_error(waiting._replace(state="failed", error=error))
+    with runtime.load_lock(waiting.plugin if environment is None else f"@{environment}"):
+        snapshot = runtime.registry.snapshot
+        if not snapshot.deferred(identity):  # another thread did it, or it was unloaded
             return
         if environment is not None:
-            outcome = _start_environment(runtime, deferred, environment)
+            outcome = _start_environment(runtime, snapshot, environment)
         else:
             start = _as_of_now(runtime, start)
-            outcome = _import(runtime, deferred, module, start)
+            outcome = _import(runtime, snapshot, module, start)
         with runtime.lock:
-            if identity not in runtime.registry.snapshot.deferred:
+            snapshot = runtime.registry.snapshot
+            if not snapshot.deferred(identity):
                 return
-            change = Change(outcome.records, start.prefer, outcome.loaded, demanded=True)
+            change = Change(
+                outcome.records,
+                start.prefer,
+                outcome.loaded,
+                snapshot.published,
+                partial(load_deferred, runtime, start),
+                demanded=True,
+            )
             resolution = resolve_now(runtime, change)
             findings = (*outcome.findings, *resolution.findings)
             snapshot = resolution.snapshot
@@ -73,23 +69,21 @@ def load_deferred(runtime: Runtime, identity: Identity, start: PreparedStart) ->
             raise not_loaded_error(record)
 
 
-def _import(
-    runtime: Runtime, deferred: Mapping[Identity, Deferred], module: str, start: PreparedStart
-) -> Outcome:
-    outcome = load(runtime, start._replace(plan=_plan(deferred, {module}, start)))
+def _import(runtime: Runtime, snapshot: Snapshot, module: str, start: PreparedStart) -> Outcome:
+    outcome = load(runtime, start._replace(plan=_plan(snapshot, {module}, start.installed)))
     # Plugins whose modules it has imported have nothing left to wait for.
-    others = {e.record.module for e in deferred.values() if is_imported(e.record.module)}
-    if others - {module}:
-        outcome.add(load(runtime, start._replace(plan=_plan(deferred, others - {module}, start))))
+    waiting = {r.module for r in snapshot.records.values() if r.state == "deferred"}
+    others = {name for name in waiting if is_imported(name)} - {module}
+    if others:
+        outcome.add(load(runtime, start._replace(plan=_plan(snapshot, others, start.installed))))
     return outcome
 
 
-def _start_environment(
-    runtime: Runtime, deferred: Mapping[Identity, Deferred], name: str
-) -> Outcome:
+def _start_environment(runtime: Runtime, snapshot: Snapshot, name: str) -> Outcome:
     from aimm_plugins._startup.environment_loading import start_deferred
 
-    waiting = [entry for entry in deferred.values() if entry.record.environment == name]
+    records = snapshot.records.values()
+    waiting = [r for r in records if r.state == "deferred" and r.environment == name]
     return start_deferred(runtime.environments[name], waiting)
 
 
@@ -105,18 +99,13 @@ def _as_of_now(runtime: Runtime, start: PreparedStart) -> PreparedStart:
     )
 
 
-def _plan(deferred: Mapping[Identity, Deferred], modules: Set[str], start: PreparedStart) -> Plan:
-    """A plan that imports the deferred plugins of some modules now."""
-    entries = {
-        i: entry
-        for i, entry in deferred.items()
-        if entry.record.module in modules and entry.record.environment is None
-    }
-    return Plan(
-        tuple(_current(entry.record, start.installed) for entry in entries.values()),
-        {identity: entry.published for identity, entry in entries.items()},
-        frozenset(entries),
-    )
+def _plan(snapshot: Snapshot, modules: Set[str], installed: Scan) -> Plan:
+    records = [
+        _current(record, installed)
+        for record in snapshot.records.values()
+        if record.state == "deferred" and record.module in modules and record.environment is None
+    ]
+    return Plan(tuple(records), demanded=frozenset(record.identity for record in records))
 
 
 def _current(record: PluginRecord, installed: Scan) -> PluginRecord:

@@ -20,20 +20,17 @@ from aimm_plugins._environments.program import EnvironmentKey, Program
 from aimm_plugins._inventory.imported_files import foreign_module
 from aimm_plugins._inventory.remedies import in_environment
 from aimm_plugins._loading.importer import Outcome
-from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.outcome import Loaded
-from aimm_plugins._registry.providers import Deferred
 from aimm_plugins._startup.environment_judge import EnvironmentJudge
 from aimm_plugins._startup.environment_plan import (
     PlannedEnvironment,
-    Who,
-    name_there,
+    identity_there,
     travel_as_arrow,
 )
 from aimm_plugins._startup.prepare import PreparedStart
 from aimm_plugins._startup.runtime import PROCESS, Runtime
 from aimm_plugins._system.text import described
-from aimm_plugins._values.report import Finding, PluginRecord
+from aimm_plugins._values.report import Finding, Identity, PluginRecord
 from aimm_plugins.errors import PluginImportError
 
 
@@ -85,7 +82,7 @@ class StartingEnvironments:
                         if record.state == "planned":
                             outcome.fail(record, error)
                 elif environment.account is not None:
-                    _account_for(environment, planned.records, planned.plan, outcome)
+                    _account_for(environment, planned.records, outcome)
 
     def close(self) -> None:
         """End those that this start has begun, since it leads to nothing."""
@@ -116,11 +113,10 @@ def _environment(
     return Environment(key, planned.place, _reduce, judge, withheld)
 
 
-def start_deferred(environment: Environment, waiting: Collection[Deferred]) -> Outcome:
+def start_deferred(environment: Environment, waiting: Collection[PluginRecord]) -> Outcome:
     """Start an environment for the first call of one of its plugins, and account for all."""
     outcome = Outcome()
-    outcome.records += environment.judge.judge(entry.record for entry in waiting)
-    plan = Plan(published={entry.record.identity: entry.published for entry in waiting})
+    outcome.records += environment.judge.judge(waiting)
     waits = [record for record in outcome.records if record.state == "deferred"]
     if not waits:
         return outcome
@@ -132,7 +128,7 @@ def start_deferred(environment: Environment, waiting: Collection[Deferred]) -> O
     if environment.successor is not None:  # a refresh has replaced it meanwhile
         return start_deferred(environment.successor, waiting)
     if failure is None:
-        _account_for(environment, waits, plan, outcome)
+        _account_for(environment, waits, outcome)
     else:
         for record in waits:
             outcome.fail(record, failure)
@@ -140,19 +136,17 @@ def start_deferred(environment: Environment, waiting: Collection[Deferred]) -> O
 
 
 def _account_for(
-    environment: Environment, records: Iterable[PluginRecord], plan: Plan, outcome: Outcome
+    environment: Environment, records: Iterable[PluginRecord], outcome: Outcome
 ) -> None:
     """Say what became of an environment's plugins, by what its process has told."""
     account = environment.account
     assert account is not None
-    told: Mapping[Who, dict[str, Any]] = {
-        tuple(entry["who"]): entry for entry in account["records"]
-    }
+    told: Mapping[Identity, dict[str, Any]] = account["records"]
     outcome.findings += [Finding(**finding) for finding in account["findings"]]
     for record in records:
         if record.state not in ("planned", "deferred"):
             continue
-        entry = told.get(name_there(record))
+        entry = told.get(identity_there(record))
         if entry is None:
             gone = f"environment {environment.name} has no such plugin any more"
             outcome.fail(record, PluginImportError(gone))
@@ -182,7 +176,6 @@ def _account_for(
         outcome.loaded.append(
             Loaded(
                 done,
-                published=plan.published.get(record.identity, ()),
                 lazily=record.state == "deferred",
                 may_be_empty=entry["has_hooks"] or foreign is not None,
                 elsewhere=tuple(_declared(environment, entry["keys"])),

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from aimm_plugins._discovery.verification import Verified
     from aimm_plugins._options.state import PluginOptions
 
-Who = tuple[str | None, ...]
-"""What a plugin is called within one environment."""
-
 
 class PlannedEnvironment(NamedTuple):
     """An environment that confs name, and what is planned of it.
@@ -90,7 +87,7 @@ class PlannedEnvironment(NamedTuple):
                 continue  # it is the host's
             if excluded is not None and record.state != "denied":
                 record_there = record_there._replace(state="denied", provides=(), reason=excluded)
-            elif record.identity in plan.published:
+            if record.identity in plan.published:
                 published[record_there.identity] = plan.published[record.identity]
             records.append(record_there)
         plan = Plan(self._lazily(records), published)
@@ -163,7 +160,7 @@ def of_environment(configs: Iterable[Config]) -> tuple[Config, ...]:
 def without_taken_over(plan: Plan, environments: Sequence[PlannedEnvironment]) -> Plan:
     """The host's plan without what its own interpreter runs in a process of an environment."""
     taken = {
-        name_there(record)
+        identity_there(record)
         for environment in environments
         if environment.site is not None and environment.site.is_own
         for record in environment.records
@@ -171,14 +168,14 @@ def without_taken_over(plan: Plan, environments: Sequence[PlannedEnvironment]) -
     records = tuple(
         record
         for record in plan.records
-        if record.source != "entry_point" or name_there(record) not in taken
+        if record.source != "entry_point" or identity_there(record) not in taken
     )
     return plan._replace(records=records)
 
 
-def name_there(record: PluginRecord) -> Who:
-    """What a plugin is called within one environment."""
-    return (record.name, record.module, record.attribute, record.distribution)
+def identity_there(record: PluginRecord) -> Identity:
+    """The identity of a plugin within its environment."""
+    return record._replace(environment=None).identity
 
 
 def travel_as_arrow(installed: Scan) -> bool:

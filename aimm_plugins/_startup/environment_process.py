@@ -167,8 +167,8 @@ class _Server:
         except ProtocolError as error:
             os.write(2, f"{error}\n".encode())
             os._exit(1)
-        except BaseException:  # nobody would read on, and the host would wait for ever
-            sys.excepthook(*sys.exc_info())
+        except BaseException as error:  # nobody would read on, and the host would wait for ever
+            sys.excepthook(type(error), error, error.__traceback__)
             os._exit(1)
 
     def _take(self, frame: Frame) -> None:
@@ -338,9 +338,8 @@ class _Server:
             keys.setdefault(provider.plugin, []).append(entry)
         with_hooks = {entry.record.identity for entry in outcome.loaded if entry.may_be_empty}
         return {
-            "records": [
-                {
-                    "who": (record.name, record.module, record.attribute, record.distribution),
+            "records": {
+                record.identity: {
                     "state": record.state,
                     "reason": record.reason,
                     "remedy": record.remedy,
@@ -353,6 +352,6 @@ class _Server:
                     "keys": [k for k in keys.get(record.module, ()) if k[:2] in record.provides],
                 }
                 for record in records
-            ],
+            },
             "findings": [finding.to_dict() for finding in outcome.findings],
         }

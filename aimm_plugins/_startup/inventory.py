@@ -30,20 +30,14 @@ ACTIVE_STATES = ("loaded", "stale", "deferred", "planned")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InventoryItem:
-    """The facts about one plugin.
-
-    Attributes:
-        record: Its account; `provides` holds the keys that calls would reach it by.
-        declarations: All keys that it declares, also those that it loses or is denied.
-        keys_from: How they are known.
-        source: What its source says; `None` where the source was not read.
-        place: Where its source shows why its import will fail, where it does.
-    """
+    """The facts about one plugin."""
 
     record: PluginRecord
+    # All keys that it declares, also those that it loses or is denied; and how they are known.
     declarations: tuple[SourceDeclaration, ...] = ()
     keys_from: KeysFrom = "unknown"
     source: PluginSource | None = None
+    # Where its source shows why its import will fail, where it does.
     place: str | None = None
 
     @property
@@ -60,7 +54,6 @@ class InventoryItem:
 
     @property
     def active(self) -> bool:
-        """Whether calls reach it, or would reach it."""
         return self.record.state in ACTIVE_STATES
 
     @property
@@ -98,25 +91,22 @@ class InventoryItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InventoryKey:
-    """The facts about one key that a plugin declares.
-
-    Attributes:
-        item: The plugin.
-        declaration: Its declaration of the key.
-        answers: Whether a call of the key reaches this plugin.
-        why_not: The rule, error or other plugin that keeps calls from it; `None` where it answers.
-        prefer_place: Place of the `prefer` rule that gives the key to another plugin.
-    """
+    """The facts about one key that a plugin declares."""
 
     item: InventoryItem
     declaration: SourceDeclaration
-    answers: bool
-    why_not: str | None
+    # The rule, error or other plugin that keeps calls from it; `None` where it answers.
+    why_not: str | None = None
+    # Place of the `prefer` rule that gives the key to another plugin.
     prefer_place: str | None = None
 
     @property
+    def answers(self) -> bool:
+        """Whether a call of the key reaches this plugin."""
+        return self.why_not is None
+
+    @property
     def slot(self) -> str:
-        """`fit:iris.svc`."""
         return f"{self.declaration.action}:{self.declaration.key}"
 
     @property
@@ -128,34 +118,24 @@ class InventoryKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """What is installed, and what a conf makes of it.
+    """What is installed, and what a conf makes of it."""
 
-    Attributes:
-        plugins: In the order of loading; what is required and missing comes last.
-        findings: As of a report.
-        installed: The distributions.
-        policy: The rules, the operator's layers first.
-        admission: Judges imports by these rules.
-        scans: The same and those of environments, by name; under `None` those of the host.
-        loaded: Whether the plugins were imported for it.
-    """
-
-    plugins: tuple[InventoryItem, ...]
+    plugins: tuple[InventoryItem, ...]  # in the order of loading; what is missing comes last
     findings: tuple[Finding, ...]
     installed: Scan
     policy: Policy
     admission: Admission
+    # What is installed here, under `None`, and in environments.
     scans: Mapping[str | None, Scan]
+    # Whether the plugins were imported for it.
     loaded: bool = False
 
     @property
     def report(self) -> Report:
-        """The records alone."""
         return Report((item.record for item in self.plugins), self.findings)
 
     @property
     def why_empty(self) -> str:
-        """Why there is no plugin at all."""
         place = self.policy.disabled_place
         why = "none is installed" if place is None else f"entry points are disabled ({place})"
         return f"no plugins: {why}, and no conf names one"
@@ -172,11 +152,9 @@ class Inventory:
         return [self._key(item, declaration, provided) for declaration in item.declarations]
 
     def keys_named(self, name: str) -> list[InventoryKey]:
-        """The declarations of `action:key`, or of a key for every action."""
         return [key for key in self.keys if name in (key.declaration.key, key.slot)]
 
     def of_distribution(self, name: str) -> list[InventoryItem]:
-        """The plugins of a distribution."""
         wanted = normalized(name)
         return [
             item
@@ -209,7 +187,7 @@ class Inventory:
         record = item.record
         slot = (declaration.action, declaration.key)
         if item.active and (slot in provided or not declaration.certain):
-            return InventoryKey(item=item, declaration=declaration, answers=True, why_not=None)
+            return InventoryKey(item=item, declaration=declaration)
         text, place = f"{declaration.action}:{declaration.key}", None
         error = _error_about(record.error, slot)
         if error is not None:
@@ -221,9 +199,7 @@ class Inventory:
             why = f"prefer gives {text} to {wanted} ({place})"
         else:
             why = record.reason or "its metadata publishes it, and its module does not declare it"
-        return InventoryKey(
-            item=item, declaration=declaration, answers=False, why_not=why, prefer_place=place
-        )
+        return InventoryKey(item=item, declaration=declaration, why_not=why, prefer_place=place)
 
     def _preferred(self, slot: str, key: str) -> tuple[str, str] | None:
         """The name that a `prefer` rule gives a key to, and the place of the rule."""

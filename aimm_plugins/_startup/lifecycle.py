@@ -7,7 +7,7 @@ those before the imports.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
@@ -66,19 +66,15 @@ def _given(conf: Conf | Config) -> Conf:
     return os.path.abspath(conf) if isinstance(conf, str | os.PathLike) else conf
 
 
-def with_start(starts: Sequence[Start], begun: Start) -> Iterator[Start]:
+def with_start(starts: Sequence[Start], begun: Start) -> tuple[Start, ...]:
     """The starts and a new one, which takes the place of an earlier one with the same conf."""
-    is_new = True
-    for start in starts:
-        again = start.config == begun.config._replace(folder=start.config.folder)
-        is_new = is_new and not again
-        yield begun if again else start
-    if is_new:
-        yield begun
+    again = [s.config == begun.config._replace(folder=s.config.folder) for s in starts]
+    if not any(again):
+        return (*starts, begun)
+    return tuple(begun if same else s for s, same in zip(starts, again, strict=True))
 
 
 def plan(runtime: Runtime, conf: Conf) -> Report:
-    """What `initialize` would do, as far as metadata and source tell; see `aimm_plugins.plan`."""
     return foresee(runtime, conf).report
 
 
@@ -92,7 +88,6 @@ def foresee(runtime: Runtime, conf: Conf) -> Inventory:
 
 
 def unload_all(runtime: Runtime) -> None:
-    """Empty the registry; see `aimm_plugins.unload_all`."""
     if runtime.executor is not None:
         from aimm_plugins._startup.cluster import close
 

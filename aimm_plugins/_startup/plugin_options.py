@@ -43,7 +43,6 @@ def _given_by_host(module: str, options: Mapping[str, Any]) -> Given:
 
 
 def options(runtime: Runtime, module: str) -> Options:
-    """The options of the plugin that a module is part of; see `aimm_plugins.options`."""
     if not isinstance(module, str):
         raise TypeError(f"options takes a module's name, such as __name__, not {module!r:.80}")
     state = runtime.options or options_state(runtime)

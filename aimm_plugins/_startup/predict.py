@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._discovery.published import Candidate, Published
+from aimm_plugins._discovery.published import Published
 from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._inventory.foresight import differing_keys, sure_failure
 from aimm_plugins._inventory.imported_files import foreign_module
 from aimm_plugins._inventory.remedies import remedy_for_failure
 from aimm_plugins._loading.importer import is_imported
-from aimm_plugins._registry.findings import declares_nothing, published_keys_differ
-from aimm_plugins._registry.outcome import Change, Resolution
-from aimm_plugins._registry.providers import Deferred
+from aimm_plugins._registry.findings import declares_nothing
+from aimm_plugins._registry.outcome import Change
 from aimm_plugins._registry.required_keys import unanswered
+from aimm_plugins._registry.resolution import resolve
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._source.declarations import (
     PluginSource,
@@ -25,9 +25,8 @@ from aimm_plugins._source.declarations import (
 from aimm_plugins._source.reader import SourceReader
 from aimm_plugins._startup.inventory import Inventory, InventoryItem, KeysFrom
 from aimm_plugins._startup.prepare import PreparedStart
-from aimm_plugins._startup.publish import resolve_now
 from aimm_plugins._startup.runtime import Runtime
-from aimm_plugins._values.report import Finding, PluginRecord
+from aimm_plugins._values.report import Finding, Identity, PluginRecord
 
 _WILL_BE_IMPORTED = ("planned", "deferred")
 
@@ -44,40 +43,48 @@ def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
         if environment.site is not None
     }
     items: list[InventoryItem] = []
-    findings, offers = [*start.findings], []
-    for planned, published in _published_keys(start):
-        if not planned.module:  # a line of metadata that cannot be read; a missing environment
-            items.append(InventoryItem(record=planned))
-            continue
-        if planned.state == "denied":  # nothing of it is read that the rules did not ask for
-            items.append(_item(planned, published, None))
-            continue
-        source = readers[planned.environment].read(
-            planned.module, planned.attribute, owner=planned.distribution
-        )
-        record = planned._replace(file=planned.file or source.file)
-        item = _item(record, published, source)
-        if record.state in _WILL_BE_IMPORTED:
-            installed = start.scans[record.environment]
-            offers.append(_offers(item, published, source, installed))
-            if record.environment is not None or not is_imported(record.module):
+    findings = [*start.findings]
+    records: list[PluginRecord] = []
+    expected: dict[Identity, Sequence[Published]] = {}
+    for planned in start.plan.records:
+        published = start.plan.published.get(planned.identity, ())
+        installed = start.scans.get(planned.environment, start.installed)
+        source = None
+        # A line of metadata that cannot be read, and a missing environment, have no module. Of what
+        # is denied nothing is read that the rules did not ask for.
+        if planned.module and planned.state != "denied":
+            source = readers[planned.environment].read(
+                planned.module, planned.attribute, owner=planned.distribution
+            )
+        item = _item(planned, published, source)
+        declarations = item.declarations
+        is_competing = planned.state in _WILL_BE_IMPORTED
+        if is_competing:
+            expecting = _expected(item, published)
+            if planned.environment is not None or not is_imported(planned.module):
                 item, found = _foreseen(item, published, installed)
                 findings += found
-                # A deferred plugin competes by what it publishes before its import fails.
-                if item.record.state == "failed" and planned.state != "deferred":
-                    offers.pop()
+            # A deferred plugin competes by what it publishes before its import fails.
+            is_competing = item.record.state != "failed" or planned.state == "deferred"
+            declarations = expecting if is_competing else declarations
+        # What will surely be declared competes as if it were published, so that conflicts and
+        # shadows are known of plugins that publish nothing.
+        records.append(item.record._replace(state="deferred") if is_competing else item.record)
+        expected[planned.identity] = [_as_published(planned, d, installed) for d in declarations]
         items.append(item)
     with runtime.lock:
-        offering = [entry.record for entry in offers]
-        resolution = resolve_now(runtime, Change(offering, start.prefer, deferred=offers))
+        runtime.ledger.discard_failed_imports()
+        change = Change(records, start.prefer, published=expected)
+        resolution = resolve(runtime.registry.snapshot, runtime.ledger, change)
     is_complete = all(item.complete or not item.active for item in items)
     if is_complete:
         findings += start.idle_preferences(resolution)
-    records = _accounts(items, resolution)
-    _tell_unavailable(items, start, resolution.snapshot)
+    snapshot = resolution.snapshot
+    accounts = zip(items, resolution.records, strict=True)
+    records = [_account(item.record, found, snapshot) for item, found in accounts]
     missing = start.policy.missing(records, start.find)
     keys = start.policy.required_keys(lambda name: start.find(name) is not None)
-    missing += unanswered(keys, resolution.snapshot, may_be_more=not is_complete)
+    missing += unanswered(keys, snapshot, may_be_more=not is_complete)
     return Inventory(
         plugins=(
             *(replace(item, record=record) for item, record in zip(items, records, strict=True)),
@@ -91,29 +98,12 @@ def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
     )
 
 
-def _published_keys(start: PreparedStart) -> Iterator[tuple[PluginRecord, tuple[Published, ...]]]:
-    """The planned plugins with the keys in their metadata; a plan has none of denied plugins."""
-    candidates: dict[tuple[str | None, ...], Candidate] = {
-        (where, entry.distribution.name, entry.name, entry.module, entry.attribute): entry
-        for where, scan in start.scans.items()
-        for entry in scan.candidates
-    }
-    for record in start.plan.records:
-        installed = start.scans.get(record.environment, start.installed)
-        who = (record.distribution, record.name, record.module, record.attribute)
-        entry = candidates.get((record.environment, *who))
-        if record.source == "entry_point" and entry is not None:
-            yield record, installed.keys_of(entry)
-        elif record.distribution is not None:
-            yield record, installed.keys_of((record.distribution, record.module))
-        else:
-            yield record, ()
-
-
 def _item(
     record: PluginRecord, published: Sequence[Published], source: PluginSource | None
 ) -> InventoryItem:
     keys_from: KeysFrom = "metadata"
+    if source is not None:
+        record = record._replace(file=record.file or source.file)
     declared = declarations = () if source is None else source.declarations
     if published:
         declarations = published_declarations(published, source)
@@ -132,92 +122,53 @@ def _item(
 def _foreseen(
     item: InventoryItem, published: Sequence[Published], installed: Scan
 ) -> tuple[InventoryItem, list[Finding]]:
-    """A plugin that is to be imported, with what its source and its files show."""
     record, source = item.record, item.source
     assert source is not None
     foreign = foreign_module(record, installed)
     findings = [] if foreign is None else [foreign]
     fault = sure_failure(record, source, published, installed.modules)
-    told = None if fault is not None else differing_keys(record, source, published)
-    if told is not None:
-        findings.append(published_keys_differ(record, *told))
-    if fault is None and source.declares_nothing and foreign is None:
-        findings.append(declares_nothing(record))
     if fault is not None:
         remedy = remedy_for_failure(record, fault.error, installed)
-        item = replace(item, record=record.failed(fault.error, remedy), place=fault.place)
+        failed = record.failed(fault.error, remedy)
+        return replace(item, record=failed, place=fault.place), findings
+    differ = differing_keys(record, source, published)
+    findings += [] if differ is None else [differ]
+    if source.declares_nothing and foreign is None:
+        findings.append(declares_nothing(record))
     return item, findings
 
 
-def _expected(
-    item: InventoryItem, published: Sequence[Published], source: PluginSource
-) -> list[SourceDeclaration]:
+def _expected(item: InventoryItem, published: Sequence[Published]) -> tuple[SourceDeclaration, ...]:
     """The keys by which calls will reach a plugin, as far as metadata and source tell."""
+    source = item.source
+    assert source is not None
     promised = {(key.action, key.key) for key in published}
     declared = {(found.action, found.key) for found in source.declarations}
     if item.record.state == "deferred" and promised:
         declared = promised
     elif source.is_complete:
         promised &= declared
-    return [
+    return tuple(
         found
         for found in item.declarations
         if (found.action, found.key) in promised
         or (found.certain and (found.action, found.key) in declared)
-    ]
-
-
-def _offers(
-    item: InventoryItem, published: Sequence[Published], source: PluginSource, installed: Scan
-) -> Deferred:
-    """What a plugin competes by, as if it published what it will surely declare.
-
-    So conflicts and shadows are known of plugins that publish nothing.
-    """
-    record = item.record
-    keys = [_as_published(record, found, installed) for found in _expected(item, published, source)]
-    slots = tuple(sorted({(key.action, key.key) for key in keys}))
-    return Deferred(
-        record._replace(state="deferred", provides=slots), tuple(keys), load=lambda: None
     )
 
 
-def _accounts(items: Iterable[InventoryItem], resolution: Resolution) -> list[PluginRecord]:
-    """The accounts after the resolution, without the keys of deferred plugins that will fail."""
-    resolved = {record.identity: record for record in resolution.records}
-    snapshot = resolution.snapshot
-    accounts = []
-    for item in items:
-        record = item.record
-        found = resolved.get(record.identity)
-        if found is None:
-            accounts.append(record)
-        elif record.state == "failed":
-            accounts.append(record)
-            for action, key in found.provides:
-                snapshot.offers[action].pop(key, None)
-                snapshot.broken[action, key] = record
-        elif found.state == "deferred":  # as which it was resolved
-            accounts.append(found._replace(state=record.state, reason=record.reason))
-        else:
-            accounts.append(found)
-    return accounts
+def _account(record: PluginRecord, found: PluginRecord, snapshot: Snapshot) -> PluginRecord:
+    """The account of a plugin after the resolution.
 
-
-def _tell_unavailable(
-    items: Iterable[InventoryItem], start: PreparedStart, snapshot: Snapshot
-) -> None:
-    """Have the snapshot know, as that of a start, who has keys that nobody will answer."""
-    published = dict(snapshot.published)
-    for item in items:
-        record = item.record
-        if not item.active and (item.keys or not item.complete):
-            installed = start.scans.get(record.environment, start.installed)
-            published[record.identity] = [
-                _as_published(record, found, installed) for found in item.declarations
-            ]
-            snapshot.records[record.identity] = record
-    snapshot.published = published
+    Nothing answers the keys of a deferred plugin that will fail.
+    """
+    if record.state == "failed":
+        for action, key in found.provides:
+            snapshot.offers[action].pop(key, None)
+            snapshot.broken[action, key] = record
+        return record
+    if found.state == "deferred":  # as which it was resolved
+        return found._replace(state=record.state, reason=record.reason)
+    return found
 
 
 def _as_published(

@@ -20,6 +20,7 @@ from aimm_plugins._policy.plan import Plan, arrange
 from aimm_plugins._policy.rules import Rule, read_layer
 from aimm_plugins._registry.outcome import Resolution
 from aimm_plugins._registry.providers import Preferences, is_named
+from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._startup.admission import Admission, Proofs
 from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._system.names import normalized
@@ -32,54 +33,34 @@ if TYPE_CHECKING:
 
 
 class Inputs(NamedTuple):
-    """What a start is decided by, beside the files of plugins.
-
-    Attributes:
-        operator: The operator's layers of rules.
-        configs: The confs.
-        locks: The freeze files that these name, by path.
-        installed: What is installed.
-        locate: Finds a module's file there; `None` where that is this process's path.
-    """
+    """What a start is decided by, beside the files of plugins."""
 
     operator: tuple[Config, ...]
     configs: tuple[Config, ...]
-    locks: Mapping[str, Lock]
+    locks: Mapping[str, Lock]  # by path
     installed: Scan
+    # Finds a module's file in an environment; `None` for this process's path.
     locate: Callable[[str], str | None] | None = None
 
 
 class PreparedStart(NamedTuple):
-    """What is to be done, all decided.
-
-    Attributes:
-        inputs: What it was decided by.
-        plan: The plugins in order, with the reason for each state.
-        plans: The same of each conf.
-        policy: The rules of the operator and all confs.
-        admission: Judges each import when it happens.
-        findings: What was found so far besides plugins.
-        prefer: The rules that settle conflicts.
-        probe_seconds: Time for importing each module in a child process first, if it is asked for.
-        strict: Whether one failure undoes the whole call.
-        options: What confs give to plugins, if they give anything.
-        environments: The environments that confs name; the plan has their plugins too.
-    """
+    """What is to be done, all decided."""
 
     inputs: Inputs
     plan: Plan
-    plans: tuple[Plan, ...]
-    policy: Policy
+    plans: tuple[Plan, ...]  # of each conf
+    policy: Policy  # of the operator and all confs
     admission: Admission
     findings: tuple[Finding, ...]
     prefer: Preferences
+    # Time for importing each module in a child process first, if it is asked for.
     probe_seconds: float | None
     strict: bool
     options: PluginOptions | None = None
+    # Those that confs name; the plan has their plugins too.
     environments: tuple[PlannedEnvironment, ...] = ()
 
     def find(self, name: str) -> Distribution | None:
-        """The installed distribution of that name, here or in an environment."""
         found = (scan.find(name) for scan in self.scans.values())
         return next((distribution for distribution in found if distribution is not None), None)
 
@@ -90,25 +71,21 @@ class PreparedStart(NamedTuple):
 
     @property
     def required(self) -> tuple[Rule, ...]:
-        """What all layers require."""
         return self.policy.required
 
     @property
     def installed(self) -> Scan:
-        """What is installed."""
         return self.inputs.installed
 
     def idle_preferences(self, resolution: Resolution) -> list[Finding]:
-        """`prefer` rules that name nobody who provides the key: mostly typos.
-
-        A module of the host may declare later, as `__main__` of a notebook does.
-        """
+        """`prefer` rules that name nobody who provides the key: mostly typos."""
         planned = {record.module for record in resolution.records}
-        rules = [item for layer in self.prefer for item in layer.items()]
         return [
             self._idle_preference(rule, wanted, place)
-            for rule, (wanted, place) in rules
-            if not _decides_something(rule, wanted, resolution)
+            for layer in self.prefer
+            for rule, (wanted, place) in layer.items()
+            if not _decides_something(rule, wanted, resolution.snapshot)
+            # A module of the host may declare later, as `__main__` of a notebook does.
             and (wanted in planned or wanted not in sys.modules)
         ]
 
@@ -175,20 +152,15 @@ def _findings_of_parts(parts: Sequence[PreparedStart], complete: bool) -> tuple[
 
     What is in a missing environment is not known, so that no rule is called idle then.
     """
-    idle = [
-        {(f.code, f.subject, f.place) for f in part.findings if f.code in _IDLE} for part in parts
-    ]
-    found = dict.fromkeys(finding for part in parts for finding in part.findings)
-    told: set[tuple[str, str, str | None]] = set()
-    kept = []
-    for finding in found:
-        what = (finding.code, finding.subject, finding.place)
-        if finding.code not in _IDLE:
-            kept.append(finding)
-        elif complete and what not in told and all(what in names for names in idle):
-            told.add(what)
-            kept.append(finding)
-    return tuple(kept)
+    found: dict[tuple[str, str, str | None], Finding] = {}
+    by_part = [{(f.code, f.subject, f.place): f for f in part.findings} for part in parts]
+    for findings in by_part:
+        found |= {key: finding for key, finding in findings.items() if key not in found}
+    return tuple(
+        finding
+        for key, finding in found.items()
+        if finding.code not in _IDLE or (complete and all(key in part for part in by_part))
+    )
 
 
 _IDLE = ("rule-matches-nothing", "locked-not-installed")
@@ -334,14 +306,12 @@ def locate_module(module: str) -> str | None:
 
 
 def record_digest_of(distribution: Distribution) -> str | None:
-    """The digest of a distribution's RECORD, for locks."""
     from aimm_plugins._discovery.record_file import record_digest
 
     return record_digest(distribution)
 
 
 def read_locks(layers: Iterable[Config]) -> dict[str, Lock]:
-    """The freeze files that layers name, by path."""
     locks = {}
     for layer in layers:
         if layer.locked is not None:
@@ -366,15 +336,11 @@ def _merged(plans: Sequence[Plan]) -> Plan:
     return Plan(tuple(records.values()), published)
 
 
-def _decides_something(rule: str, wanted: str, resolution: Resolution) -> bool:
+def _decides_something(rule: str, wanted: str, snapshot: Snapshot) -> bool:
     """Whether a `prefer` rule names a provider of its key, or has taken the key from one."""
-    action, colon, key = rule.partition(":")
-    snapshot = resolution.snapshot
-    if any(slot[1] == rule or f"{slot[0]}:{slot[1]}" == rule for _, slot in snapshot.shadowed):
-        return True
-    return any(
-        is_named(offer, wanted)
-        for name, keys in snapshot.offers.items()
-        for offer in (keys.get(rule), keys.get(key) if colon and name == action else None)
-        if offer is not None
-    )
+    for action, keys in snapshot.offers.items():
+        for key in {rule, rule.removeprefix(f"{action}:")}:
+            provider = keys.get(key)
+            if provider is not None and is_named(provider, wanted):
+                return True
+    return any(rule in (slot[1], f"{slot[0]}:{slot[1]}") for _, slot in snapshot.shadowed)

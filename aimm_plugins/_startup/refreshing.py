@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from aimm_plugins._config.parse import read
-from aimm_plugins._config.values import Config
 from aimm_plugins._discovery.scan import scan
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.snapshot import Snapshot, Start
@@ -20,7 +19,6 @@ from aimm_plugins._values.report import Identity, PluginRecord, Report
 
 
 def refresh(runtime: Runtime) -> Report:
-    """Catch up with what pip did since; see `aimm_plugins.refresh`."""
     while (before := runtime.registry.snapshot).starts:  # one, beside which others may unload
         records = dict(before.records)
         findings = set(current_report(runtime).findings)
@@ -69,22 +67,17 @@ def _commit(runtime: Runtime, outcome: Resolved, starts: Sequence[Start]) -> Rep
 
 
 def _reread(starts: Iterable[Start]) -> tuple[Start, ...]:
-    """The starts with their confs as they are now.
+    """The starts with the files of their confs as they are now; a mapping is as it was given.
 
     Raises:
         ConfigError: A conf cannot be read any more.
     """
     found: tuple[Start, ...] = ()
     for begun in starts:
-        found = tuple(with_start(found, Start(_config_of_now(begun), begun.given)))
+        is_file = isinstance(begun.given, str)
+        config = read(begun.given, called=begun.config.source) if is_file else begun.config
+        found = with_start(found, Start(config, begun.given))
     return found
-
-
-def _config_of_now(start: Start) -> Config:
-    """The conf of a start as its file is now; a mapping is as it was when it was given."""
-    if isinstance(start.given, str):
-        return read(start.given, called=start.config.source)
-    return start.config
 
 
 def _removed(
@@ -125,14 +118,11 @@ def _in_doubt(
 def _with_deferred_in_doubt(current: Snapshot, start: PreparedStart) -> PreparedStart:
     """A start that leaves deferred plugins in doubt deferred: their first call is judged anew."""
     in_doubt = _in_doubt(current.records, start.plan.records, start)
-    kept = {identity: current.deferred[identity] for identity in in_doubt & current.deferred.keys()}
-    records = [
-        current.records[record.identity] if record.identity in kept else record
-        for record in start.plan.records
-    ]
-    published = {identity: entry.published for identity, entry in kept.items()}
+    kept = {identity for identity in in_doubt if current.deferred(identity)}
+    records = [current.records[r.identity] if r.identity in kept else r for r in start.plan.records]
+    published = {identity: tuple(current.published[identity]) for identity in kept}
     plan = Plan(tuple(records), {**start.plan.published, **published})
-    return start._replace(plan=plan) if kept else start
+    return start._replace(plan=plan)
 
 
 def _why_removed(record: PluginRecord, start: PreparedStart) -> str:

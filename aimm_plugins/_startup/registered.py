@@ -13,7 +13,6 @@ from aimm_plugins._values.report import Finding, PluginRecord, Report
 
 
 def current_report(runtime: Runtime) -> Report:
-    """The account of what is registered now; see `aimm_plugins.current_report`."""
     with runtime.lock:
         providers = runtime.registry.providers()
         snapshot = runtime.registry.snapshot

@@ -48,16 +48,6 @@ class Runtime:
     Args:
         ledger: Where decorators write while this is the current runtime.
         versions: By plugin module, the distribution and version that it was imported from.
-
-    Attributes:
-        installed_findings: What the last look at the installed distributions found.
-        executor: What a conf has switched on and `unload_all` closes.
-        switching: Held while that is opened or closed, or its workers are told of plugins.
-        admissions: Who judges the imports of the starts under way.
-        options: What confs give to plugins; `None` until one does, or a plugin asks.
-        environments: Those that confs name and that are there, by name.
-        has_loaded: Whether anything was ever loaded, so that finders may have stale listings.
-        verified_imports: Loads what was verified; `None` until something was.
     """
 
     def __init__(
@@ -68,12 +58,18 @@ class Runtime:
         self.ledger = ledger
         self.lock = ledger.lock
         self.versions = {} if versions is None else versions
+        # What the last look at the installed distributions found.
         self.installed_findings: tuple[Finding, ...] = ()
+        # What a conf has switched on and `unload_all` closes; and what is held while that is opened
+        # or closed, or its workers are told of plugins.
         self.executor: Executor | None = None
         self.switching = RLock()
+        # Who judges the imports of the starts under way.
         self.admissions: list[Admission] = []
+        # What confs give to plugins, once one does or a plugin asks.
         self.options: OptionsState | None = None
         self.environments: dict[str, Environment] = {}
+        # Whether anything was ever loaded, so that finders may have stale listings.
         self.has_loaded = False
         self.verified_imports: VerifiedImports | None = None
         self._load_locks: dict[str, RLock] = {}
@@ -85,7 +81,6 @@ class Runtime:
 
     @property
     def confs(self) -> list[Config]:
-        """The confs of all starts."""
         return self.registry.snapshot.confs
 
     @property
@@ -123,7 +118,6 @@ class Runtime:
             self.verified_imports.install(verified)
 
     def trust_imports(self) -> None:
-        """Leave imports to Python again."""
         if self.verified_imports is not None:
             self.verified_imports.remove()
             self.verified_imports = None
@@ -138,7 +132,6 @@ class Runtime:
         self.dispatcher.after_fork()
 
     def close_environments(self) -> None:
-        """End the processes of all environments."""
         environments, self.environments = self.environments, {}
         for name, environment in environments.items():
             environment.close(f"environment {name} was unloaded")
@@ -163,7 +156,6 @@ class Runtime:
                 )
 
     def remove_hookimpls(self, snapshot: Snapshot) -> None:
-        """Take out the hookimpls of those plugin modules that a snapshot does not have."""
         for name in self.manager.committed.difference(snapshot.loaded_modules(), snapshot.by_hand):
             self.manager.remove_module(name)
 
@@ -180,7 +172,6 @@ class Runtime:
             self.dispatcher.renew()
 
     def is_registered(self, declared: DeclaredKey) -> bool:
-        """Whether calls reach a declaration."""
         return self.registry.snapshot.reaches(declared)
 
     def hooks_changed(self) -> None:
@@ -242,7 +233,6 @@ class Process:
         self.use(Runtime(current_ledger()))
 
     def use(self, runtime: Runtime) -> None:
-        """Make a runtime the current one."""
         self.runtime = runtime
         self.calls = runtime.dispatcher
         use_ledger(runtime.ledger)

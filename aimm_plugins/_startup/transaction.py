@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Set
+from collections.abc import Generator, Mapping, Set
 from contextlib import contextmanager
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._config.values import Conf
-from aimm_plugins._loading.importer import Outcome
+from aimm_plugins._loading.importer import Outcome, is_imported
 from aimm_plugins._registry.outcome import Change, Resolution
 from aimm_plugins._registry.required_keys import unanswered
 from aimm_plugins._registry.snapshot import Start
-from aimm_plugins._startup.deferred import deferrals
+from aimm_plugins._startup.deferred import load_deferred
 from aimm_plugins._startup.messages import load_error
 from aimm_plugins._startup.prepare import PreparedStart
 from aimm_plugins._startup.publish import current_options, publish, resolve_now
@@ -24,14 +25,7 @@ if TYPE_CHECKING:
 
 
 class Resolved(NamedTuple):
-    """What a start leads to.
-
-    Attributes:
-        start: What was to be done.
-        loaded: What became of the imports.
-        resolution: What would be registered.
-        report: The account of the call.
-    """
+    """What a start leads to."""
 
     start: PreparedStart
     loaded: Outcome
@@ -46,7 +40,6 @@ class Resolved(NamedTuple):
 
     @property
     def is_undone(self) -> bool:
-        """Whether one failure undoes the whole call."""
         return self.start.strict and bool(self.report.failures)
 
 
@@ -93,7 +86,7 @@ def resolved(
         raise
 
 
-def commit(runtime: Runtime, outcome: Resolved, starts: Iterable[Start]) -> Report:
+def commit(runtime: Runtime, outcome: Resolved, starts: tuple[Start, ...]) -> Report:
     """Register an outcome: one swap, or nothing. The caller holds the lock.
 
     Raises:
@@ -104,7 +97,7 @@ def commit(runtime: Runtime, outcome: Resolved, starts: Iterable[Start]) -> Repo
     if runtime.executor is not None:
         runtime.executor.switch_on()
     options = _options_after(runtime, outcome)
-    outcome.resolution.snapshot.starts = tuple(starts)
+    outcome.resolution.snapshot.starts = starts
     publish(runtime, outcome.resolution.snapshot, options)
     if outcome.loaded.environments:
         from aimm_plugins._startup.environment_loading import take_over
@@ -121,13 +114,19 @@ def _resolve(
     removed: Mapping[Identity, PluginRecord],
     revoked: Set[Identity],
 ) -> Resolved:
-    deferred = deferrals(runtime, start, loaded)
-    change = Change(loaded.records, start.prefer, loaded.loaded, deferred, removed.keys(), revoked)
+    current = runtime.registry.snapshot.records
+    loaded.records = [_of_now(record, current) for record in loaded.records]
+    change = Change(
+        loaded.records,
+        start.prefer,
+        loaded.loaded,
+        start.plan.published,
+        partial(load_deferred, runtime, start),
+        removed.keys(),
+        revoked,
+    )
     resolution = resolve_now(runtime, change)
-    snapshot = resolution.snapshot
-    published = {**snapshot.published, **start.plan.published}
-    snapshot.published = {i: keys for i, keys in published.items() if i in snapshot.records}
-    registered = snapshot.records.values()
+    registered = resolution.snapshot.records.values()
     resolution.add_missing(start.policy.missing(registered, start.find))
     required = start.policy.required_keys(lambda name: start.find(name) is not None)
     # Not into the snapshot: whether keys are answered is asked anew by each report.
@@ -140,6 +139,14 @@ def _resolve(
     )
     report = Report((*resolution.records, *removed.values()), findings)
     return Resolved(start, loaded, resolution, report)
+
+
+def _of_now(record: PluginRecord, current: Mapping[Identity, PluginRecord]) -> PluginRecord:
+    """The account of a plugin that a call may have loaded while the start was under way."""
+    known = current.get(record.identity)
+    if record.state == "deferred" and known is not None and known.is_loaded:
+        return known if record.environment is None and is_imported(record.module) else record
+    return record
 
 
 def _options_after(runtime: Runtime, outcome: Resolved) -> PluginOptions | None:

@@ -56,47 +56,35 @@ class ChildError(RuntimeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildResult:
-    """What a child process answered, and how it ended.
-
-    Attributes:
-        finished: Whether it did all of its task.
-        status: Its exit status, negative where a signal ended it; `None` where it was ended because
-            it gave no answer in time.
-        allowed: Seconds that it had for the last answer.
-        output: What it wrote to stdout and stderr, where that was captured.
-    """
+    """What a child process answered, and how it ended."""
 
     answers: list[Any]
-    finished: bool
+    finished: bool  # whether it did all of its task
+    # Negative where a signal ended it; `None` where it gave no answer in time and was ended.
     status: int | None
-    allowed: float
-    output: bytes
+    allowed: float  # seconds for the last answer
+    output: bytes  # what it wrote to stdout and stderr, where that was captured
 
     @property
     def text(self) -> str:
-        """The output as text."""
         return self.output.decode(errors="replace")
 
     @property
     def ended(self) -> str:
-        """How it ended, as a sentence without its subject."""
         if self.status is None:
             return f"gave no answer for {self.allowed:g} seconds"
         return ended(self.status)
 
     @property
     def cause(self) -> str:
-        """What it ended with: `status 3`, or a signal's name."""
         return f"status {self.status}" if self.status is None else cause(self.status)
 
 
 def ended(status: int) -> str:
-    """How a process has ended that left with a status, as a sentence without its subject."""
     return f"{'was ended by' if status < 0 else 'left with'} {cause(status)}"
 
 
 def cause(status: int) -> str:
-    """What a process ended with: `status 3`, or the name of the signal that it negates."""
     if status >= 0:
         return f"status {status}"
     try:
@@ -210,7 +198,6 @@ def _own_flags() -> Iterator[str]:
 
 
 def _job(task: Task, folder: str | None) -> bytes:
-    """What the child reads: its path, then the task."""
     path = [entry for entry in sys.path if isinstance(entry, str)]
     if folder is not None:  # where relative entries would lead nowhere
         path = [os.path.abspath(entry) for entry in path]

@@ -21,7 +21,6 @@ _CONTEXT = vars(BaseException)["__context__"].__get__
 
 
 def signal_handlers() -> tuple[object, ...]:
-    """The handler of each of `SIGNALS` at present."""
     return tuple(map(_signal.getsignal, SIGNALS))
 
 

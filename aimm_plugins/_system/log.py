@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 
 def logger() -> logging.Logger:
-    """The logger `aimm_plugins`."""
     import logging
 
     return logging.getLogger("aimm_plugins")

@@ -45,13 +45,19 @@ def import_whole(name: str) -> object:
     """
     import importlib
 
-    if name not in sys.modules:
+    is_new = name not in sys.modules
+    if is_new:
         # From the outermost on, for a name with thousands of dots: Python itself begins with the
         # innermost, and 3.15 takes a minute for as many nested calls.
         for parent in accumulate(name.split(".")[:-1], "{}.{}".format):
             importlib.import_module(parent)
     module = importlib.import_module(name)
-    finish_lazy_imports(name)
+    try:
+        finish_lazy_imports(name)
+    except BaseException:
+        if is_new:  # so that it is run again when it is repaired, as after an import that fails
+            sys.modules.pop(name, None)
+        raise
     return module
 
 
@@ -59,7 +65,10 @@ _LAZY: type | None = getattr(types, "LazyImportType", None)
 
 
 def finish_lazy_imports(name: str) -> None:
-    """Import what a module and its topmost package import lazily.
+    """Import what a module and its topmost package import lazily, as it may declare.
+
+    What an author has asked to be imported late (`lazy import torch`) stays lazy, unless it is of
+    the same package. Where the host asks it of all imports, none of the package's is.
 
     It happens after their bodies have run and not by a filter of Python's, because lazy imports
     may form a circle, and because the module may have been imported before it was a plugin.
@@ -72,7 +81,8 @@ def finish_lazy_imports(name: str) -> None:
     done: set[tuple[str, str]] = set()
     while lazy := [place for place in _lazy_imports(package, _LAZY) if place not in done]:
         for module, attribute in lazy:
-            getattr(sys.modules[module], attribute)
+            # Python still lists what a run of the module before its repair was to import.
+            getattr(sys.modules[module], attribute, None)
         done.update(lazy)
 
 
@@ -82,11 +92,13 @@ def _file(name: str) -> object:
 
 
 def _lazy_imports(package: str, lazy: type) -> Iterator[tuple[str, str]]:
-    """The names of a package's modules, with those of what they import lazily."""
+    """The names of a package's modules, with those of what they are to import now."""
+    is_by_host = sys.get_lazy_imports() == "all"  # type: ignore[attr-defined]  # since Python 3.15
     for name, module in sys.modules.copy().items():
         if f"{name}.".startswith(f"{package}.") and isinstance(module, ModuleType):
             for attribute, value in contents(module).copy().items():
-                if type(value) is lazy:
+                # Only its text names what it will import: `<lazy_import 'pkg.models'>`.
+                if type(value) is lazy and (is_by_host or f"'{package}." in repr(value)):
                     yield name, attribute
     # `import pkg.sub` binds only `pkg`, and leaves `sub` to whoever asks `pkg` for it.
     for name in sys.lazy_modules.copy():  # type: ignore[attr-defined]  # since Python 3.15

@@ -64,11 +64,21 @@ named_conf_option = click.option(
 """The conf of a verb whose arguments are names."""
 
 
+_GIVEN = "aimm_plugins.path"
+
+
 def _put_on_path(ctx: click.Context, param: click.Parameter, folders: tuple[str, ...]) -> None:
     if folders and not ctx.resilient_parsing:
+        ctx.meta[_GIVEN] = folders
         before = list(sys.path)
         sys.path[:0] = folders
         ctx.call_on_close(lambda: sys.path.__setitem__(slice(None), before))
+
+
+def path_given() -> tuple[str, ...]:
+    """The folders that `--path` names."""
+    given: tuple[str, ...] = click.get_current_context().meta.get(_GIVEN, ())
+    return given
 
 
 path_option = click.option(

@@ -27,6 +27,7 @@ from aimm_plugins.testing import (
 @click.option("--quick", is_flag=True, help="Leave out checks that start processes.")
 @click.option("--checks", "listing", is_flag=True, help="List the checks and leave.")
 @click.option("--environment", metavar="NAME", help="Check plugins of this environment, there.")
+@click.option("--among", multiple=True, hidden=True)
 @output.conf_options
 def check_(
     target: str | None,
@@ -35,6 +36,7 @@ def check_(
     listing: bool,
     form: str,
     environment: str | None,
+    among: tuple[str, ...],
     conf: str | None,
 ) -> int:
     """Check plugins: those of a distribution, a module, what MODULE:OBJECT says, or all installed.
@@ -51,11 +53,11 @@ def check_(
     if output.is_conf_name(target):
         target, conf = None, target
     if environment is not None:
-        from aimm_plugins.cli.env_ import run_python
+        from aimm_plugins.cli.env_ import run_check
 
         options = [part for name in only for part in ("--only", name)] + ["--quick"] * quick
-        line = ["check", "--format", form, *options, *([] if target is None else [target])]
-        return run_python(environment, ["-m", "aimm_plugins", *line], conf)
+        line = ["--format", form, *options, *([] if target is None else [target])]
+        return run_check(environment, line, conf)
     if quick:
         slow = {check.name for check in checks() if check.child}
         only = tuple(n for n in only or [c.name for c in checks()] if n not in slow)
@@ -66,7 +68,7 @@ def check_(
     failures: list[PluginImportError] = []
     with output.stdout_kept():
         try:
-            about = find_target(target, only, conf, failures)
+            about = find_target(target, only, conf, failures, among)
         except PluginImportError as error:
             failures.append(error)
         except (LookupError, ValueError, TypeError) as error:

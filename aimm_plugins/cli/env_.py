@@ -10,13 +10,17 @@ from typing import Any
 
 import click
 
-from aimm_plugins._config.environment import conf_or_default
+from aimm_plugins._config.environment import OPERATOR_VARIABLES, conf_or_default
 from aimm_plugins._config.parse import read
 from aimm_plugins._config.values import Config, EnvironmentRules
+from aimm_plugins._discovery.scan import scan
 from aimm_plugins._environments.made import environment_path, wanted
 from aimm_plugins._environments.making import make, remove, size_of, users
 from aimm_plugins._environments.program import Program
 from aimm_plugins._environments.site import EnvironmentSite, NoEnvironmentError, find_site
+from aimm_plugins._policy.rules import Rule
+from aimm_plugins._startup.environment_plan import look_up
+from aimm_plugins._system.child import ended
 from aimm_plugins._system.text import did_you_mean
 from aimm_plugins.cli._output import (
     conf_option,
@@ -24,6 +28,7 @@ from aimm_plugins.cli._output import (
     format_option,
     is_conf_name,
     named_conf_option,
+    path_given,
     print_json,
     print_table,
 )
@@ -123,21 +128,41 @@ def run(name: str, line: Sequence[str], conf: str | None) -> int:
     return _run(name, line, conf)
 
 
-def run_python(name: str, arguments: Sequence[str], conf: str | None) -> int:
-    """Run an environment's interpreter; returns its exit status."""
-    return _run(name, [None, *arguments], conf)
-
-
-def _run(name: str, line: Sequence[str | None], conf: str | None) -> int:
+def run_check(name: str, arguments: Sequence[str], conf: str | None) -> int:
+    """Run the verb `check` in an environment, by the rules that hold for its plugins here."""
     config = _config(conf)
     (rules,) = _chosen(config, [name])
-    site = _site_or_raise(config, rules)
-    variables = Program(name, site.python, site.root).variables()
-    program, *arguments = [site.python if part is None else part for part in line]
+    (found,) = [planned for planned in look_up([config], scan()) if planned.name == name]
+    if found.site is None:
+        raise AimmPluginsError(f"environment {name}: {found.problem}")
+    variables = _variables(name, found.site)
+    # Where it is this process's own interpreter, what this process finds is to be found there.
+    if folders := [*path_given(), *(found.site.path or ())]:
+        variables["PYTHONPATH"] = os.pathsep.join(folders)
+    line = [found.site.python, "-P", "-s", "-m", "aimm_plugins", "check", *arguments]
+    line += ["--conf", os.path.abspath(conf or "")]
+    for text in rules.plugins or ():
+        line += ["--among", Rule(text, "").name]
+    status = subprocess.run(line, env=variables, check=False).returncode
+    if status < 0:
+        raise AimmPluginsError(f"environment {name}: the process of the checks {ended(status)}")
+    return status
+
+
+def _run(name: str, line: Sequence[str], conf: str | None) -> int:
+    config = _config(conf)
+    (rules,) = _chosen(config, [name])
+    variables = _variables(name, _site_or_raise(config, rules))
     try:
-        return subprocess.run([program, *arguments], env=variables, check=False).returncode
+        return subprocess.run(line, env=variables, check=False).returncode
     except FileNotFoundError as error:
-        raise AimmPluginsError(f"environment {name} has no {program!r}: {error}") from error
+        raise AimmPluginsError(f"environment {name} has no {line[0]!r}: {error}") from error
+
+
+def _variables(name: str, site: EnvironmentSite) -> dict[str, str]:
+    """The variables of a command in an environment, with the operator's rules."""
+    operator = {rule: os.environ[rule] for rule in OPERATOR_VARIABLES if rule in os.environ}
+    return Program(name, site.python, site.root).variables() | operator
 
 
 def _config(conf: str | None) -> Config:

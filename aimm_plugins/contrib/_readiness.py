@@ -137,19 +137,11 @@ def _owner(record: PluginRecord) -> str:
 def _without_details(report: dict[str, Any], told: set[str]) -> dict[str, Any]:
     for record in report["plugins"]:
         _log_reason(record, told)
+    withheld = {"subject": "", "message": _WITHHELD, "place": None, "remedy": None}
     return {
         "ok": report["ok"],
         "plugins": [_public_record(record) for record in report["plugins"]],
-        "findings": [
-            {
-                "code": finding["code"],
-                "subject": "",
-                "message": _WITHHELD,
-                "place": None,
-                "remedy": None,
-            }
-            for finding in report["findings"]
-        ],
+        "findings": [{"code": finding["code"], **withheld} for finding in report["findings"]],
     }
 
 

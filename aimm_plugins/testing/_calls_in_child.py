@@ -1,8 +1,10 @@
-"""Call a plugin in a child process.
+"""Call a plugin in a child process, one job after the other.
 
-Each task answers with tuples: `("value", pickle)`; `("error", type, text, is_ordinary)`, where an
-ordinary error has a text and is none of the interpreter's; or, alone, `("absent", reason,
-is_unknown)` where the plugin does not provide the key there, and is unknown by name or not.
+A job is a sequence of calls, each on the instance that the one before it gave. The task answers
+with `("absent", reason, is_unknown)` alone where the plugin does not provide the key there, and is
+unknown by name or not; else with `("ready",)`, and then for each job with `("value", pickle)` or
+`("error", type, text, traceback, is_ordinary)`. An ordinary error has a text and is none of the
+interpreter's.
 """
 
 from __future__ import annotations
@@ -10,39 +12,51 @@ from __future__ import annotations
 import os
 import pickle
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import aimm_plugins
+from aimm_plugins._config.environment import OPERATOR_VARIABLES
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.text import encodable
 
-Answer = tuple[Any, ...]
+Call = tuple[str, tuple[Any, ...], Mapping[str, Any]]
+"""An action, with arguments and keywords."""
 
 
-def work(plugin: str, key: str, calls: bytes) -> Iterator[Answer]:
-    """Make, fit and predict, or access data; answers with the prediction or the data."""
+def run_jobs(plugin: str, key: str, jobs: bytes) -> Iterator[tuple[Any, ...]]:
+    """Initialize a plugin, and do pickled jobs."""
     if (absent := _load(plugin, key)) is not None:
         yield absent
         return
-    yield _answer(partial(_work, key, calls))
+    yield ("ready",)
+    for job in pickle.loads(jobs):
+        try:
+            yield ("value", pickle.dumps(_run(key, job)))
+        except BaseException as error:
+            text = ""
+            with guarded():
+                text = encodable(str(error))
+            is_ordinary = isinstance(error, Exception) and not isinstance(
+                error, MemoryError | RecursionError | SystemError
+            )
+            trace = traceback.format_exc()[-20_000:]
+            yield ("error", type(error).__name__, text, trace, is_ordinary and bool(text))
 
 
-def _work(key: str, calls: bytes) -> Any:
-    arguments = pickle.loads(calls)
-    if "data_access" in arguments:
-        args, kwargs = arguments["data_access"]
-        return as_read(aimm_plugins.exec_data_access(key, None, *args, **kwargs))
-    args, kwargs = arguments["instantiate"]
-    instance = aimm_plugins.exec_instantiate(key, None, *args, **kwargs)
-    args, kwargs = arguments["fit"]
-    return _predict(key, aimm_plugins.exec_fit(key, instance, None, *args, **kwargs), calls)
-
-
-def _predict(key: str, instance: Any, calls: bytes) -> Any:
-    args, kwargs = pickle.loads(calls)["predict"]
-    return as_read(aimm_plugins.exec_predict(key, instance, None, *args, **kwargs)[1])
+def _run(key: str, job: Sequence[Call]) -> Any:
+    """What the last call gives: a prediction, data, or the type of an instance."""
+    result: Any = None
+    for action, args, kwargs in job:
+        call = getattr(aimm_plugins, f"exec_{action}")
+        if action == "deserialize":
+            result = call(key, *args)
+        else:
+            instance = (result,) if action in ("fit", "predict") else ()
+            result = call(key, *instance, None, *args, **kwargs)
+    if action == "predict":
+        return as_read(result[1])
+    return as_read(result) if action == "data_access" else type(result).__name__
 
 
 def as_read(result: Any) -> Any:
@@ -50,33 +64,9 @@ def as_read(result: Any) -> Any:
     return list(result) if isinstance(result, Iterator) else result
 
 
-def deserialize(
-    plugin: str, key: str, contents: Sequence[bytes], calls: bytes | None
-) -> Iterator[Answer]:
-    """Deserialize one content after the other, and predict with what comes of it.
-
-    Answers with `("ready",)` first. Without calls it predicts nothing, and answers with
-    `("instance", type)` where an instance was made.
-    """
-    if (absent := _load(plugin, key)) is not None:
-        yield absent
-        return
-    yield ("ready",)
-    for content in contents:
-        try:
-            instance = aimm_plugins.exec_deserialize(key, content)
-        except BaseException as error:
-            yield _error(error, _text(error))
-            continue
-        if calls is None:
-            yield ("instance", type(instance).__name__)
-        else:
-            yield _answer(partial(_predict, key, instance, calls))
-
-
-def _load(plugin: str, key: str) -> Answer | None:
+def _load(plugin: str, key: str) -> tuple[Any, ...] | None:
     """Initialize the plugin; the answer where it does not provide the key."""
-    for name in ("AIMM_PLUGINS_POLICY", "AIMM_PLUGINS_DENY"):
+    for name in OPERATOR_VARIABLES:
         os.environ.pop(name, None)
     try:
         aimm_plugins.initialize({"names": [plugin], "entry_points": {"enabled": False}})
@@ -91,23 +81,3 @@ def _load(plugin: str, key: str) -> Answer | None:
     if not aimm_plugins.providers(key=key):
         return ("absent", f"{plugin} does not declare {key}", False)
     return None
-
-
-def _answer(call: Callable[[], Any]) -> Answer:
-    try:
-        return ("value", pickle.dumps(call()))
-    except BaseException as error:
-        return _error(error, traceback.format_exc()[-20_000:])
-
-
-def _error(error: BaseException, text: str) -> Answer:
-    is_ordinary = isinstance(error, Exception) and not isinstance(
-        error, MemoryError | RecursionError | SystemError
-    )
-    return ("error", type(error).__name__, text, is_ordinary and bool(_text(error)))
-
-
-def _text(error: BaseException) -> str:
-    with guarded():
-        return encodable(str(error))
-    return ""

@@ -11,15 +11,6 @@ from collections.abc import Mapping, Set
 from typing import Any
 
 
-def equal(one: Any, other: Any, tolerance: float = 0.0) -> bool:
-    """Whether two values are equal in type and content; NaN equals NaN.
-
-    Arrays and frames are compared by content and dtype, containers item by item, objects without
-    an equality of their own by their attributes.
-    """
-    return _equal(one, other, tolerance, 0)
-
-
 def is_unchangeable(value: Any) -> bool:
     """Whether a value and all in it cannot be changed, so that its users may share it."""
     if isinstance(value, tuple | frozenset):
@@ -33,7 +24,18 @@ def is_unchangeable(value: Any) -> bool:
     )
 
 
-def _equal(one: Any, other: Any, tolerance: float, depth: int) -> bool:
+def equal(one: Any, other: Any, tolerance: float = 0.0, depth: int = 0) -> bool:
+    """Whether two values are equal in type and content; NaN equals NaN.
+
+    Arrays and frames are compared by content and dtype, containers item by item, objects without
+    an equality of their own by their attributes.
+
+    Args:
+        one: Any value.
+        other: Another one.
+        tolerance: Relative difference between equal numbers.
+        depth: In how many containers they are.
+    """
     if one is other:
         return True
     if type(one) is not type(other) or depth > 100:
@@ -44,11 +46,11 @@ def _equal(one: Any, other: Any, tolerance: float, depth: int) -> bool:
         return _equal_numbers(one, other, tolerance)
     if isinstance(one, Mapping):
         return one.keys() == other.keys() and all(
-            _equal(one[key], other[key], tolerance, depth + 1) for key in one
+            equal(one[key], other[key], tolerance, depth + 1) for key in one
         )
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(
-            _equal(a, b, tolerance, depth + 1) for a, b in zip(one, other, strict=True)
+            equal(a, b, tolerance, depth + 1) for a, b in zip(one, other, strict=True)
         )
     if isinstance(one, Set):
         return bool(one == other)
@@ -64,7 +66,7 @@ def _equal(one: Any, other: Any, tolerance: float, depth: int) -> bool:
     # What is in `__dict__` and in slots, or None.
     state: Any = object.__getstate__(one)
     has_attributes = state is not None or hasattr(one, "__dict__")
-    return has_attributes and _equal(state, object.__getstate__(other), tolerance, depth + 1)
+    return has_attributes and equal(state, object.__getstate__(other), tolerance, depth + 1)
 
 
 def _equal_numbers(one: Any, other: Any, tolerance: float) -> bool:
@@ -87,5 +89,5 @@ def _equal_arrays(one: Any, other: Any, tolerance: float, depth: int) -> bool:
     if a.dtype.kind in "fc":
         return bool(numpy.allclose(a, b, rtol=tolerance, atol=0.0, equal_nan=True))
     if a.dtype.kind in "OVMm":  # objects, records and times, which may hold what is not itself
-        return _equal(a.tolist(), b.tolist(), tolerance, depth + 1)
+        return equal(a.tolist(), b.tolist(), tolerance, depth + 1)
     return bool((a == b).all())

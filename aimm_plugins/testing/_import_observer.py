@@ -10,7 +10,8 @@ import signal
 import sys
 import threading
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib.util import resolve_name
 from time import perf_counter
 from typing import Any
 
@@ -29,7 +30,7 @@ def observe_import(module: str) -> Iterator[dict[str, Any] | None]:
     size, files = _output_size(), set(os.listdir("."))
     begin = perf_counter()
     try:
-        with _Watch(module.partition(".")[0]) as watch:
+        with _Watch(module) as watch:
             import_whole(module)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
@@ -67,8 +68,8 @@ class _Watch:
     again after each.
     """
 
-    def __init__(self, package: str) -> None:
-        self.package = package
+    def __init__(self, module: str) -> None:
+        self.module = module
         self.own: list[str] = []
         self._is_foreign = False
 
@@ -104,24 +105,27 @@ class _Watch:
         fromlist: Any = (),
         level: int = 0,
     ) -> Any:
-        with self._import_of(name, (globals or {}).get("__name__"), is_relative=level > 0):
+        importer = globals or {}
+        relative = "." * level + name
+        with self._import_of(relative, importer.get("__name__"), importer.get("__package__")):
             return self._import(name, globals, locals, fromlist, level)
 
     def _import_by_function(self, name: str, package: str | None = None) -> Any:
         importer = sys._getframe(1).f_globals.get("__name__")
-        with self._import_of(name, importer, is_relative=name.startswith(".")):
+        with self._import_of(name, importer, package):
             return self._import_module(name, package)
 
     @contextmanager
-    def _import_of(self, name: str, importer: object, is_relative: bool) -> Generator[None]:
+    def _import_of(self, name: str, importer: object, package: str | None) -> Generator[None]:
         """Leave out what an import of another package by the plugin changes."""
+        with suppress(ImportError):  # which the import itself raises
+            name = resolve_name(name, package)
         if (
-            is_relative
-            or self._is_foreign
+            self._is_foreign
             or threading.current_thread() is not threading.main_thread()
             or not isinstance(importer, str)
-            or importer.partition(".")[0] != self.package
-            or name.partition(".")[0] == self.package
+            or not self._is_own(importer)
+            or self._is_own(name)
         ):
             yield
             return
@@ -132,6 +136,14 @@ class _Watch:
         finally:
             self._is_foreign = False
             self._mark()
+
+    def _is_own(self, name: str) -> bool:
+        """Whether a module is of the plugin's package, which may be in a namespace with others."""
+        package, _, rest = self.module.partition(".")
+        while rest and getattr(sys.modules.get(package), "__file__", "") is None:
+            part, _, rest = rest.partition(".")
+            package = f"{package}.{part}"
+        return f"{name}.".startswith(f"{package}.")
 
 
 def _globals() -> dict[str, Any]:

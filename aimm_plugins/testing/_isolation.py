@@ -7,12 +7,13 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from aimm_plugins._api import starting
+from aimm_plugins._config.environment import OPERATOR_VARIABLES
 from aimm_plugins._dispatch.manager import PluginManager
 from aimm_plugins._registry.providers import Provider, Slot
 from aimm_plugins._startup.runtime import PROCESS, Runtime
 from aimm_plugins._values.report import Report
 
-VARIABLES = ("AIMM_PLUGINS_POLICY", "AIMM_PLUGINS_DENY", "AIMM_PLUGINS_CONF")
+VARIABLES = (*OPERATOR_VARIABLES, "AIMM_PLUGINS_CONF")
 """The machine's own rules, which would decide what a test sees."""
 
 

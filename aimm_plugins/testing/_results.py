@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from aimm_plugins._system.text import indented, safe_text
+from aimm_plugins.errors import PluginLoadError
 
 IMPORT_CHECK = "import-succeeds"
 """Where this one fails, no other check of the plugin is run."""
@@ -45,10 +46,9 @@ class CheckResult:
 
     @classmethod
     def of_failed_import(cls, about: str, error: Exception) -> CheckResult:
-        """What stands for all checks of a module that cannot be imported."""
-        return cls(
-            check=IMPORT_CHECK, about=about, status="failed", reason=safe_text(error), error=error
-        )
+        """What stands for all checks of a module that cannot be imported or loaded."""
+        reason = load_failure(error)
+        return cls(check=IMPORT_CHECK, about=about, status="failed", reason=reason, error=error)
 
     @property
     def is_of_import(self) -> bool:
@@ -66,13 +66,14 @@ class CheckResult:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-serializable, as `aimm-plugins check --format json` prints it."""
-        return {
-            "check": self.check,
-            "about": self.about,
-            "status": self.status,
-            "reason": self.reason,
-            "notes": list(self.notes),
-        }
+        told = {name: getattr(self, name) for name in ("check", "about", "status", "reason")}
+        return {**told, "notes": list(self.notes)}
+
+
+def load_failure(error: Exception) -> str:
+    """Why a plugin cannot be loaded: of a group of one error, that one."""
+    members = error.exceptions if isinstance(error, PluginLoadError) else ()
+    return safe_text(members[0] if len(members) == 1 else error)
 
 
 @dataclass(frozen=True, slots=True)

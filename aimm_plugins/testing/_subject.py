@@ -5,17 +5,16 @@ from __future__ import annotations
 import copy
 import pickle
 import unittest
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import aimm_plugins
 from aimm_plugins import Action, Provider, StateCallback
-from aimm_plugins._system.child import START_SECONDS, ChildResult, Task, run_task
+from aimm_plugins._system.child import START_SECONDS, ChildResult, run_task
 from aimm_plugins._system.signatures import signature_of
-from aimm_plugins.testing import _calls_in_child
-from aimm_plugins.testing._calls_in_child import as_read
+from aimm_plugins.testing._calls_in_child import as_read, run_jobs
 from aimm_plugins.testing._compare import equal
 from aimm_plugins.testing._conformance import Arguments, Claim, Conformance, given
 from aimm_plugins.testing._events import StateEvents
@@ -198,41 +197,21 @@ class Subject:
 
     # Other processes
 
-    def pickled(self, *actions: str) -> bytes:
-        """The arguments of actions, for another process."""
-        made = {action: self.arguments(action) for action in actions}
+    def in_child(
+        self, *jobs: Sequence[tuple[str, Arguments]], hash_seed: str | None = None
+    ) -> ChildResult:
+        """What a fresh process answers that loads the plugin, and does jobs."""
+        calls = [[(action, made.args, dict(made.kwargs)) for action, made in job] for job in jobs]
         try:
-            return pickle.dumps(
-                {action: (call.args, dict(call.kwargs)) for action, call in made.items()}
-            )
+            content = pickle.dumps(calls)
         except Exception as error:
             raise Inapplicable(f"the arguments cannot be pickled: {error}") from error
-
-    def work_in_child(self, hash_seed: str | None = None) -> Any:
-        """What a fresh process predicts, or the data that it gets."""
-        if self.spec.data_access is not None:
-            calls = self.pickled("data_access")
-        else:
-            self.need("instantiate", "fit", "predict")
-            calls = self.pickled("instantiate", "fit", "predict")
-        task = partial(_calls_in_child.work, self.plugin, self.key, calls)
-        return value_of(self._run(task, {"PYTHONHASHSEED": hash_seed} if hash_seed else {}))
-
-    def deserialize_in_child(self, *contents: bytes, predict: bool = True) -> ChildResult:
-        """What a fresh process answers that deserializes, and predicts with what comes of it."""
-        calls = self.pickled("predict") if predict else None
-        return self._run(
-            partial(_calls_in_child.deserialize, self.plugin, self.key, contents, calls), {}
-        )
-
-    def _run(self, task: Task, environment: Mapping[str, str | None]) -> ChildResult:
-        """Run a task in a fresh process that loads the plugin."""
         result = run_task(
-            task,
+            partial(run_jobs, self.plugin, self.key, content),
             seconds=self.spec.call_seconds,
             start_seconds=START_SECONDS,
             output="captured",
-            environment=environment,
+            environment={"PYTHONHASHSEED": hash_seed} if hash_seed else {},
         )
         match result.answers:
             case [("absent", _, True)]:
@@ -245,16 +224,32 @@ class Subject:
                         f"{self.plugin} declares {self.key} by hand, not by its import"
                     )
                 raise AssertionError(f"in a fresh process {reason}")
-            case _:
-                return result
+        return result
+
+    def work_in_child(self, hash_seed: str | None = None) -> Any:
+        """What a fresh process predicts, or the data that it gets."""
+        if self.spec.data_access is None:
+            self.need("instantiate", "fit", "predict")
+        job = [(action, self.arguments(action)) for action in self.spec.sources]
+        return value_of(self.in_child(job, hash_seed=hash_seed))
+
+    def deserialize_in_child(self, *contents: bytes, predict: bool = True) -> ChildResult:
+        """What a fresh process answers that deserializes, and predicts with what comes of it."""
+        last = ["predict"] if predict else []
+        return self.in_child(
+            *(
+                [("deserialize", Arguments((content,))), *((a, self.arguments(a)) for a in last)]
+                for content in contents
+            )
+        )
 
 
 def value_of(result: ChildResult) -> Any:
     match result.answers:
         case [*_, ("value", value)]:
             return pickle.loads(value)
-        case [*_, ("error", name, text, _)]:
-            raise AssertionError(f"a fresh process raised {name}\n{text}".rstrip())
+        case [*_, ("error", name, _, trace, _)]:
+            raise AssertionError(f"a fresh process raised {name}\n{trace}".rstrip())
         case _:
             raise AssertionError(f"a fresh process {result.ended}\n{result.text}".rstrip())
 

@@ -11,13 +11,14 @@ from dataclasses import replace
 from typing import Any
 
 import aimm_plugins
+from aimm_plugins._config.parse import read
 from aimm_plugins._config.values import Conf
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.groups import CONFORMANCE
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._inventory.places import file_in
-from aimm_plugins._startup.admission import Admission
+from aimm_plugins._startup.environment_plan import look_up
 from aimm_plugins._startup.prepare import admission_now
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.guard import guarded
@@ -39,6 +40,7 @@ def find_target(
     only: Iterable[str] = (),
     conf: Conf = None,
     failures: list[PluginImportError] | None = None,
+    among: Collection[str] = (),
 ) -> tuple[Conformance | str, ...]:
     """Find the conformances and plugin modules that `check_plugin` is to check.
 
@@ -51,6 +53,7 @@ def find_target(
         conf: Whose rules hold, beside those of the operator; `None` for the confs of this process.
         failures: Where given, the errors of distributions that cannot be checked are added to it,
             and the others are returned, if `target` is `None`.
+        among: Names of distributions that alone are looked at, if `target` is `None`.
 
     Returns:
         What `check_plugin` takes: modules by name, and the conformances.
@@ -67,9 +70,10 @@ def find_target(
         >>> find_target("json")
         ('json',)
     """
-    plugins, conformances = _find(target, admission_now(PROCESS.runtime, conf), failures)
-    trials(conformances, plugins, only)  # raises where a check does not exist
-    return (*conformances, *plugins)
+    search = _Search(conf)
+    about = search.everything(failures, among) if target is None else search.target(target)
+    trials(about, only)  # raises where a check does not exist
+    return tuple(sorted(about, key=lambda subject: isinstance(subject, str)))
 
 
 def uncovered_keys(*about: Conformance | str) -> tuple[str, ...]:
@@ -98,46 +102,127 @@ def uncovered_keys(*about: Conformance | str) -> tuple[str, ...]:
     return tuple(sorted(keys - {conformance.key for conformance in conformances}))
 
 
-def _find(
-    target: str | None, admission: Admission, failures: list[PluginImportError] | None
-) -> tuple[list[str], list[Conformance]]:
-    installed = scan()
-    by_key = {
-        candidate.distribution.key: candidate.distribution for candidate in installed.candidates
-    }
-    if target is None:
-        if not by_key:
-            raise LookupError("no plugin is installed; name a module")
-        plugins: list[str] = []
-        conformances: list[Conformance] = []
-        for distribution in by_key.values():
+class _Search:
+    """Looks for what is to be checked, by the rules of the operator and of a conf."""
+
+    def __init__(self, conf: Conf) -> None:
+        self._conf = conf
+        self._installed = scan()
+        self._admission = admission_now(PROCESS.runtime, conf)
+        self._distributions = _with_plugins(self._installed)
+
+    def everything(
+        self, failures: list[PluginImportError] | None, among: Collection[str]
+    ) -> list[Conformance | str]:
+        """What all distributions have, or those of some names."""
+        names = [normalized(name) for name in among] or list(self._distributions)
+        found = [self._distributions[name] for name in names if name in self._distributions]
+        if not found:
+            what = f"none of {', '.join(names)}" if among else "no plugin"
+            raise LookupError(f"{what} is installed; name a module")
+        about: list[Conformance | str] = []
+        for distribution in found:
             try:
-                modules, said = _of_distribution(installed, distribution, admission)
+                about += self._of(distribution)
             except _DeniedError as error:
                 logger().warning("not checked: %s", error)
             except PluginImportError as error:
                 if failures is None:
                     raise
                 failures.append(error)
-            else:
-                plugins += modules
-                conformances += said
-        return plugins, conformances
-    if ":" in target:
-        module, _, attribute = target.partition(":")
-        return [], _conformances(module, attribute, target, None, admission)
-    if normalized(target) in by_key:
-        return _of_distribution(installed, by_key[normalized(target)], admission)
-    file = locate(target)
-    if file is None and target not in sys.modules:
-        text = f"{target!r} is no installed distribution with plugins, and no module"
-        raise LookupError(text + _hint(target, by_key))
-    owner = installed.owner(target, file)
-    _refuse_denied(target, target, owner, admission)
-    if owner is None:
-        return [target], []
-    _, said = _of_distribution(installed, owner, admission)
-    return [target], [conformance for conformance in said if conformance.plugin == target]
+        return about
+
+    def target(self, target: str) -> list[Conformance | str]:
+        if ":" in target:
+            module, _, attribute = target.partition(":")
+            return [*self._conformances(module, attribute, target, None)]
+        if normalized(target) in self._distributions:
+            return self._of(self._distributions[normalized(target)])
+        file = locate(target)
+        if file is None and target not in sys.modules:
+            text = f"{target!r} is no installed distribution with plugins, and no module"
+            hint = self._environment_hint(target) or _hint(target, self._distributions)
+            raise LookupError(text + hint)
+        owner = self._installed.owner(target, file)
+        self._refuse_denied(target, target, owner)
+        said = [] if owner is None else self._of(owner)
+        return [target, *(s for s in said if isinstance(s, Conformance) and s.plugin == target)]
+
+    def _of(self, distribution: Distribution) -> list[Conformance | str]:
+        """The plugins of a distribution, and what its entry points say of them."""
+        from importlib.metadata import EntryPoint, PackageNotFoundError
+        from importlib.metadata import distribution as find
+
+        candidates = self._installed.candidates
+        own = [c.module for c in candidates if c.distribution.key == distribution.key]
+        plugins = list(dict.fromkeys(own))
+        for module in plugins:
+            self._refuse_denied(module, distribution.who, distribution)
+        points: Iterable[EntryPoint] = ()
+        with suppress(PackageNotFoundError):
+            points = find(distribution.name).entry_points
+        about: list[Conformance | str] = [*plugins]
+        for point in points:
+            if point.group != CONFORMANCE:
+                continue
+            module, _, attribute = (part.strip() for part in point.value.partition(":"))
+            place = f"{point.name} = {point.value}"
+            with guarded() as attempt:  # whatever it is, it is no wrong use of the command
+                said = self._conformances(module, attribute, place, distribution)
+                said = [_with_plugin(conformance, plugins) for conformance in said]
+                trials(said)  # raises where one expects a check to fail that does not exist
+                about += said
+            if isinstance(attempt.error, PluginImportError):
+                raise attempt.error
+            if attempt.error is not None:
+                text = f"{place} of {distribution.name}: {described(attempt.error)}"
+                raise PluginImportError(text, name=module) from attempt.error
+        return about
+
+    def _conformances(
+        self, module: str, attribute: str, place: str, publisher: Distribution | None
+    ) -> list[Conformance]:
+        """What an object is: a `Conformance`, several, or a function that returns such."""
+        self._refuse_denied(module, place, publisher)
+        found: Any = None
+        with guarded() as attempt:  # sys.exit() must not decide what the check ends with
+            found = importlib.import_module(module)
+        if attempt.error is not None:
+            why = f"{described(attempt.error)}{_hint(module, ())}"
+            text = f"{place}: {module} cannot be imported: {why}"
+            raise PluginImportError(text, name=module) from attempt.error
+        for name in attribute.split(".") if attribute else ["CONFORMANCE"]:
+            try:
+                found = getattr(found, name)
+            except AttributeError as error:
+                raise LookupError(f"{place}: {module} has no {name!r}") from error
+        if callable(found) and not isinstance(found, Conformance):
+            found = found()
+        given = [found] if isinstance(found, Conformance) else found
+        is_list = isinstance(given, list | tuple)
+        if not given or not is_list or not all(isinstance(one, Conformance) for one in given):
+            raise ValueError(f"{place}: {found!r:.100} is no Conformance, nor a list of them")
+        return list(given)
+
+    def _refuse_denied(self, module: str, place: str, publisher: Distribution | None) -> None:
+        denial = self._admission.denial_of(module, publisher)
+        if denial is not None:
+            raise _DeniedError(f"{place}: {module} is not imported: {denial}", name=module)
+
+    def _environment_hint(self, name: str) -> str:
+        """Which environment of a conf has a distribution or module."""
+        configs = PROCESS.runtime.confs if self._conf is None else [read(self._conf)]
+        for environment in look_up(configs, self._installed):
+            modules = {candidate.module for candidate in environment.installed.candidates}
+            if name in modules or normalized(name) in _with_plugins(environment.installed):
+                where = environment.name
+                return f"; environment {where} has it: add --environment {where}"
+        return ""
+
+
+def _with_plugins(installed: Scan) -> dict[str, Distribution]:
+    """The distributions that have plugins, by their normalized names."""
+    return {found.distribution.key: found.distribution for found in installed.candidates}
 
 
 def _hint(name: str, distributions: Collection[str]) -> str:
@@ -147,81 +232,6 @@ def _hint(name: str, distributions: Collection[str]) -> str:
         return f"; {file} is there: add --path ."
     hint = did_you_mean(name, distributions)
     return f"; {hint}" if hint else ""
-
-
-def _of_distribution(
-    installed: Scan, distribution: Distribution, admission: Admission
-) -> tuple[list[str], list[Conformance]]:
-    from importlib.metadata import EntryPoint, PackageNotFoundError
-    from importlib.metadata import distribution as find
-
-    modules = dict.fromkeys(
-        candidate.module
-        for candidate in installed.candidates
-        if candidate.distribution.key == distribution.key
-    )
-    for module in modules:
-        _refuse_denied(module, distribution.who, distribution, admission)
-    points: Iterable[EntryPoint] = ()
-    with suppress(PackageNotFoundError):
-        points = find(distribution.name).entry_points
-    plugins = list(modules)
-    conformances: list[Conformance] = []
-    for point in points:
-        if point.group == CONFORMANCE:
-            module, _, attribute = (part.strip() for part in point.value.partition(":"))
-            place = f"{point.name} = {point.value}"
-            with guarded() as attempt:  # whatever it is, it is no wrong use of the command
-                found = _conformances(module, attribute, place, distribution, admission)
-                found = [_with_plugin(conformance, plugins) for conformance in found]
-                trials(found)  # raises where one expects a check to fail that does not exist
-                conformances += found
-            if isinstance(attempt.error, PluginImportError):
-                raise attempt.error
-            if attempt.error is not None:
-                text = f"{place} of {distribution.name}: {described(attempt.error)}"
-                raise PluginImportError(text, name=module) from attempt.error
-    return plugins, conformances
-
-
-def _conformances(
-    module: str,
-    attribute: str,
-    place: str,
-    publisher: Distribution | None,
-    admission: Admission,
-) -> list[Conformance]:
-    """What an object is: a `Conformance`, several, or a function that returns such."""
-    _refuse_denied(module, place, publisher, admission)
-    found: Any = None
-    with guarded() as attempt:  # sys.exit() must not decide what the check ends with
-        found = importlib.import_module(module)
-    if attempt.error is not None:
-        raise PluginImportError(
-            f"{place}: {module} cannot be imported: {described(attempt.error)}{_hint(module, ())}",
-            name=module,
-        ) from attempt.error
-    for name in attribute.split(".") if attribute else ["CONFORMANCE"]:
-        try:
-            found = getattr(found, name)
-        except AttributeError as error:
-            raise LookupError(f"{place}: {module} has no {name!r}") from error
-    if callable(found) and not isinstance(found, Conformance):
-        found = found()
-    given = [found] if isinstance(found, Conformance) else found
-    if not given or not (
-        isinstance(given, list | tuple) and all(isinstance(item, Conformance) for item in given)
-    ):
-        raise ValueError(f"{place}: {found!r:.100} is no Conformance, nor a list of them")
-    return list(given)
-
-
-def _refuse_denied(
-    module: str, place: str, publisher: Distribution | None, admission: Admission
-) -> None:
-    denial = admission.denial_of(module, publisher)
-    if denial is not None:
-        raise _DeniedError(f"{place}: {module} is not imported: {denial}", name=module)
 
 
 def _with_plugin(conformance: Conformance, plugins: list[str]) -> Conformance:

@@ -127,9 +127,7 @@ def _examine(check: Check, subject: Subject) -> None:
     examine()
 
 
-def trials(
-    conformances: Iterable[Conformance], plugins: Iterable[str] = (), only: Iterable[str] = ()
-) -> list[Trial]:
+def trials(about: Iterable[Conformance | str], only: Iterable[str] = ()) -> list[Trial]:
     """The checks that concern plugins and keys, those of a plugin as such once each."""
     known = [check.name for check in checks()]
     chosen = list(only)
@@ -147,15 +145,15 @@ def trials(
             if kind in check.kinds and (not chosen or check.name in chosen)
         )
 
-    for conformance in conformances:
-        conformance.check_names(known)
-        plugin = conformance.plugin
+    # What is said of a key may set limits for the checks of its plugin.
+    for subject in sorted(about, key=lambda subject: isinstance(subject, str)):
+        conformance = subject if isinstance(subject, Conformance) else None
+        plugin = subject if isinstance(subject, str) else subject.plugin
         if plugin not in seen or plugin is None:
             add("plugin", conformance, plugin)
-        add("model" if conformance.model_type is not None else "data", conformance, plugin)
-    for plugin in plugins:
-        if plugin not in seen:
-            add("plugin", None, plugin)
+        if conformance is not None:
+            conformance.check_names(known)
+            add("data" if conformance.model_type is None else "model", conformance, plugin)
     return found
 
 
@@ -190,11 +188,9 @@ def check_plugin(
         >>> check_plugin("json", only=["import-prints-nothing"]).counts["passed"]
         1
     """
-    conformances = [subject for subject in about if isinstance(subject, Conformance)]
-    plugins = [subject for subject in about if isinstance(subject, str)]
     results: list[CheckResult] = []
     broken: set[tuple[str, str | None]] = set()
-    to_run = trials(conformances, plugins, only)
+    to_run = trials(about, only)
     for number, trial in enumerate(to_run, start=1):
         if broken & {("plugin", trial.plugin), ("key", trial.about)}:  # one result has said so
             continue

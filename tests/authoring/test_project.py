@@ -48,3 +48,28 @@ def test_path_may_be_a_package_or_a_module(project):
     assert list(find_project(folder / "pkg" / "other.py").modules) == ["pkg.other"]
     with pytest.raises(ConfigError, match="neither a folder"):
         find_project(folder / "nothing")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        '[tool.hatch.build.targets.wheel]\npackages = "/"',
+        '[tool.hatch.build.targets.wheel]\npackages = ["..", "/", "", 3, "src/mine"]',
+        '[tool.setuptools]\npackages = [1]\npy-modules = "x"',
+        '[tool.setuptools.packages.find]\nwhere = "lib"',
+    ],
+)
+def test_settings_that_are_wrong_lead_nowhere_else(tmp_path, settings):
+    (tmp_path / "src" / "mine").mkdir(parents=True)
+    (tmp_path / "src" / "mine" / "__init__.py").touch()
+    (tmp_path / "pyproject.toml").write_text(settings)
+    assert list(find_project(tmp_path).modules) == ["mine"]
+
+
+def test_package_that_setuptools_has_in_a_folder_of_its_own_is_found(tmp_path):
+    (tmp_path / "lib" / "mine").mkdir(parents=True)
+    (tmp_path / "lib" / "mine" / "__init__.py").touch()
+    settings = '[tool.setuptools]\npackages = ["mine"]\npackage-dir = {mine = "lib/mine"}\n'
+    (tmp_path / "pyproject.toml").write_text(settings)
+    project = find_project(tmp_path)
+    assert project.modules == {"mine": tmp_path / "lib" / "mine" / "__init__.py"}

@@ -9,6 +9,7 @@ import pytest
 from aimm_plugins._authoring.declarations import ProjectSource
 from aimm_plugins._authoring.project import find_project
 from aimm_plugins._authoring.tables import as_toml, entry_points
+from aimm_plugins.cli import run
 from aimm_plugins.errors import DeclarationError
 from tests.authoring.conftest import FIT, PYPROJECT
 
@@ -68,3 +69,21 @@ def test_entry_of_one_object_brings_only_that_object(project):
         "f": "mine:f",
         "mine": "mine",
     }
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        '"aimm.plugins" = "mine"',
+        '"aimm.plugins" = {mine = 3}',
+        '"aimm.plugins".fit.k = "mine:f"',
+    ],
+)
+def test_entry_points_that_are_no_texts_are_told(project, capsys, table):
+    folder = project(mine=FIT)
+    file = folder / "pyproject.toml"
+    file.write_text(f'[project]\nname = "p"\n[project.entry-points]\n{table}\n')
+    for option in ("--check", "--write"):
+        assert run(["entry-points", str(folder), option]) == 2
+        told = capsys.readouterr().err
+        assert "pyproject.toml: entry points are texts in a table: write [project.entry-" in told

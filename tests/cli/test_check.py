@@ -177,6 +177,21 @@ def test_text_of_a_failed_import_has_one_traceback(broken, capfd):
     assert "lines cannot be imported in a fresh process: ModuleNotFoundError" in printed.out
 
 
+@pytest.mark.parametrize("options", [[], ["--quick"]])
+def test_plugin_that_is_imported_and_cannot_be_loaded_is_told_once(
+    make_distribution, capsys, options
+):
+    source = f"{SOURCE}\nfrom aimm_plugins import hookimpl\n@hookimpl\ndef aimm_fti(): ...\n"
+    make_distribution(
+        "lines", modules={"lines": source}, entry_points={"aimm.plugins": {"lines": "lines"}}
+    )
+    assert run(["check", "lines", "--format", "json", *options]) == 1
+    (row,) = json.loads(capsys.readouterr().out)["results"]
+    assert (row["check"], row["status"]) == ("import-succeeds", "failed")
+    line = source.splitlines().index("@hookimpl") + 1
+    assert f"lines.py:{line}: hookimpl 'aimm_fti' matches no hook" in row["reason"]
+
+
 def test_each_result_has_its_number_of_all(installed, capsys):
     run(["check", "lines", "--only", "round-trip", "--only", "serialize-gives-bytes"])
     lines = [line for line in capsys.readouterr().err.splitlines() if "passed" in line]

@@ -36,6 +36,7 @@ HELD_BY = [
     START + "test_spawned_child_begins_empty_and_is_told_so",
     START + "test_errors_of_a_pool_reach_the_parent_with_their_message",
     START + "test_interrupt_from_the_keyboard_during_an_import_undoes_all",
+    ONE + "test_interrupt_while_a_start_logs_leaves_all_of_it_registered",
     ONE + "test_interrupt_in_the_middle_of_a_change_leaves_all_or_nothing",
     LAZY + "test_interrupted_first_call_leaves_the_plugin_to_the_next",
     "cli/test_process.py::test_signal_during_a_step_exits_without_traceback_or_files",

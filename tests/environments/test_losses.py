@@ -194,6 +194,26 @@ def test_a_result_for_which_the_host_has_no_descriptor_costs_no_process(apart: A
     assert apart.pid() == pid
 
 
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="limits the size of such files")
+def test_an_argument_for_which_the_host_has_no_room_costs_neither_process_nor_room(
+    apart: Apart,
+) -> None:
+    import resource
+
+    apart.start()
+    pid, limits = apart.pid(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = len(os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4 << 20, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"no shared memory for \d+ bytes \(File too large\)"):
+            exec_data_access("echo", None, bytearray(9 << 20))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(exec_data_access("echo", None, bytearray(9 << 20))[0][0]) == 9 << 20
+    assert apart.pid() == pid
+
+
 def test_a_process_that_ends_while_the_callback_runs_is_told_as_any_other(apart: Apart) -> None:
     apart.start()
     pid, instance = apart.pid(), exec_instantiate("counter")

@@ -7,10 +7,11 @@ import importlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -922,6 +923,42 @@ def test_worker_of_another_version_runs_no_plugin(tmp_path, monkeypatch):
                 assert aimm_plugins.providers() == {}
     assert [(tmp_path / name).exists() for name in "ab"] == [True, False]
     monkeypatch.delitem(sys.modules, "versioned", raising=False)
+
+
+@contextmanager
+def scheduler(port):
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1"),
+            *("--port", str(port), "--no-dashboard"),
+        ],
+        env=environment(),
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_new_scheduler_at_the_same_address_gets_the_setup_with_the_next_call(folder):
+    initialize(CONF)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"tcp://127.0.0.1:{port}"
+    with scheduler(port), worker(address, folder):
+        client = distributed.Client(address, timeout=LONG, set_as_default=False)
+        block = dask_executor(client, conf=CONF)
+        block.__enter__()
+        assert exec_data_access("pid") != os.getpid()
+    steps = []
+    with scheduler(port), worker(address, folder), client, ExitStack() as stack:
+        stack.push(block)
+        exec_fit("plain", {"fits": 0}, steps.append, 3)
+        assert exec_data_access("pid") != os.getpid()
+    assert [event["step"] for event in steps] == [0, 1, 2]
 
 
 # A cluster that lacks something

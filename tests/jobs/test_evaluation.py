@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -292,3 +294,22 @@ def test_plot_has_the_format_of_its_ending(ending, begin):
     pytest.importorskip("matplotlib")
     many = [str(number) for number in range(40)]
     assert draw(evaluate(many, many), ending).startswith(begin)
+
+
+@pytest.mark.parametrize(
+    ("true", "predicted"),
+    [([True, False], [1, 0]), ([1.0, 0.0], [True, False]), ([b"a", b"b"], ["a", "b"])],
+)
+def test_labels_that_differ_in_type_alone_are_the_same(true, predicted):
+    assert evaluate(true, predicted, "labels").metrics["accuracy"] == 1
+
+
+def test_labels_that_are_truth_values_keep_their_names():
+    found = evaluate([True, False], [True, True])
+    assert [score.label for score in found.classes] == ["False", "True"]
+
+
+@pytest.mark.parametrize("kind", [Decimal, Fraction])
+def test_fractions_of_any_kind_are_numbers(kind):
+    found = evaluate([kind("1.5"), kind("2.5")], [kind("2.5"), kind("2.5")])
+    assert (found.kind, found.metrics["mae"]) == ("numbers", 0.5)

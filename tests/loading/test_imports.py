@@ -917,6 +917,15 @@ def test_failed_plugin_has_no_key_that_a_run_by_hand_has_left(write, run, on_err
     assert aimm_plugins.providers() == {}
 
 
+def test_plan_takes_no_key_away_that_a_run_by_hand_has_left(write):
+    write(half="@fit(['half'])\ndef f(m): return 1\n@fit('half')\ndef g(m): return 2\n")
+    with pytest.raises(aimm_plugins.DeclarationError):
+        runpy.run_module("half")
+    (record,) = aimm_plugins.plan({"names": ["half"], "entry_points": {"enabled": False}})
+    assert record.state == "failed"
+    assert aimm_plugins.exec_fit("half", None) == 1
+
+
 def test_submodule_that_is_a_plugin_keeps_its_key_where_its_package_fails(write):
     write(
         half____init__="import half.done\nraise ValueError\n",

@@ -70,12 +70,40 @@ def test_lazy_imports_may_form_a_circle(write):
     assert exec_data_access("d") == 5
 
 
-def test_plugin_fails_by_a_lazy_import_that_fails(write):
-    write(lazy_plugin="lazy import not_there_at_all\n" + DECLARES)
+def test_plugin_fails_by_a_lazy_import_of_its_own_that_fails(write):
+    write(lazy_plugin____init__="lazy from .gone import g\n" + DECLARES)
+    (record,) = initialize(names("lazy_plugin", on_error="isolate")).plugins
+    assert record.state == "failed"
+    assert "lazy_plugin.gone" in str(record.error)
+    assert aimm_plugins.providers() == {}
+
+
+def test_plugin_is_repaired_that_has_lacked_what_it_imports_lazily(write):
+    write(lazy_plugin____init__="lazy from .gone import g\n" + DECLARES)
+    initialize(names("lazy_plugin", on_error="isolate"))
+    write(lazy_plugin____init__=DECLARES + "# and nothing else\n")
+    (record,) = initialize(names("lazy_plugin")).plugins
+    assert record.provides == (("data_access", "d"),)
+
+
+@pytest.mark.parametrize("line", ["lazy import lazy_costly", "lazy from lazy_costly import x"])
+def test_what_the_author_imports_lazily_of_others_is_imported_when_it_is_used(write, line):
+    name = line.rpartition(" ")[2]
+    write(
+        lazy_plugin=f"{line}\n@data_access('d')\ndef f(): return {name}\n",
+        lazy_costly="raise ImportError('too dear')",
+    )
+    (record,) = initialize(names("lazy_plugin")).plugins
+    assert record.provides == (("data_access", "d"),)
+    with pytest.raises(ImportError, match="too dear"):
+        exec_data_access("d")
+
+
+def test_plugin_fails_by_what_it_lacks_where_the_host_imports_all_lazily(write, all_lazy):
+    write(lazy_plugin="import not_there_at_all\n" + DECLARES)
     (record,) = initialize(names("lazy_plugin", on_error="isolate")).plugins
     assert record.state == "failed"
     assert "not_there_at_all" in str(record.error)
-    assert aimm_plugins.providers() == {}
 
 
 def test_what_others_import_lazily_stays_lazy(write):

@@ -170,6 +170,11 @@ VARIANTS = (
         },
     ),
     Variant(
+        "something-is-declared",
+        "its decorators were commented out",
+        {"@": "# @"},
+    ),
+    Variant(
         "actions-come-in-pairs",
         "can be serialized and not deserialized",
         {'@deserialize(["line"])\n': ""},
@@ -181,6 +186,11 @@ VARIANTS = (
     ),
     Variant(
         "docstrings-are-there", "a function has no docstring", {'    """The line as JSON."""\n': ""}
+    ),
+    Variant(
+        "hookimpls-are-in-order",
+        "a hook implementation has the marker of another project",
+        end="import pluggy\n@pluggy.HookimplMarker('aimm.plugins')\ndef aimm_fit(instance): ...",
     ),
     # Fit and predict
     Variant(

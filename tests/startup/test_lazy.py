@@ -118,6 +118,17 @@ def test_conflict_of_deferred_plugins_is_found_without_importing(dist):
     assert not {"p", "q"} & set(sys.modules)
 
 
+def test_deferred_plugin_that_has_failed_does_not_say_that_a_call_imports_it(dist):
+    dist(published={"fit:k": "p:f"})
+    dist(name="rival-dist", module="q", published={"fit:k": "q:f"})
+    for report in (
+        aimm_plugins.plan(lazy(on_error="isolate")),
+        initialize(lazy(on_error="isolate")),
+    ):
+        rival = next(record for record in report if record.module == "q")
+        assert (rival.state, rival.reason) == ("failed", None)
+
+
 def test_key_that_was_lost_to_a_conflict_stays_lost_after_loading(dist):
     dist()
     dist(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 import pickle
 import threading
@@ -505,6 +506,18 @@ def test_module_that_was_unregistered_may_be_registered_by_another_name(write):
     module = manager.unregister(name="p")
     assert manager.register(module, "other") == "other"
     assert manager.get_plugin("other") is module
+
+
+def test_module_with_hookimpls_that_has_another_name_in_pluggy_is_loaded(write):
+    write(
+        p="@hookimpl(wrapper=True)\ndef aimm_fit(instance):\n    return (yield)\n"
+        "@fit(['k'])\ndef f(m): return m\n"
+    )
+    manager = aimm_plugins.get_plugin_manager()
+    manager.register(importlib.import_module("p"), "other")
+    assert initialize(names("p")).ok
+    assert keys() == {"fit:k"}
+    assert len(manager.hook.aimm_fit.get_hookimpls()) == 1
 
 
 def test_plugins_are_registered_beside_one_that_cannot_be_compared(write):

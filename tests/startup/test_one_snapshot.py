@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import linecache
+import logging
 import shutil
 import sys
 import threading
@@ -126,6 +127,70 @@ def test_refresh_beside_unload_all_registers_nothing(write):
     assert aimm_plugins.current_report().plugins == ()
 
 
+@pytest.mark.parametrize("change", ["refresh", "initialize"])
+def test_plugin_stays_loaded_that_a_call_loads_in_the_middle_of_a_change(write, install, change):
+    """The change has found `early` deferred, and waits in `late`, which comes after it."""
+    write(
+        early="@fit(['early'])\ndef f(m): return 1\n"
+        "@hookimpl(wrapper=True)\ndef aimm_fit(): return (yield)\n",
+        late="import threading\nbegun, go_on = threading.Event(), threading.Event()\n"
+        "@fit(['late'])\ndef _f(m): return 2\n"
+        "def __getattr__(name):\n"
+        "    if name != 'f': raise AttributeError(name)\n"
+        "    if threading.current_thread() is not threading.main_thread():\n"
+        "        begun.set()\n"
+        "        assert go_on.wait(60)\n"
+        "    return _f\n",
+        new="import late\n",
+    )
+    install("early-dist", entry_points={"e": "early"}, published={"fit:early": "early:f"})
+    install("late-dist", entry_points={"l": "late:f"}, published={"fit:late": "late:f"})
+    allowed = {"allow": ["early-dist", "late-dist", "new-dist"]}
+    conf = {"names": [], "load": "lazy", "entry_points": allowed}
+    initialize(conf)
+    install("new-dist", entry_points={"n": "new"})
+    changes = {"refresh": aimm_plugins.refresh, "initialize": lambda: initialize(conf)}
+    thread = threading.Thread(target=changes[change])
+    thread.start()
+    while "late" not in sys.modules or not hasattr(sys.modules["late"], "_f"):
+        thread.join(0.01)
+    late = sys.modules["late"]
+    assert late.begun.wait(60)
+    assert aimm_plugins.exec_fit("early", None) == 1
+    late.go_on.set()
+    thread.join()
+    assert not aimm_plugins.providers()["fit", "early"].deferred
+    assert aimm_plugins.get_plugin_manager().has_plugin("early")
+
+
+def test_call_finds_what_another_thread_has_just_registered(write, install, monkeypatch):
+    """The other thread has swapped the registry, and not yet the tables of calls."""
+    write(early="@fit(['early'])\ndef f(m): return 1\n")
+    install("early-dist", entry_points={"e": "early"}, published={"fit:early": "early:f"})
+    initialize({"names": [], "load": "lazy", "entry_points": {"allow": ["early-dist"]}})
+    runtime, begun, go_on, answers = PROCESS.runtime, threading.Event(), threading.Event(), []
+    publish = runtime.registry.publish
+
+    def publish_slowly(snapshot):
+        publish(snapshot)
+        begun.set()
+        assert go_on.wait(60)
+
+    def call():
+        answers.append(aimm_plugins.exec_fit("early", None))
+
+    monkeypatch.setattr(runtime.registry, "publish", publish_slowly)
+    threads = [threading.Thread(target=call) for _ in range(2)]
+    threads[0].start()
+    assert begun.wait(60)
+    threads[1].start()
+    threads[1].join(0.2)  # which waits for the first one's commit
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    assert answers == [1, 1]
+
+
 def test_modules_that_come_and_go_are_not_held():
     manager = aimm_plugins.get_plugin_manager()
     for number in range(200):
@@ -177,6 +242,32 @@ def test_interrupt_at_any_line_of_unload_all_leaves_all_or_nothing(write):
         assert there in ([], modules)
         assert sorted(i.plugin_name for i in manager.hook.aimm_predict.get_hookimpls()) == there
     assert line > 50
+
+
+class Interrupting(logging.Handler):
+    """Ctrl-C while a line is written."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        raise KeyboardInterrupt
+
+
+def test_interrupt_while_a_start_logs_leaves_all_of_it_registered(write):
+    write(one="@fit(['one'])\ndef f(m): return 1\n", two="@fit(['two'])\ndef f(m): return 2\n")
+    initialize(names("one"))
+    handler, logger = Interrupting(logging.INFO), logging.getLogger("aimm_plugins")
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            initialize(names("one", "two"))
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+    assert [r.state for r in aimm_plugins.current_report()] == ["loaded", "loaded"]
+    assert aimm_plugins.exec_fit("two", None) == 2
+    assert PROCESS.runtime.registry.snapshot.confs[-1].names == ("one", "two")
+    assert aimm_plugins.refresh().plugins == ()
 
 
 def interrupted_at(number: int, change: Callable[[], object]) -> bool:

@@ -180,6 +180,19 @@ def test_what_a_dependency_does_at_import_is_not_the_plugins(write):
     assert [each.check for each in verdict.failures] == ["import-leaves-warnings"]
 
 
+def test_what_its_neighbour_in_a_namespace_does_at_import_is_not_the_plugins(write):
+    noisy = "import os\nos.environ['NOISY_{}'] = '1'"
+    write(
+        space__core=noisy.format("CORE"),
+        space__other=noisy.format("OTHER"),
+        space__plugin="import space.core\nfrom . import other\n@data_access('q')\ndef f(): return 1",
+        space__loud____init__=noisy.format("CORE") + "\n@data_access('l')\ndef f(): return 1",
+    )
+    only = ["import-leaves-environment"]
+    assert check_plugin("space.plugin", only=only).ok
+    assert not check_plugin("space.loud", only=only, on_fail="report").ok
+
+
 # The page
 
 

@@ -8,9 +8,11 @@ from typing import Any
 
 import aimm_plugins
 from aimm_plugins._system.child import START_SECONDS, ChildResult, run_task
+from aimm_plugins.errors import PluginLoadError
 from aimm_plugins.testing import START_ENVIRONMENT
 from aimm_plugins.testing._checks.registry import check
 from aimm_plugins.testing._import_observer import observe_import
+from aimm_plugins.testing._results import load_failure
 from aimm_plugins.testing._subject import Inapplicable, Subject
 
 
@@ -57,8 +59,16 @@ def _observed(plugin: str, environment: dict[str, str | None]) -> ChildResult:
 
 @check("plugin", child=True)
 def import_succeeds(subject: Subject) -> None:
-    """A fresh process can import the plugin."""
+    """A fresh process can import the plugin, and a host can load it."""
     _facts(subject)
+    try:
+        _load(subject)
+    except PluginLoadError as error:
+        raise AssertionError(load_failure(error)) from error
+
+
+def _load(subject: Subject) -> None:
+    aimm_plugins.initialize({"names": [subject.plugin], "entry_points": {"enabled": False}})
 
 
 def _check_changes(name: str, promise: str, *prefixes: str) -> None:
@@ -129,7 +139,7 @@ def import_is_quick(subject: Subject) -> None:
 def keys_are_stable(subject: Subject) -> None:
     """Another process that imports the plugin declares the same keys."""
     found = {tuple(slot) for slot in _facts(subject)["keys"]}
-    aimm_plugins.initialize({"names": [subject.plugin], "entry_points": {"enabled": False}})
+    _load(subject)
     declared = {(provider.action, provider.key) for provider in subject.providers()}
     if missing := sorted(declared - found):
         names = ", ".join(f"{action}:{key}" for action, key in missing)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from functools import partial
 
+import aimm_plugins
 from aimm_plugins import Action, Provider
 from aimm_plugins._discovery.groups import CONFORMANCE
 from aimm_plugins._discovery.module_location import locate
@@ -95,6 +96,14 @@ def _distribution_of(module: str) -> str | None:
             return candidate.distribution.name
     owner = installed.owner(module, locate(module))
     return None if owner is None else owner.name
+
+
+@check("plugin")
+def something_is_declared(subject: Subject) -> None:
+    """The plugin declares a function or class, or has a hook implementation."""
+    for finding in aimm_plugins.current_report().findings:
+        if finding.code == "declares-nothing":
+            raise AssertionError(f"{finding.message}. {finding.remedy}")
 
 
 @check("plugin")

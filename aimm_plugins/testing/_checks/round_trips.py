@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
@@ -125,13 +125,8 @@ _GARBAGE = (
 def garbage_is_refused(subject: Subject) -> None:
     """Deserializing what is no instance raises an ordinary error, and neither hangs nor crashes."""
     result = subject.deserialize_in_child(*_GARBAGE, predict=False)
-    answers = result.answers[1:]
-    faults = [
-        f"{content!r:.40}: {fault}"
-        for content, answer in zip(_GARBAGE, answers, strict=False)
-        if (fault := _fault(answer))
-    ]
-    _refuse("deserialize of garbage", faults, result, _GARBAGE)
+    names = [f"{content!r:.40}" for content in _GARBAGE]
+    _refuse("deserialize of garbage", names, result, lambda made: f"gave a {made}")
 
 
 @check("model", needs=ROUND_TRIP, child=True)
@@ -142,53 +137,49 @@ def truncated_bytes_are_refused(subject: Subject) -> None:
     size = len(content)
     sizes = {1, size // 4, size // 2, size * 3 // 4, size - 2, size - 1}
     cuts = sorted(cut for cut in sizes if 0 < cut < size)
-    contents = [content[:cut] for cut in cuts]
-    result = subject.deserialize_in_child(*contents)
-    faults = []
-    for cut, answer in zip(cuts, result.answers[1:], strict=False):
-        # Padding at the end may go missing without harm.
-        if answer[0] == "value" and subject.equal(expected, pickle.loads(answer[1])):
-            continue
-        if fault := _fault(answer):
-            faults.append(f"the first {cut} of {size} bytes: {fault}")
-    _refuse("deserialize of cut bytes", faults, result, contents)
 
-
-def _fault(answer: tuple[Any, ...]) -> str | None:
-    match answer:
-        case ("error", _, _, True):
+    def fault_of(prediction: Any) -> str | None:
+        if subject.equal(expected, prediction):  # padding at the end may go missing without harm
             return None
-        case ("error", name, text, _):
-            return f"raised {name}: {text:.300}"
-        case ("instance", name):
-            return f"gave a {name}"
-        case _:
-            return "gave an instance that predicts something else"
+        return "gave an instance that predicts something else"
+
+    result = subject.deserialize_in_child(*(content[:cut] for cut in cuts))
+    names = [f"the first {cut} of {size} bytes" for cut in cuts]
+    _refuse("deserialize of cut bytes", names, result, fault_of)
 
 
-def _refuse(what: str, faults: list[str], result: ChildResult, contents: Sequence[bytes]) -> None:
-    """Fail where there are faults, or the process did not deserialize all contents."""
+def _refuse(
+    what: str, names: list[str], result: ChildResult, fault_of: Callable[[Any], str | None]
+) -> None:
+    """Fail where contents were not refused, or the process did not come to all of them.
+
+    The names are those of the contents; `fault_of` says what is wrong with what was made of one.
+    """
+    faults, raised = [], set()
+    answers = result.answers[1:]  # the first one says that the process is ready
+    for name, answer in zip(names, answers, strict=False):
+        match answer:
+            case ("error", kind, text, _, False):
+                faults.append(f"{name}: raised {kind}: {text:.300}")
+                raised.add(kind)
+            case ("value", value) if fault := fault_of(pickle.loads(value)):
+                faults.append(f"{name}: {fault}")
     if not result.finished:
-        done = len(result.answers) - 1  # the first answer says that the process is ready
-        at = f"{contents[done]!r:.40}" if 0 <= done < len(contents) else "its start"
-        faults = [*faults, f"at {at} the process {result.ended}\n{result.text}".rstrip()]
-    if faults:
-        remedy = _remedy(result)
-        raise AssertionError("\n  ".join([what, *faults, remedy]))
-
-
-def _remedy(result: ChildResult) -> str:
-    """What the author changes in `deserialize`."""
-    raised = [answer[1] for answer in result.answers[1:] if answer[0] == "error" and not answer[3]]
+        at = [*names, "its end"][len(answers)] if result.answers else "its start"
+        faults.append(f"at {at} the process {result.ended}\n{result.text}".rstrip())
+    if not faults:
+        return
     if raised:
-        names = ", ".join(sorted(set(raised)))
-        return f"To do: catch {names} in deserialize, and raise ValueError with a text from it."
-    if not result.finished:
-        return (
-            "To do: write a checksum before what serialize gives, and have deserialize raise "
-            "ValueError where it does not fit, before a reader that hangs or crashes sees the rest."
+        kinds = ", ".join(sorted(raised))
+        remedy = f"catch {kinds} in deserialize, and raise ValueError with a text from it."
+    elif not result.finished:
+        remedy = (
+            "write a checksum before what serialize gives, and have deserialize raise ValueError "
+            "where it does not fit, before a reader that hangs or crashes sees the rest."
         )
-    return "To do: raise ValueError where what was read lacks anything that serialize writes."
+    else:
+        remedy = "raise ValueError where what was read lacks anything that serialize writes."
+    raise AssertionError("\n  ".join([what, *faults, f"To do: {remedy}"]))
 
 
 # Pickles
