@@ -200,7 +200,10 @@ def _decorator(
     instance_arg_name: str | None = None,
     returns_instance: bool = False,
 ) -> Callable[[Any], Any]:
-    checked = _check_keys(action, keys, sys._getframe(2))
+    try:
+        checked = checked_keys(action, keys)
+    except DeclarationError as error:
+        refuse(sys._getframe(2), str(error))
 
     def decorate(target: Callable[..., object]) -> Callable[..., object]:
         caller = sys._getframe(1)
@@ -232,38 +235,54 @@ def _decorator(
 def refuse(caller: FrameType, message: str) -> NoReturn:
     """Raise a `DeclarationError` that names the decorator's place."""
     (_, _, file, line), _ = call_site(caller)
-    raise DeclarationError(message, file=file, line=line)
+    raise DeclarationError(message, file=file, line=line) from None
 
 
-def _check_keys(action: Action, keys: object, caller: FrameType) -> tuple[str, ...]:
+def checked_keys(action: Action, keys: object) -> tuple[str, ...]:
+    """The keys that a decorator is given.
+
+    Raises:
+        DeclarationError: It would refuse them; without a place.
+    """
     if action in ("data_access", "instantiate"):
-        return (check_key(action, keys, caller),)
+        return (checked_key(action, keys),)
     if isinstance(keys, str):
-        refuse(caller, f'@{action} takes a list of model types: write @{action}(["{keys}"])')
+        raise DeclarationError(
+            f'@{action} takes a list of model types: write @{action}(["{keys}"])'
+        )
     # A list goes first: to ask the abstract class takes a tenth of a declaration.
     if not isinstance(keys, list) and (
         isinstance(keys, bytes | bytearray) or not isinstance(keys, Iterable)
     ):
         bare = f"; write @{action}([...]) above the function" if callable(keys) else ""
-        refuse(caller, f"@{action} takes a list of model types, and was given {shown(keys)}{bare}")
+        raise DeclarationError(
+            f"@{action} takes a list of model types, and was given {shown(keys)}{bare}"
+        )
     checked = tuple(
-        key if type(key) is str and key.strip() else check_key(action, key, caller) for key in keys
+        key if type(key) is str and key.strip() else checked_key(action, key) for key in keys
     )
     if not checked:
-        refuse(caller, f"@{action} was given an empty list of model types; name at least one")
+        raise DeclarationError(
+            f"@{action} was given an empty list of model types; name at least one"
+        )
     if len(checked) > 1 and len(set(checked)) < len(checked):
         repeated = sorted(key for key, count in Counter(checked).items() if count > 1)
-        refuse(caller, f"@{action} was given {', '.join(map(repr, repeated))} more than once")
+        told = ", ".join(map(repr, repeated[:_MOST_REPEATED]))
+        raise DeclarationError(f"@{action} was given {told} more than once")
     return checked
 
 
-def check_key(decorator: str, key: object, caller: FrameType) -> str:
-    """One key, which must be a `str` with something in it."""
+_MOST_REPEATED = 10
+"""Keys that are named which a decorator is given more than once."""
+
+
+def checked_key(decorator: str, key: object) -> str:
+    """One key, which must be a `str` with something in it; see `checked_keys`."""
     if not isinstance(key, str):
         hint = f'; write @{decorator}("...") above the function' if inspect.isroutine(key) else ""
-        refuse(caller, f"a key of @{decorator} is a str, and was given {shown(key)}{hint}")
+        raise DeclarationError(f"a key of @{decorator} is a str, and was given {shown(key)}{hint}")
     if not key.strip():
-        refuse(caller, f"a key of @{decorator} is empty; give it a name")
+        raise DeclarationError(f"a key of @{decorator} is empty; give it a name")
     # Plain text also for a member of an enum that is a str, whose own `str()` may be another.
     return str.__str__(key)
 

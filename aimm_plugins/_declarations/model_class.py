@@ -12,7 +12,7 @@ from typing import Any, TypeVar, overload
 from aimm_plugins._declarations.declaration import Declaration, call_site
 from aimm_plugins._declarations.decorators import (
     check_argument_name,
-    check_key,
+    checked_key,
     refuse,
     takes_keyword,
     unable_to_take,
@@ -20,6 +20,7 @@ from aimm_plugins._declarations.decorators import (
 from aimm_plugins._declarations.ledger import current_ledger
 from aimm_plugins._system.text import shown
 from aimm_plugins._values.actions import MODEL_ACTIONS, Action
+from aimm_plugins.errors import DeclarationError
 
 C = TypeVar("C", bound=type)
 
@@ -117,7 +118,10 @@ def _declare_model(
     # Not `__qualname__`: a class made in a function has `<locals>` in it, and saved models carry
     # the model type for years.
     key = f"{cls.__module__}.{cls.__name__}" if model_type is None else model_type
-    key = check_key("model", key, caller)
+    try:
+        key = checked_key("model", key)
+    except DeclarationError as error:
+        refuse(caller, str(error))
     _check_interface(cls, caller)
     takers = _takers(cls, state_cb_arg_name, caller)
     site, spec = call_site(caller)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from aimm_plugins._policy.lockfile import Lock, parse_lock
@@ -17,8 +17,7 @@ from aimm_plugins._system.names import normalized
 from aimm_plugins.errors import ConfigError
 
 Kind = Literal["distribution", "plugin", "key", "finding"]
-Table = dict[str, dict[str, str | None]]
-"""Fields by name of what they are about."""
+Fields = Mapping[str, str | None]
 
 _MAX_BYTES = 64 * 1024 * 1024
 
@@ -34,23 +33,23 @@ class Change:
     after: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Side:
-    """What one side says. A freeze knows distributions alone.
+    """What one side says.
 
     Attributes:
-        keys: Who provides an `action:key`.
+        facts: By kind and subject; a kind that it cannot tell of is not in it.
         unsure: Owners of plugins whose keys are not known.
-        findings: Code and subject.
     """
 
     name: str
-    is_report: bool = False
-    distributions: Table = field(default_factory=dict)
-    plugins: Table = field(default_factory=dict)
-    keys: dict[str, str] = field(default_factory=dict)
-    unsure: set[str] = field(default_factory=set)
-    findings: frozenset[tuple[str, str]] = frozenset()
+    facts: Mapping[Kind, Mapping[str, Fields]]
+    unsure: frozenset[str] = frozenset()
+
+    @property
+    def is_report(self) -> bool:
+        """Whether it is more than a freeze, which knows distributions alone."""
+        return "plugin" in self.facts
 
 
 def read_side(path: str) -> Side:
@@ -85,8 +84,8 @@ def side_of_freeze(lock: Lock) -> Side:
 
 
 def _side_of_rows(name: str, rows: Iterable[tuple[str, str, str]]) -> Side:
-    frozen: Table = {normalized(n): {"version": v, "record": digest} for n, v, digest in rows}
-    return Side(name=name, distributions=frozen)
+    frozen = {normalized(n): {"version": v, "record": digest} for n, v, digest in rows}
+    return Side(name, {"distribution": frozen})
 
 
 def side_of_inventory(inventory: Inventory) -> Side:
@@ -100,30 +99,29 @@ def side_of_report(
     name: str, plugins: Iterable[Mapping[str, Any]], findings: Iterable[Mapping[str, Any]]
 ) -> Side:
     """A side from the parts of a report, as in `schemas/report.yaml` or `schemas/list.yaml`."""
-    side = Side(
-        name=name,
-        is_report=True,
-        findings=frozenset((found["code"], found["subject"]) for found in findings),
-    )
+    facts: dict[Kind, dict[str, Fields]]
+    facts = {"distribution": {}, "plugin": {}, "key": {}, "finding": {}}
+    unsure = set()
     for record in plugins:
         owner = record["distribution"] or record["module"] or record["name"]
         if record["distribution"]:
-            side.distributions[normalized(record["distribution"])] = {
-                "version": record["version"],
-                "origin": record["origin"],
-            }
+            known = {"version": record["version"], "origin": record["origin"]}
+            facts["distribution"][normalized(record["distribution"])] = known
         active = record["state"] in ACTIVE_STATES
-        label = owner if record["name"] == owner else f"{owner} ({record['name']})"
-        side.plugins[label] = {
+        facts["plugin"][owner if record["name"] == owner else f"{owner} ({record['name']})"] = {
             "state": "active" if active else record["state"],
             "reason": None if active else record["reason"],
             "error": None if record["error"] is None else record["error"]["message"],
         }
         for provided in record["provides"]:
-            side.keys[f"{provided['action']}:{provided['key']}"] = owner
+            facts["key"][f"{provided['action']}:{provided['key']}"] = {"provider": owner}
         if active and not record["provides"] and not record.get("complete", False):
-            side.unsure.add(owner)
-    return side
+            unsure.add(owner)
+    codes: dict[str, set[str]] = {}
+    for found in findings:
+        codes.setdefault(found["subject"], set()).add(found["code"])
+    facts["finding"] = {s: {"presence": ", ".join(sorted(some))} for s, some in codes.items()}
+    return Side(name, facts, frozenset(unsure))
 
 
 def list_changes(one: Side, other: Side) -> list[Change]:
@@ -132,35 +130,27 @@ def list_changes(one: Side, other: Side) -> list[Change]:
     Whether a plugin is loaded, deferred or only planned makes no difference, nor do times. Keys of
     a plugin that one side could not tell are not compared.
     """
-    found = [*_in_tables("distribution", one.distributions, other.distributions)]
-    if not (one.is_report and other.is_report):
-        return found
-    found += _in_tables("plugin", one.plugins, other.plugins)
     unsure = one.unsure | other.unsure
-    for key in sorted(one.keys.keys() | other.keys.keys()):
-        before, after = one.keys.get(key), other.keys.get(key)
-        if before != after and not {before, after} & unsure:
-            found.append(
-                Change(kind="key", subject=key, field="provider", before=before, after=after)
-            )
-    for code, subject in sorted(one.findings ^ other.findings):
-        is_new = (code, subject) in other.findings
-        before, after = (None, code) if is_new else (code, None)
-        found.append(
-            Change(kind="finding", subject=subject, field="presence", before=before, after=after)
-        )
-    return found
+    return [
+        change
+        for kind, subjects in one.facts.items()
+        if kind in other.facts
+        for subject in sorted(subjects.keys() | other.facts[kind].keys())
+        for change in _changes(kind, subject, one.facts[kind], other.facts[kind])
+        if kind != "key" or not {change.before, change.after} & unsure
+    ]
 
 
-def _in_tables(kind: Kind, one: Table, other: Table) -> Iterator[Change]:
-    for name in sorted(one.keys() | other.keys()):
-        if name in one and name in other:
-            fields = [f for f in one[name] if f in other[name] and one[name][f] != other[name][f]]
-            for changed in fields:
-                before, after = one[name][changed], other[name][changed]
-                yield Change(kind=kind, subject=name, field=changed, before=before, after=after)
-        else:
-            # The first field, a version or state, stands for the whole.
-            there = next(iter((one.get(name) or other[name]).values())) or "there"
-            before, after = (there, None) if name in one else (None, there)
-            yield Change(kind=kind, subject=name, field="presence", before=before, after=after)
+def _changes(
+    kind: Kind, subject: str, one: Mapping[str, Fields], other: Mapping[str, Fields]
+) -> Iterator[Change]:
+    before, after = one.get(subject), other.get(subject)
+    if before is not None and after is not None:
+        fields = [name for name in before if name in after and before[name] != after[name]]
+    else:  # the first field, a version or state, stands for the whole
+        name, value = next(iter((before or after or {}).items()))
+        fields = [name if kind == "key" else "presence"]
+        before, after = ({fields[0]: value or "there"} if side else {} for side in (before, after))
+    for name in fields:
+        was, now = before.get(name), after.get(name)
+        yield Change(kind=kind, subject=subject, field=name, before=was, after=now)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from aimm_plugins._discovery.scan import faults_of_metadata
 from aimm_plugins._inventory.dependencies import always_unmet
-from aimm_plugins._inventory.remedies import FOR_CONFLICT
+from aimm_plugins._inventory.remedies import FOR_CONFLICT, in_environment
 from aimm_plugins._startup.inventory import Inventory, InventoryItem
-from aimm_plugins._system.names import pip_install
 from aimm_plugins._system.text import described, single_errors
 from aimm_plugins._values.report import Finding, PluginRecord
 from aimm_plugins.errors import PluginConflictError
@@ -30,6 +30,7 @@ _FAULTY_VERSIONS = (
 def examine(inventory: Inventory) -> tuple[Finding, ...]:
     """Everything that an operator or author should mend, sorted by code and subject."""
     found = [*inventory.findings, *_of_libraries(inventory), *_of_requirements(inventory)]
+    found += faults_of_metadata(inventory.installed.distributions())
     found += _of_conflicts(inventory)
     found += (
         _failure(inventory, item)
@@ -63,17 +64,17 @@ def _of_libraries(inventory: Inventory) -> Iterator[Finding]:
 
 def _of_requirements(inventory: Inventory) -> Iterator[Finding]:
     """Requirements of plugins that are not met; a start meets them when the import fails."""
-    names = (item.record.distribution for item in inventory.plugins if item.active)
-    for name in dict.fromkeys(filter(None, names)):
-        distribution = inventory.installed.find(name)
-        find = inventory.installed.find
-        for requirement in always_unmet(distribution, find) if distribution else ():
+    records = [item.record for item in inventory.plugins if item.active]
+    for name, where in dict.fromkeys((r.distribution, r.environment) for r in records):
+        installed = inventory.scans[where]
+        distribution = installed.find(name) if name is not None else None
+        for requirement in always_unmet(distribution, installed) if distribution else ():
             yield Finding(
                 code="requirement-not-met",
                 subject=requirement.distribution.who,
                 message=f"it {requirement.fault}",
                 place=requirement.distribution.place,
-                remedy=pip_install(requirement.requirement),
+                remedy=in_environment(where, requirement.command),
             )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from aimm_plugins._discovery.module_location import locate
+from aimm_plugins._discovery.scan import faults_of_metadata
 from aimm_plugins._startup.inventory import Inventory, InventoryItem, InventoryKey
 from aimm_plugins._system.text import described, nearest
 from aimm_plugins._values.actions import ACTIONS
@@ -26,8 +27,8 @@ class Reason:
     """One statement about what was asked for; `schemas/explain.yaml` describes the fields."""
 
     subject: str
-    there: bool
-    state: str
+    there: bool = False
+    state: str = "unknown"
     who: str
     why: str
     remedy: str | None = None
@@ -105,7 +106,7 @@ def _of_distribution(inventory: Inventory, asked: str) -> list[Reason]:
     distribution = inventory.installed.find(asked)
     if distribution is None:
         return []
-    for finding in inventory.findings:
+    for finding in (*inventory.findings, *faults_of_metadata([distribution])):
         is_in_it = (finding.place or "").startswith(os.path.join(distribution.place, ""))
         if is_in_it or finding.subject == distribution.subject:
             return [_of_finding(distribution.name, finding)]
@@ -116,7 +117,7 @@ def _of_distribution(inventory: Inventory, asked: str) -> list[Reason]:
     )
     publishers = [candidate.distribution.key for candidate in inventory.installed.candidates]
     why, remedy = _disabled(inventory, distribution.key in publishers) or (why, remedy)
-    return [_unknown(distribution.name, distribution.who, why, remedy)]
+    return [Reason(subject=distribution.name, who=distribution.who, why=why, remedy=remedy)]
 
 
 def _disabled(inventory: Inventory, is_published: bool) -> tuple[str, str] | None:
@@ -155,7 +156,7 @@ def _of_module(inventory: Inventory, asked: str) -> list[Reason]:
     remedy = f"To load it, add it to the conf: names: [{asked}]."
     modules = [candidate.module for candidate in inventory.installed.candidates]
     why, remedy = _disabled(inventory, asked in modules) or (why, remedy)
-    return [_unknown(asked, who, why, remedy)]
+    return [Reason(subject=asked, who=who, why=why, remedy=remedy)]
 
 
 def _of_plugin(inventory: Inventory, item: InventoryItem) -> Reason:
@@ -193,7 +194,7 @@ def _declared(item: InventoryItem) -> str:
 def _of_finding(subject: str, finding: Finding) -> Reason:
     place = f" ({finding.place})" if finding.place else ""
     why = f"{finding.code}: {finding.message}{place}"
-    return _unknown(subject, finding.subject, why, finding.remedy)
+    return Reason(subject=subject, who=finding.subject, why=why, remedy=finding.remedy)
 
 
 def _of_nothing(inventory: Inventory, asked: str) -> Reason:
@@ -203,7 +204,7 @@ def _of_nothing(inventory: Inventory, asked: str) -> Reason:
     if asked in ACTIONS:
         why = f"it is an action; a key is written {asked}:KEY"
         hint = f"`aimm-plugins list --provides {asked}` lists who declares it."
-        return _unknown(asked, "nobody", why, hint)
+        return Reason(subject=asked, who="nobody", why=why, remedy=hint)
     action, colon, key = asked.partition(":")
     if colon and action not in ACTIONS:
         near = nearest(action.lower(), ACTIONS)
@@ -225,12 +226,12 @@ def _of_nothing(inventory: Inventory, asked: str) -> Reason:
     if away:
         names = ", ".join(away[:_MOST_NAMED] + ["..."] * (len(away) > _MOST_NAMED))
         hint = f"{hint} It may be in what is missing, denied or failed: {names}.".strip()
-    if unread and not near:
+    if unread:
         hint = (
             f"{hint} The keys of {', '.join(sorted(unread))} cannot be told without importing: "
             "--load does that."
         ).strip()
-    return _unknown(asked, "nobody", why, hint or None)
+    return Reason(subject=asked, who="nobody", why=why, remedy=hint or None)
 
 
 def known_names(inventory: Inventory) -> set[str]:
@@ -241,7 +242,3 @@ def known_names(inventory: Inventory) -> set[str]:
     for key in inventory.keys:
         names |= {key.declaration.key, key.slot}
     return names - {""}
-
-
-def _unknown(subject: str, who: str, why: str, remedy: str | None) -> Reason:
-    return Reason(subject=subject, there=False, state="unknown", who=who, why=why, remedy=remedy)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 import secrets
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -201,19 +202,17 @@ def nested_imports(lines: Iterable[bytes]) -> list[Import]:
 
 def _dependencies(imports: Iterable[Import]) -> list[Dependency]:
     """Sum the modules' own time by top-level package, the most expensive first."""
-    sums: dict[str, tuple[int, int]] = {}
+    microseconds, modules = Counter[str](), Counter[str]()
     stack = list(imports)
     while stack:
         module = stack.pop()
         stack += module.inner
         top = module.name.partition(".")[0]
         name = _STDLIB if top in sys.stdlib_module_names else top
-        microseconds, count = sums.get(name, (0, 0))
-        sums[name] = (microseconds + module.own, count + 1)
-    return [
-        Dependency(name=name, seconds=microseconds / 1e6, modules=count)
-        for name, (microseconds, count) in sorted(sums.items(), key=lambda i: (-i[1][0], i[0]))
-    ]
+        microseconds[name] += module.own
+        modules[name] += 1
+    names = sorted(modules, key=lambda name: (-microseconds[name], name))
+    return [Dependency(name=n, seconds=microseconds[n] / 1e6, modules=modules[n]) for n in names]
 
 
 def trace(costs: Sequence[Cost]) -> dict[str, Any]:

@@ -48,6 +48,8 @@ def _with_imports(conf: Conf) -> Inventory:
     before = {item.record.identity: item for item in seen.plugins}
     # A plugin that fails must not hide what the others provide.
     config = read(conf)._replace(on_error="isolate", load="eager")
+    environments = {n: rules._replace(start="eager") for n, rules in config.environments.items()}
+    config = config._replace(environments=environments)
     with silent_log():
         report = initialize(PROCESS.runtime, config)
     providers: dict[str, dict[Slot, Provider]] = {}

@@ -173,6 +173,8 @@ class InFolder(Distribution):
         try:
             return read_file(f"{self.place}{os.sep}{file}" if file else self.place, limit)
         except (OSError, ValueError) as error:
+            if not file:  # which only an old egg-info is
+                return None
             self.unread = f"{os.path.join(self.place, file)} cannot be read: {error}"
             return None
 

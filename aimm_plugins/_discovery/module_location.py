@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
-from functools import partial
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import cached_property, partial
 from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
 from importlib.util import cache_from_source
 from types import ModuleType
@@ -99,37 +99,70 @@ def locate(module: str) -> str | None:
     return None if found is None else found.file
 
 
-def is_missing(module: str) -> bool:
-    """Whether the import of a module is sure to fail because it is not there."""
-    if sys.modules.get(module, module) is None:  # so a process keeps a module from being imported
-        return True
-    if module in sys.stdlib_module_names:
-        return False
-    if module.partition(".")[0] == "distutils" and _has_distutils():
-        return False
-    if find(module) is not None or unasked_finders():
-        return False
-    parents = (name for name in with_parents(module) if name not in (module, *sys.modules))
-    return not any(_has(locate(parent), _BRINGS_BY_ITSELF) for parent in parents)
+class Modules:
+    """Where the imports of this process find modules.
+
+    Attributes:
+        python: The version of the interpreter, such as `3.11`.
+    """
+
+    python = f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+    @property
+    def is_this_python(self) -> bool:
+        """Whether the interpreter reads the source that this one does."""
+        return self.python == HERE.python
+
+    @property
+    def path(self) -> list[str]:
+        """The folders that are searched."""
+        return [item for item in sys.path if isinstance(item, str)]
+
+    def find(self, module: str) -> Location | None:
+        """Where a module is; see `find`."""
+        return find(module)
+
+    def locate(self, module: str) -> str | None:
+        """The file that importing a module would run."""
+        found = self.find(module)
+        return None if found is None else found.file
+
+    def is_missing(self, module: str) -> bool:
+        """Whether the import of a module is sure to fail because it is not there."""
+        if sys.modules.get(module, module) is None:  # so a process keeps one from being imported
+            return True
+        if module in sys.stdlib_module_names:
+            return False
+        if module.partition(".")[0] == "distutils" and _has_distutils():
+            return False
+        return self._is_nowhere(module, sys.modules) and not unasked_finders()
+
+    def _is_nowhere(self, module: str, loaded: Collection[str]) -> bool:
+        if self.find(module) is not None:
+            return False
+        parents = (name for name in with_parents(module) if name != module and name not in loaded)
+        return not any(_has(self.locate(parent), _BRINGS_BY_ITSELF) for parent in parents)
+
+    def missing(self, module: str) -> ModuleNotFoundError | None:
+        """What Python would raise for a module, or for a parent, that is not there."""
+        names = module.split(".")
+        if not all(names):  # Python takes a dot at the beginning for a relative import
+            return ModuleNotFoundError(f"No module named {module!r}", name=module)
+        for count in range(1, len(names) + 1):
+            name = ".".join(names[:count])
+            if self.is_missing(name):
+                text = f"No module named {name!r}"
+                parent = name.rpartition(".")[0]
+                location = self.find(parent) if parent else None
+                if sys.modules.get(name, name) is None:
+                    text = f"import of {name} halted; None in sys.modules"
+                elif location is not None and location.folders is None:
+                    text += f"; {parent!r} is not a package"
+                return ModuleNotFoundError(text, name=name)
+        return None
 
 
-def missing_module(module: str) -> ModuleNotFoundError | None:
-    """What Python would raise for a module, or for the first of its parents, that is not there."""
-    names = module.split(".")
-    if not all(names):  # Python takes a dot at the beginning for a relative import
-        return ModuleNotFoundError(f"No module named {module!r}", name=module)
-    for count in range(1, len(names) + 1):
-        name = ".".join(names[:count])
-        if is_missing(name):
-            text = f"No module named {name!r}"
-            parent = name.rpartition(".")[0]
-            location = find(parent) if parent else None
-            if name in sys.modules:
-                text = f"import of {name} halted; None in sys.modules"
-            elif location is not None and location.folders is None:
-                text += f"; {parent!r} is not a package"
-            return ModuleNotFoundError(text, name=name)
-    return None
+HERE = Modules()
 
 
 def _has_distutils() -> bool:
@@ -255,32 +288,72 @@ def _spec_in(folder: str, name: str) -> Any:
     return None
 
 
-def locate_in(module: str, folders: Iterable[str]) -> str | None:
-    """The file that importing a module would run in an interpreter with these folders on its path.
+class ModulesIn(Modules):
+    """Where an interpreter of another environment finds modules.
 
-    That interpreter may be of another version, so that its compiled modules are known by the end of
-    their names alone.
+    It may be of another version, so that its compiled modules are known by the end of their names
+    alone.
+
+    Args:
+        path: The folders of its path, but for its standard library.
+        python: Its version.
+        standard: Gives the folders of its standard library; `None` where these are not known, or
+            modules may be found otherwise too.
     """
-    search, file = list(folders), None
-    for part in module.split("."):
-        inner: list[str] = []
-        file = None
-        for folder in search if part else ():
-            package = os.path.join(folder, part)
-            file = _file_in(package, "__init__")
-            if file is not None:
-                inner = [package]
-                if _has(file, _EXTENDS_PATH):
-                    inner += (o for f in search if os.path.isdir(o := os.path.join(f, part)))
-                break
-            file = _file_in(folder, part)
-            if file is not None:
-                inner = []
-                break
-            if os.path.isdir(package):
-                inner.append(package)
-        search = inner
-    return file
+
+    def __init__(
+        self,
+        path: Iterable[str],
+        python: str = Modules.python,
+        standard: Callable[[], Sequence[str] | None] = lambda: None,
+    ) -> None:
+        self._path, self._find_standard = list(path), standard
+        self.python = python
+
+    @property
+    def path(self) -> list[str]:
+        return self._path
+
+    @cached_property
+    def _standard(self) -> Sequence[str] | None:
+        return self._find_standard()
+
+    def find(self, module: str) -> Location | None:
+        return self._find_in(module, self._path)
+
+    def is_missing(self, module: str) -> bool:
+        if self._standard is None or self._find_in(module, self._standard) is not None:
+            return False
+        top = module.partition(".")[0]
+        if top in sys.stdlib_module_names and not (locate(top) or "").endswith(".py"):
+            return False  # it may be built in there
+        if top == "distutils" and self.find("setuptools") is not None:
+            return False
+        return self._is_nowhere(module, ())
+
+    def _find_in(self, module: str, folders: Sequence[str]) -> Location | None:
+        search, file = folders, None
+        for part in module.split("."):
+            inner: list[str] = []
+            file = None
+            for folder in search if part else ():
+                package = os.path.join(folder, part)
+                file = _file_in(package, "__init__")
+                if file is not None:
+                    inner = [package]
+                    if _has(file, _EXTENDS_PATH):
+                        inner += (o for f in search if os.path.isdir(o := os.path.join(f, part)))
+                    break
+                file = _file_in(folder, part)
+                if file is not None:
+                    inner = []
+                    break
+                if os.path.isdir(package):
+                    inner.append(package)
+            if file is None and not inner:
+                return None
+            search = inner
+        return Location(file, [*search] or None)
 
 
 def _file_in(folder: str, name: str) -> str | None:

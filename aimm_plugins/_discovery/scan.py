@@ -28,10 +28,11 @@ from aimm_plugins._discovery.finders import read_finder, read_zip, unusual_finde
 from aimm_plugins._discovery.folders import read_folder
 from aimm_plugins._discovery.path_entry import Hidden, PathEntry, hide_duplicates
 from aimm_plugins._discovery.published import Candidate, Published, PublishedOptions
-from aimm_plugins._system.names import normalized
+from aimm_plugins._system.names import normalized, pip_install
 from aimm_plugins._values.report import Finding
 
 if TYPE_CHECKING:
+    from aimm_plugins._discovery.module_location import Modules
     from aimm_plugins._discovery.ownership import CodeOwners, ModuleOwners
 
 
@@ -52,8 +53,10 @@ class Scan:
         points: Mapping[str, EntryPoints],
         findings: Iterable[Finding],
         stamp: tuple[object, ...],
+        modules: Modules | None = None,
     ) -> None:
         self._stamp = stamp
+        self._modules = modules
         self._entries = entries
         self._hidden = hidden
         self._points = points
@@ -66,6 +69,15 @@ class Scan:
         self._distributions = {key: one.distribution for key, one in points.items()}
         self._owner_of: dict[str, Distribution | None] = {}
         self._owners: ModuleOwners | None = None
+
+    @property
+    def modules(self) -> Modules:
+        """Where the interpreter finds modules whose path was looked at."""
+        if self._modules is None:
+            from aimm_plugins._discovery.module_location import HERE  # few starts need it
+
+            self._modules = HERE
+        return self._modules
 
     def is_current(self) -> bool:
         """Whether nothing was installed, upgraded or removed since; files may have been edited."""
@@ -115,12 +127,8 @@ class Scan:
     def unread(self) -> list[Finding]:
         """The distributions of which something could not be read when it was asked for."""
         known = {*self._distributions.values(), *chain.from_iterable(self._hidden.values())}
-        remedy = "Repair what the message names, and refresh again."
-        return [
-            Finding("broken-metadata", one.subject, one.unread, one.place, remedy)
-            for one in sorted(known, key=attrgetter("place"))
-            if one.unread is not None
-        ]
+        unread = [one for one in known if one.unread is not None]
+        return list(faults_of_metadata(sorted(unread, key=attrgetter("place"))))
 
     def keys_of(self, plugin: Candidate | tuple[str, str]) -> tuple[Published, ...]:
         """The published keys of an entry point, or of a distribution's module in a conf."""
@@ -170,8 +178,26 @@ class Scan:
         return known
 
 
-def scan(path: Sequence[object] | None = None) -> Scan:
-    """Find the installed entry points of the group `aimm.plugins`, and the keys they publish."""
+def faults_of_metadata(distributions: Iterable[Distribution]) -> Iterator[Finding]:
+    """What is wrong with the metadata of distributions that cannot be read, or tell no name."""
+    for one in distributions:
+        named = one.stated_name
+        if one.unread is not None:
+            remedy = "Repair what the message names, and refresh again."
+            yield Finding("broken-metadata", one.subject, one.unread, one.place, remedy)
+        elif not named:
+            message = "has no METADATA with its name; an interrupted installation leaves it so"
+            remedy = f"Remove {one.place} and install it again: {pip_install(one.name)}."
+            yield Finding("broken-metadata", one.subject, message, one.place, remedy)
+
+
+def scan(path: Sequence[object] | None = None, modules: Modules | None = None) -> Scan:
+    """Find the installed entry points of the group `aimm.plugins`, and the keys they publish.
+
+    Args:
+        path: Where to look; `sys.path` if it is not given.
+        modules: Where the interpreter of another path finds modules.
+    """
     findings: list[Finding] = []
     stamp = _stamp()
     entries = list(_entries(path, findings))
@@ -181,7 +207,8 @@ def scan(path: Sequence[object] | None = None) -> Scan:
         for entry in entries
         for key, content in entry.contents.items()
     }
-    found = Scan(entries, hidden, points, findings, stamp)
+    findings += faults_of_metadata(one.distribution for one in points.values())
+    found = Scan(entries, hidden, points, findings, stamp, modules)
     if getattr(sys, "frozen", False) and not found.candidates and not found.has("aimm-plugins"):
         finding = Finding(
             code="frozen-without-metadata",

@@ -5,16 +5,28 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from glob import escape as glob_escape
 from glob import glob
 from typing import NamedTuple
 
-from aimm_plugins._discovery.module_location import locate, locate_in
+from aimm_plugins._discovery.module_location import HERE, Modules, ModulesIn
 from aimm_plugins._system.files import read_file
 
 _PYTHONS = ("bin/python", "bin/python3")
+
+_WITHOUT_FINDERS = (
+    "-nspkg.pth",
+    "_virtualenv.pth",
+    "a1_coverage.pth",
+    "distutils-precedence.pth",
+    "pytest-cov.pth",
+)
+"""How `.pth` files end whose code brings no module that a look at folders does not show."""
+
+_CUSTOM = ("site", "user")
 
 
 class NoEnvironmentError(Exception):
@@ -57,9 +69,13 @@ class EnvironmentSite(NamedTuple):
         return tuple(sorted(found))
 
     @property
-    def locate(self) -> Callable[[str], str | None]:
-        """Finds the file that an import there would run."""
-        return locate if self.is_own else lambda module: locate_in(module, self.folders)
+    def modules(self) -> Modules:
+        """Where imports there find modules."""
+        if self.is_own:
+            return HERE
+        python = _library(self.root, self.python).removeprefix("python")
+        standard = partial(_standard_library, self.root, self.python, self.folders)
+        return ModulesIn(self.folders, python, standard)
 
 
 def find_site(path: str) -> EnvironmentSite:
@@ -100,11 +116,7 @@ def find_site(path: str) -> EnvironmentSite:
 
 
 def _folders(root: str, python: str) -> Iterator[str]:
-    config = _venv_config(root)
-    version = config.get("version_info") or config.get("version")
-    version = version or re.sub(r".*python(?=\d+\.\d)", "", os.path.realpath(python))
-    match = re.match(r"\d+\.\d+", version)
-    name = f"python{match[0]}" if match else "python3"
+    config, name = _venv_config(root), _library(root, python)
     seen = set()
     for pattern in (
         f"lib/{name}*/site-packages",
@@ -122,23 +134,53 @@ def _folders(root: str, python: str) -> Iterator[str]:
         yield from find_site(base if os.path.isfile(base) else f"{base}3").folders
 
 
-def _venv_config(root: str) -> dict[str, str]:
+def _library(root: str, python: str) -> str:
+    """How the folder of an interpreter's library is called, such as `python3.11`."""
+    config = _venv_config(root)
+    version = config.get("version_info") or config.get("version")
+    version = version or re.sub(r".*python(?=\d+\.\d)", "", os.path.realpath(python))
+    match = re.match(r"\d+\.\d+", version)
+    return f"python{match[0]}" if match else "python3"
+
+
+def _standard_library(root: str, python: str, folders: Sequence[str]) -> Sequence[str] | None:
+    """The folders of its standard library; `None` where a `.pth` file may bring finders."""
+    if any(_may_bring_finders(folder) for folder in folders):
+        return None
+    homes = (_venv_config(root).get("home", ""), os.path.dirname(os.path.realpath(python)))
+    for home in homes:
+        folder = os.path.join(os.path.dirname(home), "lib", _library(root, python))
+        if os.path.isfile(os.path.join(folder, "os.py")):
+            return folder, os.path.join(folder, "lib-dynload")
+    return None
+
+
+def _may_bring_finders(folder: str) -> bool:
+    return any(
+        # A zip is named in such a file, which is not looked into.
+        line.startswith(("import ", "import\t")) or os.path.isfile(os.path.join(folder, line))
+        for file in glob(os.path.join(glob_escape(folder), "*.pth"))
+        if not file.endswith(_WITHOUT_FINDERS)
+        for line in _lines(file)
+    ) or any(os.path.isfile(os.path.join(folder, f"{name}customize.py")) for name in _CUSTOM)
+
+
+def _lines(file: str) -> list[str]:
     try:
-        content = read_file(os.path.join(root, "pyvenv.cfg")) or b""
+        return (read_file(file) or b"").decode(errors="replace").splitlines()
     except OSError:
-        content = b""
-    lines = (line.partition("=") for line in content.decode(errors="replace").splitlines())
+        return []
+
+
+def _venv_config(root: str) -> dict[str, str]:
+    lines = (line.partition("=") for line in _lines(os.path.join(root, "pyvenv.cfg")))
     return {name.strip().lower(): value.strip() for name, _, value in lines}
 
 
 def _named_by_pth(folder: str) -> Iterator[str]:
     """The folders that `.pth` files add, such as those of editable installs; no code is run."""
     for file in sorted(glob(os.path.join(glob_escape(folder), "*.pth"))):
-        try:
-            lines = (read_file(file) or b"").decode(errors="replace").splitlines()
-        except OSError:
-            continue
-        for line in lines:
+        for line in _lines(file):
             named = os.path.join(folder, line.strip())
             if (
                 line.strip()

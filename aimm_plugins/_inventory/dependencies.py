@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._discovery.distribution import Distribution
+from aimm_plugins._discovery.module_location import HERE
 from aimm_plugins._discovery.requirements import header, requirements
+from aimm_plugins._discovery.scan import Scan
+from aimm_plugins._system.masking import without_passwords
 from aimm_plugins._system.names import normalized, pip_install
 
 if TYPE_CHECKING:
@@ -20,15 +23,12 @@ _MOST_EXTRAS = 10
 
 _EXTRA = re.compile(r"""extra\s*==\s*["']([A-Za-z0-9._-]+)["']""")
 
-Find = Callable[[str], Distribution | None]
-"""Gives the installed distribution of a name."""
-
 
 class Unmet(NamedTuple):
     """A requirement of a distribution that is not met.
 
     Attributes:
-        requirement: Without its marker: `numpy>=2`.
+        requirement: Without its marker, and without the logins of a URL: `numpy>=2`.
         name: Normalized name of what is required.
         installed: The version that is there; `None` where it is not.
         extra: The extra that it belongs to; `None` where it is always required.
@@ -54,45 +54,55 @@ class Unmet(NamedTuple):
         if self.extra is not None:
             wanted = f"{self.distribution.name}[{self.extra}]"
             return f"{self.name} is of the extra {self.extra} of {who}: {pip_install(wanted)}."
-        return f"{who} {self.fault}: {pip_install(self.requirement)}."
+        return f"{who} {self.fault}: {self.command}."
+
+    @property
+    def command(self) -> str:
+        """The command alone."""
+        login = " (with the login of its metadata for ***)" if "//***@" in self.requirement else ""
+        return pip_install(self.requirement) + login
 
 
 @lru_cache(maxsize=8)  # each of a distribution's plugins may ask
-def unmet(distribution: Distribution, find: Find) -> tuple[Unmet, ...]:
+def unmet(distribution: Distribution, installed: Scan) -> tuple[Unmet, ...]:
     """The requirements of a distribution that are not met, also those of its extras."""
     from packaging.requirements import Requirement
 
+    python = installed.modules.python
+    here: dict[str, str] = {}
+    if python != HERE.python:  # in an environment of another version
+        here = {"python_version": python, "python_full_version": python}
     found = []
     for text in requirements(distribution):
         # Of what cannot be read or compared nothing is known.
         with suppress(ValueError, RecursionError):
             requirement = Requirement(text)
-            for extra in _extras(requirement, text):
-                version = _version(requirement, find)
+            for extra in _extras(requirement, text, here):
+                version = _version(requirement, installed)
                 if version is None or not _fits(requirement, version):
                     requirement.marker = None
-                    name = normalized(requirement.name)
-                    found.append(Unmet(distribution, str(requirement), name, version, extra))
+                    name, wanted = normalized(requirement.name), without_passwords(str(requirement))
+                    found.append(Unmet(distribution, wanted, name, version, extra))
     return tuple(found)
 
 
-def always_unmet(distribution: Distribution, find: Find) -> list[Unmet]:
+def always_unmet(distribution: Distribution, installed: Scan) -> list[Unmet]:
     """Those of them that are of no extra."""
-    return [requirement for requirement in unmet(distribution, find) if requirement.extra is None]
+    return [found for found in unmet(distribution, installed) if found.extra is None]
 
 
-def _extras(requirement: Requirement, text: str) -> Iterator[str | None]:
+def _extras(requirement: Requirement, text: str, here: Mapping[str, str]) -> Iterator[str | None]:
     """`None` where it is required here in any case, else the extras that require it here."""
     marker = requirement.marker
-    if marker is None or marker.evaluate({"extra": ""}):
+    if marker is None or marker.evaluate({**here, "extra": ""}):
         yield None
         return
     names = list(dict.fromkeys(_EXTRA.findall(text)))[:_MOST_EXTRAS]
-    yield from (name for name in names if marker.evaluate({"extra": name}))
+    yield from (name for name in names if marker.evaluate({**here, "extra": name}))
 
 
-def _version(requirement: Requirement, find: Find) -> str | None:
-    distribution = find(requirement.name)
+def _version(requirement: Requirement, installed: Scan) -> str | None:
+    distribution = installed.find(requirement.name)
     return None if distribution is None else distribution.version or "unknown"
 
 

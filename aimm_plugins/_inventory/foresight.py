@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from aimm_plugins._discovery.module_location import is_missing, missing_module
+from aimm_plugins._discovery.module_location import Modules
 from aimm_plugins._discovery.published import Published
 from aimm_plugins._registry.findings import keys_differ
 from aimm_plugins._registry.providers import Slot
@@ -14,17 +14,20 @@ from aimm_plugins.errors import DeclarationError
 
 
 def sure_failure(
-    record: PluginRecord, source: PluginSource, published: Sequence[Published]
+    record: PluginRecord,
+    source: PluginSource,
+    published: Sequence[Published],
+    modules: Modules,
 ) -> Fault | None:
     """The error of a plugin that cannot be loaded; `None` where nothing is sure."""
-    missing = missing_module(record.module)
+    missing = modules.missing(record.module)
     if missing is not None:
         return Fault(missing, record.config_place)
     if source.fault is not None:
         return source.fault
     name = (record.attribute or "").partition(".")[0]
     if name and source.names is not None:
-        if name not in source.names and is_missing(f"{record.module}.{name}"):
+        if name not in source.names and modules.is_missing(f"{record.module}.{name}"):
             return Fault(no_such_object(record, source.near), record.provenance.place)
         if source.declares_nothing and name in source.names:
             return Fault(not_decorated(record), record.provenance.place)
@@ -35,7 +38,10 @@ def sure_failure(
 
 
 def failure_of_required(
-    record: PluginRecord, published: Sequence[Published], is_denied: Callable[[str], bool]
+    record: PluginRecord,
+    published: Sequence[Published],
+    is_denied: Callable[[str], bool],
+    modules: Modules,
 ) -> Exception | None:
     """The error of a deferred plugin that something is required of, by its source.
 
@@ -43,12 +49,13 @@ def failure_of_required(
         record: The plugin.
         published: The keys in its metadata.
         is_denied: Whether the rules keep a module out.
+        modules: Where it is imported.
     """
     from aimm_plugins._source.reader import SourceReader
 
-    reader = SourceReader([record.module], is_denied=is_denied)
+    reader = SourceReader([record.module], modules, is_denied)
     source = reader.read(record.module, record.attribute)
-    fault = sure_failure(record, source, published)
+    fault = sure_failure(record, source, published, modules)
     return None if fault is None else fault.error
 
 

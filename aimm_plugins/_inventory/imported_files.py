@@ -11,7 +11,6 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from aimm_plugins._discovery.distribution import Distribution, is_beneath, spellings
-from aimm_plugins._discovery.module_location import find, locate
 from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._inventory.places import is_installed_by, recorded_file, source_file
 from aimm_plugins._system.files import has_same_content
@@ -26,7 +25,7 @@ def foreign_module(record: PluginRecord, installed: Scan) -> Finding | None:
     if distribution is None:
         return None
     if record.file is None:
-        record = record._replace(file=locate(record.module))
+        record = record._replace(file=installed.modules.locate(record.module))
     elif is_installed_by(distribution, record.file):
         return None
     own = recorded_file(distribution, record.module)
@@ -67,7 +66,7 @@ def _is_of_source(file: str | None, distribution: Distribution) -> bool:
 def _foreign(
     record: PluginRecord, distribution: Distribution, own: str, installed: Scan
 ) -> Finding | None:
-    location = find(record.module)
+    location = installed.modules.find(record.module)
     folders = [] if location is None or location.folders is None else location.folders
     owner = None
     if record.file is not None:

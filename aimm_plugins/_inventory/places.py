@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES
 
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._discovery.module_location import find
+from aimm_plugins._discovery.module_location import Modules
 
 _SUFFIXES = (*EXTENSION_SUFFIXES, *SOURCE_SUFFIXES)
 
@@ -57,14 +56,16 @@ def source_file(distribution: Distribution, module: str) -> str | None:
     return None
 
 
-def file_for_another_python(module: str, distribution: Distribution | None) -> str | None:
+def file_for_another_python(
+    module: str, distribution: Distribution | None, modules: Modules
+) -> str | None:
     """A compiled file of the module that this Python does not load."""
     parent, _, leaf = module.rpartition(".")
-    location = find(parent) if parent else None
+    location = modules.find(parent) if parent else None
     folders = (location.folders or []) if location is not None else []
     if not parent:
         roots = (distribution.folder, distribution.editable_root) if distribution else ()
-        folders = [folder for folder in (*roots, *sys.path) if isinstance(folder, str)]
+        folders = [*filter(None, roots), *modules.path]
     for folder in folders:
         for name in _names(folder, leaf):
             is_module = name.partition(".")[0] == leaf and name.endswith((".so", ".pyd"))
@@ -73,17 +74,17 @@ def file_for_another_python(module: str, distribution: Distribution | None) -> s
     return None
 
 
-def in_other_case(module: str) -> str | None:
+def in_other_case(module: str, modules: Modules) -> str | None:
     """The module whose name differs in the case of its letters alone, where there is one."""
     spelled = ""
-    folders: Sequence[object] = sys.path
+    folders: Sequence[str] = modules.path
     for part in module.split("."):
-        names = (name for f in folders if isinstance(f, str) for name in _names(f, part))
+        names = (name for folder in folders for name in _names(folder, part))
         alike = sorted({name.partition(".")[0] for name in names})
         if not alike:
             return None
         spelled = f"{spelled}.{part if part in alike else alike[0]}".lstrip(".")
-        location = find(spelled)
+        location = modules.find(spelled)
         if location is None:
             return None
         folders = location.folders or ()

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._discovery.module_location import find
 from aimm_plugins._discovery.record_file import top_levels
 from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._inventory.dependencies import always_unmet, python_required, unmet
@@ -48,27 +47,37 @@ FOR_CONFLICT = "Add the prefer line of the message to the conf, or deny one of t
 
 def remedy_for_failure(record: PluginRecord, error: BaseException, installed: Scan) -> str | None:
     """What to do about what an import raised, or will; `None` where its message says all."""
+    remedy = _for_failure(record, error, installed)
+    return remedy and in_environment(record.environment, remedy)
+
+
+def in_environment(name: str | None, remedy: str) -> str:
+    """A remedy with where it is to be followed."""
+    return remedy if name is None else f"In environment {name}: {remedy}"
+
+
+def _for_failure(record: PluginRecord, error: BaseException, installed: Scan) -> str | None:
     distribution = installed.find(record.distribution) if record.distribution else None
     if isinstance(error, PluginImportError) and error.__cause__ is not None:
         error = error.__cause__
     if isinstance(error, SyntaxError):
-        return _for_another_python(distribution) or (
+        return _for_another_python(distribution, installed) or (
             "Mend the source, or install a version of it that this Python can read."
         )
     if type(error) is ImportError and "partially initialized" in safe_text(error):
         from aimm_plugins._source.reader import SourceReader  # few failures need it
 
         # So Python puts it, and calls it a circular import, where a package lacks a submodule.
-        fault = SourceReader([record.module]).read(record.module).fault
+        fault = SourceReader([record.module], installed.modules).read(record.module).fault
         error = error if fault is None else fault.error
     name = getattr(error, "name", None)
     if isinstance(error, ModuleNotFoundError) and isinstance(name, str):
         return _for_missing_module(record, name, distribution, installed)
     if isinstance(error, _OF_OTHER_VERSIONS) and distribution is not None:
-        missing = always_unmet(distribution, installed.find)
+        missing = always_unmet(distribution, installed)
         if missing:
             return " ".join(requirement.remedy for requirement in missing)
-        return _for_another_python(distribution)
+        return _for_another_python(distribution, installed)
     return None
 
 
@@ -86,7 +95,7 @@ def _for_missing_module(
         return _for_conf_name(record, installed)
     if name in _ADDED:
         return f"{name} is part of Python {_ADDED[name]}: run the host on that, or a newer one."
-    built = file_for_another_python(name, distribution)
+    built = file_for_another_python(name, distribution, installed.modules)
     if built is not None:
         wanted = "what brings it for this one"
         if distribution is not None:
@@ -99,7 +108,7 @@ def _for_missing_module(
     if distribution is None:
         return "Install what provides it."
     if name.partition(".")[0] == record.module.partition(".")[0]:
-        return _for_own_module(record, name, distribution)
+        return _for_own_module(record, name, distribution, installed)
     return _for_dependency(name, distribution, installed)
 
 
@@ -108,13 +117,15 @@ def _for_conf_name(record: PluginRecord, installed: Scan) -> str:
     name, place = record.module, record.config_place or "the conf"
     distribution = installed.find(name)
     if distribution is not None:
-        modules = _modules_of(distribution, installed)
-        if modules:
+        brought = _modules_of(distribution, installed)
+        if brought:
             return (
-                f"{name} is a distribution, and a conf names modules: write {', '.join(modules)} "
+                f"{name} is a distribution, and a conf names modules: write {', '.join(brought)} "
                 f"instead ({place})."
             )
-    meant = next(filter(find, _spelled_as_modules(name)), None) or in_other_case(name)
+    modules = installed.modules
+    meant = next(filter(modules.find, _spelled_as_modules(name)), None)
+    meant = meant or in_other_case(name, modules)
     for folder in _near_folders(record) if meant is None else ():
         for spelled in (name, *_spelled_as_modules(name)):
             file = file_in(folder, spelled)
@@ -144,7 +155,7 @@ def _modules_of(distribution: Distribution, installed: Scan) -> list[str]:
     """The modules that a conf may name instead of a distribution."""
     own = [c.module for c in installed.candidates if c.distribution.key == distribution.key]
     found = own or _brought_by(distribution)
-    return [name for name in dict.fromkeys(found) if find(name) is not None]
+    return [name for name in dict.fromkeys(found) if installed.modules.find(name) is not None]
 
 
 @lru_cache(maxsize=8)  # each of a distribution's plugins may ask
@@ -162,7 +173,9 @@ def _near_folders(record: PluginRecord) -> Iterator[str]:
             yield folder
 
 
-def _for_own_module(record: PluginRecord, name: str, distribution: Distribution) -> str:
+def _for_own_module(
+    record: PluginRecord, name: str, distribution: Distribution, installed: Scan
+) -> str:
     """What to do about a module of the plugin's own package that is not there."""
     key, root = distribution.name, distribution.editable_root
     if root is not None and not os.path.isdir(root):
@@ -171,20 +184,21 @@ def _for_own_module(record: PluginRecord, name: str, distribution: Distribution)
             f"pip install -e FOLDER."
         )
     source = source_file(distribution, name)
-    if source is not None and find(name.partition(".")[0]) is None:
+    if source is not None and installed.modules.find(name.partition(".")[0]) is None:
         return (
             f"{source} is there, and was installed after this process started, which reads .pth "
             "files only then: restart it."
         )
     file = recorded_file(distribution, name)
     if file is not None and os.path.isfile(file):
-        return _for_hidden_module(name, file)
+        return _for_hidden_module(name, file, installed)
     if file is not None:
         return f"{file} was installed and is gone: {pip_install(key, ANEW)}."
-    spelled = in_other_case(record.module if record.module.startswith(name) else name)
+    whole = record.module if record.module.startswith(name) else name
+    spelled = in_other_case(whole, installed.modules)
     if spelled is not None:
         return f"Tell its author: it is called {spelled}, and Python tells upper from lower case."
-    python = _for_another_python(distribution)
+    python = _for_another_python(distribution, installed)
     if python is not None:
         return python
     if root is not None:
@@ -203,12 +217,12 @@ def _for_own_module(record: PluginRecord, name: str, distribution: Distribution)
     )
 
 
-def _for_hidden_module(name: str, file: str) -> str:
+def _for_hidden_module(name: str, file: str, installed: Scan) -> str:
     """What to do where the top-level package of a module that is there is another one's."""
     top = name.partition(".")[0]
     if top in sys.stdlib_module_names:
         return f"Tell its author: Python has a module {top} of its own. It needs another name."
-    location = find(top)
+    location = installed.modules.find(top)
     places = [] if location is None else [location.file, *(location.folders or ())]
     first = next(filter(None, places), f"another {top}")
     return f"{file} is there, and {first} comes before it on the path: remove or rename that."
@@ -217,7 +231,7 @@ def _for_hidden_module(name: str, file: str) -> str:
 def _for_dependency(name: str, distribution: Distribution, installed: Scan) -> str:
     """What to do about a module of another distribution that is not there."""
     top = normalized(name.partition(".")[0])
-    missing = unmet(distribution, installed.find)
+    missing = unmet(distribution, installed)
     named = [requirement for requirement in missing if requirement.name == top]
     always = [requirement for requirement in missing if requirement.extra is None]
     if named or always:
@@ -232,9 +246,11 @@ def _for_dependency(name: str, distribution: Distribution, installed: Scan) -> s
     return "Install what provides it; its author should declare the dependency."
 
 
-def _for_another_python(distribution: Distribution | None) -> str | None:
-    wanted = None if distribution is None else python_required(distribution)
-    if wanted is None or distribution is None:
+def _for_another_python(distribution: Distribution | None, installed: Scan) -> str | None:
+    if distribution is None or not installed.modules.is_this_python:
+        return None
+    wanted = python_required(distribution)
+    if wanted is None:
         return None
     return (
         f"{distribution.who} is for Python {wanted}, and this is {sys.version.split()[0]}: install "

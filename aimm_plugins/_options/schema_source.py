@@ -36,13 +36,20 @@ def read_document(published: PublishedOptions, denial: Denial | None) -> dict[st
     return copied
 
 
-def may_need_values(published: PublishedOptions) -> bool:
-    """Whether a schema in a file may refuse a plugin without options, by a word in it.
+def may_blame(published: PublishedOptions) -> bool:
+    """Whether a schema in a file may refuse a plugin without options, or cannot be read.
 
-    Reading a schema loads YAML and jsonschema, which most starts do without.
+    Judging by a schema loads YAML and jsonschema, which most starts do without: a word in the file
+    tells that it may refuse.
     """
     try:
-        return published.is_file and b"required" in _content(_path(published), published)
+        if not published.is_file:
+            return False
+        if not published.attribute.endswith(".json"):
+            return True
+        path = _path(published)
+        content = _content(path, published)
+        return b"required" in content or not isinstance(_of_json(published, path, content), dict)
     except DeclarationError:
         return True
 
@@ -66,19 +73,23 @@ def _path(published: PublishedOptions) -> str:
     return os.path.join(os.path.dirname(file), published.attribute)
 
 
+def _of_json(published: PublishedOptions, path: str, content: bytes) -> object:
+    import json
+
+    try:
+        return json.loads(content)
+    except RecursionError:
+        raise broken(published, "it is nested too deep") from None
+    except ValueError as error:
+        line = getattr(error, "lineno", None)
+        raise broken(published, f"it is no JSON: {error}", path, line) from error
+
+
 def _of_file(published: PublishedOptions) -> object:
     path = _path(published)
     content = _content(path, published)
     if published.attribute.endswith(".json"):
-        import json
-
-        try:
-            return json.loads(content)
-        except RecursionError:
-            raise broken(published, "it is nested too deep") from None
-        except ValueError as error:
-            line = getattr(error, "lineno", None)
-            raise broken(published, f"it is no JSON: {error}", path, line) from error
+        return _of_json(published, path, content)
     from aimm_plugins._config.yaml_reader import load
 
     try:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from aimm_plugins._registry.conflicts import MOST_NAMED
 from aimm_plugins._registry.providers import Offer, Slot
 from aimm_plugins._values.actions import Action
 from aimm_plugins._values.report import PluginRecord
 from aimm_plugins.errors import PluginConflictError
+
+
+def joined_reasons(reason: str | None, lost: Iterable[str]) -> str | None:
+    """One text of a reason and of rules, each of which may have taken several keys."""
+    parts = [*(reason.split("; ") if reason else ()), *lost]
+    return "; ".join(dict.fromkeys(parts)) or None
 
 
 def without_lost_keys(
@@ -34,12 +40,15 @@ def without_lost_keys(
     return record._replace(
         provides=provides,
         state=record.state if provides or not lost else "shadowed",
-        reason="; ".join([*([record.reason] if record.reason else ()), *lost]) or None,
+        reason=joined_reasons(record.reason, lost),
     )
 
 
-def with_key_again(record: PluginRecord, slot: Slot, why: str) -> PluginRecord:
-    """The account of a plugin that has got a key back, which the `prefer` rule `why` had taken."""
+def with_key_again(record: PluginRecord, slot: Slot, why: str | None) -> PluginRecord:
+    """The account of a plugin that has got a key back.
+
+    `why` is the `prefer` rule that had taken it; `None` where that keeps other keys of the plugin.
+    """
     reasons = (record.reason or "").split("; ")
     return record._replace(
         provides=tuple(sorted({*record.provides, slot})),

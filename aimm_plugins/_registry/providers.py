@@ -203,6 +203,6 @@ def choose(
             matching = [contender for contender in contenders if is_named(contender, wanted)]
             if len(matching) == 1:
                 owner = matching[0].provenance.owner
-                why = f'prefer {{"{rule}": {wanted}}} ({place}) gives {action}:{key} to {owner}'
+                why = f'prefer {{"{rule}": {wanted}}} ({place}) gives {rule} to {owner}'
                 return matching[0], why
     return None, ""

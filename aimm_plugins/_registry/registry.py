@@ -140,6 +140,8 @@ class Registry:
             return
         lost = (offer.plugin, slot)
         snapshot.shadowed = {each: rule for each, rule in snapshot.shadowed.items() if each != lost}
+        rules = {rule for (plugin, _), rule in snapshot.shadowed.items() if plugin == offer.plugin}
+        why = None if why in rules else why
         snapshot.offers[slot[0]][slot[1]] = offer
         for identity in owners:
             snapshot.records[identity] = with_key_again(snapshot.records[identity], slot, why)

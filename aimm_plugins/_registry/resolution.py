@@ -8,7 +8,7 @@ from itertools import chain
 
 from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._declarations.ledger import DeclarationLedger
-from aimm_plugins._registry.accounts import joined, without_lost_keys
+from aimm_plugins._registry.accounts import joined, joined_reasons, without_lost_keys
 from aimm_plugins._registry.conflicts import conflict, declared_twice, without_duplicates
 from aimm_plugins._registry.findings import check_published_keys, empty_plugins
 from aimm_plugins._registry.outcome import Change, Loaded, Resolution
@@ -297,10 +297,8 @@ class _Resolver:
             state = "stale"
         if lost and not provides:
             state = "shadowed"
-        reasons = [*([record.reason] if record.reason and state != "shadowed" else ()), *lost]
-        return record._replace(
-            state=state, provides=provides, error=error, reason="; ".join(reasons) or None
-        )
+        reason = joined_reasons(record.reason if state != "shadowed" else None, lost)
+        return record._replace(state=state, provides=provides, error=error, reason=reason)
 
     def _provided_by(self, record: PluginRecord, loaded: Loaded | None) -> tuple[Slot, ...]:
         target = None if loaded is None else loaded.target

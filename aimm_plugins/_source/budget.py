@@ -34,12 +34,6 @@ class Budget:
         if self.work < 0:
             raise OverBudgetError("it has too much source, or too many constants")
 
-    def affords(self, steps: int) -> bool:
-        """Count work that can be left out, if as much is left."""
-        affordable = steps <= self.work
-        self.work -= steps if affordable else 0
-        return affordable
-
 
 def own_code_budget() -> Budget:
     """The budget for source that its own author reads; no honest project reaches it."""

@@ -82,7 +82,6 @@ class ModuleSource:
             be judged.
         imports_unseen: Whether it imports what no import statement names.
         fault: What its import surely raises: no Python of this version, or a decorator refuses.
-        hooks: Places of hook implementations, as `file:line`.
     """
 
     name: str
@@ -99,7 +98,7 @@ class ModuleSource:
     fault: Exception | None = None
     declarations: list[SourceDeclaration] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
-    hooks: list[str] = field(default_factory=list)
+    has_hooks: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +114,7 @@ class PluginSource:
 
     declarations: tuple[SourceDeclaration, ...] = ()
     gaps: tuple[Gap, ...] = ()
-    hooks: tuple[str, ...] = ()
+    has_hooks: bool = False
     names: frozenset[str] | None = None
     near: Sequence[str] = ()
     file: str | None = None

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Mapping
 from itertools import islice
 from typing import NamedTuple, TypeAlias
 
-from aimm_plugins._values.actions import ACTIONS, MODEL_ACTIONS, Action
+from aimm_plugins._values.actions import MODEL_ACTIONS, Action
 
 _MOST_NODES = 1000
 """Nodes of a signature; a longer one is shown to no one."""
@@ -23,14 +22,13 @@ class Description(NamedTuple):
     docstring: str | None = None
 
 
-def descriptions(node: Function | ast.ClassDef) -> Mapping[Action, Description]:
+def description(node: Function | ast.ClassDef | None, action: Action) -> Description:
     """How a function, or what a class has for an action, is called."""
+    if node is None:
+        return Description()
     if not isinstance(node, ast.ClassDef):
-        return dict.fromkeys(ACTIONS, _of_function(node))
-    found = dict.fromkeys(ACTIONS, _of_class(node))
-    for action in MODEL_ACTIONS[1:]:
-        found[action] = _of_method(node, action)
-    return found
+        return _of_function(node)
+    return _of_method(node, action) if action in MODEL_ACTIONS[1:] else _of_class(node)
 
 
 def unparsed(node: ast.AST, most_nodes: int = _MOST_NODES) -> str | None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from aimm_plugins._source.budget import Budget, OverBudgetError
 from aimm_plugins._source.declarations import Gap, ModuleSource, Need, SourceDeclaration
-from aimm_plugins._source.description import Description, Function, descriptions, unparsed
+from aimm_plugins._source.description import Function, description, unparsed
 from aimm_plugins._source.imports import (
     ImportedName,
     bound_names,
@@ -19,7 +19,6 @@ from aimm_plugins._source.imports import (
     package_of,
 )
 from aimm_plugins._source.values import (
-    PACKAGE,
     Decorator,
     Evaluator,
     MistakeError,
@@ -28,6 +27,7 @@ from aimm_plugins._source.values import (
     uncertain,
 )
 from aimm_plugins._system.files import read_file
+from aimm_plugins._values.actions import Action
 from aimm_plugins.errors import DeclarationError
 
 _BINDS_UNSEEN = (b"globals", b"vars", b"setattr", b"exec", b"locals")
@@ -108,10 +108,6 @@ class _Body:
                     self.assign(targets, value, certain)
                 case ast.AnnAssign(target=target, value=ast.expr() as value):
                     self.assign([target], value, certain)
-                case ast.AugAssign(target=target):
-                    self.bind(_names_in(target), None)
-                case ast.Delete(targets=targets):
-                    self.bind(_names_in(*targets), None)
                 case ast.Expr(value=value):
                     self.call(value, certain)
                 case ast.If(test=test, body=body, orelse=orelse):
@@ -120,25 +116,26 @@ class _Body:
                         self.visit(body, certain=certain and taken is True)
                     if taken is not True:
                         self.visit(orelse, certain=certain and taken is False)
-                case ast.Try() | ast.TryStar():
-                    for block in (node.body, *(h.body for h in node.handlers), node.orelse):
-                        self.visit(block, certain=False)
-                    self.visit(node.finalbody, certain=certain)
                 case ast.With(items=items, body=body):
                     self.bind(_names_in(*(item.optional_vars for item in items)), None)
                     self.around += 1
                     self.visit(body, certain=certain)
                     self.around -= 1
-                case ast.For(target=target, body=body, orelse=orelse):
-                    self.bind(_names_in(target), None)
-                    self.visit([*body, *orelse], certain=False)
-                case ast.While(body=body, orelse=orelse):
-                    self.visit([*body, *orelse], certain=False)
-                case ast.Match(cases=cases):
-                    for case in cases:
-                        self.visit(case.body, certain=False)
                 case _:
-                    pass
+                    self.visit_other(node, certain)
+
+    def visit_other(self, node: ast.AST, certain: bool) -> None:
+        """Read what binds names in other ways, and blocks that may run or not."""
+        if isinstance(node, ast.AugAssign | ast.For):
+            self.bind(_names_in(node.target), None)
+        elif isinstance(node, ast.Delete):
+            self.bind(_names_in(*node.targets), None)
+        last = getattr(node, "finalbody", [])
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.stmt):
+                self.visit([child], certain=certain and child in last)
+            elif isinstance(child, ast.excepthandler | ast.match_case):
+                self.visit_other(child, certain=False)
 
     def bind(self, names: Iterable[str], value: object) -> None:
         """Bind names to a value. What one that is bound twice means depends on where it is used."""
@@ -159,32 +156,26 @@ class _Body:
 
     def import_names(self, node: ast.Import | ast.ImportFrom, certain: bool) -> None:
         self.understood.add(node)
-        imports = self.module.imports
+        bound = list(imported_names(node, self.package, certain=certain))
+        self.evaluator.budget.take(20 * len(bound))  # the file system is asked for them
+        needed = [(imported.module, imported.attribute) for _, imported in bound]
         if isinstance(node, ast.Import):
-            imports += ((alias.name, certain) for alias in node.names)
-            for alias in node.names if certain else ():
-                self.need(alias.name, None, node)
-        for name, imported in imported_names(node, self.package, certain=certain):
-            self.evaluator.budget.take(20)  # the file system is asked for it
-            if certain and imported.attribute is not None:
-                self.need(imported.module, imported.attribute, node)
-            if imported.attribute is not None:
-                imports.append((imported.module, certain))
-                # It may be a submodule.
-                imports.append((f"{imported.module}.{imported.attribute}", certain))
+            needed = [(alias.name, None) for alias in node.names]
+        for module, attribute in needed:
+            self.module.imports.append((module, certain))
+            if attribute is not None:  # it may be a submodule
+                self.module.imports.append((f"{module}.{attribute}", certain))
+            if module == self.module.name and attribute is not None:
+                if attribute == "*" or attribute in self.module.values:
+                    continue
+                module, attribute = f"{module}.{attribute}", None
+            if certain and not self.around:  # nothing catches its failure
+                self.module.needs.append(Need(module, attribute, self.module.file, node.lineno))
+        for name, imported in bound:
             if name == "*":
                 self.module.stars.append(imported)
             else:
                 self.bind([name], imported)
-
-    def need(self, module: str, attribute: str | None, node: ast.stmt) -> None:
-        """Note what an import statement needs, where nothing catches its failure."""
-        if module == self.module.name and attribute is not None:
-            if attribute == "*" or attribute in self.module.values:
-                return
-            module, attribute = f"{module}.{attribute}", None
-        if not self.around:
-            self.module.needs.append(Need(module, attribute, self.module.file, node.lineno))
 
     def assign(self, targets: Sequence[ast.expr], value: ast.expr, certain: bool) -> None:
         self.call(value, certain)
@@ -223,7 +214,7 @@ class _Body:
                 continue
             self.understood.add(decorator)
             if found.name == "hookimpl":
-                self.module.hooks.append(f"{self.module.file}:{node.lineno}")
+                self.module.has_hooks = True
             else:
                 line = node.decorator_list[0].lineno
                 self.declare(found, decorator, call, qualname, line, certain)
@@ -289,17 +280,18 @@ class _Body:
                 found.name, call, default, lambda node: self.evaluator.value(self.module, node)
             )
         except UnknownValueError as error:
-            reason = f"@{spelled} of {qualname or 'a call'}: {error}"
             is_mistake = isinstance(error, MistakeError)
+            reason = str(error) if is_mistake else f"@{spelled} of {qualname or 'a call'}: {error}"
             self.add_gap(reason, decorator, is_mistake=is_mistake)
             if is_mistake and certain and found.certain and self.module.fault is None:
                 self.module.fault = DeclarationError(reason, file=self.module.file, line=line)
             return
         definition = self.definitions.get(qualname)
-        described = {} if definition is None else descriptions(definition)
+        actions: set[Action] = {action for action, _ in slots}
+        described = {action: description(definition, action) for action in actions}
         self.evaluator.budget.take(10 * len(slots))
         for action, key in slots:
-            signature, docstring = described.get(action, Description())
+            signature, docstring = described[action]
             self.module.declarations.append(
                 SourceDeclaration(
                     action=action,
@@ -327,24 +319,14 @@ class _Body:
                 for name, imported in imported_names(node, self.package, certain=False):
                     if name not in self.module.values:
                         self.bind([name], imported)
-        may_be_ours: dict[str, bool] = {}
         for node in nodes:
             if not isinstance(node, ast.Name | ast.Attribute) or node in self.understood:
                 continue
-            root = _root(node)
-            if root not in may_be_ours:
-                may_be_ours[root] = self.may_be_ours(root)
-            if may_be_ours[root] and isinstance(node.ctx, ast.Load):
-                found = self.evaluator.dotted_name(self.module, node)
-                if isinstance(found, Decorator) and found.name != "hookimpl":
-                    self.add_gap(not_a_decorator(unparsed(node) or found.name), node)
-
-    def may_be_ours(self, name: str) -> bool:
-        """Whether a name is a decorator of ours, or a module that may have one."""
-        found = self.evaluator.name(self.module, name)
-        if isinstance(found, ImportedName):
-            return found.module == PACKAGE or self.evaluator.find(found.module) is not None
-        return isinstance(found, Decorator)
+            found = self.evaluator.dotted_name(self.module, node)
+            if not isinstance(found, Decorator) or found.name == "hookimpl":
+                continue
+            if isinstance(node.ctx, ast.Load):
+                self.add_gap(not_a_decorator(unparsed(node) or found.name), node)
 
 
 def not_a_decorator(spelled: str) -> str:
@@ -353,13 +335,6 @@ def not_a_decorator(spelled: str) -> str:
         f"`{spelled}` is not the decorator of a function or class that the module defines in any "
         "case"
     )
-
-
-def _root(node: ast.expr) -> str:
-    """The first name of `a.b.c`; empty where it begins with something else."""
-    while isinstance(node, ast.Attribute):
-        node = node.value
-    return node.id if isinstance(node, ast.Name) else ""
 
 
 def _names_in(*targets: ast.expr | None) -> Iterator[str]:

@@ -9,11 +9,11 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from typing import NamedTuple
 
-from aimm_plugins._discovery.module_location import find, is_missing
+from aimm_plugins._discovery.module_location import Modules
 from aimm_plugins._source.values import PACKAGE
 from aimm_plugins._system.files import read_file
 
@@ -34,8 +34,8 @@ class _Package(NamedTuple):
 class OutsidePackages:
     """Packages other than a plugin's own, each searched once."""
 
-    def __init__(self) -> None:
-        self._searched = cache(_search)
+    def __init__(self, modules: Modules) -> None:
+        self._searched = cache(partial(_search, modules))
 
     def users(self, imported: Iterable[str]) -> list[str]:
         """Those of the top-level names that surely use this package; large ones are passed over."""
@@ -65,10 +65,10 @@ def _outside(names: Iterable[str]) -> Iterator[str]:
     )
 
 
-def _search(top: str, most_files: int) -> _Package:
-    location = find(top)
+def _search(modules: Modules, top: str, most_files: int) -> _Package:
+    location = modules.find(top)
     if location is None:
-        return _Package(is_whole=is_missing(top))
+        return _Package(is_whole=modules.is_missing(top))
     files = [location.file] if location.file else []
     if location.folders is not None:
         files = list(islice(_sources(location.folders), most_files + 1))

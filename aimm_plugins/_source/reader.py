@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from aimm_plugins._discovery.dotted_names import with_parents
-from aimm_plugins._discovery.module_location import is_missing, locate, missing_module
+from aimm_plugins._discovery.module_location import HERE, Modules
 from aimm_plugins._source.budget import Budget, OverBudgetError
 from aimm_plugins._source.declarations import (
     Fault,
@@ -89,7 +89,7 @@ class SourceReader:
     Args:
         plugins: Modules that are plugins of their own: what they declare is theirs alone, whichever
             plugin imports them.
-        find: The file of a module by its dotted name, or `None`.
+        modules: Where the plugins' interpreter finds modules.
         is_denied: Whether the rules keep a module out, which is not read then. A plugin may share
             its topmost package with one that is denied.
     """
@@ -97,15 +97,15 @@ class SourceReader:
     def __init__(
         self,
         plugins: Sequence[str] = (),
-        find: Callable[[str], str | None] = locate,
+        modules: Modules = HERE,
         is_denied: Callable[[str], bool] = lambda module: False,
     ) -> None:
-        self._find, self._is_denied = find, is_denied
+        self._modules, self._is_denied = modules, is_denied
         self._plugins = frozenset(plugins)
         self._budgets: dict[str, Budget] = {}
         self._readers: dict[tuple[str, str], ModuleReader] = {}
         self._read: dict[tuple[str, str], tuple[PluginSource, _Reached, _ByObject]] = {}
-        self._outside = OutsidePackages()
+        self._outside = OutsidePackages(modules)
 
     def read(
         self, name: str, attribute: str | None = None, *, owner: str | None = None
@@ -139,7 +139,7 @@ class SourceReader:
         return replace(whole, declarations=tuple(found), near=near)
 
     def _readable(self, module: str) -> str | None:
-        file = self._find(module)
+        file = self._modules.locate(module)
         return None if file is None or self._is_denied(module) else file
 
     def _near(self, attribute: str, names: frozenset[str] | None, budget: Budget) -> list[str]:
@@ -148,7 +148,10 @@ class SourceReader:
         if not name or names is None or name in names:
             return []
         work = min(len(names), MOST_COMPARED) * len(attribute) ** 2
-        return nearest(attribute, sorted(names)) if budget.affords(work) else []
+        if work > budget.work:
+            return []
+        budget.take(work)
+        return nearest(attribute, sorted(names))
 
     def _whole(self, reader: ModuleReader, name: str) -> tuple[PluginSource, _Reached]:
         """All that an import of a module would declare, and the modules that it runs."""
@@ -161,53 +164,85 @@ class SourceReader:
         if not reached:
             return PluginSource(gaps=(*unread, Gap(reason=f"{name} is not found"))[:1]), ()
         own, _ = reached[0]
+        users = sorted(self._outside.users(_imported(name, reached)))
+        outside = (f"it imports {user}, which uses {PACKAGE} itself" for user in users)
+        fault: Fault | None = None
+        with suppress(OverBudgetError):
+            fault = self._foreseen(reader, name)
         source = PluginSource(
             declarations=tuple(
                 declaration if certain else replace(declaration, certain=False)
                 for module, certain in reached
                 for declaration in module.declarations
             ),
-            gaps=(*dict.fromkeys(gap for module, _ in reached for gap in module.gaps), *unread),
-            hooks=tuple(hook for module, _ in reached for hook in module.hooks),
+            gaps=(
+                *dict.fromkeys(gap for module, _ in reached for gap in module.gaps),
+                *unread,
+                *(Gap(reason=reason, file=own.file) for reason in outside),
+            ),
+            has_hooks=any(module.has_hooks for module, _ in reached),
             names=own.names,
             file=own.file,
+            fault=fault,
             imports_unseen=any(module.imports_unseen for module, _ in reached),
         )
-        # What an environment imports is not known here.
-        if self._find is locate:
-            source = self._judged(reader, name, source, reached)
+        if not source.declarations and not source.has_hooks:
+            is_empty = self._is_closed(name, source, reached)
+            source = replace(source, declares_nothing=is_empty)
         return source, reached
-
-    def _judged(
-        self,
-        reader: ModuleReader,
-        name: str,
-        source: PluginSource,
-        reached: _Reached,
-    ) -> PluginSource:
-        """A source with what is said of it by other packages, and by what it imports."""
-        gaps = [
-            Gap(reason=f"it imports {user}, which uses {PACKAGE} itself", file=source.file)
-            for user in sorted(self._outside.users(_imported(name, reached)))
-        ]
-        source = replace(source, gaps=(*source.gaps, *gaps))
-        fault: Fault | None = None
-        with suppress(OverBudgetError):
-            fault = _foreseen(reader, name)
-        is_empty = not source.declarations and not source.hooks
-        is_empty = is_empty and self._is_closed(name, source, reached)
-        return replace(source, fault=fault, declares_nothing=is_empty)
 
     def _is_closed(self, name: str, source: PluginSource, reached: _Reached) -> bool:
         """Whether nothing declares for a plugin but what was found in its source."""
         top = name.partition(".")[0]
         return (
-            self._find is locate
-            and source.is_complete
+            source.is_complete
             and not any(module.calls_decorators for module, _ in reached)
             # Functions may import other parts of the package while it is imported.
             and self._outside.are_all(top, [module.file for module, _ in reached])
             and not self._outside.may_declare(_imported(name, reached))
+        )
+
+    def _foreseen(self, reader: ModuleReader, plugin: str) -> Fault | None:
+        """The first fault of the modules that an import of a plugin runs; `None` where none shows.
+
+        The error is the one that Python would raise, so that a plan and a start say the same.
+        """
+        certain = [module for module, surely in reader.reached(plugin) if surely]
+        may_look_elsewhere = any(module.finds_by_itself for module in certain)
+        top = plugin.partition(".")[0]
+        for module in certain:
+            for need in () if may_look_elsewhere else module.needs:
+                error = self._unmet(need, top, reader)
+                if error is not None:
+                    return Fault(error, f"{short_file(need.file, module.name)}:{need.line}")
+            fault = module.fault
+            if isinstance(fault, SyntaxError) and not self._modules.is_this_python:
+                return None  # it may be none there; what follows is not known
+            if fault is not None:
+                line = getattr(fault, "lineno", None) or getattr(fault, "line", None)
+                place = short_file(module.file, module.name)
+                return Fault(fault, f"{place}:{line}" if line else place)
+        return None
+
+    def _unmet(self, need: Need, top: str, reader: ModuleReader) -> ImportError | None:
+        """What an import statement raises. Of other packages only their existence can be told."""
+        parts = need.module.split(".")
+        if parts[0] == PACKAGE:  # without it no process of an environment starts at all
+            return None
+        missing = self._modules.missing(need.module if parts[0] == top else parts[0])
+        if missing is not None or parts[0] != top:
+            return missing
+        if need.attribute is None or need.attribute == "*":
+            return None
+        source = reader.module(need.module)
+        if source is None or source.names is None or need.attribute in source.names:
+            return None
+        if not self._modules.is_missing(f"{need.module}.{need.attribute}"):
+            return None
+        return ImportError(
+            f"cannot import name {need.attribute!r} from {need.module!r} ({source.file})",
+            name=need.module,
+            path=source.file,
         )
 
     def _is_part(self, module: str, plugin: str) -> bool:
@@ -216,46 +251,6 @@ class SourceReader:
         while owner and owner not in self._plugins:
             owner = owner.rpartition(".")[0]
         return module == plugin or owner in ("", plugin)
-
-
-def _foreseen(reader: ModuleReader, plugin: str) -> Fault | None:
-    """The first fault of the modules that an import of a plugin runs; `None` where none shows.
-
-    The error is the one that Python would raise, so that a plan and a start say the same.
-    """
-    certain = [module for module, surely in reader.reached(plugin) if surely]
-    may_look_elsewhere = any(module.finds_by_itself for module in certain)
-    top = plugin.partition(".")[0]
-    for module in certain:
-        for need in () if may_look_elsewhere else module.needs:
-            error = _unmet(need, top, reader)
-            if error is not None:
-                return Fault(error, f"{short_file(need.file, module.name)}:{need.line}")
-        if module.fault is not None:
-            line = getattr(module.fault, "lineno", None) or getattr(module.fault, "line", None)
-            place = short_file(module.file, module.name)
-            return Fault(module.fault, f"{place}:{line}" if line else place)
-    return None
-
-
-def _unmet(need: Need, top: str, reader: ModuleReader) -> ImportError | None:
-    """What an import statement raises. Of other packages only their existence can be told."""
-    parts = need.module.split(".")
-    missing = missing_module(need.module if parts[0] == top else parts[0])
-    if missing is not None or parts[0] != top:
-        return missing
-    if need.attribute is None or need.attribute == "*":
-        return None
-    source = reader.module(need.module)
-    if source is None or source.names is None or need.attribute in source.names:
-        return None
-    if not is_missing(f"{need.module}.{need.attribute}"):
-        return None
-    return ImportError(
-        f"cannot import name {need.attribute!r} from {need.module!r} ({source.file})",
-        name=need.module,
-        path=source.file,
-    )
 
 
 def _unread(error: OverBudgetError) -> Gap:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import ast
-import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from aimm_plugins._declarations.decorators import checked_key, checked_keys
 from aimm_plugins._source.budget import Budget
 from aimm_plugins._source.declarations import ModuleSource
 from aimm_plugins._source.description import unparsed
 from aimm_plugins._source.imports import ImportedName
 from aimm_plugins._values.actions import ACTIONS, MODEL_ACTIONS, Action
+from aimm_plugins.errors import DeclarationError
 
 PACKAGE = "aimm_plugins"
 _DECORATORS = frozenset({*ACTIONS, "model", "hookimpl"})
@@ -43,7 +44,7 @@ class UnknownValueError(Exception):
 
 
 class MistakeError(UnknownValueError):
-    pass
+    """The decorator will refuse it; the text is that of its own error where it has one."""
 
 
 def uncertain(value: object) -> object:
@@ -179,23 +180,23 @@ def slots_of(
 
     `default` is the key of a class that `@model` is given no key for.
     """
-    if decorator == "model":
-        if call is not None and call.args:
-            raise MistakeError("it decorates a class; write @model(model_type=...)")
-        key = None if call is None else _argument(call, "model_type", evaluate)
-        key = default if key is None else key
-        if key is None:
-            raise UnknownValueError("its class has no name in the module")
-        return [(action, _checked(key)) for action in MODEL_ACTIONS]
-    if call is None:
-        raise MistakeError("it needs its keys in parentheses")
-    (spec,) = (spec for spec in ACTIONS.values() if spec.name == decorator)
-    if spec.takes is None:
-        return [(spec.name, _checked(_argument(call, spec.key_argument, evaluate)))]
-    keys = _argument(call, f"{spec.key_argument}s", evaluate)
-    if not isinstance(keys, tuple) or not keys:
-        raise MistakeError('it takes a list of model types, at least one, such as ["iris.svc"]')
-    return [(spec.name, _checked(key)) for key in keys]
+    try:
+        if decorator == "model":
+            if call is not None and call.args:
+                raise MistakeError("@model decorates a class; write @model(model_type=...)")
+            key = None if call is None else _argument(call, "model_type", evaluate)
+            key = default if key is None else key
+            if key is None:
+                raise UnknownValueError("its class has no name in the module")
+            return [(action, checked_key("model", key)) for action in MODEL_ACTIONS]
+        if call is None:
+            raise MistakeError(f"@{decorator} needs its keys in parentheses")
+        (spec,) = (spec for spec in ACTIONS.values() if spec.name == decorator)
+        name = spec.key_argument if spec.takes is None else f"{spec.key_argument}s"
+        keys = checked_keys(spec.name, _argument(call, name, evaluate))
+        return [(spec.name, key) for key in keys]
+    except DeclarationError as error:
+        raise MistakeError(str(error)) from None
 
 
 def _argument(call: ast.Call, name: str, evaluate: Callable[[ast.expr], object]) -> object:
@@ -205,13 +206,11 @@ def _argument(call: ast.Call, name: str, evaluate: Callable[[ast.expr], object])
         raise UnknownValueError("its arguments are unpacked")
     for keyword in call.keywords:
         if keyword.arg == name:
-            return evaluate(keyword.value)
-    return evaluate(call.args[0]) if call.args else None
+            return _keys(evaluate(keyword.value))
+    return _keys(evaluate(call.args[0])) if call.args else None
 
 
-def _checked(key: object) -> str:
-    if not isinstance(key, str):
-        raise MistakeError(f"a key is a str, not {reprlib.repr(key)}")
-    if not key.strip():
-        raise MistakeError("a key is empty")
-    return key
+def _keys(value: object) -> object:
+    if isinstance(value, tuple) and any(isinstance(item, tuple) for item in value):
+        raise MistakeError("a key is a str, and no list")  # which may be too long to be shown
+    return value

@@ -18,6 +18,7 @@ from aimm_plugins._environments.instance import EnvironmentInstance
 from aimm_plugins._environments.payload import unpack
 from aimm_plugins._environments.program import EnvironmentKey, Program
 from aimm_plugins._inventory.imported_files import foreign_module
+from aimm_plugins._inventory.remedies import in_environment
 from aimm_plugins._loading.importer import Outcome
 from aimm_plugins._registry.outcome import Loaded
 from aimm_plugins._startup.environment_judge import EnvironmentJudge
@@ -153,7 +154,7 @@ def _account_for(
         done = record._replace(
             state="planned",
             reason=None if record.state == "deferred" else record.reason,
-            remedy=entry["remedy"] and f"In environment {environment.name}: {entry['remedy']}",
+            remedy=entry["remedy"] and in_environment(environment.name, entry["remedy"]),
             import_seconds=entry["import_seconds"],
             imports=tuple(map(tuple, entry["imports"])),
             file=entry["file"] or record.file,

@@ -80,7 +80,7 @@ class PlannedEnvironment(NamedTuple):
         published: dict[Identity, tuple[Published, ...]] = {}
         for record in plan.records:
             record_there = record._replace(
-                environment=self.name, file=self.site.locate(record.module)
+                environment=self.name, file=self.site.modules.locate(record.module)
             )
             excluded = self._exclusion(record)
             if excluded is not None and self.site.is_own:
@@ -142,7 +142,7 @@ def _look_up(name: str, configs: Sequence[Config], here: Scan) -> PlannedEnviron
         if rules.path is None:
             remedy = f"Run `{wanted(config, rules).command}`"
         return found._replace(problem=str(error), remedy=error.remedy or remedy)
-    installed = here if site.is_own else scan(site.folders)
+    installed = here if site.is_own else scan(site.folders, site.modules)
     if not installed.has("aimm-plugins"):
         command = f"{site.python} -m pip install aimm-plugins"
         return found._replace(

@@ -81,7 +81,7 @@ def _run_by(start: PreparedStart) -> list[Distribution]:
     for record in start.plan.records:
         if record.state not in ("denied", "missing") and record.distribution is not None:
             site, installed = locates.get(record.environment or ""), start.scans[record.environment]
-            locate = locate_module if site is None else site.locate
+            locate = locate_module if site is None else site.modules.locate
             schemas = installed.options_of(record.module, record.distribution)
             modules = [record.module, *(s.module for s in schemas if not s.is_file)]
             files = [

@@ -38,7 +38,7 @@ def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
     """
     modules = [record.module for record in start.plan.records if record.module]
     readers = {None: SourceReader(modules, is_denied=start.admission.keeps_out)} | {
-        environment.name: SourceReader(modules, environment.site.locate)
+        environment.name: SourceReader(modules, environment.installed.modules)
         for environment in start.environments
         if environment.site is not None
     }
@@ -61,8 +61,7 @@ def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
         is_competing = planned.state in _WILL_BE_IMPORTED
         if is_competing:
             expecting = _expected(item, published)
-            # What is installed in an environment, its processes tell of.
-            if planned.environment is None and not is_imported(planned.module):
+            if planned.environment is not None or not is_imported(planned.module):
                 item, found = _foreseen(item, published, installed)
                 findings += found
             # A deferred plugin competes by what it publishes before its import fails.
@@ -127,7 +126,7 @@ def _foreseen(
     assert source is not None
     foreign = foreign_module(record, installed)
     findings = [] if foreign is None else [foreign]
-    fault = sure_failure(record, source, published)
+    fault = sure_failure(record, source, published, installed.modules)
     if fault is not None:
         remedy = remedy_for_failure(record, fault.error, installed)
         failed = record.failed(fault.error, remedy)

@@ -128,11 +128,13 @@ def with_environments(
             inputs = start.inputs._replace(
                 configs=environment.configs,
                 installed=environment.installed,
-                locate=environment.site.locate,
+                locate=environment.site.modules.locate,
             )
             parts.append(part := prepare(inputs))
             verified = part.admission.proofs.verified
             environment = environment.with_plan(part.plan, part.options, verified)
+            records = _with_sure_failures(part._replace(plan=environment.plan))
+            environment = environment._replace(plan=environment.plan._replace(records=records))
         environments.append(environment)
     plan = without_taken_over(start.plan, environments)
     return start._replace(
@@ -168,7 +170,7 @@ def _prepare_part(runtime: Runtime, only_looking: bool, inputs: Inputs) -> Prepa
     """As `prepare`, of what is installed here, or in one environment."""
     start = decide(runtime, inputs)
     configs, installed = inputs.configs, inputs.installed
-    if inputs.locate is None:  # of what is in an environment, its processes tell
+    if inputs.locate is None:  # in an environment other plugins may be deferred
         records = _with_sure_failures(start)
         start = start._replace(plan=start.plan._replace(records=records))
     if not installed.options and not any(config.options for config in configs):
@@ -240,7 +242,8 @@ def _with_sure_failures(start: PreparedStart) -> tuple[PluginRecord, ...]:
                 from aimm_plugins._inventory.foresight import failure_of_required
 
                 published = start.plan.published.get(record.identity, ())
-                error = failure_of_required(record, published, start.admission.keeps_out)
+                keeps_out = start.admission.keeps_out
+                error = failure_of_required(record, published, keeps_out, installed.modules)
             if error is not None:
                 from aimm_plugins._inventory.remedies import remedy_for_failure
 
@@ -271,9 +274,7 @@ def _missing(record: PluginRecord, installed: Scan) -> Exception | None:
         base = os.path.join(distribution.folder, *record.module.split("."))
         if os.path.isfile(f"{base}.py") or os.path.isfile(f"{base}{os.sep}__init__.py"):
             return None
-    from aimm_plugins._discovery.module_location import missing_module  # slower
-
-    return missing_module(record.module)
+    return installed.modules.missing(record.module)  # slower
 
 
 def admission_now(runtime: Runtime, conf: Conf = None) -> Admission:

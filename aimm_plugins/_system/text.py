@@ -140,7 +140,12 @@ def nearest(name: str, known: Collection[str], *, count: int = 1, cutoff: float 
         likely = list(known)
     if len(likely) > MOST_COMPARED:
         likely = [*_alike(name, likely, str.startswith), *_alike(name, likely, str.endswith)]
-    return get_close_matches(name, likely, n=count, cutoff=cutoff)
+    found = get_close_matches(name, likely, n=count, cutoff=cutoff)
+    if not found:
+        in_lower_case = {other.lower(): other for other in likely}
+        alike = get_close_matches(name.lower(), in_lower_case, n=count, cutoff=cutoff)
+        found = [in_lower_case[other] for other in alike]
+    return found
 
 
 def _one_slip_away(name: str) -> Iterator[str]:

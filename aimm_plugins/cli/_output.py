@@ -64,13 +64,6 @@ named_conf_option = click.option(
 """The conf of a verb whose arguments are names."""
 
 
-load_option = click.option(
-    "--load",
-    is_flag=True,
-    help="Import the plugins, and show what they turn out to be.",
-)
-
-
 _GIVEN = "aimm_plugins.path"
 
 
@@ -111,9 +104,22 @@ def is_conf_name(path: object) -> bool:
     return str(path).endswith((".yaml", ".yml"))
 
 
+def conf_options(verb: Verb) -> Verb:
+    """The options of a verb that answers about a conf: `--format`, `--conf`, `--path`."""
+    return format_option(conf_option(path_option(verb)))
+
+
 def inventory_options(verb: Verb) -> Verb:
-    """The options of a verb that shows the inventory: `--load`, `--format`, `--conf`, `--path`."""
-    return load_option(format_option(conf_option(path_option(verb))))
+    """These and `--load`, of a verb that shows the inventory."""
+    option = click.option(
+        "--load", is_flag=True, help="Import the plugins, and show what they turn out to be."
+    )
+    return option(conf_options(verb))
+
+
+def file_option(*names: str, help: str) -> Callable[[Verb], Verb]:
+    """An option whose value is the name of a file."""
+    return click.option(*names, type=click.Path(dir_okay=False), metavar="FILE", help=help)
 
 
 def echo(text: str, *, err: bool = False) -> None:

@@ -28,9 +28,7 @@ from aimm_plugins.testing import (
 @click.option("--checks", "listing", is_flag=True, help="List the checks and leave.")
 @click.option("--environment", metavar="NAME", help="Check plugins of this environment, there.")
 @click.option("--among", multiple=True, hidden=True)
-@output.format_option
-@output.conf_option
-@output.path_option
+@output.conf_options
 def check_(
     target: str | None,
     only: tuple[str, ...],

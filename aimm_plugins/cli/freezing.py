@@ -18,17 +18,10 @@ from aimm_plugins.cli import _output as output
 
 
 @click.command("freeze")
-@click.option(
-    "-o",
-    "--output",
-    "file",
-    type=click.Path(dir_okay=False),
-    metavar="FILE",
-    help="Write the file whole instead, if the exit status is 0.",
+@output.file_option(
+    "-o", "--output", "file", help="Write the file whole instead, if the exit status is 0."
 )
-@output.format_option
-@output.conf_option
-@output.path_option
+@output.conf_options
 def freeze_(file: str | None, form: str, conf: str | None) -> int:
     """Print the distributions that a conf would load, with versions and digests of their RECORD.
 

@@ -28,16 +28,12 @@ from aimm_plugins.cli import _output as output
     metavar="SECONDS",
     help="What one import may take.",
 )
-@click.option(
+@output.file_option(
     "--trace",
     "trace_file",
-    type=click.Path(dir_okay=False),
-    metavar="FILE",
     help="Write the nested imports in Chrome's trace format, for Perfetto.",
 )
-@output.format_option
-@output.conf_option
-@output.path_option
+@output.conf_options
 def profile_(runs: int, timeout: float, trace_file: str | None, form: str, conf: str | None) -> int:
     """Import each plugin in fresh child processes and show what that costs.
 

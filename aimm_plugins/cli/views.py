@@ -20,7 +20,7 @@ from aimm_plugins._options.schema import KnownOption, read_schema
 from aimm_plugins._startup.inventory import Inventory, InventoryItem, InventoryKey
 from aimm_plugins._system.text import did_you_mean, one_line, text_once, type_name
 from aimm_plugins._values.actions import ACTIONS
-from aimm_plugins._values.report import PluginRecord
+from aimm_plugins._values.report import PluginRecord, Report
 from aimm_plugins.cli import _output as output
 from aimm_plugins.cli._completion import complete_keys, complete_subjects
 from aimm_plugins.errors import ConfigError, DeclarationError, PluginImportError
@@ -91,9 +91,7 @@ def _keys(item: InventoryItem) -> str:
 
 
 @click.command("plan")
-@output.format_option
-@output.conf_option
-@output.path_option
+@output.conf_options
 def plan_(form: str, conf: str | None) -> int:
     """Show what `initialize` would do with a conf: order, origin, state and reason.
 
@@ -103,8 +101,7 @@ def plan_(form: str, conf: str | None) -> int:
     """
     inventory = take_inventory(conf)
     report = inventory.report
-    lacks_secrets = any(finding.code == "secret-missing" for finding in report.findings)
-    status = 0 if report.ok and not lacks_secrets else 1
+    status = _status(report)
     if form == "json":
         output.print_json(report.to_dict())
         return status
@@ -130,10 +127,16 @@ def plan_(form: str, conf: str | None) -> int:
     return status
 
 
+def _status(report: Report) -> int:
+    """1 where a start would fail, or has failed: a secret that is missing fails it as a whole."""
+    lacks_secrets = any(finding.code == "secret-missing" for finding in report.findings)
+    return 0 if report.ok and not lacks_secrets else 1
+
+
 def _plan_cells(item: InventoryItem, with_options: bool) -> list[str]:
     record = item.record
     keys = " ".join(f"{action}:{key}" for action, key in record.provides)
-    if not keys and record.state == "planned":
+    if not keys and record.state == "planned" and not item.complete:
         keys = "?"
     options = [record.options_told] if with_options else []
     return [cell or "-" for cell in (*item.identity_cells, keys, *options, record.reason)]
@@ -288,18 +291,9 @@ def doctor_(load: bool, form: str, conf: str | None) -> int:
 
 
 @click.command("report")
-@click.option(
-    "--html",
-    type=click.Path(dir_okay=False),
-    metavar="FILE",
-    help="Write one self-contained page instead.",
-)
-@click.option(
-    "--profile",
-    "profile_file",
-    type=click.Path(dir_okay=False),
-    metavar="FILE",
-    help="JSON of `profile`, for the page's picture of the start-up.",
+@output.file_option("--html", help="Write one self-contained page instead.")
+@output.file_option(
+    "--profile", "profile_file", help="JSON of `profile`, for the page's picture of the start-up."
 )
 @output.inventory_options
 def report_(
@@ -308,7 +302,8 @@ def report_(
     """Give the whole account: each plugin with state, keys and reason, and the findings.
 
     With --html as a page: plugins, who provides what, conflicts, start-up and findings, to filter
-    and sort, without network. The exit status is 1 if a plugin fails, would fail or is missing.
+    and sort, without network. The exit status is 1 if a plugin fails, would fail or is missing, or
+    a secret cannot be read.
     """
     if profile_file is not None and html is None:
         raise click.UsageError("--profile is drawn in a page: it needs --html FILE.")
@@ -325,7 +320,7 @@ def report_(
         output.print_json(report.to_dict())
     else:
         output.echo(str(report))
-    return 0 if report.ok else 1
+    return _status(report)
 
 
 def _about(conf: str | None) -> dict[str, str]:

@@ -115,7 +115,7 @@ class PluginsDirective(SphinxDirective):
     def _warn_of_gaps(self, candidate: Candidate, source: PluginSource) -> None:
         for gap in source.gaps:
             self._warn("key", f"{_who(candidate)}: {gap}")
-        if not source.declarations and not source.gaps and not source.hooks:
+        if not source.declarations and not source.gaps and not source.has_hooks:
             self._warn("key", f"{_who(candidate)}: {candidate.module} declares nothing")
 
     def _plugin(

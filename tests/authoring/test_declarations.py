@@ -119,9 +119,11 @@ def test_what_only_the_running_code_knows_is_an_error_with_its_line(project, cas
 
 WRONG = {
     "no list": ("@fit('k')\ndef f(m): ...", "takes a list of model types"),
-    "no str": ("@fit([1])\ndef f(m): ...", "a key is a str"),
-    "empty": ("@fit([])\ndef f(m): ...", "takes a list of model types"),
-    "empty key": ("@fit([' '])\ndef f(m): ...", "a key is empty"),
+    "no str": ("@fit([1])\ndef f(m): ...", "a key of @fit is a str"),
+    "empty": ("@fit([])\ndef f(m): ...", "was given an empty list of model types"),
+    "empty key": ("@fit([' '])\ndef f(m): ...", "a key of @fit is empty"),
+    "twice": ("@fit(['k', 'k'])\ndef f(m): ...", "was given 'k' more than once"),
+    "list of lists": ("@fit([['k']])\ndef f(m): ...", "a key is a str, and no list"),
     "no parentheses": ("@fit\ndef f(m): ...", "needs its keys in parentheses"),
     "model by position": ("@model('k')\nclass M: ...", r"write @model\(model_type=...\)"),
 }

@@ -193,3 +193,11 @@ def test_doctor_finds_requirements_that_are_not_met(
         install("needed", there)
     _, answer, _ = run("doctor", "--format", "json")
     assert [found["message"] for found in answer["findings"]] == ([message] if message else [])
+
+
+def test_doctor_and_explain_tell_of_a_distribution_without_metadata(run, install, nothing_known):
+    (install("looked-left") / "METADATA").unlink()
+    status, answer, _ = run("doctor", "--format", "json")
+    assert (status, codes(answer)) == (1, [("broken-metadata", "looked-left 1.0")])
+    (reason,) = run("explain", "looked-left", "--format", "json")[1]["reasons"]
+    assert reason["remedy"] == answer["findings"][0]["remedy"]

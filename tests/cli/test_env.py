@@ -42,6 +42,7 @@ else:
     if list(site.iterdir()):
         sys.exit(0)
     write_dist_info(site, "aimm-plugins")
+    (site / "legacy.py").write_text("")
     write_dist_info(site, "aimm-legacy", entry_points={{"legacy": "legacy"}})
 """
 

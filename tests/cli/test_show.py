@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.machinery import EXTENSION_SUFFIXES
+
 from tests.cli.conftest import CONF, LEGACY
 
 
@@ -47,3 +49,12 @@ def test_show_of_a_name_that_is_no_key_says_what_it_is(world, run):
     status, _, err = run("show", "looked-legacy", *CONF)
     assert status == 1
     assert "looked-legacy: is a distribution, and no key; no rule keeps it out" in err
+
+
+def test_show_of_an_unknown_key_tells_whose_keys_only_an_import_tells(world, run, site, install):
+    (site / f"looked_native{EXTENSION_SUFFIXES[0]}").write_bytes(b"\x7fELF")
+    install("looked-native", entry_points={"native": "looked_native"})
+    status, _, err = run("show", "fit:iris.sv", *CONF)
+    assert status == 1
+    assert "Did you mean fit:iris.svc" in err
+    assert "The keys of native cannot be told without importing: --load does that." in err

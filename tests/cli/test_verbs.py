@@ -60,11 +60,19 @@ def test_conf_without_a_name_is_wrong_use(world, run):
         assert (status, "the name of the conf is empty" in err) == (2, True)
 
 
-def test_missing_secret_is_exit_status_1_of_plan_with_its_place(world, run, tmp_path):
+@pytest.mark.parametrize("verb", ["plan", "report"])
+def test_missing_secret_is_exit_status_1_with_its_place(world, run, tmp_path, verb):
     (tmp_path / "c.yaml").write_text("names: []\noptions: {looked-legacy: {t: 'env:NO_SUCH'}}\n")
     for form in ("table", "json"):
-        assert run("plan", "--conf", "c.yaml", "--format", form)[0] == 1
-    assert "env:NO_SUCH" in run("plan", "--conf", "c.yaml")[2]
+        assert run(verb, "--conf", "c.yaml", "--format", form)[0] == 1
+    assert "env:NO_SUCH" in "".join(run(verb, "--conf", "c.yaml")[1:])
+
+
+def test_plan_and_list_know_that_a_plugin_declares_nothing(world, run, site):
+    (site / "looked_legacy.py").write_text("x = 1\n")
+    for verb in ("plan", "list"):
+        (row,) = [line for line in run(verb, *CONF)[1].splitlines() if "looked-legacy" in line]
+        assert "?" not in row
 
 
 @pytest.mark.parametrize("verb", ["plan", "list"])

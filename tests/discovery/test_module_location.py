@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import pytest
 
-from aimm_plugins._discovery.module_location import locate, locate_in, unasked_finders
+from aimm_plugins._discovery.module_location import ModulesIn, locate, unasked_finders
 from tests.support.scanning import Exiting, Finder, python_finders
 
 
@@ -72,7 +72,7 @@ def test_locate_in_a_later_folder_that_an_init_has_its_package_go_on_in(
         (Path(folder) / "ns").mkdir(parents=True)
         (Path(folder) / "ns" / "__init__.py").write_text("__path__ = extend_path(__path__, 'ns')")
     (site / "ns" / "mod.py").write_text("")
-    found = locate_in("ns.mod", folders) if in_other_interpreter else locate("ns.mod")
+    found = ModulesIn(folders).locate("ns.mod") if in_other_interpreter else locate("ns.mod")
     assert found == str(site / "ns" / "mod.py")
 
 

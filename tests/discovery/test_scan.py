@@ -106,3 +106,19 @@ def test_wheel_in_a_venv_beneath_an_editable_source_folder_is_still_hidden(tmp_p
     )
     write_dist_info(root / ".venv", "dist", entry_points={"a": "m"})
     assert codes(tmp_path / "one", root / ".venv") == ["hidden-distribution"]
+
+
+def test_distribution_without_metadata_is_told_of_and_its_plugin_is_there(folder):
+    info = write_dist_info(folder, "left", entry_points={"a": "m"})
+    (info / "METADATA").unlink()
+    found_there = scan([str(folder)])
+    (finding,) = found_there.findings
+    assert (finding.code, finding.subject, finding.place) == (
+        "broken-metadata",
+        "left 1.0",
+        str(info),
+    )
+    assert str(info) in finding.remedy
+    assert finding.remedy.endswith("pip install left.")
+    assert [candidate.name for candidate in found_there.candidates] == ["a"]
+    assert found_there.unread() == []

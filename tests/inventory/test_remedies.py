@@ -342,3 +342,11 @@ def test_module_that_a_package_lacks_which_looks_for_its_parts_is_told(site, ins
     (site / "acme" / "__init__.py").write_text("import pkgutil\n[*pkgutil.iter_modules(__path__)]")
     install("acme-dist", entry_points={"a": "acme.models"}, files=["acme/__init__.py"])
     assert "names a module that acme-dist does not bring" in told()
+
+
+@pytest.mark.parametrize("keys", ["'k'", "[1]", "[]", "['']", "['k', 'k']", "5", "b'k'"])
+def test_what_a_decorator_refuses_is_foreseen_in_its_own_words(site, install, keys):
+    (site / "acme.py").write_text(KEY.replace("['k']", keys))
+    install("acme", entry_points={"a": "acme"}, files=["acme.py"])
+    (foreseen,), (met,) = plan(ISOLATE).failures, initialize(ISOLATE).failures
+    assert str(foreseen.error) == str(met.error)

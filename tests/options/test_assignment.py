@@ -118,10 +118,16 @@ def test_name_of_two_plugins_is_an_error_that_names_both(wine, make_distribution
     assert given({"aimm-wine": {"trees": 3}})["trees"] == 3
 
 
-def test_broken_schema_of_a_plugin_without_options_is_a_finding_of_the_plan(wine):
-    wine("{", code=KEY)
-    assert [each.code for each in aimm_plugins.plan().findings] == ["broken-options-schema"]
-    assert aimm_plugins.initialize().ok
+@pytest.mark.parametrize("schema", ["{", "[]", None])
+def test_unreadable_schema_of_a_plugin_without_options_is_found_by_plan_and_start(wine, schema):
+    made = wine(schema, code=KEY)
+    if schema is None:
+        next(made.folder.rglob("options.json")).unlink()
+    found = aimm_plugins.plan().findings
+    assert [each.code for each in found] == ["broken-options-schema"]
+    report = aimm_plugins.initialize()
+    assert report.ok
+    assert report.findings == found
 
 
 def test_two_schemas_of_one_plugin_are_its_failure(wine):

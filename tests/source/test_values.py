@@ -100,3 +100,18 @@ def test_decorators_of_others_are_passed_over(read):
         "",
     )
     assert (found.declarations, found.gaps) == ((), ())
+
+
+@pytest.mark.parametrize(
+    "statement", ["for each in KEYS: pass", "KEYS2 = []\nKEYS2 += KEYS", "other: int"]
+)
+def test_names_that_a_statement_only_reads_keep_their_values(read, statement):
+    source = f"from aimm_plugins import fit\nKEYS = ['k']\n{statement}\n@fit(KEYS)\ndef f(m): ...\n"
+    found = read(source, "")
+    assert [(d.key, d.certain) for d in found.declarations] == [("k", True)]
+
+
+@pytest.mark.parametrize("statement", ["for KEYS in 'ab': pass", "KEYS += ['b']", "del KEYS"])
+def test_names_that_a_statement_changes_are_unknown(read, statement):
+    source = f"from aimm_plugins import fit\nKEYS = ['k']\n{statement}\n@fit(KEYS)\ndef f(m): ...\n"
+    assert read(source, "").gaps

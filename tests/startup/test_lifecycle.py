@@ -220,7 +220,14 @@ def test_plugin_that_loses_all_is_shadowed(write):
     write(one="@fit(['k'])\ndef f(m): ...\n", two="@fit(['k'])\ndef f(m): ...\n")
     report = initialize(names("one", "two", prefer={"k": "two"}))
     assert states(report) == {"one": "shadowed", "two": "loaded"}
-    assert "gives fit:k to two" in report.plugins[0].reason
+    assert "gives k to two" in report.plugins[0].reason
+
+
+def test_rule_that_takes_several_keys_of_a_plugin_is_told_once(write):
+    declared = "@fit(['k'])\ndef f(m): ...\n@predict(['k'])\ndef p(m): ...\n"
+    write(one=declared, two=declared)
+    report = initialize(names("one", "two", prefer={"k": "two"}))
+    assert report.plugins[0].reason.count("gives") == 1
 
 
 def test_earlier_provider_keeps_its_key_against_a_newcomer(write):

@@ -124,6 +124,11 @@ def test_json_for_people_is_json_without_what_a_terminal_obeys() -> None:
     assert "gr\u00fcn" in text
 
 
+def test_nearest_is_found_whatever_the_case_of_its_letters() -> None:
+    assert nearest("FIT:IRIS.SVC", ["fit:iris.svc", "fit:other"]) == ["fit:iris.svc"]
+    assert nearest("iris.svc", ["Iris.SVC"]) == ["Iris.SVC"]
+
+
 def test_nearest_of_very_many_names_is_found_among_the_likely_ones() -> None:
     names = [f"iris.model{number:06}" for number in range(100_000)]
     assert nearest("iris.modle000123", names) == ["iris.model000123"]
