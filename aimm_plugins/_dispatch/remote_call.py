@@ -82,7 +82,9 @@ class RemoteCall(DirectCall):
             annotate(error, self.provider)
             raise
 
-    def _request(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Request:
+    def _request(
+        self, instance: Any, state_cb: StateCallback | None, args: Any, kwargs: Any
+    ) -> Request:
         if state_cb is not None and not callable(state_cb):
             raise not_a_callback(self.provider.action, state_cb)
         provider, ends = self.provider, cancellation_of(state_cb)
