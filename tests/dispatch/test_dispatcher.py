@@ -592,7 +592,7 @@ def test_plugin_module_may_implement_a_hook_of_the_hosts_own(manager, write):
     )
     assert aimm_plugins.initialize(names("guest")).ok
     assert manager.hook.host_names(prefix="a ") == ["a guest"]
-    with pytest.raises(aimm_plugins.PluginLoadError, match=r"definition: host_names\(suffix\)"):
+    with pytest.raises(aimm_plugins.PluginLoadError, match=r"takes suffix, .* it passes prefix"):
         aimm_plugins.initialize(names("wrong"))
     aimm_plugins.unload_all()
     assert manager.hook.host_names(prefix="a ") == []
