@@ -55,7 +55,7 @@ class Finding(NamedTuple):
 
     def __str__(self) -> str:
         place = f" ({one_line(self.place)})" if self.place else ""
-        remedy = f". {self.remedy}" if self.remedy else ""
+        remedy = f". {indented(self.remedy)}" if self.remedy else ""
         message = indented(self.message)
         return printable(f"{self.code}: {one_line(self.subject)}: {message}{place}{remedy}")
 
