@@ -36,6 +36,8 @@ def load(runtime: Runtime, start: PreparedStart) -> Outcome:
 
 
 def _load_here(runtime: Runtime, start: PreparedStart) -> Outcome:
+    # What was imported once, and forgotten by Python, has declared nothing for the run to come.
+    runtime.ledger.discard_unloaded_modules()
     if runtime.has_loaded:
         # A plugin that was repaired since may have new files in folders that were listed before.
         forget_listings()

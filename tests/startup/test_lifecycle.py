@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import logging
 import pickle
+import sys
 import threading
 
 import pytest
@@ -673,3 +674,17 @@ def test_cancelled_import_is_the_plugins_failure_inside_a_loop(write):
 def test_providers_of_an_unknown_action_are_an_error():
     with pytest.raises(ValueError, match="no action 'fitt'"):
         aimm_plugins.providers("fitt")
+
+
+def test_module_that_python_has_forgotten_owns_nothing_of_its_earlier_run(write):
+    """What a base class had declared for it, in another module, is over as well."""
+    write(
+        acme____init__="from acme.base import Base\nclass Mine(Base): pass",
+        acme__base="class Base:\n    def __init_subclass__(cls): fit(['k'])(lambda m: m)",
+    )
+    initialize({"names": ["acme"]})
+    aimm_plugins.unload_all()
+    for name in ("acme", "acme.base"):
+        del sys.modules[name]
+    write(acme____init__="import acme.models", acme__models="@fit(['k'])\ndef learn(m): return m")
+    assert initialize({"names": ["acme"]}).ok
