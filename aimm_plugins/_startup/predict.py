@@ -52,7 +52,7 @@ def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
         source = None
         # A line of metadata that cannot be read, and a missing environment, have no module. Of what
         # is denied nothing is read that the rules did not ask for.
-        if planned.module and planned.state != "denied":
+        if planned.state in _WILL_BE_IMPORTED or (planned.module and planned.state != "denied"):
             source = readers[planned.environment].read(
                 planned.module, planned.attribute, owner=planned.distribution
             )
