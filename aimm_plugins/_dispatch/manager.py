@@ -53,16 +53,7 @@ if TYPE_CHECKING:  # making a Protocol takes as long as importing a module
 HOOKS: dict[str, ActionSpec] = {spec.hook: spec for spec in ACTIONS.values()}
 
 
-class _FunctionsAlone(pluggy.PluginManager):
-    """Looks at the functions of a module alone: a proxy may raise whatever it is asked."""
-
-    def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
-        if isinstance(plugin, ModuleType) and not _is_hookimpl(contents(plugin).get(name)):
-            return None
-        return super().parse_hookimpl_opts(plugin, name)
-
-
-class PluginManager(_FunctionsAlone):
+class PluginManager(pluggy.PluginManager):
     """A `pluggy.PluginManager` whose hooks end with the declared function.
 
     Differences from pluggy's own: a plain implementation that returns anything but a `Result` or
@@ -187,7 +178,8 @@ class PluginManager(_FunctionsAlone):
         if faults:
             raise pluggy.PluginValidationError(plugin, "\n".join(faults))
         if has_hookimpls:  # pluggy judges the rest, by the hooks of this package and of a host
-            trial = _FunctionsAlone(PROJECT)
+            trial = pluggy.PluginManager(PROJECT)
+            trial.parse_hookimpl_opts = self.parse_hookimpl_opts  # type: ignore[method-assign]
             specs = [hook.spec for hook in vars(self.hook).values()]
             for namespace in dict.fromkeys(spec.namespace for spec in specs if spec is not None):
                 trial.add_hookspecs(namespace)
@@ -213,6 +205,12 @@ class PluginManager(_FunctionsAlone):
             self._unconfirmed.append((module, spec, undo))
 
     # pluggy's own methods
+
+    def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
+        """As pluggy's, of a module's functions alone: a proxy in it may raise at every question."""
+        if isinstance(plugin, ModuleType) and not _is_hookimpl(contents(plugin).get(name)):
+            return None
+        return super().parse_hookimpl_opts(plugin, name)
 
     def register(self, plugin: object, name: str | None = None) -> str | None:
         """Register a plugin; a module's declarations come with it.
