@@ -179,6 +179,7 @@ class PluginManager(pluggy.PluginManager):
             raise pluggy.PluginValidationError(plugin, "\n".join(faults))
         if has_hookimpls:  # pluggy judges the rest, by the hooks of this package and of a host
             trial = pluggy.PluginManager(PROJECT)
+            # What is a hookimpl is the same question there, and needs no state of a manager.
             trial.parse_hookimpl_opts = self.parse_hookimpl_opts  # type: ignore[method-assign]
             specs = [hook.spec for hook in vars(self.hook).values()]
             for namespace in dict.fromkeys(spec.namespace for spec in specs if spec is not None):
