@@ -40,11 +40,13 @@ class Side:
     Attributes:
         facts: By kind and subject; a kind that it cannot tell of is not in it.
         unsure: Owners of plugins whose keys are not known.
+        findings: Code and subject.
     """
 
     name: str
     facts: Mapping[Kind, Mapping[str, Fields]]
     unsure: frozenset[str] = frozenset()
+    findings: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def is_report(self) -> bool:
@@ -99,8 +101,7 @@ def side_of_report(
     name: str, plugins: Iterable[Mapping[str, Any]], findings: Iterable[Mapping[str, Any]]
 ) -> Side:
     """A side from the parts of a report, as in `schemas/report.yaml` or `schemas/list.yaml`."""
-    facts: dict[Kind, dict[str, Fields]]
-    facts = {"distribution": {}, "plugin": {}, "key": {}, "finding": {}}
+    facts: dict[Kind, dict[str, Fields]] = {"distribution": {}, "plugin": {}, "key": {}}
     unsure = set()
     for record in plugins:
         owner = record["distribution"] or record["module"] or record["name"]
@@ -117,11 +118,8 @@ def side_of_report(
             facts["key"][f"{provided['action']}:{provided['key']}"] = {"provider": owner}
         if active and not record["provides"] and not record.get("complete", False):
             unsure.add(owner)
-    codes: dict[str, set[str]] = {}
-    for found in findings:
-        codes.setdefault(found["subject"], set()).add(found["code"])
-    facts["finding"] = {s: {"presence": ", ".join(sorted(some))} for s, some in codes.items()}
-    return Side(name, facts, frozenset(unsure))
+    told = frozenset((found["code"], found["subject"]) for found in findings)
+    return Side(name, facts, frozenset(unsure), told)
 
 
 def list_changes(one: Side, other: Side) -> list[Change]:
@@ -131,7 +129,7 @@ def list_changes(one: Side, other: Side) -> list[Change]:
     a plugin that one side could not tell are not compared.
     """
     unsure = one.unsure | other.unsure
-    return [
+    changes = [
         change
         for kind, subjects in one.facts.items()
         if kind in other.facts
@@ -139,6 +137,13 @@ def list_changes(one: Side, other: Side) -> list[Change]:
         for change in _changes(kind, subject, one.facts[kind], other.facts[kind])
         if kind != "key" or not {change.before, change.after} & unsure
     ]
+    if one.is_report and other.is_report:
+        for code, subject in sorted(one.findings ^ other.findings):
+            was, now = (None, code) if (code, subject) in other.findings else (code, None)
+            changes.append(
+                Change(kind="finding", subject=subject, field="presence", before=was, after=now)
+            )
+    return changes
 
 
 def _changes(

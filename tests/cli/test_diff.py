@@ -68,6 +68,17 @@ def test_diff_sees_findings_and_makes_nothing_of_keys_that_one_side_cannot_tell(
     assert [(d["kind"], d["subject"]) for d in answer["differences"]] == [("finding", "s")]
 
 
+def test_diff_tells_each_finding_by_itself(world, run, tmp_path):
+    plan = run("plan", "--format", "json", *CONF)[1]
+    finding = {"subject": "s", "message": "", "place": None, "remedy": None}
+    for name, codes in (("a.json", "bc"), ("b.json", "cd")):
+        plan["findings"] = [{"code": code, **finding} for code in codes]
+        (tmp_path / name).write_text(json.dumps(plan))
+    _, answer, _ = run("diff", "a.json", "b.json", "--format", "json")
+    found = [(d["subject"], d["before"], d["after"]) for d in answer["differences"]]
+    assert found == [("s", "b", None), ("s", None, "d")]
+
+
 @pytest.mark.parametrize(
     "content", ["{}", "[1]", "{", "nonsense", '{"plugins": [{}]}', '{"frozen": 5}']
 )
