@@ -65,9 +65,9 @@ class EnvironmentJudge:
         assert planned.site is not None
         naming = [config for config in runtime.confs if planned.name in config.environments]
         configs = of_environment(naming) or planned.configs
-        modules = planned.site.modules
-        installed = scan() if planned.site.is_own else scan(planned.site.folders, modules)
-        inputs = read_inputs(configs, installed)._replace(locate=modules.locate)
+        site = planned.site
+        installed = scan() if site.is_own else scan(site.folders, site.modules)
+        inputs = read_inputs(configs, installed)._replace(locate=installed.modules.locate)
         start = decide(runtime, inputs)
         found = planned._replace(configs=configs, installed=installed)
         return found.with_plan(start.plan, planned.options, start.admission.proofs.verified)

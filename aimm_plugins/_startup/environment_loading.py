@@ -102,7 +102,7 @@ def _environment(
     setup = {
         "environment": planned.name,
         "memory_mb": planned.rules.memory_mb,
-        "as_arrow": travel_as_arrow(planned.installed),
+        "as_arrow": travel_as_arrow(start.installed, planned.installed),
         "options": {module: dict(options.values) for module, options in given.items()},
         "prefer": [dict(layer) for layer in start.prefer],
         **judge.told(),

@@ -80,7 +80,7 @@ class PlannedEnvironment(NamedTuple):
         published: dict[Identity, tuple[Published, ...]] = {}
         for record in plan.records:
             record_there = record._replace(
-                environment=self.name, file=self.site.modules.locate(record.module)
+                environment=self.name, file=self.installed.modules.locate(record.module)
             )
             excluded = self._exclusion(record)
             if excluded is not None and self.site.is_own:
@@ -178,9 +178,9 @@ def identity_there(record: PluginRecord) -> Identity:
     return record._replace(environment=None).identity
 
 
-def travel_as_arrow(installed: Scan) -> bool:
+def travel_as_arrow(here: Scan, there: Scan) -> bool:
     """Whether tables travel as Arrow between this process and those of an environment."""
-    here, there = scan().find("pandas"), installed.find("pandas")
-    if here is None or there is None or here.version == there.version:
+    one, other = here.find("pandas"), there.find("pandas")
+    if one is None or other is None or one.version == other.version:
         return False
-    return scan().has("pyarrow") and installed.has("pyarrow")
+    return here.has("pyarrow") and there.has("pyarrow")

@@ -14,7 +14,6 @@ from aimm_plugins._startup.prepare import (
     Inputs,
     PreparedStart,
     decide,
-    locate_module,
     record_digest_of,
     with_environments,
 )
@@ -75,19 +74,17 @@ def _not_loaded(start: PreparedStart) -> list[Finding]:
 
 def _run_by(start: PreparedStart) -> list[Distribution]:
     """The distributions whose files a start would run or go by, sorted by name."""
-    locates = {environment.name: environment.site for environment in start.environments}
     owners = {name: installed.code_owners(None) for name, installed in start.scans.items()}
     found: dict[tuple[str, str], Distribution] = {}
     for record in start.plan.records:
         if record.state not in ("denied", "missing") and record.distribution is not None:
-            site, installed = locates.get(record.environment or ""), start.scans[record.environment]
-            locate = locate_module if site is None else site.modules.locate
+            installed = start.scans[record.environment]
             schemas = installed.options_of(record.module, record.distribution)
             modules = [record.module, *(s.module for s in schemas if not s.is_file)]
             files = [
                 file
                 for module in modules
-                for file in owners[record.environment].files(module, locate)
+                for file in owners[record.environment].files(module, installed.modules.locate)
             ]
             publisher = installed.find(record.distribution)
             for owner in (publisher, *(owner for file in files for owner in file.owners)):

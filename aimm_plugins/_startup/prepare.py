@@ -128,7 +128,7 @@ def with_environments(
             inputs = start.inputs._replace(
                 configs=environment.configs,
                 installed=environment.installed,
-                locate=environment.site.modules.locate,
+                locate=environment.installed.modules.locate,
             )
             parts.append(part := prepare(inputs))
             verified = part.admission.proofs.verified
@@ -152,15 +152,19 @@ def _findings_of_parts(parts: Sequence[PreparedStart], complete: bool) -> tuple[
 
     What is in a missing environment is not known, so that no rule is called idle then.
     """
-    found: dict[tuple[str, str, str | None], Finding] = {}
-    by_part = [{(f.code, f.subject, f.place): f for f in part.findings} for part in parts]
-    for findings in by_part:
-        found |= {key: finding for key, finding in findings.items() if key not in found}
-    return tuple(
-        finding
-        for key, finding in found.items()
-        if finding.code not in _IDLE or (complete and all(key in part for part in by_part))
-    )
+    idle = [{_rule_of(f) for f in part.findings if f.code in _IDLE} for part in parts]
+    found: dict[object, Finding] = {}
+    for finding in (finding for part in parts for finding in part.findings):
+        if finding.code not in _IDLE:
+            found.setdefault(finding, finding)
+        elif complete and all(_rule_of(finding) in rules for rules in idle):
+            found.setdefault(_rule_of(finding), finding)
+    return tuple(found.values())
+
+
+def _rule_of(finding: Finding) -> tuple[str, str, str | None]:
+    """What tells an idle rule from others; its remedy may differ from part to part."""
+    return finding.code, finding.subject, finding.place
 
 
 _IDLE = ("rule-matches-nothing", "locked-not-installed")
