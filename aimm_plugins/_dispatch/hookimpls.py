@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from inspect import isgeneratorfunction
 from typing import Any
 
 from aimm_plugins._system.signatures import signature_of
@@ -51,7 +52,7 @@ def misfit(
             f"takes {', '.join(unknown)}, which {hook} does not pass; it passes "
             f"{', '.join(offered)}. Name those of them that are needed"
         )
-    if (options.get("wrapper") or options.get("hookwrapper")) and not _is_generator(function):
+    if (options.get("wrapper") or options.get("hookwrapper")) and not isgeneratorfunction(function):
         return "is marked as a wrapper and does not yield; write `result = yield` where the call is"
     return None
 
@@ -59,7 +60,7 @@ def misfit(
 def mistake(function: Callable[..., Any], options: Mapping[str, Any]) -> str | None:
     """Why an implementation that can be registered cannot do what it is meant to."""
     is_wrapper = options.get("wrapper") or options.get("hookwrapper")
-    if _is_generator(function) and not is_wrapper:
+    if isgeneratorfunction(function) and not is_wrapper:
         return "yields and is no wrapper, so that its calls fail; mark it by hookimpl(wrapper=True)"
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         return "is async, and hooks are not awaited; write it without async"
@@ -73,10 +74,6 @@ def mistake(function: Callable[..., Any], options: Mapping[str, Any]) -> str | N
         if parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty:
             return f"takes {parameter.name} as a keyword, and hooks pass by position; remove the *"
     return None
-
-
-def _is_generator(function: Callable[..., Any]) -> bool:
-    return inspect.isgeneratorfunction(function)
 
 
 def _needed(function: Callable[..., Any]) -> list[str]:

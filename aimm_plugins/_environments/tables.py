@@ -26,14 +26,18 @@ def as_arrow() -> Mapping[type, Reduce]:
 
 def _reduce_frame(frame: Any) -> tuple[Any, ...] | str:
     content = _arrow(frame)
+    if content is not None:
+        return _frame_of, content
     reduced: tuple[Any, ...] | str = frame.__reduce_ex__(5)
-    return reduced if content is None else (_frame_of, content)
+    return reduced
 
 
 def _reduce_series(series: Any) -> tuple[Any, ...] | str:
     content = _arrow(series.to_frame("values"))
+    if content is not None:
+        return _series_of, (series.name, *content)
     reduced: tuple[Any, ...] | str = series.__reduce_ex__(5)
-    return reduced if content is None else (_series_of, (series.name, *content))
+    return reduced
 
 
 def _arrow(frame: Any) -> tuple[Any, ...] | None:

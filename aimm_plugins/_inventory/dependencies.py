@@ -9,7 +9,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._discovery.module_location import HERE
 from aimm_plugins._discovery.requirements import header, requirements
 from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._system.masking import without_passwords
@@ -68,9 +67,9 @@ def unmet(distribution: Distribution, installed: Scan) -> tuple[Unmet, ...]:
     """The requirements of a distribution that are not met, also those of its extras."""
     from packaging.requirements import Requirement
 
-    python = installed.modules.python
     here: dict[str, str] = {}
-    if python != HERE.python:  # in an environment of another version
+    if not installed.modules.is_this_python:
+        python = installed.modules.python
         here = {"python_version": python, "python_full_version": python}
     found = []
     for text in requirements(distribution):

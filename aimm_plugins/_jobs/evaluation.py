@@ -69,8 +69,13 @@ class Evaluation:
         return f"{', '.join(told)}, of {self.rows} numbers"
 
     def to_dict(self) -> dict[str, Any]:
-        shown = {"kind": self.kind, "rows": self.rows, "metrics": dict(self.metrics)}
-        return {**shown, "classes": [asdict(score) for score in self.classes], "plot": self.plot}
+        return {
+            "kind": self.kind,
+            "rows": self.rows,
+            "metrics": dict(self.metrics),
+            "classes": [asdict(score) for score in self.classes],
+            "plot": self.plot,
+        }
 
 
 def evaluate(truth: Any, prediction: Any, kind: str | None = None) -> Evaluation:

@@ -66,8 +66,13 @@ class CheckResult:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-serializable, as `aimm-plugins check --format json` prints it."""
-        told = {name: getattr(self, name) for name in ("check", "about", "status", "reason")}
-        return {**told, "notes": list(self.notes)}
+        return {
+            "check": self.check,
+            "about": self.about,
+            "status": self.status,
+            "reason": self.reason,
+            "notes": list(self.notes),
+        }
 
 
 def load_failure(error: Exception) -> str:
