@@ -88,4 +88,4 @@ def test_tables_travel_as_arrow_to_another_version_of_pandas_that_has_pyarrow(
     write_dist_info(tmp_path, "pandas", pandas)
     if pyarrow is not None:
         write_dist_info(tmp_path, "pyarrow", pyarrow)
-    assert travel_as_arrow(scan((str(tmp_path),))) is expected
+    assert travel_as_arrow(scan(), scan((str(tmp_path),))) is expected
