@@ -122,13 +122,14 @@ class Loader(NamedTuple):
 
     def _load(self, record: PluginRecord, plan: Plan, outcome: Outcome, watch: ImportWatch) -> None:
         was_deferred = record.state == "deferred"
-        before = observe()
+        has_run = _has_run(record)
+        before = None if has_run else observe()
         size = self.manager.size
         was_imported = record.module in sys.modules
         clock = _ImportClock()
         try:
             self._admit(record)
-            if self.probe is not None and not _has_run(record):
+            if self.probe is not None and not has_run:
                 self.probe(record)
                 self._admit(record)
                 clock = _ImportClock()
@@ -160,7 +161,7 @@ class Loader(NamedTuple):
             if not was_imported and record.import_seconds is None:
                 record = clock.account(record)
             outcome.records.append(failed_record(record, error))
-            if side_effects := changes(before):
+            if not has_run and (side_effects := changes(before)):
                 outcome.findings.append(_left_behind(record, side_effects))
             return
         file = getattr(module, "__file__", None)

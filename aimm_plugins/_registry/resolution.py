@@ -213,7 +213,7 @@ class _Resolver:
         winner, why = choose(contenders, slot, self.prefer)
         losers = [c for c in contenders if c is not (winner or incumbent)]
         if winner is not None:
-            if present is not None:
+            if present is not None and present.plugin != winner.plugin:
                 self.displaced.add(present.plugin)
             self.offers[action][key] = winner
             for loser in losers:
