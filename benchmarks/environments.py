@@ -113,7 +113,10 @@ def _distribution(name: str, entry_points: str, files: str = "") -> Iterator[tup
     folder = f"{name.replace('-', '_')}-1.0.dist-info"
     yield f"{folder}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
     yield f"{folder}/INSTALLER", "pip\n"
-    yield f"{folder}/RECORD", f"{files}{folder}/METADATA,,\n{folder}/INSTALLER,,\n{folder}/RECORD,,\n"
+    yield (
+        f"{folder}/RECORD",
+        f"{files}{folder}/METADATA,,\n{folder}/INSTALLER,,\n{folder}/RECORD,,\n",
+    )
     if entry_points:
         yield f"{folder}/entry_points.txt", entry_points
 

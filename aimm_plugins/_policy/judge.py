@@ -190,17 +190,11 @@ class Policy(NamedTuple):
 
 
 class ImportJudge:
-    """Judges imports by one conf's rules and the operator's.
+    """Judges imports by one conf's rules and the operator's."""
 
-    `locate` finds a module's file without importing anything.
-    """
-
-    def __init__(
-        self, policy: Policy, installed: Scan, locate: Callable[[str], str | None]
-    ) -> None:
+    def __init__(self, policy: Policy, installed: Scan) -> None:
         self.policy = policy
         self.installed = installed
-        self.locate = locate
         suspects = policy.suspects(installed)
         self._code_owners = None if suspects == [] else installed.code_owners(suspects)
 
@@ -208,6 +202,10 @@ class ImportJudge:
     def asks_files(self) -> bool:
         """Whether the rules are about files at all."""
         return self._code_owners is not None
+
+    def locate(self, module: str) -> str | None:
+        """The file that an import of a module would run."""
+        return self.installed.modules.locate(module)
 
     def keeps_out(self, module: str) -> bool:
         """Whether a module must not be imported for whoever has installed it."""

@@ -132,6 +132,6 @@ def _why_removed(record: PluginRecord, start: PreparedStart) -> str:
         return "no conf names it any more"
     if record.distribution and not start.installed.has(record.distribution):
         return f"{record.distribution} is not installed any more"
-    if all(config.entry_points.enabled is False for config in start.inputs.configs):
+    if all(config.entry_points.enabled is False for config in start.configs):
         return f"entry points are switched off ({start.policy.disabled_place})"
     return "its entry point is not there any more"
