@@ -186,10 +186,11 @@ class Inventory:
     ) -> InventoryKey:
         record = item.record
         slot = (declaration.action, declaration.key)
-        if item.active and (slot in provided or not declaration.certain):
+        error = _error_about(record.error, slot)
+        is_reached = slot in provided or not declaration.certain
+        if item.active and error is None and is_reached:
             return InventoryKey(item=item, declaration=declaration)
         text, place = f"{declaration.action}:{declaration.key}", None
-        error = _error_about(record.error, slot)
         if error is not None:
             why = described(error)
         elif record.state == "denied":

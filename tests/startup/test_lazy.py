@@ -469,6 +469,29 @@ def test_deferred_plugin_that_fails_raises_from_the_call_and_stays_failed(
         assert got["repaired"] == {"value": "bad"}
 
 
+def test_plan_and_start_call_a_plugin_deferred_and_the_plan_tells_what_its_call_raises(
+    dist,
+):
+    keys = {"fit:k": "p:f"}
+    dist("import no_such_module\n@fit(['k'])\ndef f(m): ...\n", published=keys)
+    mine = record_of(aimm_plugins.plan(lazy()))
+    started = record_of(initialize(lazy()))
+    assert (mine.state, mine.provides) == (started.state, started.provides)
+    assert (mine.state, started.error) == ("deferred", None)
+    assert isinstance(mine.error, ModuleNotFoundError) and mine.error.name == "no_such_module"
+    assert "no_such_module" in mine.remedy or "provides it" in mine.remedy
+    with pytest.raises(PluginLoadError, match=str(mine.error)):
+        aimm_plugins.exec_fit("k", None)
+
+
+def test_plan_and_start_call_a_required_plugin_failed_that_is_sure_to_fail(dist):
+    dist("import no_such_module\n@fit(['k'])\ndef f(m): ...\n")
+    conf = lazy(required=["lazy-dist"], on_error="isolate")
+    for report in (aimm_plugins.plan(conf), initialize(conf)):
+        mine = record_of(report)
+        assert (mine.state, type(mine.error)) == ("failed", ModuleNotFoundError)
+
+
 def test_keyboard_interrupt_passes_through_the_first_call(case: Case) -> None:
     publish(case, BAD + "raise KeyboardInterrupt\n")
     got = lazily(case)
