@@ -64,7 +64,7 @@ def _not_loaded(start: PreparedStart) -> list[Finding]:
         for record in start.plan.records
         if record.state in codes
     ]
-    missing = start.policy.missing(start.plan.records, start.find)
+    missing = start.missing(start.plan.records)
     return found + [
         Finding("required-missing", r.name, str(r.reason), r.config_place, r.remedy)
         for r in missing

@@ -14,7 +14,6 @@ from aimm_plugins._inventory.remedies import remedy_for_failure
 from aimm_plugins._loading.importer import is_imported
 from aimm_plugins._registry.findings import declares_nothing
 from aimm_plugins._registry.outcome import Change
-from aimm_plugins._registry.required_keys import unanswered
 from aimm_plugins._registry.resolution import resolve
 from aimm_plugins._source.declarations import (
     PluginSource,
@@ -82,9 +81,7 @@ def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
     snapshot = resolution.snapshot
     accounts = zip(items, resolution.records, strict=True)
     records = [_account(item.record, found) for item, found in accounts]
-    missing = start.policy.missing(records, start.find)
-    keys = start.policy.required_keys(lambda name: start.find(name) is not None)
-    missing += unanswered(keys, snapshot, may_be_more=not is_complete)
+    missing = start.missing(records) + start.unanswered(snapshot, may_be_more=not is_complete)
     return Inventory(
         plugins=(
             *(replace(item, record=record) for item, record in zip(items, records, strict=True)),

@@ -20,6 +20,7 @@ from aimm_plugins._policy.plan import Plan, arrange
 from aimm_plugins._policy.rules import Rule, read_layer
 from aimm_plugins._registry.outcome import Resolution
 from aimm_plugins._registry.providers import Preferences, is_named
+from aimm_plugins._registry.required_keys import unanswered
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._startup.admission import Admission, Proofs
 from aimm_plugins._startup.runtime import Runtime
@@ -62,6 +63,27 @@ class PreparedStart(NamedTuple):
     @property
     def required(self) -> tuple[Rule, ...]:
         return self.policy.required
+
+    def missing(self, records: Iterable[PluginRecord]) -> list[PluginRecord]:
+        """An account for each required distribution that is not there."""
+        return self._by_stated_name(self.policy.missing(records, self.find))
+
+    def unanswered(self, snapshot: Snapshot, *, may_be_more: bool = False) -> list[PluginRecord]:
+        """An account for each required key that no plugin answers."""
+        of_keys = self.policy.required_keys(lambda name: self.find(name) is not None)
+        return self._by_stated_name(unanswered(of_keys, snapshot, may_be_more=may_be_more))
+
+    def _by_stated_name(self, missing: Iterable[PluginRecord]) -> list[PluginRecord]:
+        """What is missing, with the distribution that has its name in METADATA alone, if any."""
+        found = []
+        for record in missing:
+            key = normalized(record.distribution or "")
+            for installed in self.scans.values() if key else ():
+                for who in installed.stating([key]).values():
+                    remedy = f"{who.who} is called so in its METADATA alone: write {who.name}"
+                    record = record._replace(remedy=f"{remedy} ({record.config_place}).")
+            found.append(record)
+        return found
 
     def idle_preferences(self, resolution: Resolution) -> list[Finding]:
         """`prefer` rules that name nobody who provides the key: mostly typos."""

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from aimm_plugins._config.values import Conf
 from aimm_plugins._loading.importer import Outcome, is_imported
 from aimm_plugins._registry.outcome import Change, Resolution
-from aimm_plugins._registry.required_keys import unanswered
 from aimm_plugins._registry.snapshot import Start
 from aimm_plugins._startup.deferred import load_deferred
 from aimm_plugins._startup.messages import load_error
@@ -128,10 +127,9 @@ def _resolve(
     )
     resolution = resolve_now(runtime, change)
     registered = resolution.snapshot.records.values()
-    resolution.add_missing(start.policy.missing(registered, start.find))
-    required = start.policy.required_keys(lambda name: start.find(name) is not None)
+    resolution.add_missing(start.missing(registered))
     # Not into the snapshot: whether keys are answered is asked anew by each report.
-    resolution.records.extend(unanswered(required, resolution.snapshot))
+    resolution.records.extend(start.unanswered(resolution.snapshot))
     findings = (
         *start.findings,
         *loaded.findings,
