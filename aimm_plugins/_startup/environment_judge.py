@@ -94,7 +94,7 @@ class EnvironmentJudge:
                 change = Change(
                     list(refused.values()),
                     self._runtime.registry.snapshot.prefer,
-                    revoked={record.identity for record in refused},
+                    revokes=True,
                 )
                 resolution = resolve_now(self._runtime, change)
                 publish(self._runtime, resolution.snapshot)
