@@ -226,11 +226,11 @@ class Loader(NamedTuple):
             return module, None
         try:
             return module, attrgetter(record.attribute)(module)
-        except AttributeError as error:
+        except AttributeError:
             from aimm_plugins._inventory.foresight import no_such_object
 
             names = sorted(contents(module)) if isinstance(module, ModuleType) else ()
-            raise no_such_object(record, nearest(record.attribute, names)) from error
+            raise no_such_object(record, nearest(record.attribute, names)) from None
 
     def _refuse_undeclared(self, record: PluginRecord, target: object | None) -> None:
         if record.attribute is None:

@@ -54,7 +54,10 @@ class InventoryItem:
 
     @property
     def active(self) -> bool:
-        return self.record.state in ACTIVE_STATES
+        """Whether calls reach it, or would: a deferred one may be sure to fail."""
+        error = self.record.error
+        is_sound = error is None or isinstance(error, PluginConflictError)
+        return self.record.state in ACTIVE_STATES and is_sound
 
     @property
     def identity_cells(self) -> tuple[str, str, str, str, str]:
@@ -186,11 +189,10 @@ class Inventory:
     ) -> InventoryKey:
         record = item.record
         slot = (declaration.action, declaration.key)
-        error = _error_about(record.error, slot)
-        is_reached = slot in provided or not declaration.certain
-        if item.active and error is None and is_reached:
+        if item.active and (slot in provided or not declaration.certain):
             return InventoryKey(item=item, declaration=declaration)
         text, place = f"{declaration.action}:{declaration.key}", None
+        error = _error_about(record.error, slot)
         if error is not None:
             why = described(error)
         elif record.state == "denied":

@@ -98,5 +98,5 @@ def _write(
 
 def _was_raised(error: BaseException) -> bool:
     """Whether a traceback tells more than the line does."""
-    known = (error.__traceback__, error.__cause__, error.__context__)
-    return any(found is not None for found in known)
+    context = None if error.__suppress_context__ else error.__context__
+    return any(found is not None for found in (error.__traceback__, error.__cause__, context))

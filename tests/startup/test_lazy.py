@@ -12,6 +12,7 @@ import pytest
 
 import aimm_plugins
 from aimm_plugins import PluginLoadError, UnknownPluginError, initialize
+from aimm_plugins._diagnostics.take_inventory import take_inventory
 from tests.support.forked.case import BAD, HEADER, Case, record
 
 OURS = [
@@ -474,7 +475,9 @@ def test_plan_and_start_call_a_plugin_deferred_and_the_plan_tells_what_its_call_
 ):
     keys = {"fit:k": "p:f"}
     dist("import no_such_module\n@fit(['k'])\ndef f(m): ...\n", published=keys)
-    mine = record_of(aimm_plugins.plan(lazy()))
+    inventory = take_inventory(lazy())
+    assert not any(item.active for item in inventory.plugins if item.record.name == "ep")
+    mine = record_of(inventory.report)
     started = record_of(initialize(lazy()))
     assert (mine.state, mine.provides) == (started.state, started.provides)
     assert (mine.state, started.error) == ("deferred", None)
