@@ -282,6 +282,9 @@ class _Resolver:
                 reason=f"loaded by an earlier initialize, and now {record.reason}; to be rid of "
                 "it, unload_all() and initialize again",
             )
+        if record.state == "failed" and before is not None and before.is_loaded:
+            # What an earlier call has registered stays, and answers.
+            return before._replace(error=record.error, remedy=record.remedy)
         if record.state not in ("planned", "deferred"):
             return record
         provides = self._provided_by(record, loaded)
