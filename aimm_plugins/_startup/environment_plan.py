@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aimm_plugins._config.values import Config, EnvironmentRules
 from aimm_plugins._discovery.published import Published
@@ -70,6 +70,13 @@ class PlannedEnvironment(NamedTuple):
     def wanted(self) -> dict[Identity, PluginRecord]:
         """The plugins that its processes load."""
         return {r.identity: r for r in self.records if r.state in ("planned", "deferred")}
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What a process is told of the plugins that it may load; builtins alone."""
+        names = ("name", "source", "module", "attribute", "distribution", "version", "entry_point")
+        plugins = [{n: getattr(r, n) for n in names} for r in self.wanted.values()]
+        return {"plugins": plugins, "verified": [tuple(found) for found in self.verified]}
 
     def with_plan(
         self, plan: Plan, options: PluginOptions | None, verified: tuple[Verified, ...]
