@@ -85,7 +85,7 @@ def _of_conflicts(inventory: Inventory) -> Iterator[Finding]:
     for error in dict.fromkeys(error for error in errors if isinstance(error, PluginConflictError)):
         yield Finding(
             code="conflict",
-            subject=f"{error.action}:{error.key}",
+            subject=f"{error.action}:{error.key}" if len(error.actions) == 1 else str(error.key),
             message=described(error),
             place=error.providers[0].place,
             remedy=FOR_CONFLICT,

@@ -23,7 +23,7 @@ from aimm_plugins._startup.inventory import (
     InventoryItem,
     InventoryKey,
 )
-from aimm_plugins._system.text import described, printable, single_errors
+from aimm_plugins._system.text import counted, described, printable, single_errors
 from aimm_plugins._values.actions import ACTIONS
 
 _BAD_STATES = frozenset({"failed", "missing", "undone"})
@@ -134,12 +134,8 @@ def _summary(inventory: Inventory, conflicts: int) -> str:
     counts = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
     findings = len(inventory.findings)
     return "; ".join(
-        [counts or "no plugins", _counted(conflicts, "conflict"), _counted(findings, "finding")]
+        [counts or "no plugins", counted(conflicts, "conflict"), counted(findings, "finding")]
     )
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 _KINDS = {"Seconds": "number", "From begin to end": "picture"}

@@ -6,17 +6,19 @@ import json
 import os
 import platform
 import sys
-from dataclasses import asdict
+from collections.abc import Iterable
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 import aimm_plugins
 from aimm_plugins._diagnostics.doctor import examine
-from aimm_plugins._diagnostics.explanation import explain
+from aimm_plugins._diagnostics.explanation import Reason, explain
 from aimm_plugins._diagnostics.take_inventory import take_inventory
 from aimm_plugins._options.limits import Allowance, UnjudgedError
 from aimm_plugins._options.schema import KnownOption, read_schema
+from aimm_plugins._registry.providers import Slot
 from aimm_plugins._startup.inventory import Inventory, InventoryItem, InventoryKey
 from aimm_plugins._system.text import did_you_mean, one_line, text_once, type_name
 from aimm_plugins._values.actions import ACTIONS
@@ -73,21 +75,20 @@ def _declares(item: InventoryItem, wanted: str) -> bool:
 
 def _list_row(item: InventoryItem) -> list[str]:
     state = "installed" if item.record.state == "planned" else item.record.state
-    return [cell or "-" for cell in (*item.identity_cells, state, _keys(item), item.account)]
+    keys = _keys(item.keys, may_be_more=not item.complete and bool(item.record.module))
+    return [cell or "-" for cell in (*item.identity_cells, state, keys, item.account)]
 
 
-def _keys(item: InventoryItem) -> str:
+def _keys(slots: Iterable[Slot], *, may_be_more: bool) -> str:
     """The keys on one line, the actions of a key together: `fit,predict:iris.svc`."""
     actions: dict[str, set[str]] = {}
-    for action, key in item.keys:
+    for action, key in slots:
         actions.setdefault(key, set()).add(action)
     parts = [
         f"{','.join(action for action in ACTIONS if action in found)}:{key}"
         for key, found in actions.items()
     ]
-    if not item.complete and item.record.module:
-        parts.append("?")
-    return " ".join(parts)
+    return " ".join([*parts, "?"] if may_be_more else parts)
 
 
 @click.command("plan")
@@ -135,9 +136,7 @@ def _status(report: Report) -> int:
 
 def _plan_cells(item: InventoryItem, with_options: bool) -> list[str]:
     record = item.record
-    keys = " ".join(f"{action}:{key}" for action, key in record.provides)
-    if not keys and record.state == "planned" and not item.complete:
-        keys = "?"
+    keys = _keys(record.provides, may_be_more=record.state == "planned" and not item.complete)
     options = [record.options_told] if with_options else []
     return [cell or "-" for cell in (*item.identity_cells, keys, *options, record.reason)]
 
@@ -249,9 +248,12 @@ def explain_(subject: str, load: bool, form: str, conf: str | None) -> int:
     if form == "json":
         output.print_json(asdict(answer))
     else:
+        subjects: dict[Reason, list[str]] = {}
+        for reason in answer.reasons:  # what is the same of several actions is shown once
+            subjects.setdefault(replace(reason, subject=""), []).append(reason.subject)
         output.print_blocks(
             (
-                f"{reason.subject}: {'there' if reason.there else 'not there'}",
+                f"{', '.join(named)}: {'there' if reason.there else 'not there'}",
                 [
                     ("who", reason.who),
                     ("state", reason.state),
@@ -259,7 +261,7 @@ def explain_(subject: str, load: bool, form: str, conf: str | None) -> int:
                     ("to change", reason.remedy),
                 ],
             )
-            for reason in answer.reasons
+            for reason, named in subjects.items()
         )
     return 0 if answer.there else 1
 
