@@ -78,11 +78,15 @@ def _of_requirements(inventory: Inventory) -> Iterator[Finding]:
             )
 
 
-def _of_conflicts(inventory: Inventory) -> Iterator[Finding]:
-    """The conflicts, each once, whoever has lost the key by it."""
+def found_conflicts(inventory: Inventory) -> list[PluginConflictError]:
+    """The conflicts, each once, whoever has lost keys by it."""
     failures = (item.record.error for item in inventory.plugins if item.record.error is not None)
     errors = (error for failure in failures for error in single_errors(failure))
-    for error in dict.fromkeys(error for error in errors if isinstance(error, PluginConflictError)):
+    return [*dict.fromkeys(error for error in errors if isinstance(error, PluginConflictError))]
+
+
+def _of_conflicts(inventory: Inventory) -> Iterator[Finding]:
+    for error in found_conflicts(inventory):
         yield Finding(
             code="conflict",
             subject=f"{error.action}:{error.key}" if len(error.actions) == 1 else str(error.key),

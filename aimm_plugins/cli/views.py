@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -25,10 +24,7 @@ from aimm_plugins._values.actions import ACTIONS
 from aimm_plugins._values.report import PluginRecord, Report
 from aimm_plugins.cli import _output as output
 from aimm_plugins.cli._completion import complete_keys, complete_subjects
-from aimm_plugins.errors import ConfigError, DeclarationError, PluginImportError
-
-if TYPE_CHECKING:
-    from aimm_plugins._diagnostics.html_report import WaterfallBar
+from aimm_plugins.errors import DeclarationError, PluginImportError
 
 
 @click.command("list")
@@ -294,29 +290,20 @@ def doctor_(load: bool, form: str, conf: str | None) -> int:
 
 @click.command("report")
 @output.file_option("--html", help="Write one self-contained page instead.")
-@output.file_option(
-    "--profile", "profile_file", help="JSON of `profile`, for the page's picture of the start-up."
-)
 @output.inventory_options
-def report_(
-    html: str | None, profile_file: str | None, load: bool, form: str, conf: str | None
-) -> int:
+def report_(html: str | None, load: bool, form: str, conf: str | None) -> int:
     """Give the whole account: each plugin with state, keys and reason, and the findings.
 
-    With --html as a page: plugins, who provides what, conflicts, start-up and findings, to filter
-    and sort, without network. The exit status is 1 if a plugin fails, would fail or is missing, or
+    With --html as a page: plugins, who provides what, conflicts and findings, to filter and sort,
+    without network. The exit status is 1 if a plugin fails, would fail or is missing, or
     a secret cannot be read.
     """
-    if profile_file is not None and html is None:
-        raise click.UsageError("--profile is drawn in a page: it needs --html FILE.")
-    bars = None if profile_file is None else _measured_bars(profile_file)
     inventory = output.inventory_of(conf, load)
     report = inventory.report
     if html is not None:
-        from aimm_plugins._diagnostics.html_report import bars_of_inventory, html_report
+        from aimm_plugins._diagnostics.html_report import html_report
 
-        bars = bars_of_inventory(inventory) if bars is None else bars
-        output.write_file(html, html_report(inventory, bars, about=_about(conf)))
+        output.write_file(html, html_report(inventory, _about(conf)))
         output.echo(f"wrote {html}", err=True)
     elif form == "json":
         output.print_json(report.to_dict())
@@ -332,19 +319,3 @@ def _about(conf: str | None) -> dict[str, str]:
         "Conf": "none" if conf is None else os.path.abspath(conf),
         "aimm-plugins": aimm_plugins.__version__,
     }
-
-
-def _measured_bars(path: str) -> list[WaterfallBar]:
-    from aimm_plugins._diagnostics.html_report import bars_of_profile
-
-    try:
-        with open(path, encoding="utf-8") as stream:
-            return bars_of_profile(json.load(stream))
-    except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror or error}", file=path) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(
-            f"is no profile: {error!r}",
-            file=path,
-            expected="JSON of `aimm-plugins profile --format json`",
-        ) from error
