@@ -83,7 +83,7 @@ def _of_key(inventory: Inventory, key: InventoryKey) -> Reason:
         there=key.answers,
         state=record.state,
         who=f"{owner}  {key.place}" if key.place else owner,
-        why=key.why_not or _how_known(item),
+        why=_placed(key.why_not, item) if key.why_not else _how_known(item),
         remedy=remedy,
     )
 
@@ -165,9 +165,7 @@ def _of_plugin(inventory: Inventory, item: InventoryItem) -> Reason:
     there = item.active and (record.error is None or bool(record.provides))
     why = [f"{record.reason or 'no rule keeps it out'}; {_declared(item)}"] if there else []
     if record.error is not None and record.state != "missing":  # whose reason says the same
-        told = (None, record.config_place)
-        is_new = item.place not in told and not isinstance(record.error, SyntaxError)
-        why.append(described(record.error) + (f" ({item.place})" if is_new else ""))
+        why.append(_placed(described(record.error), item))
     if not there and record.reason:
         why.append(record.reason)
     return Reason(
@@ -178,6 +176,13 @@ def _of_plugin(inventory: Inventory, item: InventoryItem) -> Reason:
         why="; ".join(why) or record.state,
         remedy=inventory.remedy(item),
     )
+
+
+def _placed(why: str, item: InventoryItem) -> str:
+    """Why a plugin fails, with the place where it does, if that says something new."""
+    error, place = item.record.error, item.place
+    is_told = place in (None, item.record.config_place) or isinstance(error, SyntaxError)
+    return why if is_told or error is None else f"{why} ({place})"
 
 
 def _declared(item: InventoryItem) -> str:

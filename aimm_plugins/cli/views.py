@@ -259,7 +259,13 @@ def explain_(subject: str, load: bool, form: str, conf: str | None) -> int:
             )
             for reason, named in subjects.items()
         )
+    if answer.there and not load:
+        _say_what_load_does()
     return 0 if answer.there else 1
+
+
+def _say_what_load_does() -> None:
+    output.echo("No plugin was imported; --load tells whether that succeeds.", err=True)
 
 
 @click.command("doctor")
@@ -277,6 +283,8 @@ def doctor_(load: bool, form: str, conf: str | None) -> int:
         output.print_json({"ok": not found, "findings": [finding.to_dict() for finding in found]})
     elif not found:
         output.echo("nothing found")
+        if not load:
+            _say_what_load_does()
     else:
         output.print_blocks(
             (

@@ -205,3 +205,27 @@ def test_distribution_whose_metadata_cannot_be_read_is_said_so(run, site, instal
     (made / "entry_points.txt").mkdir()
     (reason,) = explained(run, "looked-at")["reasons"]
     assert reason["why"].startswith("broken-metadata: cannot be read")
+
+
+@pytest.mark.parametrize(
+    ("statement", "remedy"),
+    [
+        ("os.environ['NOT_SET_HERE']", "Set the environment variable 'NOT_SET_HERE'"),
+        ("sys.exit('no licence')", "Tell its author: sys.exit() belongs beneath"),
+    ],
+)
+def test_failure_that_python_itself_raised_has_the_line_of_the_plugin(
+    run, site, install, nothing_known, statement, remedy
+):
+    (site / "needing.py").write_text(
+        "import os, sys\nfrom aimm_plugins import data_access\n@data_access('needing')\n"
+        f"def rows(): ...\nif rows:\n    {statement}\n"
+    )
+    install("needing-dist", entry_points={"n": "needing"}, files=["needing.py"])
+    (reason,) = explained(run, "needing-dist")["reasons"]
+    assert reason["there"]
+    assert "--load tells whether that succeeds" in run("explain", "needing")[2]
+    for subject in ("data_access:needing", "needing-dist"):
+        (reason,) = explained(run, subject, "--load")["reasons"]
+        assert reason["why"].endswith("(needing.py:6)")
+        assert reason["remedy"].startswith(remedy)
