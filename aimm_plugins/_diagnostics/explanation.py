@@ -216,7 +216,7 @@ def _of_nothing(inventory: Inventory, asked: str) -> Reason:
         why = f"there is no action {action!r}; the actions are {', '.join(ACTIONS)}"
         hint = f"Did you mean {near[0]}:{key}?" if near else ""
     else:
-        near = nearest(asked, sorted(known_names(inventory)), count=3)
+        near = nearest(asked, sorted(_known_names(inventory)), count=3)
         why = "no plugin declares such a key, and no distribution or module has this name"
         hint = f"Did you mean {' or '.join(near)}?" if near else "Install what provides it."
     away, unread = list[str](), set[str]()
@@ -239,7 +239,7 @@ def _of_nothing(inventory: Inventory, asked: str) -> Reason:
     return Reason(subject=asked, who="nobody", why=why, remedy=hint or None)
 
 
-def known_names(inventory: Inventory) -> set[str]:
+def _known_names(inventory: Inventory) -> set[str]:
     """All that can be asked for."""
     names = set[str]()
     for item in inventory.plugins:

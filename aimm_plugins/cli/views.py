@@ -23,7 +23,6 @@ from aimm_plugins._system.text import did_you_mean, one_line, text_once, type_na
 from aimm_plugins._values.actions import ACTIONS
 from aimm_plugins._values.report import PluginRecord, Report
 from aimm_plugins.cli import _output as output
-from aimm_plugins.cli._completion import complete_keys, complete_subjects
 from aimm_plugins.errors import DeclarationError, PluginImportError
 
 
@@ -138,7 +137,7 @@ def _plan_cells(item: InventoryItem, with_options: bool) -> list[str]:
 
 
 @click.command("show")
-@click.argument("key", shell_complete=complete_keys)
+@click.argument("key")
 @output.inventory_options
 def show_(key: str, load: bool, form: str, conf: str | None) -> int:
     """Show who provides KEY: `fit:iris.svc`, or `iris.svc` for all actions.
@@ -232,7 +231,7 @@ def _key_block(key: InventoryKey, options: list[KnownOption]) -> tuple[str, outp
 
 
 @click.command("explain")
-@click.argument("subject", metavar="KEY|DISTRIBUTION|MODULE", shell_complete=complete_subjects)
+@click.argument("subject", metavar="KEY|DISTRIBUTION|MODULE")
 @output.inventory_options
 def explain_(subject: str, load: bool, form: str, conf: str | None) -> int:
     """Explain why a key, distribution, module or plugin is there or is not, and what to change.
