@@ -274,8 +274,8 @@ def doctor_(load: bool, form: str, conf: str | None) -> int:
 
     Broken metadata, doubles, entry points that lead nowhere, modules that declare nothing,
     published keys that the code does not bear out, rules that match nothing, conflicts, and
-    versions of libraries with known faults. With --load also what fails when it is imported. The
-    exit status is 1 if anything was found.
+    requirements that are not met. With --load also what fails when it is imported. The exit status
+    is 1 if anything was found.
     """
     found = examine(output.inventory_of(conf, load))
     if form == "json":
