@@ -136,7 +136,9 @@ def _account_for(
         )
         error = _error(environment, entry["error"])
         if entry["state"] == "shadowed":
-            outcome.replace(record, done._replace(state="shadowed", reason=entry["reason"]))
+            rules = entry["reason"].split("; ")
+            reason = "; ".join(f"{rule} in environment {environment.name}" for rule in rules)
+            outcome.replace(record, done._replace(state="shadowed", reason=reason))
             continue
         if entry["state"] != "loaded" or (error is not None and not entry["keys"]):
             outcome.replace(record, done)

@@ -227,6 +227,8 @@ class Inventory:
 def _error_about(error: BaseException | None, slot: Slot) -> BaseException | None:
     """What of a plugin's error keeps a key from it: of its conflicts, the one about the key."""
     for single in () if error is None else single_errors(error):
-        if not isinstance(single, PluginConflictError) or (single.action, single.key) == slot:
+        if not isinstance(single, PluginConflictError) or (
+            single.key == slot[1] and slot[0] in single.actions
+        ):
             return single
     return None
