@@ -37,7 +37,12 @@ def fit_any(model, x, y):
 
 
 def yesterday(
-    name: str, version: str, state: str, *keys: str, origin: str = "index", reason: str | None = None
+    name: str,
+    version: str,
+    state: str,
+    *keys: str,
+    origin: str = "index",
+    reason: str | None = None,
 ) -> dict[str, object]:
     """A plugin in the report of the day before."""
     return {
