@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from aimm_plugins._config.environment import operator_layers
 from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._dispatch.dispatcher import no_call_error
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.outcome import Change
 from aimm_plugins._startup.environment_plan import PlannedEnvironment, of_environment
 from aimm_plugins._startup.messages import log
-from aimm_plugins._startup.prepare import decide, read_inputs
+from aimm_plugins._startup.prepare import decide
 from aimm_plugins._startup.publish import publish, resolve_now
 from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._values.actions import Action
@@ -67,8 +68,7 @@ class EnvironmentJudge:
         configs = of_environment(naming) or planned.configs
         site = planned.site
         installed = scan() if site.is_own else scan(site.folders, site.modules)
-        inputs = read_inputs(configs, installed)._replace(locate=installed.modules.locate)
-        start = decide(runtime, inputs)
+        start = decide(runtime, operator_layers(), configs, installed, here=False)
         found = planned._replace(configs=configs, installed=installed)
         return found.with_plan(start.plan, planned.options, start.admission.proofs.verified)
 
@@ -94,7 +94,7 @@ class EnvironmentJudge:
                 change = Change(
                     list(refused.values()),
                     self._runtime.registry.snapshot.prefer,
-                    revoked={record.identity for record in refused},
+                    revokes=True,
                 )
                 resolution = resolve_now(self._runtime, change)
                 publish(self._runtime, resolution.snapshot)

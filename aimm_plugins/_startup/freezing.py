@@ -12,7 +12,6 @@ from aimm_plugins._discovery.scan import scan
 from aimm_plugins._policy.lockfile import freeze_line
 from aimm_plugins._startup.predict import predict
 from aimm_plugins._startup.prepare import (
-    Inputs,
     PreparedStart,
     decide,
     record_digest_of,
@@ -26,8 +25,8 @@ def freeze(runtime: Runtime, conf: Conf) -> tuple[str, tuple[Finding, ...]]:
     """The freeze file of what a conf would load, whatever is locked now; and what is not in it."""
     operator = tuple(layer._replace(locked=None) for layer in operator_layers())
     config = read(conf_or_default(conf))._replace(locked=None)
-    inputs = Inputs(operator, (config,), {}, scan())
-    start = with_environments(decide(runtime, inputs), partial(decide, runtime))
+    part = partial(decide, runtime, operator)
+    start = with_environments(part([config], scan()), part)
     findings, lines = _not_loaded(runtime, start), dict[str, str]()
     for distribution in _run_by(start):
         line = freeze_line(distribution, record_digest_of(distribution))
