@@ -27,6 +27,7 @@ from aimm_plugins._diagnostics.explanation import explain
 from aimm_plugins._diagnostics.take_inventory import take_inventory
 from aimm_plugins.contrib._readiness import LoadStatus
 from aimm_plugins.testing import isolated
+from tests.conftest import without_distributions
 from tests.support.metadata import write_dist_info
 
 DECLARE = "from aimm_plugins import fit\n\n@fit(KEYS)\ndef learn(model):\n    return __name__\n"
@@ -121,7 +122,7 @@ def installed(environment: Environment) -> Iterator[tuple[dict[str, object], lis
     for number, (name, module) in enumerate(zip(environment.faults, modules, strict=True)):
         _install(first, site, FAULTS[name], module, number, environment.shares[number])
     path = list(sys.path)
-    sys.path[:0] = [str(first), str(site)]
+    sys.path[:] = [str(first), str(site), *without_distributions(path)]
     importlib.invalidate_caches()
     wanted = environment.preferred
     conf: dict[str, object] = {
