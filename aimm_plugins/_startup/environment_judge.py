@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from aimm_plugins._config.environment import operator_layers
 from aimm_plugins._discovery.scan import scan
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.outcome import Change
 from aimm_plugins._startup.environment_plan import PlannedEnvironment, of_environment
 from aimm_plugins._startup.messages import log
-from aimm_plugins._startup.prepare import decide, read_inputs
+from aimm_plugins._startup.prepare import decide
 from aimm_plugins._startup.publish import publish, resolve_now
 from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._values.actions import Action
@@ -50,8 +51,7 @@ def _as_of_now(runtime: Runtime, planned: PlannedEnvironment) -> PlannedEnvironm
     naming = [config for config in runtime.confs if planned.name in config.environments]
     configs = of_environment(naming) or planned.configs
     installed = scan() if site.is_own else scan(site.folders, site.modules)
-    inputs = read_inputs(configs, installed)._replace(locate=installed.modules.locate)
-    start = decide(runtime, inputs)
+    start = decide(runtime, operator_layers(), configs, installed, here=False)
     found = planned._replace(configs=configs, installed=installed)
     return found.with_plan(start.plan, planned.options, start.admission.proofs.verified)
 
@@ -64,12 +64,11 @@ def admit(
     before = [r for i, r in records.items() if i in planned.wanted and r.is_loaded]
     planned, accounts = judged(runtime, planned, before)
     refused = [record for record in accounts if record.state == "denied"]
-    revoked = {record.identity for record in refused}
     if refused:
         with runtime.lock:
             prefer = runtime.registry.snapshot.prefer
-            resolution = resolve_now(runtime, Change(refused, prefer, revoked=revoked))
+            resolution = resolve_now(runtime, Change(refused, prefer, revokes=True))
             publish(runtime, resolution.snapshot)
         log(Report(resolution.records))
-    lost = {slot for record in before for slot in record.provides if record.identity in revoked}
-    return planned, lost
+    pairs = zip(before, accounts, strict=True)
+    return planned, {slot for was, now in pairs if now.state == "denied" for slot in was.provides}

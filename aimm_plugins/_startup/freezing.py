@@ -11,7 +11,6 @@ from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.scan import scan
 from aimm_plugins._policy.lockfile import freeze_line
 from aimm_plugins._startup.prepare import (
-    Inputs,
     PreparedStart,
     decide,
     record_digest_of,
@@ -25,8 +24,8 @@ def freeze(runtime: Runtime, conf: Conf) -> tuple[str, tuple[Finding, ...]]:
     """The freeze file of what a conf would load, whatever is locked now; and what is not in it."""
     operator = tuple(layer._replace(locked=None) for layer in operator_layers())
     config = read(conf_or_default(conf))._replace(locked=None)
-    inputs = Inputs(operator, (config,), {}, scan())
-    start = with_environments(decide(runtime, inputs), partial(decide, runtime))
+    part = partial(decide, runtime, operator)
+    start = with_environments(part([config], scan()), part)
     findings, lines = _not_loaded(start), dict[str, str]()
     for distribution in _run_by(start):
         line = freeze_line(distribution, record_digest_of(distribution))
@@ -65,7 +64,7 @@ def _not_loaded(start: PreparedStart) -> list[Finding]:
         for record in start.plan.records
         if record.state in codes
     ]
-    missing = start.policy.missing(start.plan.records, start.find)
+    missing = start.missing(start.plan.records)
     return found + [
         Finding("required-missing", r.name, str(r.reason), r.config_place, r.remedy)
         for r in missing

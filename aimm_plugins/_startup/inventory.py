@@ -54,7 +54,10 @@ class InventoryItem:
 
     @property
     def active(self) -> bool:
-        return self.record.state in ACTIVE_STATES
+        """Whether calls reach it, or would: a deferred one may be sure to fail."""
+        error = self.record.error
+        is_sound = error is None or isinstance(error, PluginConflictError)
+        return self.record.state in ACTIVE_STATES and is_sound
 
     @property
     def identity_cells(self) -> tuple[str, str, str, str, str]:
