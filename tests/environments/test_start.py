@@ -308,7 +308,7 @@ def test_a_lazy_environment_starts_with_the_first_call(apart: Apart) -> None:
 def test_a_lazy_environment_whose_plugins_publish_no_keys_starts_at_once(apart: Apart) -> None:
     (record,) = apart.start(start="lazy")
     assert record.state == "loaded"
-    assert "publishes no keys" in str(record.reason)
+    assert "no keys are published by" in str(record.reason)
 
 
 def test_a_lazy_environment_that_cannot_start_fails_the_call(apart: Apart) -> None:
