@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from glob import escape as glob_escape
@@ -64,9 +64,12 @@ class EnvironmentSite(NamedTuple):
         """What `sys.path` has to be there; `None` for what the interpreter makes of it."""
         return tuple(map(os.path.abspath, self.folders)) if self.is_own else None
 
-    def fingerprint(self) -> tuple[tuple[str, int], ...]:
-        """What tells whether something was installed, upgraded or removed there since."""
+    def made_of(self, sources: Iterable[str | None]) -> tuple[tuple[str, int], ...]:
+        """What tells whether something was installed, upgraded, removed or edited there since."""
         found = []
+        for source in sources:
+            with suppress(OSError, ValueError):
+                found.append((source or "", os.stat(source or "").st_mtime_ns))
         for folder in self.folders:
             with suppress(OSError), os.scandir(folder) as entries:
                 for entry in entries:

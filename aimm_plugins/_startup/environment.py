@@ -84,7 +84,8 @@ class Environment:
         }
         self.withheld = {r.module.partition(".")[0] for r in planned.wanted.values()}
         # All that makes its processes what they are.
-        self._made_of = (self.rules, self.program, self._setup, planned.told, site.fingerprint())
+        files = [record.file for record in planned.wanted.values()]
+        self._made_of = (self.rules, self.program, self._setup, planned.told, site.made_of(files))
         self._wanted = planned.wanted.keys()
         self._refused: set[tuple[Action, str]] = set()
         self.account: dict[str, Any] | None = None

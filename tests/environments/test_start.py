@@ -25,7 +25,7 @@ from aimm_plugins import (
 )
 from aimm_plugins._config.parse import read
 from aimm_plugins._environments.made import wanted
-from tests.environments.conftest import Apart
+from tests.environments.conftest import PLUGIN, Apart
 from tests.environments.test_losses import runs, wait_for
 from tests.support.metadata import write_dist_info
 
@@ -401,6 +401,33 @@ def test_refresh_takes_up_an_upgrade_in_a_new_process(apart: Apart) -> None:
     (record,) = [record for record in aimm_plugins.refresh() if record.name == "other"]
     assert (record.state, record.version) == ("loaded", "2.0")
     assert exec_data_access("version") == "2"
+
+
+def test_a_plugin_that_was_repaired_answers_after_a_refresh(apart: Apart) -> None:
+    apart.start(conf={"on_error": "isolate"})
+    apart.write(apart="broken = = 1\n")
+    (failed,) = aimm_plugins.refresh()
+    assert (failed.state, failed.provides) == ("failed", ())
+    with pytest.raises(aimm_plugins.UnknownPluginError):
+        exec_data_access("numbers")
+    apart.write(apart=PLUGIN)
+    (again,) = aimm_plugins.refresh()
+    assert again.state == "loaded"
+    assert exec_data_access("numbers") == [0, 1, 2]
+
+
+def test_an_environment_that_is_there_again_is_missing_no_more(
+    apart: Apart, tmp_path: Path
+) -> None:
+    folder = tmp_path / "env"
+    folder.symlink_to(sys.prefix)
+    apart.start(path=str(folder), conf={"on_error": "isolate"})
+    folder.unlink()
+    assert "missing" in [record.state for record in aimm_plugins.refresh()]
+    folder.symlink_to(sys.prefix)
+    (missing,) = [record for record in aimm_plugins.refresh() if not record.module]
+    assert (missing.state, missing.reason, missing.remedy) == ("removed", "it is there again", None)
+    assert exec_data_access("process") != os.getpid()
 
 
 def test_refresh_takes_up_a_new_plugin_and_drops_one_that_is_gone(apart: Apart) -> None:
