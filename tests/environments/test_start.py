@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -413,6 +414,25 @@ def test_a_plugin_that_was_repaired_answers_after_a_refresh(apart: Apart) -> Non
     apart.write(apart=PLUGIN)
     (again,) = aimm_plugins.refresh()
     assert again.state == "loaded"
+    assert exec_data_access("numbers") == [0, 1, 2]
+
+
+def test_a_plugin_that_fails_when_its_process_is_started_again_is_told_so(apart: Apart) -> None:
+    apart.start(conf={"on_error": "isolate"})
+    pid = apart.pid()
+    apart.write(apart="raise OSError('the device is busy')\n")
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not runs(pid))
+    for _ in range(2):
+        with pytest.raises(
+            aimm_plugins.UnknownPluginError, match="failed, may have provided it: aimm-apart"
+        ):
+            exec_data_access("numbers")
+    (record,) = aimm_plugins.current_report()
+    assert record.state == "failed"
+    assert "the device is busy" in str(record.error)
+    apart.write(apart=PLUGIN)
+    assert aimm_plugins.refresh().ok
     assert exec_data_access("numbers") == [0, 1, 2]
 
 
