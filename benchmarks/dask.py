@@ -60,12 +60,12 @@ def section(quick: bool) -> Section:
     return Section(
         name="dask",
         title="Dask",
-        text="Wall time, since what is measured goes on in three processes: other work on the "
-        "machine is in both sides of a ratio, and its spread is wide. A cluster of one worker "
-        "process with one thread, and one of two for the last figures, whose fits are loops in "
-        "Python. How much faster two workers are is up to the machine, of which other programs may "
-        "have the second processor; the last figure, by plain Dask on the same workers, is not. "
-        "The data of the others are lists of 100 numbers.",
+        text="Wall time, because three processes work: other work on the machine is in both sides "
+        "of a ratio, and the spread is wide. The first figures are of a cluster of one worker "
+        "process with one thread, and lists of 100 numbers. The last two are of a cluster of two "
+        "workers, and fits that are loops in Python. Two workers are as much faster as the machine "
+        "has a free second processor; the last figure, beside plain Dask on the same workers, does "
+        "not depend on that.",
         series=(
             Series(calls, rounds=2 if quick else 24),
             Series((many,), rounds=1 if quick else 8),

@@ -74,10 +74,12 @@ class Site:
                 module = f"bench_plugin_{number:05}"
                 yield f"{module}.py", DECLARES.format(number)
                 points = f"[aimm.plugins]\n{module} = {module}\n"
+                files = f"{module}.py,,\n"
             else:
+                files = ""
                 points = f"[console_scripts]\nbench-{number} = bench_{number}:main\n"
                 points = points if number % 3 == 0 else ""
-            yield from _distribution(f"bench-dist-{number:05}", points)
+            yield from _distribution(f"bench-dist-{number:05}", points, files)
         if self.broken:
             yield "bench_broken.py", "raise RuntimeError('broken')\n"
             yield from _distribution(
@@ -107,11 +109,14 @@ class Site:
         return folder
 
 
-def _distribution(name: str, entry_points: str) -> Iterator[tuple[str, str]]:
+def _distribution(name: str, entry_points: str, files: str = "") -> Iterator[tuple[str, str]]:
     folder = f"{name.replace('-', '_')}-1.0.dist-info"
     yield f"{folder}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
     yield f"{folder}/INSTALLER", "pip\n"
-    yield f"{folder}/RECORD", f"{folder}/METADATA,,\n{folder}/INSTALLER,,\n{folder}/RECORD,,\n"
+    yield (
+        f"{folder}/RECORD",
+        f"{files}{folder}/METADATA,,\n{folder}/INSTALLER,,\n{folder}/RECORD,,\n",
+    )
     if entry_points:
         yield f"{folder}/entry_points.txt", entry_points
 

@@ -37,15 +37,14 @@ def section(quick: bool) -> Section:
         name="initialize",
         title="Start",
         text="Plugins are modules that declare one key. stevedore loads the same modules, by an "
-        "`ExtensionManager` whose disk cache is filled; by hand means: the floor of the discovery, "
-        "and importing the modules by name. Each is the first call in a process that has imported "
+        "`ExtensionManager` whose disk cache is filled. By hand means: the floor of the discovery, "
+        "and importing the modules by name. Each call is the first in a process that has imported "
         "what it uses; the whole process counts from its start to its end. `plan` reads metadata "
-        "and the sources of plugins. What a broken plugin costs is what the call "
-        "takes with it, less the call without it and its own import; what a healthy one costs, the "
-        f"mean of what {plugins} more add; in a process that has called `initialize` before, "
-        "for no plugin at all, and set up logging with a handler that drops the traceback, since "
-        "what becomes of that is up to the host. The first one of a process imports what explains "
-        "failures, which is most of its cost.",
+        "and the sources of plugins. The last figure is about one broken plugin: the cost of a "
+        "call with it, less that of a call without it and of its own import. A healthy plugin "
+        f"costs the mean of what {plugins} more add. Both are measured in a process that has "
+        "called `initialize` before without plugins, and whose log handler drops the traceback. "
+        "The first failure of a process imports what explains failures, which is most of its cost.",
         series=(
             Series(
                 (

@@ -105,7 +105,12 @@ def deepest(fault: Any) -> Any:
 
 def explain(fault: Any) -> tuple[str, str | None, str | None]:
     value, wanted = fault.instance, fault.validator_value
-    description = fault.schema.get("description") if isinstance(fault.schema, dict) else None
+    # Of a text that fits none of several patterns, what all of them are for.
+    schema = fault.parent.schema if fault.validator == "pattern" and fault.parent else fault.schema
+    description = schema.get("description") if isinstance(schema, dict) else None
+    if isinstance(description, str):  # a sentence, which stands in one here
+        description = description.rstrip(".")
+        description = f"a{description[1:]}" if description.startswith("A ") else description
     match fault.validator:
         case "required":
             return f"key {next(key for key in wanted if key not in value)!r} is missing", None, None

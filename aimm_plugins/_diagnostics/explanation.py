@@ -162,8 +162,11 @@ def _of_module(inventory: Inventory, asked: str) -> list[Reason]:
 def _of_plugin(inventory: Inventory, item: InventoryItem) -> Reason:
     record = item.record
     # A plugin that lost some keys to a conflict still answers its other keys.
-    there = item.active and (record.error is None or bool(record.provides))
+    active = item.active and (record.error is None or bool(record.provides))
+    there = active and inventory.ends is None
     why = [f"{record.reason or 'no rule keeps it out'}; {_declared(item)}"] if there else []
+    if active and inventory.why_ended is not None:
+        why.append(inventory.why_ended)
     if record.error is not None and record.state != "missing":  # whose reason says the same
         why.append(_placed(described(record.error), item))
     if not there and record.reason:

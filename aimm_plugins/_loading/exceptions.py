@@ -28,7 +28,7 @@ _FRAMES_OF_IMPORTS = (
 def shorten_traceback(error: BaseException) -> None:
     """Leave out how the import got to the plugin: frames of this package and of importlib.
 
-    A module that is missing, or cannot be compiled, has no frame of its own then.
+    What was raised before code of the plugin ran, or after it, has no frame then.
     """
     with guarded():  # an exception class may override what is read and set here
         for link in chain(error):
@@ -46,8 +46,7 @@ def shorten_traceback(error: BaseException) -> None:
         shortened: TracebackType | None = None
         for frame in reversed(frames):
             shortened = TracebackType(shortened, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
-        if frames or isinstance(error, ImportError | SyntaxError):
-            error.__traceback__ = shortened
+        error.__traceback__ = shortened
 
 
 def to_group_member(error: BaseException, provenance: Provenance) -> Exception:

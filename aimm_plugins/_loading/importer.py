@@ -13,7 +13,7 @@ from itertools import islice
 from operator import attrgetter
 from time import perf_counter
 from types import ModuleType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 from aimm_plugins._declarations.ledger import DeclarationLedger
 from aimm_plugins._discovery.dotted_names import with_parents
@@ -28,9 +28,6 @@ from aimm_plugins._system.guard import reraise_interruption
 from aimm_plugins._system.modules import contents, import_whole, is_initializing
 from aimm_plugins._system.text import nearest, type_name
 from aimm_plugins._values.report import Finding, PluginRecord
-
-if TYPE_CHECKING:
-    from aimm_plugins._environments.environment import Environment
 
 Versions = MutableMapping[str, tuple[str | None, str | None]]
 """By plugin module: the distribution and version that were installed when it was imported."""
@@ -47,7 +44,7 @@ class Outcome:
     __slots__ = ("environments", "findings", "loaded", "records", "undo")
 
     def __init__(self) -> None:
-        self.environments: dict[str, Environment] = {}
+        self.environments: dict[str, Any] = {}  # what has begun by it
         self.undo: Callable[[], None] = lambda: None
         self.records: list[PluginRecord] = []
         self.loaded: list[Loaded] = []
@@ -122,13 +119,14 @@ class Loader(NamedTuple):
 
     def _load(self, record: PluginRecord, plan: Plan, outcome: Outcome, watch: ImportWatch) -> None:
         was_deferred = record.state == "deferred"
-        before = observe()
+        has_run = _has_run(record)
+        before = None if has_run else observe()
         size = self.manager.size
         was_imported = record.module in sys.modules
         clock = _ImportClock()
         try:
             self._admit(record)
-            if self.probe is not None and not _has_run(record):
+            if self.probe is not None and not has_run:
                 self.probe(record)
                 self._admit(record)
                 clock = _ImportClock()
@@ -160,7 +158,7 @@ class Loader(NamedTuple):
             if not was_imported and record.import_seconds is None:
                 record = clock.account(record)
             outcome.records.append(failed_record(record, error))
-            if side_effects := changes(before):
+            if not has_run and (side_effects := changes(before)):
                 outcome.findings.append(_left_behind(record, side_effects))
             return
         file = getattr(module, "__file__", None)
@@ -225,11 +223,11 @@ class Loader(NamedTuple):
             return module, None
         try:
             return module, attrgetter(record.attribute)(module)
-        except AttributeError as error:
+        except AttributeError:
             from aimm_plugins._inventory.foresight import no_such_object
 
             names = sorted(contents(module)) if isinstance(module, ModuleType) else ()
-            raise no_such_object(record, nearest(record.attribute, names)) from error
+            raise no_such_object(record, nearest(record.attribute, names)) from None
 
     def _refuse_undeclared(self, record: PluginRecord, target: object | None) -> None:
         if record.attribute is None:

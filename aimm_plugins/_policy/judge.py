@@ -93,13 +93,6 @@ class Policy(NamedTuple):
         reason = None if place is None else wanted.unproven(self.unverified)
         return reason and f"refused by verify: record ({place}): {reason}"
 
-    def denies_by_name(self, module: str, publisher: Distribution | None) -> bool:
-        """Whether an import is denied whatever files it would run."""
-        return self.blocked(module) or any(
-            publisher is not None and (layer.denial(publisher) or layer.exclusion(publisher))
-            for layer in self.layers
-        )
-
     def _exclusion(self, layer: Layer, distribution: Distribution) -> str | None:
         return layer.exclusion(distribution) or self._lock_fault(layer, distribution)
 
@@ -192,17 +185,11 @@ class Policy(NamedTuple):
 
 
 class ImportJudge:
-    """Judges imports by one conf's rules and the operator's.
+    """Judges imports by one conf's rules and the operator's."""
 
-    `locate` finds a module's file without importing anything.
-    """
-
-    def __init__(
-        self, policy: Policy, installed: Scan, locate: Callable[[str], str | None]
-    ) -> None:
+    def __init__(self, policy: Policy, installed: Scan) -> None:
         self.policy = policy
         self.installed = installed
-        self.locate = locate
         suspects = policy.suspects(installed)
         self._code_owners = None if suspects == [] else installed.code_owners(suspects)
 
@@ -210,6 +197,10 @@ class ImportJudge:
     def asks_files(self) -> bool:
         """Whether the rules are about files at all."""
         return self._code_owners is not None
+
+    def locate(self, module: str) -> str | None:
+        """The file that an import of a module would run."""
+        return self.installed.modules.locate(module)
 
     def keeps_out(self, module: str) -> bool:
         """Whether a module must not be imported for whoever has installed it."""

@@ -56,8 +56,8 @@ def arrange(config: Config, judge: ImportJudge, imported: Callable[[str], bool])
         if reason is not None:
             record = record._replace(state="denied", reason=reason, error=None)
         elif record.state != "failed":
-            provides = tuple(sorted((key.action, key.key) for key in keys))
-            record = record._replace(provides=provides)
+            if keys:
+                record = record._replace(provides=tuple(sorted((k.action, k.key) for k in keys)))
             if config.load == "lazy":
                 record = _lazily(config, record, imported)
         records.append(record)

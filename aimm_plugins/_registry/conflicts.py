@@ -69,7 +69,8 @@ def conflict(
 
 def _imported_twice(contenders: Sequence[Offer]) -> Iterator[str]:
     """A line that says that contenders are one file, or copies of one, under two names."""
-    for one, other in combinations(contenders, 2):
+    here = [offer for offer in contenders if offer.provenance.environment is None]
+    for one, other in combinations(here, 2):
         files = [offer.provenance.file or "" for offer in (one, other)]
         owned = all(offer.provenance.distribution for offer in (one, other))
         is_copy = not owned and os.path.basename(files[0]) == os.path.basename(files[1])

@@ -50,9 +50,8 @@ class _Resolver:
         self.kept = {i: r for i, r in current.records.items() if i not in change.removed}
         self.denied = {record.plugin for record in self.records if record.state == "denied"}
         self.denied -= self.loaded_by_module.keys()
-        self.denied -= {
-            r.plugin for i, r in self.kept.items() if r.is_loaded and i not in change.revoked
-        }
+        if not change.revokes:
+            self.denied -= {r.plugin for r in self.kept.values() if r.is_loaded}
         modules = {r.plugin for r in self.kept.values()} | {r.plugin for r in self.records}
         removed = {r.plugin for i, r in current.records.items() if i in change.removed}
         self.removed = removed - modules
@@ -219,7 +218,7 @@ class _Resolver:
         winner, why = choose(contenders, slot, self.prefer)
         losers = [c for c in contenders if c is not (winner or incumbent)]
         if winner is not None:
-            if present is not None:
+            if present is not None and present.plugin != winner.plugin:
                 self.displaced.add(present.plugin)
             self.offers[action][key] = winner
             for loser in losers:
@@ -294,12 +293,15 @@ class _Resolver:
     def _account(self, record: PluginRecord, loaded: Loaded | None) -> PluginRecord:
         before = self.kept.get(record.identity)
         if record.state == "denied" and before is not None and before.is_loaded:
-            if record.identity in self.change.revoked:
+            if self.change.revokes:
                 return record
             return before._replace(
                 reason=f"loaded by an earlier initialize, and now {record.reason}; to be rid of "
                 "it, unload_all() and initialize again",
             )
+        if record.state == "failed" and before is not None and before.is_loaded:
+            # What an earlier call has registered stays, and answers.
+            return before._replace(error=record.error, remedy=record.remedy)
         if record.state not in ("planned", "deferred"):
             return record
         provides = self._provided_by(record, loaded)

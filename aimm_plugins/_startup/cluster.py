@@ -17,14 +17,14 @@ from aimm_plugins._discovery.groups import EXECUTORS
 from aimm_plugins._discovery.published import Candidate
 from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._dispatch.executor import Executor
-from aimm_plugins._policy.rules import read_layer
-from aimm_plugins._startup.prepare import Inputs, admission_of, read_inputs
+from aimm_plugins._startup.prepare import admission_of
 from aimm_plugins._system.ceilings import ENTRY_POINT_LETTERS
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.text import described, type_name
 from aimm_plugins._values.provenance import Provenance
 
 if TYPE_CHECKING:
+    from aimm_plugins._startup.admission import Admission
     from aimm_plugins._startup.runtime import Runtime
 
 _KEY = "dask"
@@ -125,8 +125,8 @@ def _choose(runtime: Runtime, config: Config) -> Candidate:
             "has it where it is installed: pip install 'aimm-plugins[dask]'",
             (_KEY,),
         )
-    inputs = read_inputs([config], installed)
-    denials = [(candidate, _denial(runtime, inputs, config, candidate)) for candidate in found]
+    admission = admission_of(runtime, [config], installed)
+    denials = [(candidate, _denial(admission, candidate)) for candidate in found]
     allowed = [candidate for candidate, reason in denials if reason is None]
     if not allowed:
         reasons = "".join(f"\n  {_who(candidate)}\n    {reason}" for candidate, reason in denials)
@@ -142,16 +142,16 @@ def _choose(runtime: Runtime, config: Config) -> Candidate:
     return allowed[0]
 
 
-def _denial(runtime: Runtime, inputs: Inputs, config: Config, candidate: Candidate) -> str | None:
+def _denial(admission: Admission, candidate: Candidate) -> str | None:
     """Why the module of an executor must not be imported, or `None` if it may be.
 
     Rules say which plugins are loaded, and this package's own executor is none. It may be denied
     by name, so that another distribution can take its place.
     """
     if (candidate.distribution.key, candidate.module) == _OWN:
-        layers = (read_layer(layer, inputs.locks) for layer in (*inputs.operator, config))
+        layers = (layer for _, judge in admission.parts for layer in judge.policy.layers)
         return next(filter(None, (layer.denial(candidate.distribution) for layer in layers)), None)
-    return admission_of(runtime, inputs).denial_of(candidate.module, candidate.distribution)
+    return admission.denial_of(candidate.module, candidate.distribution)
 
 
 def _who(candidate: Candidate) -> Provenance:

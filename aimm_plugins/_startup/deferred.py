@@ -14,7 +14,7 @@ from aimm_plugins._registry.outcome import Change
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._startup.loading import load
 from aimm_plugins._startup.messages import log
-from aimm_plugins._startup.prepare import PreparedStart, admission_of, read_inputs
+from aimm_plugins._startup.prepare import PreparedStart, admission_of
 from aimm_plugins._startup.publish import publish, resolve_now
 from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._values.report import Identity, PluginRecord, Report
@@ -84,16 +84,17 @@ def _start_environment(runtime: Runtime, snapshot: Snapshot, name: str) -> Outco
 
     records = snapshot.records.values()
     waiting = [r for r in records if r.state == "deferred" and r.environment == name]
-    return start_deferred(runtime.environments[name], waiting)
+    return start_deferred(runtime, runtime.environments[name], waiting)
 
 
 def _as_of_now(runtime: Runtime, start: PreparedStart) -> PreparedStart:
     """A start with what is installed by now, and with the rules that hold by now."""
     installed = start.installed if start.installed.is_current() else scan()
-    inputs = read_inputs(runtime.confs or start.inputs.configs, installed)
+    configs = runtime.confs or start.configs
     return start._replace(
-        inputs=inputs,
-        admission=admission_of(runtime, inputs),
+        configs=tuple(configs),
+        installed=installed,
+        admission=admission_of(runtime, configs, installed),
         options=runtime.registry.snapshot.options,
         environments=(),
     )

@@ -10,8 +10,8 @@ from aimm_plugins._config.values import Conf
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.scan import scan
 from aimm_plugins._policy.lockfile import freeze_line
+from aimm_plugins._startup.predict import predict
 from aimm_plugins._startup.prepare import (
-    Inputs,
     PreparedStart,
     decide,
     record_digest_of,
@@ -25,9 +25,9 @@ def freeze(runtime: Runtime, conf: Conf) -> tuple[str, tuple[Finding, ...]]:
     """The freeze file of what a conf would load, whatever is locked now; and what is not in it."""
     operator = tuple(layer._replace(locked=None) for layer in operator_layers())
     config = read(conf_or_default(conf))._replace(locked=None)
-    inputs = Inputs(operator, (config,), {}, scan())
-    start = with_environments(decide(runtime, inputs), partial(decide, runtime))
-    findings, lines = _not_loaded(start), dict[str, str]()
+    part = partial(decide, runtime, operator)
+    start = with_environments(part([config], scan()), part)
+    findings, lines = _not_loaded(runtime, start), dict[str, str]()
     for distribution in _run_by(start):
         line = freeze_line(distribution, record_digest_of(distribution))
         if line is None:
@@ -53,7 +53,7 @@ def freeze(runtime: Runtime, conf: Conf) -> tuple[str, tuple[Finding, ...]]:
     return "".join(lines.values()), tuple(findings)
 
 
-def _not_loaded(start: PreparedStart) -> list[Finding]:
+def _not_loaded(runtime: Runtime, start: PreparedStart) -> list[Finding]:
     """A finding for each plugin that is not in the file since the conf would not load it."""
     codes = {"denied": "left-out", "missing": "environment-missing"}
     found = [
@@ -65,10 +65,11 @@ def _not_loaded(start: PreparedStart) -> list[Finding]:
         for record in start.plan.records
         if record.state in codes
     ]
-    missing = start.policy.missing(start.plan.records, start.find)
+    predicted = [item.record for item in predict(runtime, start).plugins]
     return found + [
         Finding("required-missing", r.name, str(r.reason), r.config_place, r.remedy)
-        for r in missing
+        for r in predicted
+        if r.state == "missing" and r.environment is None
     ]
 
 

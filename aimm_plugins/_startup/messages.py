@@ -66,6 +66,7 @@ def log(report: Report, before: Mapping[Identity, PluginRecord] | None = None) -
     if "logging" not in sys.modules and not report.failures and not report.findings:
         return
     told: set[str] = set()
+    tells_all = logger().isEnabledFor(20)  # INFO; most hosts hear of warnings alone
     for record in report:
         if record.error is not None:
             line = f"plugin {record.state}: {_line(record, told).strip()}"
@@ -73,7 +74,7 @@ def log(report: Report, before: Mapping[Identity, PluginRecord] | None = None) -
             is_new = known is None or record.differs(known)
             error = loggable(record.error) if is_new and _was_raised(record.error) else None
             _write("error", "%s", line, error=error, fields=record.log_fields)
-        else:
+        elif tells_all:
             why = f": {one_line(record.reason)}" if record.reason else ""
             text = ("plugin %s: %s%s", record.state, record.provenance, why)
             _write("info", *text, fields=record.log_fields)
@@ -97,5 +98,5 @@ def _write(
 
 def _was_raised(error: BaseException) -> bool:
     """Whether a traceback tells more than the line does."""
-    known = (error.__traceback__, error.__cause__, error.__context__)
-    return any(found is not None for found in known)
+    context = None if error.__suppress_context__ else error.__context__
+    return any(found is not None for found in (error.__traceback__, error.__cause__, context))

@@ -14,9 +14,7 @@ from aimm_plugins._inventory.remedies import remedy_for_failure
 from aimm_plugins._loading.importer import is_imported
 from aimm_plugins._registry.findings import declares_nothing
 from aimm_plugins._registry.outcome import Change
-from aimm_plugins._registry.required_keys import unanswered
 from aimm_plugins._registry.resolution import resolve
-from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._source.declarations import (
     PluginSource,
     SourceDeclaration,
@@ -34,7 +32,8 @@ _WILL_BE_IMPORTED = ("planned", "deferred")
 def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
     """What a start would lead to. No plugin code runs.
 
-    What is sure to fail is `failed`, with the error that a start would meet.
+    What is sure to fail is `failed`, with the error that a start would meet. What is `deferred`
+    stays so, as in a start, with the error that its first call would raise.
     """
     modules = [record.module for record in start.plan.records if record.module]
     readers = {None: SourceReader(modules, is_denied=start.admission.keeps_out)} | {
@@ -44,6 +43,7 @@ def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
     }
     items: list[InventoryItem] = []
     findings = [*start.findings]
+    findings += (finding for found in start.environments for finding in found.findings)
     records: list[PluginRecord] = []
     expected: dict[Identity, Sequence[Published]] = {}
     for planned in start.plan.records:
@@ -64,12 +64,12 @@ def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
             if planned.environment is not None or not is_imported(planned.module):
                 item, found = _foreseen(item, published, installed)
                 findings += found
-            # A deferred plugin competes by what it publishes before its import fails.
-            is_competing = item.record.state != "failed" or planned.state == "deferred"
+            is_competing = item.record.state != "failed"
             declarations = expecting if is_competing else declarations
         # What will surely be declared competes as if it were published, so that conflicts and
         # shadows are known of plugins that publish nothing.
-        records.append(item.record._replace(state="deferred") if is_competing else item.record)
+        competing = item.record._replace(state="deferred", error=None, remedy=planned.remedy)
+        records.append(competing if is_competing else item.record)
         expected[planned.identity] = [_as_published(planned, d, installed) for d in declarations]
         items.append(item)
     with runtime.lock:
@@ -81,10 +81,8 @@ def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
         findings += start.idle_preferences(resolution)
     snapshot = resolution.snapshot
     accounts = zip(items, resolution.records, strict=True)
-    records = [_account(item.record, found, snapshot) for item, found in accounts]
-    missing = start.policy.missing(records, start.find)
-    keys = start.policy.required_keys(lambda name: start.find(name) is not None)
-    missing += unanswered(keys, snapshot, may_be_more=not is_complete)
+    records = [_account(item.record, found) for item, found in accounts]
+    missing = start.missing(records) + start.unanswered(snapshot, may_be_more=not is_complete)
     return Inventory(
         plugins=(
             *(replace(item, record=record) for item, record in zip(items, records, strict=True)),
@@ -130,6 +128,8 @@ def _foreseen(
     if fault is not None:
         remedy = remedy_for_failure(record, fault.error, installed)
         failed = record.failed(fault.error, remedy)
+        if record.state == "deferred":
+            failed = record._replace(error=fault.error, remedy=remedy)
         return replace(item, record=failed, place=fault.place), findings
     differ = differing_keys(record, source, published)
     findings += [] if differ is None else [differ]
@@ -156,19 +156,13 @@ def _expected(item: InventoryItem, published: Sequence[Published]) -> tuple[Sour
     )
 
 
-def _account(record: PluginRecord, found: PluginRecord, snapshot: Snapshot) -> PluginRecord:
-    """The account of a plugin after the resolution.
-
-    Nothing answers the keys of a deferred plugin that will fail.
-    """
-    if record.state == "failed":
-        for action, key in found.provides:
-            snapshot.offers[action].pop(key, None)
-            snapshot.broken[action, key] = record
-        return record
-    if found.state == "deferred":  # as which it was resolved
-        return found._replace(state=record.state, reason=record.reason)
-    return found
+def _account(record: PluginRecord, found: PluginRecord) -> PluginRecord:
+    """The account of a plugin after the resolution."""
+    if found.state != "deferred":
+        return found
+    # As which it was resolved. It may be sure to fail besides.
+    error, remedy = found.error or record.error, found.remedy or record.remedy
+    return found._replace(state=record.state, reason=record.reason, error=error, remedy=remedy)
 
 
 def _as_published(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,6 +20,7 @@ from aimm_plugins._policy.plan import Plan, arrange
 from aimm_plugins._policy.rules import Rule, read_layer
 from aimm_plugins._registry.outcome import Resolution
 from aimm_plugins._registry.providers import Preferences, is_named
+from aimm_plugins._registry.required_keys import unanswered
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._startup.admission import Admission, Proofs
 from aimm_plugins._startup.runtime import Runtime
@@ -32,21 +33,11 @@ if TYPE_CHECKING:
     from aimm_plugins._startup.environment_plan import PlannedEnvironment
 
 
-class Inputs(NamedTuple):
-    """What a start is decided by, beside the files of plugins."""
-
-    operator: tuple[Config, ...]
-    configs: tuple[Config, ...]
-    locks: Mapping[str, Lock]  # by path
-    installed: Scan
-    # Finds a module's file in an environment; `None` for this process's path.
-    locate: Callable[[str], str | None] | None = None
-
-
 class PreparedStart(NamedTuple):
     """What is to be done, all decided."""
 
-    inputs: Inputs
+    configs: tuple[Config, ...]
+    installed: Scan
     plan: Plan
     plans: tuple[Plan, ...]  # of each conf
     policy: Policy  # of the operator and all confs
@@ -73,9 +64,26 @@ class PreparedStart(NamedTuple):
     def required(self) -> tuple[Rule, ...]:
         return self.policy.required
 
-    @property
-    def installed(self) -> Scan:
-        return self.inputs.installed
+    def missing(self, records: Iterable[PluginRecord]) -> list[PluginRecord]:
+        """An account for each required distribution that is not there."""
+        return self._by_stated_name(self.policy.missing(records, self.find))
+
+    def unanswered(self, snapshot: Snapshot, *, may_be_more: bool = False) -> list[PluginRecord]:
+        """An account for each required key that no plugin answers."""
+        of_keys = self.policy.required_keys(lambda name: self.find(name) is not None)
+        return self._by_stated_name(unanswered(of_keys, snapshot, may_be_more=may_be_more))
+
+    def _by_stated_name(self, missing: Iterable[PluginRecord]) -> list[PluginRecord]:
+        """What is missing, with the distribution that has its name in METADATA alone, if any."""
+        found = []
+        for record in missing:
+            key = normalized(record.distribution or "")
+            for installed in self.scans.values() if key else ():
+                for who in installed.stating([key]).values():
+                    remedy = f"{who.who} is called so in its METADATA alone: write {who.name}"
+                    record = record._replace(remedy=f"{remedy} ({record.config_place}).")
+            found.append(record)
+        return found
 
     def idle_preferences(self, resolution: Resolution) -> list[Finding]:
         """`prefer` rules that name nobody who provides the key: mostly typos."""
@@ -110,27 +118,22 @@ def prepare(
     Raises:
         ConfigError: The operator's policy, a lock or options are wrong.
     """
-    start = _prepare_part(runtime, only_looking, read_inputs(configs, installed))
-    return with_environments(start, partial(_prepare_part, runtime, only_looking))
+    operator = operator_layers()
+    part = partial(_prepare_part, runtime, operator, only_looking=only_looking)
+    return with_environments(part(configs, installed), part)
 
 
-def with_environments(
-    start: PreparedStart, prepare: Callable[[Inputs], PreparedStart]
-) -> PreparedStart:
+def with_environments(start: PreparedStart, prepare: Callable[..., PreparedStart]) -> PreparedStart:
     """A start with the environments that its confs name; `prepare` judges what is in one."""
-    if not any(config.environments for config in start.inputs.configs):
+    if not any(config.environments for config in start.configs):
         return start
     from aimm_plugins._startup.environment_plan import look_up, without_taken_over
 
     parts, environments = [start], []
-    for environment in look_up(start.inputs.configs, start.installed):
+    for environment in look_up(start.configs, start.installed):
         if environment.site is not None:
-            inputs = start.inputs._replace(
-                configs=environment.configs,
-                installed=environment.installed,
-                locate=environment.installed.modules.locate,
-            )
-            parts.append(part := prepare(inputs))
+            part = prepare(environment.configs, environment.installed, here=False)
+            parts.append(part)
             verified = part.admission.proofs.verified
             environment = environment.with_plan(part.plan, part.options, verified)
             records = _with_sure_failures(part._replace(plan=environment.plan))
@@ -170,11 +173,18 @@ def _rule_of(finding: Finding) -> tuple[str, str, str | None]:
 _IDLE = ("rule-matches-nothing", "locked-not-installed")
 
 
-def _prepare_part(runtime: Runtime, only_looking: bool, inputs: Inputs) -> PreparedStart:
+def _prepare_part(
+    runtime: Runtime,
+    operator: Sequence[Config],
+    configs: Sequence[Config],
+    installed: Scan,
+    *,
+    here: bool = True,
+    only_looking: bool,
+) -> PreparedStart:
     """As `prepare`, of what is installed here, or in one environment."""
-    start = decide(runtime, inputs)
-    configs, installed = inputs.configs, inputs.installed
-    if inputs.locate is None:  # in an environment other plugins may be deferred
+    start = decide(runtime, operator, configs, installed, here=here)
+    if here:  # in an environment other plugins may be deferred
         records = _with_sure_failures(start)
         start = start._replace(plan=start.plan._replace(records=records))
     if not installed.options and not any(config.options for config in configs):
@@ -191,18 +201,17 @@ def _prepare_part(runtime: Runtime, only_looking: bool, inputs: Inputs) -> Prepa
     )
 
 
-def read_inputs(configs: Sequence[Config], installed: Scan) -> Inputs:
-    """What a start with some confs is decided by, as it is now."""
-    operator = operator_layers()
-    layers = (*operator, *configs)
-    return Inputs(operator, tuple(configs), read_locks(layers), installed)
-
-
-def decide(runtime: Runtime, inputs: Inputs) -> PreparedStart:
-    """The plan and the rules of a start, all but the options."""
-    operator, configs, _, installed, locate = inputs
-    is_imported = sys.modules.__contains__ if locate is None else lambda _: False
-    admission = admission_of(runtime, inputs)
+def decide(
+    runtime: Runtime,
+    operator: Sequence[Config],
+    configs: Sequence[Config],
+    installed: Scan,
+    *,
+    here: bool = True,
+) -> PreparedStart:
+    """The plan and the rules of a start, all but the options; `here` or in an environment."""
+    is_imported = sys.modules.__contains__ if here else lambda _: False
+    admission = admission_of(runtime, configs, installed, operator)
     judges = [judge for _, judge in admission.parts]
     plans = tuple(arrange(config, judge, is_imported) for config, judge in admission.parts)
     findings = dict.fromkeys(installed.findings)
@@ -216,7 +225,8 @@ def decide(runtime: Runtime, inputs: Inputs) -> PreparedStart:
     )
     layers = (*operator, *configs)
     return PreparedStart(
-        inputs=inputs,
+        configs=tuple(configs),
+        installed=installed,
         plan=_merged(plans),
         plans=plans,
         policy=everything,
@@ -284,29 +294,29 @@ def _missing(record: PluginRecord, installed: Scan) -> Exception | None:
 def admission_now(runtime: Runtime, conf: Conf = None) -> Admission:
     """Judges imports by the operator's rules, and those of a conf, else of all confs so far."""
     configs = runtime.confs or [Config()] if conf is None else [read(conf)]
-    return admission_of(runtime, read_inputs(configs, scan()))
+    return admission_of(runtime, configs, scan())
 
 
-def admission_of(runtime: Runtime, inputs: Inputs) -> Admission:
-    """Judges imports by what a start is decided by."""
+def admission_of(
+    runtime: Runtime,
+    configs: Sequence[Config],
+    installed: Scan,
+    operator: Sequence[Config] | None = None,
+) -> Admission:
+    """Judges imports by some confs, and by the operator's rules that hold now or are given."""
+    operator = operator_layers() if operator is None else operator
+    locks = read_locks((*operator, *configs))
     proofs = Proofs()
     parts = []
-    for config in inputs.configs:
+    for config in configs:
         rules = Policy(
-            tuple(read_layer(layer, inputs.locks) for layer in (*inputs.operator, config)),
+            tuple(read_layer(layer, locks) for layer in (*operator, config)),
             blocked=runtime.manager.is_blocked,
             unverified=proofs.fault,
             digest=record_digest_of,
         )
-        parts.append((config, ImportJudge(rules, inputs.installed, inputs.locate or locate_module)))
+        parts.append((config, ImportJudge(rules, installed)))
     return Admission(parts, proofs, runtime.verify_imports)
-
-
-def locate_module(module: str) -> str | None:
-    """The file that an import of a module would run, without importing anything."""
-    from aimm_plugins._discovery.module_location import locate  # not needed without config names
-
-    return locate(module)
 
 
 def record_digest_of(distribution: Distribution) -> str | None:

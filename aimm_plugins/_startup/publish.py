@@ -13,7 +13,6 @@ from aimm_plugins._startup.runtime import Runtime
 def resolve_now(runtime: Runtime, change: Change) -> Resolution:
     """What a change would lead to now; the caller holds the lock. See `resolve`."""
     runtime.ledger.discard_failed_imports()
-    runtime.ledger.discard_unloaded_modules()
     _discard_of_failed(runtime, change)
     return resolve(runtime.registry.snapshot, runtime.ledger, change)
 

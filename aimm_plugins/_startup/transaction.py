@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Set
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from types import MappingProxyType
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from aimm_plugins._config.values import Conf
 from aimm_plugins._loading.importer import Outcome, is_imported
 from aimm_plugins._registry.outcome import Change, Resolution
-from aimm_plugins._registry.required_keys import unanswered
 from aimm_plugins._registry.snapshot import Start
 from aimm_plugins._startup.deferred import load_deferred
 from aimm_plugins._startup.messages import load_error
@@ -50,7 +49,7 @@ def resolved(
     loaded: Outcome,
     *,
     removed: Mapping[Identity, PluginRecord] = MappingProxyType({}),
-    revoked: Set[Identity] = frozenset(),
+    revokes: bool = False,
     given: Conf = None,
 ) -> Generator[Resolved]:
     """Work out who provides what, and hold the lock while the block commits it.
@@ -62,13 +61,13 @@ def resolved(
         start: What was to be done.
         loaded: What became of the imports.
         removed: For `refresh`, the accounts of plugins that are not there any more.
-        revoked: For `refresh`, the plugins that lose their keys if they are denied by now.
+        revokes: For `refresh`, whether plugins lose their keys if they are denied by now.
         given: The conf of this call, for workers; `None` where `refresh` has none of its own.
     """
     try:
         while True:
             with runtime.lock:
-                outcome = _resolve(runtime, start, loaded, removed, revoked)
+                outcome = _resolve(runtime, start, loaded, removed, revokes)
                 executor = None if outcome.is_undone else runtime.executor
                 snapshot = outcome.resolution.snapshot
                 if executor is None or executor.is_ready(snapshot):
@@ -113,7 +112,7 @@ def _resolve(
     start: PreparedStart,
     loaded: Outcome,
     removed: Mapping[Identity, PluginRecord],
-    revoked: Set[Identity],
+    revokes: bool,
 ) -> Resolved:
     current = runtime.registry.snapshot.records
     loaded.records = [_of_now(record, current) for record in loaded.records]
@@ -124,14 +123,13 @@ def _resolve(
         start.plan.published,
         partial(load_deferred, runtime, start),
         removed.keys(),
-        revoked,
+        revokes,
     )
     resolution = resolve_now(runtime, change)
     registered = resolution.snapshot.records.values()
-    resolution.add_missing(start.policy.missing(registered, start.find))
-    required = start.policy.required_keys(lambda name: start.find(name) is not None)
+    resolution.add_missing(start.missing(registered))
     # Not into the snapshot: whether keys are answered is asked anew by each report.
-    resolution.records.extend(unanswered(required, resolution.snapshot))
+    resolution.records.extend(start.unanswered(resolution.snapshot))
     findings = (
         *start.findings,
         *loaded.findings,

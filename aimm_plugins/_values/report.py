@@ -233,6 +233,10 @@ class Report:
     def __repr__(self) -> str:
         return f"Report(plugins={self.plugins!r}, findings={self.findings!r})"
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What a notebook shows of it."""
+        printer.text(str(self))
+
     @property
     def ok(self) -> bool:
         """Whether nothing failed and nothing that is required is missing."""

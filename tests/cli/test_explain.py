@@ -207,6 +207,21 @@ def test_distribution_whose_metadata_cannot_be_read_is_said_so(run, site, instal
     assert reason["why"].startswith("broken-metadata: cannot be read")
 
 
+@pytest.mark.parametrize("subject", ["fit:iris.svc", "looked-svc"])
+def test_nothing_is_there_where_a_secret_is_missing_that_ends_the_start(
+    world, run, tmp_path, monkeypatch, subject
+):
+    conf = "names: []\nentry_points: {deny: [looked-legacy]}\noptions: {looked-svc: {token: 'env:LOOKED_TOKEN'}}\n"
+    (tmp_path / "c.yaml").write_text(conf)
+    answer = explained(run, subject, "--conf", "c.yaml")
+    assert not answer["there"]
+    (reason,) = (found for found in answer["reasons"] if "looked-svc" in found["who"])
+    assert reason["why"].startswith("the start ends, since env:LOOKED_TOKEN cannot be read")
+    assert reason["remedy"] == "Provide it where initialize is called."
+    monkeypatch.setenv("LOOKED_TOKEN", "is set by now")
+    assert explained(run, subject, "--conf", "c.yaml")["there"]
+
+
 @pytest.mark.parametrize(
     ("statement", "remedy"),
     [

@@ -39,6 +39,13 @@ def test_required_distribution_that_is_kept_out_fails_and_writes_nothing(conf, r
     assert (tmp_path / "lock").read_text() == "before\n"
 
 
+@pytest.mark.parametrize("required", ["not-there", "fit:nobodys"])
+def test_required_name_that_nothing_answers_fails(conf, run, required):
+    status, _, err = run("freeze", *conf(f"required: ['{required}']\n"))
+    assert status == 1
+    assert f"required-missing: {required}" in err
+
+
 def test_output_goes_without_json(conf, run):
     status, _, err = run("freeze", "-o", "lock", "--format", "json", *conf(""))
     assert status == 2

@@ -53,6 +53,11 @@ def test_keys_of_the_user_are_left_alone():
             "'-i https://***@h/x' is no requirement",
         ),
         ({"names": [], "on_error": "ignore"}, "expected one of strict, isolate"),
+        (
+            {"names": [], "required": ["fit:"]},
+            "cannot be read (expected a distribution's name, optionally with a version specifier "
+            "(PEP 508, PEP 440), a key, or an action with a key such as fit:iris.svc)",
+        ),
         ({"names": [], "on_error": []}, "expected one of strict, isolate"),
         ({"names": [], "prefer": {"k": 1}}, "at prefer.k: 1 is of the wrong type"),
         ({"names": [], "prefer": {"": "a"}}, "at prefer: is empty"),

@@ -18,7 +18,7 @@ from aimm_plugins._diagnostics.profile import (
 )
 from aimm_plugins._discovery.scan import scan
 from aimm_plugins._startup.admission import Admission
-from aimm_plugins._startup.prepare import admission_of, read_inputs
+from aimm_plugins._startup.prepare import admission_of
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._values.report import PluginRecord
 
@@ -53,7 +53,7 @@ def record(module: str, **more: object) -> PluginRecord:
 
 def admission(*names: str) -> Admission:
     """The rules of a conf that names some modules, and nothing else."""
-    return admission_of(PROCESS.runtime, read_inputs([Config(names)], scan([])))
+    return admission_of(PROCESS.runtime, [Config(names)], scan([]))
 
 
 @pytest.fixture(scope="module")

@@ -54,7 +54,8 @@ class Page:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._blocks = list(_blocks(path.read_text(encoding="utf-8")))
+        self.text = path.read_text(encoding="utf-8")
+        self._blocks = list(_blocks(self.text))
 
     def blocks(self, language: str) -> list[Block]:
         """The fenced blocks of a language, in order."""

@@ -15,6 +15,14 @@ from tests.support.installing import AS_AUTHORS_HAVE_IT, ROOT, environment, inst
 
 PAGE = Page(ROOT / "docs" / "authors.md")
 
+OPTIONS = """import aimm_plugins
+from my_models.limits import most_rows
+
+before = most_rows()
+aimm_plugins.initialize("options.yaml")
+print(before, most_rows())
+"""
+
 
 def run(folder, *command: str, **variables: str) -> str:
     """What a command of the page prints, on stdout and stderr."""
@@ -63,10 +71,10 @@ def test_tutorial_makes_a_plugin_that_does_what_the_page_shows(tmp_path):
     assert re.search(
         r"^\d+ passed\b.* in ", run(folder, "pytest", "-q", PYTHONPATH=str(site)), re.MULTILINE
     )
-    (example,) = [each.code for each in PAGE.blocks("python") if each.file is None]
-    (output,) = [each.code for each in PAGE.blocks("text")]
-    (folder / "example.py").write_text(example)
-    assert run(folder, "example", PYTHONPATH=str(site)) == output
+    (conf,) = re.findall(r"The conf `(.*)` makes it 10 instead of 1000", PAGE.text)
+    (folder / "options.yaml").write_text(conf)
+    (folder / "example.py").write_text(OPTIONS)
+    assert run(folder, "example", PYTHONPATH=str(site)) == "1000 10\n"
     only = ["--only", "options-have-a-sound-schema"]
     told = run(folder, "aimm_plugins", "check", "my_models", *only, PYTHONPATH=str(site))
     assert "1 passed" in told
@@ -78,9 +86,16 @@ def test_tutorial_makes_a_plugin_that_does_what_the_page_shows(tmp_path):
 
 
 def test_plugin_that_shows_the_arguments_does_what_the_page_says(tmp_path):
-    for name in ("running_mean.py", "try_running_mean.py"):
-        (tmp_path / name).write_text(PAGE.files()[name])
-    assert run(tmp_path, "try_running_mean") == ""
+    (tmp_path / "running_mean.py").write_text(PAGE.files()["running_mean.py"])
+    fit, result, predict = re.search(
+        r"^A host that has called `(.*)` gets `(.*)` from\n`(.*)`\.$", PAGE.text, re.M
+    ).groups()
+    (tmp_path / "host.py").write_text(
+        "from aimm_plugins import exec_fit, exec_predict, initialize\n"
+        "initialize({'names': ['running_mean']})\n"
+        f"model = {fit}\nprint({predict} == {result})\n"
+    )
+    assert run(tmp_path, "host") == "True\n"
 
 
 def test_project_with_scikit_learn_becomes_a_wheel_that_does_what_the_page_shows(tmp_path):

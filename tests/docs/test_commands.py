@@ -34,17 +34,37 @@ LEGACY = """from aimm_plugins import fit
 def fit_any(model, x, y):
     return model
 """
-YESTERDAY = {
-    "name": "svc",
-    "module": "aimm_svc",
-    "distribution": "aimm-svc",
-    "version": "1.1",
-    "origin": "index",
-    "state": "loaded",
-    "reason": None,
-    "error": None,
-    "provides": [{"action": "fit", "key": "iris.svc"}],
-}
+
+
+def yesterday(
+    name: str,
+    version: str,
+    state: str,
+    *keys: str,
+    origin: str = "index",
+    reason: str | None = None,
+) -> dict[str, object]:
+    """A plugin in the report of the day before."""
+    return {
+        "name": name,
+        "module": f"aimm_{name}",
+        "distribution": f"aimm-{name}",
+        "version": version,
+        "origin": origin,
+        "state": state,
+        "reason": reason,
+        "error": None,
+        "provides": [{"action": "fit", "key": key} for key in keys],
+    }
+
+
+YESTERDAY = [
+    yesterday(
+        "dev", "0.1", "denied", origin="vcs", reason="denied by origin 'vcs' (plugins.yaml:4)"
+    ),
+    yesterday("legacy", "0.9", "loaded", "iris.old"),
+    yesterday("svc", "1.1", "loaded", "iris.svc"),
+]
 
 pytestmark = pytest.mark.skipif(
     bool(scan().candidates), reason="the page shows an environment without other plugins"
@@ -61,7 +81,7 @@ def server(site, monkeypatch):
         "aimm_dev": SVC.replace("iris.svc", "iris.dev"),
     }
     folder = serve(PAGE, site, sources, {"aimm_svc": "fit_svc"})
-    (folder / "yesterday.json").write_text(json.dumps({"plugins": [YESTERDAY]}))
+    (folder / "yesterday.json").write_text(json.dumps({"plugins": YESTERDAY}))
     monkeypatch.chdir(folder)
     return site
 
@@ -80,7 +100,8 @@ def test_every_verb_is_on_the_page():
     text = PAGE.path.read_text(encoding="utf-8")
     assert [verb for verb in _VERBS if not re.search(rf"^\| `{verb}\b", text, re.MULTILINE)] == []
     shown = {shlex.split(command)[1] for command in PAGE.commands}
-    # By the README, and by the pages of operators, authors, conformance, environments and artifacts.
+    # By the README, and by the pages of operators, production, authors, conformance, environments
+    # and artifacts.
     elsewhere = {
         "run",
         "plan",
@@ -93,6 +114,8 @@ def test_every_verb_is_on_the_page():
         "check",
         "artifact",
         "env",
+        "report",
+        "schema",
     }
     assert set(_VERBS) - shown <= elsewhere
 

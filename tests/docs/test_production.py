@@ -30,8 +30,9 @@ PAGE = Page(ROOT / "docs" / "production.md")
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    """A folder with the files of the page."""
-    for name, text in PAGE.files().items():
+    """A folder with the files of the page, and the application of the page on ASGI servers."""
+    app = {"app.py": Page(ROOT / "docs" / "asgi.md").files()["app.py"]}
+    for name, text in {**app, **PAGE.files()}.items():
         (tmp_path / name).write_text(text)
     return tmp_path
 
@@ -92,16 +93,17 @@ def test_unit_names_commands_that_there_are():
 
 def test_probes_ask_what_the_server_answers(folder):
     pytest.importorskip("uvicorn")
+    pytest.importorskip("fastapi")
     probes = yaml.safe_load(PAGE.files()["probes.yaml"])
     port = free_port()
     command = ("uvicorn", "app:app", "--port", str(port))
-    with running(folder, *command, AIMM_PLUGINS_CONF="plugins.yaml"):
+    with running(folder, *command):
         paths = {name: probe["httpGet"]["path"] for name, probe in probes.items()}
         while (answer := fetch(port, paths["startupProbe"]))[0] == 503:
             assert json.loads(answer[1])["reason"] in ("loading", "not-started")
         assert answer[0] == 200
         assert fetch(port, paths["readinessProbe"])[0] == 200
-        assert fetch(port, paths["livenessProbe"]) == (200, "alive")
+        assert fetch(port, paths["livenessProbe"]) == (200, '"alive"')
 
 
 @pytest.mark.parametrize("preload", [False, True])

@@ -117,6 +117,14 @@ def test_a_key_of_the_host_and_of_an_environment_is_a_conflict(apart: Apart) -> 
     assert 'prefer: {"data_access:process": ' in text
 
 
+def test_a_conflict_of_one_file_here_and_there_speaks_of_no_second_name(apart: Apart) -> None:
+    apart.start()
+    with pytest.raises(PluginLoadError) as raised:
+        aimm_plugins.initialize({"names": ["apart"], "entry_points": {"enabled": False}})
+    assert "in environment apart" in str(raised.value)
+    assert "under two names" not in str(raised.value)
+
+
 def test_a_conflict_is_settled_by_prefer(apart: Apart) -> None:
     apart.plugin("here", "@data_access('process')\ndef process(): return 'here'\n")
     apart.start(conf={"prefer": {"data_access:process": "aimm-here"}})

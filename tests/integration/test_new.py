@@ -5,8 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import sysconfig
-import venv
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,7 @@ import pytest
 from aimm_plugins._authoring.scaffold import check_name
 from aimm_plugins.cli import run
 from aimm_plugins.errors import ConfigError
-from tests.support.installing import AS_AUTHORS_HAVE_IT, environment, pip
+from tests.support.installing import AS_AUTHORS_HAVE_IT, environment, make_environment, pip
 
 pytestmark = pytest.mark.integration
 
@@ -44,13 +42,8 @@ def python(made, tmp_path_factory) -> Path:
     """A venv that sees this one's packages, with all made packages installed as wheels."""
     pytest.importorskip("hatchling")
     pytest.importorskip("setuptools")
-    folder = tmp_path_factory.mktemp("venv")
-    venv.create(folder, symlinks=True, with_pip=False)
-    python = folder / "bin" / "python"
-    target = next((folder / "lib").iterdir()) / "site-packages"
-    # Through `site`, so that editable installs of this environment count too.
-    outer = sysconfig.get_path("purelib")
-    (target / "outer.pth").write_text(f"import site; site.addsitedir({outer!r})\n")
+    python = make_environment(tmp_path_factory.mktemp("venv"))
+    (target,) = python.parents[1].glob("lib/python*/site-packages")
     # Copies: setuptools leaves metadata beside what it builds, as if that were installed too.
     sources = sorted(shutil.copytree(made, tmp_path_factory.mktemp("sources") / "all").iterdir())
     pip(

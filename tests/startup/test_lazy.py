@@ -12,7 +12,8 @@ import pytest
 
 import aimm_plugins
 from aimm_plugins import PluginLoadError, UnknownPluginError, initialize
-from tests.support.forked.case import BAD, HEADER, Case, record
+from aimm_plugins._diagnostics.take_inventory import take_inventory
+from tests.support.forked.case import BAD, HEADER, Case
 
 OURS = [
     f"{name}-dist"
@@ -185,6 +186,7 @@ def test_repaired_deferred_plugin_loads_after_the_next_initialize(dist, site):
     ("source", "message"),
     [
         ("@fit(['k'])\ndef f(m): ...\n", r"does not declare predict:k"),
+        ("def f(m): ...\n", r"does not declare fit:k, predict:k"),
         (
             "@fit(['k', 'z'])\ndef f(m): ...\n@predict(['k'])\ndef g(m): ...\n",
             r"declares fit:z beyond that",
@@ -415,15 +417,6 @@ def assert_deferred(got: dict) -> None:
     assert got["good"] == got["good_after"] == {"value": 42}
 
 
-def test_sound_deferred_plugin_is_imported_by_its_first_call(case: Case) -> None:
-    publish(case, BAD)
-    got = lazily(case)
-    assert_deferred(got)
-    assert got["bad"] == got["twice"] == {"value": "bad"}
-    assert got["end"]["states"] == {"bad": "loaded", "good": "loaded"}
-    assert got["end"]["ok"]
-
-
 FAILURES = {
     "division": ("1 / 0", "ZeroDivisionError"),
     "exit": ("raise SystemExit(0)", "SystemExit"),
@@ -469,40 +462,36 @@ def test_deferred_plugin_that_fails_raises_from_the_call_and_stays_failed(
         assert got["repaired"] == {"value": "bad"}
 
 
+def test_plan_and_start_call_a_plugin_deferred_and_the_plan_tells_what_its_call_raises(
+    dist,
+):
+    keys = {"fit:k": "p:f"}
+    dist("import no_such_module\n@fit(['k'])\ndef f(m): ...\n", published=keys)
+    inventory = take_inventory(lazy())
+    assert not any(item.active for item in inventory.plugins if item.record.name == "ep")
+    mine = record_of(inventory.report)
+    started = record_of(initialize(lazy()))
+    assert (mine.state, mine.provides) == (started.state, started.provides)
+    assert (mine.state, started.error) == ("deferred", None)
+    assert isinstance(mine.error, ModuleNotFoundError) and mine.error.name == "no_such_module"
+    assert "no_such_module" in mine.remedy or "provides it" in mine.remedy
+    with pytest.raises(PluginLoadError, match=str(mine.error)):
+        aimm_plugins.exec_fit("k", None)
+
+
+def test_plan_and_start_call_a_required_plugin_failed_that_is_sure_to_fail(dist):
+    dist("import no_such_module\n@fit(['k'])\ndef f(m): ...\n")
+    conf = lazy(required=["lazy-dist"], on_error="isolate")
+    for report in (aimm_plugins.plan(conf), initialize(conf)):
+        mine = record_of(report)
+        assert (mine.state, type(mine.error)) == ("failed", ModuleNotFoundError)
+
+
 def test_keyboard_interrupt_passes_through_the_first_call(case: Case) -> None:
     publish(case, BAD + "raise KeyboardInterrupt\n")
     got = lazily(case)
     assert_deferred(got)
     assert got["bad"]["error"] == "KeyboardInterrupt"
-
-
-LIES = {
-    "other_key": (
-        "@fit(['other'])\ndef bad(m): ...\n",
-        "[aimm.plugins.fit]\nbad = bad:bad\n",
-        "other",
-    ),
-    "no_key": ("def bad(m): ...\n", "[aimm.plugins.fit]\nbad = bad:bad\n", "bad"),
-    "one_more_in_metadata": (BAD, "[aimm.plugins.fit]\nbad = bad:bad\nmore = bad:bad\n", "more"),
-    "other_action": (
-        "@predict(['bad'])\ndef bad(m): ...\n",
-        "[aimm.plugins.fit]\nbad = bad:bad\n",
-        "predict",
-    ),
-}
-
-
-@pytest.mark.parametrize("kind", LIES)
-def test_metadata_that_lies_is_an_error_that_names_both(case: Case, kind: str) -> None:
-    source, keys, told = LIES[kind]
-    publish(case, source, keys)
-    got = lazily(case)
-    assert_deferred(got)
-    assert got["bad"]["error"] == "PluginLoadError"
-    assert told in got["bad"]["text"]
-    assert "bad-dist 6.6.6" in got["bad"]["text"]
-    assert got["end"]["states"]["bad"] == "failed"
-    assert got["end"]["keys"] == ["data_access:good"]
 
 
 BROKEN = {
@@ -524,21 +513,6 @@ def test_broken_published_key_is_a_finding_and_the_others_work(case: Case, kind:
     assert got["start"]["findings"]
 
 
-def test_published_keys_of_two_plugins_conflict_before_any_import(case: Case) -> None:
-    publish(case, BAD)
-    case.module("twin", case.trap() + BAD)
-    case.dist(
-        "twin-dist",
-        entry_points="[aimm.plugins]\ntwin = twin\n[aimm.plugins.fit]\nbad = twin:bad\n",
-    )
-    got = lazily(case)
-    assert "fit:bad" not in got["start"]["keys"]
-    assert got["bad"]["error"] == "UnknownPluginError"
-    assert record(got["start"])["error"]["type"] == "PluginConflictError"
-    assert not case.marker.exists()
-    assert got["good"] == {"value": 42}
-
-
 def test_published_key_that_an_imported_plugin_declares_is_a_conflict(case: Case) -> None:
     publish(case, BAD)
     case.module("twin", BAD + "@fit(['twin'])\ndef twin(m): return 'twin'\n")
@@ -547,83 +521,6 @@ def test_published_key_that_an_imported_plugin_declares_is_a_conflict(case: Case
     assert "fit:bad" not in got["start"]["keys"]
     assert "fit:twin" in got["start"]["keys"]
     assert not case.marker.exists()
-
-
-def test_prefer_holds_for_what_is_deferred(case: Case) -> None:
-    publish(case, BAD)
-    case.module("twin", case.trap() + "@fit(['bad'])\ndef bad(m): return 'twin'\n")
-    case.dist(
-        "twin-dist",
-        entry_points="[aimm.plugins]\ntwin = twin\n[aimm.plugins.fit]\nbad = twin:bad\n",
-    )
-    got = lazily(case, prefer={"fit:bad": "bad-dist"})
-    assert not got["ran_early"]
-    assert got["bad"] == {"value": "bad"}
-
-
-def test_deferred_plugin_is_imported_once_by_eight_threads(case: Case) -> None:
-    publish(case, "import os\nos.environ['RUNS'] = os.environ.get('RUNS', '') + 'x'\n" + BAD)
-    got = case.run(
-        """
-        initialize({"names": [], "load": "lazy"})
-        barrier, done = threading.Barrier(8), []
-        def work():
-            barrier.wait()
-            done.append(attempt(exec_fit, "bad", None))
-        threads = [threading.Thread(target=work) for _ in range(8)]
-        [thread.start() for thread in threads]
-        [thread.join() for thread in threads]
-        out["done"], out["runs"] = done, os.environ["RUNS"]
-        """
-    )
-    assert got == {"done": [{"value": "bad"}] * 8, "runs": "x"}
-
-
-def test_deferred_plugin_that_fails_fails_for_all_threads(case: Case) -> None:
-    publish(case, BAD + "1 / 0\n")
-    got = case.run(
-        """
-        initialize({"names": [], "load": "lazy"})
-        barrier, done = threading.Barrier(8), []
-        def work():
-            barrier.wait()
-            done.append(attempt(exec_fit, "bad", None)["error"])
-        threads = [threading.Thread(target=work) for _ in range(8)]
-        [thread.start() for thread in threads]
-        [thread.join() for thread in threads]
-        out["done"] = done
-        out["good"] = attempt(exec_data_access, "good")
-        """
-    )
-    assert set(got["done"]) <= {"PluginLoadError", "UnknownPluginError"}
-    assert got["good"] == {"value": 42}
-
-
-def test_two_deferred_plugins_that_import_each_other_from_two_threads_do_not_lock(
-    case: Case,
-) -> None:
-    for mine, other in (("ring_a", "ring_b"), ("ring_b", "ring_a")):
-        case.module(
-            mine, f"import time\nimport {other}\n@fit(['{mine}'])\ndef f(m): return '{mine}'\n"
-        )
-        case.dist(
-            f"{mine}-dist",
-            entry_points=f"[aimm.plugins]\n{mine} = {mine}\n[aimm.plugins.fit]\n{mine} = {mine}:f\n",
-        )
-    got = case.run(
-        """
-        initialize({"names": [], "load": "lazy"})
-        barrier, done = threading.Barrier(2), {}
-        def work(key):
-            barrier.wait()
-            done[key] = attempt(exec_fit, key, None)
-        threads = [threading.Thread(target=work, args=(key,)) for key in ("ring_a", "ring_b")]
-        [thread.start() for thread in threads]
-        [thread.join() for thread in threads]
-        out.update(done)
-        """
-    )
-    assert got == {"ring_a": {"value": "ring_a"}, "ring_b": {"value": "ring_b"}}
 
 
 def test_forked_child_can_import_a_deferred_plugin(case: Case) -> None:
@@ -639,29 +536,6 @@ def test_forked_child_can_import_a_deferred_plugin(case: Case) -> None:
         """
     )
     assert got == {"child": 0, "bad": {"value": "bad"}}
-
-
-def test_plugin_without_published_keys_is_imported_at_once_and_told(case: Case) -> None:
-    case.bad(case.trap() + BAD)
-    got = case.run("out.update(account(initialize({'names': [], 'load': 'lazy'})))")
-    assert case.marker.exists()
-    assert got["states"]["bad"] == "loaded"
-    assert record(got)["reason"] or any("bad" in str(finding) for finding in got["findings"])
-
-
-def test_unloading_forgets_what_is_deferred(case: Case) -> None:
-    publish(case, BAD)
-    got = case.run(
-        """
-        initialize({"names": [], "load": "lazy"})
-        unload_all()
-        out["keys"] = keys()
-        out["bad"] = attempt(exec_fit, "bad", None)
-        """
-    )
-    assert got["keys"] == []
-    assert got["bad"]["error"] == "UnknownPluginError"
-    assert not case.marker.exists()
 
 
 def test_deferred_plugin_that_was_uninstalled_fails_by_name(case: Case) -> None:

@@ -387,6 +387,19 @@ def test_load_error_survives_pickling_and_splitting(write):
     assert matched.report is caught.value.report
 
 
+def test_plugin_that_fails_in_a_later_call_answers_as_before_and_its_account_says_why(write):
+    site = write(p="@fit(['k'])\ndef f(m): return 'before'\n")
+    initialize(names("p"))
+    del sys.modules["p"]
+    (site / "p.py").write_text("1 / 0\n")
+    report = initialize(names("p", on_error="isolate"))
+    for (record,) in (report, aimm_plugins.current_report()):
+        assert (record.state, record.provides) == ("loaded", (("fit", "k"),))
+        assert isinstance(record.error, ZeroDivisionError)
+    assert not report.ok
+    assert aimm_plugins.exec_fit("k", None) == "before"
+
+
 def test_keyboard_interrupt_passes_and_nothing_stays(write):
     write(good="@fit(['k'])\ndef f(m): ...\n", bad="raise KeyboardInterrupt")
     with pytest.raises(KeyboardInterrupt):

@@ -141,6 +141,15 @@ def test_failure_without_a_frame_of_the_plugin_has_no_frame(write, caplog, name)
     assert ", in " not in caplog.text
 
 
+@pytest.mark.parametrize("value", ["plugin:g", "plugin:f"])
+def test_object_that_is_no_plugin_is_told_without_a_traceback(write, install, caplog, value):
+    write(plugin="def f(m): ...\n")
+    install("object-dist", entry_points={"ep": value}, files=["plugin.py"])
+    initialize(only("object-dist", on_error="isolate"))
+    assert f"plugin failed: object-dist 1.0  entry point ep = {value}" in caplog.text
+    assert "Traceback" not in caplog.text and "importer.py" not in caplog.text
+
+
 def test_traceback_of_a_strict_failure_begins_in_the_plugin(write):
     write(bad="1/0")
     with pytest.raises(aimm_plugins.PluginLoadError) as caught:

@@ -6,22 +6,26 @@ import json
 import os
 import subprocess
 import sys
-import tomllib
+import sysconfig
 import venv
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
-
-from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = sorted(file.parent for file in (ROOT / "sample_plugins").glob("*/pyproject.toml"))
 
 
 def environment(**more: str) -> dict[str, str]:
-    """This process's variables without those that belong to its tests."""
+    """This process's variables without those that belong to its tests.
+
+    What pip installs is compiled when it is imported: most of scipy never is.
+    """
     strange = ("COVERAGE", "PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "AIMM_PLUGINS_CONF")
-    return {k: v for k, v in os.environ.items() if not k.startswith(strange)} | more
+    return (
+        {k: v for k, v in os.environ.items() if not k.startswith(strange)}
+        | {"PIP_COMPILE": "0"}
+        | more
+    )
 
 
 AS_AUTHORS_HAVE_IT = {"PYTEST_ADDOPTS": "-p no:npe2"}
@@ -54,26 +58,17 @@ def install_as_editable(source: Path, site: Path) -> None:
 
 
 def build_wheels(sources: Sequence[Path], folder: Path) -> list[Path]:
-    """Build a wheel of each source tree, as pip does for users."""
-    pip(sys.executable, "wheel", "--no-deps", "-w", folder, *sources)
+    """Build a wheel of each source tree, by the backend of this environment."""
+    pip(sys.executable, "wheel", "--no-build-isolation", "--no-deps", "-w", folder, *sources)
     return sorted(folder.glob("*.whl"))
 
 
 def make_environment(folder: Path) -> Path:
-    """A venv with all that this package and the samples depend on; returns its Python.
-
-    This package's own dependencies have the versions of this environment, so that the oldest
-    corner of the matrix stays the oldest.
-    """
-    venv.create(folder, with_pip=True, symlinks=True)
-    python = folder / "bin" / "python"
-    wanted = []
-    for source in (ROOT, *SAMPLES):
-        project = tomllib.loads((source / "pyproject.toml").read_text())["project"]
-        for text in project["dependencies"]:
-            name = Requirement(text).name
-            if name != "aimm-plugins":
-                wanted.append(f"{name}=={version(name)}" if source is ROOT else text)
-    # Compiled when they are imported: most of scipy never is.
-    pip(python, "install", "--no-compile", *wanted)
-    return python
+    """A venv that sees this one's packages behind its own; returns its Python."""
+    venv.create(folder, symlinks=True)
+    (site,) = folder.glob("lib/python*/site-packages")
+    # Through `site`, so that editable installs of this environment count too; last, so that those
+    # of the venv come first.
+    outer = sysconfig.get_path("purelib")
+    (site / "~outer.pth").write_text(f"import site; site.addsitedir({outer!r})\n")
+    return folder / "bin" / "python"

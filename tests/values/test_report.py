@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import pytest
 
 from aimm_plugins import Finding, PluginRecord, Provenance, Report
@@ -48,6 +50,12 @@ def test_text_has_a_line_for_each_plugin_with_all_that_is_known():
         "    reason: denied by 'no-dist' (plugins.yaml:4)",
         "finding  c: s: m (p). Do it.",
     ]
+
+
+def test_a_notebook_shows_the_text():
+    printer = Mock()
+    Report((LOADED,))._repr_pretty_(printer, cycle=False)
+    printer.text.assert_called_once_with(str(Report((LOADED,))))
 
 
 def test_findings_alone_are_shown():
