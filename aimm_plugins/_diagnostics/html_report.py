@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
@@ -27,8 +26,6 @@ from aimm_plugins._system.text import counted, described, printable
 from aimm_plugins._values.actions import ACTIONS
 
 _BAD_STATES = frozenset({"failed", "missing", "undone"})
-_CARD_WIDTH = "45rem"
-"""Width up to which a row is a card; that of the style sheet."""
 _NONE = '<p class="note">None.</p>'
 
 
@@ -44,7 +41,7 @@ def html_report(inventory: Inventory, about: Mapping[str, str] = MappingProxyTyp
         ("findings", "Findings", _findings(inventory)),
     ]
     states = sorted({item.record.state for item in inventory.plugins})
-    style, script = _asset("css") + _card_labels(sections), _asset("js")
+    style, script = _asset("css"), _asset("js")
     values = {
         "SUMMARY": escape(_summary(inventory, len(conflicts))),
         "ABOUT": "".join(
@@ -78,16 +75,6 @@ def _csp_hash(text: str) -> str:
     return "sha256-" + base64.b64encode(digest).decode()
 
 
-def _card_labels(sections: Iterable[tuple[str, str, str]]) -> str:
-    """Rules that label the cells of a row where it is a card, by the headings of its table."""
-    rules = [
-        f"#{name} td:nth-child({number})::before {{ content: {json.dumps(label)}; }}"
-        for name, _, body in sections
-        for number, label in enumerate(re.findall(r"<th [^>]*>([^<]*)", body), start=1)
-    ]
-    return f"@media (max-width: {_CARD_WIDTH}) {{\n{chr(10).join(rules)}\n}}\n"
-
-
 def _summary(inventory: Inventory, conflicts: int) -> str:
     states = [item.record.state for item in inventory.plugins]
     counts = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
@@ -100,12 +87,14 @@ def _summary(inventory: Inventory, conflicts: int) -> str:
 def _table(caption: str, columns: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> str:
     """A table of rows: the state of the plugin, to filter by, or nothing; and cells, as HTML."""
     head = "".join(f'<th scope="col">{escape(column)}' for column in columns)
+    tags = [f'<td data-label="{escape(column)}">' for column in columns]
     lines = []
     for state, cells in rows:
         marked = f" data-state={escape(state)}" if state else ""
         # End tags that HTML does not need are left out: there are thousands of cells. That of the
         # row is needed: a line break in the last cell makes that one not `:empty`.
-        lines.append(f"<tr{marked}>{''.join(f'<td>{cell}' for cell in cells)}</tr>")
+        content = "".join(tag + cell for tag, cell in zip(tags, cells, strict=True))
+        lines.append(f"<tr{marked}>{content}</tr>")
     if not lines:
         return _NONE
     body = "\n".join(lines)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._policy.rules import Layer, Rule
 from aimm_plugins._system.names import normalized
+from aimm_plugins._system.text import nearest
 from aimm_plugins._values.report import Finding, PluginRecord
 from aimm_plugins.errors import PluginImportError
 
@@ -134,7 +135,8 @@ class Policy(NamedTuple):
             for candidate in (installed.candidates if idle else ())
             for name in (candidate.name, candidate.module)
         }
-        findings += [_matches_nothing(rule, plugins.get(rule.name)) for rule in idle]
+        known = [one.key for one in publishers] if len(idle) <= _MOST_HINTS else []
+        findings += [_matches_nothing(rule, plugins.get(rule.name), known) for rule in idle]
         findings += [
             Finding(
                 code="locked-not-installed",
@@ -278,9 +280,15 @@ class _Import(NamedTuple):
         return None
 
 
-def _matches_nothing(rule: Rule, meant: str | None) -> Finding:
+_MOST_HINTS = 10
+"""Rules for nobody whose names are compared with those of distributions; a list may be long."""
+
+
+def _matches_nothing(rule: Rule, meant: str | None, known: Sequence[str]) -> Finding:
     """A rule for nobody; its name may be that of a plugin that one which is `meant` brings."""
     wrong = "Correct the name" if meant is None else f"It is a plugin of {meant}: write that"
+    if meant is None and (near := nearest(rule.name, known)):
+        wrong = f"Did you mean {near[0]}? {wrong}"
     return Finding(
         code="rule-matches-nothing",
         subject=rule.text,

@@ -92,9 +92,16 @@ def _why_unanswered(rule: Rule, snapshot: Snapshot) -> _Unanswered | None:
     suspects += [record.subject for record in snapshot.of_unknown_keys("failed")]
     if suspects:
         why += f"; it may be in what failed or is missing: {', '.join(suspects[:_MOST_NAMED])}"
-    if rule.slot and (hint := did_you_mean(rule.slot[1], list(snapshot.offers[rule.slot[0]]))):
+    known = list(snapshot.offers[rule.slot[0]]) if rule.slot else _names(snapshot)
+    if hint := did_you_mean(slots[0][1], known):
         why += f"; {hint}"
     return _Unanswered(why)
 
 
 _MOST_NAMED = 5
+
+
+def _names(snapshot: Snapshot) -> list[str]:
+    """What a rule without an action may name: keys and distributions."""
+    names = {key for keys in snapshot.offers.values() for key in keys}
+    return [*(names | {r.distribution for r in snapshot.records.values() if r.distribution})]

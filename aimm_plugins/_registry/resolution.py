@@ -241,8 +241,8 @@ class _Resolver:
     def tell_conflicts(self) -> None:
         """Make the errors: one of a key for all actions that the same plugins provide."""
         for (key, *_), (contenders, incumbent, lost) in self.conflicts.items():
-            actions = tuple(dict.fromkeys(action for _, (action, _) in lost))
-            error = self.conflict(actions, key, contenders, incumbent)
+            actions: dict[Action, None] = dict.fromkeys(slot[0] for _, slot in lost)
+            error = self.conflict(list(actions), key, contenders, incumbent)
             for plugin, slot in lost:
                 self.contested[plugin, slot] = error
                 self.errors.setdefault(plugin, []).append(error)

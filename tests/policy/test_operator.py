@@ -196,3 +196,10 @@ def test_preference_for_what_is_denied_tells_the_rule(make_distribution):
         (finding,) = [f for f in report.findings if f.code == "rule-matches-nothing"]
         assert finding.message.startswith("two provides nothing: denied by 'two'")
         assert "keeps it out" in finding.remedy
+
+
+def test_rule_for_nobody_tells_the_name_that_may_be_meant(make_distribution):
+    make_distribution("spelled-right", modules={"right": ""}, entry_points={"right": "right"})
+    report = aimm_plugins.plan({"names": [], "entry_points": {"deny": ["speled-right"]}})
+    (finding,) = [found for found in report.findings if found.code == "rule-matches-nothing"]
+    assert finding.remedy.startswith("Did you mean spelled-right? ")

@@ -84,7 +84,8 @@ def test_required_key_that_is_answered_is_ok(marked, rule):
     [
         ("predict:k", "no plugin that is loaded provides it"),
         ("fit:kk", "no plugin that is loaded provides it; did you mean 'k'?"),
-        ("mask", "it is not installed, and no plugin provides a key of this name"),
+        ("zz", "it is not installed, and no plugin provides a key of this name"),
+        ("mark-dits", "no plugin provides a key of this name; did you mean 'mark-dist'?"),
     ],
 )
 def test_required_key_that_nobody_answers_is_missing(marked, rule, why):

@@ -43,6 +43,8 @@ FUNCTION = "\ndef f(model, *, rate: float = 0.5) -> int:\n    '''Do it.'''\n"
         (f"from aimm_plugins import *\nK = 'a'\n@fit([K + '.b']){FUNCTION}", ["fit:a.b"]),
         (f"from aimm_plugins import *\nK: str = 'a'\n@fit([*(K,)]){FUNCTION}", ["fit:a"]),
         ("from aimm_plugins import fit\n@fit(['a'])\ndef fit(m): ...\n", ["fit:a"]),
+        ("from aimm_plugins import fit\n@fit(['a'])\nasync def f(m): ...\n", ["fit:a"]),
+        (f"from aimm_plugins import fit\n@print\n@fit(['a']){FUNCTION}", ["fit:a"]),
         (
             f"import aimm_plugins\nimport aimm_plugins.testing\n@aimm_plugins.fit(['a']){FUNCTION}",
             ["fit:a"],
@@ -84,6 +86,7 @@ def test_keys_that_are_written_out_are_found(read, source, expected):
         "from aimm_plugins import *\nK = ['a']\nK.append('b')\n@fit(K)\ndef f(m): ...\n",
         "from aimm_plugins import *\nK = 'a'\nK = 'b'\n@fit([K])\ndef f(m): ...\n",
         "from aimm_plugins import *\nif x: K = 'a'\n@fit([K])\ndef f(m): ...\n",
+        "from aimm_plugins import *\nK = 'a'\ndef g():\n  global K\n  K = 'b'\n@fit([K])\ndef f(m): ...\n",
         "from aimm_plugins import *\n@fit(['a' * 3])\ndef f(m): ...\n",
         "from aimm_plugins import *\n@fit([f'{1:>9}'])\ndef f(m): ...\n",
         "from aimm_plugins import *\n@model(model_type=str(1))\nclass C: ...\n",
