@@ -124,13 +124,15 @@ class PluginConflictError(AimmPluginsError, ValueError):
     """Two or more plugins provide the same key for the same action.
 
     Attributes:
-        action: The action.
+        action: The action, the first one of several.
+        actions: All actions for which these plugins provide the key.
         key: The data access name or model type.
         providers: Who provides it, the one that had it first before others; the first ten of more.
         conflicts: The errors of each key, where a plugin has lost several; else empty.
     """
 
     action: str | None = None
+    actions: tuple[str, ...] = ()
     key: str | None = None
     providers: tuple[Provenance, ...] = ()
     conflicts: tuple[PluginConflictError, ...] = ()
@@ -143,9 +145,11 @@ class PluginConflictError(AimmPluginsError, ValueError):
         key: str | None = None,
         providers: Sequence[Provenance] = (),
         conflicts: Sequence[PluginConflictError] = (),
+        actions: Sequence[str] = (),
     ) -> None:
         super().__init__(message)
         self.action, self.key, self.providers = action, key, tuple(providers)
+        self.actions = tuple(actions or filter(None, [action]))
         self.conflicts = tuple(conflicts)
 
 

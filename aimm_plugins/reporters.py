@@ -11,7 +11,7 @@ import logging
 import math
 import numbers
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.text import one_line, type_name
@@ -138,20 +138,7 @@ def rich_reporter(progress: Progress, description: str = "") -> StateCallback:
     return report
 
 
-class _TqdmBar(Protocol):
-    """What is used of a `tqdm.tqdm`."""
-
-    n: Any
-    total: Any
-    unit: Any
-
-    def update(self, n: float | None = 1) -> Any: ...
-    def reset(self, total: float | None = None) -> None: ...
-    def set_description_str(self, desc: str | None = None, refresh: bool | None = True) -> None: ...
-    def set_postfix_str(self, s: str = "", refresh: bool = True) -> None: ...
-
-
-def tqdm_reporter(bar: _TqdmBar) -> StateCallback:
+def tqdm_reporter(bar: Any) -> StateCallback:
     """A callback that shows events on a `tqdm.tqdm` bar; `pip install "aimm-plugins[tqdm]"`.
 
     Args:

@@ -15,21 +15,10 @@ from aimm_plugins._system.text import described, single_errors
 from aimm_plugins._values.report import Finding, PluginRecord
 from aimm_plugins.errors import PluginConflictError
 
-_FAULTY_VERSIONS = (
-    (
-        "importlib-metadata",
-        ">=8.7,<10",
-        "one malformed entry point of any installed distribution makes its `entry_points` raise, "
-        "for everybody in the process who calls it; aimm_plugins itself reads past it",
-        "pip install 'importlib-metadata>=10'",
-    ),
-)
-"""Distribution, versions, fault and remedy."""
-
 
 def examine(inventory: Inventory) -> tuple[Finding, ...]:
     """Everything that an operator or author should mend, sorted by code and subject."""
-    found = [*inventory.findings, *_of_libraries(inventory), *_of_requirements(inventory)]
+    found = [*inventory.findings, *_of_requirements(inventory)]
     found += faults_of_metadata(inventory.installed.distributions())
     found += _of_conflicts(inventory)
     found += (
@@ -38,28 +27,6 @@ def examine(inventory: Inventory) -> tuple[Finding, ...]:
         if item.record.error is not None and not isinstance(item.record.error, PluginConflictError)
     )
     return tuple(sorted(dict.fromkeys(found), key=lambda f: (f.code, f.subject, f.message)))
-
-
-def _of_libraries(inventory: Inventory) -> Iterator[Finding]:
-    from packaging.specifiers import SpecifierSet
-    from packaging.version import InvalidVersion, Version
-
-    for name, versions, fault, remedy in _FAULTY_VERSIONS:
-        distribution = inventory.installed.find(name)
-        if distribution is None or distribution.version is None:
-            continue
-        try:
-            version = Version(distribution.version)
-        except InvalidVersion:
-            continue
-        if version in SpecifierSet(versions, prereleases=True):
-            yield Finding(
-                code="known-fault",
-                subject=f"{name} {distribution.version}",
-                message=fault,
-                place=distribution.place,
-                remedy=f"Upgrade it: {remedy}.",
-            )
 
 
 def _of_requirements(inventory: Inventory) -> Iterator[Finding]:
@@ -78,14 +45,18 @@ def _of_requirements(inventory: Inventory) -> Iterator[Finding]:
             )
 
 
-def _of_conflicts(inventory: Inventory) -> Iterator[Finding]:
-    """The conflicts, each once, whoever has lost the key by it."""
+def found_conflicts(inventory: Inventory) -> list[PluginConflictError]:
+    """The conflicts, each once, whoever has lost keys by it."""
     failures = (item.record.error for item in inventory.plugins if item.record.error is not None)
     errors = (error for failure in failures for error in single_errors(failure))
-    for error in dict.fromkeys(error for error in errors if isinstance(error, PluginConflictError)):
+    return [*dict.fromkeys(error for error in errors if isinstance(error, PluginConflictError))]
+
+
+def _of_conflicts(inventory: Inventory) -> Iterator[Finding]:
+    for error in found_conflicts(inventory):
         yield Finding(
             code="conflict",
-            subject=f"{error.action}:{error.key}",
+            subject=f"{error.action}:{error.key}" if len(error.actions) == 1 else str(error.key),
             message=described(error),
             place=error.providers[0].place,
             remedy=FOR_CONFLICT,

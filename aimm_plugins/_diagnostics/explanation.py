@@ -83,7 +83,7 @@ def _of_key(inventory: Inventory, key: InventoryKey) -> Reason:
         there=key.answers,
         state=record.state,
         who=f"{owner}  {key.place}" if key.place else owner,
-        why=key.why_not or _how_known(item),
+        why=_placed(key.why_not, item) if key.why_not else _how_known(item),
         remedy=remedy,
     )
 
@@ -162,12 +162,13 @@ def _of_module(inventory: Inventory, asked: str) -> list[Reason]:
 def _of_plugin(inventory: Inventory, item: InventoryItem) -> Reason:
     record = item.record
     # A plugin that lost some keys to a conflict still answers its other keys.
-    there = item.active and (record.error is None or bool(record.provides))
+    active = item.active and (record.error is None or bool(record.provides))
+    there = active and inventory.ends is None
     why = [f"{record.reason or 'no rule keeps it out'}; {_declared(item)}"] if there else []
+    if active and inventory.why_ended is not None:
+        why.append(inventory.why_ended)
     if record.error is not None and record.state != "missing":  # whose reason says the same
-        told = (None, record.config_place)
-        is_new = item.place not in told and not isinstance(record.error, SyntaxError)
-        why.append(described(record.error) + (f" ({item.place})" if is_new else ""))
+        why.append(_placed(described(record.error), item))
     if not there and record.reason:
         why.append(record.reason)
     return Reason(
@@ -178,6 +179,13 @@ def _of_plugin(inventory: Inventory, item: InventoryItem) -> Reason:
         why="; ".join(why) or record.state,
         remedy=inventory.remedy(item),
     )
+
+
+def _placed(why: str, item: InventoryItem) -> str:
+    """Why a plugin fails, with the place where it does, if that says something new."""
+    error, place = item.record.error, item.place
+    is_told = place in (None, item.record.config_place) or isinstance(error, SyntaxError)
+    return why if is_told or error is None else f"{why} ({place})"
 
 
 def _declared(item: InventoryItem) -> str:
@@ -211,7 +219,7 @@ def _of_nothing(inventory: Inventory, asked: str) -> Reason:
         why = f"there is no action {action!r}; the actions are {', '.join(ACTIONS)}"
         hint = f"Did you mean {near[0]}:{key}?" if near else ""
     else:
-        near = nearest(asked, sorted(known_names(inventory)), count=3)
+        near = nearest(asked, sorted(_known_names(inventory)), count=3)
         why = "no plugin declares such a key, and no distribution or module has this name"
         hint = f"Did you mean {' or '.join(near)}?" if near else "Install what provides it."
     away, unread = list[str](), set[str]()
@@ -234,7 +242,7 @@ def _of_nothing(inventory: Inventory, asked: str) -> Reason:
     return Reason(subject=asked, who="nobody", why=why, remedy=hint or None)
 
 
-def known_names(inventory: Inventory) -> set[str]:
+def _known_names(inventory: Inventory) -> set[str]:
     """All that can be asked for."""
     names = set[str]()
     for item in inventory.plugins:

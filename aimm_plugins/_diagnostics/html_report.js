@@ -33,29 +33,15 @@
     for (const cell of table.tHead.rows[0].cells) cell.removeAttribute("aria-sort");
     header.setAttribute("aria-sort", down ? "descending" : "ascending");
     const body = table.tBodies[0];
-    const numeric = header.dataset.kind === "number";
-    const keyed = Array.from(body.rows, (row, index) => {
-      const text = row.cells[column].textContent;
-      return { row, index, key: numeric ? Number.parseFloat(text) : text.toLowerCase() };
-    });
     const order = new Intl.Collator(undefined, { numeric: true });
-    keyed.sort((a, b) => {
-      if (numeric) {
-        // What has no number goes to the end in both directions.
-        const gaps = Number.isNaN(a.key) - Number.isNaN(b.key);
-        if (gaps) return gaps;
-        if (a.key !== b.key && !Number.isNaN(a.key)) return down ? b.key - a.key : a.key - b.key;
-        return a.index - b.index;
-      }
-      const by = order.compare(a.key, b.key);
-      return (down ? -by : by) || a.index - b.index;
-    });
+    const key = (row) => row.cells[column].textContent.toLowerCase();
+    const keyed = Array.from(body.rows, (row) => ({ row, key: key(row) }));
+    keyed.sort((a, b) => order.compare(a.key, b.key) * (down ? -1 : 1));
     body.append(...keyed.map(({ row }) => row));
   }
 
   for (const table of document.querySelectorAll("table.rows")) {
     Array.from(table.tHead.rows[0].cells).forEach((header, column) => {
-      if (header.dataset.kind === "picture") return;
       const button = document.createElement("button");
       button.type = "button";
       button.textContent = header.textContent;

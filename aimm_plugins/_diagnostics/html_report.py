@@ -15,73 +15,32 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from types import MappingProxyType
-from typing import Any, NamedTuple
 
+from aimm_plugins._diagnostics.doctor import found_conflicts
 from aimm_plugins._startup.inventory import (
     ACTIVE_STATES,
     Inventory,
     InventoryItem,
     InventoryKey,
 )
-from aimm_plugins._system.text import described, printable, single_errors
+from aimm_plugins._system.text import counted, described, printable
 from aimm_plugins._values.actions import ACTIONS
 
 _BAD_STATES = frozenset({"failed", "missing", "undone"})
 _CARD_WIDTH = "45rem"
 """Width up to which a row is a card; that of the style sheet."""
 _NONE = '<p class="note">None.</p>'
-_NOTHING_IMPORTED = (
-    '<p class="note">Nothing was imported for this page. <code>--load</code>, or <code>--profile '
-    "FILE</code> with what <code>aimm-plugins profile --format json</code> wrote, adds what each "
-    "import took.</p>"
-)
 
 
-class WaterfallBar(NamedTuple):
-    """The import of one plugin in the waterfall; the note says what took most of it."""
-
-    name: str
-    distribution: str | None
-    seconds: float
-    note: str = ""
-
-
-def bars_of_inventory(inventory: Inventory) -> list[WaterfallBar]:
-    """The imports of an inventory that loaded the plugins, in their order."""
-    bars = []
-    for record in inventory.report:
-        if record.import_seconds is not None:
-            most = sorted(record.imports, key=lambda item: (-item[1], item[0]))[:3]
-            note = ", ".join(f"{name} {count}" for name, count in most)
-            bars.append(WaterfallBar(record.name, record.distribution, record.import_seconds, note))
-    return bars
-
-
-def bars_of_profile(profile: Mapping[str, Any]) -> list[WaterfallBar]:
-    """The imports that `aimm-plugins profile --format json` measured; may be something else."""
-    bars = []
-    for plugin in profile["plugins"]:
-        if plugin["seconds"] is not None:
-            own = str(plugin["module"]).partition(".")[0]
-            others = [part for part in plugin["dependencies"] if part["name"] != own][:3]
-            note = ", ".join(f"{part['name']} {part['seconds']:.3f} s" for part in others)
-            seconds = float(plugin["seconds"])
-            bars.append(WaterfallBar(str(plugin["name"]), plugin["distribution"], seconds, note))
-    return bars
-
-
-def html_report(
-    inventory: Inventory,
-    bars: Sequence[WaterfallBar] = (),
-    about: Mapping[str, str] = MappingProxyType({}),
-) -> str:
-    """The page, with bars for the waterfall, and what it is about, such as the host, by label."""
-    conflicts = _conflicts(inventory)
+def html_report(inventory: Inventory, about: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The page, with what it is about, such as the host, by label."""
+    conflicts = [
+        f"<pre>{_wrappable(described(error))}</pre>" for error in found_conflicts(inventory)
+    ]
     sections = [
         ("plugins", "Plugins", _plugins(inventory)),
         ("providers", "Who provides what", _providers(inventory)),
         ("conflicts", f"Conflicts ({len(conflicts)})", "\n".join(conflicts) or _NONE),
-        ("startup", "Start-up", _waterfall(bars)),
         ("findings", "Findings", _findings(inventory)),
     ]
     states = sorted({item.record.state for item in inventory.plugins})
@@ -134,36 +93,19 @@ def _summary(inventory: Inventory, conflicts: int) -> str:
     counts = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
     findings = len(inventory.findings)
     return "; ".join(
-        [counts or "no plugins", _counted(conflicts, "conflict"), _counted(findings, "finding")]
+        [counts or "no plugins", counted(conflicts, "conflict"), counted(findings, "finding")]
     )
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-_KINDS = {"Seconds": "number", "From begin to end": "picture"}
-"""Columns that are not text."""
 
 
 def _table(caption: str, columns: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> str:
     """A table of rows: the state of the plugin, to filter by, or nothing; and cells, as HTML."""
-    kind_of = [_KINDS.get(column, "") for column in columns]
-    head = "".join(
-        f'<th scope="col"{f" data-kind={kind}" if kind else ""}>{escape(column)}'
-        for column, kind in zip(columns, kind_of, strict=True)
-    )
-    number = ' class="number"'
+    head = "".join(f'<th scope="col">{escape(column)}' for column in columns)
     lines = []
     for state, cells in rows:
         marked = f" data-state={escape(state)}" if state else ""
-        # End tags that HTML does not need are left out: there are thousands of cells.
-        content = "".join(
-            f"<td{number if kind == 'number' else ''}>{cell}"
-            for cell, kind in zip(cells, kind_of, strict=True)
-        )
-        # Its end tag is needed: a line break in the last cell makes that one not `:empty`.
-        lines.append(f"<tr{marked}>{content}</tr>")
+        # End tags that HTML does not need are left out: there are thousands of cells. That of the
+        # row is needed: a line break in the last cell makes that one not `:empty`.
+        lines.append(f"<tr{marked}>{''.join(f'<td>{cell}' for cell in cells)}</tr>")
     if not lines:
         return _NONE
     body = "\n".join(lines)
@@ -238,40 +180,6 @@ def _providers(inventory: Inventory) -> str:
     return _table(
         "Keys, with who declares them and whether calls reach it",
         ["Key", "Actions", "Provider", "Version", "Place", "Answers"],
-        rows,
-    )
-
-
-def _conflicts(inventory: Inventory) -> list[str]:
-    """The conflicts, one for each key."""
-    texts = dict.fromkeys(
-        described(error)
-        for record in inventory.report.failures
-        if record.error is not None
-        for error in single_errors(record.error)
-        if getattr(error, "providers", None)
-    )
-    return [f"<pre>{_wrappable(text)}</pre>" for text in texts]
-
-
-def _waterfall(bars: Sequence[WaterfallBar]) -> str:
-    if not bars:
-        return _NOTHING_IMPORTED
-    total = sum(bar.seconds for bar in bars) or 1.0
-    rows = []
-    begin = 0.0
-    for bar in bars:
-        x, width = 1000 * begin / total, max(1000 * bar.seconds / total, 1)
-        begin += bar.seconds
-        picture = (
-            '<svg viewBox="0 0 1000 16" preserveAspectRatio="none" aria-hidden="true">'
-            f'<rect x="{x:.1f}" width="{width:.1f}" height="16"/></svg>'
-        )
-        texts = _texts(bar.name, bar.distribution, f"{bar.seconds:.3f}", bar.note)
-        rows.append(("", [*texts, picture]))
-    return _table(
-        f"Imports one after the other, {total:.3f} seconds in all",
-        ["Plugin", "Distribution", "Seconds", "Most of it", "From begin to end"],
         rows,
     )
 

@@ -4,9 +4,7 @@ Each plugin is imported in fresh child processes, one after the other: several m
 one more, under `python -X importtime`, whose time it is; that option makes imports slower. A child
 has imported this package before the clock starts, so a plugin is not charged with it.
 
-References:
-    https://docs.python.org/3/using/cmdline.html#cmdoption-X for `-X importtime`;
-    the Trace Event Format of Chromium, which Perfetto and chrome://tracing open.
+Reference: https://docs.python.org/3/using/cmdline.html#cmdoption-X for `-X importtime`.
 """
 
 from __future__ import annotations
@@ -15,8 +13,8 @@ import re
 import secrets
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from functools import partial
 from statistics import median
 from types import MappingProxyType
@@ -29,18 +27,8 @@ from aimm_plugins._system.child import ChildError, Task, run_task
 from aimm_plugins._system.masking import masked
 from aimm_plugins._values.report import PluginRecord
 
-_LINE = re.compile(rb"import time:\s*(\d+) \|\s*(\d+) \|( +)(\S+)\s*$")
+_LINE = re.compile(rb"import time:\s*(\d+) \|\s*\d+ \| +(\S+)\s*$")
 _STDLIB = "(standard library)"
-
-
-@dataclass(slots=True)
-class Import:
-    """One module's import: its wall time, the part that is its own, and the imports within it."""
-
-    name: str
-    microseconds: int
-    own: int
-    inner: list[Import] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +58,6 @@ class Cost:
     modules: int = 0
     memory_bytes: int | None = None
     dependencies: tuple[Dependency, ...] = ()
-    imports: tuple[Import, ...] = ()
     error: str | None = None
 
     @property
@@ -150,15 +137,13 @@ def _measured(record: PluginRecord, task: Task, runs: int, timeout: float) -> Co
     # The mark is a line that no plugin writes.
     mark = f"\naimm-plugins-profile-{secrets.token_hex(8)}\n".encode()
     detailed, log = _run(task, timeout, mark)
-    imports = nested_imports(log)
     memories = [figures["memory"] for figures in measured if figures["memory"] is not None]
     return Cost(
         record=record,
         runs=tuple(figures["seconds"] for figures in measured),
         modules=measured[-1]["modules"],
         memory_bytes=max(0, int(median(memories))) if memories else None,
-        dependencies=tuple(_dependencies(imports)),
-        imports=tuple(imports),
+        dependencies=tuple(dependencies_in(log)),
         error=detailed["error"],
     )
 
@@ -185,62 +170,16 @@ def _run(task: Task, timeout: float, mark: bytes = b"") -> tuple[dict[str, Any],
     return figures, parts[1].splitlines() if len(parts) == 3 else []
 
 
-def nested_imports(lines: Iterable[bytes]) -> list[Import]:
-    """The imports, nested, from lines of `-X importtime`: a module comes after what it imports."""
-    waiting: list[tuple[int, Import]] = []
+def dependencies_in(lines: Iterable[bytes]) -> list[Dependency]:
+    """Each top-level package's own time in lines of `-X importtime`, the most expensive first."""
+    microseconds, modules = Counter[str](), Counter[str]()
     for line in lines:
         match = _LINE.search(line)  # behind what was printed without a line's end
         if match is None:  # something that an extension printed
             continue
-        depth = len(match[3])
-        found = Import(match[4].decode(errors="replace"), int(match[2]), int(match[1]))
-        while waiting and waiting[-1][0] > depth:
-            found.inner.insert(0, waiting.pop()[1])
-        waiting.append((depth, found))
-    return [outermost for _, outermost in waiting]
-
-
-def _dependencies(imports: Iterable[Import]) -> list[Dependency]:
-    """Sum the modules' own time by top-level package, the most expensive first."""
-    microseconds, modules = Counter[str](), Counter[str]()
-    stack = list(imports)
-    while stack:
-        module = stack.pop()
-        stack += module.inner
-        top = module.name.partition(".")[0]
+        top = match[2].decode(errors="replace").partition(".")[0]
         name = _STDLIB if top in sys.stdlib_module_names else top
-        microseconds[name] += module.own
+        microseconds[name] += int(match[1])
         modules[name] += 1
     names = sorted(modules, key=lambda name: (-microseconds[name], name))
     return [Dependency(name=n, seconds=microseconds[n] / 1e6, modules=modules[n]) for n in names]
-
-
-def trace(costs: Sequence[Cost]) -> dict[str, Any]:
-    """The imports in Chrome's trace format: a thread for each plugin, one behind the other.
-
-    Lengths are measured. Where within an import its inner ones began is not: they are drawn at its
-    begin, and its own time behind them.
-    """
-    events = [_event("process_name", "M", 0, args={"name": "start-up"})]
-    clock = 0
-    for number, cost in enumerate(costs, start=1):
-        who = cost.record.distribution or cost.record.module
-        name = f"{cost.record.name} ({who})"
-        events.append(_event("thread_name", "M", number, args={"name": name}))
-        stack = []
-        for outermost in cost.imports:
-            stack.append((outermost, clock))
-            clock += outermost.microseconds
-        while stack:
-            module, begin = stack.pop()
-            times = {"ts": begin, "dur": module.microseconds}
-            args = {"own_microseconds": module.own}
-            events.append(_event(module.name, "X", number, cat="import", **times, args=args))
-            for inner in module.inner:
-                stack.append((inner, begin))
-                begin += inner.microseconds
-    return {"traceEvents": events, "displayTimeUnit": "ms"}
-
-
-def _event(name: str, phase: str, thread: int, **more: Any) -> dict[str, Any]:
-    return {"name": name, "ph": phase, "pid": 1, "tid": thread, **more}

@@ -6,6 +6,7 @@ In comes a conf; out goes an `Inventory`. No plugin is imported unless the calle
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from traceback import walk_tb
@@ -25,6 +26,7 @@ from aimm_plugins._system.log import silent_log
 from aimm_plugins._system.signatures import shown_signature
 from aimm_plugins._values.provenance import Provenance
 from aimm_plugins._values.report import PluginRecord
+from aimm_plugins.errors import PluginImportError
 
 
 def take_inventory(conf: Conf = None, *, load: bool = False) -> Inventory:
@@ -91,12 +93,14 @@ def _imported(
 
 
 def _raised_at(error: BaseException | None) -> str | None:
-    """The line that raised what an import failed with; one of this package has nobody's fault."""
+    """The line of a plugin or library that led to what an import failed with, not one of Python."""
     place = None
     with guarded():  # a class of errors may override what is asked for here
+        if isinstance(error, PluginImportError) and error.__cause__ is not None:
+            error = error.__cause__
         for frame, line in walk_tb(None if error is None else error.__traceback__):
             module = str(frame.f_globals.get("__name__"))
-            if module.partition(".")[0] != "aimm_plugins":
+            if module.partition(".")[0] not in {"aimm_plugins", *sys.stdlib_module_names}:
                 place = Provenance(module=module, file=frame.f_code.co_filename, line=line).place
     return place
 

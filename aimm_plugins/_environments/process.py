@@ -13,7 +13,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 from queue import Empty, SimpleQueue
-from typing import Any
 
 from aimm_plugins._dispatch.cancelling import Cancellation
 from aimm_plugins._environments.channel import (
@@ -51,14 +50,12 @@ class PluginProcess:
     """A process of an environment.
 
     Attributes:
-        reduce: How an instance is pickled that lives there.
         status: Its exit status, negative for a signal; `None` while it runs.
         why: Why it was ended, if we ended it.
     """
 
-    def __init__(self, program: Program, reduce: Callable[[Any], tuple[Any, ...]]) -> None:
+    def __init__(self, program: Program) -> None:
         self.environment = program.environment
-        self.reduce = reduce
         self.status: int | None = None
         self.why: str | None = None
         self._numbers = count(1)

@@ -5,13 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, Protocol
-
-from aimm_plugins._config.values import EnvironmentRules
-from aimm_plugins._discovery.scan import Scan
-from aimm_plugins._values.actions import Action
-from aimm_plugins._values.report import PluginRecord
+from typing import NamedTuple
 
 # The path comes first: everything else is imported by it. What is imported is no garbage, and
 # looking for some takes a fifth of the time, also later on, were it not frozen.
@@ -58,35 +52,3 @@ class Program(NamedTuple):
             folder = os.path.dirname(self.python)
             found["PATH"] = os.pathsep.join(filter(None, (folder, found.get("PATH"))))
         return found
-
-
-class EnvironmentKey(NamedTuple):
-    """All that makes the processes of an environment what they are: another one needs others.
-
-    Attributes:
-        setup: What each process is told before its first call; builtins alone.
-        fingerprint: Of what is installed there.
-    """
-
-    rules: EnvironmentRules
-    program: Program
-    setup: Mapping[str, Any]
-    fingerprint: object
-
-
-class Judge(Protocol):
-    """Says what a process may load; see `_startup.environment_judge`."""
-
-    @property
-    def installed(self) -> Scan: ...
-
-    @property
-    def is_whole(self) -> bool: ...
-
-    def judge(self, records: Iterable[PluginRecord]) -> list[PluginRecord]: ...
-
-    def told(self) -> Mapping[str, Any]: ...
-
-    def admit(self) -> Mapping[str, Any]: ...
-
-    def check(self, action: Action, key: str) -> None: ...

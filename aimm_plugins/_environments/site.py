@@ -75,7 +75,13 @@ class EnvironmentSite(NamedTuple):
             return HERE
         python = _library(self.root, self.python).removeprefix("python")
         standard = partial(_standard_library, self.root, self.python, self.folders)
-        return ModulesIn(self.folders, python, standard)
+        mapped = (folder for _, found in _finders(self.folders) for folder in found or ())
+        return ModulesIn((*self.folders, *mapped), python, standard)
+
+    @property
+    def unknown_finder(self) -> str | None:
+        """A file whose code may bring modules that no look at folders shows."""
+        return None if self.is_own else _unknown_finder(self.folders)
 
 
 def find_site(path: str) -> EnvironmentSite:
@@ -145,7 +151,7 @@ def _library(root: str, python: str) -> str:
 
 def _standard_library(root: str, python: str, folders: Sequence[str]) -> Sequence[str] | None:
     """The folders of its standard library; `None` where a `.pth` file may bring finders."""
-    if any(_may_bring_finders(folder) for folder in folders):
+    if _unknown_finder(folders) is not None:
         return None
     homes = (_venv_config(root).get("home", ""), os.path.dirname(os.path.realpath(python)))
     for home in homes:
@@ -155,14 +161,46 @@ def _standard_library(root: str, python: str, folders: Sequence[str]) -> Sequenc
     return None
 
 
-def _may_bring_finders(folder: str) -> bool:
-    return any(
-        # A zip is named in such a file, which is not looked into.
-        line.startswith(("import ", "import\t")) or os.path.isfile(os.path.join(folder, line))
-        for file in glob(os.path.join(glob_escape(folder), "*.pth"))
-        if not file.endswith(_WITHOUT_FINDERS)
-        for line in _lines(file)
-    ) or any(os.path.isfile(os.path.join(folder, f"{name}customize.py")) for name in _CUSTOM)
+def _unknown_finder(folders: Sequence[str]) -> str | None:
+    return next((file for file, brought in _finders(folders) if brought is None), None)
+
+
+def _finders(folders: Sequence[str]) -> Iterator[tuple[str, list[str] | None]]:
+    """Files whose code may bring modules, and the folders of these; `None` where that is not told.
+
+    A zip is named in such a file too, and is not looked into.
+    """
+    for folder in folders:
+        for file in sorted(glob(os.path.join(glob_escape(folder), "*.pth"))):
+            for line in () if file.endswith(_WITHOUT_FINDERS) else _lines(file):
+                if line.startswith(("import ", "import\t")):
+                    yield file, _of_setuptools(folder, line)
+                elif os.path.isfile(os.path.join(folder, line)):
+                    yield file, None
+        for file in (os.path.join(folder, f"{name}customize.py") for name in _CUSTOM):
+            if os.path.isfile(file):
+                yield file, None
+
+
+def _of_setuptools(folder: str, line: str) -> list[str] | None:
+    """The folders of the packages that an editable install of setuptools has mapped."""
+    import ast  # few environments have any
+
+    match = re.match(r"import (__editable___\w+_finder)\s*;", line)
+    source = "\n".join(_lines(os.path.join(folder, f"{match[1]}.py"))) if match else ""
+    mapping = re.search(r"^MAPPING\b.*?= (\{.*\})$", source, re.MULTILINE)
+    if mapping is None or re.search(r"^NAMESPACES\b.*?= \{\}$", source, re.MULTILINE) is None:
+        return None
+    found = []
+    try:
+        for name, path in ast.literal_eval(mapping[1]).items():
+            end = os.sep + name.replace(".", os.sep)
+            if not path.endswith(end):
+                return None
+            found.append(path.removesuffix(end))
+    except Exception:  # it is no dict of texts
+        return None
+    return found
 
 
 def _lines(file: str) -> list[str]:

@@ -60,6 +60,10 @@ def _for_failure(record: PluginRecord, error: BaseException, installed: Scan) ->
     distribution = installed.find(record.distribution) if record.distribution else None
     if isinstance(error, PluginImportError) and error.__cause__ is not None:
         error = error.__cause__
+    if isinstance(error, SystemExit):
+        return 'Tell its author: sys.exit() belongs beneath `if __name__ == "__main__"`.'
+    if isinstance(error, KeyError) and _is_of_environ(error):
+        return f"Set the environment variable {safe_text(error)} where the host is started."
     if isinstance(error, SyntaxError):
         return _for_another_python(distribution, installed) or (
             "Mend the source, or install a version of it that this Python can read."
@@ -79,6 +83,14 @@ def _for_failure(record: PluginRecord, error: BaseException, installed: Scan) ->
             return " ".join(requirement.remedy for requirement in missing)
         return _for_another_python(distribution, installed)
     return None
+
+
+def _is_of_environ(error: KeyError) -> bool:
+    """Whether `os.environ` has raised an error."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return last is not None and last.tb_frame.f_code is type(os.environ).__getitem__.__code__
 
 
 def _for_missing_module(

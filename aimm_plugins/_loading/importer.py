@@ -13,7 +13,7 @@ from itertools import islice
 from operator import attrgetter
 from time import perf_counter
 from types import ModuleType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 from aimm_plugins._declarations.ledger import DeclarationLedger
 from aimm_plugins._discovery.dotted_names import with_parents
@@ -28,9 +28,6 @@ from aimm_plugins._system.guard import reraise_interruption
 from aimm_plugins._system.modules import contents, import_whole, is_initializing
 from aimm_plugins._system.text import nearest, type_name
 from aimm_plugins._values.report import Finding, PluginRecord
-
-if TYPE_CHECKING:
-    from aimm_plugins._environments.environment import Environment
 
 Versions = MutableMapping[str, tuple[str | None, str | None]]
 """By plugin module: the distribution and version that were installed when it was imported."""
@@ -47,7 +44,7 @@ class Outcome:
     __slots__ = ("environments", "findings", "loaded", "records", "undo")
 
     def __init__(self) -> None:
-        self.environments: dict[str, Environment] = {}
+        self.environments: dict[str, Any] = {}  # what has begun by it
         self.undo: Callable[[], None] = lambda: None
         self.records: list[PluginRecord] = []
         self.loaded: list[Loaded] = []

@@ -39,9 +39,8 @@ class Lock(NamedTuple):
     entries: Mapping[str, LockEntry] = MappingProxyType({})
 
 
-def read_lock(path: str, *, called: str | None = None) -> Lock:
-    """Read a freeze file, as `freeze_line` wrote it; messages call it by the conf's own words."""
-    called = called or path
+def read_lock(path: str, *, called: str, place: str) -> Lock:
+    """Read a freeze file; messages call it by the words of the conf that names it at `place`."""
     try:
         content = read_file(path, _MAX_BYTES)
         if content is None:
@@ -52,7 +51,8 @@ def read_lock(path: str, *, called: str | None = None) -> Lock:
         raise ConfigError("is not UTF-8", file=called, expected=advice) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"cannot be read: {reason}", file=called) from error
+        advice = f"the file that {place} locks; aimm-plugins freeze -o writes it"
+        raise ConfigError(f"cannot be read: {reason}", file=called, expected=advice) from error
     return parse_lock(text, called)
 
 

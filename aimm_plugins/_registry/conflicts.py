@@ -19,16 +19,16 @@ MOST_NAMED = 10
 
 
 def conflict(
-    action: Action,
+    actions: Sequence[Action],
     key: str,
     contenders: Sequence[Offer],
     incumbent: Offer | None = None,
     restart: str = "a restart in the same order does the same",
 ) -> PluginConflictError:
-    """The error for a slot that several plugins provide, with the lines that would settle it.
+    """The error for a key that several plugins provide, with the lines that would settle it.
 
     Args:
-        action: The action.
+        actions: For which they all provide it.
         key: The key.
         contenders: All that provide it.
         incumbent: The one that had the key already, and keeps it.
@@ -41,7 +41,10 @@ def conflict(
     table = aligned([offer.provenance.columns() for offer in named])
     if len(ordered) > len(named):
         table.append(f"and {len(ordered) - len(named)} more")
-    slot = one_line(json.dumps(f"{action}:{key}", ensure_ascii=False))
+    is_one = len(actions) == 1
+    slot = f"{actions[0]}:{key}" if is_one else key
+    for_all = "" if is_one else f" ({', '.join(actions)})"
+    rule = one_line(json.dumps(slot, ensure_ascii=False))
     outcome = (
         "None of them is given the key."
         if incumbent is None
@@ -49,17 +52,18 @@ def conflict(
     )
     count = {2: "two", 3: "three"}.get(len(ordered), str(len(ordered)))
     lines = [
-        f"{count} plugins provide {action}:{one_line(key)}",
+        f"{count} plugins provide {one_line(slot)}{for_all}",
         *(f"  {line}" for line in table),
         *_imported_twice(named),
         f"{outcome} To choose, add one of these lines to the conf:",
-        *(f"  prefer: {{{slot}: {_choice(offer, ordered)}}}" for offer in named),
+        *(f"  prefer: {{{rule}: {_choice(offer, ordered)}}}" for offer in named),
     ]
     return PluginConflictError(
         "\n".join(lines),
-        action=action,
+        action=actions[0],
         key=key,
         providers=[offer.provenance for offer in named],
+        actions=actions,
     )
 
 

@@ -202,7 +202,8 @@ def choose(
             wanted, place = layer[rule]
             matching = [contender for contender in contenders if is_named(contender, wanted)]
             if len(matching) == 1:
-                owner = matching[0].provenance.owner
-                why = f'prefer {{"{rule}": {wanted}}} ({place}) gives {rule} to {owner}'
+                who = matching[0].provenance
+                where = "" if who.environment is None else f" in environment {who.environment}"
+                why = f'prefer {{"{rule}": {wanted}}} ({place}) gives {rule} to {who.owner}{where}'
                 return matching[0], why
     return None, ""

@@ -185,7 +185,7 @@ class Registry:
             if winner is None:
                 from aimm_plugins._registry.conflicts import conflict
 
-                raise conflict(action, key, [present, offer], present)
+                raise conflict([action], key, [present, offer], present)
             lost[(present if winner is offer else offer).plugin, key] = why
         return lost
 

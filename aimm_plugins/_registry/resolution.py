@@ -34,6 +34,9 @@ def resolve(current: Snapshot, ledger: DeclarationLedger, change: Change) -> Res
     return _Resolver(current, ledger, change).resolve()
 
 
+_Conflict = tuple[list[Offer], Offer | None, list[tuple[str, Slot]]]
+
+
 class _Resolver:
     """The steps of `resolve`, and what they work on."""
 
@@ -57,6 +60,8 @@ class _Resolver:
         self.displaced: set[str] = set()  # modules of plugins that lose keys by this call
         self.contenders: dict[Slot, dict[str, Offer]] = {}  # by plugin
         self.errors: dict[str, list[Exception]] = {}
+        # By key, plugins and the one of them that keeps the key: who loses which slots.
+        self.conflicts: dict[tuple[str, frozenset[str], str | None], _Conflict] = {}
         self.lost: dict[str, list[str]] = {}
         deferred = {record.plugin for record in self.records if record.state == "deferred"}
         self.decided_now = self.loaded_by_module.keys() | deferred | self.removed
@@ -85,6 +90,7 @@ class _Resolver:
         for slot, contenders in self.contenders.items():
             sound = [c for c in contenders.values() if c.plugin not in self.plugins_with_errors]
             self.assign(slot, sound)
+        self.tell_conflicts()
         self.drop_published_but_not_declared()
         records = self.accounts()
         providing = {plugin for plugin, _ in self.provided}
@@ -220,26 +226,37 @@ class _Resolver:
             return
         if incumbent is not None:
             self.offers[action][key] = incumbent
-        error = None
         for loser in losers:
             # Lost by the rule of an earlier call: that still holds while the winner is registered.
             before = self.current.shadowed.get((loser.plugin, slot))
             if incumbent is not None and before is not None:
                 self.shadowed[loser.plugin, slot] = before
                 continue
-            if error is None:
-                error = self.conflict(slot, contenders, incumbent)
-            self.contested[loser.plugin, slot] = error
-            self.errors.setdefault(loser.plugin, []).append(error)
+            among = (key, frozenset(c.plugin for c in contenders), incumbent and incumbent.plugin)
+            lost = self.conflicts.setdefault(among, (contenders, incumbent, []))[2]
+            lost.append((loser.plugin, slot))
+
+    def tell_conflicts(self) -> None:
+        """Make the errors: one of a key for all actions that the same plugins provide."""
+        for (key, *_), (contenders, incumbent, lost) in self.conflicts.items():
+            actions = tuple(dict.fromkeys(action for _, (action, _) in lost))
+            error = self.conflict(actions, key, contenders, incumbent)
+            for plugin, slot in lost:
+                self.contested[plugin, slot] = error
+                self.errors.setdefault(plugin, []).append(error)
 
     def conflict(
-        self, slot: Slot, contenders: Sequence[Offer], incumbent: Offer | None
+        self,
+        actions: Sequence[Action],
+        key: str,
+        contenders: Sequence[Offer],
+        incumbent: Offer | None,
     ) -> PluginConflictError:
         """The error of a conflict: what has come first by this call has nothing after a restart."""
         if incumbent is not None and any(r.plugin == incumbent.plugin for r in self.records):
             lost = "after a restart none of them is given it"
-            return conflict(*slot, contenders, incumbent, lost)
-        return conflict(*slot, contenders, incumbent)
+            return conflict(actions, key, contenders, incumbent, lost)
+        return conflict(actions, key, contenders, incumbent)
 
     def drop_published_but_not_declared(self) -> None:
         """Take away keys that plugins published and, now that they are loaded, do not declare."""
@@ -289,7 +306,7 @@ class _Resolver:
             return record
         provides = self._provided_by(record, loaded)
         lost = self.lost.get(record.plugin, ())
-        error = joined(self.errors.get(record.plugin, ()))
+        error = joined([*dict.fromkeys(self.errors.get(record.plugin, ()))])
         if record.import_seconds is None and before is not None:
             record = record._replace(import_seconds=before.import_seconds, imports=before.imports)
         if error is not None and not provides:

@@ -73,12 +73,11 @@ def _parsed(file: str, budget: Budget) -> tuple[bytes, ast.Module]:
 
 
 class _Body:
-    """Goes through a module's statements, and notes what they bind, import and declare."""
+    """Goes through a module's own statements, and notes what they bind, import and declare."""
 
     def __init__(self, module: ModuleSource, evaluator: Evaluator) -> None:
         self.module, self.evaluator = module, evaluator
         self.package = package_of(module.name, module.file)
-        self.prefix = ""  # within a class, `Class.`
         self.definitions: dict[str, Function | ast.ClassDef] = {}
         self.understood: set[ast.AST] = set()
         self.around = 0  # with statements, which may swallow what an import raises
@@ -97,7 +96,7 @@ class _Body:
         self.find_gaps(nodes)
 
     def visit(self, statements: Sequence[ast.stmt], *, certain: bool) -> None:
-        """Read statements of the module, of a block or of a class; `certain` ones always run."""
+        """Read statements of the module or of a block; `certain` ones always run."""
         for node in statements:
             match node:
                 case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
@@ -145,14 +144,14 @@ class _Body:
             if name not in values:
                 values[name] = value
                 continue
-            self.module.plain.discard(f"{self.prefix}{name}")
+            self.module.plain.discard(name)
             if not isinstance(value, ImportedName) or values[name] != value:
                 values[name] = uncertain(values[name])
 
     def bind_plainly(self, name: str, is_plain: bool) -> None:
         """Note a name that is about to be bound to what is surely no decorated object."""
         if is_plain and name not in self.module.values:
-            self.module.plain.add(f"{self.prefix}{name}")
+            self.module.plain.add(name)
 
     def import_names(self, node: ast.Import | ast.ImportFrom, certain: bool) -> None:
         self.understood.add(node)
@@ -203,38 +202,20 @@ class _Body:
             return None
 
     def define(self, node: Function | ast.ClassDef, certain: bool) -> None:
-        qualname = f"{self.prefix}{node.name}"
-        self.definitions[qualname] = node
+        self.definitions[node.name] = node
         # The innermost decorator runs first.
         for expression in reversed(node.decorator_list):
             call = expression if isinstance(expression, ast.Call) else None
             decorator = expression.func if isinstance(expression, ast.Call) else expression
             found = self.evaluator.dotted_name(self.module, decorator)
-            if not isinstance(found, Decorator):
-                continue
-            self.understood.add(decorator)
-            if found.name == "hookimpl":
-                self.module.has_hooks = True
-            else:
+            if isinstance(found, Decorator) and found.name != "hookimpl":
+                self.understood.add(decorator)
                 line = node.decorator_list[0].lineno
-                self.declare(found, decorator, call, qualname, line, certain)
-        if isinstance(node, ast.ClassDef):
-            self.visit_class(node.body, f"{qualname}.", certain)
-        is_property = [getattr(d, "id", None) for d in node.decorator_list] == ["property"]
-        self.bind_plainly(
-            node.name,
-            not getattr(node, "bases", ())
-            and not getattr(node, "keywords", ())
-            and (is_property or not node.decorator_list),
-        )
+                self.declare(found, decorator, call, node.name, line, certain)
+        # What a base or a metaclass does to a class is not known.
+        inherited = getattr(node, "bases", ()) or getattr(node, "keywords", ())
+        self.bind_plainly(node.name, not inherited and not node.decorator_list)
         self.bind([node.name], None)
-
-    def visit_class(self, body: Sequence[ast.stmt], prefix: str, certain: bool) -> None:
-        around = self.prefix, self.module.values
-        self.evaluator.budget.take(len(self.module.values))
-        self.prefix, self.module.values = prefix, {**self.module.values}
-        self.visit(body, certain=certain)
-        self.prefix, self.module.values = around
 
     def call(self, value: ast.expr, certain: bool) -> None:
         """Read `fit(["k"])(learn)` and `model(Svc)`, written out."""
@@ -256,37 +237,34 @@ class _Body:
         if call is not None or found.name == "model":
             self.understood.add(decorator)
             name = target.id if isinstance(target, ast.Name) else ""
-            qualname = f"{self.prefix}{name}"
-            if qualname not in self.definitions:
-                qualname = name if name in self.module.values else ""
+            name = name if name in self.module.values else ""
             self.module.calls_decorators = True
-            self.declare(found, decorator, call, qualname, value.lineno, certain)
+            self.declare(found, decorator, call, name, value.lineno, certain)
 
     def declare(
         self,
         found: Decorator,
         decorator: ast.expr,
         call: ast.Call | None,
-        qualname: str,
+        name: str,
         line: int,
         certain: bool,
     ) -> None:
         """Note what a decorator declares for an object, whose name is empty where it has none."""
         spelled = unparsed(decorator) or found.name
-        class_name = qualname.rpartition(".")[2]
-        default = f"{self.module.name}.{class_name}" if class_name else None
+        default = f"{self.module.name}.{name}" if name else None
         try:
             slots = slots_of(
                 found.name, call, default, lambda node: self.evaluator.value(self.module, node)
             )
         except UnknownValueError as error:
             is_mistake = isinstance(error, MistakeError)
-            reason = str(error) if is_mistake else f"@{spelled} of {qualname or 'a call'}: {error}"
+            reason = str(error) if is_mistake else f"@{spelled} of {name or 'a call'}: {error}"
             self.add_gap(reason, decorator, is_mistake=is_mistake)
             if is_mistake and certain and found.certain and self.module.fault is None:
                 self.module.fault = DeclarationError(reason, file=self.module.file, line=line)
             return
-        definition = self.definitions.get(qualname)
+        definition = self.definitions.get(name)
         actions: set[Action] = {action for action, _ in slots}
         described = {action: description(definition, action) for action in actions}
         self.evaluator.budget.take(10 * len(slots))
@@ -297,7 +275,7 @@ class _Body:
                     action=action,
                     key=key,
                     module=self.module.name,
-                    qualname=qualname,
+                    qualname=name,
                     file=self.module.file,
                     line=line,
                     certain=certain and found.certain,
@@ -313,7 +291,7 @@ class _Body:
         )
 
     def find_gaps(self, nodes: Sequence[ast.AST]) -> None:
-        """Find uses of our decorators that were not understood, such as within functions."""
+        """Find uses of our decorators that were not understood, as in functions and classes."""
         for node in nodes:
             if isinstance(node, ast.Import | ast.ImportFrom) and node not in self.understood:
                 for name, imported in imported_names(node, self.package, certain=False):
@@ -323,9 +301,11 @@ class _Body:
             if not isinstance(node, ast.Name | ast.Attribute) or node in self.understood:
                 continue
             found = self.evaluator.dotted_name(self.module, node)
-            if not isinstance(found, Decorator) or found.name == "hookimpl":
+            if not isinstance(found, Decorator):
                 continue
-            if isinstance(node.ctx, ast.Load):
+            if found.name == "hookimpl":
+                self.module.has_hooks = True
+            elif isinstance(node.ctx, ast.Load):
                 self.add_gap(not_a_decorator(unparsed(node) or found.name), node)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import suppress
 from dataclasses import replace
 
-from aimm_plugins._discovery.dotted_names import with_parents
 from aimm_plugins._discovery.module_location import HERE, Modules
 from aimm_plugins._source.budget import Budget, OverBudgetError
 from aimm_plugins._source.declarations import (
@@ -268,9 +267,7 @@ _ByObject = Mapping[str, Sequence[SourceDeclaration]]
 
 
 def _by_object(declarations: Iterable[SourceDeclaration]) -> _ByObject:
-    """The declarations of each object: a class has those of its methods."""
     found: dict[str, list[SourceDeclaration]] = {}
     for declaration in declarations:
-        for name in with_parents(declaration.qualname):
-            found.setdefault(name, []).append(declaration)
+        found.setdefault(declaration.qualname, []).append(declaration)
     return found

@@ -84,7 +84,7 @@ def _start_environment(runtime: Runtime, snapshot: Snapshot, name: str) -> Outco
 
     records = snapshot.records.values()
     waiting = [r for r in records if r.state == "deferred" and r.environment == name]
-    return start_deferred(runtime.environments[name], waiting)
+    return start_deferred(runtime, runtime.environments[name], waiting)
 
 
 def _as_of_now(runtime: Runtime, start: PreparedStart) -> PreparedStart:

@@ -7,12 +7,10 @@ changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from aimm_plugins._config.environment import operator_layers
-from aimm_plugins._discovery.scan import Scan, scan
-from aimm_plugins._dispatch.dispatcher import no_call_error
+from aimm_plugins._discovery.scan import scan
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.outcome import Change
 from aimm_plugins._startup.environment_plan import PlannedEnvironment, of_environment
@@ -24,90 +22,54 @@ from aimm_plugins._values.actions import Action
 from aimm_plugins._values.report import PluginRecord, Report
 
 
-class EnvironmentJudge:
-    """Says which of an environment's plugins a process may load."""
+def judged(
+    runtime: Runtime, before: PlannedEnvironment, records: Iterable[PluginRecord]
+) -> tuple[PlannedEnvironment, list[PluginRecord]]:
+    """An environment by the rules that hold now, and the accounts of some of its plugins.
 
-    def __init__(self, runtime: Runtime, planned: PlannedEnvironment) -> None:
-        self._runtime, self._planned = runtime, planned
-        self._wanted = planned.wanted.keys()
-        self._refused: set[tuple[str, str]] = set()
-
-    @property
-    def installed(self) -> Scan:
-        """What is installed in the environment."""
-        return self._planned.installed
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether nothing was refused since the environment was planned."""
-        return self._planned.wanted.keys() == self._wanted
-
-    def told(self) -> dict[str, Any]:
-        """What a process is told of the plugins that it may load, by the last judgement."""
-        return {
-            "plugins": [_there(record) for record in self._planned.wanted.values()],
-            "verified": [tuple(verified) for verified in self._planned.verified],
-        }
-
-    def judge(self, records: Iterable[PluginRecord]) -> list[PluginRecord]:
-        """The accounts of plugins by the rules that hold now: some denied, all of this version.
-
-        Raises:
-            ConfigError: The operator's policy or a lock cannot be read by now.
-        """
-        before, found = self._planned, self._as_of_now()
-        allowed = {i: r for i, r in found.wanted.items() if i in before.wanted}
-        self._planned = found._replace(plan=Plan(tuple(allowed.values())))
-        now = {record.identity: record for record in found.records}
-        return [self._account(record, now.get(record.identity)) for record in records]
-
-    def _as_of_now(self) -> PlannedEnvironment:
-        planned, runtime = self._planned, self._runtime
-        assert planned.site is not None
-        naming = [config for config in runtime.confs if planned.name in config.environments]
-        configs = of_environment(naming) or planned.configs
-        site = planned.site
-        installed = scan() if site.is_own else scan(site.folders, site.modules)
-        start = decide(runtime, operator_layers(), configs, installed, here=False)
-        found = planned._replace(configs=configs, installed=installed)
-        return found.with_plan(start.plan, planned.options, start.admission.proofs.verified)
-
-    def _account(self, record: PluginRecord, now: PluginRecord | None) -> PluginRecord:
-        if now is None:
-            reason = f"environment {self._planned.name} has it no more"
-        elif now.identity in self._planned.wanted:
-            return record._replace(version=now.version, origin=now.origin)
-        else:
-            reason = str(now.reason)
-        return record._replace(state="denied", provides=(), reason=reason)
-
-    def admit(self) -> Mapping[str, Any]:
-        """Judge before a process is started again, and register what is refused by now."""
-        snapshot = self._runtime.registry.snapshot
-        wanted = self._planned.wanted
-        before = [r for i, r in snapshot.records.items() if i in wanted and r.is_loaded]
-        judged = zip(before, self.judge(before), strict=True)
-        refused = {record: now for record, now in judged if now.state == "denied"}
-        if refused:
-            self._refused.update(slot for record in refused for slot in record.provides)
-            with self._runtime.lock:
-                change = Change(
-                    list(refused.values()),
-                    self._runtime.registry.snapshot.prefer,
-                    revokes=True,
-                )
-                resolution = resolve_now(self._runtime, change)
-                publish(self._runtime, resolution.snapshot)
-            log(Report(resolution.records))
-        return self.told()
-
-    def check(self, action: Action, key: str) -> None:
-        """Refuse the call of a key that was taken away while the call was on its way."""
-        if (action, key) in self._refused:
-            raise no_call_error(self._runtime.registry, action, key)
+    Raises:
+        ConfigError: The operator's policy or a lock cannot be read by now.
+    """
+    found = _as_of_now(runtime, before)
+    now = {record.identity: record for record in found.records}
+    allowed = {i: r for i, r in found.wanted.items() if i in before.wanted}
+    accounts = []
+    for record in records:
+        current = now.get(record.identity)
+        if current is not None and current.identity in allowed:
+            accounts.append(record._replace(version=current.version, origin=current.origin))
+            continue
+        gone = f"environment {before.name} has it no more"
+        reason = gone if current is None else str(current.reason)
+        accounts.append(record._replace(state="denied", provides=(), reason=reason))
+    return found._replace(plan=Plan(tuple(allowed.values()))), accounts
 
 
-def _there(record: PluginRecord) -> dict[str, Any]:
-    """What makes a plugin's record in its process; builtins alone."""
-    names = ("name", "source", "module", "attribute", "distribution", "version", "entry_point")
-    return {name: getattr(record, name) for name in names}
+def _as_of_now(runtime: Runtime, planned: PlannedEnvironment) -> PlannedEnvironment:
+    site = planned.site
+    assert site is not None
+    naming = [config for config in runtime.confs if planned.name in config.environments]
+    configs = of_environment(naming) or planned.configs
+    installed = scan() if site.is_own else scan(site.folders, site.modules)
+    start = decide(runtime, operator_layers(), configs, installed, here=False)
+    found = planned._replace(configs=configs, installed=installed)
+    return found.with_plan(start.plan, planned.options, start.admission.proofs.verified)
+
+
+def admit(
+    runtime: Runtime, planned: PlannedEnvironment
+) -> tuple[PlannedEnvironment, set[tuple[Action, str]]]:
+    """Judge before a process is started again; what is refused by now loses its keys, given too."""
+    records = runtime.registry.snapshot.records
+    before = [r for i, r in records.items() if i in planned.wanted and r.is_loaded]
+    planned, accounts = judged(runtime, planned, before)
+    refused = [record for record in accounts if record.state == "denied"]
+    revoked = {record.identity for record in refused}
+    if refused:
+        with runtime.lock:
+            prefer = runtime.registry.snapshot.prefer
+            resolution = resolve_now(runtime, Change(refused, prefer, revokes=True))
+            publish(runtime, resolution.snapshot)
+        log(Report(resolution.records))
+    lost = {slot for record in before for slot in record.provides if record.identity in revoked}
+    return planned, lost

@@ -13,22 +13,16 @@ from typing import Any
 from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._dispatch.raised_elsewhere import RaisedElsewhere
 from aimm_plugins._dispatch.remote_call import RemoteFunction
-from aimm_plugins._environments.environment import Environment
-from aimm_plugins._environments.instance import EnvironmentInstance
 from aimm_plugins._environments.payload import unpack
-from aimm_plugins._environments.program import EnvironmentKey, Program
 from aimm_plugins._inventory.imported_files import foreign_module
 from aimm_plugins._inventory.remedies import in_environment
 from aimm_plugins._loading.importer import Outcome
 from aimm_plugins._registry.outcome import Loaded
-from aimm_plugins._startup.environment_judge import EnvironmentJudge
-from aimm_plugins._startup.environment_plan import (
-    PlannedEnvironment,
-    identity_there,
-    travel_as_arrow,
-)
+from aimm_plugins._startup.environment import Environment
+from aimm_plugins._startup.environment_judge import judged
+from aimm_plugins._startup.environment_plan import identity_there
 from aimm_plugins._startup.prepare import PreparedStart
-from aimm_plugins._startup.runtime import PROCESS, Runtime
+from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._system.text import described
 from aimm_plugins._values.report import Finding, Identity, PluginRecord
 from aimm_plugins.errors import PluginImportError
@@ -49,9 +43,9 @@ class StartingEnvironments:
         for planned in start.environments:
             if planned.site is None:
                 continue
-            environment = _environment(runtime, planned, start)
-            before = runtime.environments.get(planned.name)
-            if before is not None and before.key == environment.key and before.is_current:
+            environment = Environment(runtime, planned, start)
+            before: Environment | None = runtime.environments.get(planned.name)
+            if before is not None and before.is_as_wanted(environment):
                 environment = before
             else:
                 self._new.append(environment)
@@ -92,31 +86,12 @@ class StartingEnvironments:
             environment.close("the start that it was begun for has failed")
 
 
-def _environment(
-    runtime: Runtime, planned: PlannedEnvironment, start: PreparedStart
-) -> Environment:
-    site = planned.site
-    assert site is not None
-    given = {} if planned.options is None else planned.options.given
-    judge = EnvironmentJudge(runtime, planned)
-    setup = {
-        "environment": planned.name,
-        "memory_mb": planned.rules.memory_mb,
-        "as_arrow": travel_as_arrow(start.installed, planned.installed),
-        "options": {module: dict(options.values) for module, options in given.items()},
-        "prefer": [dict(layer) for layer in start.prefer],
-        **judge.told(),
-    }
-    withheld = {record.module.partition(".")[0] for record in planned.wanted.values()}
-    program = Program(planned.name, site.python, site.root, site.path)
-    key = EnvironmentKey(planned.rules, program, setup, site.fingerprint())
-    return Environment(key, planned.place, _reduce, judge, withheld)
-
-
-def start_deferred(environment: Environment, waiting: Collection[PluginRecord]) -> Outcome:
+def start_deferred(
+    runtime: Runtime, environment: Environment, waiting: Collection[PluginRecord]
+) -> Outcome:
     """Start an environment for the first call of one of its plugins, and account for all."""
     outcome = Outcome()
-    outcome.records += environment.judge.judge(waiting)
+    environment.planned, outcome.records = judged(runtime, environment.planned, waiting)
     waits = [record for record in outcome.records if record.state == "deferred"]
     if not waits:
         return outcome
@@ -126,7 +101,7 @@ def start_deferred(environment: Environment, waiting: Collection[PluginRecord]) 
     except Exception as error:
         failure = error
     if environment.successor is not None:  # a refresh has replaced it meanwhile
-        return start_deferred(environment.successor, waiting)
+        return start_deferred(runtime, environment.successor, waiting)
     if failure is None:
         _account_for(environment, waits, outcome)
     else:
@@ -161,7 +136,9 @@ def _account_for(
         )
         error = _error(environment, entry["error"])
         if entry["state"] == "shadowed":
-            outcome.replace(record, done._replace(state="shadowed", reason=entry["reason"]))
+            rules = entry["reason"].split("; ")
+            reason = "; ".join(f"{rule} in environment {environment.name}" for rule in rules)
+            outcome.replace(record, done._replace(state="shadowed", reason=reason))
             continue
         if entry["state"] != "loaded" or (error is not None and not entry["keys"]):
             outcome.replace(record, done)
@@ -171,7 +148,7 @@ def _account_for(
             who = str(record.provenance)
             outcome.findings.append(Finding("environment-conflict", who, described(error)))
         outcome.replace(record, done)
-        foreign = foreign_module(done, environment.judge.installed) if entry["file"] else None
+        foreign = foreign_module(done, environment.planned.installed) if entry["file"] else None
         outcome.findings += [] if foreign is None else [foreign]
         outcome.loaded.append(
             Loaded(
@@ -205,17 +182,6 @@ def _error(environment: Environment, carried: tuple[Any, ...] | None) -> BaseExc
     return RaisedElsewhere(*carried).original(
         loads=lambda data: unpack(data, (), environment.withheld)
     )
-
-
-def _reduce(handle: EnvironmentInstance) -> tuple[Any, ...]:
-    """Pickle an instance that lives in an environment as the bytes that its plugin makes of it."""
-    data = PROCESS.calls.serialize[handle.model_type].call(handle, None, (), {})
-    return restored, (handle.model_type, bytes(data))
-
-
-def restored(model_type: str, data: bytes) -> Any:
-    """The instance of such bytes, made by whoever provides the model type here."""
-    return PROCESS.calls.deserialize[model_type].call(data, None, (), {})
 
 
 # What a commit does with environments

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aimm_plugins._config.values import Config, EnvironmentRules
 from aimm_plugins._discovery.published import Published
@@ -13,7 +13,7 @@ from aimm_plugins._environments.site import EnvironmentSite, NoEnvironmentError,
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._policy.rules import Rule
 from aimm_plugins._system.names import normalized
-from aimm_plugins._values.report import Identity, PluginRecord, State
+from aimm_plugins._values.report import Finding, Identity, PluginRecord, State
 from aimm_plugins.errors import PluginImportError
 
 if TYPE_CHECKING:
@@ -70,6 +70,23 @@ class PlannedEnvironment(NamedTuple):
     def wanted(self) -> dict[Identity, PluginRecord]:
         """The plugins that its processes load."""
         return {r.identity: r for r in self.records if r.state in ("planned", "deferred")}
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What a process is told of the plugins that it may load; builtins alone."""
+        names = ("name", "source", "module", "attribute", "distribution", "version", "entry_point")
+        plugins = [{n: getattr(r, n) for n in names} for r in self.wanted.values()]
+        return {"plugins": plugins, "verified": [tuple(found) for found in self.verified]}
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What cannot be foreseen of its plugins."""
+        file = None if self.site is None else self.site.unknown_finder
+        if file is None or not self.wanted:
+            return []
+        text = f"{file} may bring modules there, so that no module is called missing before it runs"
+        remedy = "Run `aimm-plugins doctor --load` with this conf, which starts it."
+        return [Finding("environment-not-foreseen", self.name, text, self.place, remedy)]
 
     def with_plan(
         self, plan: Plan, options: PluginOptions | None, verified: tuple[Verified, ...]

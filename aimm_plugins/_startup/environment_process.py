@@ -21,7 +21,6 @@ from aimm_plugins._dispatch.raised_elsewhere import RaisedElsewhere
 from aimm_plugins._environments import frames
 from aimm_plugins._environments.channel import Channel, Frame, GoneError, ProtocolError
 from aimm_plugins._environments.frames import NUMBER
-from aimm_plugins._environments.instance import HELD
 from aimm_plugins._environments.payload import (
     VERSION,
     UnreadableError,
@@ -34,6 +33,7 @@ from aimm_plugins._environments.tracing import continued
 from aimm_plugins._loading.importer import Loader, Outcome
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.outcome import Change
+from aimm_plugins._startup.environment_instance import HELD
 from aimm_plugins._startup.publish import publish, resolve_now
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.child_side import end_watchdog, end_with_host, take_stdin

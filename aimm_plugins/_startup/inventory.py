@@ -144,6 +144,17 @@ class Inventory:
         return f"no plugins: {why}, and no conf names one"
 
     @property
+    def ends(self) -> Finding | None:
+        """What ends a start as a whole, so that no plugin of it answers: a missing secret."""
+        return next((found for found in self.findings if found.code == "secret-missing"), None)
+
+    @property
+    def why_ended(self) -> str | None:
+        """The same in words."""
+        found = self.ends
+        return found and f"the start ends, since {found.subject} {found.message} ({found.place})"
+
+    @property
     def keys(self) -> list[InventoryKey]:
         """Every declaration of every plugin, sorted by action and key."""
         found = [key for item in self.plugins for key in self.keys_of(item)]
@@ -169,7 +180,7 @@ class Inventory:
         """What to change so that calls reach a plugin by all its keys; `None` where they do."""
         record = item.record
         if item.active and record.error is None:
-            return None
+            return None if self.ends is None else self.ends.remedy
         installed = self.scans.get(record.environment, self.installed)
         return remedy_for(record, self.policy, installed)
 
@@ -190,7 +201,7 @@ class Inventory:
         record = item.record
         slot = (declaration.action, declaration.key)
         if item.active and (slot in provided or not declaration.certain):
-            return InventoryKey(item=item, declaration=declaration)
+            return InventoryKey(item=item, declaration=declaration, why_not=self.why_ended)
         text, place = f"{declaration.action}:{declaration.key}", None
         error = _error_about(record.error, slot)
         if error is not None:
@@ -216,6 +227,8 @@ class Inventory:
 def _error_about(error: BaseException | None, slot: Slot) -> BaseException | None:
     """What of a plugin's error keeps a key from it: of its conflicts, the one about the key."""
     for single in () if error is None else single_errors(error):
-        if not isinstance(single, PluginConflictError) or (single.action, single.key) == slot:
+        if not isinstance(single, PluginConflictError) or (
+            single.key == slot[1] and slot[0] in single.actions
+        ):
             return single
     return None

@@ -43,6 +43,7 @@ def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
     }
     items: list[InventoryItem] = []
     findings = [*start.findings]
+    findings += (finding for found in start.environments for finding in found.findings)
     records: list[PluginRecord] = []
     expected: dict[Identity, Sequence[Published]] = {}
     for planned in start.plan.records:

@@ -333,7 +333,9 @@ def read_locks(layers: Iterable[Config]) -> dict[str, Lock]:
 
             path = layer.resolved(layer.locked)
             folder = os.path.dirname(layer.source or "")
-            locks[path] = read_lock(path, called=os.path.join(folder, layer.locked))
+            locks[path] = read_lock(
+                path, called=os.path.join(folder, layer.locked), place=layer.where("locked")
+            )
     return locks
 
 

@@ -107,6 +107,11 @@ def single_errors(error: BaseException) -> tuple[BaseException, ...]:
     return (error,)
 
 
+def counted(number: int, what: str) -> str:
+    """`1 key`, `2 keys`."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:
     """A line for each row, with cells padded to the column widths; empty columns are left out."""
     table = list(rows)

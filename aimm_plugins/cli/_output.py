@@ -6,7 +6,7 @@ import functools
 import json
 import os
 import sys
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
@@ -51,7 +51,8 @@ def conf_option(verb: Verb) -> Verb:
             raise click.UsageError(f"two confs are given: {conf}, and --conf {named}.")
         if "" in (conf, named):
             raise click.UsageError("the name of the conf is empty.")
-        return verb(conf=given_conf({"conf": conf, "named": named}), **others)
+        found = conf_or_default(conf or named)
+        return verb(conf=None if found is None else str(found), **others)
 
     return _conf_option(_conf_argument(with_conf))  # type: ignore[return-value]  # click replaces it
 
@@ -91,12 +92,6 @@ path_option = click.option(
     callback=_put_on_path,
     help="Look for modules in this folder first, as with PYTHONPATH; may be given again.",
 )
-
-
-def given_conf(params: Mapping[str, Any]) -> str | None:
-    """The conf that a command line names, or the environment."""
-    conf = conf_or_default(params.get("conf") or params.get("named"))
-    return None if conf is None else str(conf)
 
 
 def is_conf_name(path: object) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -24,6 +23,7 @@ from aimm_plugins._authoring.tables import (
 )
 from aimm_plugins._startup import lifecycle as _lifecycle
 from aimm_plugins._startup.runtime import PROCESS
+from aimm_plugins._system.text import counted
 from aimm_plugins.cli import _output as output
 from aimm_plugins.cli._output import echo, print_json
 
@@ -155,9 +155,7 @@ def stubs_(folder: Path, open_keys: bool, check: bool, conf: str | None) -> int:
             echo(f"{folder} is stale: aimm-plugins stubs {folder}", err=True)
         return 1 if lines else 0
     write_stubs(folder, contents)
-    echo(f"{folder / 'aimm_plugins'}: {len(found)} actions of {_keys(found)} keys", err=True)
+    keys = {key for _, key in found}
+    told = f"{counted(len(found), 'action')} of {counted(len(keys), 'key')}"
+    echo(f"{folder / 'aimm_plugins'}: {told}", err=True)
     return 0
-
-
-def _keys(found: Iterable[tuple[str, str]]) -> int:
-    return len({key for _, key in found})

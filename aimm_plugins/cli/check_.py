@@ -45,7 +45,7 @@ def check_(
     it with come from a Conformance that the distribution's entry points of the group
     `aimm_plugins.conformance` name; without one only what needs no arguments is checked.
     Results go to stderr as they come, each with its number of all. The exit status is 1 if a
-    check failed.
+    check failed, or all plugins are denied.
     """
     if listing:
         _list_checks(form)

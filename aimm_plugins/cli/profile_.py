@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
-from aimm_plugins._diagnostics.profile import Cost, profile, trace
+from aimm_plugins._diagnostics.profile import Cost, profile
 from aimm_plugins._diagnostics.take_inventory import given_options, take_inventory
 from aimm_plugins._values.report import PluginRecord
 from aimm_plugins.cli import _output as output
@@ -28,13 +26,8 @@ from aimm_plugins.cli import _output as output
     metavar="SECONDS",
     help="What one import may take.",
 )
-@output.file_option(
-    "--trace",
-    "trace_file",
-    help="Write the nested imports in Chrome's trace format, for Perfetto.",
-)
 @output.conf_options
-def profile_(runs: int, timeout: float, trace_file: str | None, form: str, conf: str | None) -> int:
+def profile_(runs: int, timeout: float, form: str, conf: str | None) -> int:
     """Import each plugin in fresh child processes and show what that costs.
 
     Seconds are the median; modules and peak memory are what the import adds to a process that has
@@ -52,8 +45,6 @@ def profile_(runs: int, timeout: float, trace_file: str | None, form: str, conf:
             timeout=timeout,
             on_import=_announce,
         )
-    if trace_file is not None:
-        output.write_file(trace_file, json.dumps(trace(costs)))
     if form == "json":
         output.print_json({"plugins": [cost.to_dict() for cost in costs]})
     else:

@@ -11,13 +11,12 @@ from aimm_plugins._config.parse import read, read_policy
 from aimm_plugins._config.yaml_reader import load_file
 from aimm_plugins._jobs.job_file import parse_job
 from aimm_plugins._system.text import nearest
-from aimm_plugins.cli._completion import complete_schemas
 from aimm_plugins.cli._output import echo, format_option, print_json
 from aimm_plugins.errors import ConfigError
 
 
 @click.command("schema")
-@click.argument("name", required=False, shell_complete=complete_schemas)
+@click.argument("name", required=False)
 @click.argument("files", metavar="[FILE]...", nargs=-1, type=click.Path())
 @format_option
 def schema_(name: str | None, files: Sequence[str], form: str) -> int:

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import sys
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+from typing import Any
 
 import click
 
 import aimm_plugins
 from aimm_plugins._diagnostics.doctor import examine
-from aimm_plugins._diagnostics.explanation import explain
+from aimm_plugins._diagnostics.explanation import Reason, explain
 from aimm_plugins._diagnostics.take_inventory import take_inventory
 from aimm_plugins._options.limits import Allowance, UnjudgedError
 from aimm_plugins._options.schema import KnownOption, read_schema
+from aimm_plugins._registry.providers import Slot
 from aimm_plugins._startup.inventory import Inventory, InventoryItem, InventoryKey
 from aimm_plugins._system.text import did_you_mean, one_line, text_once, type_name
 from aimm_plugins._values.actions import ACTIONS
 from aimm_plugins._values.report import PluginRecord, Report
 from aimm_plugins.cli import _output as output
-from aimm_plugins.cli._completion import complete_keys, complete_subjects
-from aimm_plugins.errors import ConfigError, DeclarationError, PluginImportError
-
-if TYPE_CHECKING:
-    from aimm_plugins._diagnostics.html_report import WaterfallBar
+from aimm_plugins.errors import DeclarationError, PluginImportError
 
 
 @click.command("list")
@@ -73,21 +70,20 @@ def _declares(item: InventoryItem, wanted: str) -> bool:
 
 def _list_row(item: InventoryItem) -> list[str]:
     state = "installed" if item.record.state == "planned" else item.record.state
-    return [cell or "-" for cell in (*item.identity_cells, state, _keys(item), item.account)]
+    keys = _keys(item.keys, may_be_more=not item.complete and bool(item.record.module))
+    return [cell or "-" for cell in (*item.identity_cells, state, keys, item.account)]
 
 
-def _keys(item: InventoryItem) -> str:
+def _keys(slots: Iterable[Slot], *, may_be_more: bool) -> str:
     """The keys on one line, the actions of a key together: `fit,predict:iris.svc`."""
     actions: dict[str, set[str]] = {}
-    for action, key in item.keys:
+    for action, key in slots:
         actions.setdefault(key, set()).add(action)
     parts = [
         f"{','.join(action for action in ACTIONS if action in found)}:{key}"
         for key, found in actions.items()
     ]
-    if not item.complete and item.record.module:
-        parts.append("?")
-    return " ".join(parts)
+    return " ".join([*parts, "?"] if may_be_more else parts)
 
 
 @click.command("plan")
@@ -135,15 +131,13 @@ def _status(report: Report) -> int:
 
 def _plan_cells(item: InventoryItem, with_options: bool) -> list[str]:
     record = item.record
-    keys = " ".join(f"{action}:{key}" for action, key in record.provides)
-    if not keys and record.state == "planned" and not item.complete:
-        keys = "?"
+    keys = _keys(record.provides, may_be_more=record.state == "planned" and not item.complete)
     options = [record.options_told] if with_options else []
     return [cell or "-" for cell in (*item.identity_cells, keys, *options, record.reason)]
 
 
 @click.command("show")
-@click.argument("key", shell_complete=complete_keys)
+@click.argument("key")
 @output.inventory_options
 def show_(key: str, load: bool, form: str, conf: str | None) -> int:
     """Show who provides KEY: `fit:iris.svc`, or `iris.svc` for all actions.
@@ -237,7 +231,7 @@ def _key_block(key: InventoryKey, options: list[KnownOption]) -> tuple[str, outp
 
 
 @click.command("explain")
-@click.argument("subject", metavar="KEY|DISTRIBUTION|MODULE", shell_complete=complete_subjects)
+@click.argument("subject", metavar="KEY|DISTRIBUTION|MODULE")
 @output.inventory_options
 def explain_(subject: str, load: bool, form: str, conf: str | None) -> int:
     """Explain why a key, distribution, module or plugin is there or is not, and what to change.
@@ -249,9 +243,12 @@ def explain_(subject: str, load: bool, form: str, conf: str | None) -> int:
     if form == "json":
         output.print_json(asdict(answer))
     else:
+        subjects: dict[Reason, list[str]] = {}
+        for reason in answer.reasons:  # what is the same of several actions is shown once
+            subjects.setdefault(replace(reason, subject=""), []).append(reason.subject)
         output.print_blocks(
             (
-                f"{reason.subject}: {'there' if reason.there else 'not there'}",
+                f"{', '.join(named)}: {'there' if reason.there else 'not there'}",
                 [
                     ("who", reason.who),
                     ("state", reason.state),
@@ -259,9 +256,15 @@ def explain_(subject: str, load: bool, form: str, conf: str | None) -> int:
                     ("to change", reason.remedy),
                 ],
             )
-            for reason in answer.reasons
+            for reason, named in subjects.items()
         )
+    if answer.there and not load:
+        _say_what_load_does()
     return 0 if answer.there else 1
+
+
+def _say_what_load_does() -> None:
+    output.echo("No plugin was imported; --load tells whether that succeeds.", err=True)
 
 
 @click.command("doctor")
@@ -271,14 +274,16 @@ def doctor_(load: bool, form: str, conf: str | None) -> int:
 
     Broken metadata, doubles, entry points that lead nowhere, modules that declare nothing,
     published keys that the code does not bear out, rules that match nothing, conflicts, and
-    versions of libraries with known faults. With --load also what fails when it is imported. The
-    exit status is 1 if anything was found.
+    requirements that are not met. With --load also what fails when it is imported. The exit status
+    is 1 if anything was found.
     """
     found = examine(output.inventory_of(conf, load))
     if form == "json":
         output.print_json({"ok": not found, "findings": [finding.to_dict() for finding in found]})
     elif not found:
         output.echo("nothing found")
+        if not load:
+            _say_what_load_does()
     else:
         output.print_blocks(
             (
@@ -292,29 +297,20 @@ def doctor_(load: bool, form: str, conf: str | None) -> int:
 
 @click.command("report")
 @output.file_option("--html", help="Write one self-contained page instead.")
-@output.file_option(
-    "--profile", "profile_file", help="JSON of `profile`, for the page's picture of the start-up."
-)
 @output.inventory_options
-def report_(
-    html: str | None, profile_file: str | None, load: bool, form: str, conf: str | None
-) -> int:
+def report_(html: str | None, load: bool, form: str, conf: str | None) -> int:
     """Give the whole account: each plugin with state, keys and reason, and the findings.
 
-    With --html as a page: plugins, who provides what, conflicts, start-up and findings, to filter
-    and sort, without network. The exit status is 1 if a plugin fails, would fail or is missing, or
+    With --html as a page: plugins, who provides what, conflicts and findings, to filter and sort,
+    without network. The exit status is 1 if a plugin fails, would fail or is missing, or
     a secret cannot be read.
     """
-    if profile_file is not None and html is None:
-        raise click.UsageError("--profile is drawn in a page: it needs --html FILE.")
-    bars = None if profile_file is None else _measured_bars(profile_file)
     inventory = output.inventory_of(conf, load)
     report = inventory.report
     if html is not None:
-        from aimm_plugins._diagnostics.html_report import bars_of_inventory, html_report
+        from aimm_plugins._diagnostics.html_report import html_report
 
-        bars = bars_of_inventory(inventory) if bars is None else bars
-        output.write_file(html, html_report(inventory, bars, about=_about(conf)))
+        output.write_file(html, html_report(inventory, _about(conf)))
         output.echo(f"wrote {html}", err=True)
     elif form == "json":
         output.print_json(report.to_dict())
@@ -330,19 +326,3 @@ def _about(conf: str | None) -> dict[str, str]:
         "Conf": "none" if conf is None else os.path.abspath(conf),
         "aimm-plugins": aimm_plugins.__version__,
     }
-
-
-def _measured_bars(path: str) -> list[WaterfallBar]:
-    from aimm_plugins._diagnostics.html_report import bars_of_profile
-
-    try:
-        with open(path, encoding="utf-8") as stream:
-            return bars_of_profile(json.load(stream))
-    except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror or error}", file=path) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(
-            f"is no profile: {error!r}",
-            file=path,
-            expected="JSON of `aimm-plugins profile --format json`",
-        ) from error

@@ -44,8 +44,6 @@ class _Load:
     def __init__(self, conf: Conf, quiet: bool):
         self._conf = conf
         self._quiet = quiet
-        self._lock = threading.Lock()
-        self._unload_after = False
         self.future: concurrent.futures.Future[Outcome] = concurrent.futures.Future()
         self.future.set_running_or_notify_cancel()  # a task that awaits it cannot cancel it then
         run = contextvars.copy_context().run
@@ -57,13 +55,6 @@ class _Load:
     def outcome(self) -> Outcome | None:
         return self.future.result() if self.future.done() else None
 
-    def unload_after(self, wanted: bool) -> None:
-        """Say whether what was loaded, or will be, is to be unloaded."""
-        with self._lock:
-            self._unload_after = wanted
-            if wanted and self.future.done() and self.future.result().error is None:
-                aimm_plugins.unload_all()
-
     def _run(self) -> None:
         try:
             report = aimm_plugins.initialize(self._conf)
@@ -72,10 +63,7 @@ class _Load:
             outcome = Outcome(error.report if isinstance(error, PluginLoadError) else None, error)
             if not self._quiet:
                 logger().error("plugins are not loaded: %s", safe_text(error), exc_info=error)
-        with self._lock:
-            if self._unload_after and outcome.error is None:
-                aimm_plugins.unload_all()
-            self.future.set_result(outcome)
+        self.future.set_result(outcome)
         if isinstance(outcome.error, KeyboardInterrupt):
             # The host should get it, and an exception of this thread does not reach the host.
             _thread.interrupt_main()
@@ -106,7 +94,6 @@ class Startup:
             error, which needs `wait=True`.
         details: Whether messages of errors, reasons, findings, options and paths are served. They
             may hold what the public should not read. Tracebacks go to the log only, always.
-        unload: Whether `aimm_plugins.unload_all` is called when the server stops.
         path: Where the report is.
 
     Raises:
@@ -123,7 +110,6 @@ class Startup:
         wait: bool | float = False,
         on_failure: Literal["report", "raise"] = "report",
         details: bool = False,
-        unload: bool = False,
         path: str = "/plugins",
     ) -> None:
         if on_failure not in ("report", "raise"):
@@ -138,7 +124,6 @@ class Startup:
         self._seconds = None if wait is True else float(wait)
         self._raises = on_failure == "raise"
         self._details = details
-        self._unload = unload
         self._path = path
         self._lock = threading.Lock()
         self._users = 0
@@ -229,9 +214,8 @@ class Startup:
     async def _around(self, app: Application, scope: Scope, receive: Receive, send: Send) -> None:
         """Take part in the lifespan of an application, which gets and sends its messages as ever.
 
-        The load begins before the application starts (and is waited for, if asked), and plugins are
-        unloaded after the application has ended. An application that takes no lifespan is left
-        alone.
+        The load begins before the application starts (and is waited for, if asked). An application
+        that takes no lifespan is left alone.
         """
         first: Message | None = await receive()
         try:
@@ -275,8 +259,6 @@ class Startup:
             load = self._load
             if load is None or (self._users == 1 and load.outcome is not None):
                 load = self._load = _Load(self._conf, quiet=self._raises)
-            else:
-                load.unload_after(False)
         try:
             if self._seconds != 0:
                 # `wait_for` would raise when time is up, which is not a failure of the server.
@@ -293,8 +275,6 @@ class Startup:
     def _leave(self) -> None:
         with self._lock:
             self._users -= 1
-            if not self._users and self._load is not None and self._unload:
-                self._load.unload_after(True)
 
     def _status(self) -> LoadStatus:
         load, users = self._load, self._users

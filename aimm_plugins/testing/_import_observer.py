@@ -9,44 +9,63 @@ import random
 import signal
 import sys
 import threading
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager, suppress
-from importlib.util import resolve_name
+from collections.abc import Iterator, Sequence
 from time import perf_counter
 from typing import Any
 
 import aimm_plugins
 from aimm_plugins._loading.side_effects import changes, observe
+from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.modules import import_whole
 
 
-def observe_import(module: str) -> Iterator[dict[str, Any] | None]:
-    """Import a plugin; what its dependencies change is left out.
+def observe_import(module: str, first: Sequence[str] = ()) -> Iterator[dict[str, Any] | None]:
+    """Import a plugin, after other modules, whose changes are left out.
 
     Answers with the `seconds`, the `changes` in words, the bytes of `output`, the new `files` in
-    the working directory and the `keys`; or with `None` where there is no such module.
+    the working directory, the `keys`, and the `others`, which are modules of other packages that
+    the import has loaded; or with `None` where there is no such module, or others import it.
     """
     _reset_signals()
-    size, files = _output_size(), set(os.listdir("."))
+    for name in first:
+        with guarded():
+            importlib.import_module(name)
+    if module in sys.modules:
+        yield None
+        return
+    size, files, loaded = _output_size(), set(os.listdir(".")), set(sys.modules)
+    before, kept = observe(), _globals()
     begin = perf_counter()
     try:
-        with _Watch(module) as watch:
-            import_whole(module)
+        import_whole(module)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise
         yield None
         return
     seconds = perf_counter() - begin
+    now = _globals()
+    found = changes(before)
+    found += [f"globals: {k} changed" for k in kept if k in now and now[k] != kept[k]]
     sys.stdout.flush()
     sys.stderr.flush()
     yield {
         "seconds": seconds,
-        "changes": watch.own,
+        "changes": found,
         "output": _output_size() - size,
         "files": sorted(set(os.listdir(".")) - files),
         "keys": sorted(aimm_plugins.providers()),
+        "others": [n for n in sys.modules if n not in loaded and not _is_own(n, module)],
     }
+
+
+def _is_own(name: str, plugin: str) -> bool:
+    """Whether a module is of the plugin's package, which may be in a namespace with others."""
+    package, _, rest = plugin.partition(".")
+    while rest and getattr(sys.modules.get(package), "__file__", "") is None:
+        part, _, rest = rest.partition(".")
+        package = f"{package}.{part}"
+    return f"{name}.".startswith(f"{package}.") or f"{package}.".startswith(f"{name}.")
 
 
 def _reset_signals() -> None:
@@ -59,91 +78,6 @@ def _reset_signals() -> None:
 
 def _output_size() -> int:
     return os.fstat(1).st_size
-
-
-class _Watch:
-    """Sees what a package's own code changes while it is imported.
-
-    An import of another package in the middle is that package's doing, so what is there is observed
-    again after each.
-    """
-
-    def __init__(self, module: str) -> None:
-        self.module = module
-        self.own: list[str] = []
-        self._is_foreign = False
-
-    def __enter__(self) -> _Watch:
-        self._import, self._import_module = builtins.__import__, importlib.import_module
-        builtins.__import__ = self._import_by_statement
-        importlib.import_module = self._import_by_function
-        self._mark()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        builtins.__import__ = self._import
-        importlib.import_module = self._import_module
-        self._collect()
-
-    def _mark(self) -> None:
-        self._before, self._globals = observe(), _globals()
-
-    def _collect(self) -> None:
-        now = _globals()
-        found = changes(self._before) + [
-            f"globals: {name} changed"
-            for name, value in self._globals.items()
-            if name in now and now[name] != value
-        ]
-        self.own += [change for change in found if change not in self.own]
-
-    def _import_by_statement(
-        self,
-        name: str,
-        globals: Any = None,
-        locals: Any = None,
-        fromlist: Any = (),
-        level: int = 0,
-    ) -> Any:
-        importer = globals or {}
-        relative = "." * level + name
-        with self._import_of(relative, importer.get("__name__"), importer.get("__package__")):
-            return self._import(name, globals, locals, fromlist, level)
-
-    def _import_by_function(self, name: str, package: str | None = None) -> Any:
-        importer = sys._getframe(1).f_globals.get("__name__")
-        with self._import_of(name, importer, package):
-            return self._import_module(name, package)
-
-    @contextmanager
-    def _import_of(self, name: str, importer: object, package: str | None) -> Generator[None]:
-        """Leave out what an import of another package by the plugin changes."""
-        with suppress(ImportError):  # which the import itself raises
-            name = resolve_name(name, package)
-        if (
-            self._is_foreign
-            or threading.current_thread() is not threading.main_thread()
-            or not isinstance(importer, str)
-            or not self._is_own(importer)
-            or self._is_own(name)
-        ):
-            yield
-            return
-        self._collect()
-        self._is_foreign = True
-        try:
-            yield
-        finally:
-            self._is_foreign = False
-            self._mark()
-
-    def _is_own(self, name: str) -> bool:
-        """Whether a module is of the plugin's package, which may be in a namespace with others."""
-        package, _, rest = self.module.partition(".")
-        while rest and getattr(sys.modules.get(package), "__file__", "") is None:
-            part, _, rest = rest.partition(".")
-            package = f"{package}.{part}"
-        return f"{name}.".startswith(f"{package}.")
 
 
 def _globals() -> dict[str, Any]:

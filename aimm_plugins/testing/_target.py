@@ -44,7 +44,8 @@ def find_target(
 ) -> tuple[Conformance | str, ...]:
     """Find the conformances and plugin modules that `check_plugin` is to check.
 
-    Of all that is installed, what a rule denies is left out, which a warning in the log says.
+    Of all that is installed, what a rule denies is left out, which a warning in the log says; where
+    that is all, each is a failure.
 
     Args:
         target: A distribution, a plugin module, `MODULE:OBJECT` of a `Conformance` or of several,
@@ -121,15 +122,23 @@ class _Search:
             what = f"none of {', '.join(names)}" if among else "no plugin"
             raise LookupError(f"{what} is installed; name a module")
         about: list[Conformance | str] = []
+        denials: list[PluginImportError] = []
         for distribution in found:
             try:
                 about += self._of(distribution)
             except _DeniedError as error:
-                logger().warning("not checked: %s", error)
+                denials.append(error)
             except PluginImportError as error:
                 if failures is None:
                     raise
                 failures.append(error)
+        if len(denials) < len(found):
+            for denial in denials:
+                logger().warning("not checked: %s", denial)
+        elif failures is None:
+            raise denials[0]
+        else:  # a check of nothing must not look as if all were well
+            failures += denials
         return about
 
     def target(self, target: str) -> list[Conformance | str]:

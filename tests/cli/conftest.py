@@ -81,9 +81,3 @@ def world(site, install, tmp_path, monkeypatch):
     yield conf
     imported = {"looked_svc", "looked_dev"} & set(sys.modules)
     assert not imported
-
-
-@pytest.fixture
-def nothing_known(monkeypatch):
-    """No library of this environment has a fault that is known."""
-    monkeypatch.setattr("aimm_plugins._diagnostics.doctor._FAULTY_VERSIONS", ())

@@ -62,6 +62,16 @@ def test_conformance_of_a_denied_distribution_is_not_imported(
     assert "lines_conformance" not in sys.modules
 
 
+def test_check_of_denied_plugins_alone_has_failed(installed, capsys, tmp_path):
+    conf = tmp_path / "c.yaml"
+    conf.write_text("names: []\nentry_points: {allow: []}\n")
+    assert run(["check", "--format", "json", "--conf", str(conf)]) == 1
+    answer = json.loads(capsys.readouterr().out)
+    validate(answer, "check")
+    reasons = {result["about"]: result["reason"] for result in answer["results"]}
+    assert "lines is not among those allowed" in reasons["lines"]
+
+
 @pytest.mark.parametrize("conf", [["c.yaml"], ["--conf", "c.yaml"]])
 def test_plugin_that_a_conf_denies_is_not_imported(
     make_distribution, tmp_path, monkeypatch, capsys, conf

@@ -10,7 +10,7 @@ import pytest
 from tests.cli.conftest import CONF, LEGACY
 
 
-def test_name_beside_its_conf_is_found_by_following_the_remedy(run, tmp_path, nothing_known):
+def test_name_beside_its_conf_is_found_by_following_the_remedy(run, tmp_path):
     folder = tmp_path / "project"
     folder.mkdir()
     (folder / "beside_it.py").write_text(LEGACY)
@@ -151,7 +151,7 @@ def test_explain_foresees_an_import_that_must_fail(world, run, site):
         assert "No module named 'surely_not_there'" in answer["reasons"][0]["why"]
 
 
-def test_key_may_be_in_a_plugin_that_fails_and_is_not_read(run, site, install, nothing_known):
+def test_key_may_be_in_a_plugin_that_fails_and_is_not_read(run, site, install):
     (site / "looked_at.py").write_text("def broken(:\n")
     install("looked-at", entry_points={"ep": "looked_at"}, files=["looked_at.py"])
     (reason,) = explained(run, "fit:k")["reasons"]
@@ -159,7 +159,7 @@ def test_key_may_be_in_a_plugin_that_fails_and_is_not_read(run, site, install, n
     assert "--load" not in reason["remedy"]
 
 
-def test_what_a_finding_is_about_is_explained_by_it(run, site, install, nothing_known):
+def test_what_a_finding_is_about_is_explained_by_it(run, site, install):
     (site / "looked_at.py").write_text(LEGACY)
     install("looked-pub", published={"fit:iris.old": "looked_at:learn"}, files=["looked_at.py"])
     _, doctor, _ = run("doctor", "--format", "json")
@@ -170,7 +170,7 @@ def test_what_a_finding_is_about_is_explained_by_it(run, site, install, nothing_
         assert reason["remedy"] == finding["remedy"]
 
 
-def test_plugin_that_surely_declares_nothing_is_said_so(run, site, install, nothing_known):
+def test_plugin_that_surely_declares_nothing_is_said_so(run, site, install):
     (site / "looked_at.py").write_text("x = 1\n")
     install("looked-at", entry_points={"ep": "looked_at"}, files=["looked_at.py"])
     (reason,) = explained(run, "looked-at")["reasons"]
@@ -192,16 +192,55 @@ def test_subject_that_is_no_name_is_told_what_it_is(world, run, tmp_path, subjec
     assert told in answer["reasons"][0]["why"]
 
 
-def test_target_is_a_subject_as_the_list_has_it(run, site, install, nothing_known):
+def test_target_is_a_subject_as_the_list_has_it(run, site, install):
     (site / "looked_at.py").write_text(LEGACY)
     install("looked-at", entry_points={"ep": "looked_at:lern"}, files=["looked_at.py"])
     (reason,) = explained(run, "looked_at:lern")["reasons"]
     assert (reason["subject"], reason["state"]) == ("ep", "failed")
 
 
-def test_distribution_whose_metadata_cannot_be_read_is_said_so(run, site, install, nothing_known):
+def test_distribution_whose_metadata_cannot_be_read_is_said_so(run, site, install):
     made = install("looked-at", entry_points={"ep": "looked_at"})
     (made / "entry_points.txt").unlink()
     (made / "entry_points.txt").mkdir()
     (reason,) = explained(run, "looked-at")["reasons"]
     assert reason["why"].startswith("broken-metadata: cannot be read")
+
+
+@pytest.mark.parametrize("subject", ["fit:iris.svc", "looked-svc"])
+def test_nothing_is_there_where_a_secret_is_missing_that_ends_the_start(
+    world, run, tmp_path, monkeypatch, subject
+):
+    conf = "names: []\nentry_points: {deny: [looked-legacy]}\noptions: {looked-svc: {token: 'env:LOOKED_TOKEN'}}\n"
+    (tmp_path / "c.yaml").write_text(conf)
+    answer = explained(run, subject, "--conf", "c.yaml")
+    assert not answer["there"]
+    (reason,) = (found for found in answer["reasons"] if "looked-svc" in found["who"])
+    assert reason["why"].startswith("the start ends, since env:LOOKED_TOKEN cannot be read")
+    assert reason["remedy"] == "Provide it where initialize is called."
+    monkeypatch.setenv("LOOKED_TOKEN", "is set by now")
+    assert explained(run, subject, "--conf", "c.yaml")["there"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "remedy"),
+    [
+        ("os.environ['NOT_SET_HERE']", "Set the environment variable 'NOT_SET_HERE'"),
+        ("sys.exit('no licence')", "Tell its author: sys.exit() belongs beneath"),
+    ],
+)
+def test_failure_that_python_itself_raised_has_the_line_of_the_plugin(
+    run, site, install, statement, remedy
+):
+    (site / "needing.py").write_text(
+        "import os, sys\nfrom aimm_plugins import data_access\n@data_access('needing')\n"
+        f"def rows(): ...\nif rows:\n    {statement}\n"
+    )
+    install("needing-dist", entry_points={"n": "needing"}, files=["needing.py"])
+    (reason,) = explained(run, "needing-dist")["reasons"]
+    assert reason["there"]
+    assert "--load tells whether that succeeds" in run("explain", "needing")[2]
+    for subject in ("data_access:needing", "needing-dist"):
+        (reason,) = explained(run, subject, "--load")["reasons"]
+        assert reason["why"].endswith("(needing.py:6)")
+        assert reason["remedy"].startswith(remedy)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 
 import pytest
@@ -18,37 +17,12 @@ def test_report_is_the_account_as_text_and_json(world, run):
     assert run("report")[0] == 1  # without the prefer rule there is a conflict
 
 
-def test_report_writes_a_page_with_what_was_measured(world, run, tmp_path):
-    profile = {
-        "plugins": [
-            {
-                "name": "svc",
-                "module": "looked_svc",
-                "distribution": "looked-svc",
-                "seconds": 1.25,
-                "dependencies": [
-                    {"name": "looked_svc", "seconds": 1, "modules": 1},
-                    {"name": "numpy", "seconds": 0.25, "modules": 9},
-                ],
-            }
-        ]
-    }
-    (tmp_path / "profile.json").write_text(json.dumps(profile))
-    status, out, err = run("report", "--html", "p.html", "--profile", "profile.json", *CONF)
+def test_report_writes_a_page_whose_exit_status_is_that_of_the_account(world, run, tmp_path):
+    status, out, err = run("report", "--html", "p.html", *CONF)
     assert (status, out) == (0, "")
     assert "wrote p.html" in err
-    page = (tmp_path / "p.html").read_text()
-    assert "numpy 0.250 s" in page
-    assert "1.250" in page
-    assert run("report", "--profile", "profile.json")[0] == 2
-    assert run("report", "--html", "p.html", "--profile", "plugins.yaml")[0] == 2
-    assert run("report", "--html", "p.html", "--profile", "none.json")[0] == 2
-
-
-def test_report_with_load_draws_the_imports(world, run, tmp_path):
-    status, *_ = run("report", "--html", "p.html", "--load", *CONF)
-    assert status == 1
-    assert "<rect" in (tmp_path / "p.html").read_text()
+    assert "iris.old" in (tmp_path / "p.html").read_text().replace("<wbr>", "")
+    assert run("report", "--html", "p.html", "--load", *CONF)[0] == 1
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="a folder where nobody writes")

@@ -588,28 +588,27 @@ class Recorder:
             await send({"type": f"lifespan.{kind}.complete"})
 
 
-def test_application_starts_after_plugins_and_stops_before_them(write):
+def test_application_starts_after_plugins(write):
     write(good=GOOD)
     inner = Recorder()
 
     async def main():
-        startup = Startup(names("good"), wait=True, unload=True)
+        startup = Startup(names("good"), wait=True)
         async with Server(StartupMiddleware(inner, startup)) as server:
             pass
         # A server may end the process as soon as it is told.
         assert server.provided == {
             "lifespan.startup.complete": True,
-            "lifespan.shutdown.complete": False,
+            "lifespan.shutdown.complete": True,
         }
 
     asyncio.run(main())
     assert inner.seen == [("startup", True), ("shutdown", True)]
-    assert aimm_plugins.providers() == {}
 
 
 def test_applications_own_failure_to_start_is_passed_on(write):
     write(good=GOOD)
-    startup = Startup(names("good"), wait=True, unload=True)
+    startup = Startup(names("good"), wait=True)
 
     async def main():
         server = Server(StartupMiddleware(Recorder(fails_at="startup"), startup))
@@ -618,12 +617,11 @@ def test_applications_own_failure_to_start_is_passed_on(write):
 
     asyncio.run(main())
     assert startup.readiness()["reason"] == "stopped"
-    assert aimm_plugins.providers() == {}
 
 
 def test_applications_own_failure_to_stop_is_passed_on(write):
     write(good=GOOD)
-    startup = Startup(names("good"), wait=True, unload=True)
+    startup = Startup(names("good"), wait=True)
 
     async def main():
         server = Server(StartupMiddleware(Recorder(fails_at="raise shutdown"), startup))
@@ -632,7 +630,7 @@ def test_applications_own_failure_to_stop_is_passed_on(write):
             await server.stop()
 
     asyncio.run(main())
-    assert aimm_plugins.providers() == {}
+    assert startup.readiness()["reason"] == "stopped"
 
 
 def test_application_without_lifespan_is_served_all_the_same(write, caplog):
@@ -649,23 +647,11 @@ def test_application_without_lifespan_is_served_all_the_same(write, caplog):
     assert "takes no lifespan: ValueError: only http" in caplog.text
 
 
-def test_plugins_stay_unless_they_are_to_be_unloaded(write, serve):
+def test_plugins_stay_after_the_server(write, serve):
     write(good=GOOD)
 
     async def main():
         async with serve(Startup(names("good"), wait=True)):
-            pass
-
-    asyncio.run(main())
-    assert aimm_plugins.exec_fit("k", 1) == 1
-
-
-def test_what_others_loaded_stays_where_the_load_failed(write):
-    write(good=GOOD, bad="raise ValueError")
-    aimm_plugins.initialize(names("good"))
-
-    async def main():
-        async with Startup(names("bad"), wait=True, unload=True).lifespan():
             pass
 
     asyncio.run(main())
@@ -686,9 +672,9 @@ def test_plugins_see_the_servers_context_variables(write):
     asyncio.run(main())
 
 
-def test_two_applications_of_a_process_load_once_and_the_last_one_unloads(write):
+def test_two_applications_of_a_process_load_once(write):
     write(good="import builtins\nbuiltins.loads = getattr(builtins, 'loads', 0) + 1\n" + GOOD)
-    startup = Startup(names("good"), wait=True, unload=True)
+    startup = Startup(names("good"), wait=True)
 
     async def main():
         async with startup.lifespan():
@@ -697,14 +683,14 @@ def test_two_applications_of_a_process_load_once_and_the_last_one_unloads(write)
             assert startup._load is load
             assert startup.ready
             assert aimm_plugins.exec_fit("k", 1) == 1
-        assert aimm_plugins.providers() == {}
+        assert not startup.ready
 
     asyncio.run(main())
 
 
 def test_server_that_starts_again_loads_again(write):
     write(good=GOOD)
-    startup = Startup(names("good"), wait=True, unload=True)
+    startup = Startup(names("good"), wait=True)
     for _ in range(2):
 
         async def main():
@@ -715,28 +701,26 @@ def test_server_that_starts_again_loads_again(write):
         asyncio.run(main())
 
 
-def test_stop_does_not_wait_for_an_import_and_what_it_loads_is_unloaded(write, gate, serve):
+def test_stop_does_not_wait_for_an_import(write, gate, serve):
     write(slow=SLOW)
-    startup = Startup(names("slow"), unload=True)
+    startup = Startup(names("slow"))
 
     async def main():
         async with serve(startup):
             pass
         assert startup.readiness()["reason"] == "stopped"
+        assert ("fit", "slow") not in aimm_plugins.providers()
         gate()
-        await until_ready(startup)
 
     asyncio.run(main())
     for thread in threading.enumerate():
         if thread.name == "aimm_plugins start-up":
             thread.join(60)
-    assert "slow" in sys.modules
-    assert aimm_plugins.providers() == {}
 
 
 def test_start_after_a_stop_joins_the_import_that_still_runs(write, gate):
     write(slow=SLOW)
-    startup = Startup(names("slow"), unload=True)
+    startup = Startup(names("slow"))
 
     async def main():
         async with startup.lifespan():

@@ -106,8 +106,42 @@ def test_nothing_is_called_missing_where_an_environment_may_have_finders(
     elsewhere: tuple[Path, Foresee],
 ) -> None:
     site, foresee = elsewhere
-    (site / "__editable__.beside.pth").write_text("import __editable___beside_finder\n")
-    assert foresee("import surely_not_there").ok
+    (site / "beside.pth").write_text("import beside_loader\n")
+    report = foresee("import surely_not_there")
+    assert report.ok
+    (finding,) = report.findings
+    assert (finding.code, finding.subject) == ("environment-not-foreseen", "other")
+    assert f"{site}/beside.pth may bring modules there" in finding.message
+
+
+@pytest.fixture
+def editable(elsewhere: tuple[Path, Foresee], tmp_path: Path) -> Path:
+    """The sources of an editable install by setuptools in an environment; `beside` is mapped."""
+    source, (site, _) = tmp_path / "source", elsewhere
+    (source / "beside").mkdir(parents=True)
+    (source / "beside" / "__init__.py").write_text("")
+    name = "__editable___beside_1_0_finder"
+    (site / "__editable__.beside-1.0.pth").write_text(f"import {name}; {name}.install()")
+    mapping = {"beside": str(source / "beside")}
+    (site / f"{name}.py").write_text(
+        f"import sys\nMAPPING: dict[str, str] = {mapping!r}\n"
+        "NAMESPACES: dict[str, list[str]] = {}\n"
+    )
+    return source
+
+
+def test_what_an_editable_install_of_setuptools_maps_is_there(
+    elsewhere: tuple[Path, Foresee], editable: Path
+) -> None:
+    report = elsewhere[1]("import beside")
+    assert (report.ok, report.findings) == (True, ())
+
+
+def test_what_no_editable_install_maps_is_missing(
+    elsewhere: tuple[Path, Foresee], editable: Path
+) -> None:
+    (failure,) = elsewhere[1]("import beside, surely_not_there").failures
+    assert str(failure.error) == "No module named 'surely_not_there'"
 
 
 def lazily(apart: Apart, source: str | None) -> dict[str, object]:

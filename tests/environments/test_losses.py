@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -37,42 +38,24 @@ def wait_for(condition: Any, seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize(
-    ("how", "cause", "status"),
-    [
-        ("exit", "left with status 3", 3),
-        ("segfault", "was ended by SIGSEGV", -signal.SIGSEGV),
-        ("kill", "was ended by SIGKILL", -signal.SIGKILL),
-    ],
-)
-def test_a_process_that_ends_is_told_and_started_again_by_the_next_call(
-    apart: Apart, how: str, cause: str, status: int
-) -> None:
-    apart.start()
-    pid = apart.pid()
-    with pytest.raises(EnvironmentLost) as raised:
-        exec_data_access("fail", None, how)
-    assert str(raised.value).startswith(
-        f"process {pid} of environment apart {cause}, during data_access:fail"
-    )
-    error = raised.value
-    assert (error.environment, error.pid, error.status) == ("apart", pid, status)
-    assert apart.pid() != pid
-
-
-def test_its_last_words_are_told(apart: Apart) -> None:
-    apart.start()
-    with pytest.raises(
-        EnvironmentLost, match="the last that it wrote:\n    the last words"
-    ) as raised:
-        exec_data_access("fail", None, "print and exit")
-    assert raised.value.stderr == "the last words"
-
-
-def test_a_segfault_tells_where_it_was(apart: Apart) -> None:
-    apart.start()
-    with pytest.raises(EnvironmentLost, match=r'apart\.py", line \d+ in fail'):
-        exec_data_access("fail", None, "segfault")
+def test_a_process_that_ends_is_told_and_started_again_by_the_next_call(apart: Apart) -> None:
+    apart.start(restarts_per_minute=10)
+    for how, cause, status, words in (
+        ("print and exit", "left with status 3", 3, "the last words"),
+        ("segfault", "was ended by SIGSEGV", -signal.SIGSEGV, r'apart\.py", line \d+ in fail'),
+        ("kill", "was ended by SIGKILL", -signal.SIGKILL, "^$"),
+    ):
+        pid = apart.pid()
+        with pytest.raises(EnvironmentLost) as raised:
+            exec_data_access("fail", None, how)
+        error = raised.value
+        assert str(error).startswith(
+            f"process {pid} of environment apart {cause}, during data_access:fail"
+        )
+        assert (error.environment, error.pid, error.status) == ("apart", pid, status)
+        assert re.search(words, error.stderr)
+        assert error.stderr.replace("\n", "\n    ") in str(error)
+        assert apart.pid() != pid
 
 
 def test_sys_exit_ends_the_call_alone(apart: Apart) -> None:
@@ -341,7 +324,7 @@ def host(apart: Apart, then: str, **options: Any) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, text=True)
 
 
-@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
 def test_processes_end_with_their_host(apart: Apart, sign: signal.Signals) -> None:
     with host(apart, "time.sleep(60)") as process:
         assert process.stdout is not None
@@ -394,7 +377,7 @@ def test_a_fork_of_the_host_starts_processes_of_its_own(apart: Apart) -> None:
 
 @pytest.mark.integration
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_a_thousand_calls_over_a_crash_loop_leave_nothing_behind(apart: Apart) -> None:
+def test_hundreds_of_calls_over_a_crash_loop_leave_nothing_behind(apart: Apart) -> None:
     np = pytest.importorskip("numpy")
 
     def kept() -> set[tuple[str, str]]:
@@ -411,8 +394,8 @@ def test_a_thousand_calls_over_a_crash_loop_leave_nothing_behind(apart: Apart) -
     apart.start(restarts_per_minute=1000)
     array = np.ones(200_000)
     answered = lost = 0
-    for number in range(1000):
-        if number % 50 == 49:
+    for number in range(300):
+        if number % 30 == 29:
             os.kill(apart.pid(), signal.SIGKILL)
         try:
             ((back,), _) = exec_data_access("echo", None, array)
@@ -421,8 +404,8 @@ def test_a_thousand_calls_over_a_crash_loop_leave_nothing_behind(apart: Apart) -
         else:
             answered += bool((back == array).all())
         back = None
-    assert answered + lost == 1000
-    assert lost <= 20
+    assert answered + lost == 300
+    assert lost <= 10
     aimm_plugins.unload_all()
     # What other tests have left there may go meanwhile.
     wait_for(lambda: kept() <= before)
@@ -430,7 +413,7 @@ def test_a_thousand_calls_over_a_crash_loop_leave_nothing_behind(apart: Apart) -
 
 @pytest.mark.integration
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_memory_of_both_sides_stays_as_it_is_over_twenty_thousand_calls(apart: Apart) -> None:
+def test_memory_of_both_sides_stays_as_it_is_over_thousands_of_calls(apart: Apart) -> None:
     def memory() -> list[int]:
         """Kilobytes of this process and of the one that is called."""
         return [
@@ -442,9 +425,9 @@ def test_memory_of_both_sides_stays_as_it_is_over_twenty_thousand_calls(apart: A
 
     apart.start()
     called = apart.pid()
-    for _ in range(2000):
+    for _ in range(1000):
         exec_data_access("echo", None, b"x" * 8000)
     before = memory()
-    for _ in range(18_000):
+    for _ in range(6_000):
         exec_data_access("echo", None, b"x" * 8000)
-    assert [after - then < 2000 for after, then in zip(memory(), before, strict=True)] == [True] * 2
+    assert [after - then < 1000 for after, then in zip(memory(), before, strict=True)] == [True] * 2

@@ -130,8 +130,10 @@ def test_a_conflict_is_settled_by_prefer(apart: Apart) -> None:
     apart.start(conf={"prefer": {"data_access:process": "aimm-here"}})
     assert exec_data_access("process") == "here"
     aimm_plugins.unload_all()
-    apart.start(conf={"prefer": {"data_access:process": "aimm-apart"}})
+    report = apart.start(conf={"prefer": {"data_access:process": "aimm-apart"}})
     assert exec_data_access("process") != "here"
+    (record,) = [record for record in report if record.name == "here"]
+    assert record.reason.endswith("to aimm-apart in environment apart")
 
 
 def test_one_distribution_in_two_environments_is_told_apart_by_its_module(apart: Apart) -> None:

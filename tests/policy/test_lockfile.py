@@ -134,7 +134,7 @@ def test_distribution_that_is_locked_twice_is_an_error(frozen, tmp_path):
 
 
 def test_freeze_file_that_is_not_there_is_an_error(tmp_path):
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match=r"cannot be read: .*the file that .* locks"):
         initialize({"names": [], "locked": str(tmp_path / "none.txt")})
 
 

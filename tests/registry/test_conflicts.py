@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from aimm_plugins import initialize, unload_all
+from aimm_plugins import PluginLoadError, initialize, unload_all
 from tests.support.forked.case import BAD, Case, assert_healthy, record
 
 RIVAL = "@fit(['k', '{0}'])\ndef f(m): return '{0}'\n"
@@ -292,3 +292,24 @@ def test_prefer_line_of_a_conflict_works_whatever_a_distribution_is_called(
     conf.write_text(f"names: []\n{line.strip()}\n")
     report = initialize(conf)
     assert {(r.name, r.state) for r in report} == {("e", "loaded"), ("o", "shadowed")}
+
+
+def test_conflict_over_several_actions_is_told_once_with_lines_that_settle_all(write, tmp_path):
+    svc = "@model(model_type='svc')\nclass Svc:\n"
+    for name in ("instance", "fit", "predict", "serialize"):
+        svc += f"    def {name}(self): ...\n"
+    svc += "    @classmethod\n    def deserialize(cls, content): ...\n"
+    write(one=svc, two=f"{svc}@data_access('two')\ndef access(): ...\n")
+    conf = tmp_path / "c.yaml"
+    conf.write_text("names: [one, two]\n")
+    with pytest.raises(PluginLoadError) as raised:
+        initialize(conf)
+    (error,) = raised.value.exceptions
+    actions = ("instantiate", "fit", "predict", "serialize", "deserialize")
+    assert (error.key, error.actions) == ("svc", actions)
+    lines = [line for line in str(raised.value).splitlines() if "prefer: " in line]
+    assert [line.strip() for line in lines] == ['prefer: {"svc": one}', 'prefer: {"svc": two}']
+    conf.write_text(f"names: [one, two]\n{lines[0].strip()}\n")
+    first, second = initialize(conf)
+    assert [action for action, _ in first.provides] == sorted(actions)
+    assert second.provides == (("data_access", "two"),)

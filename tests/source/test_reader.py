@@ -58,7 +58,6 @@ FUNCTION = "\ndef f(model, *, rate: float = 0.5) -> int:\n    '''Do it.'''\n"
         ),
         (f"from aimm_plugins import *{FUNCTION}    ...\nfit(['a'])(f)\n", ["fit:a"]),
         (f"from aimm_plugins import *{FUNCTION}    ...\ng = fit(['a'])(f)\n", ["fit:a"]),
-        ("from aimm_plugins import *\nclass C:\n  @fit(['a'])\n  def f(m): ...\n", ["fit:a"]),
         ("from aimm_plugins import *\nwith open(1):\n  @fit(['a'])\n  def f(m): ...\n", ["fit:a"]),
     ],
 )
@@ -76,6 +75,7 @@ def test_keys_that_are_written_out_are_found(read, source, expected):
         "from aimm_plugins import *\nimport os\n@fit([os.name])\ndef f(m): ...\n",
         "from aimm_plugins import *\nK = 'a'\nK = K.upper()\n@fit([K])\ndef f(m): ...\n",
         "from aimm_plugins import *\ndef register():\n  @fit(['a'])\n  def f(m): ...\n",
+        "from aimm_plugins import *\nclass C:\n  @fit(['a'])\n  def f(m): ...\n",
         "def register():\n  from aimm_plugins import fit\n  fit(['a'])(print)\n",
         "from aimm_plugins import *\nx = [fit]\n",
         "from aimm_plugins import *\nx = fit(['a'])\n",
@@ -230,6 +230,7 @@ def test_hook_implementations_are_seen(read):
         "@hookimpl(wrapper=True)\ndef aimm_predict(model_type=None): ...\n"
     )
     assert found.has_hooks
+    assert found.gaps == ()
 
 
 def test_module_without_a_source_is_a_gap(site):
@@ -250,8 +251,6 @@ def plain(m): ...
 nothing = None
 alias = learn
 class Holder:
-    @property
-    def asked(self): ...
     held = learn
 def twice(m): ...
 twice = learn
@@ -261,7 +260,7 @@ twice = learn
 @pytest.mark.parametrize(
     ("attribute", "is_told"),
     [
-        *(("plain", True), ("nothing", True), ("Holder", True), ("Holder.asked", True)),
+        *(("plain", True), ("nothing", True), ("Holder", True)),
         *(("learn", False), ("alias", False), ("Holder.held", False), ("twice", False)),
     ],
 )

@@ -126,8 +126,11 @@ class Stress:
     def wrap(self) -> None:
         """Register and unregister a wrapper."""
         manager, wrapper = aimm_plugins.get_plugin_manager(), Wrapper()
-        manager.register(wrapper)
-        manager.unregister(wrapper)
+        try:
+            manager.register(wrapper)
+        finally:
+            if manager.is_registered(wrapper):
+                manager.unregister(wrapper)
 
     def monitor(self) -> None:
         """Add and end a monitor."""
@@ -195,13 +198,18 @@ class Stress:
             raise KeyboardInterrupt
 
         signal.signal(signal.SIGALRM, stop)
-        for change in (self.add, self.wrap, self.monitor, self.declare):
+        changes = [self.add, self.wrap, self.declare]
+        if self.counts["interrupts of monitors"] < 100:
+            changes.append(self.monitor)
+        for change in changes:
             try:
                 signal.setitimer(signal.ITIMER_REAL, self.random.uniform(1e-5, seconds))
                 change()
                 signal.setitimer(signal.ITIMER_REAL, 0)
             except KeyboardInterrupt:
                 self.counts["interrupts"] += 1
+                # The monitor may stay, and nobody can end it: a thousand are deeper than Python's stack.
+                self.counts["interrupts of monitors"] += change == self.monitor
 
     def run(self, seconds: float, callers: int) -> None:
         """Do all of it for so long."""

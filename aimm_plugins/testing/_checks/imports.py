@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -31,10 +32,11 @@ def _facts(subject: Subject) -> dict[str, Any]:
 def _import_facts(plugin: str) -> dict[str, Any]:
     # An import in this process may have set variables, which a child would inherit.
     names = {*os.environ, *START_ENVIRONMENT}
-    before = {name: START_ENVIRONMENT.get(name) for name in names}
+    before: dict[str, str | None] = {name: START_ENVIRONMENT.get(name) for name in names}
     result = _observed(plugin, before)
     if not result.answers:  # tests may set what it cannot be imported without
-        result = _observed(plugin, {})
+        before = {}
+        result = _observed(plugin, before)
     if not result.answers:
         lines = result.text.strip().splitlines()
         why = lines[-1] if lines else f"the process {result.ended}"
@@ -43,12 +45,17 @@ def _import_facts(plugin: str) -> dict[str, Any]:
     facts: dict[str, Any] | None = result.answers[0]
     if facts is None:
         raise Inapplicable(f"{plugin} cannot be imported by name in another process")
+    if facts["changes"] and facts["others"]:  # which may have made them
+        again = _observed(plugin, before, facts["others"]).answers
+        facts["changes"] = again[0]["changes"] if again and again[0] else facts["changes"]
     return {**facts, "text": result.text}
 
 
-def _observed(plugin: str, environment: dict[str, str | None]) -> ChildResult:
+def _observed(
+    plugin: str, environment: dict[str, str | None], first: Sequence[str] = ()
+) -> ChildResult:
     return run_task(
-        partial(observe_import, plugin),
+        partial(observe_import, plugin, first),
         seconds=60.0,
         start_seconds=START_SECONDS,
         output="captured",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from aimm_plugins._startup.runtime import PROCESS
+
 if TYPE_CHECKING:
     from aimm_plugins._environments.process import PluginProcess
 
@@ -13,6 +15,11 @@ HELD: dict[int, Any] = {}
 
 def held(number: int) -> Any:
     return HELD[number]
+
+
+def restored(model_type: str, data: bytes) -> Any:
+    """The instance of such bytes, made by whoever provides the model type here."""
+    return PROCESS.calls.deserialize[model_type].call(data, None, (), {})
 
 
 class EnvironmentInstance:
@@ -59,7 +66,8 @@ class EnvironmentInstance:
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return self.home.reduce(self)
+        data = PROCESS.calls.serialize[self.model_type].call(self, None, (), {})
+        return restored, (self.model_type, bytes(data))
 
     def reduced_for(self, process: PluginProcess) -> tuple[Any, ...]:
         """How it is pickled for a process; a `TypeError` if it lives in another one."""

@@ -7,10 +7,11 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from queue import SimpleQueue
 from typing import Any, NoReturn
 
+from aimm_plugins._dispatch.dispatcher import no_call_error
 from aimm_plugins._dispatch.raised_elsewhere import RaisedElsewhere
 from aimm_plugins._dispatch.remote_call import Request
 from aimm_plugins._environments import tracing
@@ -25,7 +26,6 @@ from aimm_plugins._environments.frames import (
     NotTakenError,
     Wish,
 )
-from aimm_plugins._environments.instance import EnvironmentInstance
 from aimm_plugins._environments.made import other_version
 from aimm_plugins._environments.payload import (
     Packed,
@@ -36,12 +36,17 @@ from aimm_plugins._environments.payload import (
     unpack,
 )
 from aimm_plugins._environments.process import PluginProcess
-from aimm_plugins._environments.program import EnvironmentKey, Judge
+from aimm_plugins._environments.program import Program
 from aimm_plugins._environments.restarts import Restarts
 from aimm_plugins._environments.tables import Reduce, as_arrow
+from aimm_plugins._startup.environment_instance import EnvironmentInstance
+from aimm_plugins._startup.environment_judge import admit
+from aimm_plugins._startup.environment_plan import PlannedEnvironment, travel_as_arrow
+from aimm_plugins._startup.prepare import PreparedStart
+from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._system.child import START_SECONDS
 from aimm_plugins._system.text import described
-from aimm_plugins._values.actions import StateCallback
+from aimm_plugins._values.actions import Action, StateCallback
 from aimm_plugins.errors import EnvironmentLost
 
 
@@ -58,27 +63,34 @@ class Environment:
     """The processes of one environment.
 
     Attributes:
-        judge: Says before each start of a process what it may load.
+        planned: What its processes may load, as it was judged last.
         withheld: Top-level packages of its plugins, which are not imported here.
         account: What its last process told about itself and its plugins; `None` before the first.
         successor: Takes its calls, once it is replaced.
     """
 
-    def __init__(
-        self,
-        key: EnvironmentKey,
-        place: str,
-        reduce: Callable[[EnvironmentInstance], tuple[Any, ...]],
-        judge: Judge,
-        withheld: Collection[str] = (),
-    ) -> None:
-        self.key, self.judge, self.withheld = key, judge, withheld
-        self.rules, self.program = key.rules, key.program
+    def __init__(self, runtime: Runtime, planned: PlannedEnvironment, start: PreparedStart) -> None:
+        site = planned.site
+        assert site is not None
+        self._runtime, self.planned, self.rules = runtime, planned, planned.rules
+        self.program = Program(planned.name, site.python, site.root, site.path)
+        given = {} if planned.options is None else planned.options.given
+        self._setup = {
+            "environment": planned.name,
+            "memory_mb": planned.rules.memory_mb,
+            "as_arrow": travel_as_arrow(start.installed, planned.installed),
+            "options": {module: dict(options.values) for module, options in given.items()},
+            "prefer": [dict(layer) for layer in start.prefer],
+        }
+        self.withheld = {r.module.partition(".")[0] for r in planned.wanted.values()}
+        # All that makes its processes what they are.
+        self._made_of = (self.rules, self.program, self._setup, planned.told, site.fingerprint())
+        self._wanted = planned.wanted.keys()
+        self._refused: set[tuple[Action, str]] = set()
         self.account: dict[str, Any] | None = None
         self.successor: Environment | None = None
-        self._reduce = reduce
         self._slots = [_Slot() for _ in range(self.rules.processes)]
-        self._restarts = Restarts(self.rules, place)
+        self._restarts = Restarts(self.rules, planned.place)
         self.is_closed, self._closed_for = False, ""
         self._turn = 0
         _ENVIRONMENTS.add(self)
@@ -87,10 +99,10 @@ class Environment:
     def name(self) -> str:
         return self.rules.name
 
-    @property
-    def is_current(self) -> bool:
-        """Whether a start that wants the same may go on with it."""
-        return not self.is_closed and self.judge.is_whole
+    def is_as_wanted(self, other: Environment) -> bool:
+        """Whether a start that would begin another one may go on with this one."""
+        is_whole = self.planned.wanted.keys() == self._wanted  # nothing was refused since
+        return not self.is_closed and is_whole and self._made_of == other._made_of
 
     @property
     def is_up(self) -> bool:
@@ -107,7 +119,8 @@ class Environment:
         if self.successor is not None and not is_handle:
             return self.successor.call(request, inbox)
         process = self._home(instance) if is_handle else self._least_loaded()
-        self.judge.check(request.action, request.key)
+        if (request.action, request.key) in self._refused:  # while the call was on its way
+            raise no_call_error(self._runtime.registry, request.action, request.key)
         raised: list[BaseException] = []
 
         def on_event(frame: Frame) -> Packed:
@@ -171,7 +184,7 @@ class Environment:
         listens = state_cb is not None
         told = (action, key, number, instance, args, kwargs, listens, tracing.carrier())
         reducers: dict[type, Reduce] = {EnvironmentInstance: lambda h: h.reduced_for(process)}
-        if self.key.setup["as_arrow"]:
+        if self._setup["as_arrow"]:
             reducers.update(as_arrow())
         try:
             return pack(told, reducers)
@@ -210,7 +223,7 @@ class Environment:
 
         def start(slot: _Slot) -> None:
             try:
-                self._running(slot, self.judge.told())
+                self._running(slot, self.planned.told)
             except BaseException as error:
                 errors.append(error)
 
@@ -260,14 +273,17 @@ class Environment:
                 self._restarts.last_loss = process.lost()
             if slot.has_started:
                 self._restarts.check()
-            told = self.judge.admit() if told is None else told
+            if told is None:
+                self.planned, refused = admit(self._runtime, self.planned)
+                self._refused |= refused
+                told = self.planned.told
             if slot.has_started:
                 self._restarts.count()
             slot.has_started = True
             try:
                 slot.process = self._start_one(told)
             except Exception as error:
-                why = other_version(self.judge.installed, self.program.python)
+                why = other_version(self.planned.installed, self.program.python)
                 if why:
                     text = f"environment {self.name} was not started. {why}\n{described(error)}"
                     error = EnvironmentLost(text, environment=self.name)
@@ -280,7 +296,7 @@ class Environment:
 
     def _start_one(self, told: Mapping[str, Any]) -> PluginProcess:
         try:
-            process = PluginProcess(self.program, self._reduce)
+            process = PluginProcess(self.program)
         except OSError as error:
             raise EnvironmentLost(
                 f"environment {self.name}: its interpreter {self.program.python} cannot be run: "
@@ -297,7 +313,7 @@ class Environment:
         try:
             frame = process.converse(
                 LOAD,
-                pack({**self.key.setup, **told}),
+                pack({**self._setup, **told}),
                 about="loading its plugins",
                 on_event=on_event,
                 seconds=START_SECONDS,
