@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 import aimm_plugins
@@ -39,13 +37,6 @@ def test_page_of_errors_is_true(site, monkeypatch):
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(folder)
     page.check(folder, site)
-
-
-def test_no_page_has_the_marks_of_a_merge():
-    pages = [page for folder in ("docs", ".github") for page in (ROOT / folder).rglob("*.md")]
-    pages += ROOT.glob("*.md")
-    marks = re.compile(r"^(<{7}|>{7}|={7}$)", re.M)
-    assert [page for page in pages if marks.search(page.read_text(encoding="utf-8"))] == []
 
 
 def test_every_error_is_on_the_page():
