@@ -207,6 +207,7 @@ def shortened(text: str, *folders: Path) -> str:
     """A text with paths as seen from folders that a reader does not have, and one process."""
     for folder in folders:
         text = text.replace(f"{folder}{os.sep}", "")
+    text = re.sub(r" +$", "", text, flags=re.M)  # of what is as wide as the terminal
     # A page's Python is a reader's main program.
     return re.sub(r"\(process \d+\)", "(process 4711)", text.replace("__page__", "__main__"))
 
