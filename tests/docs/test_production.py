@@ -31,8 +31,9 @@ PAGE = Page(ROOT / "docs" / "production.md")
 @pytest.fixture
 def folder(tmp_path) -> Path:
     """A folder with the files of the page, and the application of the page on ASGI servers."""
-    app = {"app.py": Page(ROOT / "docs" / "asgi.md").files()["app.py"]}
-    for name, text in {**app, **PAGE.files()}.items():
+    app = Page(ROOT / "docs" / "asgi.md").files()["app.py"]
+    app = app.replace('Startup("plugins.yaml")', "Startup()")
+    for name, text in {"app.py": app, **PAGE.files()}.items():
         (tmp_path / name).write_text(text)
     return tmp_path
 
@@ -97,7 +98,7 @@ def test_probes_ask_what_the_server_answers(folder):
     probes = yaml.safe_load(PAGE.files()["probes.yaml"])
     port = free_port()
     command = ("uvicorn", "app:app", "--port", str(port))
-    with running(folder, *command):
+    with running(folder, *command, AIMM_PLUGINS_CONF="plugins.yaml"):
         paths = {name: probe["httpGet"]["path"] for name, probe in probes.items()}
         while (answer := fetch(port, paths["startupProbe"]))[0] == 503:
             assert json.loads(answer[1])["reason"] in ("loading", "not-started")
