@@ -48,12 +48,34 @@ def clean_registry() -> Iterator[None]:
 Site = Callable[..., Path]
 
 
+ALONE = frozenset(
+    {
+        "declarations",
+        "discovery",
+        "inventory",
+        "loading",
+        "options",
+        "policy",
+        "registry",
+        "startup",
+    }
+)
+
+
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder first on `sys.path`; modules imported from it are forgotten afterwards."""
+def site(
+    tmp_path: Path, deps: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[Path]:
+    """A folder first on `sys.path`; modules imported from it are forgotten afterwards.
+
+    The tests of some folders find no other distributions: to read those of the test environment at
+    each start would take most of their time.
+    """
     folder = tmp_path / "site"
     folder.mkdir()
-    monkeypatch.syspath_prepend(folder)
+    monkeypatch.syspath_prepend(folder)  # which restores the path in place
+    if request.path.parent.name in ALONE:
+        sys.path[:] = [*without_distributions(sys.path), str(deps)]
     # coverage looks at its packages anew when it meets a new file on another path, and takes out of
     # `sys.modules` what other threads import meanwhile. So it meets one here, before there are any.
     exec(compile("", str(folder / "met_by_coverage.py"), "exec"))
@@ -67,9 +89,9 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
-def site_alone(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No other installed distributions are looked at: for tests that start hundreds of times."""
-    monkeypatch.setattr(sys, "path", without_distributions(sys.path))
+def all_installed(site: Path) -> None:
+    """What is installed in the test environment is found too."""
+    sys.path.append(sysconfig.get_path("purelib"))
 
 
 def without_distributions(path: Iterable[str]) -> list[str]:
@@ -115,8 +137,8 @@ def trap(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One fork server for all cases."""
+def deps(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the packages that are installed, and without their metadata."""
     deps = tmp_path_factory.mktemp("deps")
     for scheme in ("purelib", "platlib"):
         for entry in Path(sysconfig.get_path(scheme)).iterdir():
@@ -126,6 +148,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     package = Path(aimm_plugins.__file__).parent
     if not (deps / package.name).is_symlink():
         (deps / package.name).symlink_to(package)
+    return deps
+
+
+@pytest.fixture(scope="session")
+def server(deps: Path) -> Iterator[Server]:
+    """One fork server for all cases."""
     server = Server(deps)
     yield server
     server.close()

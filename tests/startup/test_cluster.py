@@ -31,6 +31,9 @@ FAKE = """
 """
 
 
+pytestmark = pytest.mark.usefixtures("all_installed")
+
+
 @pytest.fixture
 def without_distributed(monkeypatch):
     """The extra is not installed."""
