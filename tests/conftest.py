@@ -7,7 +7,7 @@ import os
 import sys
 import sysconfig
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import importlib_metadata  # adds a finder to `sys.meta_path`, for which tests put other lists  # noqa: F401
@@ -64,6 +64,17 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         file = getattr(sys.modules[name], "__file__", None) or ""
         if file.startswith(str(folder)) or name.partition(".")[0] in names:
             del sys.modules[name]
+
+
+@pytest.fixture
+def site_alone(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No other installed distributions are looked at: for tests that start hundreds of times."""
+    monkeypatch.setattr(sys, "path", without_distributions(sys.path))
+
+
+def without_distributions(path: Iterable[str]) -> list[str]:
+    """The folders of a path that hold no metadata."""
+    return [folder for folder in path if not any(Path(folder).glob("*.dist-info"))]
 
 
 @pytest.fixture

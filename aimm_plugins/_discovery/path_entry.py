@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+from typing import NamedTuple
 
 from aimm_plugins._discovery.distribution import (
     Distribution,
@@ -22,7 +23,7 @@ Hidden = Mapping[str, tuple[Distribution, ...]]
 """By normalized name: metadata that other metadata of the same name hides."""
 
 
-class PathEntry:
+class PathEntry(NamedTuple):
     """The distributions in one folder, or of one zip or finder, by normalized name.
 
     Attributes:
@@ -32,19 +33,10 @@ class PathEntry:
             object for each of 10,000 would slow down every scan.
     """
 
-    __slots__ = ("contents", "folder", "found", "held")
-
-    def __init__(
-        self,
-        folder: str | None,
-        held: dict[str, str],
-        contents: dict[str, bytes],
-        found: Mapping[str, Distribution] = MappingProxyType({}),
-    ) -> None:
-        self.folder = folder
-        self.held = held
-        self.contents = contents
-        self.found = found
+    folder: str | None
+    held: dict[str, str]
+    contents: dict[str, bytes]
+    found: Mapping[str, Distribution] = MappingProxyType({})
 
     def distribution(self, key: str, hidden: tuple[Distribution, ...] = ()) -> Distribution:
         """The distribution of that name, and `hidden` is what it hides."""

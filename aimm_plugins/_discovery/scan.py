@@ -91,12 +91,14 @@ class Scan:
 
     def has(self, name: str) -> bool:
         """Whether a distribution of that name is installed, by normalized name."""
-        key = normalized(name)
-        return any(key in entry.held for entry in self._entries)
+        return self.find(name) is not None
 
     def find(self, name: str) -> Distribution | None:
         """The installed distribution of that name, by normalized name."""
-        return self._distribution(normalized(name)) if self.has(name) else None
+        key = normalized(name)
+        known = self._distributions.get(key)
+        entry = None if known else next((e for e in self._entries if key in e.held), None)
+        return known if entry is None else self._distribution(key, entry)
 
     def stating(self, names: Iterable[str]) -> dict[str, Distribution]:
         """By normalized names that nobody has: who has one in its metadata alone.
@@ -167,15 +169,11 @@ class Scan:
             self._owners = ModuleOwners(self.find, self.distributions, named, self._hidden)
         return self._owners
 
-    def _distribution(self, key: str, entry: PathEntry | None = None) -> Distribution:
+    def _distribution(self, key: str, entry: PathEntry) -> Distribution:
         """The one distribution of that name, always the same object."""
-        known = self._distributions.get(key)
-        if known is None:
-            if entry is None:
-                entry = next(entry for entry in self._entries if key in entry.held)
-            known = entry.distribution(key, self._hidden.get(key, ()))
-            self._distributions[key] = known
-        return known
+        if key not in self._distributions:
+            self._distributions[key] = entry.distribution(key, self._hidden.get(key, ()))
+        return self._distributions[key]
 
 
 def faults_of_metadata(distributions: Iterable[Distribution]) -> Iterator[Finding]:
@@ -208,18 +206,19 @@ def scan(path: Sequence[object] | None = None, modules: Modules | None = None) -
         for key, content in entry.contents.items()
     }
     findings += faults_of_metadata(one.distribution for one in points.values())
-    found = Scan(entries, hidden, points, findings, stamp, modules)
-    if getattr(sys, "frozen", False) and not found.candidates and not found.has("aimm-plugins"):
-        finding = Finding(
-            code="frozen-without-metadata",
-            subject=sys.executable,
-            message="is a frozen program without the metadata of packages, so that no installed "
-            "plugin can be found",
-            remedy="Build it by PyInstaller in an environment that has aimm-plugins and the "
-            "plugins, or give the metadata to your freezer; modules that a conf names load anyway.",
+    is_told = any("aimm-plugins" in entry.held for entry in entries)
+    is_told = is_told or any(one.candidates for one in points.values())
+    if getattr(sys, "frozen", False) and not is_told:
+        message = (
+            "is a frozen program without the metadata of packages, so that no installed plugin can "
+            "be found"
         )
-        found.findings = (*found.findings, finding)
-    return found
+        remedy = (
+            "Build it by PyInstaller in an environment that has aimm-plugins and the plugins, or "
+            "give the metadata to your freezer; modules that a conf names load anyway."
+        )
+        findings.append(Finding("frozen-without-metadata", sys.executable, message, remedy=remedy))
+    return Scan(entries, hidden, points, findings, stamp, modules)
 
 
 def _stamp() -> tuple[object, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from glob import escape as glob_escape
@@ -27,6 +27,12 @@ _WITHOUT_FINDERS = (
 """How `.pth` files end whose code brings no module that a look at folders does not show."""
 
 _CUSTOM = ("site", "user")
+
+_TABLE = r"^(MAPPING|NAMESPACES)(?:: dict\[str, [][a-z]+\])? = (\{.*\})$"
+"""What an editable install of setuptools maps, in the source of its finder."""
+
+_FINDER_BYTES = 64 * 1024
+"""Of such a source: the tree of a syntax takes up to 900 times as much."""
 
 
 class NoEnvironmentError(Exception):
@@ -58,9 +64,12 @@ class EnvironmentSite(NamedTuple):
         """What `sys.path` has to be there; `None` for what the interpreter makes of it."""
         return tuple(map(os.path.abspath, self.folders)) if self.is_own else None
 
-    def fingerprint(self) -> tuple[tuple[str, int], ...]:
-        """What tells whether something was installed, upgraded or removed there since."""
+    def made_of(self, sources: Iterable[str | None]) -> tuple[tuple[str, int], ...]:
+        """What tells whether something was installed, upgraded, removed or edited there since."""
         found = []
+        for source in sources:
+            with suppress(OSError, ValueError):
+                found.append((source or "", os.stat(source or "").st_mtime_ns))
         for folder in self.folders:
             with suppress(OSError), os.scandir(folder) as entries:
                 for entry in entries:
@@ -187,20 +196,20 @@ def _of_setuptools(folder: str, line: str) -> list[str] | None:
     import ast  # few environments have any
 
     match = re.match(r"import (__editable___\w+_finder)\s*;", line)
-    source = "\n".join(_lines(os.path.join(folder, f"{match[1]}.py"))) if match else ""
-    mapping = re.search(r"^MAPPING\b.*?= (\{.*\})$", source, re.MULTILINE)
-    if mapping is None or re.search(r"^NAMESPACES\b.*?= \{\}$", source, re.MULTILINE) is None:
+    if match is None:
         return None
     found = []
     try:
-        for name, path in ast.literal_eval(mapping[1]).items():
+        content = read_file(os.path.join(folder, f"{match[1]}.py"), _FINDER_BYTES)
+        tables = dict(re.findall(_TABLE, (content or b"").decode(), re.MULTILINE))
+        for name, path in ast.literal_eval(tables["MAPPING"]).items():
             end = os.sep + name.replace(".", os.sep)
             if not path.endswith(end):
                 return None
             found.append(path.removesuffix(end))
-    except Exception:  # it is no dict of texts
+    except Exception:  # it is made by another version, or by somebody else
         return None
-    return found
+    return found if tables.get("NAMESPACES") == "{}" else None
 
 
 def _lines(file: str) -> list[str]:

@@ -7,9 +7,9 @@ committed.
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, MutableMapping
 from functools import partial
-from itertools import islice
 from operator import attrgetter
 from time import perf_counter
 from types import ModuleType
@@ -123,13 +123,13 @@ class Loader(NamedTuple):
         before = None if has_run else observe()
         size = self.manager.size
         was_imported = record.module in sys.modules
-        clock = _ImportClock()
+        count, begin = len(sys.modules), perf_counter()
         try:
             self._admit(record)
             if self.probe is not None and not has_run:
                 self.probe(record)
                 self._admit(record)
-                clock = _ImportClock()
+                count, begin = len(sys.modules), perf_counter()
             if not was_imported:
                 watch.begin(record)
             try:
@@ -141,7 +141,7 @@ class Loader(NamedTuple):
                 return
             module, target = imported
             if not was_imported:
-                record = clock.account(record)
+                record = _with_cost(record, begin, count)
             self.ledger.confirm_imports()
             self.manager.rollback_failed_imports()
             has_hooks = isinstance(module, ModuleType) and self.manager.check(module)
@@ -156,7 +156,7 @@ class Loader(NamedTuple):
             reraise_interruption(error, None if before is None else before.handlers)
             shorten_traceback(error)
             if not was_imported and record.import_seconds is None:
-                record = clock.account(record)
+                record = _with_cost(record, begin, count)
             outcome.records.append(failed_record(record, error))
             if not has_run and (side_effects := changes(before)):
                 outcome.findings.append(_left_behind(record, side_effects))
@@ -274,34 +274,14 @@ class _DeniedError(Exception):
         self.reason = reason
 
 
-class _ImportClock:
-    """Measures one import: its time, and the modules that it brought."""
+def _with_cost(record: PluginRecord, begin: float, count: int) -> PluginRecord:
+    """The record with what its import, which has just ended, took and brought.
 
-    __slots__ = ("_begin", "_count")
-
-    def __init__(self) -> None:
-        self._count = len(sys.modules)
-        self._begin = perf_counter()
-
-    def account(self, record: PluginRecord) -> PluginRecord:
-        """The record with what its import, which has just ended, took and brought."""
-        seconds = perf_counter() - self._begin
-        imports: dict[str, int] = {}
-        for name in self._newest():
-            top = name.partition(".")[0]
-            imports[top] = imports.get(top, 0) + 1
-        return record._replace(import_seconds=seconds, imports=tuple(imports.items()))
-
-    def _newest(self) -> list[str]:
-        """The modules that came since, in the order of their import."""
-        # `sys.modules` keeps the order of insertion, so the new ones are at its end.
-        new = max(len(sys.modules) - self._count, 0)
-        try:
-            names = list(islice(reversed(sys.modules), new))
-        except RuntimeError:  # another thread is importing
-            names = list(islice(reversed(sys.modules.copy()), new))
-        names.reverse()
-        return names
+    It began at `begin`, with `count` modules. The new ones are at the end of `sys.modules`.
+    """
+    seconds = perf_counter() - begin
+    brought = Counter(name.partition(".")[0] for name in list(sys.modules)[count:])
+    return record._replace(import_seconds=seconds, imports=tuple(brought.items()))
 
 
 def failed_record(record: PluginRecord, error: BaseException) -> PluginRecord:

@@ -180,7 +180,9 @@ class _Resolver:
             if self.current.reaches(declared):
                 self._withdraw(declared.action, declared.key)
         failing = self.plugins_with_errors | {r.plugin for r in self.records if r.state == "failed"}
-        out = self.denied | self.removed
+        # Another process has taken the place of one that had them.
+        gone = {r.plugin for r in self.records if r.state == "failed" and r.environment is not None}
+        out = self.denied | self.removed | gone
         if not failing and not out:
             return
         for action, keys in self.current.offers.items():
@@ -291,7 +293,7 @@ class _Resolver:
         return [self._account(record, loaded.get(record.identity)) for record in self.records]
 
     def _account(self, record: PluginRecord, loaded: Loaded | None) -> PluginRecord:
-        before = self.kept.get(record.identity)
+        before, is_here = self.kept.get(record.identity), record.environment is None
         if record.state == "denied" and before is not None and before.is_loaded:
             if self.change.revokes:
                 return record
@@ -299,7 +301,7 @@ class _Resolver:
                 reason=f"loaded by an earlier initialize, and now {record.reason}; to be rid of "
                 "it, unload_all() and initialize again",
             )
-        if record.state == "failed" and before is not None and before.is_loaded:
+        if record.state == "failed" and before is not None and before.is_loaded and is_here:
             # What an earlier call has registered stays, and answers.
             return before._replace(error=record.error, remedy=record.remedy)
         if record.state not in ("planned", "deferred"):

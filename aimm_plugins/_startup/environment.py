@@ -14,18 +14,9 @@ from typing import Any, NoReturn
 from aimm_plugins._dispatch.dispatcher import no_call_error
 from aimm_plugins._dispatch.raised_elsewhere import RaisedElsewhere
 from aimm_plugins._dispatch.remote_call import Request
-from aimm_plugins._environments import tracing
+from aimm_plugins._environments import frames, tracing
 from aimm_plugins._environments.channel import Frame
-from aimm_plugins._environments.frames import (
-    CALL,
-    END_SECONDS,
-    ERROR,
-    LOAD,
-    NUMBER,
-    Inbox,
-    NotTakenError,
-    Wish,
-)
+from aimm_plugins._environments.frames import END_SECONDS, Inbox, NotTakenError, Wish
 from aimm_plugins._environments.made import other_version
 from aimm_plugins._environments.payload import (
     Packed,
@@ -39,14 +30,20 @@ from aimm_plugins._environments.process import PluginProcess
 from aimm_plugins._environments.program import Program
 from aimm_plugins._environments.restarts import Restarts
 from aimm_plugins._environments.tables import Reduce, as_arrow
+from aimm_plugins._inventory.remedies import in_environment
 from aimm_plugins._startup.environment_instance import EnvironmentInstance
-from aimm_plugins._startup.environment_judge import admit
-from aimm_plugins._startup.environment_plan import PlannedEnvironment, travel_as_arrow
+from aimm_plugins._startup.environment_judge import judged, registered, take_away
+from aimm_plugins._startup.environment_plan import (
+    PlannedEnvironment,
+    identity_there,
+    travel_as_arrow,
+)
 from aimm_plugins._startup.prepare import PreparedStart
 from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._system.child import START_SECONDS
 from aimm_plugins._system.text import described
 from aimm_plugins._values.actions import Action, StateCallback
+from aimm_plugins._values.report import PluginRecord
 from aimm_plugins.errors import EnvironmentLost
 
 
@@ -84,7 +81,8 @@ class Environment:
         }
         self.withheld = {r.module.partition(".")[0] for r in planned.wanted.values()}
         # All that makes its processes what they are.
-        self._made_of = (self.rules, self.program, self._setup, planned.told, site.fingerprint())
+        files = [record.file for record in planned.wanted.values()]
+        self._made_of = (self.rules, self.program, self._setup, planned.told, site.made_of(files))
         self._wanted = planned.wanted.keys()
         self._refused: set[tuple[Action, str]] = set()
         self.account: dict[str, Any] | None = None
@@ -101,7 +99,7 @@ class Environment:
 
     def is_as_wanted(self, other: Environment) -> bool:
         """Whether a start that would begin another one may go on with this one."""
-        is_whole = self.planned.wanted.keys() == self._wanted  # nothing was refused since
+        is_whole = self.planned.wanted.keys() == self._wanted and not self._refused
         return not self.is_closed and is_whole and self._made_of == other._made_of
 
     @property
@@ -134,7 +132,7 @@ class Environment:
 
         try:
             frame = process.converse(
-                CALL,
+                frames.CALL,
                 self._packed(process, request),
                 about=str(request),
                 inbox=inbox,
@@ -145,9 +143,9 @@ class Environment:
         except NotTakenError:
             process.wait(END_SECONDS)
             return self.call(request, inbox)  # another process takes it, or its handle is lost
-        if frame.kind == ERROR:
+        if frame.kind == frames.ERROR:
             self._raise(frame, f"{request} raised", raised)
-        (number,) = NUMBER.unpack(frame.body)
+        (number,) = frames.NUMBER.unpack(frame.body)
         made = instance
         if number >= 0 and not (
             is_handle and (process, number) == (instance.home, instance.number)
@@ -273,9 +271,10 @@ class Environment:
                 self._restarts.last_loss = process.lost()
             if slot.has_started:
                 self._restarts.check()
+            reached = [] if told is not None else registered(self._runtime, self.planned)
             if told is None:
-                self.planned, refused = admit(self._runtime, self.planned)
-                self._refused |= refused
+                self.planned, judgement = judged(self._runtime, self.planned, reached)
+                self._refused |= take_away(self._runtime, reached, judgement)
                 told = self.planned.told
             if slot.has_started:
                 self._restarts.count()
@@ -290,9 +289,24 @@ class Environment:
                 if isinstance(error, EnvironmentLost):
                     self._restarts.last_loss = error
                 raise error from None
+            self._refused |= take_away(self._runtime, reached, [*map(self._found, reached)])
             if self.is_closed:  # meanwhile, when nobody knew of this process
                 slot.process.leave_when_idle(self._closed_for)
             return slot.process
+
+    def _found(self, record: PluginRecord) -> PluginRecord:
+        """The account of a plugin by what the last process has told."""
+        assert self.account is not None
+        entry = self.account["records"].get(identity_there(record))
+        if entry is None or entry["keys"] or entry["error"] is None:
+            return record
+        remedy = entry["remedy"] and in_environment(self.name, entry["remedy"])
+        return record.failed(self.error(entry["error"]), remedy)
+
+    def error(self, carried: Sequence[Any]) -> BaseException:
+        """What was raised in a process."""
+        told = RaisedElsewhere(*carried)
+        return told.original(loads=lambda data: unpack(data, (), self.withheld))
 
     def _start_one(self, told: Mapping[str, Any]) -> PluginProcess:
         try:
@@ -312,13 +326,13 @@ class Environment:
 
         try:
             frame = process.converse(
-                LOAD,
+                frames.LOAD,
                 pack({**self._setup, **told}),
                 about="loading its plugins",
                 on_event=on_event,
                 seconds=START_SECONDS,
             )
-            if frame.kind == ERROR:
+            if frame.kind == frames.ERROR:
                 self._raise(frame, "loading its plugins raised")
             account: dict[str, Any] = self._unpacked(frame, "it has told")
         except (NotTakenError, EnvironmentLost):

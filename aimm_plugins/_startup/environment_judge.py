@@ -7,7 +7,7 @@ changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from aimm_plugins._config.environment import operator_layers
 from aimm_plugins._discovery.scan import scan
@@ -56,20 +56,24 @@ def _as_of_now(runtime: Runtime, planned: PlannedEnvironment) -> PlannedEnvironm
     return found.with_plan(start.plan, planned.options, start.admission.proofs.verified)
 
 
-def admit(
-    runtime: Runtime, planned: PlannedEnvironment
-) -> tuple[PlannedEnvironment, set[tuple[Action, str]]]:
-    """Judge before a process is started again; what is refused by now loses its keys, given too."""
+def registered(runtime: Runtime, planned: PlannedEnvironment) -> list[PluginRecord]:
+    """The plugins of an environment that calls reach."""
     records = runtime.registry.snapshot.records
-    before = [r for i, r in records.items() if i in planned.wanted and r.is_loaded]
-    planned, accounts = judged(runtime, planned, before)
-    refused = [record for record in accounts if record.state == "denied"]
-    revoked = {record.identity for record in refused}
-    if refused:
+    return [r for i, r in records.items() if i in planned.wanted and r.is_loaded]
+
+
+def take_away(
+    runtime: Runtime, before: Sequence[PluginRecord], now: Sequence[PluginRecord]
+) -> set[tuple[Action, str]]:
+    """Register which plugins are denied or failed by now; the keys that these lose."""
+    pairs = [
+        pair for pair in zip(before, now, strict=True) if pair[1].state in ("denied", "failed")
+    ]
+    if pairs:
         with runtime.lock:
             prefer = runtime.registry.snapshot.prefer
-            resolution = resolve_now(runtime, Change(refused, prefer, revokes=True))
+            change = Change([lost for _, lost in pairs], prefer, revokes=True)
+            resolution = resolve_now(runtime, change)
             publish(runtime, resolution.snapshot)
         log(Report(resolution.records))
-    lost = {slot for record in before for slot in record.provides if record.identity in revoked}
-    return planned, lost
+    return {slot for was, _ in pairs for slot in was.provides}

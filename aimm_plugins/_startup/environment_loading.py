@@ -11,9 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from aimm_plugins._declarations.declaration import Declaration
-from aimm_plugins._dispatch.raised_elsewhere import RaisedElsewhere
 from aimm_plugins._dispatch.remote_call import RemoteFunction
-from aimm_plugins._environments.payload import unpack
 from aimm_plugins._inventory.imported_files import foreign_module
 from aimm_plugins._inventory.remedies import in_environment
 from aimm_plugins._loading.importer import Outcome
@@ -134,7 +132,7 @@ def _account_for(
             imports=tuple(map(tuple, entry["imports"])),
             file=entry["file"] or record.file,
         )
-        error = _error(environment, entry["error"])
+        error = entry["error"] and environment.error(entry["error"])
         if entry["state"] == "shadowed":
             rules = entry["reason"].split("; ")
             reason = "; ".join(f"{rule} in environment {environment.name}" for rule in rules)
@@ -174,14 +172,6 @@ def _declared(environment: Environment, keys: Iterable[tuple[Any, ...]]) -> Iter
             file=file or "",
             line=line or 0,
         )
-
-
-def _error(environment: Environment, carried: tuple[Any, ...] | None) -> BaseException | None:
-    if carried is None:
-        return None
-    return RaisedElsewhere(*carried).original(
-        loads=lambda data: unpack(data, (), environment.withheld)
-    )
 
 
 # What a commit does with environments

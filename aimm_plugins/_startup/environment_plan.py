@@ -131,8 +131,8 @@ class PlannedEnvironment(NamedTuple):
         reason = f"start: lazy ({place}): its environment starts with the first call"
         if silent:
             reason = (
-                f"start: lazy ({place}), but {', '.join(silent)} publishes no keys, so that its "
-                "environment starts at once"
+                f"start: lazy ({place}), but no keys are published by {', '.join(silent)}, so that "
+                "its environment starts at once"
             )
         state: State = "planned" if silent else "deferred"
         changed = [

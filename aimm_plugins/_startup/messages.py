@@ -66,7 +66,9 @@ def log(report: Report, before: Mapping[Identity, PluginRecord] | None = None) -
     if "logging" not in sys.modules and not report.failures and not report.findings:
         return
     told: set[str] = set()
-    tells_all = logger().isEnabledFor(20)  # INFO; most hosts hear of warnings alone
+    tells_all = True
+    with guarded():  # a plugin may have broken logging
+        tells_all = logger().isEnabledFor(20)  # INFO; most hosts hear of warnings alone
     for record in report:
         if record.error is not None:
             line = f"plugin {record.state}: {_line(record, told).strip()}"

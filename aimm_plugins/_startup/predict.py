@@ -160,8 +160,8 @@ def _account(record: PluginRecord, found: PluginRecord) -> PluginRecord:
     """The account of a plugin after the resolution."""
     if found.state != "deferred":
         return found
-    # As which it was resolved. It may be sure to fail besides.
-    error, remedy = found.error or record.error, found.remedy or record.remedy
+    # As which it was resolved. If it is sure to fail besides, it answers none of its keys.
+    error, remedy = record.error or found.error, record.remedy or found.remedy
     return found._replace(state=record.state, reason=record.reason, error=error, remedy=remedy)
 
 

@@ -86,7 +86,11 @@ def _removed(
     planned = {record.identity for record in start.plan.records}
     return {
         identity: record._replace(
-            state="removed", provides=(), error=None, reason=_why_removed(record, start)
+            state="removed",
+            provides=(),
+            error=None,
+            remedy=None,
+            reason=_why_removed(record, start),
         )
         for identity, record in before.items()
         if identity not in planned and (record.module or record.environment)
@@ -95,7 +99,9 @@ def _removed(
 
 
 def _why_removed(record: PluginRecord, start: PreparedStart) -> str:
-    if record.environment is not None:
+    if not record.module and record.environment in start.scans:
+        return "it is there again"
+    if record.environment is not None and record.module:
         return f"environment {record.environment} has it no more"
     if record.source == "config":
         return "no conf names it any more"

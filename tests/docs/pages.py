@@ -83,12 +83,15 @@ class Page:
             found.append((command, output, block))
         return found
 
-    def shown(self, block: Block, output: str) -> None:
-        """Write a block's output into the page; see `UPDATE_DOCS` in the tests."""
-        text = self.path.read_text(encoding="utf-8")
+    def hold(self, block: Block, output: str) -> None:
+        """Hold what a block's command prints against what it shows, or write it there."""
         command = block.code.partition("\n")[0]
         new = f"{command}\n{output}"
-        self.path.write_text(text.replace(block.code, new, 1), encoding="utf-8")
+        if UPDATE:
+            text = self.path.read_text(encoding="utf-8")
+            self.path.write_text(text.replace(block.code, new, 1), encoding="utf-8")
+        else:
+            assert new == block.code, f"line {block.line}"
 
     def run(self, folder: Path) -> dict[str, Any]:
         """Write the page's files and execute its other Python, block by block, in order.
@@ -204,6 +207,7 @@ def shortened(text: str, *folders: Path) -> str:
     """A text with paths as seen from folders that a reader does not have, and one process."""
     for folder in folders:
         text = text.replace(f"{folder}{os.sep}", "")
+    text = re.sub(r" +$", "", text, flags=re.M)  # of what is as wide as the terminal
     # A page's Python is a reader's main program.
     return re.sub(r"\(process \d+\)", "(process 4711)", text.replace("__page__", "__main__"))
 

@@ -5,78 +5,43 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shlex
-import signal
-import socket
-import subprocess
-import sys
-import urllib.error
-import urllib.request
-from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from tests.docs.pages import Page
-from tests.support.installing import ROOT, environment
+from tests.support.installing import ROOT
+from tests.support.serving import served
 
 PAGE = Page(ROOT / "docs" / "asgi.md")
 
 pytest.importorskip("uvicorn")
 
 
-@contextmanager
-def served(folder, *arguments: str):
-    """Runs uvicorn in a process with the page's files; gives what its addresses answer."""
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with the page's files."""
     for name, text in PAGE.files().items():
-        (folder / name).write_text(text)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
-        process = subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", *arguments, "--fd", str(listening.fileno())],
-            cwd=folder,
-            env=environment(PYTHONPATH=str(folder)),
-            pass_fds=[listening.fileno()],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def fetch(path: str) -> str:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
-                return answer.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.read().decode()
-
-    try:
-        yield fetch
-        process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate(timeout=60)
-        assert "Application shutdown complete" in output
-    finally:
-        process.kill()
-        process.communicate()
+        (tmp_path / name).write_text(text)
+    return tmp_path
 
 
-def test_served_example_answers_as_the_page_shows(tmp_path):
+def test_served_example_answers_as_the_page_shows(folder):
     (_, *arguments), *fetches = map(shlex.split, PAGE.commands)
     assert [words[:2] for words in fetches] == [["curl", "-s"]] * 2
-    with served(tmp_path, *arguments) as fetch:
-        while json.loads(fetch("/plugins/ready"))["reason"] == "loading":
+    with served(folder, *arguments) as server:
+        while server.ask("/plugins/ready")[1]["reason"] == "loading":
             continue
-        for command, shown, block in PAGE.outputs()[1:]:
-            answer = fetch(command.rpartition(":8000")[2])
-            if os.environ.get("UPDATE_DOCS"):
-                PAGE.shown(block, f"{answer}\n")
-            else:
-                assert f"{answer}\n" == shown
+        for command, _, block in PAGE.outputs()[1:]:
+            _, answer = server.fetch(command.rpartition(":8000")[2])
+            PAGE.hold(block, f"{answer}\n")
+        server.stop()
 
 
-def test_lifespan_of_ones_own_finds_plugins_loaded(tmp_path):
-    with served(tmp_path, "parts:app") as fetch:
-        report = json.loads(fetch("/plugins"))
+def test_lifespan_of_ones_own_finds_plugins_loaded(folder):
+    with served(folder, "parts:app") as server:
+        _, report = server.ask("/plugins")
         assert "aimm-svc" in report["plugins"][-1]["error"]["message"]
-        assert not json.loads(fetch("/plugins/ready"))["ready"]
+        assert not server.ask("/plugins/ready")[1]["ready"]
+        server.stop()

@@ -17,6 +17,15 @@ def test_files_that_it_names_are_there():
     assert {name for name in named if not (ROOT / name).exists()} == set()
 
 
+def test_names_in_the_usual_changes_are_in_files_that_they_name():
+    usual = TEXT.partition("Five usual changes")[2].partition("\n## ")[0]
+    files = re.findall(r"`(aimm_plugins/[\w./-]+\.py)`", usual)
+    code = "".join((ROOT / file).read_text(encoding="utf-8") for file in files)
+    names = re.findall(r"`([A-Za-z_]\w+)`", usual)
+    assert len(names) > 3
+    assert [name for name in names if not re.search(rf"\b{name}\b", code)] == []
+
+
 def test_map_has_every_folder_of_the_package_and_nothing_that_is_not_there():
     (tree,) = [block.code for block in PAGE.blocks("text") if "aimm_plugins/" in block.code]
     shown = {

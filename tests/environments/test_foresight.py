@@ -137,6 +137,27 @@ def test_what_an_editable_install_of_setuptools_maps_is_there(
     assert (report.ok, report.findings) == (True, ())
 
 
+@pytest.mark.parametrize(
+    "tables",
+    [
+        "MAPPING = {1: 2}\nNAMESPACES = {}\n",
+        "MAPPING = {'beside': '/other/name'}\nNAMESPACES = {}\n",
+        "MAPPING = {}\nNAMESPACES: dict[str, list[str]] = {'space': []}\n",
+        "MAPPING = " + "{" * 9000 + "}" * 9000 + "\nNAMESPACES = {}\n",
+        "\udcff",
+    ],
+    ids=["numbers", "another name", "a namespace", "deep", "no text"],
+)
+def test_finder_whose_tables_are_not_understood_cannot_be_foreseen(
+    elsewhere: tuple[Path, Foresee], editable: Path, tables: str
+) -> None:
+    (finder,) = elsewhere[0].glob("*_finder.py")
+    finder.write_text(tables, errors="surrogateescape")
+    report = elsewhere[1]("import surely_not_there")
+    assert report.ok
+    assert [finding.code for finding in report.findings] == ["environment-not-foreseen"]
+
+
 def test_what_no_editable_install_maps_is_missing(
     elsewhere: tuple[Path, Foresee], editable: Path
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -25,7 +26,7 @@ from aimm_plugins import (
 )
 from aimm_plugins._config.parse import read
 from aimm_plugins._environments.made import wanted
-from tests.environments.conftest import Apart
+from tests.environments.conftest import PLUGIN, Apart
 from tests.environments.test_losses import runs, wait_for
 from tests.support.metadata import write_dist_info
 
@@ -318,7 +319,7 @@ def test_a_lazy_environment_starts_with_the_first_call(apart: Apart) -> None:
 def test_a_lazy_environment_whose_plugins_publish_no_keys_starts_at_once(apart: Apart) -> None:
     (record,) = apart.start(start="lazy")
     assert record.state == "loaded"
-    assert "publishes no keys" in str(record.reason)
+    assert "no keys are published by" in str(record.reason)
 
 
 def test_a_lazy_environment_that_cannot_start_fails_the_call(apart: Apart) -> None:
@@ -411,6 +412,52 @@ def test_refresh_takes_up_an_upgrade_in_a_new_process(apart: Apart) -> None:
     (record,) = [record for record in aimm_plugins.refresh() if record.name == "other"]
     assert (record.state, record.version) == ("loaded", "2.0")
     assert exec_data_access("version") == "2"
+
+
+def test_a_plugin_that_was_repaired_answers_after_a_refresh(apart: Apart) -> None:
+    apart.start(conf={"on_error": "isolate"})
+    apart.write(apart="broken = = 1\n")
+    (failed,) = aimm_plugins.refresh()
+    assert (failed.state, failed.provides) == ("failed", ())
+    with pytest.raises(aimm_plugins.UnknownPluginError):
+        exec_data_access("numbers")
+    apart.write(apart=PLUGIN)
+    (again,) = aimm_plugins.refresh()
+    assert again.state == "loaded"
+    assert exec_data_access("numbers") == [0, 1, 2]
+
+
+def test_a_plugin_that_fails_when_its_process_is_started_again_is_told_so(apart: Apart) -> None:
+    apart.start(conf={"on_error": "isolate"})
+    pid = apart.pid()
+    apart.write(apart="raise OSError('the device is busy')\n")
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not runs(pid))
+    for _ in range(2):
+        with pytest.raises(
+            aimm_plugins.UnknownPluginError, match="failed, may have provided it: aimm-apart"
+        ):
+            exec_data_access("numbers")
+    (record,) = aimm_plugins.current_report()
+    assert record.state == "failed"
+    assert "the device is busy" in str(record.error)
+    apart.write(apart=PLUGIN)
+    assert aimm_plugins.refresh().ok
+    assert exec_data_access("numbers") == [0, 1, 2]
+
+
+def test_an_environment_that_is_there_again_is_missing_no_more(
+    apart: Apart, tmp_path: Path
+) -> None:
+    folder = tmp_path / "env"
+    folder.symlink_to(sys.prefix)
+    apart.start(path=str(folder), conf={"on_error": "isolate"})
+    folder.unlink()
+    assert "missing" in [record.state for record in aimm_plugins.refresh()]
+    folder.symlink_to(sys.prefix)
+    (missing,) = [record for record in aimm_plugins.refresh() if not record.module]
+    assert (missing.state, missing.reason, missing.remedy) == ("removed", "it is there again", None)
+    assert exec_data_access("process") != os.getpid()
 
 
 def test_refresh_takes_up_a_new_plugin_and_drops_one_that_is_gone(apart: Apart) -> None:

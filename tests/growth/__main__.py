@@ -211,7 +211,7 @@ def exponent(smaller: float, larger: float, factor: float) -> float:
 
 def exponent_of_calls(kind: str) -> float:
     """The power of the size that the calls grow with."""
-    return exponent(calls(kind, 300), calls(kind, 1200), 4)
+    return exponent(calls(kind, 200), calls(kind, 800), 4)
 
 
 def main() -> None:

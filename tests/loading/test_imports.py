@@ -687,41 +687,6 @@ def test_failed_plugin_takes_nothing_of_what_it_initialized(case: Case) -> None:
 
 # A failed plugin's traces in the process are told, never undone.
 
-TRACES = {
-    "environ": ("import os\nos.environ['HOSTILE_TRACE'] = '1'", "HOSTILE_TRACE"),
-    "environ_removed": ("import os\ndel os.environ['PATH']", "PATH"),
-    "path": ("import sys\nsys.path.append('/hostile-trace')", "/hostile-trace"),
-    "working_directory": ("import os\nos.chdir('/')", "directory"),
-    "warning_filters": ("import warnings\nwarnings.simplefilter('ignore')", "warning"),
-    "signal_handler": ("import signal\nsignal.signal(signal.SIGUSR1, signal.SIG_IGN)", "SIGUSR1"),
-    "root_logging": (
-        "import logging\nlogging.getLogger().addHandler(logging.NullHandler())",
-        "logging",
-    ),
-    "thread": (
-        "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True, name='hostile-thread').start()",
-        "hostile-thread",
-    ),
-}
-
-
-@pytest.mark.parametrize("kind", TRACES)
-def test_traces_of_a_failed_plugin_are_findings(case: Case, kind: str) -> None:
-    source, told = TRACES[kind]
-    case.bad(source + "\n1 / 0\n")
-    got = case.run(
-        """
-        report = initialize({"names": [], "on_error": "isolate"})
-        out["findings"] = [finding.to_dict() for finding in report.findings]
-        out["good"] = attempt(exec_data_access, "good")
-        """
-    )
-    assert got["good"] == {"value": 42}
-    (finding,) = got["findings"]
-    text = " ".join(str(value) for value in finding.values())
-    assert told in text
-    assert "bad" in text
-
 
 def test_sound_plugin_may_change_the_environment_unreported(case: Case) -> None:
     case.bad(BAD + "import os\nos.environ['HOSTILE_TRACE'] = '1'\n")

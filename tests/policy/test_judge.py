@@ -341,17 +341,6 @@ def test_module_that_a_healthy_plugin_imports_registers_nothing_if_denied(case: 
     assert record(got["isolate"])["state"] == "denied"
 
 
-def test_blocked_in_pluggy_never_runs(case: Case) -> None:
-    trapped(case)
-    got = case.run(
-        """
-        get_plugin_manager().set_blocked("bad")
-        out.update(gauntlet({}))
-        """
-    )
-    assert_denied(case, got, "set_blocked")
-
-
 def distribution(name: str, version: str | None = "1.0", origin: Origin = "index") -> Distribution:
     return Distribution(name=name, version=version, origin=origin, place="")
 

@@ -6,8 +6,6 @@ import pytest
 
 import aimm_plugins
 from aimm_plugins import PluginImportError, PluginLoadError, initialize, plan
-from tests.support.denials import trapped
-from tests.support.forked.case import Case, assert_healthy
 
 
 def test_required_and_loaded_is_ok(marked):
@@ -23,6 +21,7 @@ def test_required_and_loaded_is_ok(marked):
         ("absent-dist", {}, "it is not installed"),
         ("mark-dist>=2", {}, "mark-dist 1.0 is installed"),
         ("mark-dist", {"deny": ["mark-dist"]}, "ep is denied (denied by 'mark-dist'"),
+        ("mark-dist", {"allow": ["other"]}, "ep is denied (mark-dist is not among those allowed"),
         ("mark-dist", {"enabled": False}, "brings no plugin that this conf loads"),
     ],
 )
@@ -64,51 +63,6 @@ def test_missing_is_over_when_it_is_installed(marked):
     marked()
     initialize(conf)
     assert aimm_plugins.current_report().ok
-
-
-ABSENT = {
-    "not_installed": (["no-such-dist"], {}),
-    "too_old": (["good-dist>=2"], {}),
-    "denied": (["bad-dist"], {"deny": ["bad-dist"]}),
-    "not_allowed": (["bad-dist"], {"allow": ["good-dist"]}),
-    "disabled": (["good-dist"], {"enabled": False}),
-}
-
-
-@pytest.mark.parametrize("kind", ABSENT)
-def test_required_that_is_not_loaded_is_missing_and_fails(case: Case, kind: str) -> None:
-    required, rules = ABSENT[kind]
-    trapped(case)
-    got = case.run(
-        f"""
-        conf = {{"names": [], "required": {required!r}, "entry_points": {rules!r}}}
-        out["plan"] = account(plan(conf))
-        out["isolate"] = account(initialize({{**conf, "on_error": "isolate"}}))
-        unload_all()
-        out["strict"] = strictly(conf)
-        """
-    )
-    for stage in ("plan", "isolate"):
-        assert not got[stage]["ok"]
-        assert "missing" in got[stage]["states"].values()
-    assert got["strict"]["error"] == "PluginLoadError"
-    assert required[0].partition(">")[0] in got["strict"]["text"]
-    assert got["strict"]["keys"] == []
-
-
-def test_required_plugin_that_fails_is_a_failure(case: Case) -> None:
-    case.bad("1 / 0\n")
-    got = case.gauntlet({"required": ["bad-dist"]})
-    assert_healthy(got)
-    assert not got["isolate"]["ok"]
-    assert got["strict"]["error"] == "PluginLoadError"
-
-
-def test_required_plugin_that_is_loaded_is_well(case: Case) -> None:
-    got = case.gauntlet({"required": ["Good_Dist>=1"]})
-    assert_healthy(got)
-    assert got["isolate"]["ok"]
-    assert got["strict"]["error"] is None
 
 
 def lacking(report) -> dict[str, str]:

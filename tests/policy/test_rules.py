@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
@@ -11,8 +10,8 @@ import pytest
 import aimm_plugins
 from aimm_plugins import initialize
 from tests.conftest import record_of
-from tests.support.denials import ORIGINS, assert_denied, assert_refused, trapped
-from tests.support.forked.case import BAD, Case, assert_healthy
+from tests.support.denials import assert_denied, assert_refused, trapped
+from tests.support.forked.case import Case, assert_healthy
 
 
 @pytest.mark.parametrize(
@@ -60,46 +59,11 @@ def test_denied_plugin_never_runs(case: Case, kind: str, load: str) -> None:
     assert_denied(case, case.gauntlet({"entry_points": rules, "load": load}), told)
 
 
-@pytest.mark.parametrize("origin", ORIGINS)
-def test_denied_origin_never_runs(case: Case, origin: str) -> None:
-    case.module("bad", case.trap() + BAD)
-    case.dist(
-        "bad-dist",
-        "6.6.6",
-        entry_points={"bad": "bad"},
-        files=["bad.py"],
-        direct_url=ORIGINS[origin],
-    )
-    if origin == "index":
-        (next(case.site.glob("good_dist*")) / "direct_url.json").write_text(
-            json.dumps(ORIGINS["url"])
-        )
-    got = case.gauntlet({"entry_points": {"deny_origins": [origin]}})
-    found = assert_denied(case, got, "deny_origins[0]")
-    assert found["origin"] == origin
-
-
 def test_origin_that_cannot_be_read_counts_as_unknown(case: Case) -> None:
     trapped(case)
     (next(case.site.glob("bad_dist*")) / "direct_url.json").write_text("{")
     got = case.gauntlet({"entry_points": {"deny_origins": ["unknown"]}})
     assert_denied(case, got, "unknown")
-
-
-@pytest.mark.parametrize("field", ["allow", "deny"])
-def test_rule_that_matches_nothing_is_a_finding(case: Case, field: str) -> None:
-    got = case.gauntlet(
-        {
-            "entry_points": {
-                "allow": ["good-dist"],
-                field: ["gud-dist", *(["good-dist"] if field == "allow" else [])],
-            }
-        }
-    )
-    assert_healthy(got)
-    (finding,) = got["isolate"]["findings"]
-    assert "gud-dist" in finding["subject"]
-    assert f"entry_points.{field}" in finding["place"]
 
 
 def test_disabled_entry_points_never_run(case: Case) -> None:

@@ -85,13 +85,6 @@ def verified(case: Case) -> dict[str, Any]:
     return got
 
 
-def test_untouched_files_verify_and_load(case: Case) -> None:
-    sound_package(case)
-    got = verified(case)
-    assert got["done"]["states"]["bad"] == "loaded"
-    assert got["bad"] == {"value": "bad"}
-
-
 def test_sha512_verifies_too(case: Case) -> None:
     sound_package(case)
     recorded(case, "bad/__init__.py", "bad/data.bin", algorithm="sha512")

@@ -20,7 +20,7 @@ from hypothesis.stateful import initialize as at_first
 
 import aimm_plugins
 from aimm_plugins import PluginConflictError, PluginLoadError
-from tests.conftest import names
+from tests.conftest import names, without_distributions
 
 KEYS = ["k0", "k1", "k2", "k3"]
 HAND = "by_hand"
@@ -114,7 +114,8 @@ class Registry(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
-        sys.path.insert(0, str(self.folder))
+        self.path = sys.path[:]
+        sys.path[:] = [str(self.folder), *without_distributions(sys.path)]
         aimm_plugins.unload_all()
 
     @at_first(
@@ -260,7 +261,7 @@ class Registry(RuleBasedStateMachine):
         aimm_plugins.unload_all()
         if manager.has_plugin(__name__):
             manager.unregister(name=__name__)
-        sys.path.remove(str(self.folder))
+        sys.path[:] = self.path
         shutil.rmtree(self.folder)
         for name in getattr(self, "names", ()):
             sys.modules.pop(name, None)

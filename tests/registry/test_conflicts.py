@@ -103,12 +103,6 @@ def test_prefer_for_nobody_settles_nothing_and_is_a_finding(case: Case, kind: st
     assert [finding["code"] for finding in got["isolate"]["findings"]] == ["rule-matches-nothing"]
 
 
-def test_prefer_with_an_action_beats_one_without(case: Case) -> None:
-    rivals(case, "one", "two")
-    got = case.gauntlet({"prefer": {"k": "one-dist", "fit:k": "two-dist"}})
-    assert {"action": "fit", "key": "k"} in record(got["isolate"], "two")["provides"]
-
-
 def test_prefer_two_modules_of_one_distribution_settles_by_module_alone(case: Case) -> None:
     for name in ("one", "two"):
         case.module(name, RIVAL.format(name))
@@ -117,27 +111,6 @@ def test_prefer_two_modules_of_one_distribution_settles_by_module_alone(case: Ca
     assert "fit:k" not in got["isolate"]["keys"]
     got = case.gauntlet({"prefer": {"k": "two"}})
     assert {"action": "fit", "key": "k"} in record(got["isolate"], "two")["provides"]
-
-
-def test_newcomer_does_not_take_a_key_from_an_earlier_call(case: Case) -> None:
-    case.module(
-        "late",
-        "@data_access('good')\ndef f(): return 'stolen'\n@fit(['late'])\ndef g(m): return 'late'\n",
-    )
-    got = case.run(
-        """
-        initialize()
-        out["strict"] = strictly({"names": ["late"]})
-        out["isolate"] = account(initialize({"names": ["late"], "on_error": "isolate"}))
-        out["good"] = attempt(exec_data_access, "good")
-        out["late"] = attempt(exec_fit, "late", None)
-        """
-    )
-    assert got["strict"]["error"] == "PluginLoadError"
-    assert got["strict"]["keys"] == ["data_access:good"]
-    assert got["good"] == {"value": 42}
-    assert got["late"] == {"value": "late"}
-    assert record(got["isolate"], "late")["error"]["type"] == "PluginConflictError"
 
 
 WAYS = {
@@ -187,15 +160,6 @@ def test_function_reexported_by_another_plugin_is_one_provider(case: Case) -> No
     got = case.gauntlet()
     assert_healthy(got, alone=False)
     assert got["strict"]["error"] is None
-    assert got["bad"] == {"value": "bad"}
-
-
-def test_function_decorated_again_by_another_plugin_is_one_provider(case: Case) -> None:
-    case.bad(BAD)
-    case.module("front", "import bad\nfit(['bad'])(bad.bad)\n")
-    case.dist("front-dist", entry_points={"front": "front"})
-    got = case.gauntlet()
-    assert_healthy(got, alone=False)
     assert got["bad"] == {"value": "bad"}
 
 

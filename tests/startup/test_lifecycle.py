@@ -115,10 +115,12 @@ def test_empty_allow_allows_no_distribution(write, install):
 
 
 def test_rule_that_matches_nothing_is_a_finding():
-    report = initialize({"names": [], "entry_points": {"allow": [], "deny": ["no-such-dist"]}})
-    assert ("rule-matches-nothing", "no-such-dist") in {
-        (finding.code, finding.subject) for finding in report.findings
-    }
+    rules = {"allow": ["gone-dist"], "deny": ["no-such-dist"]}
+    found = initialize({"names": [], "entry_points": rules}).findings
+    assert [(finding.code, finding.subject, finding.place) for finding in found] == [
+        ("rule-matches-nothing", "gone-dist", "conf entry_points.allow[0]"),
+        ("rule-matches-nothing", "no-such-dist", "conf entry_points.deny[0]"),
+    ]
 
 
 def test_blocked_in_pluggy_is_denied(write):
@@ -209,12 +211,6 @@ def test_prefer_with_an_action_wins_over_one_without(write):
     conflicting(write)
     initialize(names("one", "two", prefer={"k": "one", "fit:k": "two"}))
     assert aimm_plugins.exec_fit("k", None) == 2
-
-
-def test_prefer_for_nobody_settles_nothing(write):
-    conflicting(write)
-    with pytest.raises(PluginLoadError):
-        initialize(names("one", "two", prefer={"k": "three"}))
 
 
 def test_plugin_that_loses_all_is_shadowed(write):
@@ -398,13 +394,6 @@ def test_plugin_that_fails_in_a_later_call_answers_as_before_and_its_account_say
         assert isinstance(record.error, ZeroDivisionError)
     assert not report.ok
     assert aimm_plugins.exec_fit("k", None) == "before"
-
-
-def test_keyboard_interrupt_passes_and_nothing_stays(write):
-    write(good="@fit(['k'])\ndef f(m): ...\n", bad="raise KeyboardInterrupt")
-    with pytest.raises(KeyboardInterrupt):
-        initialize(names("good", "bad", on_error="isolate"))
-    assert keys() == set()
 
 
 def test_repaired_plugin_loads_in_the_same_process(write):

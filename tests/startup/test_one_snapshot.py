@@ -228,6 +228,7 @@ def test_plugins_that_came_and_went_leave_nothing(site, write, install):
 @pytest.mark.skipif(
     not getattr(sys, "_is_gil_enabled", lambda: True)(), reason="nothing of it depends on threads"
 )
+@pytest.mark.usefixtures("site_alone")
 def test_interrupt_at_any_line_of_unload_all_leaves_all_or_nothing(write):
     modules = ["one", "two"]
     wrapper = "@hookimpl(wrapper=True)\ndef aimm_predict(): return (yield)\n"

@@ -42,6 +42,7 @@ def together(*works: Callable[[], object], seconds: float = 60) -> list[BaseExce
     return errors
 
 
+@pytest.mark.usefixtures("site_alone")
 def test_all_that_changes_the_registry_at_once_loses_nothing(write, install):
     eager = [f"eager_{i}" for i in range(6)]
     lazy = [f"lazy_{i}" for i in range(6)]
