@@ -36,7 +36,13 @@ def operator_layers() -> tuple[Config, ...]:
     layers = []
     path = os.environ.get("AIMM_PLUGINS_POLICY")
     if path:
-        layers.append(read_policy(path))
+        try:
+            layers.append(read_policy(path))
+        except ConfigError as error:
+            if not isinstance(reason := error.__cause__, OSError):
+                raise  # it tells what is wrong in the file
+            text = f"cannot be read: {reason.strerror}; AIMM_PLUGINS_POLICY names it"
+            raise ConfigError(text, file=path) from reason
     rules = _split_requirements(os.environ.get("AIMM_PLUGINS_DENY", ""))
     if rules:
         layers.append(denying(rules, "AIMM_PLUGINS_DENY"))

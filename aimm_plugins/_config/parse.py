@@ -121,12 +121,13 @@ def _lasting(path: str) -> str:
 
 
 def _checked(data: object, schema_name: SchemaName, bare: Config) -> Config:
-    try:
+    fields = None
+    with suppress(_UnsoundError):
         fields = _fields(data, *(_AS_CONF if schema_name == "plugins" else _AS_POLICY))
-    except _UnsoundError:
+    if fields is None:
         with suppress(FileNotFoundError, ImportError):  # frozen or zipped without what this needs
             validate(data, schema_name, document=bare.document, prefix=bare.prefix)
-        raise ConfigError(f"is not what schema {schema_name} says", file=bare.source) from None
+        raise ConfigError(f"is not what schema {schema_name} says", file=bare.source)
     if bare.folder is None and fields.keys() & _WITH_PATHS:
         with suppress(FileNotFoundError):  # somebody has removed it
             bare = bare._replace(folder=os.getcwd())

@@ -76,6 +76,12 @@ def test_wrong_conf_is_explained_with_its_path(conf, message):
     assert message in str(caught.value)
 
 
+def test_traceback_of_a_wrong_conf_has_that_error_alone():
+    with pytest.raises(ConfigError) as caught:
+        read({"nmaes": []})
+    assert caught.value.__context__ is None
+
+
 def test_path_as_bytes_is_refused():
     class Path:
         def __fspath__(self):
