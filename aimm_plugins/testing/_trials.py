@@ -19,42 +19,75 @@ from aimm_plugins.testing._results import WORK_CHECK, CheckResult, Status, Verdi
 from aimm_plugins.testing._subject import Inapplicable, Subject
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
-    """One check of one plugin or key, ready to run."""
+@dataclass(kw_only=True)
+class Trial(Subject):
+    """One check of one plugin or key, ready to run; the check is given the trial."""
 
     check: Check
-    conformance: Conformance | None
-    plugin: str | None
-    facts: dict[str, Any]
 
     @property
     def about(self) -> str:
-        if self.conformance is not None and "plugin" not in self.check.kinds:
-            return self.conformance.key
-        return self.plugin or (self.conformance.key if self.conformance is not None else "")
+        return self.plugin if "plugin" in self.check.kinds and self.plugin else self.key
 
     def run(self) -> CheckResult:
         """Run it in a registry of its own, which holds the plugin alone."""
-        plugin = self.plugin or _plugin_of(self.conformance)
+        about, self.notes = self.about, []
+        self.plugin = self.plugin or _plugin_of(self.spec)
         with isolated() as state:
             # A check of the import looks at another process, and tells what fails there.
             if not self.check.child or "plugin" not in self.check.kinds:
-                state.load(plugin)
-            subject = Subject(plugin=plugin, conformance=self.conformance, facts=self.facts)
-            place = _place(subject)
+                state.load(self.plugin)
+            place = self._place()
             with guarded() as attempt:
-                _examine(self.check, subject)
+                self._examine()
         status, reason = self._outcome(attempt.error)
         return CheckResult(
             check=self.check.name,
-            about=self.about,
+            about=about,
             status=status,
             reason=reason,
-            notes=tuple(dict.fromkeys(subject.notes)),
+            notes=tuple(dict.fromkeys(self.notes)),
             place=place,
             error=attempt.error if status == "failed" else None,
         )
+
+    def _place(self) -> str:
+        providers = self.providers()
+        if self.conformance is not None:
+            of_key = [provider for provider in providers if provider.key == self.key]
+            fits = [provider for provider in of_key if provider.action == "fit"]
+            providers = fits or of_key or providers
+        if not providers:
+            return str(Provenance(module=self.plugin, file=locate(self.plugin)))
+        return str(providers[0].provenance)
+
+    def _examine(self) -> None:
+        """Run the check, for each example where hypothesis gives the arguments."""
+        strategies = {} if self.conformance is None else self.conformance.strategies()
+        if not strategies or "plugin" in self.check.kinds:
+            self.check(self)
+            return
+        import hypothesis
+        from hypothesis import strategies as st
+
+        every: Any = list(hypothesis.HealthCheck)
+
+        @hypothesis.settings(
+            # A process for each example would take minutes.
+            max_examples=1 if self.check.child else self.spec.examples,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            suppress_health_check=every,
+        )
+        @hypothesis.given(
+            st.fixed_dictionaries({action: st.tuples(s, s) for action, s in strategies.items()})
+        )
+        def examine(drawn: Mapping[str, tuple[Any, Any]]) -> None:
+            self.drawn = drawn
+            self.check(self)
+
+        examine()
 
     def _outcome(self, error: BaseException | None) -> tuple[Status, str]:
         """What an error, or none, means where the author expects a failure or does not."""
@@ -74,8 +107,7 @@ class Trial:
         )
 
 
-def _plugin_of(conformance: Conformance | None) -> str:
-    assert conformance is not None, "a trial has a plugin or a Conformance"
+def _plugin_of(conformance: Conformance) -> str:
     found = aimm_plugins.providers(key=conformance.key)
     kinds = {"data_access"} if conformance.data_access is not None else {"fit", "instantiate"}
     for (action, _), provider in found.items():
@@ -87,46 +119,6 @@ def _plugin_of(conformance: Conformance | None) -> str:
     )
 
 
-def _place(subject: Subject) -> str:
-    providers = subject.providers()
-    if subject.conformance is not None:
-        of_key = [provider for provider in providers if provider.key == subject.key]
-        fits = [provider for provider in of_key if provider.action == "fit"]
-        providers = fits or of_key or providers
-    if not providers:
-        return str(Provenance(module=subject.plugin, file=locate(subject.plugin)))
-    return str(providers[0].provenance)
-
-
-def _examine(check: Check, subject: Subject) -> None:
-    """Run a check, for each example where hypothesis gives the arguments."""
-    strategies = {} if subject.conformance is None else subject.conformance.strategies()
-    if not strategies or "plugin" in check.kinds:
-        check(subject)
-        return
-    import hypothesis
-    from hypothesis import strategies as st
-
-    every: Any = list(hypothesis.HealthCheck)
-
-    @hypothesis.settings(
-        # A process for each example would take minutes.
-        max_examples=1 if check.child else subject.spec.examples,
-        deadline=None,
-        database=None,
-        derandomize=True,
-        suppress_health_check=every,
-    )
-    @hypothesis.given(
-        st.fixed_dictionaries({action: st.tuples(s, s) for action, s in strategies.items()})
-    )
-    def examine(drawn: Mapping[str, tuple[Any, Any]]) -> None:
-        subject.drawn = drawn
-        check(subject)
-
-    examine()
-
-
 def trials(about: Iterable[Conformance | str], only: Iterable[str] = ()) -> list[Trial]:
     """The checks that concern plugins and keys, those of a plugin as such once each."""
     known = [check.name for check in checks()]
@@ -135,10 +127,10 @@ def trials(about: Iterable[Conformance | str], only: Iterable[str] = ()) -> list
         if name not in known:
             raise ValueError(no_check(name, known))
     found: list[Trial] = []
-    seen: dict[str | None, dict[str, Any]] = {}
+    seen: dict[str, dict[str, Any]] = {}
 
-    def add(kind: Kind, conformance: Conformance | None, plugin: str | None) -> None:
-        facts = seen.setdefault(plugin, {})
+    def add(kind: Kind, conformance: Conformance | None, plugin: str) -> None:
+        facts = seen.setdefault(plugin, {}) if plugin else {}
         found.extend(
             Trial(check=check, conformance=conformance, plugin=plugin, facts=facts)
             for check in checks()
@@ -148,8 +140,8 @@ def trials(about: Iterable[Conformance | str], only: Iterable[str] = ()) -> list
     # What is said of a key may set limits for the checks of its plugin.
     for subject in sorted(about, key=lambda subject: isinstance(subject, str)):
         conformance = subject if isinstance(subject, Conformance) else None
-        plugin = subject if isinstance(subject, str) else subject.plugin
-        if plugin not in seen or plugin is None:
+        plugin = subject if isinstance(subject, str) else subject.plugin or ""
+        if plugin not in seen:
             add("plugin", conformance, plugin)
         if conformance is not None:
             conformance.check_names(known)
@@ -189,7 +181,7 @@ def check_plugin(
         1
     """
     results: list[CheckResult] = []
-    broken: set[tuple[str, str | None]] = set()
+    broken: set[tuple[str, str]] = set()
     to_run = trials(about, only)
     for number, trial in enumerate(to_run, start=1):
         if broken & {("plugin", trial.plugin), ("key", trial.about)}:  # one result has said so
@@ -199,9 +191,9 @@ def check_plugin(
         except PluginLoadError as error:
             if on_fail == "raise":
                 raise
-            result = CheckResult.of_failed_import(trial.plugin or trial.about, error)
+            result = CheckResult.of_failed_import(trial.plugin, error)
         if result.status == "failed":
-            if result.is_of_import and trial.plugin is not None:
+            if result.is_of_import:
                 broken.add(("plugin", trial.plugin))
             elif result.check == WORK_CHECK:
                 broken.add(("key", trial.about))

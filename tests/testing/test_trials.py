@@ -78,3 +78,15 @@ def test_key_that_its_plugin_does_not_provide_is_one_failure(write):
     (result,) = check_plugin(conformance, only=only, on_fail="report").results
     assert (result.check, result.status) == ("fit-gives-a-predictor", "failed")
     assert result.reason == "keyed provides no 'rihgt'; did you mean 'right'?"
+
+
+def test_plugins_that_are_found_by_their_keys_are_not_taken_for_each_other(write):
+    write(
+        quiet="@data_access('quiet')\ndef f(): return [1]\n",
+        noisy="print('noise')\n@data_access('noisy')\ndef f(): return [1]\n",
+    )
+    conf = {"names": ["quiet", "noisy"], "entry_points": {"enabled": False}}
+    aimm_plugins.initialize(conf)
+    about = [Conformance(data_access="quiet"), Conformance(data_access="noisy")]
+    verdict = check_plugin(*about, only=["import-prints-nothing"], on_fail="report")
+    assert [result.status for result in verdict.results] == ["passed", "failed"]
