@@ -63,7 +63,9 @@ def test_denied_provider_of_a_key_that_another_has_names_the_rule(artifact, dist
 def test_conflict_about_the_key_is_shown(artifact, dist):
     dist(name="aimm-other", module="other")
     restart({"names": [], "on_error": "isolate"})
-    assert_refused(artifact, "provider", "two plugins provide k (serialize, deserialize)", "prefer:")
+    assert_refused(
+        artifact, "provider", "two plugins provide k (serialize, deserialize)", "prefer:"
+    )
 
 
 def test_provider_without_the_key_says_which_version_had_it(artifact, dist):
