@@ -34,13 +34,14 @@ def python(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def mode(request, python, tmp_path_factory) -> str:
     """How this package and the samples are installed; the later one replaces the earlier."""
+    again = ["--force-reinstall", "--no-deps"]  # this environment has a release of the same number
     if request.param == "wheel":
         wheels = build_wheels([ROOT, *SAMPLES], tmp_path_factory.mktemp("wheels"))
-        pip(python, "install", *wheels)
+        pip(python, "install", *wheels)  # what they depend on
+        pip(python, "install", *again, *wheels)
     else:
         sources = [argument for path in (ROOT, *SAMPLES) for argument in ("-e", path)]
-        options = ["--no-build-isolation", "--no-deps", "--force-reinstall"]
-        pip(python, "install", *options, *sources)
+        pip(python, "install", "--no-build-isolation", *again, *sources)
     return request.param
 
 
