@@ -247,12 +247,18 @@ def _wait(
 
 def _end(child: subprocess.Popen[bytes]) -> None:
     """End the child and all that it started."""
-    with suppress(ProcessLookupError, PermissionError):
-        if hasattr(os, "killpg"):
+    if hasattr(os, "killpg"):
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, signal.SIGKILL)
-        else:
+        if child.returncode is None:
+            # `wait` takes a lock that stays held where a signal has interrupted it (gh-29988).
+            with suppress(ChildProcessError):  # it was interrupted after it had waited
+                os.waitpid(child.pid, 0)
+            child.returncode = -signal.SIGKILL
+    else:
+        with suppress(PermissionError):
             child.kill()
-    child.wait()
+        child.wait()
     with suppress(OSError):  # what was not written has no reader any more
         assert child.stdin is not None
         child.stdin.close()

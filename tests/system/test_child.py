@@ -130,6 +130,22 @@ def test_children_run_beside_each_other(task):
 PRINTS = "print('out')\nsys.stdout.flush()\nos.write(2, b'err')\nyield 1"
 
 
+def test_interrupt_within_a_lock_of_popen_leaves_no_child_and_does_not_hang(task, monkeypatch):
+    class Interrupted(subprocess.Popen):
+        def wait(self, timeout=None):
+            self._waitpid_lock.acquire()
+            children.append(self.pid)
+            raise KeyboardInterrupt
+
+    children = []
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_task(task("time.sleep(600)"))
+    (pid,) = children
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
 def test_captured_output_is_stdout_and_stderr(task):
     assert run_task(task(PRINTS), output="captured").text == "out\nerr"
 
