@@ -35,7 +35,8 @@ def words():
 """
 
 BOTH = """
-heavy = ["distributed", "numpy", "opentelemetry", "pandas", "pytest", "setuptools", "sphinx"]
+heavy = ["dask", "distributed", "matplotlib", "numpy", "opentelemetry", "pandas", "pyarrow"]
+heavy += ["pytest", "scipy", "setuptools", "sklearn", "sphinx", "PIL", "IPython", "cryptography"]
 found = Analysis(["program.py"], pathex=["site"], excludes=heavy)
 modules = PYZ(found.pure)
 EXE(modules, found.scripts, found.binaries, found.datas, name="onefile")
