@@ -205,7 +205,20 @@ class PluginManager(pluggy.PluginManager):
         if module is not None and self._owner.ledger.current_importer(module) is not None:
             self._unconfirmed.append((module, spec, undo))
 
-    # pluggy's own methods
+    # pluggy's own methods. Those that go through all plugins do so under the lock: another thread
+    # may register one meanwhile.
+
+    def get_plugins(self) -> set[Any]:
+        with self._owner.lock:
+            return super().get_plugins()
+
+    def is_registered(self, plugin: object) -> bool:
+        with self._owner.lock:
+            return super().is_registered(plugin)
+
+    def get_name(self, plugin: object) -> str | None:
+        with self._owner.lock:
+            return super().get_name(plugin)
 
     def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
         """As pluggy's, of a module's functions alone: a proxy in it may raise at every question."""

@@ -90,6 +90,27 @@ def test_all_that_changes_the_registry_at_once_loses_nothing(write, install):
         assert aimm_plugins.exec_fit(name, None) == name
 
 
+@pytest.mark.parametrize("look_up", ["is_registered", "get_name"])
+def test_plugin_is_looked_up_while_another_thread_registers_one(look_up):
+    manager = aimm_plugins.get_plugin_manager()
+    threads = []
+
+    class Asked:
+        __hash__ = object.__hash__
+
+        def __eq__(self, _):
+            if not threads:
+                threads.append(threading.Thread(target=manager.register, args=(object(),)))
+                threads[0].start()
+                threads[0].join(0.2)
+            return False
+
+    manager.register(object())
+    assert not getattr(manager, look_up)(Asked())
+    threads[0].join()
+    assert len(manager.list_name_plugin()) == 2
+
+
 def test_deferred_key_is_called_by_threads_while_a_plugin_imports_it_by_hand(write, install):
     write(
         p="@fit(['k'])\ndef f(m): return 1\n",
