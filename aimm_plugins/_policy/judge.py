@@ -93,6 +93,13 @@ class Policy(NamedTuple):
         reason = None if place is None else wanted.unproven(self.unverified)
         return reason and f"refused by verify: record ({place}): {reason}"
 
+    def denies_by_name(self, module: str, publisher: Distribution | None) -> bool:
+        """Whether an import is denied whatever files it would run."""
+        return self.blocked(module) or any(
+            publisher is not None and (layer.denial(publisher) or layer.exclusion(publisher))
+            for layer in self.layers
+        )
+
     def _exclusion(self, layer: Layer, distribution: Distribution) -> str | None:
         return layer.exclusion(distribution) or self._lock_fault(layer, distribution)
 

@@ -42,7 +42,7 @@ class Change(NamedTuple):
         published: What the metadata of plugins publishes. A deferred one competes by it.
         load: Imports and registers a deferred plugin.
         removed: Plugins of earlier calls that are not installed any more.
-        revokes: Whether plugins of earlier calls lose their keys if they are denied by now.
+        revoked: Plugins of earlier calls that lose their keys if they are denied by now.
         demanded: The plugins were deferred, and a call needs one of them: what they lost to others
             while they waited stays lost.
     """
@@ -53,7 +53,7 @@ class Change(NamedTuple):
     published: Mapping[Identity, Sequence[Published]] = MappingProxyType({})
     load: Callable[[Identity], None] = lambda _: None
     removed: Set[Identity] = frozenset()
-    revokes: bool = False
+    revoked: Set[Identity] = frozenset()
     demanded: bool = False
 
 

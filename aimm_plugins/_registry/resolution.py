@@ -50,8 +50,9 @@ class _Resolver:
         self.kept = {i: r for i, r in current.records.items() if i not in change.removed}
         self.denied = {record.plugin for record in self.records if record.state == "denied"}
         self.denied -= self.loaded_by_module.keys()
-        if not change.revokes:
-            self.denied -= {r.plugin for r in self.kept.values() if r.is_loaded}
+        self.denied -= {
+            r.plugin for i, r in self.kept.items() if r.is_loaded and i not in change.revoked
+        }
         modules = {r.plugin for r in self.kept.values()} | {r.plugin for r in self.records}
         removed = {r.plugin for i, r in current.records.items() if i in change.removed}
         self.removed = removed - modules
@@ -295,7 +296,7 @@ class _Resolver:
     def _account(self, record: PluginRecord, loaded: Loaded | None) -> PluginRecord:
         before, is_here = self.kept.get(record.identity), record.environment is None
         if record.state == "denied" and before is not None and before.is_loaded:
-            if self.change.revokes:
+            if record.identity in self.change.revoked:
                 return record
             return before._replace(
                 reason=f"loaded by an earlier initialize, and now {record.reason}; to be rid of "

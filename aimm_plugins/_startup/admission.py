@@ -58,6 +58,13 @@ class Admission(NamedTuple):
     def is_needed(self) -> bool:
         return any(judge.asks_files for _, judge in self.parts)
 
+    def denies_by_name(self, record: PluginRecord) -> bool:
+        """Whether a plugin is denied whatever its files are."""
+        return all(
+            judge.policy.denies_by_name(record.module, _publisher(record, judge))
+            for judge in self._judges_of(record)
+        )
+
     def denial(self, record: PluginRecord) -> str | None:
         """Why the module of a plugin must not be imported now, or `None` if it may be."""
         judges = self._judges_of(record)

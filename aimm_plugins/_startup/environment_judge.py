@@ -72,7 +72,8 @@ def take_away(
     if pairs:
         with runtime.lock:
             prefer = runtime.registry.snapshot.prefer
-            change = Change([lost for _, lost in pairs], prefer, revokes=True)
+            revoked = {lost.identity for _, lost in pairs}
+            change = Change([lost for _, lost in pairs], prefer, revoked=revoked)
             resolution = resolve_now(runtime, change)
             publish(runtime, resolution.snapshot)
         log(Report(resolution.records))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from aimm_plugins._config.parse import read
 from aimm_plugins._discovery.scan import scan
+from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.snapshot import Snapshot, Start
 from aimm_plugins._startup.lifecycle import executor_of, with_start
 from aimm_plugins._startup.loading import forget_listings, load
@@ -37,12 +38,15 @@ def refresh(runtime: Runtime) -> Report:
 def _start_again(runtime: Runtime, before: Snapshot) -> Report | None:
     """The report; `None` if another thread has initialized, refreshed or unloaded meanwhile."""
     forget_listings()
+    records = dict(before.records)
     starts = _reread(before.starts)
     start = prepare(runtime, [begun.config for begun in starts], scan())
-    removed = _removed(before.records, start)
+    start = _with_deferred_in_doubt(before, start)
+    removed = _removed(records, start)
     loaded = load(runtime, start)
     loaded.findings += start.installed.unread()
-    with resolved(runtime, start, loaded, removed=removed, revokes=True) as outcome:
+    revoked = records.keys() - _in_doubt(records, loaded.records, start)
+    with resolved(runtime, start, loaded, removed=removed, revoked=revoked) as outcome:
         if runtime.registry.snapshot.starts is not before.starts:
             loaded.undo()
             return None
@@ -96,6 +100,33 @@ def _removed(
         if identity not in planned and (record.module or record.environment)
         if record.distribution is None or start.installed.doubt(record.distribution) is None
     }
+
+
+def _in_doubt(
+    before: Mapping[Identity, PluginRecord], records: Iterable[PluginRecord], start: PreparedStart
+) -> set[Identity]:
+    """The plugins that are denied now, and perhaps only since metadata could not be read.
+
+    The process may have had too many files open. A rule about the name needs no file.
+    """
+    if not start.installed.unread():
+        return set()
+    return {
+        record.identity
+        for record in records
+        if record.state == "denied" and record.identity in before
+        if not start.admission.denies_by_name(record)
+    }
+
+
+def _with_deferred_in_doubt(current: Snapshot, start: PreparedStart) -> PreparedStart:
+    """A start that leaves deferred plugins in doubt deferred: their first call is judged anew."""
+    in_doubt = _in_doubt(current.records, start.plan.records, start)
+    kept = {identity for identity in in_doubt if current.deferred(identity)}
+    records = [current.records[r.identity] if r.identity in kept else r for r in start.plan.records]
+    published = {identity: tuple(current.published[identity]) for identity in kept}
+    plan = Plan(tuple(records), {**start.plan.published, **published})
+    return start._replace(plan=plan)
 
 
 def _why_removed(record: PluginRecord, start: PreparedStart) -> str:

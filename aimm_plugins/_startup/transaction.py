@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Set
 from contextlib import contextmanager
 from functools import partial
 from types import MappingProxyType
@@ -49,7 +49,7 @@ def resolved(
     loaded: Outcome,
     *,
     removed: Mapping[Identity, PluginRecord] = MappingProxyType({}),
-    revokes: bool = False,
+    revoked: Set[Identity] = frozenset(),
     given: Conf = None,
 ) -> Generator[Resolved]:
     """Work out who provides what, and hold the lock while the block commits it.
@@ -61,13 +61,13 @@ def resolved(
         start: What was to be done.
         loaded: What became of the imports.
         removed: For `refresh`, the accounts of plugins that are not there any more.
-        revokes: For `refresh`, whether plugins lose their keys if they are denied by now.
+        revoked: For `refresh`, the plugins that lose their keys if they are denied by now.
         given: The conf of this call, for workers; `None` where `refresh` has none of its own.
     """
     try:
         while True:
             with runtime.lock:
-                outcome = _resolve(runtime, start, loaded, removed, revokes)
+                outcome = _resolve(runtime, start, loaded, removed, revoked)
                 executor = None if outcome.is_undone else runtime.executor
                 snapshot = outcome.resolution.snapshot
                 if executor is None or executor.is_ready(snapshot):
@@ -112,7 +112,7 @@ def _resolve(
     start: PreparedStart,
     loaded: Outcome,
     removed: Mapping[Identity, PluginRecord],
-    revokes: bool,
+    revoked: Set[Identity],
 ) -> Resolved:
     current = runtime.registry.snapshot.records
     loaded.records = [_of_now(record, current) for record in loaded.records]
@@ -123,7 +123,7 @@ def _resolve(
         start.plan.published,
         partial(load_deferred, runtime, start),
         removed.keys(),
-        revokes,
+        revoked,
     )
     resolution = resolve_now(runtime, change)
     registered = resolution.snapshot.records.values()
