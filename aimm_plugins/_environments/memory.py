@@ -73,12 +73,3 @@ def _write_at(handle: int, content: memoryview, place: int) -> None:
     while content.nbytes:
         count = os.pwrite(handle, content, place)
         content, place = content[count:], place + count
-
-
-def read_at(handle: int, content: memoryview) -> None:
-    place = 0
-    while content.nbytes:
-        count = os.preadv(handle, [content], place)
-        if count == 0:
-            raise EOFError("memory of a frame is shorter than the frame")
-        content, place = content[count:], place + count
