@@ -486,7 +486,7 @@ def test_a_handle_of_a_replaced_environment_says_what_to_do(apart: Apart) -> Non
     instance = aimm_plugins.exec_instantiate("counter")
     apart.plugin("other", OTHER)
     aimm_plugins.refresh()
-    with pytest.raises(aimm_plugins.EnvironmentLost, match="started anew"):
+    with pytest.raises(aimm_plugins.EnvironmentLost, match="started again"):
         while True:
             exec_predict("counter", instance)
 
