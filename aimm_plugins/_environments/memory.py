@@ -17,7 +17,8 @@ POPULATE_READ, POPULATE_WRITE = 22, 23  # of Linux 5.14; `mmap` has no names for
 class LentMemory:
     """Memory that frames are written to; mapped when it is filled for the second time.
 
-    Who is sending it keeps it alive, whoever else lets go of it meanwhile.
+    A sender that is filling it has its own reference, so another thread may drop it from those that
+    are kept.
     """
 
     def __init__(self, number: int, size: int) -> None:

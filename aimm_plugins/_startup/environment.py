@@ -69,7 +69,7 @@ class Environment(Processes):
         self.withheld = {r.module.partition(".")[0] for r in planned.wanted.values()}
         # All that makes its processes what they are.
         files = [record.file for record in planned.wanted.values()]
-        self._made_of = (self.rules, self.program, self._setup, planned.told, site.made_of(files))
+        self._made_of = (self.rules, self.program, self._setup, planned.setup, site.made_of(files))
         self._wanted = planned.wanted.keys()
         self._refused: set[tuple[Action, str]] = set()
         self.account: dict[str, Any] | None = None
@@ -156,12 +156,12 @@ class Environment(Processes):
         if isinstance(instance, memoryview):  # bytes to deserialize
             instance = bytes(instance)
         listens = state_cb is not None
-        told = (action, key, number, instance, args, kwargs, listens, tracing.carrier())
+        given = (action, key, number, instance, args, kwargs, listens, tracing.carrier())
         reducers: dict[type, Reduce] = {EnvironmentInstance: lambda h: h.reduced_for(process)}
         if self._setup["as_arrow"]:
             reducers.update(as_arrow())
         try:
-            return pack(told, reducers)
+            return pack(given, reducers)
         except Exception as error:
             which = culprit(instance, args, kwargs, reducers)
             raise TypeError(
@@ -186,8 +186,8 @@ class Environment(Processes):
         content, is_of_callback = self._unpacked(frame, what)
         if is_of_callback and raised:
             raise raised[-1]
-        told = RaisedElsewhere(*content)
-        raise told.original(Exception, lambda data: unpack(data, (), self.withheld))
+        carried = RaisedElsewhere(*content)
+        raise carried.original(Exception, lambda data: unpack(data, (), self.withheld))
 
     # Processes
 
@@ -197,7 +197,7 @@ class Environment(Processes):
 
         def start(slot: Slot) -> None:
             try:
-                self._running(slot, self.planned.told)
+                self._running(slot, self.planned.setup)
             except BaseException as error:
                 errors.append(error)
 
@@ -236,7 +236,7 @@ class Environment(Processes):
         slots = self.slots[self._turn % len(self.slots) :] + self.slots
         return self._running(min(slots, key=lambda s: 0 if s.process is None else s.process.load))
 
-    def _running(self, slot: Slot, told: Mapping[str, Any] | None = None) -> PluginProcess:
+    def _running(self, slot: Slot, setup: Mapping[str, Any] | None = None) -> PluginProcess:
         with slot.lock:
             process = slot.process
             if process is not None and process.is_running:
@@ -247,16 +247,16 @@ class Environment(Processes):
                 self.restarts.last_loss = process.lost()
             if slot.has_started:
                 self.restarts.check()
-            reached = [] if told is not None else registered(self._runtime, self.planned)
-            if told is None:
+            reached = [] if setup is not None else registered(self._runtime, self.planned)
+            if setup is None:
                 self.planned, judgement = judged(self._runtime, self.planned, reached)
                 self._refused |= take_away(self._runtime, reached, judgement)
-                told = self.planned.told
+                setup = self.planned.setup
             if slot.has_started:
                 self.restarts.count()
             slot.has_started = True
             try:
-                slot.process = self._start_one(told)
+                slot.process = self._start_one(setup)
             except Exception as error:
                 why = other_version(self.planned.installed, self.program.python)
                 if why:
@@ -271,7 +271,7 @@ class Environment(Processes):
             return slot.process
 
     def _found(self, record: PluginRecord) -> PluginRecord:
-        """The account of a plugin by what the last process has told."""
+        """The account of a plugin by what its last process reported."""
         assert self.account is not None
         entry = self.account["records"].get(identity_there(record))
         if entry is None or entry["keys"] or entry["error"] is None:
@@ -281,10 +281,10 @@ class Environment(Processes):
 
     def error(self, carried: Sequence[Any]) -> BaseException:
         """What was raised in a process."""
-        told = RaisedElsewhere(*carried)
-        return told.original(loads=lambda data: unpack(data, (), self.withheld))
+        error = RaisedElsewhere(*carried)
+        return error.original(loads=lambda data: unpack(data, (), self.withheld))
 
-    def _start_one(self, told: Mapping[str, Any]) -> PluginProcess:
+    def _start_one(self, setup: Mapping[str, Any]) -> PluginProcess:
         try:
             process = PluginProcess(self.program)
         except OSError as error:
@@ -303,14 +303,14 @@ class Environment(Processes):
         try:
             frame = process.converse(
                 frames.LOAD,
-                pack({**self._setup, **told}),
+                pack({**self._setup, **setup}),
                 about="loading its plugins",
                 on_event=on_event,
                 seconds=START_SECONDS,
             )
             if frame.kind == frames.ERROR:
                 self._raise(frame, "loading its plugins raised")
-            account: dict[str, Any] = self._unpacked(frame, "it has told")
+            account: dict[str, Any] = self._unpacked(frame, "the account of its plugins")
         except (NotTakenError, EnvironmentLost):
             process.wait(END_SECONDS)
             raise process.lost(f"loading {importing}") from None

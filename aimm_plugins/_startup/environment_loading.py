@@ -1,6 +1,6 @@
 """Start the environments of a start, while this process imports plugins of its own.
 
-What their processes tell of their plugins becomes declarations here, so that the registry treats
+What their processes report of their plugins becomes declarations here, so that the registry treats
 all plugins alike.
 """
 
@@ -113,15 +113,15 @@ def start_deferred(
 def _account_for(
     environment: Environment, records: Iterable[PluginRecord], outcome: Outcome
 ) -> None:
-    """Say what became of an environment's plugins, by what its process has told."""
+    """Say what became of an environment's plugins, by what its process has reported."""
     account = environment.account
     assert account is not None
-    told: Mapping[Identity, dict[str, Any]] = account["records"]
+    reported: Mapping[Identity, dict[str, Any]] = account["records"]
     outcome.findings += [Finding(**finding) for finding in account["findings"]]
     for record in records:
         if record.state not in ("planned", "deferred"):
             continue
-        entry = told.get(identity_there(record))
+        entry = reported.get(identity_there(record))
         if entry is None:
             gone = f"environment {environment.name} has no such plugin any more"
             outcome.fail(record, PluginImportError(gone))
