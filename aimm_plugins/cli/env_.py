@@ -154,7 +154,8 @@ def _run(name: str, line: Sequence[str], conf: str | None) -> int:
     (rules,) = _chosen(config, [name])
     variables = _variables(name, _site_or_raise(config, rules))
     try:
-        return subprocess.run(line, env=variables, check=False).returncode
+        status = subprocess.run(line, env=variables, check=False).returncode
+        return status if status >= 0 else 128 - status  # as shells have it for signals
     except FileNotFoundError as error:
         raise AimmPluginsError(f"environment {name} has no {line[0]!r}: {error}") from error
 
@@ -206,7 +207,8 @@ def _row(config: Config, rules: EnvironmentRules) -> dict[str, Any]:
     except NoEnvironmentError as error:
         is_old = rules.path is None and "out of date" in str(error)
         return row | {"state": "out of date" if is_old else "missing", "problem": str(error)}
-    row |= {"folder": site.root, "python": site.python, "processes": users(site.root)}
+    others = [pid for pid in users(site.root) if pid != os.getpid()]
+    row |= {"folder": site.root, "python": site.python, "processes": others}
     if rules.path is None:
         age = time.time() - os.lstat(wanted(config, rules).link).st_mtime
         row |= {"bytes": size_of(site.root), "age_seconds": round(age)}
