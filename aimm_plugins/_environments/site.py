@@ -117,6 +117,8 @@ def find_site(path: str) -> EnvironmentSite:
         # What a link to an interpreter belongs to is where it leads, but for that of a venv.
         if not os.path.isfile(os.path.join(root, "pyvenv.cfg")):
             root = os.path.dirname(os.path.dirname(os.path.realpath(path)))
+        if not os.access(path, os.X_OK):
+            raise NoEnvironmentError(f"{path} is neither a folder nor an interpreter")
     else:
         raise NoEnvironmentError(f"{path} is not there")
     if os.path.realpath(root) == os.path.realpath(sys.prefix):

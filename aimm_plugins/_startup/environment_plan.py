@@ -13,6 +13,7 @@ from aimm_plugins._environments.site import EnvironmentSite, NoEnvironmentError,
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._policy.rules import Rule
 from aimm_plugins._system.names import normalized
+from aimm_plugins._system.text import nearest
 from aimm_plugins._values.report import Finding, Identity, PluginRecord, State
 from aimm_plugins.errors import PluginImportError
 
@@ -88,6 +89,24 @@ class PlannedEnvironment(NamedTuple):
         remedy = "Run `aimm-plugins doctor --load` with this conf, which starts it."
         return [Finding("environment-not-foreseen", self.name, text, self.place, remedy)]
 
+    @property
+    def idle_choices(self) -> list[Finding]:
+        """Entries of `plugins` that choose nothing, mostly typos: what they mean runs elsewhere."""
+        if self.site is None:
+            return []
+        known = [candidate.distribution.key for candidate in self.installed.candidates]
+        message = f"no plugin of environment {self.name} is of this distribution and version"
+        found = []
+        for rule in self._chosen:
+            if not any(_is_about(rule, record) for record in self.records):
+                near = nearest(rule.name, known)
+                remedy = f"Did you mean {near[0]}? " if near else ""
+                remedy += "Correct the name or the version, or remove the entry."
+                found.append(
+                    Finding("rule-matches-nothing", rule.text, message, rule.place, remedy)
+                )
+        return found
+
     def with_plan(
         self, plan: Plan, options: PluginOptions | None, verified: tuple[Verified, ...]
     ) -> PlannedEnvironment:
@@ -111,15 +130,17 @@ class PlannedEnvironment(NamedTuple):
         return self._replace(plan=plan, options=options, verified=verified)
 
     def _exclusion(self, record: PluginRecord) -> str | None:
-        wanted, config = self.rules.plugins, self.configs[-1]
-        if wanted is None:
+        if self.rules.plugins is None or any(_is_about(rule, record) for rule in self._chosen):
             return None
-        where = config.where("environments", self.name, "plugins")
-        rules = [Rule(text, where) for text in wanted]
-        own = normalized(record.distribution or "")
-        if any(rule.name == own and rule.fits(record.version) for rule in rules):
-            return None
-        return f"{record.distribution} is not among plugins ({where})"
+        return f"{record.distribution} is not among plugins ({self._chosen_at})"
+
+    @property
+    def _chosen_at(self) -> str:
+        return self.configs[-1].where("environments", self.name, "plugins")
+
+    @property
+    def _chosen(self) -> list[Rule]:
+        return [Rule(text, self._chosen_at) for text in self.rules.plugins or ()]
 
     def _lazily(self, records: Sequence[PluginRecord]) -> tuple[PluginRecord, ...]:
         """When the processes start: with the host, or with the first call."""
@@ -140,6 +161,11 @@ class PlannedEnvironment(NamedTuple):
             for record in records
         ]
         return tuple(changed)
+
+
+def _is_about(rule: Rule, record: PluginRecord) -> bool:
+    own = normalized(record.distribution or "")
+    return rule.name == own and bool(rule.fits(record.version))
 
 
 def look_up(configs: Sequence[Config], here: Scan) -> list[PlannedEnvironment]:
