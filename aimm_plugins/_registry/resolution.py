@@ -47,7 +47,12 @@ class _Resolver:
         self.records = change.records
         self.prefer = change.prefer
         self.loaded_by_module = _by_module(change.loaded)
-        self.kept = {i: r for i, r in current.records.items() if i not in change.removed}
+        losers = {offer.plugin for offer in current.losers.values()}
+        self.kept = {
+            i: without_lost_keys(r, current.offers, current.shadowed) if r.plugin in losers else r
+            for i, r in current.records.items()
+            if i not in change.removed
+        }
         self.denied = {record.plugin for record in self.records if record.state == "denied"}
         self.denied -= self.loaded_by_module.keys()
         self.denied -= {

@@ -60,9 +60,8 @@ class Snapshot:
         # Keys that plugins lost to a `prefer` rule, with the reason, and to a conflict.
         self.shadowed: dict[tuple[str, Slot], str] = {}
         self.contested: dict[tuple[str, Slot], PluginConflictError] = {}
-        # Who has lost a key to a declaration by hand, and the plugins that had the key in their
-        # accounts. A commit settles this anew.
-        self.losers: dict[Slot, tuple[Offer, list[Identity]]] = {}
+        # Who has lost a key to a declaration by hand since the last commit.
+        self.losers: dict[Slot, Offer] = {}
         # Keys that a deferred plugin published before it failed to load.
         self.broken: dict[Slot, PluginRecord] = {}
         # Modules that declare by hand and belong to no plugin of a call.
