@@ -7,9 +7,9 @@ from functools import cached_property, partial
 from itertools import chain
 
 from aimm_plugins._declarations.declaration import Declaration
-from aimm_plugins._declarations.ledger import DeclarationLedger
+from aimm_plugins._declarations.ledger import DeclarationLedger, declared_twice
 from aimm_plugins._registry.accounts import joined, joined_reasons, without_lost_keys
-from aimm_plugins._registry.conflicts import conflict, declared_twice, without_duplicates
+from aimm_plugins._registry.conflicts import conflict, without_duplicates
 from aimm_plugins._registry.findings import check_published_keys, empty_plugins
 from aimm_plugins._registry.outcome import Change, Loaded, Resolution
 from aimm_plugins._registry.providers import (
@@ -159,9 +159,8 @@ class _Resolver:
             return
         foreign = [d for d in (one, other) if not self.owners.ran(first.plugin, d)]
         if len(foreign) != 1:
-            self.errors.setdefault(first.plugin, []).append(
-                declared_twice(first.plugin, slot, one, other)
-            )
+            error = declared_twice(first.plugin, *slot, one, other)
+            self.errors.setdefault(first.plugin, []).append(error)
         elif foreign[0] is one:
             # Another plugin's import ran this one's code once more: that changes nothing.
             contenders[first.plugin] = second
