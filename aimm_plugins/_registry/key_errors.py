@@ -120,7 +120,8 @@ def not_loaded_error(record: PluginRecord) -> PluginLoadError:
     error = record.error
     if not isinstance(error, Exception):
         error = PluginImportError(described(error) if error else str(record.reason))
-    text = indented(described(error))
+    remedy = f"\n    to do: {indented(record.remedy)}" if record.remedy else ""
+    text = f"{indented(described(error))}{remedy}"
     return PluginLoadError(
         f"a deferred plugin failed to load\n  {record.provenance}\n    {text}\n"
         "It is tried again by initialize() and refresh(), and not by calls.",
