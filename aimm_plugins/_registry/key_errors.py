@@ -102,6 +102,8 @@ def unavailable_reasons(registry: Registry, action: Action, key: str) -> list[st
 
 def _told(record: PluginRecord, who: Provenance, shadow: str | None = None) -> str:
     why = shadow or record.reason or (described(record.error) if record.error else "")
+    if not why and record.attribute is not None:
+        why = f"brings {record.attribute} alone"
     return f"{'shadowed' if shadow else record.state}: {who}: {why}".rstrip(": ")
 
 

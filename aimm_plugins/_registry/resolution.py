@@ -12,13 +12,7 @@ from aimm_plugins._registry.accounts import joined, joined_reasons, without_lost
 from aimm_plugins._registry.conflicts import conflict, without_duplicates
 from aimm_plugins._registry.findings import check_published_keys, empty_plugins
 from aimm_plugins._registry.outcome import Change, Loaded, Resolution
-from aimm_plugins._registry.providers import (
-    Offer,
-    PluginOwners,
-    Slot,
-    choose,
-    is_same,
-)
+from aimm_plugins._registry.providers import Offer, PluginOwners, Slot, choose, is_same
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._values.actions import Action
 from aimm_plugins._values.report import PluginRecord, State
@@ -70,6 +64,8 @@ class _Resolver:
         self.conflicts: dict[tuple[str, frozenset[str], str | None], _Conflict] = {}
         self.lost: dict[str, list[str]] = {}
         deferred = {record.plugin for record in self.records if record.state == "deferred"}
+        # Some of whose entry points are gone: what the others do not bring goes with them.
+        self.reduced = removed & (self.loaded_by_module.keys() | deferred)
         self.decided_now = self.loaded_by_module.keys() | deferred | self.removed
         self.next = current.copy()
         self.offers = self.next.offers
@@ -188,11 +184,12 @@ class _Resolver:
         # Another process has taken the place of one that had them.
         gone = {r.plugin for r in self.records if r.state == "failed" and r.environment is not None}
         out = self.denied | self.removed | gone
-        if not failing and not out:
+        if not failing and not out and not self.reduced:
             return
         for action, keys in self.current.offers.items():
             for key, offer in keys.items():
-                is_out = offer.plugin in out
+                contends = offer.plugin in self.contenders.get((action, key), ())
+                is_out = offer.plugin in out or (offer.plugin in self.reduced and not contends)
                 if offer.declaration is None:
                     is_out = is_out or offer.plugin in failing
                 elif self.denied and offer.provenance.environment is None:
