@@ -76,6 +76,18 @@ def test_key_of_an_object_that_no_entry_point_names_tells_which_one_it_names(wri
         aimm_plugins.exec_fit("b", None)
 
 
+def test_plugin_whose_distribution_was_renamed_needs_a_restart_as_an_upgraded_one(put, install):
+    old = put("a")
+    initialize(only("a-dist", "b-dist"))
+    shutil.rmtree(old)
+    install("b-dist", "2.0", entry_points={"a": "a"})
+    record, removed = refresh()
+    assert (record.state, removed.state) == ("stale", "removed")
+    assert record.reason == (
+        "b-dist 2.0 is installed by now, and a-dist 1.0 was imported: a restart is needed"
+    )
+
+
 def test_removed_plugin_loses_its_keys(put):
     info = put("a")
     put("b")
