@@ -6,7 +6,7 @@ import ast
 import re
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from aimm_plugins._source.budget import Budget, OverBudgetError
 from aimm_plugins._source.declarations import Gap, ModuleSource, Need, SourceDeclaration
@@ -83,17 +83,27 @@ class _Body:
         self.around = 0  # with statements, which may swallow what an import raises
 
     def read(self, tree: ast.Module, content: bytes) -> None:
-        nodes = list(_nodes_that_run(tree.body))
-        for node in nodes:
+        statements = list(_nodes_that_run(tree.body, _blocks))
+        for node in statements:
             if isinstance(node, ast.Global):  # a function may bind them at any time
                 self.bind(node.names, None)
-        self.module.imports_unseen = imports_unseen(tree.body, self.module.name.partition(".")[0])
+        top = self.module.name.partition(".")[0]
+        self.module.imports_unseen = imports_unseen(tree.body, top, content)
         self.module.finds_by_itself = re.search(_FINDS_BY_ITSELF, content) is not None
         self.visit(tree.body, certain=True)
         binds_unseen = self.module.stars or any(word in content for word in _BINDS_UNSEEN)
         if not binds_unseen and "__getattr__" not in self.module.values:
             self.module.names = frozenset((*self.module.values, *bound_names(tree.body)))
-        self.find_gaps(nodes)
+        for node in statements:
+            if isinstance(node, ast.Import | ast.ImportFrom) and node not in self.understood:
+                for name, imported in imported_names(node, self.package, certain=False):
+                    if name not in self.module.values:
+                        self.bind([name], imported)
+        is_using = self.evaluator.may_use_decorators(self.module)
+        # Of a package, what its submodules hold can be had too.
+        self.module.is_using = is_using or self.package == self.module.name
+        if is_using:
+            self.find_gaps(tree)
 
     def visit(self, statements: Sequence[ast.stmt], *, certain: bool) -> None:
         """Read statements of the module or of a block; `certain` ones always run."""
@@ -290,14 +300,9 @@ class _Body:
             Gap(reason=reason, file=self.module.file, line=node.lineno, is_mistake=is_mistake)
         )
 
-    def find_gaps(self, nodes: Sequence[ast.AST]) -> None:
+    def find_gaps(self, tree: ast.Module) -> None:
         """Find uses of our decorators that were not understood, as in functions and classes."""
-        for node in nodes:
-            if isinstance(node, ast.Import | ast.ImportFrom) and node not in self.understood:
-                for name, imported in imported_names(node, self.package, certain=False):
-                    if name not in self.module.values:
-                        self.bind([name], imported)
-        for node in nodes:
+        for node in _nodes_that_run(tree.body):
             if not isinstance(node, ast.Name | ast.Attribute) or node in self.understood:
                 continue
             found = self.evaluator.dotted_name(self.module, node)
@@ -338,7 +343,19 @@ def is_taken(test: ast.expr) -> bool | None:
             return None
 
 
-def _nodes_that_run(statements: Iterable[ast.AST]) -> Iterator[ast.AST]:
+_BLOCKS = ("body", "handlers", "cases", "orelse", "finalbody")
+
+
+def _blocks(statement: ast.AST) -> Iterator[ast.AST]:
+    """The statements within one, and its handlers and cases: few of all nodes beneath it."""
+    for block in _BLOCKS:
+        yield from getattr(statement, block, ())
+
+
+def _nodes_that_run(
+    statements: Iterable[ast.AST],
+    children: Callable[[ast.AST], Iterator[ast.AST]] = ast.iter_child_nodes,
+) -> Iterator[ast.AST]:
     """As `ast.walk`, but for blocks that only type checkers read."""
     waiting = deque(statements)
     while waiting:
@@ -347,4 +364,4 @@ def _nodes_that_run(statements: Iterable[ast.AST]) -> Iterator[ast.AST]:
             waiting.extend(node.orelse)
             continue
         yield node
-        waiting.extend(ast.iter_child_nodes(node))
+        waiting.extend(children(node))

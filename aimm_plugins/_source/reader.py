@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 
 from aimm_plugins._discovery.module_location import HERE, Modules
 from aimm_plugins._source.budget import Budget, OverBudgetError
@@ -105,6 +106,7 @@ class SourceReader:
         self._readers: dict[tuple[str, str], ModuleReader] = {}
         self._read: dict[tuple[str, str], tuple[PluginSource, _Reached, _ByObject]] = {}
         self._outside = OutsidePackages(modules)
+        self._missing = cache(modules.missing)
 
     def read(
         self, name: str, attribute: str | None = None, *, owner: str | None = None
@@ -134,7 +136,9 @@ class SourceReader:
                 budget.take(10 * len(found))
         except OverBudgetError as error:
             return replace(whole, declarations=(), gaps=(*whole.gaps[:1], _unread(error)))
-        near = self._near(attribute or "", whole.names, budget)
+        if attribute is None:
+            return whole
+        near = self._near(attribute, whole.names, budget)
         return replace(whole, declarations=tuple(found), near=near)
 
     def _readable(self, module: str) -> str | None:
@@ -228,7 +232,7 @@ class SourceReader:
         parts = need.module.split(".")
         if parts[0] == PACKAGE:  # without it no process of an environment starts at all
             return None
-        missing = self._modules.missing(need.module if parts[0] == top else parts[0])
+        missing = self._missing(need.module if parts[0] == top else parts[0])
         if missing is not None or parts[0] != top:
             return missing
         if need.attribute is None or need.attribute == "*":
