@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from functools import partial
 from operator import attrgetter
 from time import perf_counter
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._declarations.ledger import DeclarationLedger
 from aimm_plugins._discovery.dotted_names import with_parents
@@ -28,6 +28,9 @@ from aimm_plugins._system.guard import reraise_interruption
 from aimm_plugins._system.modules import contents, import_whole, is_initializing
 from aimm_plugins._system.text import nearest, type_name
 from aimm_plugins._values.report import Finding, PluginRecord
+
+if TYPE_CHECKING:
+    from aimm_plugins._environments.processes import Processes
 
 Versions = MutableMapping[str, tuple[str | None, str | None]]
 """By plugin module: the distribution and version that were installed when it was imported."""
@@ -44,7 +47,7 @@ class Outcome:
     __slots__ = ("environments", "findings", "loaded", "records", "undo")
 
     def __init__(self) -> None:
-        self.environments: dict[str, Any] = {}  # what has begun by it
+        self.environments: Mapping[str, Processes] = {}  # what has begun by it
         self.undo: Callable[[], None] = lambda: None
         self.records: list[PluginRecord] = []
         self.loaded: list[Loaded] = []

@@ -9,7 +9,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pluggy
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from aimm_plugins._config.values import Conf, Config
     from aimm_plugins._discovery.verification import Verified
     from aimm_plugins._dispatch.executor import Executor
+    from aimm_plugins._environments.processes import Processes
     from aimm_plugins._loading.verified_imports import VerifiedImports
     from aimm_plugins._options.state import OptionsState
     from aimm_plugins._registry.snapshot import Snapshot
@@ -64,8 +65,7 @@ class Runtime:
         self.admissions: list[Admission] = []
         # What starts under way give to plugins, from the first that gives anything.
         self.options: OptionsState | None = None
-        # Each an `Environment`, whose module imports this one: who starts it is judged here.
-        self.environments: dict[str, Any] = {}
+        self.environments: dict[str, Processes] = {}
         # Whether anything was ever loaded, so that finders may have stale listings.
         self.has_loaded = False
         self.verified_imports: VerifiedImports | None = None
