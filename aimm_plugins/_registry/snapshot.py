@@ -78,7 +78,8 @@ class Snapshot:
         copied = Snapshot()
         vars(copied).update(vars(self))
         copied.offers = {action: dict(keys) for action, keys in self.offers.items()}
-        copied.losers = dict(self.losers)
+        copied.losers, copied.records = dict(self.losers), dict(self.records)
+        copied.by_hand = set(self.by_hand)
         copied._owners = None  # who copies it may give it other records
         return copied
 
