@@ -74,6 +74,8 @@ def _for_failure(record: PluginRecord, error: BaseException, installed: Scan) ->
         # So Python puts it, and calls it a circular import, where a package lacks a submodule.
         fault = SourceReader([record.module], installed.modules).read(record.module).fault
         error = error if fault is None else fault.error
+    if "cannot open shared object file" in (text := safe_text(error)):
+        return f"Install the system's package that brings {text.partition(':')[0]}."
     if isinstance(error, FileNotFoundError) and distribution is not None:
         return _for_missing_file(str(error.filename), distribution)
     name = getattr(error, "name", None)

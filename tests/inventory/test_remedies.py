@@ -156,6 +156,12 @@ def test_file_beside_the_module_that_is_not_there_is_its_authors_fault_or_gone(
     assert_loads()
 
 
+def test_library_of_the_system_that_is_missing_is_to_be_installed(site, install):
+    (site / "acme.py").write_text("import ctypes\nctypes.CDLL('libacme.so.1')\n" + KEY)
+    install("acme-dist", entry_points={"a": "acme"}, files=["acme.py"])
+    assert failure() == "Install the system's package that brings libacme.so.1."
+
+
 def test_version_of_a_distribution_that_is_not_installed_is_no_missing_module(site, install):
     code = "from importlib.metadata import version\nversion('acme_models')\n"
     (site / "acme.py").write_text(code + KEY)
