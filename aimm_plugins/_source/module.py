@@ -18,6 +18,7 @@ from aimm_plugins._source.imports import (
     imports_unseen,
     package_of,
 )
+from aimm_plugins._source.model_classes import why_refused
 from aimm_plugins._source.values import (
     Decorator,
     Evaluator,
@@ -35,6 +36,8 @@ _BINDS_UNSEEN = (b"globals", b"vars", b"setattr", b"exec", b"locals")
 
 _FINDS_BY_ITSELF = rb"sys\.path|__path__|meta_path|path_hooks|sitedir|sys\.modules"
 """Words of a source that may change where modules are found."""
+
+_MODEL = ImportedName("aimm_plugins.Model")
 
 
 def read_module(module: ModuleSource, evaluator: Evaluator) -> None:
@@ -222,6 +225,9 @@ class _Body:
                 self.understood.add(decorator)
                 line = node.decorator_list[0].lineno
                 self.declare(found, decorator, call, node.name, line, certain)
+                is_first = expression is node.decorator_list[-1]  # others may add methods
+                if found.name == "model" and found.certain and certain and is_first:
+                    self.check_model(node, decorator, line)
         # What a base or a metaclass does to a class is not known.
         inherited = getattr(node, "bases", ()) or getattr(node, "keywords", ())
         self.bind_plainly(node.name, not inherited and not node.decorator_list)
@@ -294,6 +300,27 @@ class _Body:
                     docstring=docstring,
                 )
             )
+
+    def check_model(self, node: Function | ast.ClassDef, decorator: ast.expr, line: int) -> None:
+        reason = why_refused(self.classes(node))
+        if reason is not None:
+            self.add_gap(reason, decorator, is_mistake=True)
+            fault = DeclarationError(reason, file=self.module.file, line=line)
+            self.module.fault = self.module.fault or fault
+
+    def classes(self, node: Function | ast.ClassDef) -> list[ast.ClassDef]:
+        """A class and its bases; none where one of them, or a metaclass, may be anything."""
+        if not isinstance(node, ast.ClassDef) or node.keywords:
+            return []
+        found = [node]
+        for base in node.bases:
+            name = base.id if isinstance(base, ast.Name) else ""
+            definition = self.definitions.get(name) if name in self.module.plain else None
+            if isinstance(definition, ast.ClassDef):
+                found.append(definition)
+            elif self.evaluator.dotted_name(self.module, base) != _MODEL:
+                return []
+        return found
 
     def add_gap(self, reason: str, node: ast.expr, *, is_mistake: bool = False) -> None:
         self.module.gaps.append(
