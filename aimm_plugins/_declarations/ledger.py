@@ -172,10 +172,10 @@ class DeclarationLedger:
                 module = ModuleDeclarations(spec, spec is not None)
             for declaration in declarations:
                 replaced = module.overlap(declaration)
-                if replaced:
-                    if spec is not None:
-                        _refuse_twice(declaration, replaced)
-                    gone += replaced
+                for action, key, earlier in replaced if spec is not None else ():
+                    if earlier.importing_module is not None:
+                        raise declared_twice(declaration.module, action, key, earlier, declaration)
+                gone += replaced
             self.ever_used = True
             if first.importer is not None:
                 self.superseded.update(gone)
@@ -295,15 +295,15 @@ class DeclarationLedger:
 _IMPORTING = DeclarationLedger.importing.__code__
 
 
-def _refuse_twice(declaration: Declaration, present: Sequence[DeclaredKey]) -> None:
-    for action, key, first in present:
-        if first.importing_module is not None:
-            raise DeclarationError(
-                f"{declaration.module} declares {action}:{key} a second time; the first "
-                f"is at {first.file}:{first.line}. Remove one, or give it another key.",
-                file=declaration.file,
-                line=declaration.line,
-            )
+def declared_twice(
+    who: str, action: Action, key: str, first: Declaration, second: Declaration
+) -> DeclarationError:
+    return DeclarationError(
+        f"{who} declares {action}:{key} a second time; the first is at {first.file}:{first.line}. "
+        "Remove one, or give it another key.",
+        file=second.file,
+        line=second.line,
+    )
 
 
 _current = DeclarationLedger()

@@ -163,8 +163,13 @@ def _of_plugin(inventory: Inventory, item: InventoryItem) -> Reason:
     record = item.record
     # A plugin that lost some keys to a conflict still answers its other keys.
     active = item.active and (record.error is None or bool(record.provides))
-    there = active and inventory.ends is None
-    why = [f"{record.reason or 'no rule keeps it out'}; {_declared(item)}"] if there else []
+    names = (record.subject, str(record.provenance))
+    findings = [finding for finding in inventory.findings if finding.subject in names]
+    empty = [f for f in findings if f.code in ("declares-nothing", "foreign-module")]
+    why = [f"{finding.code}: {finding.message}" for finding in findings]
+    if there := active and inventory.ends is None:
+        why.append(f"{record.reason or 'no rule keeps it out'}; {_declared(item)}")
+        there = bool(item.keys) or not empty
     if active and inventory.why_ended is not None:
         why.append(inventory.why_ended)
     if record.error is not None and record.state != "missing":  # whose reason says the same
@@ -177,7 +182,7 @@ def _of_plugin(inventory: Inventory, item: InventoryItem) -> Reason:
         state=record.state,
         who=str(record.provenance),
         why="; ".join(why) or record.state,
-        remedy=inventory.remedy(item),
+        remedy=inventory.remedy(item) or next((finding.remedy for finding in findings), None),
     )
 
 

@@ -6,7 +6,7 @@ import ast
 import re
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from aimm_plugins._source.budget import Budget, OverBudgetError
 from aimm_plugins._source.declarations import Gap, ModuleSource, Need, SourceDeclaration
@@ -18,6 +18,7 @@ from aimm_plugins._source.imports import (
     imports_unseen,
     package_of,
 )
+from aimm_plugins._source.model_classes import why_refused
 from aimm_plugins._source.values import (
     Decorator,
     Evaluator,
@@ -35,6 +36,8 @@ _BINDS_UNSEEN = (b"globals", b"vars", b"setattr", b"exec", b"locals")
 
 _FINDS_BY_ITSELF = rb"sys\.path|__path__|meta_path|path_hooks|sitedir|sys\.modules"
 """Words of a source that may change where modules are found."""
+
+_MODEL = ImportedName("aimm_plugins.Model")
 
 
 def read_module(module: ModuleSource, evaluator: Evaluator) -> None:
@@ -83,17 +86,27 @@ class _Body:
         self.around = 0  # with statements, which may swallow what an import raises
 
     def read(self, tree: ast.Module, content: bytes) -> None:
-        nodes = list(_nodes_that_run(tree.body))
-        for node in nodes:
+        statements = list(_nodes_that_run(tree.body, _blocks))
+        for node in statements:
             if isinstance(node, ast.Global):  # a function may bind them at any time
                 self.bind(node.names, None)
-        self.module.imports_unseen = imports_unseen(tree.body, self.module.name.partition(".")[0])
+        top = self.module.name.partition(".")[0]
+        self.module.imports_unseen = imports_unseen(tree.body, top, content)
         self.module.finds_by_itself = re.search(_FINDS_BY_ITSELF, content) is not None
         self.visit(tree.body, certain=True)
         binds_unseen = self.module.stars or any(word in content for word in _BINDS_UNSEEN)
         if not binds_unseen and "__getattr__" not in self.module.values:
             self.module.names = frozenset((*self.module.values, *bound_names(tree.body)))
-        self.find_gaps(nodes)
+        for node in statements:
+            if isinstance(node, ast.Import | ast.ImportFrom) and node not in self.understood:
+                for name, imported in imported_names(node, self.package, certain=False):
+                    if name not in self.module.values:
+                        self.bind([name], imported)
+        is_using = self.evaluator.may_use_decorators(self.module)
+        # Of a package, what its submodules hold can be had too.
+        self.module.is_using = is_using or self.package == self.module.name
+        if is_using:
+            self.find_gaps(tree)
 
     def visit(self, statements: Sequence[ast.stmt], *, certain: bool) -> None:
         """Read statements of the module or of a block; `certain` ones always run."""
@@ -212,6 +225,9 @@ class _Body:
                 self.understood.add(decorator)
                 line = node.decorator_list[0].lineno
                 self.declare(found, decorator, call, node.name, line, certain)
+                is_first = expression is node.decorator_list[-1]  # others may add methods
+                if found.name == "model" and found.certain and certain and is_first:
+                    self.check_model(node, decorator, line)
         # What a base or a metaclass does to a class is not known.
         inherited = getattr(node, "bases", ()) or getattr(node, "keywords", ())
         self.bind_plainly(node.name, not inherited and not node.decorator_list)
@@ -285,19 +301,35 @@ class _Body:
                 )
             )
 
+    def check_model(self, node: Function | ast.ClassDef, decorator: ast.expr, line: int) -> None:
+        reason = why_refused(self.classes(node))
+        if reason is not None:
+            self.add_gap(reason, decorator, is_mistake=True)
+            fault = DeclarationError(reason, file=self.module.file, line=line)
+            self.module.fault = self.module.fault or fault
+
+    def classes(self, node: Function | ast.ClassDef) -> list[ast.ClassDef]:
+        """A class and its bases; none where one of them, or a metaclass, may be anything."""
+        if not isinstance(node, ast.ClassDef) or node.keywords:
+            return []
+        found = [node]
+        for base in node.bases:
+            name = base.id if isinstance(base, ast.Name) else ""
+            definition = self.definitions.get(name) if name in self.module.plain else None
+            if isinstance(definition, ast.ClassDef):
+                found.append(definition)
+            elif self.evaluator.dotted_name(self.module, base) != _MODEL:
+                return []
+        return found
+
     def add_gap(self, reason: str, node: ast.expr, *, is_mistake: bool = False) -> None:
         self.module.gaps.append(
             Gap(reason=reason, file=self.module.file, line=node.lineno, is_mistake=is_mistake)
         )
 
-    def find_gaps(self, nodes: Sequence[ast.AST]) -> None:
+    def find_gaps(self, tree: ast.Module) -> None:
         """Find uses of our decorators that were not understood, as in functions and classes."""
-        for node in nodes:
-            if isinstance(node, ast.Import | ast.ImportFrom) and node not in self.understood:
-                for name, imported in imported_names(node, self.package, certain=False):
-                    if name not in self.module.values:
-                        self.bind([name], imported)
-        for node in nodes:
+        for node in _nodes_that_run(tree.body):
             if not isinstance(node, ast.Name | ast.Attribute) or node in self.understood:
                 continue
             found = self.evaluator.dotted_name(self.module, node)
@@ -338,7 +370,19 @@ def is_taken(test: ast.expr) -> bool | None:
             return None
 
 
-def _nodes_that_run(statements: Iterable[ast.AST]) -> Iterator[ast.AST]:
+_BLOCKS = ("body", "handlers", "cases", "orelse", "finalbody")
+
+
+def _blocks(statement: ast.AST) -> Iterator[ast.AST]:
+    """The statements within one, and its handlers and cases: few of all nodes beneath it."""
+    for block in _BLOCKS:
+        yield from getattr(statement, block, ())
+
+
+def _nodes_that_run(
+    statements: Iterable[ast.AST],
+    children: Callable[[ast.AST], Iterator[ast.AST]] = ast.iter_child_nodes,
+) -> Iterator[ast.AST]:
     """As `ast.walk`, but for blocks that only type checkers read."""
     waiting = deque(statements)
     while waiting:
@@ -347,4 +391,4 @@ def _nodes_that_run(statements: Iterable[ast.AST]) -> Iterator[ast.AST]:
             waiting.extend(node.orelse)
             continue
         yield node
-        waiting.extend(ast.iter_child_nodes(node))
+        waiting.extend(children(node))

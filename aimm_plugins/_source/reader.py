@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 
 from aimm_plugins._discovery.module_location import HERE, Modules
 from aimm_plugins._source.budget import Budget, OverBudgetError
@@ -105,6 +107,7 @@ class SourceReader:
         self._readers: dict[tuple[str, str], ModuleReader] = {}
         self._read: dict[tuple[str, str], tuple[PluginSource, _Reached, _ByObject]] = {}
         self._outside = OutsidePackages(modules)
+        self._missing = cache(modules.missing)
 
     def read(
         self, name: str, attribute: str | None = None, *, owner: str | None = None
@@ -134,7 +137,9 @@ class SourceReader:
                 budget.take(10 * len(found))
         except OverBudgetError as error:
             return replace(whole, declarations=(), gaps=(*whole.gaps[:1], _unread(error)))
-        near = self._near(attribute or "", whole.names, budget)
+        if attribute is None:
+            return whole
+        near = self._near(attribute, whole.names, budget)
         return replace(whole, declarations=tuple(found), near=near)
 
     def _readable(self, module: str) -> str | None:
@@ -226,9 +231,9 @@ class SourceReader:
     def _unmet(self, need: Need, top: str, reader: ModuleReader) -> ImportError | None:
         """What an import statement raises. Of other packages only their existence can be told."""
         parts = need.module.split(".")
-        if parts[0] == PACKAGE:  # without it no process of an environment starts at all
-            return None
-        missing = self._modules.missing(need.module if parts[0] == top else parts[0])
+        if parts[0] == PACKAGE:
+            return self._unmet_of_this_package(need)
+        missing = self._missing(need.module if parts[0] == top else parts[0])
         if missing is not None or parts[0] != top:
             return missing
         if need.attribute is None or need.attribute == "*":
@@ -238,11 +243,20 @@ class SourceReader:
             return None
         if not self._modules.is_missing(f"{need.module}.{need.attribute}"):
             return None
-        return ImportError(
-            f"cannot import name {need.attribute!r} from {need.module!r} ({source.file})",
-            name=need.module,
-            path=source.file,
-        )
+        return cannot_import(need.attribute, need.module, source.file)
+
+    def _unmet_of_this_package(self, need: Need) -> ImportError | None:
+        if not self._modules.is_this_python:  # an environment may have another version of it
+            return None
+        missing = self._missing(need.module)
+        this = sys.modules[PACKAGE]
+        if missing is not None or need.module != PACKAGE or need.attribute in (None, "*"):
+            return missing
+        if need.attribute in dir(this) or not self._modules.is_missing(
+            f"{PACKAGE}.{need.attribute}"
+        ):
+            return None
+        return cannot_import(need.attribute, PACKAGE, this.__file__)
 
     def _is_part(self, module: str, plugin: str) -> bool:
         """Whether what a module declares counts as that of a plugin that imports it."""
@@ -250,6 +264,13 @@ class SourceReader:
         while owner and owner not in self._plugins:
             owner = owner.rpartition(".")[0]
         return module == plugin or owner in ("", plugin)
+
+
+def cannot_import(name: str | None, module: str, file: str | None) -> ImportError:
+    """The error of `from module import name` as Python words it."""
+    return ImportError(
+        f"cannot import name {name!r} from {module!r} ({file})", name=module, path=file
+    )
 
 
 def _unread(error: OverBudgetError) -> Gap:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable, Sequence
+from functools import reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aimm_plugins._config.values import Config, EnvironmentRules
@@ -129,6 +132,24 @@ class PlannedEnvironment(NamedTuple):
         plan = Plan(self._lazily(records), published)
         return self._replace(plan=plan, options=options, verified=verified)
 
+    @property
+    def may_be_own(self) -> bool:
+        """Whether it is missing, and might have been that of this process."""
+        if self.site is not None or self.rules.path is None:
+            return False
+        path = environment_path(self.configs[-1], self.rules)
+        roots = map(os.path.realpath, (path, os.path.dirname(os.path.dirname(path))))
+        is_own = os.path.realpath(sys.prefix) in roots
+        return is_own or (self.rules.plugins is not None and not os.path.exists(path))
+
+    def withholding(self, record: PluginRecord) -> PluginRecord:
+        """A plugin of the host, denied where it is to run in this environment, which is missing."""
+        if record.source != "entry_point" or self._exclusion(record) is not None:
+            return record
+        reason = f"it is to run in environment {self.name}, and {self.problem} ({self.place})"
+        remedy = self.records[0].remedy
+        return record._replace(state="denied", provides=(), reason=reason, remedy=remedy)
+
     def _exclusion(self, record: PluginRecord) -> str | None:
         if self.rules.plugins is None or any(_is_about(rule, record) for rule in self._chosen):
             return None
@@ -208,8 +229,9 @@ def without_taken_over(plan: Plan, environments: Sequence[PlannedEnvironment]) -
         if environment.site is not None and environment.site.is_own
         for record in environment.records
     }
+    missing = [environment for environment in environments if environment.may_be_own]
     records = tuple(
-        record
+        reduce(lambda kept, environment: environment.withholding(kept), missing, record)
         for record in plan.records
         if record.source != "entry_point" or identity_there(record) not in taken
     )

@@ -178,6 +178,20 @@ class Runtime:
         self.registry.snapshot = self.registry.snapshot.copy()
         self.dispatcher.renew()
 
+    @contextmanager
+    def unchanged_if_it_fails(self) -> Generator[None]:
+        """Have what is registered after a block that raises be that of before.
+
+        The block does not change the present snapshot before `hooks_changed` has copied it.
+        """
+        before, names = self.registry.snapshot, dict(self._registered_as)
+        try:
+            yield
+        except BaseException:
+            self.registry.snapshot, self._registered_as = before, names
+            self.dispatcher.renew()
+            raise
+
     def plugin_registered(self, plugin: object, name: str) -> None:
         """Register what a module declared that was registered with the plugin manager by hand."""
         module = getattr(plugin, "__name__", None)
@@ -188,8 +202,9 @@ class Runtime:
 
     def plugin_unregistered(self, name: str) -> None:
         """Take away what a plugin declared that was taken out of the plugin manager by hand."""
-        self.registry.drop(self._registered_as.pop(name, name))
+        self.registry.drop(self._registered_as.get(name, name))
         self.dispatcher.renew()
+        self._registered_as.pop(name, None)
 
     def loaded_provider(self, action: Action, key: str) -> Provider:
         """The provider of a key, loaded if it was deferred.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import sys
 
 import pytest
 
@@ -18,6 +19,12 @@ def test_doctor_finds_nothing_where_all_is_well(run):
     status, answer, _ = run("doctor", "--format", "json")
     assert (status, answer) == (0, {"ok": True, "findings": []})
     assert run("doctor")[1] == "nothing found\n"
+
+
+def test_doctor_says_where_no_plugin_is_installed_at_all(run):
+    told = f"no plugins: none is installed in {sys.prefix}, and no conf names one"
+    for verb in ("doctor", "plan", "list"):
+        assert told in run(verb)[2]
 
 
 @pytest.mark.parametrize(

@@ -241,6 +241,24 @@ def test_a_path_of_a_file_that_is_no_interpreter_is_told(apart: Apart) -> None:
     assert str(record.remedy).startswith("Correct its path, or remove")
 
 
+def test_a_plugin_of_a_missing_environment_is_not_loaded_in_the_host(apart: Apart) -> None:
+    apart.plugin("other", OTHER)
+    wrong = f"{sys.prefix}-misspelt"
+    conf = apart.conf(path=wrong, conf={"on_error": "isolate"})
+    for report in (aimm_plugins.plan(conf), aimm_plugins.initialize(conf)):
+        (record,) = [record for record in report if record.state == "denied"]
+        assert record.name == "apart"
+        reason = f"it is to run in environment apart, and {wrong} is not there (conf environments."
+        assert str(record.reason).startswith(reason)
+        assert str(record.remedy).startswith("Correct its path, or remove the environment")
+    assert "apart" not in sys.modules
+    assert exec_data_access("other") == os.getpid()
+    with pytest.raises(
+        UnknownPluginError, match="missing, may have provided it: environment apart"
+    ):
+        exec_data_access("numbers")
+
+
 def test_an_environment_without_this_package_is_missing(apart: Apart, tmp_path: Path) -> None:
     root = tmp_path / "bare"
     (root / "lib" / PYTHON / "site-packages").mkdir(parents=True)
@@ -469,7 +487,8 @@ def test_a_plugin_that_fails_when_its_process_is_started_again_is_told_so(apart:
     wait_for(lambda: not runs(pid))
     for _ in range(2):
         with pytest.raises(
-            aimm_plugins.UnknownPluginError, match="failed, may have provided it: aimm-apart"
+            aimm_plugins.UnknownPluginError,
+            match=r"failed, may have provided it: aimm-apart.*: OSError: the device is busy",
         ):
             exec_data_access("numbers")
     (record,) = aimm_plugins.current_report()
@@ -488,6 +507,10 @@ def test_an_environment_that_is_there_again_is_missing_no_more(
     apart.start(path=str(folder), conf={"on_error": "isolate"})
     folder.unlink()
     assert "missing" in [record.state for record in aimm_plugins.refresh()]
+    with pytest.raises(
+        UnknownPluginError, match=r"missing, may have .* apart .* is not there. Correct its path"
+    ):
+        exec_data_access("no-such-key")
     folder.symlink_to(sys.prefix)
     (missing,) = [record for record in aimm_plugins.refresh() if not record.module]
     assert (missing.state, missing.reason, missing.remedy) == ("removed", "it is there again", None)

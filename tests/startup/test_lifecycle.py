@@ -599,7 +599,9 @@ def test_unknown_key_of_a_failed_and_a_shadowed_plugin_is_explained(write):
     ):
         aimm_plugins.exec_fit("k", None)
     with pytest.raises(
-        aimm_plugins.UnknownPluginError, match="may have provided it: config name bad"
+        aimm_plugins.UnknownPluginError,
+        match="may have provided it: config name bad .*bad.py: ZeroDivisionError: division by zero "
+        r"\(in full: aimm_plugins.current_report\(\)\)",
     ):
         aimm_plugins.exec_fit("other", None)
 
