@@ -36,16 +36,12 @@ _FINDER_BYTES = 64 * 1024
 
 
 class NoEnvironmentError(Exception):
-    """There is no environment at a path, or none that can be used; the message says why.
-
-    Args:
-        why: The message.
-        remedy: What to do about it, other than to correct the path or to make it again.
-    """
+    """There is no environment at a path, or none that can be used; the message says why."""
 
     def __init__(self, why: str, remedy: str = "") -> None:
         super().__init__(why)
         self.remedy = remedy
+        """What to do about it, other than to correct the path or to make it again."""
 
 
 class EnvironmentSite(NamedTuple):
@@ -94,10 +90,7 @@ class EnvironmentSite(NamedTuple):
 
 
 def find_site(path: str) -> EnvironmentSite:
-    """The environment at a path.
-
-    Args:
-        path: Its folder (a venv, a conda or pixi environment, a prefix), or its interpreter.
+    """The environment of a folder (a venv, a conda or pixi environment, a prefix) or interpreter.
 
     Raises:
         NoEnvironmentError: There is none.
