@@ -51,15 +51,23 @@ def sync(names: Sequence[str], upgrade: bool, conf: str | None) -> None:
     it calls `refresh()`.
     """
     names, config = _names_and_config(names, conf)
+    errors = []
     for rules in _chosen(config, names):
-        if rules.path is not None:
-            echo(f"{rules.name}: {_site_or_raise(config, rules).root} is used as it is")
-            continue
         try:
-            made = make(wanted(config, rules), _say, again=upgrade)
-        except NoEnvironmentError as error:
-            raise AimmPluginsError(f"environment {rules.name}: {error}") from error
-        echo(f"{rules.name}: {'made' if made else 'is there'}")
+            echo(f"{rules.name}: {_synced(config, rules, upgrade)}")
+        except AimmPluginsError as error:  # the others can be made all the same
+            errors.append(error)
+    if errors:
+        raise AimmPluginsError("\n".join(map(str, errors))) from errors[0]
+
+
+def _synced(config: Config, rules: EnvironmentRules, upgrade: bool) -> str:
+    if rules.path is not None:
+        return f"{_site_or_raise(config, rules).root} is used as it is"
+    try:
+        return "made" if make(wanted(config, rules), _say, again=upgrade) else "is there"
+    except NoEnvironmentError as error:
+        raise AimmPluginsError(f"environment {rules.name}: {error}") from error
 
 
 @env_.command("list")

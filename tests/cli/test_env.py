@@ -286,6 +286,15 @@ def test_an_environment_of_somebody_else_is_used_as_it_is(env: Command, tmp_path
         env("remove", "legacy")
 
 
+def test_an_environment_that_cannot_be_made_keeps_no_other_from_it(env: Command) -> None:
+    conf = json.loads(env.conf.read_text())
+    conf["environments"] = {"gone": {"path": "/nowhere"}, **conf["environments"]}
+    env.conf.write_text(json.dumps(conf))
+    with pytest.raises(aimm_plugins.AimmPluginsError, match="environment gone: /nowhere is not"):
+        env("sync")
+    assert len(env.made()) == 1
+
+
 def test_the_command_does_not_list_itself_among_the_processes(env: Command) -> None:
     env.declare(path=sys.prefix)
     (row,) = json.loads(env("list", "--format", "json").stdout)["environments"]
