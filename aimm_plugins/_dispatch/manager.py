@@ -169,7 +169,7 @@ class PluginManager(pluggy.PluginManager):
         ):
             return False  # most modules, without a look at each name of it
         faults, has_hookimpls = [], False
-        for name in [*contents(plugin)] if isinstance(plugin, ModuleType) else dir(plugin):
+        for name in dir(plugin):  # as pluggy does; a module of its own may fail here
             options = self.parse_hookimpl_opts(plugin, name)
             if options is not None:
                 has_hookimpls = True
