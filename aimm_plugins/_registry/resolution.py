@@ -22,8 +22,8 @@ from aimm_plugins.errors import PluginConflictError
 def resolve(current: Snapshot, ledger: DeclarationLedger, change: Change) -> Resolution:
     """Work out who provides what after a call; the snapshot in it is to be published.
 
-    The cost is that of what the call changes, not of what is registered: one plugin that is loaded
-    by its first call must not go through the keys of two thousand others.
+    The cost is that of what the call changes: one plugin that is loaded by its first call must not
+    go through the keys of two thousand others.
     """
     return _Resolver(current, ledger, change).resolve()
 
@@ -304,8 +304,10 @@ class _Resolver:
                 "it, unload_all() and initialize again",
             )
         if record.state == "failed" and before is not None and before.is_loaded and is_here:
-            # What an earlier call has registered stays, and answers.
-            return before._replace(error=record.error, remedy=record.remedy)
+            # What an earlier call has registered stays, as far as it answers.
+            now = without_lost_keys(before, self.offers, self.shadowed)
+            if now.provides or not before.provides:
+                return now._replace(error=record.error, remedy=record.remedy)
         if record.state not in ("planned", "deferred"):
             return record
         provides = self._provided_by(record, loaded)
@@ -393,7 +395,5 @@ def _by_module(entries: Iterable[Loaded]) -> dict[str, list[Loaded]]:
 
 
 def _record_for(declaration: Declaration, entries: Iterable[Loaded]) -> PluginRecord | None:
-    for entry in entries:
-        if entry.target is None or entry.target is declaration.target:
-            return entry.record
-    return None
+    target = declaration.target
+    return next((e.record for e in entries if e.target is None or e.target is target), None)

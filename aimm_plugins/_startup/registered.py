@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aimm_plugins._loading.importer import is_imported
-from aimm_plugins._registry.accounts import with_keys
+from aimm_plugins._registry.accounts import joined_reasons, with_keys
 from aimm_plugins._registry.providers import Provider, Slot
 from aimm_plugins._registry.required_keys import unanswered
 from aimm_plugins._registry.snapshot import Snapshot
@@ -53,7 +53,11 @@ def _of_now(record: PluginRecord, provided: Sequence[Provider], snapshot: Snapsh
     if record.is_loaded:
         is_whole = record.attribute is None
         keys = [key for key in keys if is_whole or key in record.provides]
-        return with_keys(record, tuple(keys), snapshot.shadowed)
+        now = with_keys(record, tuple(keys), snapshot.shadowed)
+        if now.state != "shadowed" and record.provides and not keys:
+            gone = f"{record.module} was run again by hand, and has declared none of its keys"
+            return now._replace(reason=joined_reasons(now.reason, [gone]))
+        return now
     if record.state != "deferred" or record.attribute is not None or not provided:
         return record
     if any(provider.deferred for provider in provided) or not is_imported(record.module):

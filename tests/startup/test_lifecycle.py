@@ -396,6 +396,21 @@ def test_plugin_that_fails_in_a_later_call_answers_as_before_and_its_account_say
     assert aimm_plugins.exec_fit("k", None) == "before"
 
 
+def test_plugin_whose_keys_a_failed_import_by_hand_took_is_not_told_to_have_them(write):
+    site = write(p="@fit(['k'])\ndef f(m): ...\n")
+    initialize(names("p"))
+    del sys.modules["p"]
+    (site / "p.py").write_text("from aimm_plugins import fit\nfit(['k'])(print)\n1 / 0\n")
+    with pytest.raises(ZeroDivisionError):
+        importlib.import_module("p")
+    (record,) = aimm_plugins.current_report()
+    assert record.provides == ()
+    assert record.reason == "p was run again by hand, and has declared none of its keys"
+    report = initialize(names("p", on_error="isolate"))
+    for (record,) in (report, aimm_plugins.current_report()):
+        assert (record.state, record.provides) == ("failed", ())
+
+
 def test_repaired_plugin_loads_in_the_same_process(write):
     site = write(p="@fit(['k'])\ndef f(m): ...\nraise ValueError\n")
     with pytest.raises(PluginLoadError):
