@@ -47,11 +47,9 @@ class _Resolver:
             for i, r in current.records.items()
             if i not in change.removed
         }
+        kept = [r for i, r in self.kept.items() if r.is_loaded and i not in change.revoked]
         self.denied = {record.plugin for record in self.records if record.state == "denied"}
-        self.denied -= self.loaded_by_module.keys()
-        self.denied -= {
-            r.plugin for i, r in self.kept.items() if r.is_loaded and i not in change.revoked
-        }
+        self.denied -= self.loaded_by_module.keys() | {record.plugin for record in kept}
         modules = {r.plugin for r in self.kept.values()} | {r.plugin for r in self.records}
         removed = {r.plugin for i, r in current.records.items() if i in change.removed}
         self.removed = removed - modules
@@ -64,9 +62,9 @@ class _Resolver:
         self.conflicts: dict[tuple[str, frozenset[str], str | None], _Conflict] = {}
         self.lost: dict[str, list[str]] = {}
         deferred = {record.plugin for record in self.records if record.state == "deferred"}
-        # Some of whose entry points are gone: what the others do not bring goes with them.
-        self.reduced = removed & (self.loaded_by_module.keys() | deferred)
         self.decided_now = self.loaded_by_module.keys() | deferred | self.removed
+        # Some of whose entry points are gone: what the others do not bring goes with them.
+        self.reduced = removed & modules & self.decided_now
         self.next = current.copy()
         self.offers = self.next.offers
         self.shadowed = {
@@ -88,12 +86,12 @@ class _Resolver:
         self.plugins_with_errors = frozenset(self.errors)
         self.collect_published()
         self.keep_current()
+        self.drop_published_before()
         self.drop_lost_while_deferred()
         for slot, contenders in self.contenders.items():
             sound = [c for c in contenders.values() if c.plugin not in self.plugins_with_errors]
             self.assign(slot, sound)
         self.tell_conflicts()
-        self.drop_published_but_not_declared()
         records = self.accounts()
         providing = {plugin for plugin, _ in self.provided}
         accounted = providing | self.lost.keys() | self.errors.keys()
@@ -262,14 +260,15 @@ class _Resolver:
             return conflict(actions, key, contenders, incumbent, lost)
         return conflict(actions, key, contenders, incumbent)
 
-    def drop_published_but_not_declared(self) -> None:
-        """Take away keys that plugins published and, now that they are loaded, do not declare."""
-        for entry in self.change.loaded:
-            for key in self.change.published.get(entry.record.identity, ()):
+    def drop_published_before(self) -> None:
+        """Take away keys that plugins have published, and do not declare or publish any more."""
+        for record in self.records:
+            keys = self.current.published.get(record.identity, ())
+            for key in keys if record.plugin in self.decided_now else ():
                 offer = self.offers[key.action].get(key.key)
-                if offer is None or offer.declaration is not None:
+                if offer is None or offer.plugin != record.plugin or offer.declaration is not None:
                     continue
-                if offer.plugin in self.loaded_by_module:
+                if record.plugin not in self.contenders.get((key.action, key.key), ()):
                     self._withdraw(key.action, key.key)
 
     @cached_property
@@ -360,7 +359,9 @@ class _Resolver:
         found.shadowed = self.shadowed
         found.losers = {}
         found.contested = self.contested
-        published = {**self.current.published, **self.change.published}
+        told = {record.identity for record in records}
+        before = {i: keys for i, keys in self.current.published.items() if i not in told}
+        published = before | dict(self.change.published)
         found.published = {i: keys for i, keys in published.items() if i in accounts}
         found.broken = self.broken(records)
         found.by_hand = self.current.by_hand - {record.plugin for record in records}
