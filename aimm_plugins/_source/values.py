@@ -103,6 +103,7 @@ class Evaluator:
             return self.name(module, node.id)
         if not isinstance(node, ast.Attribute):
             return None
+        self.budget.take(1)
         base = self.dotted_name(module, node.value)
         if not isinstance(base, ImportedName):
             return None
@@ -133,6 +134,7 @@ class Evaluator:
             case ast.Name() | ast.Attribute():
                 found = self.dotted_name(module, node)
                 if found is not None and not isinstance(found, Decorator | ImportedName):
+                    self.budget.take(len(found) if isinstance(found, tuple) else 0)
                     return found
             case _:
                 pass
