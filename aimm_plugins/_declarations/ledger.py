@@ -298,12 +298,19 @@ _IMPORTING = DeclarationLedger.importing.__code__
 def _refuse_twice(declaration: Declaration, present: Sequence[DeclaredKey]) -> None:
     for action, key, first in present:
         if first.importing_module is not None:
+            where = f"{first.file}:{first.line}"
             raise DeclarationError(
-                f"{declaration.module} declares {action}:{key} a second time; the first "
-                f"is at {first.file}:{first.line}. Remove one, or give it another key.",
+                declared_twice(declaration.module, action, key, where),
                 file=declaration.file,
                 line=declaration.line,
             )
+
+
+def declared_twice(module: str, action: str, key: str, first: str) -> str:
+    return (
+        f"{module} declares {action}:{key} a second time; the first is at {first}. Remove one, or "
+        "give it another key."
+    )
 
 
 _current = DeclarationLedger()

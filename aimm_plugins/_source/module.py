@@ -8,6 +8,7 @@ import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
+from aimm_plugins._declarations.ledger import declared_twice
 from aimm_plugins._source.budget import Budget, OverBudgetError
 from aimm_plugins._source.declarations import Gap, ModuleSource, Need, SourceDeclaration
 from aimm_plugins._source.description import Function, description, unparsed
@@ -18,7 +19,7 @@ from aimm_plugins._source.imports import (
     imports_unseen,
     package_of,
 )
-from aimm_plugins._source.model_classes import why_refused
+from aimm_plugins._source.refusals import why_class_refused, why_function_refused
 from aimm_plugins._source.values import (
     Decorator,
     Evaluator,
@@ -82,6 +83,7 @@ class _Body:
         self.module, self.evaluator = module, evaluator
         self.package = package_of(module.name, module.file)
         self.definitions: dict[str, Function | ast.ClassDef] = {}
+        self.declared: dict[tuple[Action, str], int] = {}  # what surely is, with its first line
         self.understood: set[ast.AST] = set()
         self.around = 0  # with statements, which may swallow what an import raises
 
@@ -206,18 +208,21 @@ class _Body:
 
     def define(self, node: Function | ast.ClassDef, certain: bool) -> None:
         self.definitions[node.name] = node
+        is_bare = True  # decorators of others may return something else
         # The innermost decorator runs first.
         for expression in reversed(node.decorator_list):
             call = expression if isinstance(expression, ast.Call) else None
             decorator = expression.func if isinstance(expression, ast.Call) else expression
             found = self.evaluator.dotted_name(self.module, decorator)
-            if isinstance(found, Decorator) and found.name != "hookimpl":
-                self.understood.add(decorator)
-                line = node.decorator_list[0].lineno
-                self.declare(found, decorator, call, node.name, line, certain)
-                is_first = expression is node.decorator_list[-1]  # others may add methods
-                if found.name == "model" and found.certain and certain and is_first:
-                    self.check_model(node, decorator, line)
+            if not isinstance(found, Decorator) or found.name == "hookimpl":
+                is_bare = False
+                continue
+            self.understood.add(decorator)
+            line = node.decorator_list[0].lineno
+            self.declare(found, decorator, call, node.name, line, certain)
+            if certain and found.certain and is_bare and (why := self.refusal(node, found, call)):
+                self.add_gap(why, decorator, is_mistake=True)
+                self.add_fault(why, decorator.lineno)
         # What a base or a metaclass does to a class is not known.
         inherited = getattr(node, "bases", ()) or getattr(node, "keywords", ())
         self.bind_plainly(node.name, not inherited and not node.decorator_list)
@@ -267,8 +272,8 @@ class _Body:
             is_mistake = isinstance(error, MistakeError)
             reason = str(error) if is_mistake else f"@{spelled} of {name or 'a call'}: {error}"
             self.add_gap(reason, decorator, is_mistake=is_mistake)
-            if is_mistake and certain and found.certain and self.module.fault is None:
-                self.module.fault = DeclarationError(reason, file=self.module.file, line=line)
+            if is_mistake and certain and found.certain:
+                self.add_fault(reason, decorator.lineno)
             return
         definition = self.definitions.get(name)
         actions: set[Action] = {action for action, _ in slots}
@@ -276,6 +281,15 @@ class _Body:
         self.evaluator.budget.take(10 * len(slots))
         for action, key in slots:
             signature, docstring = described[action]
+            if certain and found.certain:
+                first = self.declared.setdefault((action, key), line)
+                if first != line:
+                    self.add_fault(
+                        declared_twice(
+                            self.module.name, action, key, f"{self.module.file}:{first}"
+                        ),
+                        line,
+                    )
             self.module.declarations.append(
                 SourceDeclaration(
                     action=action,
@@ -291,16 +305,21 @@ class _Body:
                 )
             )
 
-    def check_model(self, node: Function | ast.ClassDef, decorator: ast.expr, line: int) -> None:
-        reason = why_refused(self.classes(node))
-        if reason is not None:
-            self.add_gap(reason, decorator, is_mistake=True)
-            fault = DeclarationError(reason, file=self.module.file, line=line)
-            self.module.fault = self.module.fault or fault
+    def add_fault(self, reason: str, line: int) -> None:
+        if self.module.fault is None and not self.around:
+            self.module.fault = DeclarationError(reason, file=self.module.file, line=line)
 
-    def classes(self, node: Function | ast.ClassDef) -> list[ast.ClassDef]:
+    def refusal(
+        self, node: Function | ast.ClassDef, found: Decorator, call: ast.Call | None
+    ) -> str | None:
+        """Why a decorator will refuse what it is given."""
+        if not isinstance(node, ast.ClassDef):
+            return why_function_refused(node, call)
+        return why_class_refused(self.classes(node)) if found.name == "model" else None
+
+    def classes(self, node: ast.ClassDef) -> list[ast.ClassDef]:
         """A class and its bases; none where one of them, or a metaclass, may be anything."""
-        if not isinstance(node, ast.ClassDef) or node.keywords:
+        if node.keywords:
             return []
         found = [node]
         for base in node.bases:
