@@ -139,8 +139,9 @@ class _Reporter:
                 if now < self._free_at:  # another thread was faster
                     self._held = state
                     return
-                self._free_at = now + self._interval
+                # In this order: what another thread holds back from now on is newer.
                 self._held = _NOTHING
+                self._free_at = now + self._interval
         self.deliver(state)
 
     def watched(self, state: dict[str, Any]) -> None:

@@ -30,8 +30,8 @@ def make(wanted: Wanted, say: Say, *, again: bool = False) -> bool:
 
     Args:
         wanted: The environment.
-        say: Told what is being done.
-        again: Make it anew, with what the index has by now.
+        say: Shows the user a line about what is being done.
+        again: Make it even if it is there, with what the index has by now.
 
     Raises:
         AimmPluginsError: A command failed, or the folder cannot be written to; what was there is
@@ -87,7 +87,7 @@ def remove(wanted: Wanted) -> list[str]:
 
 
 def users(root: str) -> list[int]:
-    """The processes that run an environment's interpreter, where the system tells."""
+    """The processes that run an environment's interpreter, as far as the system shows them."""
     start = os.path.join(root, "bin", "").encode()
     found = []
     for name in os.listdir("/proc") if os.path.isdir("/proc/self") else ():
@@ -167,8 +167,8 @@ def _interpreter(wanted: Wanted) -> str:
 
 
 def _run(say: Say, wanted: Wanted, command: Sequence[str]) -> None:
-    told = without_passwords(" ".join(command))
-    say(f"{wanted.name}: {told}")
+    shown = without_passwords(" ".join(command))
+    say(f"{wanted.name}: {shown}")
     # Its environment is none of ours: a variable of a host must not decide what is installed where.
     # A list of requirements names folders as seen from its own.
     folder = None if wanted.lock is None else os.path.dirname(wanted.lock)
@@ -176,6 +176,6 @@ def _run(say: Say, wanted: Wanted, command: Sequence[str]) -> None:
     done = subprocess.run(command, stdout=2, env=variables, cwd=folder, check=False)
     if done.returncode:
         raise AimmPluginsError(
-            f"environment {wanted.name} was not made: `{told}` left with status "
+            f"environment {wanted.name} was not made: `{shown}` left with status "
             f"{done.returncode}; see above"
         )

@@ -1,4 +1,4 @@
-"""Where an environment has its interpreter and its packages, told without running it."""
+"""Where an environment has its interpreter and its packages, found without running it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class NoEnvironmentError(Exception):
 
     Args:
         why: The message.
-        remedy: What to do about it, other than to correct the path or to make it anew.
+        remedy: What to do about it, other than to correct the path or to make it again.
     """
 
     def __init__(self, why: str, remedy: str = "") -> None:
@@ -65,7 +65,7 @@ class EnvironmentSite(NamedTuple):
         return tuple(map(os.path.abspath, self.folders)) if self.is_own else None
 
     def made_of(self, sources: Iterable[str | None]) -> tuple[tuple[str, int], ...]:
-        """What tells whether something was installed, upgraded, removed or edited there since."""
+        """Times of files, which differ once something is installed, upgraded, removed or edited."""
         found = []
         for source in sources:
             with suppress(OSError, ValueError):
@@ -175,9 +175,9 @@ def _unknown_finder(folders: Sequence[str]) -> str | None:
 
 
 def _finders(folders: Sequence[str]) -> Iterator[tuple[str, list[str] | None]]:
-    """Files whose code may bring modules, and the folders of these; `None` where that is not told.
+    """Files whose code may bring modules, and the folders of these modules.
 
-    A zip is named in such a file too, and is not looked into.
+    `None` is for folders that cannot be found out without running that code, or that are zips.
     """
     for folder in folders:
         for file in sorted(glob(os.path.join(glob_escape(folder), "*.pth"))):
@@ -207,7 +207,7 @@ def _of_setuptools(folder: str, line: str) -> list[str] | None:
             if not path.endswith(end):
                 return None
             found.append(path.removesuffix(end))
-    except Exception:  # it is made by another version, or by somebody else
+    except Exception:  # another version of setuptools, or another tool, has written it
         return None
     return found if tables.get("NAMESPACES") == "{}" else None
 

@@ -20,7 +20,7 @@ def sure_failure(
     modules: Modules,
 ) -> Fault | None:
     """The error of a plugin that cannot be loaded; `None` where nothing is sure."""
-    missing = modules.missing(record.module)
+    missing = modules.missing(record.module) if source.file is None else None
     if missing is not None:
         return Fault(missing, record.config_place)
     if source.fault is not None:

@@ -112,7 +112,7 @@ def _call(step: Mapping[str, Any]) -> Call:
 def _check_data_names(document: Document) -> None:
     """Every name that a step takes data from has to be defined under `data`."""
     known = document.data.get("data", {})
-    expected = f"one of {', '.join(known)}" if known else "a name that stands under data"
+    expected = f"one of {', '.join(known)}" if known else "a name that is defined under data"
     for step in ("fit", "predict", "evaluate"):
         path: _Path = (step, "data")
         given = document.data.get(step, {}).get("data", [])

@@ -14,8 +14,7 @@ from aimm_plugins._declarations.declaration import modules_being_imported
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.published import PublishedOptions
-from aimm_plugins._options.limits import nodes
-from aimm_plugins._system.ceilings import SCHEMA_BYTES, SCHEMA_VALUES
+from aimm_plugins._system.ceilings import SCHEMA_BYTES
 from aimm_plugins._system.files import read_file
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.text import described
@@ -35,71 +34,6 @@ def read_document(published: PublishedOptions, denial: Denial | None) -> dict[st
     except ConfigError as error:
         raise broken(published, str(error)) from error
     return copied
-
-
-def may_blame(published: PublishedOptions) -> bool:
-    """Whether a schema in a file may refuse a plugin without options, or be broken.
-
-    Judging by a schema loads YAML and jsonschema, which most starts do without.
-    """
-    if not published.is_file or not published.attribute.endswith(".json"):
-        return published.is_file
-    try:
-        document = read_document(published, None)
-    except DeclarationError:
-        return True
-    if document.get("$schema") in _DIALECTS:
-        del document["$schema"]
-    is_small = sum(1 for _ in nodes(document)) <= SCHEMA_VALUES
-    is_of_mapping = document.get("type", "object") == "object"
-    return not (is_small and is_of_mapping and is_plainly_sound(document))
-
-
-def is_plainly_sound(schema: object) -> bool:
-    """Whether a schema has a few words alone, all used well; others take jsonschema to judge."""
-    return isinstance(schema, dict) and all(
-        _is_sound_word(word, value, schema) for word, value in schema.items()
-    )
-
-
-def _is_sound_word(word: str, value: Any, schema: Mapping[str, Any]) -> bool:
-    match word:
-        case "title" | "description" | "format":
-            return isinstance(value, str)
-        case "writeOnly" | "additionalProperties":
-            return isinstance(value, bool)
-        case "minimum" | "maximum":
-            return type(value) in _TYPES["number"]
-        case "minLength" | "maxLength":
-            return type(value) is int and value >= 0 and "default" not in schema
-        case "type":
-            return isinstance(value, str) and value in _TYPES
-        case "items":
-            return is_plainly_sound(value)
-        case "properties":
-            return isinstance(value, dict) and all(map(is_plainly_sound, value.values()))
-        case "default" if type(value) not in _TYPES.get(str(schema.get("type")), ()):
-            return False
-        case "default" if type(value) in _TYPES["number"]:
-            return bool(schema.get("minimum", value) <= value <= schema.get("maximum", value))
-        case "default":
-            return not value or isinstance(value, bool | str)
-    return False
-
-
-_DIALECTS = (
-    "https://json-schema.org/draft/2020-12/schema",
-    "http://json-schema.org/draft-07/schema#",
-)
-
-_TYPES: dict[str, tuple[type, ...]] = {
-    "object": (dict,),
-    "array": (list,),
-    "string": (str,),
-    "boolean": (bool,),
-    "integer": (int,),
-    "number": (int, float),
-}
 
 
 def broken(

@@ -102,6 +102,8 @@ def unavailable_reasons(registry: Registry, action: Action, key: str) -> list[st
 
 def _told(record: PluginRecord, who: Provenance, shadow: str | None = None) -> str:
     why = shadow or record.reason or (described(record.error) if record.error else "")
+    if not why and record.attribute is not None:
+        why = f"brings {record.attribute} alone"
     return f"{'shadowed' if shadow else record.state}: {who}: {why}".rstrip(": ")
 
 
@@ -132,7 +134,8 @@ def not_loaded_error(record: PluginRecord) -> PluginLoadError:
     error = record.error
     if not isinstance(error, Exception):
         error = PluginImportError(described(error) if error else str(record.reason))
-    text = indented(described(error))
+    remedy = f"\n    to do: {indented(record.remedy)}" if record.remedy else ""
+    text = f"{indented(described(error))}{remedy}"
     return PluginLoadError(
         f"a deferred plugin failed to load\n  {record.provenance}\n    {text}\n"
         "It is tried again by initialize() and refresh(), and not by calls.",

@@ -7,18 +7,12 @@ from functools import cached_property, partial
 from itertools import chain
 
 from aimm_plugins._declarations.declaration import Declaration
-from aimm_plugins._declarations.ledger import DeclarationLedger
+from aimm_plugins._declarations.ledger import DeclarationLedger, declared_twice
 from aimm_plugins._registry.accounts import joined, joined_reasons, without_lost_keys
-from aimm_plugins._registry.conflicts import conflict, declared_twice, without_duplicates
+from aimm_plugins._registry.conflicts import conflict, without_duplicates
 from aimm_plugins._registry.findings import check_published_keys, empty_plugins
 from aimm_plugins._registry.outcome import Change, Loaded, Resolution
-from aimm_plugins._registry.providers import (
-    Offer,
-    PluginOwners,
-    Slot,
-    choose,
-    is_same,
-)
+from aimm_plugins._registry.providers import Offer, PluginOwners, Slot, choose, is_same
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._values.actions import Action
 from aimm_plugins._values.report import PluginRecord, State
@@ -47,7 +41,12 @@ class _Resolver:
         self.records = change.records
         self.prefer = change.prefer
         self.loaded_by_module = _by_module(change.loaded)
-        self.kept = {i: r for i, r in current.records.items() if i not in change.removed}
+        losers = {offer.plugin for offer in current.losers.values()}
+        self.kept = {
+            i: without_lost_keys(r, current.offers, current.shadowed) if r.plugin in losers else r
+            for i, r in current.records.items()
+            if i not in change.removed
+        }
         self.denied = {record.plugin for record in self.records if record.state == "denied"}
         self.denied -= self.loaded_by_module.keys()
         self.denied -= {
@@ -65,6 +64,8 @@ class _Resolver:
         self.conflicts: dict[tuple[str, frozenset[str], str | None], _Conflict] = {}
         self.lost: dict[str, list[str]] = {}
         deferred = {record.plugin for record in self.records if record.state == "deferred"}
+        # Some of whose entry points are gone: what the others do not bring goes with them.
+        self.reduced = removed & (self.loaded_by_module.keys() | deferred)
         self.decided_now = self.loaded_by_module.keys() | deferred | self.removed
         self.next = current.copy()
         self.offers = self.next.offers
@@ -154,9 +155,9 @@ class _Resolver:
             return
         foreign = [d for d in (one, other) if not self.owners.ran(first.plugin, d)]
         if len(foreign) != 1:
-            self.errors.setdefault(first.plugin, []).append(
-                declared_twice(first.plugin, slot, one, other)
-            )
+            places = (one.file, one.line), (other.file, other.line)
+            error = declared_twice(first.plugin, *slot, *places)
+            self.errors.setdefault(first.plugin, []).append(error)
         elif foreign[0] is one:
             # Another plugin's import ran this one's code once more: that changes nothing.
             contenders[first.plugin] = second
@@ -184,11 +185,12 @@ class _Resolver:
         # Another process has taken the place of one that had them.
         gone = {r.plugin for r in self.records if r.state == "failed" and r.environment is not None}
         out = self.denied | self.removed | gone
-        if not failing and not out:
+        if not failing and not out and not self.reduced:
             return
         for action, keys in self.current.offers.items():
             for key, offer in keys.items():
-                is_out = offer.plugin in out
+                contends = offer.plugin in self.contenders.get((action, key), ())
+                is_out = offer.plugin in out or (offer.plugin in self.reduced and not contends)
                 if offer.declaration is None:
                     is_out = is_out or offer.plugin in failing
                 elif self.denied and offer.provenance.environment is None:

@@ -81,6 +81,8 @@ class ModuleSource:
         finds_by_itself: Whether it may change where modules are found, so that what it needs cannot
             be judged.
         imports_unseen: Whether it imports what no import statement names.
+        is_using: Whether its names, or attributes of them, may be decorators of this package; until
+            it is read that is not known.
         fault: What its import surely raises: no Python of this version, or a decorator refuses.
     """
 
@@ -95,6 +97,7 @@ class ModuleSource:
     needs: list[Need] = field(default_factory=list)
     finds_by_itself: bool = False
     imports_unseen: bool = False
+    is_using: bool = True
     fault: Exception | None = None
     declarations: list[SourceDeclaration] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)

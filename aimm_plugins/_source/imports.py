@@ -51,9 +51,9 @@ _IMPORTERS = frozenset({"import_module", "__import__", "exec", "run_path", "run_
 """Functions whose calls may run code that the source does not name."""
 
 
-def imports_unseen(nodes: Iterable[ast.AST], top: str) -> bool:
+def imports_unseen(nodes: Iterable[ast.AST], top: str, content: bytes) -> bool:
     """Whether nodes, beside what waits in functions, import what no import statement names."""
-    return any(
+    return any(name.encode() in content for name in _IMPORTERS) and any(
         isinstance(node, ast.Call) and _imports_unseen(node, top)
         for node in _beside(nodes, _FUNCTIONS)
     )

@@ -5,8 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from aimm_plugins._declarations.ledger import declared_twice
 from aimm_plugins._source.budget import Budget, OverBudgetError
@@ -20,6 +19,7 @@ from aimm_plugins._source.imports import (
     package_of,
 )
 from aimm_plugins._source.refusals import why_class_refused, why_function_refused
+from aimm_plugins._source.statements import blocks, is_taken, names_in, nodes_that_run
 from aimm_plugins._source.values import (
     Decorator,
     Evaluator,
@@ -88,17 +88,27 @@ class _Body:
         self.around = 0  # with statements, which may swallow what an import raises
 
     def read(self, tree: ast.Module, content: bytes) -> None:
-        nodes = list(_nodes_that_run(tree.body))
-        for node in nodes:
+        statements = list(nodes_that_run(tree.body, blocks))
+        for node in statements:
             if isinstance(node, ast.Global):  # a function may bind them at any time
                 self.bind(node.names, None)
-        self.module.imports_unseen = imports_unseen(tree.body, self.module.name.partition(".")[0])
+        top = self.module.name.partition(".")[0]
+        self.module.imports_unseen = imports_unseen(tree.body, top, content)
         self.module.finds_by_itself = re.search(_FINDS_BY_ITSELF, content) is not None
         self.visit(tree.body, certain=True)
         binds_unseen = self.module.stars or any(word in content for word in _BINDS_UNSEEN)
         if not binds_unseen and "__getattr__" not in self.module.values:
             self.module.names = frozenset((*self.module.values, *bound_names(tree.body)))
-        self.find_gaps(nodes)
+        for node in statements:
+            if isinstance(node, ast.Import | ast.ImportFrom) and node not in self.understood:
+                for name, imported in imported_names(node, self.package, certain=False):
+                    if name not in self.module.values:
+                        self.bind([name], imported)
+        is_using = self.evaluator.may_use_decorators(self.module)
+        # Of a package, what its submodules hold can be had too.
+        self.module.is_using = is_using or self.package == self.module.name
+        if is_using:
+            self.find_gaps(tree)
 
     def visit(self, statements: Sequence[ast.stmt], *, certain: bool) -> None:
         """Read statements of the module or of a block; `certain` ones always run."""
@@ -121,7 +131,7 @@ class _Body:
                     if taken is not True:
                         self.visit(orelse, certain=certain and taken is False)
                 case ast.With(items=items, body=body):
-                    self.bind(_names_in(*(item.optional_vars for item in items)), None)
+                    self.bind(names_in(*(item.optional_vars for item in items)), None)
                     self.around += 1
                     self.visit(body, certain=certain)
                     self.around -= 1
@@ -131,9 +141,9 @@ class _Body:
     def visit_other(self, node: ast.AST, certain: bool) -> None:
         """Read what binds names in other ways, and blocks that may run or not."""
         if isinstance(node, ast.AugAssign | ast.For):
-            self.bind(_names_in(node.target), None)
+            self.bind(names_in(node.target), None)
         elif isinstance(node, ast.Delete):
-            self.bind(_names_in(*node.targets), None)
+            self.bind(names_in(*node.targets), None)
         last = getattr(node, "finalbody", [])
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.stmt):
@@ -189,7 +199,7 @@ class _Body:
                 self.bind_plainly(target.id, isinstance(value, ast.Constant))
                 self.bind([target.id], meaning if certain else uncertain(meaning))
             else:
-                self.bind(_names_in(target), None)
+                self.bind(names_in(target), None)
 
     def constant(self, node: ast.expr) -> object:
         """The value of an expression where it may be of use for keys."""
@@ -222,7 +232,7 @@ class _Body:
             self.declare(found, decorator, call, node.name, line, certain)
             if certain and found.certain and is_bare and (why := self.refusal(node, found, call)):
                 self.add_gap(why, decorator, is_mistake=True)
-                self.add_fault(why, decorator.lineno)
+                self.add_fault(self.error(why, decorator))
         # What a base or a metaclass does to a class is not known.
         inherited = getattr(node, "bases", ()) or getattr(node, "keywords", ())
         self.bind_plainly(node.name, not inherited and not node.decorator_list)
@@ -273,7 +283,7 @@ class _Body:
             reason = str(error) if is_mistake else f"@{spelled} of {name or 'a call'}: {error}"
             self.add_gap(reason, decorator, is_mistake=is_mistake)
             if is_mistake and certain and found.certain:
-                self.add_fault(reason, decorator.lineno)
+                self.add_fault(self.error(reason, decorator))
             return
         definition = self.definitions.get(name)
         actions: set[Action] = {action for action, _ in slots}
@@ -284,12 +294,8 @@ class _Body:
             if certain and found.certain:
                 first = self.declared.setdefault((action, key), line)
                 if first != line:
-                    self.add_fault(
-                        declared_twice(
-                            self.module.name, action, key, f"{self.module.file}:{first}"
-                        ),
-                        line,
-                    )
+                    places = (self.module.file, first), (self.module.file, line)
+                    self.add_fault(declared_twice(self.module.name, action, key, *places))
             self.module.declarations.append(
                 SourceDeclaration(
                     action=action,
@@ -305,9 +311,12 @@ class _Body:
                 )
             )
 
-    def add_fault(self, reason: str, line: int) -> None:
+    def error(self, reason: str, node: ast.expr) -> DeclarationError:
+        return DeclarationError(reason, file=self.module.file, line=node.lineno)
+
+    def add_fault(self, error: DeclarationError) -> None:
         if self.module.fault is None and not self.around:
-            self.module.fault = DeclarationError(reason, file=self.module.file, line=line)
+            self.module.fault = error
 
     def refusal(
         self, node: Function | ast.ClassDef, found: Decorator, call: ast.Call | None
@@ -336,14 +345,9 @@ class _Body:
             Gap(reason=reason, file=self.module.file, line=node.lineno, is_mistake=is_mistake)
         )
 
-    def find_gaps(self, nodes: Sequence[ast.AST]) -> None:
+    def find_gaps(self, tree: ast.Module) -> None:
         """Find uses of our decorators that were not understood, as in functions and classes."""
-        for node in nodes:
-            if isinstance(node, ast.Import | ast.ImportFrom) and node not in self.understood:
-                for name, imported in imported_names(node, self.package, certain=False):
-                    if name not in self.module.values:
-                        self.bind([name], imported)
-        for node in nodes:
+        for node in nodes_that_run(tree.body):
             if not isinstance(node, ast.Name | ast.Attribute) or node in self.understood:
                 continue
             found = self.evaluator.dotted_name(self.module, node)
@@ -361,36 +365,3 @@ def not_a_decorator(spelled: str) -> str:
         f"`{spelled}` is not the decorator of a function or class that the module defines in any "
         "case"
     )
-
-
-def _names_in(*targets: ast.expr | None) -> Iterator[str]:
-    """The names that are bound or changed by being assigned to."""
-    for target in targets:
-        for node in ast.walk(target) if target is not None else ():
-            if isinstance(node, ast.Name):
-                yield node.id
-
-
-def is_taken(test: ast.expr) -> bool | None:
-    """Whether an import takes a branch; `None` where that depends."""
-    match test:
-        case ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING"):
-            return False
-        case ast.Compare(left=ast.Name(id="__name__"), ops=[ast.Eq()]):
-            return False
-        case ast.Constant(value=value):
-            return bool(value)
-        case _:
-            return None
-
-
-def _nodes_that_run(statements: Iterable[ast.AST]) -> Iterator[ast.AST]:
-    """As `ast.walk`, but for blocks that only type checkers read."""
-    waiting = deque(statements)
-    while waiting:
-        node = waiting.popleft()
-        if isinstance(node, ast.If) and is_taken(node.test) is False:
-            waiting.extend(node.orelse)
-            continue
-        yield node
-        waiting.extend(ast.iter_child_nodes(node))

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 
 from aimm_plugins._discovery.module_location import HERE, Modules
 from aimm_plugins._source.budget import Budget, OverBudgetError
@@ -106,6 +107,7 @@ class SourceReader:
         self._readers: dict[tuple[str, str], ModuleReader] = {}
         self._read: dict[tuple[str, str], tuple[PluginSource, _Reached, _ByObject]] = {}
         self._outside = OutsidePackages(modules)
+        self._missing = cache(modules.missing)
 
     def read(
         self, name: str, attribute: str | None = None, *, owner: str | None = None
@@ -135,7 +137,9 @@ class SourceReader:
                 budget.take(10 * len(found))
         except OverBudgetError as error:
             return replace(whole, declarations=(), gaps=(*whole.gaps[:1], _unread(error)))
-        near = self._near(attribute or "", whole.names, budget)
+        if attribute is None:
+            return whole
+        near = self._near(attribute, whole.names, budget)
         return replace(whole, declarations=tuple(found), near=near)
 
     def _readable(self, module: str) -> str | None:
@@ -229,7 +233,7 @@ class SourceReader:
         parts = need.module.split(".")
         if parts[0] == PACKAGE:
             return self._unmet_of_this_package(need)
-        missing = self._modules.missing(need.module if parts[0] == top else parts[0])
+        missing = self._missing(need.module if parts[0] == top else parts[0])
         if missing is not None or parts[0] != top:
             return missing
         if need.attribute is None or need.attribute == "*":
@@ -244,7 +248,7 @@ class SourceReader:
     def _unmet_of_this_package(self, need: Need) -> ImportError | None:
         if not self._modules.is_this_python:  # an environment may have another version of it
             return None
-        missing = self._modules.missing(need.module)
+        missing = self._missing(need.module)
         this = sys.modules[PACKAGE]
         if missing is not None or need.module != PACKAGE or need.attribute in (None, "*"):
             return missing

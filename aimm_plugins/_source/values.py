@@ -81,6 +81,22 @@ class Evaluator:
         found = self._attribute(value.module, value.attribute)
         return found if value.certain else uncertain(found)
 
+    def may_use_decorators(self, module: ModuleSource) -> bool:
+        """Whether a name in a module, or an attribute of one, may be a decorator."""
+        if module.stars:
+            return True
+        for name, value in module.values.items():
+            found = self.name(module, name) if isinstance(value, ImportedName) else value
+            if isinstance(found, ImportedName):
+                if found.module.partition(".")[0] == PACKAGE:
+                    return True
+                source = self.find(found.module)
+                if source is not None and source.is_using:
+                    return True
+            elif isinstance(found, Decorator):
+                return True
+        return False
+
     def dotted_name(self, module: ModuleSource, node: ast.expr) -> object:
         """What `a.b.c` means in a module; `None` for other expressions."""
         if isinstance(node, ast.Name):

@@ -75,8 +75,8 @@ class PlannedEnvironment(NamedTuple):
         return {r.identity: r for r in self.records if r.state in ("planned", "deferred")}
 
     @property
-    def told(self) -> dict[str, Any]:
-        """What a process is told of the plugins that it may load; builtins alone."""
+    def setup(self) -> dict[str, Any]:
+        """What a process needs to know of the plugins that it may load; builtins alone."""
         names = ("name", "source", "module", "attribute", "distribution", "version", "entry_point")
         plugins = [{n: getattr(r, n) for n in names} for r in self.wanted.values()]
         return {"plugins": plugins, "verified": [tuple(found) for found in self.verified]}

@@ -44,7 +44,7 @@ def initialize(runtime: Runtime, conf: Conf | Config, *, connect: bool = False) 
         start = prepare(runtime, [config], scan())
         loaded = load(runtime, start)
         with resolved(runtime, start, loaded, given=given) as outcome:
-            begun = Start(config, given, outcome.findings, start.required)
+            begun = Start(config, given, outcome.findings, start.policy.required)
             report = commit(runtime, outcome, with_start(runtime.registry.snapshot.starts, begun))
     log(report, before.records)
     return report

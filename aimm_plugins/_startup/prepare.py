@@ -60,10 +60,6 @@ class PreparedStart(NamedTuple):
         """What is installed in each environment, and under `None` here."""
         return {None: self.installed, **{e.name: e.installed for e in self.environments}}
 
-    @property
-    def required(self) -> tuple[Rule, ...]:
-        return self.policy.required
-
     def missing(self, records: Iterable[PluginRecord]) -> list[PluginRecord]:
         """An account for each required distribution that is not there."""
         return self._by_stated_name(self.policy.missing(records, self.find))
@@ -256,7 +252,7 @@ def _with_sure_failures(start: PreparedStart) -> tuple[PluginRecord, ...]:
             by_module.setdefault(record.module, []).append(place)
         if record.state == "deferred":
             error = _missing(record, installed)
-            if error is None and any(is_about(rule, record) for rule in start.required):
+            if error is None and any(is_about(rule, record) for rule in start.policy.required):
                 from aimm_plugins._inventory.foresight import failure_of_required
 
                 published = start.plan.published.get(record.identity, ())

@@ -126,10 +126,11 @@ def _resolve(
         revoked,
     )
     resolution = resolve_now(runtime, change)
-    registered = resolution.snapshot.records.values()
-    resolution.add_missing(start.missing(registered))
-    # Not into the snapshot: whether keys are answered is asked anew by each report.
-    resolution.records.extend(start.unanswered(resolution.snapshot))
+    accounts = resolution.snapshot.records
+    missing = start.missing(accounts.values())
+    accounts.update({record.identity: record for record in missing})
+    # Whether keys are answered is asked anew by each report.
+    resolution.records.extend(missing + start.unanswered(resolution.snapshot))
     findings = (
         *start.findings,
         *loaded.findings,

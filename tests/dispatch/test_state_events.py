@@ -8,6 +8,7 @@ import logging
 import math
 import multiprocessing
 import pickle
+import sys
 import threading
 
 import jsonschema
@@ -188,6 +189,29 @@ def test_limit_keeps_the_last_event_for_the_next_turn_or_the_end(clock):
         cb(6)
         cb(7)
     assert events == [0, 5, 7]
+
+
+def test_limit_keeps_what_another_thread_sends_while_an_event_goes_out(clock):
+    def between_two_lines(frame, event, argument):
+        if event == "line" and frame.f_locals["self"]._free_at > clock.now:
+            sys.settrace(None)
+            frame.f_trace = None
+            cb(2)
+        return between_two_lines
+
+    def at_the_callback(frame, event, argument):
+        return between_two_lines if frame.f_code.co_name == "callback" else None
+
+    events = []
+    before = sys.gettrace()
+    with reporting(events.append, max_per_second=1) as cb:
+        sys.settrace(at_the_callback)
+        try:
+            cb(1)
+        finally:
+            sys.settrace(before)
+        assert events == [1]
+    assert events == [1, 2]
 
 
 def test_end_delivers_nothing_that_was_delivered(clock):

@@ -353,7 +353,7 @@ def test_a_lazy_environment_that_cannot_start_fails_the_call(apart: Apart) -> No
 SLOW = """
 import os, time
 with open({began!r}, "w") as stream: stream.write(str(os.getpid()))
-time.sleep(1)
+while not os.path.exists({go!r}): time.sleep(0.01)
 
 @data_access("other")
 def other(): return __import__("os").getpid()
@@ -361,8 +361,11 @@ def other(): return __import__("os").getpid()
 
 
 @pytest.fixture
-def starting(apart: Apart, tmp_path: Path) -> Iterator[tuple[list[Any], int]]:
-    """What the first call of a lazy environment answers; and the process that starts for it."""
+def starting(apart: Apart, tmp_path: Path) -> Iterator[tuple[list[Any], int, Path]]:
+    """What the first call of a lazy environment answers; and the process that starts for it.
+
+    Its plugin waits for the file that comes last.
+    """
     answers: list[Any] = []
 
     def call() -> None:
@@ -371,33 +374,37 @@ def starting(apart: Apart, tmp_path: Path) -> Iterator[tuple[list[Any], int]]:
         except BaseException as error:
             answers.append(error)
 
-    began = tmp_path / "began"
+    began, go = tmp_path / "began", tmp_path / "go"
     published = {"data_access:other": "other:other"}
-    apart.plugin("other", SLOW.format(began=str(began)), published=published)
+    source = SLOW.format(began=str(began), go=str(go))
+    apart.plugin("other", source, published=published)
     apart.start(plugins=["aimm-other"], start="lazy")
     thread = threading.Thread(target=call)
     thread.start()
     wait_for(lambda: began.exists() and began.read_text())
-    yield answers, int(began.read_text())
+    yield answers, int(began.read_text()), go
+    go.touch()
     thread.join()
 
 
 def test_a_refresh_while_a_lazy_environment_starts_costs_no_call(
-    apart: Apart, starting: tuple[list[Any], int]
+    apart: Apart, starting: tuple[list[Any], int, Path]
 ) -> None:
-    answers, first = starting
+    answers, first, go = starting
     os.utime(apart.site / "aimm_other-1.0.dist-info", (time.time() + 10,) * 2)
     aimm_plugins.refresh()
+    go.touch()
     wait_for(lambda: answers)
     assert answers == [exec_data_access("other")]
     wait_for(lambda: not runs(first))
 
 
 def test_an_environment_that_is_unloaded_while_it_starts_leaves_no_process(
-    starting: tuple[list[Any], int],
+    starting: tuple[list[Any], int, Path],
 ) -> None:
-    answers, first = starting
+    answers, first, go = starting
     aimm_plugins.unload_all()
+    go.touch()
     wait_for(lambda: answers)
     assert isinstance(answers[0], UnknownPluginError)
     wait_for(lambda: not runs(first))
@@ -502,7 +509,7 @@ def test_a_handle_of_a_replaced_environment_says_what_to_do(apart: Apart) -> Non
     instance = aimm_plugins.exec_instantiate("counter")
     apart.plugin("other", OTHER)
     aimm_plugins.refresh()
-    with pytest.raises(aimm_plugins.EnvironmentLost, match="started anew"):
+    with pytest.raises(aimm_plugins.EnvironmentLost, match="started again"):
         while True:
             exec_predict("counter", instance)
 

@@ -15,7 +15,6 @@ from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.published import PublishedOptions
 from aimm_plugins._options.hiding import Options
 from aimm_plugins._options.schema import Schema
-from aimm_plugins._options.schema_source import is_plainly_sound
 from tests.properties.strategies import json_like, mutated
 
 PUBLISHED = PublishedOptions(
@@ -127,44 +126,6 @@ def test_filling_in_defaults_twice_adds_nothing(schema, given):
 def test_schema_of_a_third_party_is_used_or_refused(schema, given):
     if isinstance(schema, dict):
         outcome(schema, given)
-
-
-numbers = st.sampled_from([0, 1, 5, -1, 0.5, float("nan"), True, "1"])
-words = st.fixed_dictionaries(
-    {},
-    optional={
-        "type": st.sampled_from(["object", "string", "boolean", "integer", "number", "array", "x"]),
-        "default": numbers | st.sampled_from([{}, [], "", "text", {"a": 1}, None]),
-        "minimum": numbers,
-        "maximum": numbers,
-        "minLength": numbers,
-        "title": numbers,
-        "writeOnly": st.booleans(),
-    },
-)
-plain_schemas = st.recursive(
-    words,
-    lambda inner: st.fixed_dictionaries(
-        {"properties": st.dictionaries(KEYS, inner, max_size=2)},
-        optional={
-            "default": st.sampled_from([{}, 1]),
-            "type": st.sampled_from(["object", "array"]),
-            "items": inner,
-            "additionalProperties": st.booleans(),
-        },
-    ),
-    max_leaves=4,
-)
-
-
-@settings(max_examples=200, deadline=None)
-@given(plain_schemas)
-def test_schema_that_is_found_sound_without_jsonschema_is_sound(schema):
-    document = {"properties": {"a": schema}}
-    if is_plainly_sound(document):
-        found = outcome(document, {})
-        assert found is not None
-        assert found[1] == []
 
 
 def nodes(schema):

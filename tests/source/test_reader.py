@@ -102,6 +102,27 @@ def test_what_only_an_import_could_tell_is_a_gap(read, source):
     assert found.gaps
 
 
+FACADE = {"__init__": "from .deep import ap\n", "deep": "import aimm_plugins as ap\n", "plain": ""}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from facade.deep import ap\ndef register():\n  ap.fit(['a'])(print)\n",
+        "import facade.plain\ndef register():\n  facade.deep.ap.fit(['a'])(print)\n",
+        "def register():\n  from facade import ap\n  return ap.fit\n",
+        "class C:\n  from facade.deep import ap as base\n  base.fit(['a'])(print)\n",
+        "from facade import plugin\ndef register():\n  return plugin.decorate\n"
+        "def later():\n  import aimm_plugins\n  global decorate\n  decorate = aimm_plugins.fit\n",
+    ],
+)
+def test_use_of_decorators_by_way_of_the_own_package_is_a_gap(site, source):
+    (site / "facade").mkdir()
+    for name, text in {**FACADE, "plugin": source}.items():
+        (site / "facade" / f"{name}.py").write_text(text)
+    assert SourceReader().read("facade.plugin").gaps
+
+
 @pytest.mark.parametrize(
     "source",
     [

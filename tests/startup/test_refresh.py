@@ -47,6 +47,47 @@ def test_newly_installed_plugin_is_loaded(put):
     assert aimm_plugins.exec_fit("a", None) == "a 1.0"
 
 
+TWO = "@fit(['a'])\ndef f(m): return 'a'\n@fit(['b'])\ndef g(m): return 'b'\n"
+KEYS = {"fit:a": "two:f", "fit:b": "two:g"}
+
+
+@pytest.mark.parametrize("load", ["eager", "lazy"])
+@pytest.mark.parametrize("before", [{"x": "two:f", "y": "two:g"}, {"y": "two"}])
+def test_removed_entry_point_takes_away_what_the_others_of_its_module_do_not_bring(
+    write, install, before, load
+):
+    write(two=TWO)
+    folder = install("a-dist", entry_points=before, published=KEYS)
+    initialize(only("a-dist", load=load))
+    shutil.rmtree(folder)
+    install("a-dist", entry_points={"x": "two:f"}, published={"fit:a": "two:f"})
+    refresh()
+    assert [key for _, key in aimm_plugins.providers()] == ["a"]
+    assert aimm_plugins.exec_fit("a", None) == "a"
+    with pytest.raises(UnknownPluginError):
+        aimm_plugins.exec_fit("b", None)
+
+
+def test_key_of_an_object_that_no_entry_point_names_tells_which_one_it_names(write, install):
+    write(two=TWO)
+    install("a-dist", entry_points={"x": "two:f"})
+    initialize(only("a-dist"))
+    with pytest.raises(UnknownPluginError, match=r"x = two:f  two\.py:\d+: brings f alone"):
+        aimm_plugins.exec_fit("b", None)
+
+
+def test_plugin_whose_distribution_was_renamed_needs_a_restart_as_an_upgraded_one(put, install):
+    old = put("a")
+    initialize(only("a-dist", "b-dist"))
+    shutil.rmtree(old)
+    install("b-dist", "2.0", entry_points={"a": "a"})
+    record, removed = refresh()
+    assert (record.state, removed.state) == ("stale", "removed")
+    assert record.reason == (
+        "b-dist 2.0 is installed by now, and a-dist 1.0 was imported: a restart is needed"
+    )
+
+
 def test_removed_plugin_loses_its_keys(put):
     info = put("a")
     put("b")
