@@ -231,7 +231,6 @@ class _Body:
             line = node.decorator_list[0].lineno
             self.declare(found, decorator, call, node.name, line, certain)
             if certain and found.certain and is_bare and (why := self.refusal(node, found, call)):
-                self.add_gap(why, decorator, is_mistake=True)
                 self.add_fault(self.error(why, decorator))
         # What a base or a metaclass does to a class is not known.
         inherited = getattr(node, "bases", ()) or getattr(node, "keywords", ())
