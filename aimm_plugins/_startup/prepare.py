@@ -147,7 +147,7 @@ def with_environments(start: PreparedStart, prepare: Callable[..., PreparedStart
         ),
         findings=(
             *_findings_of_parts(parts, all(e.site is not None for e in environments)),
-            *(finding for environment in environments for finding in environment.idle_rules),
+            *(finding for environment in environments for finding in environment.idle_choices),
         ),
         environments=tuple(environments),
     )
