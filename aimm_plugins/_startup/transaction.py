@@ -54,7 +54,8 @@ def resolved(
 ) -> Generator[Resolved]:
     """Work out who provides what, and hold the lock while the block commits it.
 
-    Where calls run on a cluster, its workers have loaded the same plugins by then.
+    Nothing is registered before `commit` is called in the block. Where calls run on a cluster, its
+    workers have loaded the same plugins by then.
 
     Args:
         runtime: Where to.
