@@ -12,11 +12,16 @@ from aimm_plugins._config.values import Config, EnvironmentRules
 from aimm_plugins._discovery.published import Published
 from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._environments.made import environment_path, wanted
-from aimm_plugins._environments.site import EnvironmentSite, NoEnvironmentError, find_site
+from aimm_plugins._environments.site import (
+    MADE_ANEW,
+    EnvironmentSite,
+    NoEnvironmentError,
+    find_site,
+)
+from aimm_plugins._policy.judge import matches_nothing
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._policy.rules import Rule
 from aimm_plugins._system.names import normalized
-from aimm_plugins._system.text import nearest
 from aimm_plugins._values.report import Finding, Identity, PluginRecord, State
 from aimm_plugins.errors import PluginImportError
 
@@ -95,20 +100,10 @@ class PlannedEnvironment(NamedTuple):
     @property
     def idle_choices(self) -> list[Finding]:
         """Entries of `plugins` that choose nothing, mostly typos: what they mean runs elsewhere."""
-        if self.site is None:
-            return []
-        known = [candidate.distribution.key for candidate in self.installed.candidates]
+        rules = [] if self.site is None else self._chosen
+        idle = [r for r in rules if not any(_is_about(r, record) for record in self.records)]
         message = f"no plugin of environment {self.name} is of this distribution and version"
-        found = []
-        for rule in self._chosen:
-            if not any(_is_about(rule, record) for record in self.records):
-                near = nearest(rule.name, known)
-                remedy = f"Did you mean {near[0]}? " if near else ""
-                remedy += "Correct the name or the version, or remove the entry."
-                found.append(
-                    Finding("rule-matches-nothing", rule.text, message, rule.place, remedy)
-                )
-        return found
+        return [f._replace(message=message) for f in matches_nothing(idle, self.installed)]
 
     def with_plan(
         self, plan: Plan, options: PluginOptions | None, verified: tuple[Verified, ...]
@@ -125,7 +120,10 @@ class PlannedEnvironment(NamedTuple):
             if excluded is not None and self.site.is_own:
                 continue  # it is the host's
             if excluded is not None and record.state != "denied":
-                record_there = record_there._replace(state="denied", provides=(), reason=excluded)
+                remedy = f"Add {record.distribution} to plugins ({self._chosen_at})."
+                record_there = record_there._replace(
+                    state="denied", provides=(), reason=excluded, remedy=remedy
+                )
             if record.identity in plan.published:
                 published[record_there.identity] = plan.published[record.identity]
             records.append(record_there)
@@ -202,10 +200,10 @@ def _look_up(name: str, configs: Sequence[Config], here: Scan) -> PlannedEnviron
     try:
         site = find_site(environment_path(config, rules))
     except NoEnvironmentError as error:
-        remedy = "Correct its path"
-        if rules.path is None:
+        remedy = error.remedy or "Correct its path"
+        if rules.path is None and error.remedy in ("", MADE_ANEW):
             remedy = f"Run `{wanted(config, rules).command}`"
-        return found._replace(problem=str(error), remedy=error.remedy or remedy)
+        return found._replace(problem=str(error), remedy=remedy)
     installed = here if site.is_own else scan(site.folders, site.modules)
     if not installed.has("aimm-plugins"):
         command = f"{site.python} -m pip install aimm-plugins"

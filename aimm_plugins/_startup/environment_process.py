@@ -32,7 +32,7 @@ from aimm_plugins._environments.tables import as_arrow
 from aimm_plugins._environments.tracing import continued
 from aimm_plugins._loading.importer import Loader, Outcome
 from aimm_plugins._policy.plan import Plan
-from aimm_plugins._registry.outcome import Change
+from aimm_plugins._registry.change import Change
 from aimm_plugins._startup.environment_instance import HELD
 from aimm_plugins._startup.publish import publish, resolve_now
 from aimm_plugins._startup.runtime import PROCESS

@@ -98,7 +98,7 @@ def test_an_entry_of_plugins_that_chooses_none_is_found(apart: Apart, entry: str
         (found,) = [f for f in report.findings if f.subject == entry]
         place = "conf environments.apart.plugins"
         assert (found.code, found.place) == ("rule-matches-nothing", place)
-        assert str(found.remedy).startswith("Did you mean aimm-apart? Correct the name or the")
+        assert str(found.remedy).startswith("Did you mean aimm-apart? Correct the name")
         (record,) = [record for record in report if record.name == "apart"]
         assert record.environment is None
 
@@ -284,6 +284,35 @@ def test_an_environment_that_has_lost_its_interpreter_is_made_anew(
     (record,) = [r for r in aimm_plugins.plan(conf) if r.state == "missing"]
     assert "has no interpreter" in str(record.reason)
     assert str(record.remedy).startswith("Run `aimm-plugins env sync apart`, or remove")
+
+
+def test_an_interpreter_that_leads_nowhere_is_named(apart: Apart, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/python").symlink_to("/gone/python3.11")
+    (record,) = [r for r in aimm_plugins.plan(apart.conf(path=str(tmp_path))) if not r.module]
+    assert record.reason == f"{tmp_path}/bin/python leads to /gone/python3.11, which is not there"
+    assert str(record.remedy).startswith("Make it anew with a Python that is there, or remove the")
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("aimm-apartt", "Did you mean aimm-apart? Correct the name"),
+        ("apart", "It is a plugin of aimm-"),
+    ],
+)
+def test_plugins_of_an_environment_that_name_nothing_are_found(
+    apart: Apart, name: str, remedy: str
+) -> None:
+    conf = apart.conf(plugins=[name], conf={"entry_points": {"deny": ["aimm-apart"]}})
+    found = [aimm_plugins.plan(conf).findings, aimm_plugins.initialize(conf).findings]
+    for findings in found:
+        (finding,) = [f for f in findings if f.subject == name]
+        assert finding.code == "rule-matches-nothing"
+        assert (
+            finding.message == "no plugin of environment apart is of this distribution and version"
+        )
+        assert str(finding.remedy).startswith(remedy)
 
 
 def test_an_interpreter_that_cannot_be_run_is_named(apart: Apart, tmp_path: Path) -> None:
