@@ -174,7 +174,8 @@ class DeclarationLedger:
                 replaced = module.overlap(declaration)
                 for action, key, earlier in replaced if spec is not None else ():
                     if earlier.importing_module is not None:
-                        raise declared_twice(declaration.module, action, key, earlier, declaration)
+                        places = (earlier.file, earlier.line), (declaration.file, declaration.line)
+                        raise declared_twice(declaration.module, action, key, *places)
                 gone += replaced
             self.ever_used = True
             if first.importer is not None:
@@ -296,13 +297,14 @@ _IMPORTING = DeclarationLedger.importing.__code__
 
 
 def declared_twice(
-    who: str, action: Action, key: str, first: Declaration, second: Declaration
+    who: str, action: Action, key: str, first: tuple[str, int], second: tuple[str, int]
 ) -> DeclarationError:
+    """The error for a second declaration of a key; each with its file and line."""
     return DeclarationError(
-        f"{who} declares {action}:{key} a second time; the first is at {first.file}:{first.line}. "
+        f"{who} declares {action}:{key} a second time; the first is at {first[0]}:{first[1]}. "
         "Remove one, or give it another key.",
-        file=second.file,
-        line=second.line,
+        file=second[0],
+        line=second[1],
     )
 
 

@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass
 from typing import Literal
 
+from aimm_plugins._diagnostics.doctor import lost_entry_points
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.scan import faults_of_metadata
 from aimm_plugins._startup.inventory import Inventory, InventoryItem, InventoryKey
@@ -106,7 +107,8 @@ def _of_distribution(inventory: Inventory, asked: str) -> list[Reason]:
     distribution = inventory.installed.find(asked)
     if distribution is None:
         return []
-    for finding in (*inventory.findings, *faults_of_metadata([distribution])):
+    own = (*faults_of_metadata([distribution]), *lost_entry_points(distribution))
+    for finding in (*inventory.findings, *own):
         is_in_it = (finding.place or "").startswith(os.path.join(distribution.place, ""))
         if is_in_it or finding.subject == distribution.subject:
             return [_of_finding(distribution.name, finding)]

@@ -71,12 +71,11 @@ def verify(distribution: Distribution) -> Verified | str:
         return f"{who} has no RECORD that can be read in {distribution.place}"
     info = os.path.basename(distribution.place)
     lines = [line for line in lines if _is_covered(line, info)]
+    fault = _fault_of_files(lines, folder)
+    if fault is not None:  # a path that leads nowhere may have any number of folders
+        return fault
     parts = _Parts(line.path for line in lines)
-    fault = (
-        _fault_of_files(lines, folder)
-        or _fault_of_extras(parts, folder)
-        or _fault_of_metadata(parts.known, distribution)
-    )
+    fault = _fault_of_extras(parts, folder) or _fault_of_metadata(parts.known, distribution)
     if fault is not None:
         return fault
     starts = spellings(folder)

@@ -35,6 +35,9 @@ _FINDER_BYTES = 64 * 1024
 """Of such a source: the tree of a syntax takes up to 900 times as much."""
 
 
+MADE_ANEW = "Make it anew with a Python that is there"
+
+
 class NoEnvironmentError(Exception):
     """There is no environment at a path, or none that can be used; the message says why.
 
@@ -109,6 +112,11 @@ def find_site(path: str) -> EnvironmentSite:
     if os.path.isdir(path):
         root = path
         found = [p for name in _PYTHONS if os.path.isfile(p := os.path.join(root, name))]
+        for link in (
+            () if found else filter(os.path.islink, [f"{root}/{name}" for name in _PYTHONS])
+        ):
+            why = f"{link} leads to {os.path.realpath(link)}, which is not there"
+            raise NoEnvironmentError(why, MADE_ANEW)
         if not found:
             raise NoEnvironmentError(f"{path} has no interpreter, such as {_PYTHONS[0]}")
         python = found[0]

@@ -12,7 +12,12 @@ from collections.abc import Iterable, Sequence
 
 from aimm_plugins._discovery.distribution import Distribution, is_beneath, spellings
 from aimm_plugins._discovery.scan import Scan
-from aimm_plugins._inventory.places import is_installed_by, recorded_file, source_file
+from aimm_plugins._inventory.places import (
+    installed_hash,
+    is_installed_by,
+    recorded_file,
+    source_file,
+)
 from aimm_plugins._system.files import has_same_content
 from aimm_plugins._system.names import ANEW, pip_install
 from aimm_plugins._values.report import Finding, PluginRecord
@@ -24,22 +29,21 @@ def foreign_module(record: PluginRecord, installed: Scan) -> Finding | None:
     distribution = installed.find(record.distribution) if record.distribution else None
     if distribution is None:
         return None
-    if record.file is None:
-        record = record._replace(file=installed.modules.locate(record.module))
-    elif is_installed_by(distribution, record.file):
+    if record.file is not None and is_installed_by(distribution, record.file):
         return None
     own = recorded_file(distribution, record.module)
-    if own is not None:
-        if record.file is not None and is_same_file(record.file, own):
-            return None
-        # A checkout that was installed, and not as an editable install.
-        if record.file is not None and has_same_content(record.file, own):
-            return None
-    elif record.file is None or distribution.editable_root is not None:
+    if own is None and distribution.editable_root is None:
+        return None  # a distribution may name a module of another one
+    if record.file is None:
+        record = record._replace(file=installed.modules.locate(record.module))
+    if own is None:
         own = source_file(distribution, record.module)
         if own is None or _is_of_source(record.file, distribution):
             return None
-    else:  # a distribution may name a module of another one
+    # The content: a checkout may be installed, and not as an editable install.
+    elif record.file is not None and (
+        is_same_file(record.file, own) or has_same_content(record.file, own)
+    ):
         return None
     return _foreign(record, distribution, own, installed)
 
@@ -132,11 +136,9 @@ def overwritten(
 
 
 def _has_installed(distribution: Distribution, file: str) -> bool:
-    from aimm_plugins._discovery.record_file import listed  # two distributions rarely have one file
-    from aimm_plugins._discovery.verification import has_hash
+    from aimm_plugins._discovery.verification import has_hash  # few distributions share a file
 
-    path = os.path.relpath(file, distribution.folder).replace(os.sep, "/")
-    return has_hash(file, (listed(distribution) or {}).get(path, ""))
+    return has_hash(file, installed_hash(distribution, file))
 
 
 def _taken(

@@ -44,6 +44,28 @@ def is_installed_by(distribution: Distribution, file: str) -> bool:
     return content.startswith(b"%s," % path) or b"\n%s," % path in content
 
 
+def installed_hash(distribution: Distribution, file: str) -> str:
+    """The hash of a file in RECORD; empty where it has none."""
+    from aimm_plugins._discovery.record_file import listed  # only faults need it
+
+    path = os.path.relpath(file, distribution.folder).replace(os.sep, "/")
+    return (listed(distribution) or {}).get(path, "")
+
+
+def is_changed(distribution: Distribution, file: str) -> bool:
+    """Whether a file is there, and has another hash than in RECORD."""
+    from aimm_plugins._discovery.verification import has_hash
+
+    wanted = installed_hash(distribution, file)
+    return bool(wanted) and os.path.isfile(file) and not has_hash(file, wanted)
+
+
+def changed_entry_points(distribution: Distribution) -> str | None:
+    """The file with the entry points of a distribution, where it is not as it was installed."""
+    file = os.path.join(distribution.place, "entry_points.txt")
+    return file if is_changed(distribution, file) else None
+
+
 def source_file(distribution: Distribution, module: str) -> str | None:
     """The file of a module in the source folder of an editable install."""
     root = distribution.editable_root
@@ -76,19 +98,17 @@ def file_for_another_python(
 
 def in_other_case(module: str, modules: Modules) -> str | None:
     """The module whose name differs in the case of its letters alone, where there is one."""
-    spelled = ""
+    parts: list[str] = []
     folders: Sequence[str] = modules.path
     for part in module.split("."):
         names = (name for folder in folders for name in _names(folder, part))
         alike = sorted({name.partition(".")[0] for name in names})
         if not alike:
             return None
-        spelled = f"{spelled}.{part if part in alike else alike[0]}".lstrip(".")
-        location = modules.find(spelled)
-        if location is None:
-            return None
-        folders = location.folders or ()
-    return None if spelled == module else spelled
+        parts.append(part if part in alike else alike[0])
+        folders = [os.path.join(folder, parts[-1]) for folder in folders]
+    spelled = ".".join(parts)
+    return spelled if spelled != module and modules.find(spelled) is not None else None
 
 
 def _variants(base: str, separator: str = os.sep) -> Iterator[str]:

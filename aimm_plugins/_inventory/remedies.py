@@ -16,9 +16,11 @@ from aimm_plugins._discovery.record_file import listed, top_levels
 from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._inventory.dependencies import always_unmet, python_required, unmet
 from aimm_plugins._inventory.places import (
+    changed_entry_points,
     file_for_another_python,
     file_in,
     in_other_case,
+    is_changed,
     recorded_file,
     source_file,
 )
@@ -65,8 +67,10 @@ def _for_failure(record: PluginRecord, error: BaseException, installed: Scan) ->
     if isinstance(error, KeyError) and _is_of_environ(error):
         return f"Set the environment variable {safe_text(error)} where the host is started."
     if isinstance(error, SyntaxError):
-        return _for_another_python(distribution, installed) or (
-            "Mend the source, or install a version of it that this Python can read."
+        return (
+            _for_another_python(distribution, installed)
+            or _for_changed_file(record, error.filename, distribution, installed)
+            or "Mend the source, or install a version of it that this Python can read."
         )
     if type(error) is ImportError and "partially initialized" in safe_text(error):
         from aimm_plugins._source.reader import SourceReader  # few failures need it
@@ -83,7 +87,8 @@ def _for_failure(record: PluginRecord, error: BaseException, installed: Scan) ->
         if type(error).__name__ == "PackageNotFoundError":  # importing metadata takes its time
             return _for_missing_distribution(name, distribution, installed)
         return _for_missing_module(record, name, distribution, installed)
-    if isinstance(error, _OF_OTHER_VERSIONS) and distribution is not None:
+    changed = _for_changed_file(record, getattr(error, "path", None), distribution, installed)
+    if changed is None and isinstance(error, _OF_OTHER_VERSIONS) and distribution is not None:
         missing = always_unmet(distribution, installed)
         if missing:
             return " ".join(requirement.remedy for requirement in missing)
@@ -91,6 +96,18 @@ def _for_failure(record: PluginRecord, error: BaseException, installed: Scan) ->
             return remedy
         if isinstance(error, ImportError) and name == "aimm_plugins":
             return _for_another_version_of_this(error, installed)
+    return changed
+
+
+def _for_changed_file(
+    record: PluginRecord, file: object, distribution: Distribution | None, installed: Scan
+) -> str | None:
+    """What to do about a module that an interrupted upgrade or a disk has left in pieces."""
+    if distribution is not None:
+        for path in (file, record.file or installed.modules.locate(record.module)):
+            if isinstance(path, str) and is_changed(distribution, path):
+                what = f"{path} is not as it was installed, by its hash in RECORD"
+                return f"{what}: {pip_install(distribution.name, ANEW)}."
     return None
 
 
@@ -267,6 +284,8 @@ def _for_own_module(
         return python
     if root is not None:
         return f"There is no {name} in its source folder {root}: correct the name there."
+    if name == record.module and (points := changed_entry_points(distribution)):
+        return f"{points} is not as it was installed: {pip_install(key, ANEW)}."
     if name == record.module:
         module = name.removesuffix(".py")
         if module != name and recorded_file(distribution, module) is not None:

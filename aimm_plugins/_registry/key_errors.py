@@ -89,7 +89,9 @@ def unavailable_reasons(registry: Registry, action: Action, key: str) -> list[st
         plugin = snapshot.owners.of(declaration)
         for record in snapshot.records.values():
             if record.plugin == plugin:
-                who = record.provenance._replace(file=declaration.file, line=declaration.line)
+                who = record.provenance._replace(
+                    file=declaration.file, line=declaration.line, file_module=declaration.module
+                )
                 lines.append(_told(record, who, snapshot.shadowed.get((record.plugin, slot))))
     if not lines:  # deferred plugins have declared nothing yet
         lost = snapshot.contested.items()

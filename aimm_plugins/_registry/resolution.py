@@ -153,7 +153,8 @@ class _Resolver:
             return
         foreign = [d for d in (one, other) if not self.owners.ran(first.plugin, d)]
         if len(foreign) != 1:
-            error = declared_twice(first.plugin, *slot, one, other)
+            places = (one.file, one.line), (other.file, other.line)
+            error = declared_twice(first.plugin, *slot, *places)
             self.errors.setdefault(first.plugin, []).append(error)
         elif foreign[0] is one:
             # Another plugin's import ran this one's code once more: that changes nothing.

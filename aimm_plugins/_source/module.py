@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
+from aimm_plugins._declarations.ledger import declared_twice
 from aimm_plugins._source.budget import Budget, OverBudgetError
 from aimm_plugins._source.declarations import Gap, ModuleSource, Need, SourceDeclaration
 from aimm_plugins._source.description import Function, description, unparsed
@@ -18,7 +18,8 @@ from aimm_plugins._source.imports import (
     imports_unseen,
     package_of,
 )
-from aimm_plugins._source.model_classes import why_refused
+from aimm_plugins._source.refusals import why_class_refused, why_function_refused
+from aimm_plugins._source.statements import blocks, is_taken, names_in, nodes_that_run
 from aimm_plugins._source.values import (
     Decorator,
     Evaluator,
@@ -82,11 +83,12 @@ class _Body:
         self.module, self.evaluator = module, evaluator
         self.package = package_of(module.name, module.file)
         self.definitions: dict[str, Function | ast.ClassDef] = {}
+        self.declared: dict[tuple[Action, str], int] = {}  # what surely is, with its first line
         self.understood: set[ast.AST] = set()
         self.around = 0  # with statements, which may swallow what an import raises
 
     def read(self, tree: ast.Module, content: bytes) -> None:
-        statements = list(_nodes_that_run(tree.body, _blocks))
+        statements = list(nodes_that_run(tree.body, blocks))
         for node in statements:
             if isinstance(node, ast.Global):  # a function may bind them at any time
                 self.bind(node.names, None)
@@ -129,7 +131,7 @@ class _Body:
                     if taken is not True:
                         self.visit(orelse, certain=certain and taken is False)
                 case ast.With(items=items, body=body):
-                    self.bind(_names_in(*(item.optional_vars for item in items)), None)
+                    self.bind(names_in(*(item.optional_vars for item in items)), None)
                     self.around += 1
                     self.visit(body, certain=certain)
                     self.around -= 1
@@ -139,9 +141,9 @@ class _Body:
     def visit_other(self, node: ast.AST, certain: bool) -> None:
         """Read what binds names in other ways, and blocks that may run or not."""
         if isinstance(node, ast.AugAssign | ast.For):
-            self.bind(_names_in(node.target), None)
+            self.bind(names_in(node.target), None)
         elif isinstance(node, ast.Delete):
-            self.bind(_names_in(*node.targets), None)
+            self.bind(names_in(*node.targets), None)
         last = getattr(node, "finalbody", [])
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.stmt):
@@ -169,10 +171,12 @@ class _Body:
     def import_names(self, node: ast.Import | ast.ImportFrom, certain: bool) -> None:
         self.understood.add(node)
         bound = list(imported_names(node, self.package, certain=certain))
-        self.evaluator.budget.take(20 * len(bound))  # the file system is asked for them
         needed = [(imported.module, imported.attribute) for _, imported in bound]
         if isinstance(node, ast.Import):
             needed = [(alias.name, None) for alias in node.names]
+        # The file system is asked for them, and for each level of a name; few names have many.
+        levels = max(1, *(module.count(".") - 10 for module, _ in needed))
+        self.evaluator.budget.take(20 * len(bound) * levels)
         for module, attribute in needed:
             self.module.imports.append((module, certain))
             if attribute is not None:  # it may be a submodule
@@ -197,7 +201,7 @@ class _Body:
                 self.bind_plainly(target.id, isinstance(value, ast.Constant))
                 self.bind([target.id], meaning if certain else uncertain(meaning))
             else:
-                self.bind(_names_in(target), None)
+                self.bind(names_in(target), None)
 
     def constant(self, node: ast.expr) -> object:
         """The value of an expression where it may be of use for keys."""
@@ -216,18 +220,20 @@ class _Body:
 
     def define(self, node: Function | ast.ClassDef, certain: bool) -> None:
         self.definitions[node.name] = node
+        is_bare = True  # decorators of others may return something else
         # The innermost decorator runs first.
         for expression in reversed(node.decorator_list):
             call = expression if isinstance(expression, ast.Call) else None
             decorator = expression.func if isinstance(expression, ast.Call) else expression
             found = self.evaluator.dotted_name(self.module, decorator)
-            if isinstance(found, Decorator) and found.name != "hookimpl":
-                self.understood.add(decorator)
-                line = node.decorator_list[0].lineno
-                self.declare(found, decorator, call, node.name, line, certain)
-                is_first = expression is node.decorator_list[-1]  # others may add methods
-                if found.name == "model" and found.certain and certain and is_first:
-                    self.check_model(node, decorator, line)
+            if not isinstance(found, Decorator) or found.name == "hookimpl":
+                is_bare = False
+                continue
+            self.understood.add(decorator)
+            line = node.decorator_list[0].lineno
+            self.declare(found, decorator, call, node.name, line, certain)
+            if certain and found.certain and is_bare and (why := self.refusal(node, found, call)):
+                self.add_fault(self.error(why, decorator))
         # What a base or a metaclass does to a class is not known.
         inherited = getattr(node, "bases", ()) or getattr(node, "keywords", ())
         self.bind_plainly(node.name, not inherited and not node.decorator_list)
@@ -277,8 +283,8 @@ class _Body:
             is_mistake = isinstance(error, MistakeError)
             reason = str(error) if is_mistake else f"@{spelled} of {name or 'a call'}: {error}"
             self.add_gap(reason, decorator, is_mistake=is_mistake)
-            if is_mistake and certain and found.certain and self.module.fault is None:
-                self.module.fault = DeclarationError(reason, file=self.module.file, line=line)
+            if is_mistake and certain and found.certain:
+                self.add_fault(self.error(reason, decorator))
             return
         definition = self.definitions.get(name)
         actions: set[Action] = {action for action, _ in slots}
@@ -286,6 +292,11 @@ class _Body:
         self.evaluator.budget.take(10 * len(slots))
         for action, key in slots:
             signature, docstring = described[action]
+            if certain and found.certain:
+                first = self.declared.setdefault((action, key), line)
+                if first != line:
+                    places = (self.module.file, first), (self.module.file, line)
+                    self.add_fault(declared_twice(self.module.name, action, key, *places))
             self.module.declarations.append(
                 SourceDeclaration(
                     action=action,
@@ -301,16 +312,24 @@ class _Body:
                 )
             )
 
-    def check_model(self, node: Function | ast.ClassDef, decorator: ast.expr, line: int) -> None:
-        reason = why_refused(self.classes(node))
-        if reason is not None:
-            self.add_gap(reason, decorator, is_mistake=True)
-            fault = DeclarationError(reason, file=self.module.file, line=line)
-            self.module.fault = self.module.fault or fault
+    def error(self, reason: str, node: ast.expr) -> DeclarationError:
+        return DeclarationError(reason, file=self.module.file, line=node.lineno)
 
-    def classes(self, node: Function | ast.ClassDef) -> list[ast.ClassDef]:
+    def add_fault(self, error: DeclarationError) -> None:
+        if self.module.fault is None and not self.around:
+            self.module.fault = error
+
+    def refusal(
+        self, node: Function | ast.ClassDef, found: Decorator, call: ast.Call | None
+    ) -> str | None:
+        """Why a decorator will refuse what it is given."""
+        if not isinstance(node, ast.ClassDef):
+            return why_function_refused(node, call)
+        return why_class_refused(self.classes(node)) if found.name == "model" else None
+
+    def classes(self, node: ast.ClassDef) -> list[ast.ClassDef]:
         """A class and its bases; none where one of them, or a metaclass, may be anything."""
-        if not isinstance(node, ast.ClassDef) or node.keywords:
+        if node.keywords:
             return []
         found = [node]
         for base in node.bases:
@@ -329,7 +348,7 @@ class _Body:
 
     def find_gaps(self, tree: ast.Module) -> None:
         """Find uses of our decorators that were not understood, as in functions and classes."""
-        for node in _nodes_that_run(tree.body):
+        for node in nodes_that_run(tree.body):
             if not isinstance(node, ast.Name | ast.Attribute) or node in self.understood:
                 continue
             found = self.evaluator.dotted_name(self.module, node)
@@ -347,48 +366,3 @@ def not_a_decorator(spelled: str) -> str:
         f"`{spelled}` is not the decorator of a function or class that the module defines in any "
         "case"
     )
-
-
-def _names_in(*targets: ast.expr | None) -> Iterator[str]:
-    """The names that are bound or changed by being assigned to."""
-    for target in targets:
-        for node in ast.walk(target) if target is not None else ():
-            if isinstance(node, ast.Name):
-                yield node.id
-
-
-def is_taken(test: ast.expr) -> bool | None:
-    """Whether an import takes a branch; `None` where that depends."""
-    match test:
-        case ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING"):
-            return False
-        case ast.Compare(left=ast.Name(id="__name__"), ops=[ast.Eq()]):
-            return False
-        case ast.Constant(value=value):
-            return bool(value)
-        case _:
-            return None
-
-
-_BLOCKS = ("body", "handlers", "cases", "orelse", "finalbody")
-
-
-def _blocks(statement: ast.AST) -> Iterator[ast.AST]:
-    """The statements within one, and its handlers and cases: few of all nodes beneath it."""
-    for block in _BLOCKS:
-        yield from getattr(statement, block, ())
-
-
-def _nodes_that_run(
-    statements: Iterable[ast.AST],
-    children: Callable[[ast.AST], Iterator[ast.AST]] = ast.iter_child_nodes,
-) -> Iterator[ast.AST]:
-    """As `ast.walk`, but for blocks that only type checkers read."""
-    waiting = deque(statements)
-    while waiting:
-        node = waiting.popleft()
-        if isinstance(node, ast.If) and is_taken(node.test) is False:
-            waiting.extend(node.orelse)
-            continue
-        yield node
-        waiting.extend(children(node))

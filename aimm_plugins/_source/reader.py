@@ -246,7 +246,7 @@ class SourceReader:
         return cannot_import(need.attribute, need.module, source.file)
 
     def _unmet_of_this_package(self, need: Need) -> ImportError | None:
-        if not self._modules.is_this_python:  # an environment may have another version of it
+        if self._modules is not HERE:  # an environment may have another version of it
             return None
         missing = self._missing(need.module)
         this = sys.modules[PACKAGE]

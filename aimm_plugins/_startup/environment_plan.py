@@ -12,7 +12,13 @@ from aimm_plugins._config.values import Config, EnvironmentRules
 from aimm_plugins._discovery.published import Published
 from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._environments.made import environment_path, wanted
-from aimm_plugins._environments.site import EnvironmentSite, NoEnvironmentError, find_site
+from aimm_plugins._environments.site import (
+    MADE_ANEW,
+    EnvironmentSite,
+    NoEnvironmentError,
+    find_site,
+)
+from aimm_plugins._policy.judge import matches_nothing
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._policy.rules import Rule
 from aimm_plugins._system.names import normalized
@@ -91,6 +97,14 @@ class PlannedEnvironment(NamedTuple):
         remedy = "Run `aimm-plugins doctor --load` with this conf, which starts it."
         return [Finding("environment-not-foreseen", self.name, text, self.place, remedy)]
 
+    @property
+    def idle_rules(self) -> list[Finding]:
+        """Findings about rules of `plugins` that name nothing which is installed there."""
+        rules = [] if self.site is None else self._plugin_rules
+        idle = [rule for rule in rules if not self.installed.has(rule.name)]
+        message = f"no distribution in environment {self.name} has this name"
+        return [f._replace(message=message) for f in matches_nothing(idle, self.installed)]
+
     def with_plan(
         self, plan: Plan, options: PluginOptions | None, verified: tuple[Verified, ...]
     ) -> PlannedEnvironment:
@@ -106,7 +120,10 @@ class PlannedEnvironment(NamedTuple):
             if excluded is not None and self.site.is_own:
                 continue  # it is the host's
             if excluded is not None and record.state != "denied":
-                record_there = record_there._replace(state="denied", provides=(), reason=excluded)
+                remedy = f"Add {record.distribution} to plugins ({self._plugins_place})."
+                record_there = record_there._replace(
+                    state="denied", provides=(), reason=excluded, remedy=remedy
+                )
             if record.identity in plan.published:
                 published[record_there.identity] = plan.published[record.identity]
             records.append(record_there)
@@ -132,15 +149,20 @@ class PlannedEnvironment(NamedTuple):
         return record._replace(state="denied", provides=(), reason=reason, remedy=remedy)
 
     def _exclusion(self, record: PluginRecord) -> str | None:
-        wanted, config = self.rules.plugins, self.configs[-1]
-        if wanted is None:
+        if self.rules.plugins is None:
             return None
-        where = config.where("environments", self.name, "plugins")
-        rules = [Rule(text, where) for text in wanted]
         own = normalized(record.distribution or "")
-        if any(rule.name == own and rule.fits(record.version) for rule in rules):
+        if any(rule.name == own and rule.fits(record.version) for rule in self._plugin_rules):
             return None
-        return f"{record.distribution} is not among plugins ({where})"
+        return f"{record.distribution} is not among plugins ({self._plugins_place})"
+
+    @property
+    def _plugins_place(self) -> str:
+        return self.configs[-1].where("environments", self.name, "plugins")
+
+    @property
+    def _plugin_rules(self) -> list[Rule]:
+        return [Rule(text, self._plugins_place) for text in self.rules.plugins or ()]
 
     def _lazily(self, records: Sequence[PluginRecord]) -> tuple[PluginRecord, ...]:
         """When the processes start: with the host, or with the first call."""
@@ -176,10 +198,10 @@ def _look_up(name: str, configs: Sequence[Config], here: Scan) -> PlannedEnviron
     try:
         site = find_site(environment_path(config, rules))
     except NoEnvironmentError as error:
-        remedy = "Correct its path"
-        if rules.path is None:
+        remedy = error.remedy or "Correct its path"
+        if rules.path is None and error.remedy in ("", MADE_ANEW):
             remedy = f"Run `{wanted(config, rules).command}`"
-        return found._replace(problem=str(error), remedy=error.remedy or remedy)
+        return found._replace(problem=str(error), remedy=remedy)
     installed = here if site.is_own else scan(site.folders, site.modules)
     if not installed.has("aimm-plugins"):
         command = f"{site.python} -m pip install aimm-plugins"

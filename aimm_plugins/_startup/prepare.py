@@ -145,7 +145,10 @@ def with_environments(start: PreparedStart, prepare: Callable[..., PreparedStart
             (*plan.records, *(r for environment in environments for r in environment.records)),
             {i: p for e in (plan, *(e.plan for e in environments)) for i, p in e.published.items()},
         ),
-        findings=_findings_of_parts(parts, all(e.site is not None for e in environments)),
+        findings=(
+            *_findings_of_parts(parts, all(e.site is not None for e in environments)),
+            *(finding for environment in environments for finding in environment.idle_rules),
+        ),
         environments=tuple(environments),
     )
 

@@ -149,6 +149,11 @@ class _Search:
             return self._of(self._distributions[normalized(target)])
         file = locate(target)
         if file is None and target not in sys.modules:
+            if self._installed.has(target):
+                raise LookupError(
+                    f"{target} is installed and has no entry point in the group aimm.plugins: see "
+                    f"`aimm-plugins explain {target}`"
+                )
             text = f"{target!r} is no installed distribution with plugins, and no module"
             hint = self._environment_hint(target) or _hint(target, self._distributions)
             raise LookupError(text + hint)

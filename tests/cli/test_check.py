@@ -285,6 +285,14 @@ def test_what_is_not_found_is_told_with_what_may_help(
     assert hint in capsys.readouterr().err
 
 
+def test_distribution_without_an_entry_point_is_told_so(make_distribution, capsys):
+    groups = {"aimm.plugin": {"l": "my_lines"}}
+    make_distribution("my-lines", modules={"my_lines": ""}, entry_points=groups)
+    assert run(["check", "my-lines"]) == 2
+    told = "my-lines is installed and has no entry point in the group aimm.plugins: see `aimm-plug"
+    assert told in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "target", ["my_lines", "my-lines", "src/my_lines", "src/my_lines/__init__.py", "./src/my_lines"]
 )

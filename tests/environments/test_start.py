@@ -259,6 +259,33 @@ def test_an_environment_that_has_lost_its_interpreter_is_made_anew(
     assert str(record.remedy).startswith("Run `aimm-plugins env sync apart`, or remove")
 
 
+def test_an_interpreter_that_leads_nowhere_is_named(apart: Apart, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/python").symlink_to("/gone/python3.11")
+    (record,) = [r for r in aimm_plugins.plan(apart.conf(path=str(tmp_path))) if not r.module]
+    assert record.reason == f"{tmp_path}/bin/python leads to /gone/python3.11, which is not there"
+    assert str(record.remedy).startswith("Make it anew with a Python that is there, or remove the")
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("aimm-apartt", "Did you mean aimm-apart? Correct the name"),
+        ("apart", "It is a plugin of aimm-"),
+    ],
+)
+def test_plugins_of_an_environment_that_name_nothing_are_found(
+    apart: Apart, name: str, remedy: str
+) -> None:
+    conf = apart.conf(plugins=[name], conf={"entry_points": {"deny": ["aimm-apart"]}})
+    found = [aimm_plugins.plan(conf).findings, aimm_plugins.initialize(conf).findings]
+    for findings in found:
+        (finding,) = [f for f in findings if f.subject == name]
+        assert finding.code == "rule-matches-nothing"
+        assert finding.message == "no distribution in environment apart has this name"
+        assert str(finding.remedy).startswith(remedy)
+
+
 def test_an_interpreter_that_cannot_be_run_is_named(apart: Apart, tmp_path: Path) -> None:
     root = tmp_path / "broken"
     site = root / "lib" / "python3" / "site-packages"

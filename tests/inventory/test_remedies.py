@@ -156,6 +156,29 @@ def test_file_beside_the_module_that_is_not_there_is_its_authors_fault_or_gone(
     assert_loads()
 
 
+@pytest.mark.parametrize("left", [b"\0" * 40, b"from acme.models import f\n"])
+def test_module_that_is_not_as_it_was_installed_is_installed_again(site, install, told, left):
+    (site / "acme").mkdir()
+    file = site / "acme" / "__init__.py"
+    file.write_text(KEY)
+    (site / "acme" / "models.py").touch()
+    install("acme-dist", entry_points={"a": "acme"}, files=["acme/__init__.py", "acme/models.py"])
+    file.write_bytes(left)
+    wanted = "is not as it was installed, by its hash in RECORD: pip install --force-reinstall"
+    assert wanted in told()
+
+
+def test_entry_point_that_was_cut_off_is_installed_again(site, install, told):
+    (site / "acme.py").write_text(KEY)
+    folder = install(
+        "acme-dist",
+        entry_points={"a": "acme"},
+        files=["acme.py", "acme_dist-1.0.dist-info/entry_points.txt"],
+    )
+    (folder / "entry_points.txt").write_text("[aimm.plugins]\na = ac")
+    assert "entry_points.txt is not as it was installed: pip install --force-reinstall" in told()
+
+
 def test_library_of_the_system_that_is_missing_is_to_be_installed(site, install):
     (site / "acme.py").write_text("import ctypes\nctypes.CDLL('libacme.so.1')\n" + KEY)
     install("acme-dist", entry_points={"a": "acme"}, files=["acme.py"])

@@ -1,4 +1,4 @@
-"""Classes that `@model` refuses, by their source and by their import."""
+"""What decorators refuse, by the source and by the import."""
 
 from __future__ import annotations
 
@@ -84,3 +84,47 @@ def test_class_that_is_refused_where_the_module_expects_it_is_in_order(errors):
     refused = "try:\n    @model\n    class Svc: ...\nexcept ValueError:\n    pass\n"
     text = f"from aimm_plugins import model\n{refused}"
     assert errors(text) == (None, None)
+
+
+DECLARED = "from aimm_plugins import fit, predict\n{}\ndef learn({}): ...\n"
+
+
+@pytest.mark.parametrize(
+    ("decorator", "arguments", "reason"),
+    [
+        ("@fit(['a'], state_cb_arg_name='cb')", "model, x", "has no parameter 'cb' and no **kw"),
+        ("@fit(['a'], instance_arg_name='modle')", "model", "(did you mean 'model'?)"),
+        ("@fit(['a'], state_cb_arg_name='cb')", "model, cb, /", "takes 'cb' by position only"),
+        ("@fit(['a'])\n@predict(['a'], instance_arg_name='m')", "model", "no parameter 'm'"),
+    ],
+)
+def test_function_that_lacks_an_argument_fails_by_its_source_as_by_its_import(
+    errors, decorator, arguments, reason
+):
+    foretold, raised = errors(DECLARED.format(decorator, arguments))
+    assert reason in str(raised)
+    assert str(foretold) == str(raised)
+
+
+@pytest.mark.parametrize(
+    ("decorator", "arguments"),
+    [
+        ("@fit(['a'], state_cb_arg_name='cb')", "model, **more"),
+        ("@fit(['a'], state_cb_arg_name='cb')", "model, *, cb"),
+        ("@fit(['a'], state_cb_arg_name='cb')\n@(lambda f: lambda m, cb: f)", "model"),
+        ("@fit(['a'])\n@fit(['b'])", "model"),
+        (
+            "import contextlib\nwith contextlib.suppress(ValueError):\n  @fit('a')\n  def f(): ...",
+            "",
+        ),
+    ],
+)
+def test_function_that_can_take_what_its_decorators_name_is_in_order(errors, decorator, arguments):
+    assert errors(DECLARED.format(decorator, arguments)) == (None, None)
+
+
+def test_key_that_is_declared_twice_fails_by_its_source_as_by_its_import(errors):
+    text = "from aimm_plugins import fit\n@fit(['a'])\ndef one(m): ...\n@fit(['b', 'a'])\ndef two(m): ...\n"
+    foretold, raised = errors(text)
+    assert "declares fit:a a second time" in str(raised)
+    assert str(foretold) == str(raised)

@@ -1,4 +1,4 @@
-"""Why `@model` refuses a class, told by the source of it and its bases."""
+"""Why a decorator refuses a function or class, told by the source of it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import ast
 from collections.abc import Iterator, Sequence
 
 from aimm_plugins._declarations.model_class import lacks_methods, needs_instance
+from aimm_plugins._source.description import Function, description
+from aimm_plugins._system.text import did_you_mean
 from aimm_plugins._values.actions import MODEL_ACTIONS
 
 _BINDS_UNSEEN = {"locals", "vars", "exec"}
 
 
-def why_refused(classes: Sequence[ast.ClassDef]) -> str | None:
+def why_class_refused(classes: Sequence[ast.ClassDef]) -> str | None:
     """The reason against the first of the classes, which has the others as bases; `None` without.
 
     There is none either where code may give the class methods that its source does not show.
@@ -40,3 +42,23 @@ def _bound_by(node: ast.AST) -> Iterator[str]:
             yield other or name
         case _:
             pass
+
+
+def why_function_refused(node: Function, call: ast.Call | None) -> str | None:
+    """The reason against a function that cannot take an argument which its decorator names."""
+    arguments = node.args
+    by_keyword = [argument.arg for argument in (*arguments.args, *arguments.kwonlyargs)]
+    for keyword in call.keywords if call is not None and arguments.kwarg is None else ():
+        name = keyword.value.value if isinstance(keyword.value, ast.Constant) else None
+        if keyword.arg not in _OF_ARGUMENTS or not isinstance(name, str) or name in by_keyword:
+            continue
+        signature = description(node, "fit").signature or "(...)"
+        what = f"{keyword.arg}={name!r}: {node.name}{signature}"
+        if name in [argument.arg for argument in arguments.posonlyargs]:
+            return f"{what} takes {name!r} by position only"
+        near = did_you_mean(name, by_keyword)
+        return f"{what} has no parameter {name!r} and no **kwargs{near and f' ({near})'}"
+    return None
+
+
+_OF_ARGUMENTS = ("state_cb_arg_name", "instance_arg_name")
