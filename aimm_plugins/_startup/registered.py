@@ -32,7 +32,10 @@ def current_report(runtime: Runtime) -> Report:
         for module, found in sorted(provided.items())
         if module not in known
     ]
-    accounts = [_of_now(r, provided.get(r.plugin, ()), snapshot) for r in snapshot.records.values()]
+    accounts = [
+        _account_after_imports(r, provided.get(r.plugin, ()), snapshot)
+        for r in snapshot.records.values()
+    ]
     records = sorted(accounts, key=lambda record: record.source != "config")
     found = [
         *snapshot.installed_findings,
@@ -47,7 +50,9 @@ def current_report(runtime: Runtime) -> Report:
     return Report((*records, *unanswered(of_keys, snapshot)), dict.fromkeys(found))
 
 
-def _of_now(record: PluginRecord, provided: Sequence[Provider], snapshot: Snapshot) -> PluginRecord:
+def _account_after_imports(
+    record: PluginRecord, provided: Sequence[Provider], snapshot: Snapshot
+) -> PluginRecord:
     """The account of a plugin, whose module or another one may have been imported by hand since."""
     keys: list[Slot] = sorted((provider.action, provider.key) for provider in provided)
     if record.is_loaded:
