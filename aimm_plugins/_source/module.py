@@ -196,6 +196,8 @@ class _Body:
                 self.bind_plainly(target.id, isinstance(value, ast.Constant))
                 self.bind([target.id], meaning if certain else uncertain(meaning))
             else:
+                if isinstance(target, ast.Attribute):
+                    self.module.set_attributes.add(target.attr)
                 self.bind(_names_in(target), None)
 
     def constant(self, node: ast.expr) -> object:
@@ -337,7 +339,11 @@ def is_taken(test: ast.expr) -> bool | None:
     match test:
         case ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING"):
             return False
-        case ast.Compare(left=ast.Name(id="__name__"), ops=[ast.Eq()]):
+        case ast.Compare(
+            left=ast.Name(id="__name__"),
+            ops=[ast.Eq()],
+            comparators=[ast.Constant(value="__main__")],
+        ):
             return False
         case ast.Constant(value=value):
             return bool(value)
