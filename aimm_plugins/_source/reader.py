@@ -25,7 +25,6 @@ from aimm_plugins._source.values import PACKAGE, Evaluator
 from aimm_plugins._system.text import MOST_COMPARED, nearest
 from aimm_plugins._values.provenance import short_file
 
-
 _OF_EACH_MODULE = frozenset(
     {*dir(ModuleType("")), "__annotations__", "__builtins__", "__cached__", "__file__", "__path__"}
 )
