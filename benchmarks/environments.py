@@ -57,14 +57,14 @@ class Site:
     Attributes:
         distributions: How many, the plugins included.
         plugins: How many of them publish a module in the group `aimm.plugins` that declares a key.
-        broken: Whether one more publishes a module that raises when it is imported.
+        broken: How many more publish a module that raises when it is imported.
         heavy: How many more publish a module that imports numpy, pandas, scipy and scikit-learn,
             and its key; where there are any, one more publishes a light module and its key.
     """
 
     distributions: int = 0
     plugins: int = 0
-    broken: bool = False
+    broken: int = 0
     heavy: int = 0
 
     def files(self) -> Iterator[tuple[str, str]]:
@@ -80,11 +80,11 @@ class Site:
                 points = f"[console_scripts]\nbench-{number} = bench_{number}:main\n"
                 points = points if number % 3 == 0 else ""
             yield from _distribution(f"bench-dist-{number:05}", points, files)
-        if self.broken:
-            yield "bench_broken.py", "raise RuntimeError('broken')\n"
-            yield from _distribution(
-                "bench-broken", "[aimm.plugins]\nbench_broken = bench_broken\n"
-            )
+        for number in range(self.broken):
+            module = f"bench_broken_{number:05}"
+            yield f"{module}.py", "raise RuntimeError('broken')\n"
+            points = f"[aimm.plugins]\n{module} = {module}\n"
+            yield from _distribution(f"bench-broken-{number:05}", points, f"{module}.py,,\n")
         for number in range(self.heavy):
             yield from _keyed(f"bench_heavy_{number:02}", f"heavy.model.{number}", HEAVY)
         if self.heavy:

@@ -163,12 +163,12 @@ def test_both_sides_of_a_figure_count_the_same():
 def test_site_has_the_distributions_and_plugins_that_it_tells(tmp_path):
     from importlib.metadata import distributions
 
-    folder = Site(distributions=10, plugins=2, broken=True).make(tmp_path)
+    folder = Site(distributions=10, plugins=2, broken=1).make(tmp_path)
     found = list(distributions(path=[str(folder)]))
     ours = [each for dist in found for each in dist.entry_points if each.group == "aimm.plugins"]
     assert len(found) == 11
     assert sorted(each.value for each in ours) == [
-        "bench_broken",
+        "bench_broken_00000",
         "bench_plugin_00000",
         "bench_plugin_00001",
     ]

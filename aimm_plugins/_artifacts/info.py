@@ -33,7 +33,7 @@ class Signature:
 
     Attributes:
         algorithm: `ed25519`.
-        key: Tells keys apart; 16 hex digits.
+        key: Id of the key; 16 hex digits.
         value: The signature in hex.
     """
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aimm_plugins._source.imports import imported_names
-from aimm_plugins._source.module import is_taken
+from aimm_plugins._source.statements import is_taken
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.signatures import signature_of
 

@@ -31,7 +31,7 @@ class DaskExecutor:
     """What `dask_executor` gives; a plugin of the plugin manager meanwhile.
 
     Attributes:
-        name: Tells it from all others.
+        name: Unique.
         setups: Sees to it that workers have the plugins of this process.
     """
 

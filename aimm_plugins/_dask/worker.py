@@ -42,12 +42,12 @@ class _Worker:
         self._statuses: dict[str, tuple[str, workers.WorkerStatus]] = {}
         # By attempt: the call that it belongs to, and how to end it.
         self._running: dict[str, tuple[str, CancelToken]] = {}
-        # Some of their tasks may be about to begin. The last hundred, since nothing tells when.
+        # Some of their tasks may be about to begin. The last hundred, since no report says when.
         self._ended_calls: deque[str] = deque(maxlen=100)
 
     @property
     def process(self) -> tuple[int, str]:
-        """Tells this process from all others; a fork of it has another id."""
+        """Id of this process; a fork of it has another one."""
         return os.getpid(), self._token
 
     def set_up(self, setup: Setup) -> None:

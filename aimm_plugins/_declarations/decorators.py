@@ -258,8 +258,8 @@ def checked_keys(action: Action, keys: object) -> tuple[str, ...]:
         raise DeclarationError(
             f"@{action} takes a list of model types, and was given {shown(keys)}{bare}"
         )
-    checked = tuple(
-        key if type(key) is str and key.strip() else checked_key(action, key) for key in keys
+    checked = tuple(  # of a list: a generator for one key takes a twentieth of a declaration
+        [key if type(key) is str and key.strip() else checked_key(action, key) for key in keys]
     )
     if not checked:
         raise DeclarationError(

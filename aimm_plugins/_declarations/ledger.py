@@ -172,10 +172,11 @@ class DeclarationLedger:
                 module = ModuleDeclarations(spec, spec is not None)
             for declaration in declarations:
                 replaced = module.overlap(declaration)
-                if replaced:
-                    if spec is not None:
-                        _refuse_twice(declaration, replaced)
-                    gone += replaced
+                for action, key, earlier in replaced if spec is not None else ():
+                    if earlier.importing_module is not None:
+                        places = (earlier.file, earlier.line), (declaration.file, declaration.line)
+                        raise declared_twice(declaration.module, action, key, *places)
+                gone += replaced
             self.ever_used = True
             if first.importer is not None:
                 self.superseded.update(gone)
@@ -295,15 +296,16 @@ class DeclarationLedger:
 _IMPORTING = DeclarationLedger.importing.__code__
 
 
-def _refuse_twice(declaration: Declaration, present: Sequence[DeclaredKey]) -> None:
-    for action, key, first in present:
-        if first.importing_module is not None:
-            raise DeclarationError(
-                f"{declaration.module} declares {action}:{key} a second time; the first "
-                f"is at {first.file}:{first.line}. Remove one, or give it another key.",
-                file=declaration.file,
-                line=declaration.line,
-            )
+def declared_twice(
+    who: str, action: Action, key: str, first: tuple[str, int], second: tuple[str, int]
+) -> DeclarationError:
+    """The error for a second declaration of a key; each with its file and line."""
+    return DeclarationError(
+        f"{who} declares {action}:{key} a second time; the first is at {first[0]}:{first[1]}. "
+        "Remove one, or give it another key.",
+        file=second[0],
+        line=second[1],
+    )
 
 
 _current = DeclarationLedger()

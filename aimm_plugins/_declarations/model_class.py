@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, TypeVar, overload
 
@@ -152,14 +152,19 @@ def _check_interface(cls: type, caller: FrameType) -> None:
         or getattr(getattr(cls, name), "__isabstractmethod__", False)
     ]
     if missing:
-        refuse(caller, f"@model class {cls.__name__} lacks {', '.join(missing)}; see Model")
+        refuse(caller, lacks_methods(cls.__name__, missing))
     if not isinstance(
         inspect.getattr_static(cls, "deserialize"), classmethod | staticmethod
     ) and inspect.isfunction(cls.deserialize):  # type: ignore[attr-defined]  # checked above
-        refuse(
-            caller,
-            f"@model class {cls.__name__}: deserialize has no instance yet; make it a classmethod",
-        )
+        refuse(caller, needs_instance(cls.__name__))
+
+
+def lacks_methods(name: str, missing: Sequence[str]) -> str:
+    return f"@model class {name} lacks {', '.join(missing)}; see Model"
+
+
+def needs_instance(name: str) -> str:
+    return f"@model class {name}: deserialize has no instance yet; make it a classmethod"
 
 
 def _takers(cls: type, name: str | None, caller: FrameType) -> set[Action]:

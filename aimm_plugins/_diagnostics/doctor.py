@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from aimm_plugins._discovery.distribution import Distribution
+from aimm_plugins._discovery.requirements import requires
 from aimm_plugins._discovery.scan import faults_of_metadata
 from aimm_plugins._inventory.dependencies import always_unmet
+from aimm_plugins._inventory.places import changed_entry_points
 from aimm_plugins._inventory.remedies import FOR_CONFLICT, in_environment
 from aimm_plugins._startup.inventory import Inventory, InventoryItem
+from aimm_plugins._system.names import ANEW, pip_install
 from aimm_plugins._system.text import described, single_errors
 from aimm_plugins._values.report import Finding, PluginRecord
 from aimm_plugins.errors import PluginConflictError
@@ -20,6 +24,7 @@ def examine(inventory: Inventory) -> tuple[Finding, ...]:
     """Everything that an operator or author should mend, sorted by code and subject."""
     found = [*inventory.findings, *_of_requirements(inventory)]
     found += faults_of_metadata(inventory.installed.distributions())
+    found += _of_lost_entry_points(inventory)
     found += _of_conflicts(inventory)
     found += (
         _failure(inventory, item)
@@ -43,6 +48,27 @@ def _of_requirements(inventory: Inventory) -> Iterator[Finding]:
                 place=requirement.distribution.place,
                 remedy=in_environment(where, requirement.command),
             )
+
+
+def _of_lost_entry_points(inventory: Inventory) -> Iterator[Finding]:
+    """Distributions that use this package, and whose entry points are none: half written, say."""
+    for distribution in inventory.installed.distributions():
+        if requires(distribution, "aimm-plugins") and not inventory.of_distribution(
+            distribution.name
+        ):
+            yield from lost_entry_points(distribution)
+
+
+def lost_entry_points(distribution: Distribution) -> Iterator[Finding]:
+    file = changed_entry_points(distribution)
+    if file is not None:
+        yield Finding(
+            code="broken-metadata",
+            subject=distribution.subject,
+            message="its entry_points.txt is not as it was installed, by its hash in RECORD",
+            place=file,
+            remedy=f"{pip_install(distribution.name, ANEW)}.",
+        )
 
 
 def found_conflicts(inventory: Inventory) -> list[PluginConflictError]:

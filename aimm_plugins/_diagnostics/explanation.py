@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass
 from typing import Literal
 
+from aimm_plugins._diagnostics.doctor import lost_entry_points
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.scan import faults_of_metadata
 from aimm_plugins._startup.inventory import Inventory, InventoryItem, InventoryKey
@@ -106,7 +107,8 @@ def _of_distribution(inventory: Inventory, asked: str) -> list[Reason]:
     distribution = inventory.installed.find(asked)
     if distribution is None:
         return []
-    for finding in (*inventory.findings, *faults_of_metadata([distribution])):
+    own = (*faults_of_metadata([distribution]), *lost_entry_points(distribution))
+    for finding in (*inventory.findings, *own):
         is_in_it = (finding.place or "").startswith(os.path.join(distribution.place, ""))
         if is_in_it or finding.subject == distribution.subject:
             return [_of_finding(distribution.name, finding)]
@@ -163,8 +165,13 @@ def _of_plugin(inventory: Inventory, item: InventoryItem) -> Reason:
     record = item.record
     # A plugin that lost some keys to a conflict still answers its other keys.
     active = item.active and (record.error is None or bool(record.provides))
-    there = active and inventory.ends is None
-    why = [f"{record.reason or 'no rule keeps it out'}; {_declared(item)}"] if there else []
+    names = (record.subject, str(record.provenance))
+    findings = [finding for finding in inventory.findings if finding.subject in names]
+    empty = [f for f in findings if f.code in ("declares-nothing", "foreign-module")]
+    why = [f"{finding.code}: {finding.message}" for finding in findings]
+    if there := active and inventory.ends is None:
+        why.append(f"{record.reason or 'no rule keeps it out'}; {_declared(item)}")
+        there = bool(item.keys) or not empty
     if active and inventory.why_ended is not None:
         why.append(inventory.why_ended)
     if record.error is not None and record.state != "missing":  # whose reason says the same
@@ -177,7 +184,7 @@ def _of_plugin(inventory: Inventory, item: InventoryItem) -> Reason:
         state=record.state,
         who=str(record.provenance),
         why="; ".join(why) or record.state,
-        remedy=inventory.remedy(item),
+        remedy=inventory.remedy(item) or next((finding.remedy for finding in findings), None),
     )
 
 

@@ -34,7 +34,9 @@ def run(coroutine: Coroutine[Any, Any, T], who: str, instead: str) -> T:
     import asyncio
 
     if asyncio._get_running_loop() is None:
-        return asyncio.run(coroutine)
+        # Not by `asyncio.run`, which takes away the event loop that a host has set for the thread.
+        with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+            return runner.run(coroutine)
     coroutine.close()
     raise RuntimeError(
         f"{who} is asynchronous, and an event loop is running in this thread: "
@@ -67,29 +69,25 @@ class _Work:
                 "that hands the event over, by loop.call_soon_threadsafe(queue.put_nowait, state)"
             )
 
-    def __call__(self) -> _Work:
+    def __call__(self) -> None:
         # Kept rather than raised: a future cannot carry StopIteration, and would never be done.
         try:
-            value = self._call(self.report)
+            self.value = self._call(self.report)
         except BaseException as error:
             with self._lock:
                 self.error = error
                 if self._abandoned:
                     self._log()
-        else:
-            self.value = value
-        return self
 
     def abandon(self) -> None:
         """Log its error, since the task that awaited it was cancelled."""
         with self._lock:
             self._abandoned = True
             self._token.cancel("the task that awaited it was cancelled")
-            if self.error is not None:
-                self._log()
+            self._log()
 
     def _log(self) -> None:
-        error = self.error
+        error, self.error = self.error, None
         if error is not None and not isinstance(error, Cancelled):
             logger().error(
                 "plugin code failed after the task that awaited it was cancelled",
@@ -122,15 +120,16 @@ async def in_thread(call: Callable[[StateCallback], T], state_cb: StateCallback 
     work = _Work(call, state_cb)
     try:
         await asyncio.to_thread(work)
-    except asyncio.CancelledError:
+    except BaseException:  # cancelled, or closed by whoever drives the coroutine
         work.abandon()
         raise
-    if work.error is not None:
-        # The local name would keep the error's own traceback alive in a cycle.
+    error, work.error = work.error, None
+    if error is not None:
+        # Whatever names the error here would keep its own traceback alive in a cycle.
         try:
-            raise work.error
+            raise error
         finally:
-            del work
+            del error
     return work.value  # type: ignore[no-any-return]  # as `call` is declared
 
 

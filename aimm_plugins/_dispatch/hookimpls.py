@@ -18,10 +18,11 @@ def place_of(function: Callable[..., Any]) -> str:
     code = getattr(inner, "__code__", None)
     if code is None:  # of an extension
         return str(getattr(inner, "__module__", "?"))
-    return f"{short_file(code.co_filename, inner.__module__)}:{code.co_firstlineno}"
+    # What is made by `exec` may have no module.
+    return f"{short_file(code.co_filename, inner.__module__ or '')}:{code.co_firstlineno}"
 
 
-def misfit(
+def refusal(
     name: str, function: Callable[..., Any], options: Mapping[str, Any], hooks: object
 ) -> str | None:
     """Why an implementation cannot be registered; `None` where it can.
@@ -33,7 +34,8 @@ def misfit(
         hooks: The hooks of a plugin manager, those of its host among them.
     """
     hook = options.get("specname") or name
-    spec = getattr(getattr(hooks, hook, None), "spec", None)
+    caller = getattr(hooks, hook, None)
+    spec = getattr(caller, "spec", None)
     if spec is None and options.get("optionalhook"):
         return None
     if spec is None:
@@ -52,8 +54,15 @@ def misfit(
             f"takes {', '.join(unknown)}, which {hook} does not pass; it passes "
             f"{', '.join(offered)}. Name those of them that are needed"
         )
-    if (options.get("wrapper") or options.get("hookwrapper")) and not isgeneratorfunction(function):
+    styles = [style for style in ("wrapper", "hookwrapper") if options.get(style)]
+    if styles and _is_async(function):
+        return _NOT_AWAITED
+    if styles and not isgeneratorfunction(function):
         return "is marked as a wrapper and does not yield; write `result = yield` where the call is"
+    if styles and caller is not None and caller.is_historic():
+        return f"is a wrapper, and {hook} is a historic hook, which takes none"
+    if len(styles) > 1:
+        return "is marked as a wrapper of both styles; write hookimpl(wrapper=True)"
     return None
 
 
@@ -62,8 +71,8 @@ def mistake(function: Callable[..., Any], options: Mapping[str, Any]) -> str | N
     is_wrapper = options.get("wrapper") or options.get("hookwrapper")
     if isgeneratorfunction(function) and not is_wrapper:
         return "yields and is no wrapper, so that its calls fail; mark it by hookimpl(wrapper=True)"
-    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-        return "is async, and hooks are not awaited; write it without async"
+    if _is_async(function):
+        return _NOT_AWAITED
     for parameter in signature_of(function).parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             star = "*" if parameter.kind is parameter.VAR_POSITIONAL else "**"
@@ -74,6 +83,13 @@ def mistake(function: Callable[..., Any], options: Mapping[str, Any]) -> str | N
         if parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty:
             return f"takes {parameter.name} as a keyword, and hooks pass by position; remove the *"
     return None
+
+
+_NOT_AWAITED = "is async, and hooks are not awaited; write it without async"
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
 
 
 def _needed(function: Callable[..., Any]) -> list[str]:

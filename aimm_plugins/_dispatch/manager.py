@@ -10,6 +10,8 @@ from __future__ import annotations
 import sys
 from _thread import RLock  # without threading, which takes a millisecond to import
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,7 +20,7 @@ import pluggy
 from aimm_plugins._declarations.declaration import call_site
 from aimm_plugins._declarations.ledger import DeclarationLedger
 from aimm_plugins._dispatch.chain import Chain, Execute, Monitor, answering
-from aimm_plugins._dispatch.hookimpls import misfit, place_of
+from aimm_plugins._dispatch.hookimpls import place_of, refusal
 from aimm_plugins._dispatch.hookspecs import PROJECT, HookSpecs
 from aimm_plugins._system.modules import contents, is_initializing
 from aimm_plugins._values.actions import ACTIONS, Action, ActionSpec
@@ -37,11 +39,15 @@ if TYPE_CHECKING:  # making a Protocol takes as long as importing a module
         def hooks_changed(self) -> None:
             """Make calls anew: hookimpls or monitors have changed."""
 
+        def unchanged_if_it_fails(self) -> AbstractContextManager[None]:
+            """Have what is registered after a block that raises be that of before."""
+            ...
+
         def plugin_registered(self, plugin: object, name: str) -> None:
             """Register what a plugin declared; what this raises takes the plugin out again."""
 
         def plugin_unregistered(self, name: str) -> None:
-            """Take away what a plugin declared."""
+            """Take away what a module declared; may be done twice."""
 
         def declared_function(
             self, action: Action, key: object, chain: Sequence[pluggy.HookImpl]
@@ -133,29 +139,24 @@ class PluginManager(pluggy.PluginManager):
         self.committed.add(name)
         self._add(module, name, has_hookimpls)
 
-    def remove_module(self, name: str) -> None:
-        """Take a module's hookimpls out, without its declarations."""
-        if self.has_plugin(name):
-            self._remove(name)
-        self.committed.discard(name)
-
     def _add(self, plugin: object, name: str, has_hookimpls: bool) -> str | None:
         is_new = name not in self._name2plugin and id(plugin) not in self._hookless
         if has_hookimpls or not isinstance(plugin, ModuleType) or not is_new:
             return super().register(plugin, name)
-        self._hookless[id(plugin)] = name
         self._name2plugin[name] = plugin
+        self._hookless[id(plugin)] = name
         return name
 
-    def _remove(self, name: str) -> object:
-        plugin = self._name2plugin[name]
-        if self._hookless.get(id(plugin)) == name:
-            del self._name2plugin[name]
-            del self._hookless[id(plugin)]
-        else:
-            super().unregister(name=name)
+    def remove_module(self, name: str) -> None:
+        """Take a module's hookimpls out, without its declarations; may be done twice."""
+        if self.has_plugin(name):
+            plugin = self._name2plugin[name]
+            if self._hookless.get(id(plugin)) == name:
+                del self._hookless[id(plugin)]
+                del self._name2plugin[name]
+            else:
+                super().unregister(name=name)
         self.committed.discard(name)
-        return plugin
 
     def check(self, plugin: object) -> bool:
         """Judge a plugin's hookimpls without registering them; returns whether it has any.
@@ -168,23 +169,15 @@ class PluginManager(pluggy.PluginManager):
         ):
             return False  # most modules, without a look at each name of it
         faults, has_hookimpls = [], False
-        for name in [*contents(plugin)] if isinstance(plugin, ModuleType) else dir(plugin):
+        for name in dir(plugin):  # as pluggy does; a module of its own may fail here
             options = self.parse_hookimpl_opts(plugin, name)
             if options is not None:
                 has_hookimpls = True
                 function = getattr(plugin, name)
-                if fault := misfit(name, function, options, self.hook):
+                if fault := refusal(name, function, options, self.hook):
                     faults.append(f"{place_of(function)}: hookimpl {name!r} {fault}")
         if faults:
             raise pluggy.PluginValidationError(plugin, "\n".join(faults))
-        if has_hookimpls:  # pluggy judges the rest, by the hooks of this package and of a host
-            trial = pluggy.PluginManager(PROJECT)
-            # What is a hookimpl is the same question there, and needs no state of a manager.
-            trial.parse_hookimpl_opts = self.parse_hookimpl_opts  # type: ignore[method-assign]
-            specs = [hook.spec for hook in vars(self.hook).values()]
-            for namespace in dict.fromkeys(spec.namespace for spec in specs if spec is not None):
-                trial.add_hookspecs(namespace)
-            trial.register(plugin)
         return has_hookimpls
 
     def rollback_failed_imports(self) -> None:
@@ -244,45 +237,59 @@ class PluginManager(pluggy.PluginManager):
             PluginConflictError: It declares a key that another plugin provides; nothing is
                 registered.
         """
-        with self._owner.lock:
+        with self._owner.lock, self._owner.unchanged_if_it_fails():
             name = name or self.get_canonical_name(plugin)
-            registered = self._add(plugin, name, self.check(plugin))
-            if registered is None:
-                return None
-            # Its wrappers come before its functions: no call is to meet these without those.
-            self._owner.hooks_changed()
+            known, has_hookimpls = self.get_plugin(name), self.check(plugin)
             try:
-                self._owner.plugin_registered(plugin, registered)
-            except BaseException:
-                self._remove(registered)
+                if self._add(plugin, name, has_hookimpls) is None:
+                    return None
+                # Its wrappers come before its functions: no call is to meet these without those.
                 self._owner.hooks_changed()
+                self._owner.plugin_registered(plugin, name)
+            except BaseException:
+                if known is None:
+                    self.remove_module(name)
                 raise
         self._undo_if_import_fails(
-            lambda: self.get_plugin(registered) is plugin and self.unregister(plugin)
+            lambda: self.get_plugin(name) is plugin and self.unregister(plugin)
         )
-        return registered
+        return name
 
     def unregister(self, plugin: object = None, name: str | None = None) -> Any:
-        """Take a plugin out, and its declarations with it; as pluggy's otherwise."""
+        """Take a plugin out, of a module its declarations too; as pluggy's otherwise."""
         with self._owner.lock:
             name = self.get_name(plugin) if name is None and plugin is not None else name
             known = None if name is None else self.get_plugin(name)
             if name is None or known is None or (plugin is not None and plugin is not known):
                 return super().unregister(plugin, name)
-            # Its functions go before its wrappers: no call is to meet these without those.
-            self._owner.plugin_unregistered(name)
-            try:
-                return self._remove(name)
-            finally:
-                self._owner.hooks_changed()
+            self._take_out(name, isinstance(known, ModuleType))
+            return known
 
     def set_blocked(self, name: str) -> None:
         """Block a name: such a plugin is denied by `initialize`; one that is there is taken out."""
         with self._owner.lock:
-            self._owner.plugin_unregistered(name)
+            self._take_out(name, True, partial(super().set_blocked, name))
+
+    def _take_out(
+        self, name: str, is_module: bool, then: Callable[[], None] = lambda: None
+    ) -> None:
+        def take_out() -> None:
+            # Its functions go before its wrappers: no call is to meet these without those.
+            if is_module:
+                self._owner.plugin_unregistered(name)
             self.remove_module(name)
-            super().set_blocked(name)
+            then()
             self._owner.hooks_changed()
+
+        try:
+            take_out()
+        except BaseException:  # an interrupt, which comes after all of it
+            take_out()
+            raise
+
+    def is_blocked(self, name: str) -> bool:
+        """Whether a name is blocked; in one look, since another thread may unregister it."""
+        return self._name2plugin.get(name, name) is None
 
     def unblock(self, name: str) -> bool:
         """Lift a block; returns whether there was one."""

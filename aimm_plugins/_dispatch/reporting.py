@@ -139,15 +139,17 @@ class _Reporter:
                 if now < self._free_at:  # another thread was faster
                     self._held = state
                     return
-                self._free_at = now + self._interval
+                # In this order: what another thread holds back from now on is newer.
                 self._held = _NOTHING
+                self._free_at = now + self._interval
         self.deliver(state)
 
     def watched(self, state: dict[str, Any]) -> None:
         """As `callback`, under a watchdog."""
         self.latest, self.latest_time = state, time.monotonic()
-        if self.pending is not None:
-            error, self.pending = self.pending, None
+        error = self.pending
+        if error is not None:
+            self.pending = None
             raise error
         self.callback(state)
 

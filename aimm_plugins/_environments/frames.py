@@ -1,4 +1,4 @@
-"""What a host and a process tell each other, and what waits for it."""
+"""The kinds of frames between a host and a process, and what waits for them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Where environments are that `env sync` has made, and whether they are what a conf asks for.
 
 An environment is a folder of its own that is never changed once it is whole. A link with the digest
-of what was asked for leads to it, so that making one anew is a swap of the link.
+of what was asked for leads to it, so that making one again is a swap of the link.
 """
 
 from __future__ import annotations
@@ -46,15 +46,18 @@ class Wanted(NamedTuple):
     @property
     def link(self) -> str:
         """Leads to the environment, once it was made."""
-        import hashlib  # an environment of somebody else does without
+        import hashlib  # an environment at a `path` does without
 
         content = b""
         if self.lock is not None:
             try:
-                content = read_file(self.lock) or b""
+                found = read_file(self.lock)
             except OSError as error:
                 why = f"its lock cannot be read: {error}"
                 raise NoEnvironmentError(why, "Correct its lock") from error
+            if found is None:
+                raise NoEnvironmentError(f"its lock {self.lock} is not there", "Correct its lock")
+            content = found
         asked = [self.requirements, content.decode(errors="replace"), self.python, self.own]
         digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
         return os.path.join(self.folder, f"{self.name}-{digest[:12]}")
@@ -143,10 +146,10 @@ def other_version(installed: Scan, python: str) -> str:
 def _url(own: Distribution) -> str | None:
     """Where it was installed from, where that was no index and is still there."""
     with suppress(ValueError, KeyError, TypeError):
-        told = json.loads(own.read("direct_url.json") or b"{}")
-        url = str(told["url"])
-        if "vcs_info" in told:
-            return f"{told['vcs_info']['vcs']}+{url}@{told['vcs_info']['commit_id']}"
+        origin = json.loads(own.read("direct_url.json") or b"{}")
+        url = str(origin["url"])
+        if "vcs_info" in origin:
+            return f"{origin['vcs_info']['vcs']}+{url}@{origin['vcs_info']['commit_id']}"
         if not url.startswith("file://") or os.path.exists(url.removeprefix("file://")):
             return url
     return None

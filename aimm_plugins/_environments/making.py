@@ -26,12 +26,8 @@ def make(wanted: Wanted, say: Say, *, again: bool = False) -> bool:
     """Make an environment, unless it is there; returns whether it was made.
 
     It is built in a folder of its own, to which the link leads only once it is whole. Another
-    process that makes it meanwhile is waited for.
-
-    Args:
-        wanted: The environment.
-        say: Told what is being done.
-        again: Make it anew, with what the index has by now.
+    process that makes it meanwhile is waited for. `again`: make it even if it is there, with what
+    the index has by now.
 
     Raises:
         AimmPluginsError: A command failed, or the folder cannot be written to; what was there is
@@ -87,7 +83,7 @@ def remove(wanted: Wanted) -> list[str]:
 
 
 def users(root: str) -> list[int]:
-    """The processes that run an environment's interpreter, where the system tells."""
+    """The processes that run an environment's interpreter, as far as the system shows them."""
     start = os.path.join(root, "bin", "").encode()
     found = []
     for name in os.listdir("/proc") if os.path.isdir("/proc/self") else ():
@@ -167,8 +163,8 @@ def _interpreter(wanted: Wanted) -> str:
 
 
 def _run(say: Say, wanted: Wanted, command: Sequence[str]) -> None:
-    told = without_passwords(" ".join(command))
-    say(f"{wanted.name}: {told}")
+    shown = without_passwords(" ".join(command))
+    say(f"{wanted.name}: {shown}")
     # Its environment is none of ours: a variable of a host must not decide what is installed where.
     # A list of requirements names folders as seen from its own.
     folder = None if wanted.lock is None else os.path.dirname(wanted.lock)
@@ -176,6 +172,6 @@ def _run(say: Say, wanted: Wanted, command: Sequence[str]) -> None:
     done = subprocess.run(command, stdout=2, env=variables, cwd=folder, check=False)
     if done.returncode:
         raise AimmPluginsError(
-            f"environment {wanted.name} was not made: `{told}` left with status "
+            f"environment {wanted.name} was not made: `{shown}` left with status "
             f"{done.returncode}; see above"
         )

@@ -17,7 +17,8 @@ POPULATE_READ, POPULATE_WRITE = 22, 23  # of Linux 5.14; `mmap` has no names for
 class LentMemory:
     """Memory that frames are written to; mapped when it is filled for the second time.
 
-    Who is sending it keeps it alive, whoever else lets go of it meanwhile.
+    A sender that is filling it has its own reference, so another thread may drop it from those that
+    are kept.
     """
 
     def __init__(self, number: int, size: int) -> None:
@@ -72,13 +73,4 @@ def advise(mapping: mmap.mmap, advice: int) -> None:
 def _write_at(handle: int, content: memoryview, place: int) -> None:
     while content.nbytes:
         count = os.pwrite(handle, content, place)
-        content, place = content[count:], place + count
-
-
-def read_at(handle: int, content: memoryview) -> None:
-    place = 0
-    while content.nbytes:
-        count = os.preadv(handle, [content], place)
-        if count == 0:
-            raise EOFError("memory of a frame is shorter than the frame")
         content, place = content[count:], place + count

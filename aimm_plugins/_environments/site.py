@@ -1,4 +1,4 @@
-"""Where an environment has its interpreter and its packages, told without running it."""
+"""Where an environment has its interpreter and its packages, found without running it."""
 
 from __future__ import annotations
 
@@ -35,17 +35,16 @@ _FINDER_BYTES = 64 * 1024
 """Of such a source: the tree of a syntax takes up to 900 times as much."""
 
 
-class NoEnvironmentError(Exception):
-    """There is no environment at a path, or none that can be used; the message says why.
+MADE_ANEW = "Make it anew with a Python that is there"
 
-    Args:
-        why: The message.
-        remedy: What to do about it, other than to correct the path or to make it anew.
-    """
+
+class NoEnvironmentError(Exception):
+    """There is no environment at a path, or none that can be used; the message says why."""
 
     def __init__(self, why: str, remedy: str = "") -> None:
         super().__init__(why)
         self.remedy = remedy
+        """What to do about it, other than to correct the path or to make it again."""
 
 
 class EnvironmentSite(NamedTuple):
@@ -65,7 +64,7 @@ class EnvironmentSite(NamedTuple):
         return tuple(map(os.path.abspath, self.folders)) if self.is_own else None
 
     def made_of(self, sources: Iterable[str | None]) -> tuple[tuple[str, int], ...]:
-        """What tells whether something was installed, upgraded, removed or edited there since."""
+        """Times of files, which differ once something is installed, upgraded, removed or edited."""
         found = []
         for source in sources:
             with suppress(OSError, ValueError):
@@ -94,10 +93,7 @@ class EnvironmentSite(NamedTuple):
 
 
 def find_site(path: str) -> EnvironmentSite:
-    """The environment at a path.
-
-    Args:
-        path: Its folder (a venv, a conda or pixi environment, a prefix), or its interpreter.
+    """The environment of a folder (a venv, a conda or pixi environment, a prefix) or interpreter.
 
     Raises:
         NoEnvironmentError: There is none.
@@ -109,6 +105,11 @@ def find_site(path: str) -> EnvironmentSite:
     if os.path.isdir(path):
         root = path
         found = [p for name in _PYTHONS if os.path.isfile(p := os.path.join(root, name))]
+        for link in (
+            () if found else filter(os.path.islink, [f"{root}/{name}" for name in _PYTHONS])
+        ):
+            why = f"{link} leads to {os.path.realpath(link)}, which is not there"
+            raise NoEnvironmentError(why, MADE_ANEW)
         if not found:
             raise NoEnvironmentError(f"{path} has no interpreter, such as {_PYTHONS[0]}")
         python = found[0]
@@ -117,6 +118,8 @@ def find_site(path: str) -> EnvironmentSite:
         # What a link to an interpreter belongs to is where it leads, but for that of a venv.
         if not os.path.isfile(os.path.join(root, "pyvenv.cfg")):
             root = os.path.dirname(os.path.dirname(os.path.realpath(path)))
+        if not os.access(path, os.X_OK):
+            raise NoEnvironmentError(f"{path} is neither a folder nor an interpreter")
     else:
         raise NoEnvironmentError(f"{path} is not there")
     if os.path.realpath(root) == os.path.realpath(sys.prefix):
@@ -175,9 +178,9 @@ def _unknown_finder(folders: Sequence[str]) -> str | None:
 
 
 def _finders(folders: Sequence[str]) -> Iterator[tuple[str, list[str] | None]]:
-    """Files whose code may bring modules, and the folders of these; `None` where that is not told.
+    """Files whose code may bring modules, and the folders of these modules.
 
-    A zip is named in such a file too, and is not looked into.
+    `None` is for folders that cannot be found out without running that code, or that are zips.
     """
     for folder in folders:
         for file in sorted(glob(os.path.join(glob_escape(folder), "*.pth"))):
@@ -207,7 +210,7 @@ def _of_setuptools(folder: str, line: str) -> list[str] | None:
             if not path.endswith(end):
                 return None
             found.append(path.removesuffix(end))
-    except Exception:  # it is made by another version, or by somebody else
+    except Exception:  # another version of setuptools, or another tool, has written it
         return None
     return found if tables.get("NAMESPACES") == "{}" else None
 

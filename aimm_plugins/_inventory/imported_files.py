@@ -12,7 +12,12 @@ from collections.abc import Iterable, Sequence
 
 from aimm_plugins._discovery.distribution import Distribution, is_beneath, spellings
 from aimm_plugins._discovery.scan import Scan
-from aimm_plugins._inventory.places import is_installed_by, recorded_file, source_file
+from aimm_plugins._inventory.places import (
+    installed_hash,
+    is_installed_by,
+    recorded_file,
+    source_file,
+)
 from aimm_plugins._system.files import has_same_content
 from aimm_plugins._system.names import ANEW, pip_install
 from aimm_plugins._values.report import Finding, PluginRecord
@@ -131,11 +136,9 @@ def overwritten(
 
 
 def _has_installed(distribution: Distribution, file: str) -> bool:
-    from aimm_plugins._discovery.record_file import listed  # two distributions rarely have one file
-    from aimm_plugins._discovery.verification import has_hash
+    from aimm_plugins._discovery.verification import has_hash  # few distributions share a file
 
-    path = os.path.relpath(file, distribution.folder).replace(os.sep, "/")
-    return has_hash(file, (listed(distribution) or {}).get(path, ""))
+    return has_hash(file, installed_hash(distribution, file))
 
 
 def _taken(

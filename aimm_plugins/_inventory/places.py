@@ -44,6 +44,28 @@ def is_installed_by(distribution: Distribution, file: str) -> bool:
     return content.startswith(b"%s," % path) or b"\n%s," % path in content
 
 
+def installed_hash(distribution: Distribution, file: str) -> str:
+    """The hash of a file in RECORD; empty where it has none."""
+    from aimm_plugins._discovery.record_file import listed  # only faults need it
+
+    path = os.path.relpath(file, distribution.folder).replace(os.sep, "/")
+    return (listed(distribution) or {}).get(path, "")
+
+
+def is_changed(distribution: Distribution, file: str) -> bool:
+    """Whether a file is there, and has another hash than in RECORD."""
+    from aimm_plugins._discovery.verification import has_hash
+
+    wanted = installed_hash(distribution, file)
+    return bool(wanted) and os.path.isfile(file) and not has_hash(file, wanted)
+
+
+def changed_entry_points(distribution: Distribution) -> str | None:
+    """The file with the entry points of a distribution, where it is not as it was installed."""
+    file = os.path.join(distribution.place, "entry_points.txt")
+    return file if is_changed(distribution, file) else None
+
+
 def source_file(distribution: Distribution, module: str) -> str | None:
     """The file of a module in the source folder of an editable install."""
     root = distribution.editable_root

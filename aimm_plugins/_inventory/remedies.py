@@ -12,20 +12,22 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._discovery.record_file import top_levels
+from aimm_plugins._discovery.record_file import listed, top_levels
 from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._inventory.dependencies import always_unmet, python_required, unmet
 from aimm_plugins._inventory.places import (
+    changed_entry_points,
     file_for_another_python,
     file_in,
     in_other_case,
+    is_changed,
     recorded_file,
     source_file,
 )
 from aimm_plugins._policy.judge import Policy
 from aimm_plugins._policy.rules import Layer
 from aimm_plugins._system.names import ANEW, normalized, pip_install
-from aimm_plugins._system.text import nearest, safe_text
+from aimm_plugins._system.text import did_you_mean, nearest, safe_text
 from aimm_plugins._values.report import PluginRecord
 from aimm_plugins.errors import PluginImportError
 
@@ -65,8 +67,10 @@ def _for_failure(record: PluginRecord, error: BaseException, installed: Scan) ->
     if isinstance(error, KeyError) and _is_of_environ(error):
         return f"Set the environment variable {safe_text(error)} where the host is started."
     if isinstance(error, SyntaxError):
-        return _for_another_python(distribution, installed) or (
-            "Mend the source, or install a version of it that this Python can read."
+        return (
+            _for_another_python(distribution, installed)
+            or _for_changed_file(record, error.filename, distribution, installed)
+            or "Mend the source, or install a version of it that this Python can read."
         )
     if type(error) is ImportError and "partially initialized" in safe_text(error):
         from aimm_plugins._source.reader import SourceReader  # few failures need it
@@ -74,15 +78,75 @@ def _for_failure(record: PluginRecord, error: BaseException, installed: Scan) ->
         # So Python puts it, and calls it a circular import, where a package lacks a submodule.
         fault = SourceReader([record.module], installed.modules).read(record.module).fault
         error = error if fault is None else fault.error
+    if "cannot open shared object file" in (text := safe_text(error)):
+        return f"Install the system's package that brings {text.partition(':')[0]}."
+    if isinstance(error, FileNotFoundError) and distribution is not None:
+        return _for_missing_file(str(error.filename), distribution)
     name = getattr(error, "name", None)
     if isinstance(error, ModuleNotFoundError) and isinstance(name, str):
+        if type(error).__name__ == "PackageNotFoundError":  # importing metadata takes its time
+            return _for_missing_distribution(name, distribution, installed)
         return _for_missing_module(record, name, distribution, installed)
-    if isinstance(error, _OF_OTHER_VERSIONS) and distribution is not None:
+    changed = _for_changed_file(record, getattr(error, "path", None), distribution, installed)
+    if changed is None and isinstance(error, _OF_OTHER_VERSIONS) and distribution is not None:
         missing = always_unmet(distribution, installed)
         if missing:
             return " ".join(requirement.remedy for requirement in missing)
-        return _for_another_python(distribution, installed)
+        if (remedy := _for_another_python(distribution, installed)) is not None:
+            return remedy
+        if isinstance(error, ImportError) and name == "aimm_plugins":
+            return _for_another_version_of_this(error, installed)
+    return changed
+
+
+def _for_changed_file(
+    record: PluginRecord, file: object, distribution: Distribution | None, installed: Scan
+) -> str | None:
+    """What to do about a module that an interrupted upgrade or a disk has left in pieces."""
+    if distribution is not None:
+        for path in (file, record.file or installed.modules.locate(record.module)):
+            if isinstance(path, str) and is_changed(distribution, path):
+                what = f"{path} is not as it was installed, by its hash in RECORD"
+                return f"{what}: {pip_install(distribution.name, ANEW)}."
     return None
+
+
+def _for_missing_file(file: str, distribution: Distribution) -> str | None:
+    """What to do about a file that an import opens, and that stands in the plugin's own package."""
+    folder = os.path.join(distribution.folder or "", "")
+    if not distribution.folder or not file.startswith(folder):
+        return None
+    path = file.removeprefix(folder).replace(os.sep, "/")
+    if path in (listed(distribution) or ()):
+        return f"{file} was installed and is gone: {pip_install(distribution.name, ANEW)}."
+    if path.partition("/")[0] not in (top_levels(distribution) or ()):
+        return None
+    return (
+        f"Tell its author: {distribution.name} was built without {path}. With setuptools, "
+        "package-data includes files that are no modules; then install it again."
+    )
+
+
+def _for_missing_distribution(name: str, distribution: Distribution | None, installed: Scan) -> str:
+    """What to do where an import asks for the version of a distribution that is not installed."""
+    if distribution is None:
+        return "Install it, or correct the name in the source."
+    if any(requirement.name == normalized(name) for requirement in unmet(distribution, installed)):
+        return _for_dependency(name, distribution, installed)
+    return (
+        f"Tell its author: no distribution {name} is installed, and {distribution.name} does not "
+        "require it. If its own is meant, that is another name."
+    )
+
+
+def _for_another_version_of_this(error: ImportError, installed: Scan) -> str:
+    """What to do where an import asks this package for what it does not have."""
+    _, name, *_ = (*safe_text(error).split("'"), "", "")
+    hint = did_you_mean(name, dir(sys.modules["aimm_plugins"]))
+    this = installed.find("aimm-plugins")
+    return f"Tell its author: {this.who if this else 'aimm-plugins'} has no {name}" + (
+        f"; {hint}" if hint else f". If a newer one has it: {pip_install('aimm-plugins', '-U ')}."
+    )
 
 
 def _is_of_environ(error: KeyError) -> bool:
@@ -103,6 +167,11 @@ def _for_missing_module(
             "sys.modules: take that away."
         )
     is_plugin = f"{record.module}.".startswith(f"{name}.")
+    if is_plugin and distribution is None and record.distribution is not None:
+        return (
+            f"{record.distribution} is not installed any more. Call refresh() to take its keys "
+            f"away; or install it first: {pip_install(record.distribution)}."
+        )
     if is_plugin and distribution is None:
         return _for_conf_name(record, installed)
     if name in _ADDED:
@@ -215,6 +284,8 @@ def _for_own_module(
         return python
     if root is not None:
         return f"There is no {name} in its source folder {root}: correct the name there."
+    if name == record.module and (points := changed_entry_points(distribution)):
+        return f"{points} is not as it was installed: {pip_install(key, ANEW)}."
     if name == record.module:
         module = name.removesuffix(".py")
         if module != name and recorded_file(distribution, module) is not None:

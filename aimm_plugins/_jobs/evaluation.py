@@ -65,8 +65,8 @@ class Evaluation:
             share = self.metrics["accuracy"]
             return f"{self.metrics['right']} of {self.rows} right (accuracy {share:.3f})"
         names = {"rmse": "RMSE", "mae": "MAE", "r2": "R2"}
-        told = [f"{names[name]} {x:.4g}" for name, x in self.metrics.items() if x is not None]
-        return f"{', '.join(told)}, of {self.rows} numbers"
+        shown = [f"{names[name]} {x:.4g}" for name, x in self.metrics.items() if x is not None]
+        return f"{', '.join(shown)}, of {self.rows} numbers"
 
     def to_dict(self) -> dict[str, Any]:
         return {

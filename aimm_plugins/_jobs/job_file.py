@@ -56,8 +56,15 @@ class Job:
 
 def read_job(path: str | os.PathLike[str]) -> Job:
     """Read and check a job file, and the conf that it names."""
-    job = parse_job(load_file(path))
-    return replace(job, plugins=read(job.plugins))
+    document = load_file(path)
+    job = parse_job(document)
+    try:
+        return replace(job, plugins=read(job.plugins))
+    except ConfigError as error:
+        if isinstance(error.__cause__, OSError):  # else the error tells what is wrong in the conf
+            expected = "a conf, or the path of one"
+            raise _fault(document, ("plugins",), str(error), expected=expected) from error.__cause__
+        raise
 
 
 def parse_job(document: Document) -> Job:
@@ -105,7 +112,7 @@ def _call(step: Mapping[str, Any]) -> Call:
 def _check_data_names(document: Document) -> None:
     """Every name that a step takes data from has to be defined under `data`."""
     known = document.data.get("data", {})
-    expected = f"one of {', '.join(known)}" if known else "a name that stands under data"
+    expected = f"one of {', '.join(known)}" if known else "a name that is defined under data"
     for step in ("fit", "predict", "evaluate"):
         path: _Path = (step, "data")
         given = document.data.get(step, {}).get("data", [])

@@ -185,12 +185,12 @@ class _JobRun:
             path = self._job.save
             if path is None:
                 raise
-            told = f"The model is saved in {path}"
+            outcome = f"The model is saved in {path}"
             try:
                 self.save_model(path)
             except JobError as second:
-                told = f"The model is lost: {second}"
-            text = f"{error}\n{told}"
+                outcome = f"The model is lost: {second}"
+            text = f"{error}\n{outcome}"
             raise JobError(text, step=error.step, done=self.done) from error.__cause__
 
     def save_model(self, path: str) -> None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from functools import partial
 from operator import attrgetter
 from time import perf_counter
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._declarations.ledger import DeclarationLedger
 from aimm_plugins._discovery.dotted_names import with_parents
@@ -22,12 +22,15 @@ from aimm_plugins._loading.exceptions import shorten_traceback, to_group_member
 from aimm_plugins._loading.import_watch import ImportWatch
 from aimm_plugins._loading.side_effects import changes, observe
 from aimm_plugins._policy.plan import Plan
+from aimm_plugins._registry.change import Loaded
 from aimm_plugins._registry.loads import LoadUnderWay
-from aimm_plugins._registry.outcome import Loaded
 from aimm_plugins._system.guard import reraise_interruption
 from aimm_plugins._system.modules import contents, import_whole, is_initializing
 from aimm_plugins._system.text import nearest, type_name
 from aimm_plugins._values.report import Finding, PluginRecord
+
+if TYPE_CHECKING:
+    from aimm_plugins._environments.processes import Processes
 
 Versions = MutableMapping[str, tuple[str | None, str | None]]
 """By plugin module: the distribution and version that were installed when it was imported."""
@@ -44,7 +47,7 @@ class Outcome:
     __slots__ = ("environments", "findings", "loaded", "records", "undo")
 
     def __init__(self) -> None:
-        self.environments: dict[str, Any] = {}  # what has begun by it
+        self.environments: Mapping[str, Processes] = {}  # what has begun by it
         self.undo: Callable[[], None] = lambda: None
         self.records: list[PluginRecord] = []
         self.loaded: list[Loaded] = []
@@ -77,6 +80,7 @@ class Loader(NamedTuple):
         denial: Tells why a plugin must not be imported, as things are then; `None` where no rule
             could concern one.
         probe: Raises where the import of a plugin fails in a child process; `None` for no child.
+        is_installed: Tells whether a distribution is there by now.
     """
 
     ledger: DeclarationLedger
@@ -85,6 +89,7 @@ class Loader(NamedTuple):
     loads: list[LoadUnderWay]
     denial: Callable[[PluginRecord], str | None] | None = None
     probe: Callable[[PluginRecord], None] | None = None
+    is_installed: Callable[[str], bool] = lambda _: True
 
     def load(self, plan: Plan) -> Outcome:
         """Import what is planned; every plugin is tried, whatever the others do.
@@ -167,7 +172,9 @@ class Loader(NamedTuple):
             reason=None if was_deferred else record.reason,
             file=file if isinstance(file, str) else record.file,
         )
-        stale = _running_version(record, was_imported, self.versions)
+        stale = self._stale(record) if was_imported else None
+        if stale is None:
+            self.versions[record.module] = record.distribution, record.version
         record = stale or record
         outcome.records.append(record)
         loaded = Loaded(
@@ -178,6 +185,23 @@ class Loader(NamedTuple):
             is_stale=stale is not None,
         )
         outcome.loaded.append(loaded)
+
+    def _stale(self, record: PluginRecord) -> PluginRecord | None:
+        """The account of a plugin of which another version was imported, or what it replaces."""
+        now = record.distribution, record.version
+        owner, version = then = self.versions.get(record.module, now)
+        if then == now:
+            return None
+        if owner != record.distribution:
+            if owner is None or record.distribution is None or self.is_installed(owner):
+                return None
+            version, was = record.version, f"{owner} {version}"
+        else:
+            was = str(version)
+        reason = (
+            f"{now[0]} {now[1]} is installed by now, and {was} was imported: a restart is needed"
+        )
+        return record._replace(version=version, reason=reason)
 
     def _discard(self) -> None:
         self.ledger.discard_failed_imports()
@@ -306,19 +330,3 @@ def is_imported(module: str) -> bool:
     is_module = isinstance(found, ModuleType)
     spec = contents(found).get("__spec__") if is_module else getattr(found, "__spec__", None)
     return found is not None and not is_initializing(spec)
-
-
-def _running_version(
-    record: PluginRecord, was_imported: bool, versions: Versions
-) -> PluginRecord | None:
-    """The record with the version that was imported, where that is not the one installed by now."""
-    now = (record.distribution, record.version)
-    then = versions.get(record.module, now) if was_imported else now
-    if then[0] != now[0] or then[1] == now[1]:
-        versions[record.module] = now
-        return None
-    return record._replace(
-        version=then[1],
-        reason=f"{record.distribution} {record.version} is installed by now, and {then[1]} was "
-        "imported: a restart is needed",
-    )

@@ -14,7 +14,6 @@ from aimm_plugins._discovery.published import PublishedOptions
 from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._options.hiding import Options
 from aimm_plugins._options.limits import Allowance, UnjudgedError
-from aimm_plugins._options.schema_source import may_blame
 from aimm_plugins._options.secrets import read_given
 from aimm_plugins._options.state import Given, PluginOptions, one_error, schema_of
 from aimm_plugins._system.ceilings import SCHEMA_SECONDS
@@ -60,7 +59,7 @@ def assign(
         own = None if record.state == "denied" else given.get(module)
         if record.state == "denied" or module in verdicts:
             pass
-        elif own is not None or looking or any(map(may_blame, published)):
+        elif own is not None or looking or any(schema.is_file for schema in published):
             # A start without options of its own looks no longer than a plan.
             brief = allowance if looking or own is None else None
             verdicts[module] = _judge(record, published, own, brief)

@@ -36,24 +36,6 @@ def read_document(published: PublishedOptions, denial: Denial | None) -> dict[st
     return copied
 
 
-def may_blame(published: PublishedOptions) -> bool:
-    """Whether a schema in a file may refuse a plugin without options, or cannot be read.
-
-    Judging by a schema loads YAML and jsonschema, which most starts do without: a word in the file
-    tells that it may refuse.
-    """
-    try:
-        if not published.is_file:
-            return False
-        if not published.attribute.endswith(".json"):
-            return True
-        path = _path(published)
-        content = _content(path, published)
-        return b"required" in content or not isinstance(_of_json(published, path, content), dict)
-    except DeclarationError:
-        return True
-
-
 def broken(
     published: PublishedOptions, message: str, file: str | None = None, line: int | None = None
 ) -> DeclarationError:

@@ -137,13 +137,7 @@ class Policy(NamedTuple):
             if not installed.has(name) and name not in told
             for rule in about_it
         ]
-        plugins = {
-            normalized(name): candidate.distribution.name
-            for candidate in (installed.candidates if idle else ())
-            for name in (candidate.name, candidate.module)
-        }
-        known = [one.key for one in publishers] if len(idle) <= _MOST_HINTS else []
-        findings += [_matches_nothing(rule, plugins.get(rule.name), known) for rule in idle]
+        findings += matches_nothing(idle, installed)
         findings += [
             Finding(
                 code="locked-not-installed",
@@ -287,18 +281,30 @@ _MOST_HINTS = 10
 """Rules for nobody whose names are compared with those of distributions; a list may be long."""
 
 
-def _matches_nothing(rule: Rule, meant: str | None, known: Sequence[str]) -> Finding:
-    """A rule for nobody; its name may be that of a plugin that one which is `meant` brings."""
-    wrong = "Correct the name" if meant is None else f"It is a plugin of {meant}: write that"
-    if meant is None and (near := nearest(rule.name, known)):
-        wrong = f"Did you mean {near[0]}? {wrong}"
-    return Finding(
-        code="rule-matches-nothing",
-        subject=rule.text,
-        message="no installed distribution has this name",
-        place=rule.place,
-        remedy=f"{wrong}, or remove the rule.",
-    )
+def matches_nothing(idle: Sequence[Rule], installed: Scan) -> list[Finding]:
+    """Findings about rules for nobody, with the name that each may mean."""
+    plugins = {
+        normalized(name): candidate.distribution.name
+        for candidate in (installed.candidates if idle else ())
+        for name in (candidate.name, candidate.module)
+    }
+    known = {one.distribution.key: None for one in installed.candidates}
+    found = []
+    for rule in idle:
+        meant = plugins.get(rule.name)
+        wrong = "Correct the name" if meant is None else f"It is a plugin of {meant}: write that"
+        if meant is None and len(idle) <= _MOST_HINTS and (near := nearest(rule.name, [*known])):
+            wrong = f"Did you mean {near[0]}? {wrong}"
+        found.append(
+            Finding(
+                code="rule-matches-nothing",
+                subject=rule.text,
+                message="no installed distribution has this name",
+                place=rule.place,
+                remedy=f"{wrong}, or remove the rule.",
+            )
+        )
+    return found
 
 
 def _has_two_names(distribution: Distribution) -> Finding:

@@ -32,7 +32,7 @@ class Rule(NamedTuple):
     @property
     def slot(self) -> tuple[Action, str] | None:
         """The action and key, where it names both."""
-        action, colon, key = self.text.partition(":")
+        action, colon, key = (part.strip() for part in self.text.partition(":"))
         return next(((known, key) for known in ACTIONS if colon and known == action), None)
 
     @property

@@ -29,11 +29,18 @@ def without_lost_keys(
         offers: What answers each key now.
         shadowed: By plugin and slot, the `prefer` rules that have taken keys.
     """
-    provides = tuple(
+    provides: tuple[Slot, ...] = tuple(
         (action, key)
         for action, key in record.provides
         if (offer := offers[action].get(key)) is not None and offer.plugin == record.plugin
     )
+    return with_keys(record, provides, shadowed)
+
+
+def with_keys(
+    record: PluginRecord, provides: tuple[Slot, ...], shadowed: Mapping[tuple[str, Slot], str]
+) -> PluginRecord:
+    """The account with the keys that it has now, and the rules that have taken others."""
     if provides == record.provides:
         return record
     lost = [why for (plugin, _), why in shadowed.items() if plugin == record.plugin]
@@ -41,19 +48,6 @@ def without_lost_keys(
         provides=provides,
         state=record.state if provides or not lost else "shadowed",
         reason=joined_reasons(record.reason, lost),
-    )
-
-
-def with_key_again(record: PluginRecord, slot: Slot, why: str | None) -> PluginRecord:
-    """The account of a plugin that has got a key back.
-
-    `why` is the `prefer` rule that had taken it; `None` where that keeps other keys of the plugin.
-    """
-    reasons = (record.reason or "").split("; ")
-    return record._replace(
-        provides=tuple(sorted({*record.provides, slot})),
-        state="loaded" if record.state == "shadowed" else record.state,
-        reason="; ".join(reason for reason in reasons if reason != why) or None,
     )
 
 

@@ -7,12 +7,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 
-from aimm_plugins._declarations.declaration import Declaration
-from aimm_plugins._registry.providers import Offer, Slot, is_named
+from aimm_plugins._registry.providers import Offer, is_named
 from aimm_plugins._system.files import has_same_content
 from aimm_plugins._system.text import aligned, one_line
 from aimm_plugins._values.actions import Action
-from aimm_plugins.errors import DeclarationError, PluginConflictError
+from aimm_plugins.errors import PluginConflictError
 
 MOST_NAMED = 10
 """Contenders and keys that an error names: each of n gets one, and n² lines help nobody."""
@@ -105,15 +104,3 @@ def without_duplicates(contenders: Iterable[Offer]) -> list[Offer]:
         declared = contender.declaration
         found.setdefault(contender.plugin if declared is None else id(declared.target), contender)
     return [*found.values()]
-
-
-def declared_twice(
-    plugin: str, slot: Slot, first: Declaration, second: Declaration
-) -> DeclarationError:
-    action, key = slot
-    return DeclarationError(
-        f"{plugin} declares {action}:{key} a second time; the first is at "
-        f"{first.file}:{first.line}. Remove one, or give it another key.",
-        file=second.file,
-        line=second.line,
-    )

@@ -16,7 +16,7 @@ from aimm_plugins.errors import DeclarationError
 
 if TYPE_CHECKING:
     from aimm_plugins._discovery.published import Published
-    from aimm_plugins._registry.outcome import Loaded
+    from aimm_plugins._registry.change import Loaded
 
 
 def declares_nothing(record: PluginRecord) -> Finding:
@@ -66,6 +66,15 @@ def keys_differ(
         return None
     parts = [f"does not declare {_spelled(missing)}"] if missing else []
     parts += [f"declares {_spelled(more)} beyond that"] if more else []
+    publisher = next(iter(published.values())).distribution
+    if publisher.version != record.version:  # it was upgraded while it waited for its first call
+        return Finding(
+            "published-keys-differ",
+            record.subject,
+            f"the metadata of {publisher.who} published {_spelled(published)}, and {record.module} "
+            f"of {record.version}, which is installed by now, {' and '.join(parts)}",
+            remedy="Call refresh(), which reads the metadata again.",
+        )
     return Finding(
         "published-keys-differ",
         record.subject,
@@ -113,9 +122,8 @@ def check_published_keys(
         if found is None:
             continue
         if any(entry.lazily for entry in entries):
-            error = DeclarationError(
-                f"{record.provenance}: {found.message} (metadata: {found.place}). {found.remedy}"
-            )
+            place = f" (metadata: {found.place})" if found.place else ""
+            error = DeclarationError(f"{record.provenance}: {found.message}{place}. {found.remedy}")
             errors.setdefault(plugin, []).append(error)
         else:
             findings.append(found)

@@ -89,30 +89,46 @@ def unavailable_reasons(registry: Registry, action: Action, key: str) -> list[st
         plugin = snapshot.owners.of(declaration)
         for record in snapshot.records.values():
             if record.plugin == plugin:
-                who = record.provenance._replace(file=declaration.file, line=declaration.line)
+                who = record.provenance._replace(
+                    file=declaration.file, line=declaration.line, file_module=declaration.module
+                )
                 lines.append(_told(record, who, snapshot.shadowed.get((record.plugin, slot))))
     if not lines:  # deferred plugins have declared nothing yet
         lost = snapshot.contested.items()
         lines = [described(error) for (_, contested), error in lost if contested == slot][:1]
     if not lines:  # and others were never imported
         lines = [_told(record, record.provenance) for record in snapshot.publishers([slot])]
-        lines += _suspects(snapshot, "failed")
+        lines += _suspects(snapshot, "failed") + _suspects(snapshot, "missing")
     return lines
 
 
 def _told(record: PluginRecord, who: Provenance, shadow: str | None = None) -> str:
     why = shadow or record.reason or (described(record.error) if record.error else "")
+    if not why and record.attribute is not None:
+        why = f"brings {record.attribute} alone"
     return f"{'shadowed' if shadow else record.state}: {who}: {why}".rstrip(": ")
 
 
 def _suspects(snapshot: Snapshot, state: State) -> list[str]:
-    """The plugins in a state that may have had any key."""
-    suspects = islice(snapshot.of_unknown_keys(state), _MOST_SUSPECTS)
+    """The plugins in a state that may have had any key, and the environments."""
+    suspects = (
+        record
+        for record in snapshot.of_unknown_keys(state)
+        if record.module or record.environment  # else it is a requirement that is not met
+    )
     return [
-        f"{state}, may have provided it: {record.provenance}"
-        + (f": {record.reason}" if state == "denied" else "")
-        for record in suspects
+        f"{state}, may have provided it: {record.provenance}: {_in_short(record)}"
+        for record in islice(suspects, _MOST_SUSPECTS)
     ]
+
+
+def _in_short(record: PluginRecord) -> str:
+    if record.error is None or record.state == "missing":  # whose reason says the same
+        why = record.reason or ""
+    else:
+        error = described(record.error).partition("\n")[0].rstrip(":.")
+        why = f"{error} (in full: aimm_plugins.current_report())"
+    return f"{why}. {record.remedy}" if record.remedy else why
 
 
 def not_loaded_error(record: PluginRecord) -> PluginLoadError:
@@ -120,7 +136,8 @@ def not_loaded_error(record: PluginRecord) -> PluginLoadError:
     error = record.error
     if not isinstance(error, Exception):
         error = PluginImportError(described(error) if error else str(record.reason))
-    text = indented(described(error))
+    remedy = f"\n    to do: {indented(record.remedy)}" if record.remedy else ""
+    text = f"{indented(described(error))}{remedy}"
     return PluginLoadError(
         f"a deferred plugin failed to load\n  {record.provenance}\n    {text}\n"
         "It is tried again by initialize() and refresh(), and not by calls.",

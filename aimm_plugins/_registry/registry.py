@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._declarations.ledger import DeclarationLedger, DeclaredKey
@@ -107,44 +107,23 @@ class Registry:
                 replaced.difference_update((action, key) for key in won)
             if lost:
                 self.snapshot.shadowed |= {(p, (action, key)): w for (p, key), w in lost.items()}
-                self._take_from(action, losers)
-        for action, key in replaced:
-            del self.snapshot.offers[action][key]
-            if (action, key) in self.snapshot.losers:
-                self._give_back((action, key))
+                self.snapshot.losers |= {(action, key): offer for key, offer in losers.items()}
+        for slot in replaced:
+            del self.snapshot.offers[slot[0]][slot[1]]
+            self._give_back(slot)
         return changed
-
-    def _take_from(self, action: Action, losers: Mapping[str, Offer]) -> None:
-        """Account for who has just lost keys by a declaration by hand."""
-        from aimm_plugins._registry.accounts import without_lost_keys
-
-        snapshot, modules = self.snapshot, {offer.plugin for offer in losers.values()}
-        had = [(i, record) for i, record in snapshot.records.items() if record.plugin in modules]
-        for key, offer in losers.items():
-            slot = (action, key)
-            owners = [i for i, r in had if r.plugin == offer.plugin and slot in r.provides]
-            snapshot.losers[slot] = (offer, owners)
-        for identity, record in had:
-            now = without_lost_keys(record, snapshot.offers, snapshot.shadowed)
-            snapshot.records[identity] = now
 
     def _give_back(self, slot: Slot) -> None:
         """Give a key, which nobody answers any more, to who has lost it to the last one."""
-        from aimm_plugins._registry.accounts import with_key_again
-
-        snapshot = self.snapshot
-        offer, owners = snapshot.losers.pop(slot)
-        why = snapshot.shadowed.get((offer.plugin, slot))
-        declared = self.ledger.declarations_of(*slot)
-        if why is None or (offer.declaration is not None and offer.declaration not in declared):
+        offer = self.snapshot.losers.pop(slot, None)
+        if offer is None or (offer.plugin, slot) not in self.snapshot.shadowed:
             return
-        lost = (offer.plugin, slot)
-        snapshot.shadowed = {each: rule for each, rule in snapshot.shadowed.items() if each != lost}
-        rules = {rule for (plugin, _), rule in snapshot.shadowed.items() if plugin == offer.plugin}
-        why = None if why in rules else why
-        snapshot.offers[slot[0]][slot[1]] = offer
-        for identity in owners:
-            snapshot.records[identity] = with_key_again(snapshot.records[identity], slot, why)
+        declared = self.ledger.declarations_of(*slot)
+        if offer.declaration is None or offer.declaration in declared:
+            lost = (offer.plugin, slot)
+            shadowed = self.snapshot.shadowed.items()
+            self.snapshot.shadowed = {each: rule for each, rule in shadowed if each != lost}
+            self.snapshot.offers[slot[0]][slot[1]] = offer
 
     def _offer_by_hand(self, declaration: Declaration) -> Offer | None:
         snapshot, action = self.snapshot, declaration.action

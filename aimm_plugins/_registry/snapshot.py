@@ -60,9 +60,8 @@ class Snapshot:
         # Keys that plugins lost to a `prefer` rule, with the reason, and to a conflict.
         self.shadowed: dict[tuple[str, Slot], str] = {}
         self.contested: dict[tuple[str, Slot], PluginConflictError] = {}
-        # Who has lost a key to a declaration by hand, and the plugins that had the key in their
-        # accounts. A commit settles this anew.
-        self.losers: dict[Slot, tuple[Offer, list[Identity]]] = {}
+        # Who has lost a key to a declaration by hand since the last commit.
+        self.losers: dict[Slot, Offer] = {}
         # Keys that a deferred plugin published before it failed to load.
         self.broken: dict[Slot, PluginRecord] = {}
         # Modules that declare by hand and belong to no plugin of a call.
@@ -79,7 +78,8 @@ class Snapshot:
         copied = Snapshot()
         vars(copied).update(vars(self))
         copied.offers = {action: dict(keys) for action, keys in self.offers.items()}
-        copied.losers = dict(self.losers)
+        copied.losers, copied.records = dict(self.losers), dict(self.records)
+        copied.by_hand = set(self.by_hand)
         copied._owners = None  # who copies it may give it other records
         return copied
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
+from aimm_plugins._declarations.ledger import declared_twice
 from aimm_plugins._source.budget import Budget, OverBudgetError
 from aimm_plugins._source.declarations import Gap, ModuleSource, Need, SourceDeclaration
 from aimm_plugins._source.description import Function, description, unparsed
@@ -18,6 +18,8 @@ from aimm_plugins._source.imports import (
     imports_unseen,
     package_of,
 )
+from aimm_plugins._source.refusals import why_class_refused, why_function_refused
+from aimm_plugins._source.statements import blocks, is_taken, names_in, nodes_that_run
 from aimm_plugins._source.values import (
     Decorator,
     Evaluator,
@@ -35,6 +37,8 @@ _BINDS_UNSEEN = (b"globals", b"vars", b"setattr", b"exec", b"locals")
 
 _FINDS_BY_ITSELF = rb"sys\.path|__path__|meta_path|path_hooks|sitedir|sys\.modules"
 """Words of a source that may change where modules are found."""
+
+_MODEL = ImportedName("aimm_plugins.Model")
 
 
 def read_module(module: ModuleSource, evaluator: Evaluator) -> None:
@@ -79,11 +83,12 @@ class _Body:
         self.module, self.evaluator = module, evaluator
         self.package = package_of(module.name, module.file)
         self.definitions: dict[str, Function | ast.ClassDef] = {}
+        self.declared: dict[tuple[Action, str], int] = {}  # what surely is, with its first line
         self.understood: set[ast.AST] = set()
         self.around = 0  # with statements, which may swallow what an import raises
 
     def read(self, tree: ast.Module, content: bytes) -> None:
-        statements = list(_nodes_that_run(tree.body, _blocks))
+        statements = list(nodes_that_run(tree.body, blocks))
         for node in statements:
             if isinstance(node, ast.Global):  # a function may bind them at any time
                 self.bind(node.names, None)
@@ -126,7 +131,7 @@ class _Body:
                     if taken is not True:
                         self.visit(orelse, certain=certain and taken is False)
                 case ast.With(items=items, body=body):
-                    self.bind(_names_in(*(item.optional_vars for item in items)), None)
+                    self.bind(names_in(*(item.optional_vars for item in items)), None)
                     self.around += 1
                     self.visit(body, certain=certain)
                     self.around -= 1
@@ -136,9 +141,9 @@ class _Body:
     def visit_other(self, node: ast.AST, certain: bool) -> None:
         """Read what binds names in other ways, and blocks that may run or not."""
         if isinstance(node, ast.AugAssign | ast.For):
-            self.bind(_names_in(node.target), None)
+            self.bind(names_in(node.target), None)
         elif isinstance(node, ast.Delete):
-            self.bind(_names_in(*node.targets), None)
+            self.bind(names_in(*node.targets), None)
         last = getattr(node, "finalbody", [])
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.stmt):
@@ -198,7 +203,7 @@ class _Body:
             else:
                 if isinstance(target, ast.Attribute):
                     self.module.set_attributes.add(target.attr)
-                self.bind(_names_in(target), None)
+                self.bind(names_in(target), None)
 
     def constant(self, node: ast.expr) -> object:
         """The value of an expression where it may be of use for keys."""
@@ -217,15 +222,20 @@ class _Body:
 
     def define(self, node: Function | ast.ClassDef, certain: bool) -> None:
         self.definitions[node.name] = node
+        is_bare = True  # decorators of others may return something else
         # The innermost decorator runs first.
         for expression in reversed(node.decorator_list):
             call = expression if isinstance(expression, ast.Call) else None
             decorator = expression.func if isinstance(expression, ast.Call) else expression
             found = self.evaluator.dotted_name(self.module, decorator)
-            if isinstance(found, Decorator) and found.name != "hookimpl":
-                self.understood.add(decorator)
-                line = node.decorator_list[0].lineno
-                self.declare(found, decorator, call, node.name, line, certain)
+            if not isinstance(found, Decorator) or found.name == "hookimpl":
+                is_bare = False
+                continue
+            self.understood.add(decorator)
+            line = node.decorator_list[0].lineno
+            self.declare(found, decorator, call, node.name, line, certain)
+            if certain and found.certain and is_bare and (why := self.refusal(node, found, call)):
+                self.add_fault(self.error(why, decorator))
         # What a base or a metaclass does to a class is not known.
         inherited = getattr(node, "bases", ()) or getattr(node, "keywords", ())
         self.bind_plainly(node.name, not inherited and not node.decorator_list)
@@ -275,8 +285,8 @@ class _Body:
             is_mistake = isinstance(error, MistakeError)
             reason = str(error) if is_mistake else f"@{spelled} of {name or 'a call'}: {error}"
             self.add_gap(reason, decorator, is_mistake=is_mistake)
-            if is_mistake and certain and found.certain and self.module.fault is None:
-                self.module.fault = DeclarationError(reason, file=self.module.file, line=line)
+            if is_mistake and certain and found.certain:
+                self.add_fault(self.error(reason, decorator))
             return
         definition = self.definitions.get(name)
         actions: set[Action] = {action for action, _ in slots}
@@ -284,6 +294,11 @@ class _Body:
         self.evaluator.budget.take(10 * len(slots))
         for action, key in slots:
             signature, docstring = described[action]
+            if certain and found.certain:
+                first = self.declared.setdefault((action, key), line)
+                if first != line:
+                    places = (self.module.file, first), (self.module.file, line)
+                    self.add_fault(declared_twice(self.module.name, action, key, *places))
             self.module.declarations.append(
                 SourceDeclaration(
                     action=action,
@@ -299,6 +314,35 @@ class _Body:
                 )
             )
 
+    def error(self, reason: str, node: ast.expr) -> DeclarationError:
+        return DeclarationError(reason, file=self.module.file, line=node.lineno)
+
+    def add_fault(self, error: DeclarationError) -> None:
+        if self.module.fault is None and not self.around:
+            self.module.fault = error
+
+    def refusal(
+        self, node: Function | ast.ClassDef, found: Decorator, call: ast.Call | None
+    ) -> str | None:
+        """Why a decorator will refuse what it is given."""
+        if not isinstance(node, ast.ClassDef):
+            return why_function_refused(node, call)
+        return why_class_refused(self.classes(node)) if found.name == "model" else None
+
+    def classes(self, node: ast.ClassDef) -> list[ast.ClassDef]:
+        """A class and its bases; none where one of them, or a metaclass, may be anything."""
+        if node.keywords:
+            return []
+        found = [node]
+        for base in node.bases:
+            name = base.id if isinstance(base, ast.Name) else ""
+            definition = self.definitions.get(name) if name in self.module.plain else None
+            if isinstance(definition, ast.ClassDef):
+                found.append(definition)
+            elif self.evaluator.dotted_name(self.module, base) != _MODEL:
+                return []
+        return found
+
     def add_gap(self, reason: str, node: ast.expr, *, is_mistake: bool = False) -> None:
         self.module.gaps.append(
             Gap(reason=reason, file=self.module.file, line=node.lineno, is_mistake=is_mistake)
@@ -306,7 +350,7 @@ class _Body:
 
     def find_gaps(self, tree: ast.Module) -> None:
         """Find uses of our decorators that were not understood, as in functions and classes."""
-        for node in _nodes_that_run(tree.body):
+        for node in nodes_that_run(tree.body):
             if not isinstance(node, ast.Name | ast.Attribute) or node in self.understood:
                 continue
             found = self.evaluator.dotted_name(self.module, node)
@@ -324,52 +368,3 @@ def not_a_decorator(spelled: str) -> str:
         f"`{spelled}` is not the decorator of a function or class that the module defines in any "
         "case"
     )
-
-
-def _names_in(*targets: ast.expr | None) -> Iterator[str]:
-    """The names that are bound or changed by being assigned to."""
-    for target in targets:
-        for node in ast.walk(target) if target is not None else ():
-            if isinstance(node, ast.Name):
-                yield node.id
-
-
-def is_taken(test: ast.expr) -> bool | None:
-    """Whether an import takes a branch; `None` where that depends."""
-    match test:
-        case ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING"):
-            return False
-        case ast.Compare(
-            left=ast.Name(id="__name__"),
-            ops=[ast.Eq()],
-            comparators=[ast.Constant(value="__main__")],
-        ):
-            return False
-        case ast.Constant(value=value):
-            return bool(value)
-        case _:
-            return None
-
-
-_BLOCKS = ("body", "handlers", "cases", "orelse", "finalbody")
-
-
-def _blocks(statement: ast.AST) -> Iterator[ast.AST]:
-    """The statements within one, and its handlers and cases: few of all nodes beneath it."""
-    for block in _BLOCKS:
-        yield from getattr(statement, block, ())
-
-
-def _nodes_that_run(
-    statements: Iterable[ast.AST],
-    children: Callable[[ast.AST], Iterator[ast.AST]] = ast.iter_child_nodes,
-) -> Iterator[ast.AST]:
-    """As `ast.walk`, but for blocks that only type checkers read."""
-    waiting = deque(statements)
-    while waiting:
-        node = waiting.popleft()
-        if isinstance(node, ast.If) and is_taken(node.test) is False:
-            waiting.extend(node.orelse)
-            continue
-        yield node
-        waiting.extend(children(node))

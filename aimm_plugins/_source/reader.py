@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -238,8 +239,8 @@ class SourceReader:
     def _unmet(self, need: Need, top: str, reader: ModuleReader) -> ImportError | None:
         """What an import statement raises. Of other packages only their existence can be told."""
         parts = need.module.split(".")
-        if parts[0] == PACKAGE:  # without it no process of an environment starts at all
-            return None
+        if parts[0] == PACKAGE:
+            return self._unmet_of_this_package(need)
         missing = self._missing(need.module if parts[0] == top else parts[0])
         if missing is not None or parts[0] != top:
             return missing
@@ -250,11 +251,20 @@ class SourceReader:
             return None
         if not self._modules.is_missing(f"{need.module}.{need.attribute}"):
             return None
-        return ImportError(
-            f"cannot import name {need.attribute!r} from {need.module!r} ({source.file})",
-            name=need.module,
-            path=source.file,
-        )
+        return cannot_import(need.attribute, need.module, source.file)
+
+    def _unmet_of_this_package(self, need: Need) -> ImportError | None:
+        if self._modules is not HERE:  # an environment may have another version of it
+            return None
+        missing = self._missing(need.module)
+        this = sys.modules[PACKAGE]
+        if missing is not None or need.module != PACKAGE or need.attribute in (None, "*"):
+            return missing
+        if need.attribute in dir(this) or not self._modules.is_missing(
+            f"{PACKAGE}.{need.attribute}"
+        ):
+            return None
+        return cannot_import(need.attribute, PACKAGE, this.__file__)
 
     def _is_part(self, module: str, plugin: str) -> bool:
         """Whether what a module declares counts as that of a plugin that imports it."""
@@ -262,6 +272,13 @@ class SourceReader:
         while owner and owner not in self._plugins:
             owner = owner.rpartition(".")[0]
         return module == plugin or owner in ("", plugin)
+
+
+def cannot_import(name: str | None, module: str, file: str | None) -> ImportError:
+    """The error of `from module import name` as Python words it."""
+    return ImportError(
+        f"cannot import name {name!r} from {module!r} ({file})", name=module, path=file
+    )
 
 
 def _unread(error: OverBudgetError) -> Gap:

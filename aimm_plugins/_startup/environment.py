@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
-import os
 import threading
-import time
-import weakref
 from collections.abc import Mapping, Sequence
 from queue import SimpleQueue
 from typing import Any, NoReturn
@@ -27,8 +23,8 @@ from aimm_plugins._environments.payload import (
     unpack,
 )
 from aimm_plugins._environments.process import PluginProcess
+from aimm_plugins._environments.processes import Processes, Slot
 from aimm_plugins._environments.program import Program
-from aimm_plugins._environments.restarts import Restarts
 from aimm_plugins._environments.tables import Reduce, as_arrow
 from aimm_plugins._inventory.remedies import in_environment
 from aimm_plugins._startup.environment_instance import EnvironmentInstance
@@ -47,29 +43,20 @@ from aimm_plugins._values.report import PluginRecord
 from aimm_plugins.errors import EnvironmentLost
 
 
-class _Slot:
-    """The place of one process, which is started again there."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.process: PluginProcess | None = None
-        self.has_started = False
-
-
-class Environment:
-    """The processes of one environment.
+class Environment(Processes):
+    """A running environment, whose plugins are called.
 
     Attributes:
         planned: What its processes may load, as it was judged last.
         withheld: Top-level packages of its plugins, which are not imported here.
-        account: What its last process told about itself and its plugins; `None` before the first.
-        successor: Takes its calls, once it is replaced.
+        account: What its last process reported of itself and its plugins; `None` before the first.
     """
 
     def __init__(self, runtime: Runtime, planned: PlannedEnvironment, start: PreparedStart) -> None:
         site = planned.site
         assert site is not None
-        self._runtime, self.planned, self.rules = runtime, planned, planned.rules
+        super().__init__(planned.rules, planned.place)
+        self._runtime, self.planned = runtime, planned
         self.program = Program(planned.name, site.python, site.root, site.path)
         given = {} if planned.options is None else planned.options.given
         self._setup = {
@@ -82,16 +69,11 @@ class Environment:
         self.withheld = {r.module.partition(".")[0] for r in planned.wanted.values()}
         # All that makes its processes what they are.
         files = [record.file for record in planned.wanted.values()]
-        self._made_of = (self.rules, self.program, self._setup, planned.told, site.made_of(files))
+        self._made_of = (self.rules, self.program, self._setup, planned.setup, site.made_of(files))
         self._wanted = planned.wanted.keys()
         self._refused: set[tuple[Action, str]] = set()
         self.account: dict[str, Any] | None = None
-        self.successor: Environment | None = None
-        self._slots = [_Slot() for _ in range(self.rules.processes)]
-        self._restarts = Restarts(self.rules, planned.place)
-        self.is_closed, self._closed_for = False, ""
         self._turn = 0
-        _ENVIRONMENTS.add(self)
 
     @property
     def name(self) -> str:
@@ -101,12 +83,6 @@ class Environment:
         """Whether a start that would begin another one may go on with this one."""
         is_whole = self.planned.wanted.keys() == self._wanted and not self._refused
         return not self.is_closed and is_whole and self._made_of == other._made_of
-
-    @property
-    def is_up(self) -> bool:
-        """Whether a process runs, or the next call starts one."""
-        runs = any(slot.process is not None and slot.process.is_running for slot in self._slots)
-        return runs or not self._restarts.is_exhausted
 
     # Calls
 
@@ -180,12 +156,12 @@ class Environment:
         if isinstance(instance, memoryview):  # bytes to deserialize
             instance = bytes(instance)
         listens = state_cb is not None
-        told = (action, key, number, instance, args, kwargs, listens, tracing.carrier())
+        given = (action, key, number, instance, args, kwargs, listens, tracing.carrier())
         reducers: dict[type, Reduce] = {EnvironmentInstance: lambda h: h.reduced_for(process)}
         if self._setup["as_arrow"]:
             reducers.update(as_arrow())
         try:
-            return pack(told, reducers)
+            return pack(given, reducers)
         except Exception as error:
             which = culprit(instance, args, kwargs, reducers)
             raise TypeError(
@@ -210,8 +186,8 @@ class Environment:
         content, is_of_callback = self._unpacked(frame, what)
         if is_of_callback and raised:
             raise raised[-1]
-        told = RaisedElsewhere(*content)
-        raise told.original(Exception, lambda data: unpack(data, (), self.withheld))
+        carried = RaisedElsewhere(*content)
+        raise carried.original(Exception, lambda data: unpack(data, (), self.withheld))
 
     # Processes
 
@@ -219,16 +195,16 @@ class Environment:
         """Start all processes, side by side, with what was judged last; or none of them."""
         errors: list[BaseException] = []
 
-        def start(slot: _Slot) -> None:
+        def start(slot: Slot) -> None:
             try:
-                self._running(slot, self.planned.told)
+                self._running(slot, self.planned.setup)
             except BaseException as error:
                 errors.append(error)
 
-        threads = [threading.Thread(target=start, args=(slot,)) for slot in self._slots[1:]]
+        threads = [threading.Thread(target=start, args=(slot,)) for slot in self.slots[1:]]
         for thread in threads:
             thread.start()
-        start(self._slots[0])
+        start(self.slots[0])
         for thread in threads:
             thread.join()
         if errors:
@@ -257,10 +233,10 @@ class Environment:
     def _least_loaded(self) -> PluginProcess:
         """A process with the fewest calls under way, started if it does not run."""
         self._turn += 1
-        slots = self._slots[self._turn % len(self._slots) :] + self._slots
+        slots = self.slots[self._turn % len(self.slots) :] + self.slots
         return self._running(min(slots, key=lambda s: 0 if s.process is None else s.process.load))
 
-    def _running(self, slot: _Slot, told: Mapping[str, Any] | None = None) -> PluginProcess:
+    def _running(self, slot: Slot, setup: Mapping[str, Any] | None = None) -> PluginProcess:
         with slot.lock:
             process = slot.process
             if process is not None and process.is_running:
@@ -268,34 +244,34 @@ class Environment:
             if self.is_closed:
                 raise EnvironmentLost(f"environment {self.name} is closed", environment=self.name)
             if process is not None:
-                self._restarts.last_loss = process.lost()
+                self.restarts.last_loss = process.lost()
             if slot.has_started:
-                self._restarts.check()
-            reached = [] if told is not None else registered(self._runtime, self.planned)
-            if told is None:
+                self.restarts.check()
+            reached = [] if setup is not None else registered(self._runtime, self.planned)
+            if setup is None:
                 self.planned, judgement = judged(self._runtime, self.planned, reached)
                 self._refused |= take_away(self._runtime, reached, judgement)
-                told = self.planned.told
+                setup = self.planned.setup
             if slot.has_started:
-                self._restarts.count()
+                self.restarts.count()
             slot.has_started = True
             try:
-                slot.process = self._start_one(told)
+                slot.process = self._start_one(setup)
             except Exception as error:
                 why = other_version(self.planned.installed, self.program.python)
                 if why:
                     text = f"environment {self.name} was not started. {why}\n{described(error)}"
                     error = EnvironmentLost(text, environment=self.name)
                 if isinstance(error, EnvironmentLost):
-                    self._restarts.last_loss = error
+                    self.restarts.last_loss = error
                 raise error from None
             self._refused |= take_away(self._runtime, reached, [*map(self._found, reached)])
             if self.is_closed:  # meanwhile, when nobody knew of this process
-                slot.process.leave_when_idle(self._closed_for)
+                slot.process.leave_when_idle(self.closed_for)
             return slot.process
 
     def _found(self, record: PluginRecord) -> PluginRecord:
-        """The account of a plugin by what the last process has told."""
+        """The account of a plugin by what its last process reported."""
         assert self.account is not None
         entry = self.account["records"].get(identity_there(record))
         if entry is None or entry["keys"] or entry["error"] is None:
@@ -305,10 +281,10 @@ class Environment:
 
     def error(self, carried: Sequence[Any]) -> BaseException:
         """What was raised in a process."""
-        told = RaisedElsewhere(*carried)
-        return told.original(loads=lambda data: unpack(data, (), self.withheld))
+        error = RaisedElsewhere(*carried)
+        return error.original(loads=lambda data: unpack(data, (), self.withheld))
 
-    def _start_one(self, told: Mapping[str, Any]) -> PluginProcess:
+    def _start_one(self, setup: Mapping[str, Any]) -> PluginProcess:
         try:
             process = PluginProcess(self.program)
         except OSError as error:
@@ -327,14 +303,14 @@ class Environment:
         try:
             frame = process.converse(
                 frames.LOAD,
-                pack({**self._setup, **told}),
+                pack({**self._setup, **setup}),
                 about="loading its plugins",
                 on_event=on_event,
                 seconds=START_SECONDS,
             )
             if frame.kind == frames.ERROR:
                 self._raise(frame, "loading its plugins raised")
-            account: dict[str, Any] = self._unpacked(frame, "it has told")
+            account: dict[str, Any] = self._unpacked(frame, "the account of its plugins")
         except (NotTakenError, EnvironmentLost):
             process.wait(END_SECONDS)
             raise process.lost(f"loading {importing}") from None
@@ -345,53 +321,3 @@ class Environment:
             raise
         self.account = account
         return process
-
-    # The end
-
-    def retire(self, why: str, successor: Environment | None = None) -> None:
-        """Take no new calls; each process leaves after those that it has.
-
-        A successor takes the calls that come all the same.
-        """
-        self.successor, self._closed_for = successor, why
-        self.is_closed = True
-        for slot in self._slots:
-            if slot.process is not None:
-                slot.process.leave_when_idle(why)
-
-    def close(self, why: str) -> None:
-        """End all processes: they may leave by themselves, and are ended if they do not."""
-        self._closed_for, self.is_closed = why, True
-        processes = [slot.process for slot in self._slots if slot.process is not None]
-        for process in processes:
-            process.ask_to_leave(why)
-        deadline = time.monotonic() + END_SECONDS
-        for process in processes:
-            if not process.wait(max(deadline - time.monotonic(), 0)):
-                process.end(why)
-
-    def forget(self) -> None:
-        """In a fork: the processes are the parent's; the next call starts others."""
-        for slot in self._slots:
-            if slot.process is not None:
-                slot.process.forget()
-        self._slots = [_Slot() for _ in self._slots]
-
-
-_ENVIRONMENTS: weakref.WeakSet[Environment] = weakref.WeakSet()
-
-
-@atexit.register
-def _close_all() -> None:
-    """Let the processes leave as programs do; those that do not are ended."""
-    for environment in list(_ENVIRONMENTS):
-        environment.close("the host has ended")
-
-
-def _forget_all() -> None:
-    for environment in list(_ENVIRONMENTS):
-        environment.forget()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_all)

@@ -1,6 +1,6 @@
 """Start the environments of a start, while this process imports plugins of its own.
 
-What their processes tell of their plugins becomes declarations here, so that the registry treats
+What their processes report of their plugins becomes declarations here, so that the registry treats
 all plugins alike.
 """
 
@@ -12,10 +12,11 @@ from typing import Any
 
 from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._dispatch.remote_call import RemoteFunction
+from aimm_plugins._environments.processes import Processes
 from aimm_plugins._inventory.imported_files import foreign_module
 from aimm_plugins._inventory.remedies import in_environment
 from aimm_plugins._loading.importer import Outcome
-from aimm_plugins._registry.outcome import Loaded
+from aimm_plugins._registry.change import Loaded
 from aimm_plugins._startup.environment import Environment
 from aimm_plugins._startup.environment_judge import judged
 from aimm_plugins._startup.environment_plan import identity_there
@@ -42,8 +43,8 @@ class StartingEnvironments:
             if planned.site is None:
                 continue
             environment = Environment(runtime, planned, start)
-            before: Environment | None = runtime.environments.get(planned.name)
-            if before is not None and before.is_as_wanted(environment):
+            before = runtime.environments.get(planned.name)
+            if isinstance(before, Environment) and before.is_as_wanted(environment):
                 environment = before
             else:
                 self._new.append(environment)
@@ -85,9 +86,10 @@ class StartingEnvironments:
 
 
 def start_deferred(
-    runtime: Runtime, environment: Environment, waiting: Collection[PluginRecord]
+    runtime: Runtime, environment: Processes, waiting: Collection[PluginRecord]
 ) -> Outcome:
     """Start an environment for the first call of one of its plugins, and account for all."""
+    assert isinstance(environment, Environment)
     outcome = Outcome()
     environment.planned, outcome.records = judged(runtime, environment.planned, waiting)
     waits = [record for record in outcome.records if record.state == "deferred"]
@@ -111,15 +113,15 @@ def start_deferred(
 def _account_for(
     environment: Environment, records: Iterable[PluginRecord], outcome: Outcome
 ) -> None:
-    """Say what became of an environment's plugins, by what its process has told."""
+    """Say what became of an environment's plugins, by what its process has reported."""
     account = environment.account
     assert account is not None
-    told: Mapping[Identity, dict[str, Any]] = account["records"]
+    reported: Mapping[Identity, dict[str, Any]] = account["records"]
     outcome.findings += [Finding(**finding) for finding in account["findings"]]
     for record in records:
         if record.state not in ("planned", "deferred"):
             continue
-        entry = told.get(identity_there(record))
+        entry = reported.get(identity_there(record))
         if entry is None:
             gone = f"environment {environment.name} has no such plugin any more"
             outcome.fail(record, PluginImportError(gone))
@@ -177,10 +179,10 @@ def _declared(environment: Environment, keys: Iterable[tuple[Any, ...]]) -> Iter
 # What a commit does with environments
 
 
-def take_over(runtime: Runtime, environments: Mapping[str, Environment]) -> None:
+def take_over(runtime: Runtime, environments: Mapping[str, Processes]) -> None:
     """Have the environments of a start take the calls; those that they replace finish theirs."""
     for name, environment in environments.items():
         before = runtime.environments.get(name)
         runtime.environments[name] = environment
         if before is not None and before is not environment:
-            before.retire(f"environment {name} was started anew", environment)
+            before.retire(f"environment {name} was started again", environment)

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable, Sequence
+from functools import reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aimm_plugins._config.values import Config, EnvironmentRules
 from aimm_plugins._discovery.published import Published
 from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._environments.made import environment_path, wanted
-from aimm_plugins._environments.site import EnvironmentSite, NoEnvironmentError, find_site
+from aimm_plugins._environments.site import (
+    MADE_ANEW,
+    EnvironmentSite,
+    NoEnvironmentError,
+    find_site,
+)
+from aimm_plugins._policy.judge import matches_nothing
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._policy.rules import Rule
 from aimm_plugins._system.names import normalized
@@ -72,8 +81,8 @@ class PlannedEnvironment(NamedTuple):
         return {r.identity: r for r in self.records if r.state in ("planned", "deferred")}
 
     @property
-    def told(self) -> dict[str, Any]:
-        """What a process is told of the plugins that it may load; builtins alone."""
+    def setup(self) -> dict[str, Any]:
+        """What a process needs to know of the plugins that it may load; builtins alone."""
         names = ("name", "source", "module", "attribute", "distribution", "version", "entry_point")
         plugins = [{n: getattr(r, n) for n in names} for r in self.wanted.values()]
         return {"plugins": plugins, "verified": [tuple(found) for found in self.verified]}
@@ -87,6 +96,14 @@ class PlannedEnvironment(NamedTuple):
         text = f"{file} may bring modules there, so that no module is called missing before it runs"
         remedy = "Run `aimm-plugins doctor --load` with this conf, which starts it."
         return [Finding("environment-not-foreseen", self.name, text, self.place, remedy)]
+
+    @property
+    def idle_choices(self) -> list[Finding]:
+        """Entries of `plugins` that choose nothing, mostly typos: what they mean runs elsewhere."""
+        rules = [] if self.site is None else self._chosen
+        idle = [r for r in rules if not any(_is_about(r, record) for record in self.records)]
+        message = f"no plugin of environment {self.name} is of this distribution and version"
+        return [f._replace(message=message) for f in matches_nothing(idle, self.installed)]
 
     def with_plan(
         self, plan: Plan, options: PluginOptions | None, verified: tuple[Verified, ...]
@@ -103,23 +120,46 @@ class PlannedEnvironment(NamedTuple):
             if excluded is not None and self.site.is_own:
                 continue  # it is the host's
             if excluded is not None and record.state != "denied":
-                record_there = record_there._replace(state="denied", provides=(), reason=excluded)
+                remedy = f"Add {record.distribution} to plugins ({self._chosen_at})."
+                record_there = record_there._replace(
+                    state="denied", provides=(), reason=excluded, remedy=remedy
+                )
             if record.identity in plan.published:
                 published[record_there.identity] = plan.published[record.identity]
             records.append(record_there)
         plan = Plan(self._lazily(records), published)
         return self._replace(plan=plan, options=options, verified=verified)
 
+    @property
+    def may_be_own(self) -> bool:
+        """Whether it is missing, and might have been that of this process."""
+        if self.site is not None or self.rules.path is None:
+            return False
+        path = environment_path(self.configs[-1], self.rules)
+        roots = map(os.path.realpath, (path, os.path.dirname(os.path.dirname(path))))
+        is_own = os.path.realpath(sys.prefix) in roots
+        return is_own or (self.rules.plugins is not None and not os.path.exists(path))
+
+    def withholding(self, record: PluginRecord) -> PluginRecord:
+        """A plugin of the host, denied where it is to run in this environment, which is missing."""
+        if record.source != "entry_point" or self._exclusion(record) is not None:
+            return record
+        reason = f"it is to run in environment {self.name}, and {self.problem} ({self.place})"
+        remedy = self.records[0].remedy
+        return record._replace(state="denied", provides=(), reason=reason, remedy=remedy)
+
     def _exclusion(self, record: PluginRecord) -> str | None:
-        wanted, config = self.rules.plugins, self.configs[-1]
-        if wanted is None:
+        if self.rules.plugins is None or any(_is_about(rule, record) for rule in self._chosen):
             return None
-        where = config.where("environments", self.name, "plugins")
-        rules = [Rule(text, where) for text in wanted]
-        own = normalized(record.distribution or "")
-        if any(rule.name == own and rule.fits(record.version) for rule in rules):
-            return None
-        return f"{record.distribution} is not among plugins ({where})"
+        return f"{record.distribution} is not among plugins ({self._chosen_at})"
+
+    @property
+    def _chosen_at(self) -> str:
+        return self.configs[-1].where("environments", self.name, "plugins")
+
+    @property
+    def _chosen(self) -> list[Rule]:
+        return [Rule(text, self._chosen_at) for text in self.rules.plugins or ()]
 
     def _lazily(self, records: Sequence[PluginRecord]) -> tuple[PluginRecord, ...]:
         """When the processes start: with the host, or with the first call."""
@@ -142,6 +182,11 @@ class PlannedEnvironment(NamedTuple):
         return tuple(changed)
 
 
+def _is_about(rule: Rule, record: PluginRecord) -> bool:
+    own = normalized(record.distribution or "")
+    return rule.name == own and bool(rule.fits(record.version))
+
+
 def look_up(configs: Sequence[Config], here: Scan) -> list[PlannedEnvironment]:
     """The environments that confs name, in their order, with what is installed in each and here."""
     names = dict.fromkeys(name for config in configs for name in config.environments)
@@ -155,10 +200,10 @@ def _look_up(name: str, configs: Sequence[Config], here: Scan) -> PlannedEnviron
     try:
         site = find_site(environment_path(config, rules))
     except NoEnvironmentError as error:
-        remedy = "Correct its path"
-        if rules.path is None:
+        remedy = error.remedy or "Correct its path"
+        if rules.path is None and error.remedy in ("", MADE_ANEW):
             remedy = f"Run `{wanted(config, rules).command}`"
-        return found._replace(problem=str(error), remedy=error.remedy or remedy)
+        return found._replace(problem=str(error), remedy=remedy)
     installed = here if site.is_own else scan(site.folders, site.modules)
     if not installed.has("aimm-plugins"):
         command = f"{site.python} -m pip install aimm-plugins"
@@ -182,8 +227,9 @@ def without_taken_over(plan: Plan, environments: Sequence[PlannedEnvironment]) -
         if environment.site is not None and environment.site.is_own
         for record in environment.records
     }
+    missing = [environment for environment in environments if environment.may_be_own]
     records = tuple(
-        record
+        reduce(lambda kept, environment: environment.withholding(kept), missing, record)
         for record in plan.records
         if record.source != "entry_point" or identity_there(record) not in taken
     )

@@ -1,7 +1,7 @@
 """The side of an environment's process: load its plugins, and do the calls that the host sends.
 
 The main thread does one call after the other, as in most programs; threads do what comes meanwhile.
-One thread reads, so that a call can be told to end while it goes on.
+One thread reads, so that a call can be cancelled while it goes on.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from aimm_plugins._environments.tables import as_arrow
 from aimm_plugins._environments.tracing import continued
 from aimm_plugins._loading.importer import Loader, Outcome
 from aimm_plugins._policy.plan import Plan
-from aimm_plugins._registry.outcome import Change
+from aimm_plugins._registry.change import Change
 from aimm_plugins._startup.environment_instance import HELD
 from aimm_plugins._startup.publish import publish, resolve_now
 from aimm_plugins._startup.runtime import PROCESS
@@ -43,10 +43,10 @@ from aimm_plugins._values.report import PluginRecord
 from aimm_plugins.errors import AimmPluginsError, Cancelled
 
 _OURS = tuple(f"aimm_plugins.{part}" for part in ("_startup", "_dispatch", "_loading"))
-"""Packages of frames that a traceback begins with, and that tell nothing of a plugin."""
+"""Packages of frames that a traceback begins with, and that are not of a plugin."""
 
 _Answer = tuple[int, int, bytes, list[memoryview]]
-"""A frame that tells the host what has come of a call."""
+"""A frame with what has come of a call."""
 
 
 def serve(descriptor: int) -> NoReturn:
@@ -73,6 +73,7 @@ class _Call:
         self._channel = channel
         self._token = CancelToken()
         self._answers: SimpleQueue[Frame | None] = SimpleQueue()
+        self._reporting = threading.RLock()  # an answer is for the thread that has asked
 
     def take_frame(self) -> Frame:
         """What was received, which nothing here keeps alive any more."""
@@ -81,7 +82,7 @@ class _Call:
         return frame
 
     def answer(self, frame: Frame) -> None:
-        """Tell what the host's callback has led to."""
+        """Take what the host's callback has led to."""
         self._answers.put(frame)
 
     def cancel(self, reason: str | None) -> None:
@@ -105,17 +106,18 @@ class _Call:
             raise TypeError(
                 f"this state event cannot be sent to the host: {described(error)}"
             ) from error
-        self._channel.send(frames.EVENT, self.number, *content)
-        answer = self._answers.get()
+        with self._reporting:
+            self._channel.send(frames.EVENT, self.number, *content)
+            answer = self._answers.get()
         if answer is None:
             self._answers.put(None)  # other threads of the plugin may wait too
             self._token.check()
             return
         if answer.problem is not None:
             raise answer.problem
-        told = unpack(answer.body, answer.buffers)
-        if told is not None:
-            carried = RaisedElsewhere(*told)
+        content = unpack(answer.body, answer.buffers)
+        if content is not None:
+            carried = RaisedElsewhere(*content)
             self.raised = carried.original(Exception)
             if type(self.raised) is AimmPluginsError:  # its class is not to be had here
                 self.raised = Cancelled(reason=carried.text)
@@ -203,7 +205,7 @@ class _Server:
     # The threads that do calls
 
     def _do(self, call: _Call) -> _Answer:
-        """Do a call; the frame that tells the host what has come of it."""
+        """Do a call; the frame with what has come of it."""
         frame, about = call.take_frame(), ""
         try:
             if frame.problem is not None:
@@ -306,8 +308,8 @@ class _Server:
             runtime.verify_imports([Verified(*values) for values in setup["verified"]])
         call.listens = True
 
-        def tell(record: PluginRecord) -> None:
-            """Tell the host what is imported next, which may end this process; denies nothing."""
+        def announce(record: PluginRecord) -> None:
+            """Report what is imported next, which may end this process; denies nothing."""
             call.report(str(record.provenance))
 
         loader = Loader(
@@ -315,7 +317,7 @@ class _Server:
             runtime.manager,
             runtime.versions,
             runtime.registry.loads,
-            denial=tell,
+            denial=announce,
         )
         outcome = loader.load(Plan(tuple(PluginRecord(**given) for given in setup["plugins"])))
         if any(record.state == "failed" for record in outcome.records):

@@ -6,6 +6,7 @@ of them never tell different things about one plugin.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -140,7 +141,8 @@ class Inventory:
     @property
     def why_empty(self) -> str:
         place = self.policy.disabled_place
-        why = "none is installed" if place is None else f"entry points are disabled ({place})"
+        installed = f"none is installed in {sys.prefix}"
+        why = installed if place is None else f"entry points are disabled ({place})"
         return f"no plugins: {why}, and no conf names one"
 
     @property

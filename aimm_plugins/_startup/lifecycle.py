@@ -1,7 +1,9 @@
 """What happens at start-up, in order: read, scan, prepare, load, resolve, commit.
 
-`initialize`, `refresh` and the first call of a deferred plugin take the same steps; `plan` takes
-those before the imports.
+That is the conf (`_config`), what is installed (`_discovery`), what of it may be imported and what
+it is given (`_policy`, `_options`), the imports (`_loading`), who provides what (`_registry`), and
+one swap, after which calls (`_dispatch`) reach it. `initialize`, `refresh` and the first call of a
+deferred plugin take the same steps; `plan` takes those before the imports.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ def initialize(runtime: Runtime, conf: Conf | Config, *, connect: bool = False) 
         start = prepare(runtime, [config], scan())
         loaded = load(runtime, start)
         with resolved(runtime, start, loaded, given=given) as outcome:
-            begun = Start(config, given, outcome.findings, start.required)
+            begun = Start(config, given, outcome.findings, start.policy.required)
             report = commit(runtime, outcome, with_start(runtime.registry.snapshot.starts, begun))
     log(report, before.records)
     return report

@@ -49,6 +49,7 @@ def _load_here(runtime: Runtime, start: PreparedStart) -> Outcome:
         runtime.registry.loads,
         denial=start.admission.denial if start.admission.is_needed else None,
         probe=None if start.probe_seconds is None else partial(_probe, start),
+        is_installed=start.installed.has,
     )
     outcome = _load(runtime, start, loader)
     account_for(outcome, start.installed)

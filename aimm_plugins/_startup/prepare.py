@@ -18,7 +18,7 @@ from aimm_plugins._inventory.imported_files import overwritten
 from aimm_plugins._policy.judge import ImportJudge, Policy
 from aimm_plugins._policy.plan import Plan, arrange
 from aimm_plugins._policy.rules import Rule, read_layer
-from aimm_plugins._registry.outcome import Resolution
+from aimm_plugins._registry.change import Resolution
 from aimm_plugins._registry.providers import Preferences, is_named
 from aimm_plugins._registry.required_keys import unanswered
 from aimm_plugins._registry.snapshot import Snapshot
@@ -60,10 +60,6 @@ class PreparedStart(NamedTuple):
         """What is installed in each environment, and under `None` here."""
         return {None: self.installed, **{e.name: e.installed for e in self.environments}}
 
-    @property
-    def required(self) -> tuple[Rule, ...]:
-        return self.policy.required
-
     def missing(self, records: Iterable[PluginRecord]) -> list[PluginRecord]:
         """An account for each required distribution that is not there."""
         return self._by_stated_name(self.policy.missing(records, self.find))
@@ -100,13 +96,17 @@ class PreparedStart(NamedTuple):
     def _idle_preference(self, rule: str, wanted: str, place: str) -> Finding:
         message = f"{wanted} does not provide {rule}"
         remedy = "Correct the key or the name, or remove the rule."
+        if self.find(wanted) is None and self.find(rule) is not None:
+            remedy = f'The key comes first: write prefer: {{"{wanted}": {rule}}}.'
+        elif self.find(wanted) is None:
+            remedy = "No distribution of this name is installed; correct it, or remove the rule."
         for record in self.plan.records:
             names = (record.module, normalized(record.distribution or ""))
             if record.state == "denied" and (wanted in names or normalized(wanted) in names):
                 message = f"{wanted} provides nothing: {record.reason}"
                 remedy = "Change the rule that keeps it out, or remove this one."
-        if self.find(wanted) is None:
-            remedy = "No distribution of this name is installed; correct it, or remove the rule."
+            elif wanted == record.name and record.distribution and self.find(wanted) is None:
+                remedy = f"It is a plugin of {record.distribution}: write that, or remove the rule."
         return Finding("rule-matches-nothing", f"prefer {rule}: {wanted}", message, place, remedy)
 
 
@@ -145,7 +145,10 @@ def with_environments(start: PreparedStart, prepare: Callable[..., PreparedStart
             (*plan.records, *(r for environment in environments for r in environment.records)),
             {i: p for e in (plan, *(e.plan for e in environments)) for i, p in e.published.items()},
         ),
-        findings=_findings_of_parts(parts, all(e.site is not None for e in environments)),
+        findings=(
+            *_findings_of_parts(parts, all(e.site is not None for e in environments)),
+            *(finding for environment in environments for finding in environment.idle_choices),
+        ),
         environments=tuple(environments),
     )
 
@@ -252,7 +255,7 @@ def _with_sure_failures(start: PreparedStart) -> tuple[PluginRecord, ...]:
             by_module.setdefault(record.module, []).append(place)
         if record.state == "deferred":
             error = _missing(record, installed)
-            if error is None and any(is_about(rule, record) for rule in start.required):
+            if error is None and any(is_about(rule, record) for rule in start.policy.required):
                 from aimm_plugins._inventory.foresight import failure_of_required
 
                 published = start.plan.published.get(record.identity, ())

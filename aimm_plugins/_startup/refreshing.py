@@ -58,7 +58,7 @@ def _commit(runtime: Runtime, outcome: Resolved, starts: Sequence[Start]) -> Rep
     outcome.resolution.snapshot.findings.clear()
     outcome.resolution.snapshot.prefer = outcome.start.prefer
     *earlier, last = starts
-    last = last._replace(findings=outcome.findings, required=outcome.start.required)
+    last = last._replace(findings=outcome.findings, required=outcome.start.policy.required)
     report = commit(runtime, outcome, (*earlier, last))
     runtime.forget_versions()
     for name in runtime.environments.keys() - outcome.loaded.environments.keys():

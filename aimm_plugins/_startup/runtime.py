@@ -9,7 +9,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pluggy
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from aimm_plugins._config.values import Conf, Config
     from aimm_plugins._discovery.verification import Verified
     from aimm_plugins._dispatch.executor import Executor
+    from aimm_plugins._environments.processes import Processes
     from aimm_plugins._loading.verified_imports import VerifiedImports
     from aimm_plugins._options.state import OptionsState
     from aimm_plugins._registry.snapshot import Snapshot
@@ -64,8 +65,7 @@ class Runtime:
         self.admissions: list[Admission] = []
         # What starts under way give to plugins, from the first that gives anything.
         self.options: OptionsState | None = None
-        # Each an `Environment`, whose module imports this one: who starts it is judged here.
-        self.environments: dict[str, Any] = {}
+        self.environments: dict[str, Processes] = {}
         # Whether anything was ever loaded, so that finders may have stale listings.
         self.has_loaded = False
         self.verified_imports: VerifiedImports | None = None
@@ -178,6 +178,20 @@ class Runtime:
         self.registry.snapshot = self.registry.snapshot.copy()
         self.dispatcher.renew()
 
+    @contextmanager
+    def unchanged_if_it_fails(self) -> Generator[None]:
+        """Have what is registered after a block that raises be that of before.
+
+        The block does not change the present snapshot before `hooks_changed` has copied it.
+        """
+        before, names = self.registry.snapshot, dict(self._registered_as)
+        try:
+            yield
+        except BaseException:
+            self.registry.snapshot, self._registered_as = before, names
+            self.dispatcher.renew()
+            raise
+
     def plugin_registered(self, plugin: object, name: str) -> None:
         """Register what a module declared that was registered with the plugin manager by hand."""
         module = getattr(plugin, "__name__", None)
@@ -188,8 +202,9 @@ class Runtime:
 
     def plugin_unregistered(self, name: str) -> None:
         """Take away what a plugin declared that was taken out of the plugin manager by hand."""
-        self.registry.drop(self._registered_as.pop(name, name))
+        self.registry.drop(self._registered_as.get(name, name))
         self.dispatcher.renew()
+        self._registered_as.pop(name, None)
 
     def loaded_provider(self, action: Action, key: str) -> Provider:
         """The provider of a key, loaded if it was deferred.
@@ -248,14 +263,16 @@ _IMPORTED_BY_CALLS = (
 
 def _before_fork() -> None:
     # An import that another thread has begun at a fork never ends in the child.
-    for name in _IMPORTED_BY_CALLS:
-        import_module(name)
-    if "asyncio" in sys.modules:
-        import_module("asyncio")
-    if PROCESS.runtime.has_loaded:
-        # Each further load lists the path's folders again, which imports this.
-        import_module("importlib.metadata")
-    PROCESS.runtime.lock.acquire()
+    try:
+        for name in _IMPORTED_BY_CALLS:
+            import_module(name)
+        if "asyncio" in sys.modules:
+            import_module("asyncio")
+        if PROCESS.runtime.has_loaded:
+            # Each further load lists the path's folders again, which imports this.
+            import_module("importlib.metadata")
+    finally:  # Python forks whatever is raised here, and has the lock released then.
+        PROCESS.runtime.lock.acquire()
 
 
 def _after_fork_in_parent() -> None:

@@ -14,6 +14,7 @@ OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY"
 FIRST_READ = 8192
 """Bytes of the first read; nearly every metadata file is shorter."""
 
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 _CHUNK = 65536
 
 
@@ -98,12 +99,12 @@ def write_atomically(path: str, content: bytes) -> None:
     Raises:
         OSError: It cannot be written, or is there and no regular file; what was there is untouched.
     """
-    import tempfile  # what a start does without
-
     target = writable_target(path)
     mode = stat.S_IMODE(os.stat(target).st_mode) if os.path.exists(target) else None
+    name = os.path.join(os.path.dirname(target), f".aimm-plugins-{os.urandom(8).hex()}")
     try:
-        handle, name = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".aimm-plugins-")
+        # The umask is taken off from what a new file has. What another one had comes at the end.
+        handle = os.open(name, _NEW, 0o666 if mode is None else 0o600)
     except OSError as error:  # which names the file that would have taken its place
         raise type(error)(f"{path} cannot be written: {error.strerror}") from error
     try:
@@ -111,11 +112,8 @@ def write_atomically(path: str, content: bytes) -> None:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        if mode is None:
-            umask = os.umask(0)
-            os.umask(umask)
-            mode = 0o666 & ~umask
-        os.chmod(name, mode)
+        if mode is not None:
+            os.chmod(name, mode)
         os.replace(name, target)
     except BaseException:
         with suppress(FileNotFoundError):

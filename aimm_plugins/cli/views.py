@@ -277,7 +277,10 @@ def doctor_(load: bool, form: str, conf: str | None) -> int:
     requirements that are not met. With --load also what fails when it is imported. The exit status
     is 1 if anything was found.
     """
-    found = examine(output.inventory_of(conf, load))
+    inventory = output.inventory_of(conf, load)
+    found = examine(inventory)
+    if not inventory.plugins:
+        output.echo(inventory.why_empty, err=True)
     if form == "json":
         output.print_json({"ok": not found, "findings": [finding.to_dict() for finding in found]})
     elif not found:

@@ -149,6 +149,11 @@ class _Search:
             return self._of(self._distributions[normalized(target)])
         file = locate(target)
         if file is None and target not in sys.modules:
+            if self._installed.has(target):
+                raise LookupError(
+                    f"{target} is installed and has no entry point in the group aimm.plugins: see "
+                    f"`aimm-plugins explain {target}`"
+                )
             text = f"{target!r} is no installed distribution with plugins, and no module"
             hint = self._environment_hint(target) or _hint(target, self._distributions)
             raise LookupError(text + hint)
@@ -241,9 +246,17 @@ def _with_plugins(installed: Scan) -> dict[str, Distribution]:
 
 def _hint(name: str, distributions: Collection[str]) -> str:
     """What may help where nothing of a name was found."""
-    file = file_in(os.getcwd(), name) if locate(name) is None else None
-    if file is not None and os.path.isfile(file):
-        return f"; {file} is there: add --path ."
+    spelled = name.removesuffix(".py").removesuffix("/__init__").strip("./").replace("/", ".")
+    spelled = spelled.replace("-", "_").removeprefix("src.")
+    for folder in ("src", ".") if locate(name) is None else ():
+        file = file_in(os.path.abspath(folder), spelled)
+        if file is not None and os.path.isfile(file):
+            use = f"add --path {folder}"
+            if spelled != name:
+                use = f"write {spelled} --path {folder}"
+            if os.path.isfile("pyproject.toml"):
+                use += ", or install it: pip install -e ."
+            return f"; {file} is there: {use}"
     hint = did_you_mean(name, distributions)
     return f"; {hint}" if hint else ""
 

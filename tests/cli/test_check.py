@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -282,6 +283,31 @@ def test_what_is_not_found_is_told_with_what_may_help(
     (tmp_path / "aside.py").touch()
     assert run(["check", target]) > 0
     assert hint in capsys.readouterr().err
+
+
+def test_distribution_without_an_entry_point_is_told_so(make_distribution, capsys):
+    groups = {"aimm.plugin": {"l": "my_lines"}}
+    make_distribution("my-lines", modules={"my_lines": ""}, entry_points=groups)
+    assert run(["check", "my-lines"]) == 2
+    told = "my-lines is installed and has no entry point in the group aimm.plugins: see `aimm-plug"
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "target", ["my_lines", "my-lines", "src/my_lines", "src/my_lines/__init__.py", "./src/my_lines"]
+)
+def test_project_that_is_not_installed_is_checked_by_following_the_hint(
+    tmp_path, monkeypatch, capsys, target
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").touch()
+    package = tmp_path / "src" / "my_lines"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("from aimm_plugins import fit\nfit(['k'])(print)\n")
+    assert run(["check", target]) == 2
+    printed = capsys.readouterr().err
+    (name, path) = re.search(r"is there: (?:add|write) ?(\S*) --path (\S+), or", printed).groups()
+    assert run(["check", name or target, "--path", path, "--only", "something-is-declared"]) == 0
 
 
 @pytest.mark.skipif(sys.version_info < (3, 15), reason="no lazy imports here")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import sys
 
 import pytest
 
@@ -18,6 +19,12 @@ def test_doctor_finds_nothing_where_all_is_well(run):
     status, answer, _ = run("doctor", "--format", "json")
     assert (status, answer) == (0, {"ok": True, "findings": []})
     assert run("doctor")[1] == "nothing found\n"
+
+
+def test_doctor_says_where_no_plugin_is_installed_at_all(run):
+    told = f"no plugins: none is installed in {sys.prefix}, and no conf names one"
+    for verb in ("doctor", "plan", "list"):
+        assert told in run(verb)[2]
 
 
 @pytest.mark.parametrize(
@@ -181,3 +188,22 @@ def test_doctor_and_explain_tell_of_a_distribution_without_metadata(run, install
     assert (status, codes(answer)) == (1, [("broken-metadata", "looked-left 1.0")])
     (reason,) = run("explain", "looked-left", "--format", "json")[1]["reasons"]
     assert reason["remedy"] == answer["findings"][0]["remedy"]
+
+
+def test_entry_points_that_are_half_written_are_told(run, site, install):
+    (site / "looked_at.py").write_text(LEGACY)
+    folder = install(
+        "looked-at",
+        entry_points={"ep": "looked_at"},
+        requires=["aimm-plugins"],
+        files=["looked_at.py", "looked_at-1.0.dist-info/entry_points.txt"],
+    )
+    assert run("doctor")[0] == 0
+    for left in ("", "[aimm.plugins\nep = looked_at\n"):
+        (folder / "entry_points.txt").write_text(left)
+        status, answer, _ = run("doctor", "--format", "json")
+        assert (status, codes(answer)) == (1, [("broken-metadata", "looked-at 1.0")])
+        _, explained, _ = run("explain", "looked-at", "--format", "json")
+        (reason,) = explained["reasons"]
+        assert reason["remedy"] == answer["findings"][0]["remedy"]
+        assert reason["remedy"] == "pip install --force-reinstall --no-deps looked-at."

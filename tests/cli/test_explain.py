@@ -173,8 +173,26 @@ def test_what_a_finding_is_about_is_explained_by_it(run, site, install):
 def test_plugin_that_surely_declares_nothing_is_said_so(run, site, install):
     (site / "looked_at.py").write_text("x = 1\n")
     install("looked-at", entry_points={"ep": "looked_at"}, files=["looked_at.py"])
-    (reason,) = explained(run, "looked-at")["reasons"]
+    answer = explained(run, "looked-at")
+    (reason,) = answer["reasons"]
+    assert not answer["there"]
+    assert reason["why"].startswith("declares-nothing: looked_at declares nothing")
     assert reason["why"].endswith("declares no key")
+    assert reason["remedy"].startswith("Decorate what it should provide")
+
+
+def test_plugin_whose_module_is_hidden_by_a_module_of_python_is_not_there(run, site, install):
+    (site / "statistics.py").write_text(LEGACY)
+    install("looked-at", entry_points={"iris": "statistics"}, files=["statistics.py"])
+    path = list(sys.path)
+    sys.path.append(sys.path.pop(0))
+    try:
+        answer = explained(run, "iris")
+    finally:
+        sys.path[:] = path
+    assert not answer["there"]
+    assert "foreign-module: statistics is " in answer["reasons"][0]["why"]
+    assert answer["reasons"][0]["remedy"].startswith("Tell its author: Python has a module stat")
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import collections.abc
+import contextlib
 import contextvars
 import functools
+import gc
 import inspect
 import logging
 import sys
 import threading
 import warnings
+import weakref
 
 import pytest
 
@@ -636,3 +639,67 @@ def test_asynchronous_callback_of_a_function_in_a_thread_is_refused():
     call = declare("data_access", lambda cb: cb({"step": 1}), state_cb_arg_name="cb")
     with pytest.raises(TypeError, match=r"state_cb is asynchronous.*call_soon_threadsafe"):
         asyncio.run(call(tell))
+
+
+def test_sync_call_of_an_async_function_leaves_the_hosts_event_loop():
+    async def respond(model):
+        return 1
+
+    declare("fit", respond)
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        assert aimm_plugins.exec_fit("k", 0) == 1
+        assert asyncio.get_event_loop() is loop
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+class Large:
+    """What a plugin holds when it fails."""
+
+
+def test_error_of_a_thread_keeps_nothing_alive_once_it_was_caught():
+    def fail(model):
+        large = Large()
+        held.append(weakref.ref(large))
+        raise KeyError("own")
+
+    async def host():
+        with contextlib.suppress(KeyError):
+            await aimm_plugins.exec_fit_async("k", 0)
+
+    held: list[weakref.ref[Large]] = []
+    declare("fit", fail)
+    gc.disable()
+    try:
+        asyncio.run(host())
+        assert held[0]() is None
+    finally:
+        gc.enable()
+
+
+def test_plugin_is_cancelled_where_its_coroutine_is_closed_by_hand():
+    def report(model, cb):
+        begun.set()
+        assert closed.wait(30)
+        try:
+            cb({"step": 1})
+        except BaseException as error:
+            raised.append(error)
+        done.set()
+
+    async def host():
+        call = aimm_plugins.exec_fit_async("k", 0)
+        call.send(None)
+        await asyncio.to_thread(begun.wait, 30)
+        call.close()
+        closed.set()
+        await asyncio.to_thread(done.wait, 30)
+
+    begun, closed, done = threading.Event(), threading.Event(), threading.Event()
+    raised: list[BaseException] = []
+    aimm_plugins.fit(["k"], state_cb_arg_name="cb")(report)
+    asyncio.run(host())
+    assert [type(error) for error in raised] == [Cancelled]

@@ -8,6 +8,7 @@ import logging
 import math
 import multiprocessing
 import pickle
+import sys
 import threading
 
 import jsonschema
@@ -190,6 +191,29 @@ def test_limit_keeps_the_last_event_for_the_next_turn_or_the_end(clock):
     assert events == [0, 5, 7]
 
 
+def test_limit_keeps_what_another_thread_sends_while_an_event_goes_out(clock):
+    def between_two_lines(frame, event, argument):
+        if event == "line" and frame.f_locals["self"]._free_at > clock.now:
+            sys.settrace(None)
+            frame.f_trace = None
+            cb(2)
+        return between_two_lines
+
+    def at_the_callback(frame, event, argument):
+        return between_two_lines if frame.f_code.co_name == "callback" else None
+
+    events = []
+    before = sys.gettrace()
+    with reporting(events.append, max_per_second=1) as cb:
+        sys.settrace(at_the_callback)
+        try:
+            cb(1)
+        finally:
+            sys.settrace(before)
+        assert events == [1]
+    assert events == [1, 2]
+
+
 def test_end_delivers_nothing_that_was_delivered(clock):
     events = []
     with reporting(events.append, max_per_second=1) as cb:
@@ -280,6 +304,31 @@ def test_logged_error_is_logged_once_and_the_plugin_goes_on(caplog):
     assert calls == [0, 1, 2]
     assert len(caplog.records) == 1
     assert str(caplog.records[0].exc_info[1]) == "callback"
+
+
+def test_error_of_the_watchdog_is_raised_by_two_threads_that_look_at_once():
+    def at_the_third_line(frame, event, argument):
+        lines.append(event)
+        if lines == ["line"] * 3:
+            sys.settrace(None)
+            frame.f_trace = None
+            with pytest.raises(ValueError, match="watchdog"):
+                cb({})
+        return at_the_third_line
+
+    def at_the_callback(frame, event, argument):
+        return at_the_third_line if frame.f_code.co_name == "watched" else None
+
+    lines = []
+    before = sys.gettrace()
+    with reporting(None, stall_after=60) as cb:
+        cb.func.__self__.pending = ValueError("watchdog")
+        sys.settrace(at_the_callback)
+        try:
+            with pytest.raises(ValueError, match="watchdog"):
+                cb({})
+        finally:
+            sys.settrace(before)
 
 
 @pytest.mark.parametrize("kind", [Cancelled, KeyboardInterrupt])

@@ -91,6 +91,18 @@ def test_a_rule_about_nothing_is_found_once(apart: Apart) -> None:
     assert subjects == ["aimm-here", "aimm-other"]
 
 
+@pytest.mark.parametrize("entry", ["aimm-aprt", "aimm-apart>=2"])
+def test_an_entry_of_plugins_that_chooses_none_is_found(apart: Apart, entry: str) -> None:
+    conf = apart.conf(plugins=[entry])
+    for report in (aimm_plugins.plan(conf), aimm_plugins.initialize(conf)):
+        (found,) = [f for f in report.findings if f.subject == entry]
+        place = "conf environments.apart.plugins"
+        assert (found.code, found.place) == ("rule-matches-nothing", place)
+        assert str(found.remedy).startswith("Did you mean aimm-apart? Correct the name")
+        (record,) = [record for record in report if record.name == "apart"]
+        assert record.environment is None
+
+
 def test_required_holds_in_environments(apart: Apart) -> None:
     with pytest.raises(PluginLoadError, match="aimm-apart>=2 is required"):
         apart.start(conf={"required": ["aimm-apart>=2"]})
@@ -214,6 +226,39 @@ def test_an_environment_that_is_not_there_is_missing(apart: Apart) -> None:
         aimm_plugins.initialize(conf)
 
 
+def test_a_lock_that_is_not_there_is_named(apart: Apart, tmp_path: Path) -> None:
+    lock = str(tmp_path / "nothing.txt")
+    conf = {**apart.conf(), "environments": {"apart": {"lock": lock}}}
+    (record,) = [record for record in aimm_plugins.plan(conf) if record.state == "missing"]
+    assert record.reason == f"its lock {lock} is not there"
+    assert str(record.remedy).startswith("Correct its lock, or remove")
+
+
+def test_a_path_of_a_file_that_is_no_interpreter_is_told(apart: Apart) -> None:
+    path = str(apart.site / "apart.py")
+    (record,) = [r for r in aimm_plugins.plan(apart.conf(path=path)) if r.state == "missing"]
+    assert record.reason == f"{path} is neither a folder nor an interpreter"
+    assert str(record.remedy).startswith("Correct its path, or remove")
+
+
+def test_a_plugin_of_a_missing_environment_is_not_loaded_in_the_host(apart: Apart) -> None:
+    apart.plugin("other", OTHER)
+    wrong = f"{sys.prefix}-misspelt"
+    conf = apart.conf(path=wrong, conf={"on_error": "isolate"})
+    for report in (aimm_plugins.plan(conf), aimm_plugins.initialize(conf)):
+        (record,) = [record for record in report if record.state == "denied"]
+        assert record.name == "apart"
+        reason = f"it is to run in environment apart, and {wrong} is not there (conf environments."
+        assert str(record.reason).startswith(reason)
+        assert str(record.remedy).startswith("Correct its path, or remove the environment")
+    assert "apart" not in sys.modules
+    assert exec_data_access("other") == os.getpid()
+    with pytest.raises(
+        UnknownPluginError, match="missing, may have provided it: environment apart"
+    ):
+        exec_data_access("numbers")
+
+
 def test_an_environment_without_this_package_is_missing(apart: Apart, tmp_path: Path) -> None:
     root = tmp_path / "bare"
     (root / "lib" / PYTHON / "site-packages").mkdir(parents=True)
@@ -239,6 +284,35 @@ def test_an_environment_that_has_lost_its_interpreter_is_made_anew(
     (record,) = [r for r in aimm_plugins.plan(conf) if r.state == "missing"]
     assert "has no interpreter" in str(record.reason)
     assert str(record.remedy).startswith("Run `aimm-plugins env sync apart`, or remove")
+
+
+def test_an_interpreter_that_leads_nowhere_is_named(apart: Apart, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/python").symlink_to("/gone/python3.11")
+    (record,) = [r for r in aimm_plugins.plan(apart.conf(path=str(tmp_path))) if not r.module]
+    assert record.reason == f"{tmp_path}/bin/python leads to /gone/python3.11, which is not there"
+    assert str(record.remedy).startswith("Make it anew with a Python that is there, or remove the")
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("aimm-apartt", "Did you mean aimm-apart? Correct the name"),
+        ("apart", "It is a plugin of aimm-"),
+    ],
+)
+def test_plugins_of_an_environment_that_name_nothing_are_found(
+    apart: Apart, name: str, remedy: str
+) -> None:
+    conf = apart.conf(plugins=[name], conf={"entry_points": {"deny": ["aimm-apart"]}})
+    found = [aimm_plugins.plan(conf).findings, aimm_plugins.initialize(conf).findings]
+    for findings in found:
+        (finding,) = [f for f in findings if f.subject == name]
+        assert finding.code == "rule-matches-nothing"
+        assert (
+            finding.message == "no plugin of environment apart is of this distribution and version"
+        )
+        assert str(finding.remedy).startswith(remedy)
 
 
 def test_an_interpreter_that_cannot_be_run_is_named(apart: Apart, tmp_path: Path) -> None:
@@ -335,7 +409,7 @@ def test_a_lazy_environment_that_cannot_start_fails_the_call(apart: Apart) -> No
 SLOW = """
 import os, time
 with open({began!r}, "w") as stream: stream.write(str(os.getpid()))
-time.sleep(1)
+while not os.path.exists({go!r}): time.sleep(0.01)
 
 @data_access("other")
 def other(): return __import__("os").getpid()
@@ -343,8 +417,11 @@ def other(): return __import__("os").getpid()
 
 
 @pytest.fixture
-def starting(apart: Apart, tmp_path: Path) -> Iterator[tuple[list[Any], int]]:
-    """What the first call of a lazy environment answers; and the process that starts for it."""
+def starting(apart: Apart, tmp_path: Path) -> Iterator[tuple[list[Any], int, Path]]:
+    """What the first call of a lazy environment answers; and the process that starts for it.
+
+    Its plugin waits for the file that comes last.
+    """
     answers: list[Any] = []
 
     def call() -> None:
@@ -353,33 +430,37 @@ def starting(apart: Apart, tmp_path: Path) -> Iterator[tuple[list[Any], int]]:
         except BaseException as error:
             answers.append(error)
 
-    began = tmp_path / "began"
+    began, go = tmp_path / "began", tmp_path / "go"
     published = {"data_access:other": "other:other"}
-    apart.plugin("other", SLOW.format(began=str(began)), published=published)
+    source = SLOW.format(began=str(began), go=str(go))
+    apart.plugin("other", source, published=published)
     apart.start(plugins=["aimm-other"], start="lazy")
     thread = threading.Thread(target=call)
     thread.start()
     wait_for(lambda: began.exists() and began.read_text())
-    yield answers, int(began.read_text())
+    yield answers, int(began.read_text()), go
+    go.touch()
     thread.join()
 
 
 def test_a_refresh_while_a_lazy_environment_starts_costs_no_call(
-    apart: Apart, starting: tuple[list[Any], int]
+    apart: Apart, starting: tuple[list[Any], int, Path]
 ) -> None:
-    answers, first = starting
+    answers, first, go = starting
     os.utime(apart.site / "aimm_other-1.0.dist-info", (time.time() + 10,) * 2)
     aimm_plugins.refresh()
+    go.touch()
     wait_for(lambda: answers)
     assert answers == [exec_data_access("other")]
     wait_for(lambda: not runs(first))
 
 
 def test_an_environment_that_is_unloaded_while_it_starts_leaves_no_process(
-    starting: tuple[list[Any], int],
+    starting: tuple[list[Any], int, Path],
 ) -> None:
-    answers, first = starting
+    answers, first, go = starting
     aimm_plugins.unload_all()
+    go.touch()
     wait_for(lambda: answers)
     assert isinstance(answers[0], UnknownPluginError)
     wait_for(lambda: not runs(first))
@@ -435,7 +516,8 @@ def test_a_plugin_that_fails_when_its_process_is_started_again_is_told_so(apart:
     wait_for(lambda: not runs(pid))
     for _ in range(2):
         with pytest.raises(
-            aimm_plugins.UnknownPluginError, match="failed, may have provided it: aimm-apart"
+            aimm_plugins.UnknownPluginError,
+            match=r"failed, may have provided it: aimm-apart.*: OSError: the device is busy",
         ):
             exec_data_access("numbers")
     (record,) = aimm_plugins.current_report()
@@ -454,6 +536,10 @@ def test_an_environment_that_is_there_again_is_missing_no_more(
     apart.start(path=str(folder), conf={"on_error": "isolate"})
     folder.unlink()
     assert "missing" in [record.state for record in aimm_plugins.refresh()]
+    with pytest.raises(
+        UnknownPluginError, match=r"missing, may have .* apart .* is not there. Correct its path"
+    ):
+        exec_data_access("no-such-key")
     folder.symlink_to(sys.prefix)
     (missing,) = [record for record in aimm_plugins.refresh() if not record.module]
     assert (missing.state, missing.reason, missing.remedy) == ("removed", "it is there again", None)
@@ -479,7 +565,7 @@ def test_a_handle_of_a_replaced_environment_says_what_to_do(apart: Apart) -> Non
     instance = aimm_plugins.exec_instantiate("counter")
     apart.plugin("other", OTHER)
     aimm_plugins.refresh()
-    with pytest.raises(aimm_plugins.EnvironmentLost, match="started anew"):
+    with pytest.raises(aimm_plugins.EnvironmentLost, match="started again"):
         while True:
             exec_predict("counter", instance)
 

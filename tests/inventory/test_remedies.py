@@ -136,6 +136,83 @@ def test_submodule_that_was_installed_and_is_gone_is_installed_again(site, insta
     assert_loads()
 
 
+def failure(**more):
+    (record,) = initialize({**ISOLATE, **more}).failures
+    return record.remedy
+
+
+@pytest.mark.parametrize("is_listed", [True, False])
+def test_file_beside_the_module_that_is_not_there_is_its_authors_fault_or_gone(
+    site, install, is_listed
+):
+    (site / "acme").mkdir()
+    opened = "open(__file__.replace('__init__.py', 'weights.json')).close()\n"
+    (site / "acme" / "__init__.py").write_text(opened + KEY)
+    files = ["acme/__init__.py", *["acme/weights.json"] * is_listed]
+    install("acme-dist", entry_points={"a": "acme"}, files=files)
+    wanted = "weights.json was installed and is gone: pip install --force-reinstall --no-deps acme"
+    assert (wanted if is_listed else "acme-dist was built without acme/weights.json") in failure()
+    (site / "acme" / "weights.json").touch()
+    assert_loads()
+
+
+@pytest.mark.parametrize("left", [b"\0" * 40, b"from acme.models import f\n"])
+def test_module_that_is_not_as_it_was_installed_is_installed_again(site, install, told, left):
+    (site / "acme").mkdir()
+    file = site / "acme" / "__init__.py"
+    file.write_text(KEY)
+    (site / "acme" / "models.py").touch()
+    install("acme-dist", entry_points={"a": "acme"}, files=["acme/__init__.py", "acme/models.py"])
+    file.write_bytes(left)
+    wanted = "is not as it was installed, by its hash in RECORD: pip install --force-reinstall"
+    assert wanted in told()
+
+
+def test_entry_point_that_was_cut_off_is_installed_again(site, install, told):
+    (site / "acme.py").write_text(KEY)
+    folder = install(
+        "acme-dist",
+        entry_points={"a": "acme"},
+        files=["acme.py", "acme_dist-1.0.dist-info/entry_points.txt"],
+    )
+    (folder / "entry_points.txt").write_text("[aimm.plugins]\na = ac")
+    assert "entry_points.txt is not as it was installed: pip install --force-reinstall" in told()
+
+
+def test_library_of_the_system_that_is_missing_is_to_be_installed(site, install):
+    (site / "acme.py").write_text("import ctypes\nctypes.CDLL('libacme.so.1')\n" + KEY)
+    install("acme-dist", entry_points={"a": "acme"}, files=["acme.py"])
+    assert failure() == "Install the system's package that brings libacme.so.1."
+
+
+def test_version_of_a_distribution_that_is_not_installed_is_no_missing_module(site, install):
+    code = "from importlib.metadata import version\nversion('acme_models')\n"
+    (site / "acme.py").write_text(code + KEY)
+    install("acme-dist", entry_points={"a": "acme"}, files=["acme.py"])
+    assert "no distribution acme_models is installed, and acme-dist does not require" in failure()
+    (site / "acme.py").write_text(code.replace("acme_models", "acme-dist") + KEY)
+    assert_loads()
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("predictt", "did you mean 'predict'?"), ("to_onnx", "pip install -U aimm-p")],
+)
+def test_name_that_this_package_lacks_is_foreseen(site, install, told, name, hint):
+    (site / "acme.py").write_text(f"from aimm_plugins import {name}\n")
+    install("acme-dist", entry_points={"a": "acme"}, files=["acme.py"])
+    remedy = told()
+    assert f"has no {name}" in remedy
+    assert hint in remedy
+
+
+def test_names_that_this_package_makes_when_they_are_asked_for_are_there(site, install):
+    code = "from aimm_plugins import StateEvent, __version__, errors, unpack\nimport aimm_plugins.dask\n"
+    (site / "acme.py").write_text(code + KEY)
+    install("acme-dist", entry_points={"a": "acme"}, files=["acme.py"])
+    assert_loads()
+
+
 def test_deferred_plugin_whose_module_is_gone_is_told_what_the_eager_one_is(site, install, told):
     keys = {"fit:k": "gone:f"}
     install("gone-dist", entry_points={"g": "gone"}, published=keys, files=["gone.py"])

@@ -28,6 +28,12 @@ def test_wrong_conf_that_a_job_names_is_refused_with_its_own_place(tmp_path):
         read_job("job.yaml")
 
 
+def test_conf_that_is_not_there_is_told_with_the_line_of_the_job(tmp_path):
+    (tmp_path / "job.yaml").write_text("model: {type: slope}\nplugins: gone.yaml\n")
+    with pytest.raises(ConfigError, match=r"job\.yaml:2:10: at plugins: gone.yaml: cannot be read"):
+        read_job(tmp_path / "job.yaml")
+
+
 def test_schema_verb_does_not_open_the_conf_that_a_job_names(tmp_path, capsys):
     (tmp_path / "plugins.yaml").write_text("a token of somebody's\n")
     assert cli.run(["schema", "job", "job.yaml"]) == 0

@@ -118,8 +118,18 @@ def test_name_of_two_plugins_is_an_error_that_names_both(wine, make_distribution
     assert given({"aimm-wine": {"trees": 3}})["trees"] == 3
 
 
-@pytest.mark.parametrize("schema", ["{", "[]", None])
-def test_unreadable_schema_of_a_plugin_without_options_is_found_by_plan_and_start(wine, schema):
+@pytest.mark.parametrize(
+    "schema",
+    [
+        "{",
+        "[]",
+        None,
+        {"type": 5},
+        {"properties": {"trees": {"type": "integer", "default": "many"}}},
+        {"$schema": 1},
+    ],
+)
+def test_broken_schema_of_a_plugin_without_options_is_found_by_plan_and_start(wine, schema):
     made = wine(schema, code=KEY)
     if schema is None:
         next(made.folder.rglob("options.json")).unlink()

@@ -200,6 +200,22 @@ def test_preference_for_what_is_denied_tells_the_rule(make_distribution):
         assert "keeps it out" in finding.remedy
 
 
+@pytest.mark.parametrize(
+    ("rule", "remedy"),
+    [
+        ({"k": "ep"}, "It is a plugin of one-dist: write that, or remove the rule."),
+        ({"one-dist": "fit:k"}, 'The key comes first: write prefer: {"fit:k": one-dist}.'),
+        ({"k": "gone"}, "No distribution of this name is installed; correct it, or remove the "),
+        ({"k2": "one-dist"}, "Correct the key or the name, or remove the rule."),
+    ],
+)
+def test_preference_that_decides_nothing_tells_what_to_write(make_distribution, rule, remedy):
+    code = "from aimm_plugins import fit\n@fit(['k'])\ndef f(m): ...\n"
+    make_distribution("one-dist", modules={"one": code}, entry_points={"ep": "one"})
+    (finding,) = aimm_plugins.plan({"names": [], "prefer": rule}).findings
+    assert finding.remedy.startswith(remedy)
+
+
 def test_rule_for_nobody_tells_the_name_that_may_be_meant(make_distribution):
     make_distribution("spelled-right", modules={"right": ""}, entry_points={"right": "right"})
     report = aimm_plugins.plan({"names": [], "entry_points": {"deny": ["speled-right"]}})

@@ -37,6 +37,11 @@ def test_required_and_not_loaded_is_missing(marked, rule, more, why):
         assert str(report).count(missing.reason) == 1
 
 
+def test_spaces_around_a_required_key_do_not_count(marked):
+    marked()
+    assert plan({"names": [], "required": ["fit: k", "fit:k "]}).ok
+
+
 def test_missing_required_fails_a_strict_call(marked):
     marked()
     with pytest.raises(

@@ -71,6 +71,9 @@ FAULTS = {
     "is for another Python": Fault("match = = 1\n" + DECLARE),
     "declares nothing": Fault("x = 1\n"),
     "is refused by a decorator": Fault(DECLARE.replace("KEYS", "'bare'")),
+    "is a model that lacks a method": Fault(
+        "from aimm_plugins import model\n@model(model_type=KEYS[0])\nclass Svc:\n    fit = print\n"
+    ),
     "is hidden by another file": Fault(foreign=True),
     "catches what it lacks": Fault(
         "try:\n    import surely_not_there_at_all\nexcept ImportError:\n    pass\n" + DECLARE,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import shutil
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -551,6 +552,35 @@ def test_deferred_plugin_that_was_uninstalled_fails_by_name(case: Case) -> None:
     assert got["bad"]["error"] == "PluginLoadError"
     assert "bad-dist 6.6.6" in got["bad"]["text"]
     assert got["good"] == {"value": 42}
+
+
+def test_deferred_plugin_that_was_uninstalled_says_so_and_what_to_do(write, install) -> None:
+    write(gone="@fit(['k'])\ndef f(m): ...\n")
+    folder = install("lazy-dist", entry_points={"ep": "gone"}, published={"fit:k": "gone:f"})
+    initialize({"names": [], "load": "lazy"})
+    shutil.rmtree(folder)
+    (folder.parent / "gone.py").unlink()
+    with pytest.raises(PluginLoadError, match="to do: lazy-dist is not installed any more"):
+        aimm_plugins.exec_fit("k", None)
+    assert record_of(aimm_plugins.refresh()).state == "removed"
+
+
+def test_plugin_that_was_upgraded_while_it_waited_blames_no_author_for_its_old_keys(
+    write, install
+) -> None:
+    write(p="@fit(['old'])\ndef f(m): ...\n")
+    old = install("lazy-dist", "1.0", entry_points={"ep": "p"}, published={"fit:old": "p:f"})
+    initialize(lazy())
+    shutil.rmtree(old)
+    write(p="@fit(['new'])\ndef f(m): return 'new'\n")
+    install("lazy-dist", "2.0", entry_points={"ep": "p"}, published={"fit:new": "p:f"})
+    with pytest.raises(PluginLoadError) as caught:
+        aimm_plugins.exec_fit("old", None)
+    said = "metadata of lazy-dist 1.0 published fit:old, and p of 2.0, which is installed by now"
+    assert said in str(caught.value)
+    assert "Call refresh()" in str(caught.value)
+    aimm_plugins.refresh()
+    assert aimm_plugins.exec_fit("new", None) == "new"
 
 
 def test_tasks_that_wait_for_an_import_leave_the_pool_of_asyncio_to_others(dist, write):

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
-import linecache
 import logging
 import shutil
 import sys
 import threading
 import types
-from collections.abc import Callable
 
 import pytest
 
@@ -18,6 +15,7 @@ from aimm_plugins import Result, hookimpl, initialize, unload_all
 from aimm_plugins._startup.runtime import PROCESS
 from tests.conftest import names
 from tests.support.forked.case import Case
+from tests.support.interrupting import interrupted_at
 
 
 class Waiting:
@@ -268,35 +266,6 @@ def test_interrupt_while_a_start_logs_leaves_all_of_it_registered(write):
     assert aimm_plugins.exec_fit("two", None) == 2
     assert PROCESS.runtime.registry.snapshot.confs[-1].names == ("one", "two")
     assert aimm_plugins.refresh().plugins == ()
-
-
-def interrupted_at(number: int, change: Callable[[], object]) -> bool:
-    """Whether a change has as many lines, when it is interrupted before that one.
-
-    Only lines of this package and of pluggy count, and no `with`: Python traces it at its end too,
-    where it takes no signals.
-    """
-    lines = itertools.count(1)
-
-    def trace(frame, event, _):
-        if not frame.f_globals.get("__name__", "").startswith(("aimm_plugins", "pluggy")):
-            return None
-        if event == "line":
-            text = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
-            if not text.startswith(("with ", "yield")) and next(lines) == number:
-                sys.settrace(None)
-                raise KeyboardInterrupt
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        change()
-    except KeyboardInterrupt:
-        return True
-    finally:
-        sys.settrace(before)
-    return False
 
 
 def test_interrupt_in_the_middle_of_a_change_leaves_all_or_nothing(case: Case) -> None:

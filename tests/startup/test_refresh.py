@@ -47,6 +47,47 @@ def test_newly_installed_plugin_is_loaded(put):
     assert aimm_plugins.exec_fit("a", None) == "a 1.0"
 
 
+TWO = "@fit(['a'])\ndef f(m): return 'a'\n@fit(['b'])\ndef g(m): return 'b'\n"
+KEYS = {"fit:a": "two:f", "fit:b": "two:g"}
+
+
+@pytest.mark.parametrize("load", ["eager", "lazy"])
+@pytest.mark.parametrize("before", [{"x": "two:f", "y": "two:g"}, {"y": "two"}])
+def test_removed_entry_point_takes_away_what_the_others_of_its_module_do_not_bring(
+    write, install, before, load
+):
+    write(two=TWO)
+    folder = install("a-dist", entry_points=before, published=KEYS)
+    initialize(only("a-dist", load=load))
+    shutil.rmtree(folder)
+    install("a-dist", entry_points={"x": "two:f"}, published={"fit:a": "two:f"})
+    refresh()
+    assert [key for _, key in aimm_plugins.providers()] == ["a"]
+    assert aimm_plugins.exec_fit("a", None) == "a"
+    with pytest.raises(UnknownPluginError):
+        aimm_plugins.exec_fit("b", None)
+
+
+def test_key_of_an_object_that_no_entry_point_names_tells_which_one_it_names(write, install):
+    write(two=TWO)
+    install("a-dist", entry_points={"x": "two:f"})
+    initialize(only("a-dist"))
+    with pytest.raises(UnknownPluginError, match=r"x = two:f  two\.py:\d+: brings f alone"):
+        aimm_plugins.exec_fit("b", None)
+
+
+def test_plugin_whose_distribution_was_renamed_needs_a_restart_as_an_upgraded_one(put, install):
+    old = put("a")
+    initialize(only("a-dist", "b-dist"))
+    shutil.rmtree(old)
+    install("b-dist", "2.0", entry_points={"a": "a"})
+    record, removed = refresh()
+    assert (record.state, removed.state) == ("stale", "removed")
+    assert record.reason == (
+        "b-dist 2.0 is installed by now, and a-dist 1.0 was imported: a restart is needed"
+    )
+
+
 def test_removed_plugin_loses_its_keys(put):
     info = put("a")
     put("b")
@@ -166,6 +207,25 @@ def test_plugin_that_publishes_no_keys_is_no_change_under_lazy(put):
     put("a")
     initialize(only("a-dist", load="lazy"))
     assert refresh().plugins == ()
+
+
+@pytest.mark.parametrize("load", ["lazy", "eager"])
+def test_deferred_plugin_that_was_upgraded_has_the_keys_that_it_publishes_now(put, conf, load):
+    names = "@fit(['a', 'b'])\ndef f(m): ...\n"
+    old = put("p", "1.0", names, published={"fit:a": "p:f", "fit:b": "p:f"})
+    text = "names: []\nentry_points: {allow: [p-dist, q-dist]}\nload: "
+    initialize(conf(f"{text}lazy"))
+    shutil.rmtree(old)
+    conf(f"{text}{load}")
+    put("p", "2.0", names.replace("a", "c"), published={"fit:c": "p:f", "fit:b": "p:f"})
+    put("q", "1.0", "@fit(['a'])\ndef f(m): return 'q'\n")
+    refresh()
+    assert {key: p.distribution for (_, key), p in aimm_plugins.providers().items()} == {
+        "a": "q-dist",
+        "b": "p-dist",
+        "c": "p-dist",
+    }
+    assert aimm_plugins.exec_fit("a", None) == "q"
 
 
 def test_removed_deferred_plugin_is_gone(put):

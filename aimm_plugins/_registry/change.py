@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -63,9 +63,3 @@ class Resolution(NamedTuple):
     records: list[PluginRecord]
     snapshot: Snapshot
     findings: list[Finding]
-
-    def add_missing(self, missing: Iterable[PluginRecord]) -> None:
-        """Account for what is required and not there."""
-        for record in missing:
-            self.records.append(record)
-            self.snapshot.records[record.identity] = record
