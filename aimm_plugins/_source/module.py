@@ -201,6 +201,8 @@ class _Body:
                 self.bind_plainly(target.id, isinstance(value, ast.Constant))
                 self.bind([target.id], meaning if certain else uncertain(meaning))
             else:
+                if isinstance(target, ast.Attribute):
+                    self.module.set_attributes.add(target.attr)
                 self.bind(names_in(target), None)
 
     def constant(self, node: ast.expr) -> object:
