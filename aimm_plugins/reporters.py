@@ -79,8 +79,8 @@ def summary(state: object) -> Summary:
     parts = [texts.get("warning"), texts.get("message")]
     metrics = state.get("metrics")
     if isinstance(metrics, dict):
-        parts += [f"{_shown(name)}={_shown(value)}" for name, value in metrics.items()]
-    parts += [f"{_shown(name)}={_shown(state[name])}" for name in state if name not in _UNDERSTOOD]
+        parts += _pairs(metrics)
+    parts += _pairs({name: state[name] for name in list(state) if name not in _UNDERSTOOD})
     return Summary(
         _number(state.get("step")),
         _number(state.get("total")),
@@ -90,14 +90,16 @@ def summary(state: object) -> Summary:
     )
 
 
+def _pairs(values: dict[Any, Any]) -> list[str]:
+    # Of a copy: the plugin may go on to fill the dict that it has sent.
+    return [f"{_shown(name)}={_shown(value)}" for name, value in list(values.items())]
+
+
 def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) else None
+    with guarded():  # a plugin's own kind of number
+        number = float(value) if isinstance(value, numbers.Real) else math.nan
+        return number if math.isfinite(number) and not isinstance(value, bool) else None
+    return None
 
 
 def _shown(value: Any) -> str:

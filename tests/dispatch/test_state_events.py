@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fractions
 import io
 import json
 import logging
@@ -549,6 +550,21 @@ def test_summary_understands_anything():
     assert texts == ["fit 1/4 epoch loss=0.25", "note=[red]", "anything", "fit 3/4"]
     assert str(reporters.summary({"step": True, "total": None})) == ""
     assert str(reporters.summary({"step": 2, "warning": "stalled"})) == "2 stalled"
+
+
+class OddNumber(fractions.Fraction):
+    def __float__(self):
+        raise ValueError("no float")
+
+
+def test_summary_raises_nothing_of_odd_numbers_and_of_a_dict_that_is_being_filled():
+    class Fills:
+        def __str__(self):
+            event["metrics"]["later"] = event["later"] = 1
+            return "now"
+
+    event = {"step": OddNumber(1, 2), "total": 10**400, "metrics": {"a": Fills()}, "note": Fills()}
+    assert str(reporters.summary(event)).startswith("a=now note=now")
 
 
 def test_log_lines_carry_the_event_and_warnings_stand_out(caplog):
