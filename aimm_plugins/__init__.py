@@ -137,78 +137,50 @@ __all__ = [
 ]
 
 
-# What a host does not need to start is imported when it is first asked for. `inspect` and `compare`
-# are not in `__all__`: a star import would put them over modules and functions of the importer.
+# `inspect` and `compare` are not in `__all__`: a star import would put them over modules and
+# functions of the importer.
+_BESIDE_ALL = ("__version__", "compare", "inspect", "workers")
 
 
-def _load_artifacts() -> dict[str, Any]:
-    from aimm_plugins._artifacts.info import ArtifactInfo
-    from aimm_plugins._artifacts.pack import inspect, pack, unpack
+def __getattr__(name: str) -> Any:
+    """Import what a host does not need to start; by statements, which freezers of programs see."""
+    module: Any
+    if name in ("inspect", "pack", "unpack"):
+        from aimm_plugins._artifacts import pack as module
+    elif name == "ArtifactInfo":
+        from aimm_plugins._artifacts import info as module
+    elif name == "compare":
+        from aimm_plugins._parity import differences as module
+    elif name in ("Fingerprint", "fingerprint"):
+        from aimm_plugins._parity import fingerprint as module
+    elif name in ("Finding", "PluginRecord", "Report"):
+        from aimm_plugins._values import report as module
+    elif name in ("StateEvent", "progress", "state_event"):
+        from aimm_plugins._dispatch import state_events as module
+    elif name == "CancelToken":
+        from aimm_plugins._dispatch import cancelling as module
+    elif name == "reporting":
+        from aimm_plugins._dispatch import reporting as module
+    elif name == "workers":
+        import aimm_plugins.workers as module
 
-    return {"ArtifactInfo": ArtifactInfo, "inspect": inspect, "pack": pack, "unpack": unpack}
-
-
-def _load_parity() -> dict[str, Any]:
-    from aimm_plugins._parity.differences import compare
-    from aimm_plugins._parity.fingerprint import Fingerprint, fingerprint
-
-    return {"Fingerprint": Fingerprint, "compare": compare, "fingerprint": fingerprint}
-
-
-def _load_reports() -> dict[str, Any]:
-    from aimm_plugins._values.report import Finding, PluginRecord, Report
-
-    return {"Finding": Finding, "PluginRecord": PluginRecord, "Report": Report}
-
-
-def _load_state_events() -> dict[str, Any]:
-    from aimm_plugins._dispatch.cancelling import CancelToken
-    from aimm_plugins._dispatch.reporting import reporting
-    from aimm_plugins._dispatch.state_events import StateEvent, progress, state_event
-
-    return {
-        "CancelToken": CancelToken,
-        "StateEvent": StateEvent,
-        "progress": progress,
-        "reporting": reporting,
-        "state_event": state_event,
-    }
+        return module
+    elif name == "__version__":
+        return _version()
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return globals().setdefault(name, getattr(module, name))
 
 
-def _load_version() -> dict[str, Any]:
+def _version() -> str:
     # Metadata takes longer to read than the rest of this import.
     from importlib.metadata import PackageNotFoundError, version
 
     try:
-        return {"__version__": version("aimm-plugins")}
+        return version("aimm-plugins")
     except PackageNotFoundError:  # run from a checkout that was not installed
-        return {"__version__": "0+unknown"}
-
-
-def _load_workers() -> dict[str, Any]:
-    import aimm_plugins.workers as workers
-
-    return {"workers": workers}
-
-
-_LATER = {
-    **dict.fromkeys(("ArtifactInfo", "inspect", "pack", "unpack"), _load_artifacts),
-    **dict.fromkeys(("Fingerprint", "compare", "fingerprint"), _load_parity),
-    **dict.fromkeys(("Finding", "PluginRecord", "Report"), _load_reports),
-    **dict.fromkeys(
-        ("CancelToken", "StateEvent", "progress", "reporting", "state_event"), _load_state_events
-    ),
-    "__version__": _load_version,
-    "workers": _load_workers,
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = _LATER[name]()[name]
-    return value if name == "__version__" else globals().setdefault(name, value)
+        return "0+unknown"
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER})
+    return sorted({*globals(), *__all__, *_BESIDE_ALL})

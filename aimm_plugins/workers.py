@@ -209,7 +209,8 @@ def check(
         pool: A `concurrent.futures` executor (loky's too), a `multiprocessing.Pool`, or a
             `joblib.Parallel`.
         workers: How many workers it has; by default as many as the pool was made with.
-        timeout: Seconds that workers wait for each other.
+        timeout: Seconds that workers wait for each other; those of a `multiprocessing.Pool` have as
+            many to start.
 
     Returns:
         The status of each worker that answered, by process.
@@ -221,7 +222,7 @@ def check(
     """
     count = _size(pool) if workers is None else workers
     with TemporaryDirectory(prefix="aimm-plugins-") as folder:
-        answers = _ask(pool, count, (folder, count, timeout))
+        answers = _ask(pool, count, folder, timeout)
     by_process = {answer.pid: answer for answer in answers}
     found = tuple(by_process[pid] for pid in sorted(by_process))
     wrong = [answer for answer in found if not answer.ok]
@@ -233,8 +234,8 @@ def check(
         )
     if len(found) < count:
         raise TimeoutError(
-            f"{len(found)} of {count} workers answered within {timeout} s; the pool is busy, or "
-            "has fewer"
+            f"{len(found)} of {count} workers answered within {timeout} s; the pool is busy, has "
+            "fewer, or its workers die when they start"
         )
     return found
 
@@ -252,13 +253,18 @@ def _size(pool: Any) -> int:
     raise TypeError(f"a {type(pool).__name__} does not tell how many workers it has; give workers=")
 
 
-def _ask(pool: Any, count: int, args: tuple[str, int, float]) -> list[WorkerStatus]:
+def _ask(pool: Any, count: int, folder: str, timeout: float) -> list[WorkerStatus]:
+    args = (folder, count, timeout)
     if hasattr(pool, "submit"):
         futures = [pool.submit(_meet, *args) for _ in range(count)]
         return [future.result() for future in futures]
     if hasattr(pool, "apply_async"):
         results = [pool.apply_async(_meet, args) for _ in range(count)]
-        return [result.get() for result in results]
+        # `Pool` starts another worker for one that dies, without end, and no word of its task.
+        until = time.monotonic() + 2 * timeout
+        for result in results:
+            result.wait(max(until - time.monotonic(), 0))
+        return [result.get() for result in results if result.ready()]
     if callable(pool) and hasattr(pool, "n_jobs"):
         run: Any = pool
         return list(run([(_meet, args, {})] * count))

@@ -261,6 +261,12 @@ def test_workers_that_do_not_come_are_an_error(host):
             workers.check(pool, workers=2, timeout=0.0)
 
 
+def test_pool_whose_workers_die_when_they_start_is_an_error(host):
+    with multiprocessing.get_context("spawn").Pool(1, os._exit, (3,)) as pool:
+        with pytest.raises(TimeoutError, match=r"0 of 1 workers answered .* die when they start"):
+            workers.check(pool, timeout=0.5)
+
+
 def test_what_is_no_pool_is_refused():
     with pytest.raises(TypeError, match="a int does not tell how many workers"):
         workers.check(5)

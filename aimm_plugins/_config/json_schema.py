@@ -108,7 +108,7 @@ def explain(fault: Any) -> tuple[str, str | None, str | None]:
     # Of a text that fits none of several patterns, what all of them are for.
     schema = fault.parent.schema if fault.validator == "pattern" and fault.parent else fault.schema
     description = schema.get("description") if isinstance(schema, dict) else None
-    if isinstance(description, str):  # a sentence, which stands in one here
+    if isinstance(description, str):  # a sentence of its own; here it is part of another
         description = description.rstrip(".")
         description = f"a{description[1:]}" if description.startswith("A ") else description
     match fault.validator:

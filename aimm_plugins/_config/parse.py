@@ -22,10 +22,10 @@ from aimm_plugins._config.values import (
     DaskRules,
     EntryPointRules,
     EnvironmentRules,
-    Load,
+    LoadMode,
     OnError,
     OnVersion,
-    Start,
+    StartMode,
     Verify,
 )
 from aimm_plugins._system.text import type_name
@@ -289,7 +289,7 @@ _ENVIRONMENT: dict[str, Parser] = {
     "processes": _whole(1, 64),
     "call_seconds": _seconds,
     "memory_mb": _whole(1, 2**40),
-    "start": _one_of(get_args(Start)),
+    "start": _one_of(get_args(StartMode)),
     "restarts_per_minute": _whole(0, 1000),
 }
 _POLICY: dict[str, Parser] = {
@@ -306,7 +306,7 @@ _CONF: dict[str, Parser] = {
     **_POLICY,
     "names": _tuple_of(_text),
     "on_error": _one_of(get_args(OnError)),
-    "load": _one_of(get_args(Load)),
+    "load": _one_of(get_args(LoadMode)),
     "options": _mapping_of(_mapping),
     "dask": lambda value: DaskRules(**_fields(value, _DASK, required=["address"])),
     "environments": _environments,

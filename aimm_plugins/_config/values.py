@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from aimm_plugins._config.yaml_reader import Document
 
 OnError = Literal["strict", "isolate"]
-Load = Literal["eager", "lazy"]
+LoadMode = Literal["eager", "lazy"]
 Verify = Literal["none", "record"]
 OnVersion = Literal["compatible", "error", "warn", "ignore"]
-Start = Literal["eager", "lazy"]
+StartMode = Literal["eager", "lazy"]
 
 
 class EntryPointRules(NamedTuple):
@@ -59,7 +59,7 @@ class EnvironmentRules(NamedTuple):
     processes: int = 1
     call_seconds: float | None = None
     memory_mb: int | None = None
-    start: Start = "eager"
+    start: StartMode = "eager"
     restarts_per_minute: int = 10
 
 
@@ -82,7 +82,7 @@ class Config(NamedTuple):
     required: tuple[str, ...] = ()
     prefer: Mapping[str, str] = MappingProxyType({})
     on_error: OnError = "strict"
-    load: Load = "eager"
+    load: LoadMode = "eager"
     verify: Verify = "none"
     probe: float | None = None
     locked: str | None = None

@@ -115,7 +115,7 @@ def cluster_client(address: str) -> Generator[Client]:
             yield client
 
 
-class _ConfExecutor:
+class _Connection:
     """The executor of a conf, with a client of its own; see `aimm_plugins.executors.Executor`."""
 
     def __init__(self, rules: DaskRules) -> None:
@@ -166,7 +166,7 @@ class _ConfExecutor:
 
 def connect(rules: DaskRules) -> Executor:
     """Connect to the cluster of a conf; `initialize` does."""
-    return _ConfExecutor(rules)
+    return _Connection(rules)
 
 
 def current_executor() -> DaskExecutor:
@@ -176,7 +176,7 @@ def current_executor() -> DaskExecutor:
         LookupError: None has.
     """
     executor = PROCESS.runtime.executor
-    if not isinstance(executor, _ConfExecutor):
+    if not isinstance(executor, _Connection):
         raise LookupError(
             "no conf has switched on an executor: add dask: {address: ...} to it, or use the one "
             "that dask_executor gives"

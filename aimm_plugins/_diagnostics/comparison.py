@@ -23,7 +23,7 @@ _MAX_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class ReportChange:
     """What is on one side only, or differs; `schemas/diff.yaml` describes the fields."""
 
     kind: Kind
@@ -122,7 +122,7 @@ def side_of_report(
     return Side(name, facts, frozenset(unsure), told)
 
 
-def list_changes(one: Side, other: Side) -> list[Change]:
+def list_changes(one: Side, other: Side) -> list[ReportChange]:
     """What differs, of what both sides can tell; sorted by kind and subject.
 
     Whether a plugin is loaded, deferred or only planned makes no difference, nor do times. Keys of
@@ -141,14 +141,16 @@ def list_changes(one: Side, other: Side) -> list[Change]:
         for code, subject in sorted(one.findings ^ other.findings):
             was, now = (None, code) if (code, subject) in other.findings else (code, None)
             changes.append(
-                Change(kind="finding", subject=subject, field="presence", before=was, after=now)
+                ReportChange(
+                    kind="finding", subject=subject, field="presence", before=was, after=now
+                )
             )
     return changes
 
 
 def _changes(
     kind: Kind, subject: str, one: Mapping[str, Fields], other: Mapping[str, Fields]
-) -> Iterator[Change]:
+) -> Iterator[ReportChange]:
     before, after = one.get(subject), other.get(subject)
     if before is not None and after is not None:
         fields = [name for name in before if name in after and before[name] != after[name]]
@@ -158,4 +160,4 @@ def _changes(
         before, after = ({fields[0]: value or "there"} if side else {} for side in (before, after))
     for name in fields:
         was, now = before.get(name), after.get(name)
-        yield Change(kind=kind, subject=subject, field=name, before=was, after=now)
+        yield ReportChange(kind=kind, subject=subject, field=name, before=was, after=now)

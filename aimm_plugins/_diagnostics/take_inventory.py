@@ -77,6 +77,9 @@ def _imported(
 ) -> InventoryItem:
     """The item after the import of its plugin."""
     registered = [_of_provider(providers[slot]) for slot in record.provides if slot in providers]
+    if record.environment is not None:  # its functions are in another process
+        seen = {(found.action, found.key): found for found in item.declarations}
+        registered = [seen.get((found.action, found.key), found) for found in registered]
     imported = record.is_loaded or record.state == "shadowed"
     lost: list[SourceDeclaration] = []
     if not imported or record.error is not None or record.reason is not None:

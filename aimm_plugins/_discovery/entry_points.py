@@ -27,6 +27,7 @@ from aimm_plugins._discovery.groups import (
 from aimm_plugins._discovery.published import BrokenLine, Candidate, Published, PublishedOptions
 from aimm_plugins._discovery.requirements import requires
 from aimm_plugins._system.ceilings import (
+    ENTRY_POINT_DOTS,
     ENTRY_POINT_LETTERS,
     ENTRY_POINT_LINES,
     ENTRY_POINTS_OF_ONE_OBJECT,
@@ -206,6 +207,8 @@ class EntryPoints:
             return "is not `name = value`"
         if len(value) > ENTRY_POINT_LETTERS:
             return f"has a value of more than {ENTRY_POINT_LETTERS} letters"
+        if value.count(".") > ENTRY_POINT_DOTS:
+            return f"has a value of more than {ENTRY_POINT_DOTS} dots"
         target = parse_target(value)
         if target is None:
             return "names neither `module` nor `module:object`"

@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from functools import cached_property, partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
 from importlib.util import cache_from_source
 from types import ModuleType
@@ -48,59 +48,19 @@ class Location(NamedTuple):
     Attributes:
         file: What its import would run; `None` for what is built in, frozen, or a namespace.
         folders: Those of its submodules; `None` for what is no package.
+        is_loaded: Whether it is imported already.
     """
 
     file: str | None
     folders: list[str] | None
-
-
-def find(module: str) -> Location | None:
-    """Where a module is, without importing it or its parents; `None` where it cannot be found.
-
-    A parent that changes its own `__path__` when it runs, but by `extend_path`, cannot be foreseen.
-    Never raises: the import itself will say what is wrong with a finder.
-    """
-    if module in sys.modules:
-        stated = partial(_stated, sys.modules[module])
-        return Location(_absolute(stated("__file__")), _folders(stated("__path__")))
-    return _walk(module)
-
-
-def _walk(module: str, *, extended: bool = False) -> Location | None:
-    """As `find`, level by level; `extended` by what `pkgutil.extend_path` adds to a `__path__`."""
-    parts = module.split(".")
-    if not parts[0]:
-        return None
-    found: Location | None = None
-    parents: list[str | None] = []
-    name = ""
-    for part in parts:
-        name = f"{name}.{part}" if name else part
-        if found is not None and found.folders is None:
-            return None
-        search = None if found is None else found.folders
-        if name != module and name in sys.modules:
-            found = Location(None, _folders(_stated(sys.modules[name], "__path__")))
-        else:
-            found = _find(name, search)
-            if found is None:  # only a miss costs a look into the sources of the parents
-                again = not extended and any(_has(file, _EXTENDS_PATH) for file in parents)
-                return _walk(module, extended=True) if again else None
-            parents.append(found.file)
-            if extended and found.folders is not None and _has(found.file, _EXTENDS_PATH):
-                portions = _portions(name, sys.path if search is None else search)
-                found = found._replace(folders=[*dict.fromkeys([*found.folders, *portions])])
-    return found
-
-
-def locate(module: str) -> str | None:
-    """The file that importing a module would run; see `find`."""
-    found = find(module)
-    return None if found is None else found.file
+    is_loaded: bool = False
 
 
 class Modules:
     """Where the imports of this process find modules.
+
+    Nothing raises: the import itself will say what is wrong with a finder. A package that changes
+    its own `__path__` when it runs, but by `extend_path`, cannot be foreseen.
 
     Attributes:
         python: The version of the interpreter, such as `3.11`.
@@ -118,9 +78,14 @@ class Modules:
         """The folders that are searched."""
         return [item for item in sys.path if isinstance(item, str)]
 
+    def levels(self, module: str) -> list[Location]:
+        """Where a module and those above it are, the outermost first, as far as they are found."""
+        return _levels(module)
+
     def find(self, module: str) -> Location | None:
-        """Where a module is; see `find`."""
-        return find(module)
+        """Where a module is; `None` where it cannot be found."""
+        found = self.levels(module)
+        return found[-1] if len(found) == module.count(".") + 1 else None
 
     def locate(self, module: str) -> str | None:
         """The file that importing a module would run."""
@@ -128,38 +93,68 @@ class Modules:
         return None if found is None else found.file
 
     def is_missing(self, module: str) -> bool:
-        """Whether the import of a module is sure to fail because it is not there."""
-        if sys.modules.get(module, module) is None:  # so a process keeps one from being imported
-            return True
-        if module in sys.stdlib_module_names:
-            return False
-        if module.partition(".")[0] == "distutils" and _has_distutils():
-            return False
-        return self._is_nowhere(module, sys.modules) and not unasked_finders()
-
-    def _is_nowhere(self, module: str, loaded: Collection[str]) -> bool:
-        if self.find(module) is not None:
-            return False
-        parents = (name for name in with_parents(module) if name != module and name not in loaded)
-        return not any(_has(self.locate(parent), _BRINGS_BY_ITSELF) for parent in parents)
+        """Whether the import of a module is sure to fail because it, or a parent, is not there."""
+        return self.missing(module) is not None
 
     def missing(self, module: str) -> ModuleNotFoundError | None:
         """What Python would raise for a module, or for a parent, that is not there."""
         names = module.split(".")
         if not all(names):  # Python takes a dot at the beginning for a relative import
             return ModuleNotFoundError(f"No module named {module!r}", name=module)
-        for count in range(1, len(names) + 1):
-            name = ".".join(names[:count])
-            if self.is_missing(name):
-                text = f"No module named {name!r}"
-                parent = name.rpartition(".")[0]
-                location = self.find(parent) if parent else None
-                if sys.modules.get(name, name) is None:
-                    text = f"import of {name} halted; None in sys.modules"
-                elif location is not None and location.folders is None:
-                    text += f"; {parent!r} is not a package"
-                return ModuleNotFoundError(text, name=name)
-        return None
+        found = self.levels(module)
+        if len(found) == len(names):
+            return None
+        name = ".".join(names[: len(found) + 1])
+        text = f"No module named {name!r}"
+        if sys.modules.get(name, name) is None:  # so a process keeps one from being imported
+            text = f"import of {name} halted; None in sys.modules"
+        elif self._may_be_elsewhere(name) or any(
+            _has(above.file, _BRINGS_BY_ITSELF) for above in found if not above.is_loaded
+        ):
+            return None
+        elif found and found[-1].folders is None:
+            text += f"; {name.rpartition('.')[0]!r} is not a package"
+        return ModuleNotFoundError(text, name=name)
+
+    def _may_be_elsewhere(self, module: str) -> bool:
+        """Whether a module that was not found may be there all the same."""
+        is_distutils = module.partition(".")[0] == "distutils" and _has_distutils()
+        return module in sys.stdlib_module_names or is_distutils or bool(unasked_finders())
+
+
+def _levels(module: str, *, extended: bool = False) -> list[Location]:
+    """As `Modules.levels`; `extended` by what `pkgutil.extend_path` adds to a `__path__`."""
+    if sys.modules.get(module) is not None:
+        names = reversed([*with_parents(module)])
+        return [_loaded(name) or Location(None, None) for name in names]
+    found: list[Location] = []
+    search: list[str] | None = None
+    name = ""
+    for part in module.split("."):
+        name = f"{name}.{part}" if name else part
+        is_package = not found or search is not None
+        location = _find(name, search) if part and is_package else None
+        if location is None:  # only a miss costs a look into the sources of the parents
+            again = not extended and any(_extends(above) for above in found)
+            return _levels(module, extended=True) if again else found
+        if extended and _extends(location):
+            portions = _portions(name, sys.path if search is None else search)
+            folders = dict.fromkeys([*(location.folders or ()), *portions])
+            location = location._replace(folders=[*folders])
+        found.append(location)
+        search = location.folders
+    return found
+
+
+def _extends(location: Location) -> bool:
+    """Whether a package that has yet to be run goes on in other folders when it is."""
+    is_package = location.folders is not None and not location.is_loaded
+    return is_package and _has(location.file, _EXTENDS_PATH)
+
+
+def locate(module: str) -> str | None:
+    """The file that importing a module would run in this process."""
+    return HERE.locate(module)
 
 
 HERE = Modules()
@@ -223,8 +218,20 @@ def _folders(path: Any) -> list[str] | None:
     return None
 
 
+def _loaded(name: str) -> Location | None:
+    """Where a module that is in `sys.modules` says that it is."""
+    module = sys.modules.get(name)
+    if module is None:
+        return None
+    return Location(
+        _absolute(_stated(module, "__file__")), _folders(_stated(module, "__path__")), True
+    )
+
+
 def _find(name: str, search: list[str] | None) -> Location | None:
-    """File and submodule folders of a module whose parent's folders are `search`."""
+    """Where a module is whose parent's folders are `search`."""
+    if name in sys.modules:
+        return _loaded(name)
     for finder in list(sys.meta_path):
         with guarded():
             if not _looks_up(finder):
@@ -318,42 +325,43 @@ class ModulesIn(Modules):
     def _standard(self) -> Sequence[str] | None:
         return self._find_standard()
 
-    def find(self, module: str) -> Location | None:
-        return self._find_in(module, self._path)
+    def levels(self, module: str) -> list[Location]:
+        return _levels_in(module, self._path)
 
-    def is_missing(self, module: str) -> bool:
-        if self._standard is None or self._find_in(module, self._standard) is not None:
-            return False
+    def _may_be_elsewhere(self, module: str) -> bool:
+        if self._standard is None or len(_levels_in(module, self._standard)) > module.count("."):
+            return True
         top = module.partition(".")[0]
         if top in sys.stdlib_module_names and not (locate(top) or "").endswith(".py"):
-            return False  # it may be built in there
-        if top == "distutils" and self.find("setuptools") is not None:
-            return False
-        return self._is_nowhere(module, ())
+            return True  # it may be built in there
+        return top == "distutils" and self.find("setuptools") is not None
 
-    def _find_in(self, module: str, folders: Sequence[str]) -> Location | None:
-        search, file = folders, None
-        for part in module.split("."):
-            inner: list[str] = []
-            file = None
-            for folder in search if part else ():
-                package = os.path.join(folder, part)
-                file = _file_in(package, "__init__")
-                if file is not None:
-                    inner = [package]
-                    if _has(file, _EXTENDS_PATH):
-                        inner += (o for f in search if os.path.isdir(o := os.path.join(f, part)))
-                    break
-                file = _file_in(folder, part)
-                if file is not None:
-                    inner = []
-                    break
-                if os.path.isdir(package):
-                    inner.append(package)
-            if file is None and not inner:
-                return None
-            search = inner
-        return Location(file, [*search] or None)
+
+def _levels_in(module: str, search: Sequence[str]) -> list[Location]:
+    """As `Modules.levels`, by a look at folders alone."""
+    found: list[Location] = []
+    for part in module.split("."):
+        inner: list[str] = []
+        file = None
+        for folder in search if part else ():
+            package = os.path.join(folder, part)
+            file = _file_in(package, "__init__")
+            if file is not None:
+                inner = [package]
+                if _has(file, _EXTENDS_PATH):
+                    inner += (o for f in search if os.path.isdir(o := os.path.join(f, part)))
+                break
+            file = _file_in(folder, part)
+            if file is not None:
+                inner = []
+                break
+            if os.path.isdir(package):
+                inner.append(package)
+        if file is None and not inner:
+            break
+        found.append(Location(file, inner or None))
+        search = inner
+    return found
 
 
 def _file_in(folder: str, name: str) -> str | None:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from aimm_plugins._discovery.distribution import Distribution, spellings
 from aimm_plugins._discovery.dotted_names import with_parents
-from aimm_plugins._discovery.module_location import bytecode_of, unasked_finders
+from aimm_plugins._discovery.module_location import Modules, bytecode_of, unasked_finders
 from aimm_plugins._discovery.path_entry import Hidden
 from aimm_plugins._discovery.record_file import listed, top_levels
 
@@ -203,18 +203,20 @@ class CodeOwners:
             self._shown = {suspect.key: suspect for suspect in suspects}
         self._unasked: tuple[tuple[Distribution, str], ...] | None = None
 
-    def files(self, module: str, locate: Callable[[str], str | None]) -> tuple[ModuleFile, ...]:
+    def files(self, module: str, modules: Modules) -> tuple[ModuleFile, ...]:
         """The files that an import runs, the module's own first, then those of its parents."""
         found = []
-        for name in with_parents(module):
-            file = locate(name)
+        names = [*with_parents(module)]
+        levels = dict(zip(reversed(names), modules.levels(module), strict=False))
+        for name in names:
+            file = levels[name].file if name in levels else None
             found.append(self._file(name, file, module))
             bytecode = None if file is None else bytecode_of(file)
             # Bytecode that an interpreter has written is nobody's.
             if bytecode is not None and (owners := self._installers(name, bytecode)):
                 found.append(ModuleFile(name, bytecode, owners))
         if found[0].file is None and module not in sys.modules:
-            found[0] = found[0]._replace(suspects=self._known_by_finders(locate))
+            found[0] = found[0]._replace(suspects=self._known_by_finders(modules))
         return tuple(found)
 
     def _file(self, name: str, file: str | None, module: str) -> ModuleFile:
@@ -251,14 +253,12 @@ class CodeOwners:
 
         return tuple(d for d in listing if has_hash(file, owners.hash_of(d, file)))
 
-    def _known_by_finders(
-        self, locate: Callable[[str], str | None]
-    ) -> tuple[tuple[Distribution, str], ...]:
+    def _known_by_finders(self, modules: Modules) -> tuple[tuple[Distribution, str], ...]:
         """Who may bring a module that was not found, by a finder that is not asked."""
         if self._unasked is None:
             found: dict[Distribution, str] = {}
             for finder in unasked_finders():
-                file = locate(finder)
+                file = modules.locate(finder)
                 owner = None if file is None else self._others.by_record(finder, file)
                 editable = chain.from_iterable(self._owners.editable.values())
                 for brings in editable if owner is None else [owner]:

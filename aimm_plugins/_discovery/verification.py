@@ -71,12 +71,11 @@ def verify(distribution: Distribution) -> Verified | str:
         return f"{who} has no RECORD that can be read in {distribution.place}"
     info = os.path.basename(distribution.place)
     lines = [line for line in lines if _is_covered(line, info)]
+    fault = _fault_of_files(lines, folder)
+    if fault is not None:  # a path that leads nowhere may have any number of folders
+        return fault
     parts = _Parts(line.path for line in lines)
-    fault = (
-        _fault_of_files(lines, folder)
-        or _fault_of_extras(parts, folder)
-        or _fault_of_metadata(parts.known, distribution)
-    )
+    fault = _fault_of_extras(parts, folder) or _fault_of_metadata(parts.known, distribution)
     if fault is not None:
         return fault
     starts = spellings(folder)
@@ -152,17 +151,17 @@ class _Parts:
         self.namespaces: set[str] = set()
         self.inside: set[str] = set()  # the folders that are, or lie in, a package
         for folder, names in self.folders.items():
-            outermost = next((f for f in _with_parents(folder) if f in inits), None)
+            outermost = next((f for f in _folders_above(folder) if f in inits), None)
             if outermost is not None:
                 self.inside.add(folder)
                 self.packages.add(_dotted(outermost))
             else:
                 self.modules |= {_dotted(f"{folder}/{name}") for name in names}
             above = folder if outermost is None else outermost.rpartition("/")[0]
-            self.namespaces |= {_dotted(name) for name in _with_parents(above)}
+            self.namespaces |= {_dotted(name) for name in _folders_above(above)}
 
 
-def _with_parents(folder: str) -> Iterator[str]:
+def _folders_above(folder: str) -> Iterator[str]:
     """The folders of a path, the outermost first."""
     parts = folder.split("/") if folder else []
     for depth in range(1, len(parts) + 1):

@@ -25,38 +25,6 @@ def not_a_callback(action: Action, given: object) -> TypeError:
     )
 
 
-def reserved_keyword(provider: Provider, name: str, role: str) -> TypeError:
-    """The error for a keyword of the caller under which the plugin wants something else."""
-    return TypeError(
-        f"{name!r} is where {provider} receives its {role}; do not pass it as a keyword"
-    )
-
-
-def not_a_pair(provider: Provider, result: object) -> TypeError:
-    """The error for a predict function that is declared to return a pair, and did not."""
-    return TypeError(
-        f"{provider}: declared with returns_instance=True, must return (instance, "
-        f"prediction) and returned {type(result).__name__}"
-    )
-
-
-def no_bytes(provider: Provider, result: object) -> TypeError:
-    """The error for a serialize function that returned a text."""
-    return TypeError(
-        f"{provider}: serialize must return bytes, and returned {type_name(result)}; encode it, as "
-        "by `.encode()`"
-    )
-
-
-def warn_of_no_instance(provider: Provider) -> None:
-    """Say that a fit function returned `None`: it may be all right where nobody uses the result."""
-    logger().warning(
-        "%s returned None, which its caller takes for the fitted instance; does its function "
-        "lack a `return`?",
-        provider,
-    )
-
-
 def explain(
     error: BaseException,
     provider: Provider,

@@ -8,16 +8,9 @@ from collections.abc import Callable
 from types import CoroutineType, FunctionType
 from typing import Any
 
-from aimm_plugins._dispatch.call_errors import (
-    annotate,
-    explain,
-    no_bytes,
-    not_a_callback,
-    not_a_pair,
-    reserved_keyword,
-    warn_of_no_instance,
-)
+from aimm_plugins._dispatch.call_errors import annotate, explain, not_a_callback
 from aimm_plugins._registry.providers import Provider
+from aimm_plugins._system.log import logger
 from aimm_plugins._values.actions import ACTIONS, StateCallback, ignore_state
 
 Call = Callable[[Any, Any, Any, Any], Any]
@@ -143,7 +136,10 @@ class DirectCall:
                 if kwargs:
                     for name, role in reserved.items():
                         if name in kwargs:
-                            raise reserved_keyword(provider, name, role)
+                            raise TypeError(
+                                f"{name!r} is where {provider} receives its {role}; do not pass it "
+                                "as a keyword"
+                            )
                     given.update(kwargs)
                 if state is not None:
                     given[state] = ignore_state if state_cb is None else state_cb
@@ -177,15 +173,26 @@ class DirectCall:
         if declaration.action != "predict":
             if result is None and declaration.action == "fit" and not self._has_warned:
                 self._has_warned = True
-                warn_of_no_instance(self.provider)
+                # It may be all right where nobody uses the result.
+                logger().warning(
+                    "%s returned None, which its caller takes for the fitted instance; does its "
+                    "function lack a `return`?",
+                    self.provider,
+                )
             if type(result) is str and declaration.action == "serialize":
-                raise no_bytes(self.provider, result)
+                raise TypeError(
+                    f"{self.provider}: serialize must return bytes, and returned str; encode it, "
+                    "as by `.encode()`"
+                )
             return result
         if not declaration.returns_instance:
             return (instance, result)
         if isinstance(result, tuple) and len(result) == 2:
             return result
-        raise not_a_pair(self.provider, result)
+        raise TypeError(
+            f"{self.provider}: declared with returns_instance=True, must return (instance, "
+            f"prediction) and returned {type(result).__name__}"
+        )
 
     async def call_async(
         self, instance: Any, state_cb: StateCallback | None, args: Any, kwargs: Any

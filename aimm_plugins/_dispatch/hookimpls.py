@@ -22,7 +22,7 @@ def place_of(function: Callable[..., Any]) -> str:
     return f"{short_file(code.co_filename, inner.__module__ or '')}:{code.co_firstlineno}"
 
 
-def misfit(
+def refusal(
     name: str, function: Callable[..., Any], options: Mapping[str, Any], hooks: object
 ) -> str | None:
     """Why an implementation cannot be registered; `None` where it can.

@@ -20,7 +20,7 @@ import pluggy
 from aimm_plugins._declarations.declaration import call_site
 from aimm_plugins._declarations.ledger import DeclarationLedger
 from aimm_plugins._dispatch.chain import Chain, Execute, Monitor, answering
-from aimm_plugins._dispatch.hookimpls import misfit, place_of
+from aimm_plugins._dispatch.hookimpls import place_of, refusal
 from aimm_plugins._dispatch.hookspecs import PROJECT, HookSpecs
 from aimm_plugins._system.modules import contents, is_initializing
 from aimm_plugins._values.actions import ACTIONS, Action, ActionSpec
@@ -169,12 +169,12 @@ class PluginManager(pluggy.PluginManager):
         ):
             return False  # most modules, without a look at each name of it
         faults, has_hookimpls = [], False
-        for name in [*contents(plugin)] if isinstance(plugin, ModuleType) else dir(plugin):
+        for name in dir(plugin):  # as pluggy does; a module of its own may fail here
             options = self.parse_hookimpl_opts(plugin, name)
             if options is not None:
                 has_hookimpls = True
                 function = getattr(plugin, name)
-                if fault := misfit(name, function, options, self.hook):
+                if fault := refusal(name, function, options, self.hook):
                     faults.append(f"{place_of(function)}: hookimpl {name!r} {fault}")
         if faults:
             raise pluggy.PluginValidationError(plugin, "\n".join(faults))

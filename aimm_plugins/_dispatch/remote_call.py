@@ -45,6 +45,7 @@ class RemoteFunction:
         call_async: Callable[[Request], Awaitable[Any]],
     ) -> None:
         self.__qualname__ = qualname
+        self.__doc__ = None  # that of this class says nothing of the function
         self.call = call
         self.call_async = call_async
 

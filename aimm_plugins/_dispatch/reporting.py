@@ -147,8 +147,9 @@ class _Reporter:
     def watched(self, state: dict[str, Any]) -> None:
         """As `callback`, under a watchdog."""
         self.latest, self.latest_time = state, time.monotonic()
-        if self.pending is not None:
-            error, self.pending = self.pending, None
+        error = self.pending
+        if error is not None:
+            self.pending = None
             raise error
         self.callback(state)
 

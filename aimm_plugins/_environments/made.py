@@ -51,10 +51,13 @@ class Wanted(NamedTuple):
         content = b""
         if self.lock is not None:
             try:
-                content = read_file(self.lock) or b""
+                found = read_file(self.lock)
             except OSError as error:
                 why = f"its lock cannot be read: {error}"
                 raise NoEnvironmentError(why, "Correct its lock") from error
+            if found is None:
+                raise NoEnvironmentError(f"its lock {self.lock} is not there", "Correct its lock")
+            content = found
         asked = [self.requirements, content.decode(errors="replace"), self.python, self.own]
         digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
         return os.path.join(self.folder, f"{self.name}-{digest[:12]}")

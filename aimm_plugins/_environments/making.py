@@ -26,12 +26,8 @@ def make(wanted: Wanted, say: Say, *, again: bool = False) -> bool:
     """Make an environment, unless it is there; returns whether it was made.
 
     It is built in a folder of its own, to which the link leads only once it is whole. Another
-    process that makes it meanwhile is waited for.
-
-    Args:
-        wanted: The environment.
-        say: Shows the user a line about what is being done.
-        again: Make it even if it is there, with what the index has by now.
+    process that makes it meanwhile is waited for. `again`: make it even if it is there, with what
+    the index has by now.
 
     Raises:
         AimmPluginsError: A command failed, or the folder cannot be written to; what was there is

@@ -46,12 +46,7 @@ class UnreadableError(Exception):
 
 
 def pack(value: object, reducers: Mapping[type, Reduce] = _NO_REDUCERS) -> Packed:
-    """Pickle a value; raises whatever its classes do.
-
-    Args:
-        value: The value.
-        reducers: How instances of classes are pickled, beyond what they say themselves.
-    """
+    """Pickle a value, some classes by a reducer; raises whatever its classes do."""
     buffers: list[memoryview] = []
 
     def is_copied(buffer: pickle.PickleBuffer) -> bool:
@@ -70,10 +65,7 @@ def pack(value: object, reducers: Mapping[type, Reduce] = _NO_REDUCERS) -> Packe
 def unpack(body: Data, buffers: Sequence[Data], withheld: Collection[str] = ()) -> Any:
     """The value that was packed; arrays use the buffers without a copy.
 
-    Args:
-        body: As received.
-        buffers: As received.
-        withheld: Top-level packages that must not be imported here for it.
+    The top-level packages that are `withheld` are not imported here for it.
 
     Raises:
         UnreadableError: It holds an instance of a class that is not to be had here, or that cannot

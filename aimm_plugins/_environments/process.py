@@ -109,19 +109,9 @@ class PluginProcess:
         cancellation: Cancellation | None = None,
         seconds: float | None = None,
     ) -> Frame:
-        """Send a request and wait for its result, in this thread.
+        """Send a request, and wait for the frame of its result or of what the plugin raised.
 
-        Args:
-            kind: Of the request.
-            content: Its content.
-            about: What it is about, for messages.
-            inbox: Where its frames come.
-            on_event: Handles state events, and gives what the plugin is answered.
-            cancellation: Ends it once it is set.
-            seconds: What it may take.
-
-        Returns:
-            The frame of the result, or of an error that the plugin has raised.
+        State events are handled in this thread; the plugin is answered what `on_event` returns.
 
         Raises:
             NotTakenError: The process has ended before.

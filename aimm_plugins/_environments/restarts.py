@@ -34,12 +34,16 @@ class Restarts:
     def check(self) -> None:
         """Raise `EnvironmentLost` rather than have a lost process started again too often."""
         if self.is_exhausted:
-            wait = _MINUTE - (time.monotonic() - self._times[0]) if self._times else _MINUTE
-            last = f"\nThe last time: {self.last_loss}" if self.last_loss is not None else ""
-            raise EnvironmentLost(
-                f"environment {self._rules.name} is not started again for {wait:.0f} s: its "
-                f"processes were started again {len(self._times)} times within a minute "
-                f"(restarts_per_minute of {self._place}){last}",
-                environment=self._rules.name,
-                stderr="" if self.last_loss is None else self.last_loss.stderr,
-            )
+            name, limit = self._rules.name, f"(restarts_per_minute of {self._place})"
+            text = f"environment {name} is started again by unload_all and initialize alone {limit}"
+            if self._times:
+                wait = _MINUTE - (time.monotonic() - self._times[0])
+                text = (
+                    f"environment {name} is not started again for {wait:.0f} s: its processes were "
+                    f"started again {len(self._times)} times within a minute {limit}"
+                )
+            last = self.last_loss
+            if last is not None:
+                text += f"\nThe last time: {last}"
+            stderr = "" if last is None else last.stderr
+            raise EnvironmentLost(text, environment=name, stderr=stderr)

@@ -39,16 +39,12 @@ MADE_ANEW = "Make it anew with a Python that is there"
 
 
 class NoEnvironmentError(Exception):
-    """There is no environment at a path, or none that can be used; the message says why.
-
-    Args:
-        why: The message.
-        remedy: What to do about it, other than to correct the path or to make it again.
-    """
+    """There is no environment at a path, or none that can be used; the message says why."""
 
     def __init__(self, why: str, remedy: str = "") -> None:
         super().__init__(why)
         self.remedy = remedy
+        """What to do about it, other than to correct the path or to make it again."""
 
 
 class EnvironmentSite(NamedTuple):
@@ -97,10 +93,7 @@ class EnvironmentSite(NamedTuple):
 
 
 def find_site(path: str) -> EnvironmentSite:
-    """The environment at a path.
-
-    Args:
-        path: Its folder (a venv, a conda or pixi environment, a prefix), or its interpreter.
+    """The environment of a folder (a venv, a conda or pixi environment, a prefix) or interpreter.
 
     Raises:
         NoEnvironmentError: There is none.
@@ -125,6 +118,8 @@ def find_site(path: str) -> EnvironmentSite:
         # What a link to an interpreter belongs to is where it leads, but for that of a venv.
         if not os.path.isfile(os.path.join(root, "pyvenv.cfg")):
             root = os.path.dirname(os.path.dirname(os.path.realpath(path)))
+        if not os.access(path, os.X_OK):
+            raise NoEnvironmentError(f"{path} is neither a folder nor an interpreter")
     else:
         raise NoEnvironmentError(f"{path} is not there")
     if os.path.realpath(root) == os.path.realpath(sys.prefix):

@@ -29,22 +29,21 @@ def foreign_module(record: PluginRecord, installed: Scan) -> Finding | None:
     distribution = installed.find(record.distribution) if record.distribution else None
     if distribution is None:
         return None
-    if record.file is None:
-        record = record._replace(file=installed.modules.locate(record.module))
-    elif is_installed_by(distribution, record.file):
+    if record.file is not None and is_installed_by(distribution, record.file):
         return None
     own = recorded_file(distribution, record.module)
-    if own is not None:
-        if record.file is not None and is_same_file(record.file, own):
-            return None
-        # A checkout that was installed, and not as an editable install.
-        if record.file is not None and has_same_content(record.file, own):
-            return None
-    elif record.file is None or distribution.editable_root is not None:
+    if own is None and distribution.editable_root is None:
+        return None  # a distribution may name a module of another one
+    if record.file is None:
+        record = record._replace(file=installed.modules.locate(record.module))
+    if own is None:
         own = source_file(distribution, record.module)
         if own is None or _is_of_source(record.file, distribution):
             return None
-    else:  # a distribution may name a module of another one
+    # The content: a checkout may be installed, and not as an editable install.
+    elif record.file is not None and (
+        is_same_file(record.file, own) or has_same_content(record.file, own)
+    ):
         return None
     return _foreign(record, distribution, own, installed)
 

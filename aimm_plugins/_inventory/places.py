@@ -98,19 +98,17 @@ def file_for_another_python(
 
 def in_other_case(module: str, modules: Modules) -> str | None:
     """The module whose name differs in the case of its letters alone, where there is one."""
-    spelled = ""
+    parts: list[str] = []
     folders: Sequence[str] = modules.path
     for part in module.split("."):
         names = (name for folder in folders for name in _names(folder, part))
         alike = sorted({name.partition(".")[0] for name in names})
         if not alike:
             return None
-        spelled = f"{spelled}.{part if part in alike else alike[0]}".lstrip(".")
-        location = modules.find(spelled)
-        if location is None:
-            return None
-        folders = location.folders or ()
-    return None if spelled == module else spelled
+        parts.append(part if part in alike else alike[0])
+        folders = [os.path.join(folder, parts[-1]) for folder in folders]
+    spelled = ".".join(parts)
+    return spelled if spelled != module and modules.find(spelled) is not None else None
 
 
 def _variants(base: str, separator: str = os.sep) -> Iterator[str]:

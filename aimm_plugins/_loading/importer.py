@@ -22,8 +22,8 @@ from aimm_plugins._loading.exceptions import shorten_traceback, to_group_member
 from aimm_plugins._loading.import_watch import ImportWatch
 from aimm_plugins._loading.side_effects import changes, observe
 from aimm_plugins._policy.plan import Plan
+from aimm_plugins._registry.change import Loaded
 from aimm_plugins._registry.loads import LoadUnderWay
-from aimm_plugins._registry.outcome import Loaded
 from aimm_plugins._system.guard import reraise_interruption
 from aimm_plugins._system.modules import contents, import_whole, is_initializing
 from aimm_plugins._system.text import nearest, type_name

@@ -48,7 +48,7 @@ _CERTAIN = frozenset(
 """Words whose schemas hold whatever the value is: their defaults are filled in."""
 
 
-class Fault(NamedTuple):
+class Misfit(NamedTuple):
     """What a schema has against a value, without any secret; `at_key` is against its key."""
 
     path: Path
@@ -133,7 +133,7 @@ class Schema:
 
     def check(
         self, values: Mapping[str, Any], secrets: Collection[Path] = (), *, looking: bool = False
-    ) -> tuple[Options, list[Fault]]:
+    ) -> tuple[Options, list[Misfit]]:
         """The values with defaults, and what the schema has against those that were given.
 
         While only `looking`, the `secrets` in the values are still the names of where they are, and
@@ -149,7 +149,7 @@ class Schema:
             filled = self._filled(values, limit)
             hidden = self._hidden(filled, secrets, limit)
             faults = {
-                _fault(deepest(fault), hidden): None
+                _misfit(deepest(fault), hidden): None
                 for fault in self._validator(limit).iter_errors(filled)
                 if not (looking and _may_depend_on(secrets, fault))
             }
@@ -290,17 +290,17 @@ def _nothing(validator: Any, value: Any, instance: Any, schema: Any) -> None:
     """A keyword's function that has nothing against anything."""
 
 
-def _fault(fault: Any, hidden: Mapping[Path, str]) -> Fault:
+def _misfit(fault: Any, hidden: Mapping[Path, str]) -> Misfit:
     """A fault of jsonschema in words, without what is hidden."""
     path: Path = tuple(fault.absolute_path)
     word, wanted = str(fault.validator), fault.validator_value
     if word == "required":
         missing = [repr(key) for key in wanted if key not in fault.instance]
         keys = f"keys {_listed(missing)} are" if missing[1:] else f"key {missing[0]} is"
-        return Fault(path, f"{keys} missing")
+        return Misfit(path, f"{keys} missing")
     if word == "additionalProperties" and wanted is False:
         message, expected, key = explain(fault)
-        return Fault((*path, str(key)), message, expected, at_key=True)
+        return Misfit((*path, str(key)), message, expected, at_key=True)
     above = [name for place, name in hidden.items() if path[: len(place)] == place]
     if above or any(place[: len(path)] == path for place in hidden):
         what = above[0] if above else "what stands here, with a secret in it,"
@@ -308,11 +308,11 @@ def _fault(fault: Any, hidden: Mapping[Path, str]) -> Fault:
             word = types_in_words(wanted)
         elif isinstance(wanted, str | int | float):
             word += f" {shown(wanted)}"
-        return Fault(path, f"{what} does not fit", word)
+        return Misfit(path, f"{what} does not fit", word)
     if word in _EXPLAINED:
         message, expected, _ = explain(fault)
-        return Fault(path, message, expected)
-    return Fault(path, printable(fault.message[:_MAX_SHOWN]))
+        return Misfit(path, message, expected)
+    return Misfit(path, printable(fault.message[:_MAX_SHOWN]))
 
 
 def _listed(items: Sequence[object]) -> str:

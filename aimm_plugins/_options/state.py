@@ -13,7 +13,7 @@ from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.published import PublishedOptions
 from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._options.hiding import Options, Path, copied
-from aimm_plugins._options.schema import Fault, Schema, read_schema
+from aimm_plugins._options.schema import Misfit, Schema, read_schema
 from aimm_plugins._options.schema_source import Denial
 from aimm_plugins.errors import ConfigError, DeclarationError
 
@@ -26,7 +26,7 @@ class Given(NamedTuple):
     values: Options
     secrets: Mapping[Path, str]
 
-    def error(self, fault: Fault, schema: Schema) -> ConfigError:
+    def error(self, fault: Misfit, schema: Schema) -> ConfigError:
         return self.config.error(
             f"{fault.message}, says {schema}",
             ("options", self.key, *fault.path),

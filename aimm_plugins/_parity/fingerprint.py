@@ -145,12 +145,8 @@ def owner_of(
 ) -> tuple[str | None, str | None, Distribution | None]:
     """The distribution that owns a plugin's module: normalized name, version and metadata.
 
-    Args:
-        module: The plugin's module.
-        publisher: The distribution that brought the plugin, by an entry point or as the owner of
-            the module; `None` where no distribution did.
-        version: The version of that when the module was imported.
-        installed: Gives what is installed.
+    The publisher is the distribution that brought the plugin, by an entry point or as the owner of
+    its module; `version` is that of the publisher when the module was imported.
     """
     if publisher is None:
         return None, None, None

@@ -199,19 +199,15 @@ class ImportJudge:
         """Whether the rules are about files at all."""
         return self._code_owners is not None
 
-    def locate(self, module: str) -> str | None:
-        """The file that an import of a module would run."""
-        return self.installed.modules.locate(module)
-
     def keeps_out(self, module: str) -> bool:
         """Whether a module must not be imported for whoever has installed it."""
-        owner = self.installed.owner(module, self.locate(module))
+        owner = self.installed.owner(module, self.installed.modules.locate(module))
         return self.reason(module, owner) is not None
 
     def reason(self, module: str, publisher: Distribution | None) -> str | None:
         """Why a module must not be imported now; with an empty name, its publisher alone."""
         owners = self._code_owners
-        files = () if owners is None or not module else owners.files(module, self.locate)
+        files = () if owners is None or not module else owners.files(module, self.installed.modules)
         return self.policy.judge(module, publisher, files)
 
 

@@ -38,15 +38,16 @@ def arrange(config: Config, judge: ImportJudge, imported: Callable[[str], bool])
     that the order does not depend on `sys.path`. What is `imported` already is never deferred.
     """
     scan = judge.installed
-    steps = list(_of_names(config, scan, judge.locate))
+    steps = list(_of_names(config, scan))
     if judge.policy.disabled_place is None:
-        points: list[_Step] = [
+        points = [
             (_of_candidate(candidate), candidate.distribution, scan.keys_of(candidate))
             for candidate in scan.candidates
         ]
         points += [(_of_broken(line), line.distribution, ()) for line in scan.broken]
-        # Sorting is stable, so that only broken lines move.
-        steps += sorted(points, key=lambda step: _order(step[1])) if scan.broken else points
+        if scan.broken:  # sorting is stable, so that only broken lines move
+            points.sort(key=lambda step: step[1].key)
+        steps += points
     records: list[PluginRecord] = []
     published: dict[Identity, tuple[Published, ...]] = {}
     for record, publisher, keys in steps:
@@ -64,21 +65,17 @@ def arrange(config: Config, judge: ImportJudge, imported: Callable[[str], bool])
     return Plan(tuple(records), published)
 
 
-def _order(publisher: Distribution | None) -> str:
-    return "" if publisher is None else publisher.key
-
-
 _Step: TypeAlias = "tuple[PluginRecord, Distribution | None, tuple[Published, ...]]"
 """A plugin, who brings it, and the keys that it publishes."""
 
 
-def _of_names(config: Config, scan: Scan, locate: Callable[[str], str | None]) -> Iterator[_Step]:
+def _of_names(config: Config, scan: Scan) -> Iterator[_Step]:
     seen: set[str] = set()
     for index, name in enumerate(config.names):
         if name in seen:
             continue
         seen.add(name)
-        file = locate(name)
+        file = scan.modules.locate(name)
         owner = scan.owner(name, file)
         record = PluginRecord(
             name=name,

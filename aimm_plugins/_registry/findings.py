@@ -16,7 +16,7 @@ from aimm_plugins.errors import DeclarationError
 
 if TYPE_CHECKING:
     from aimm_plugins._discovery.published import Published
-    from aimm_plugins._registry.outcome import Loaded
+    from aimm_plugins._registry.change import Loaded
 
 
 def declares_nothing(record: PluginRecord) -> Finding:

@@ -9,9 +9,9 @@ from itertools import chain
 from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._declarations.ledger import DeclarationLedger, declared_twice
 from aimm_plugins._registry.accounts import joined, joined_reasons, without_lost_keys
+from aimm_plugins._registry.change import Change, Loaded, Resolution
 from aimm_plugins._registry.conflicts import conflict, without_duplicates
 from aimm_plugins._registry.findings import check_published_keys, empty_plugins
-from aimm_plugins._registry.outcome import Change, Loaded, Resolution
 from aimm_plugins._registry.providers import Offer, PluginOwners, Slot, choose, is_same
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._values.actions import Action
@@ -22,8 +22,8 @@ from aimm_plugins.errors import PluginConflictError
 def resolve(current: Snapshot, ledger: DeclarationLedger, change: Change) -> Resolution:
     """Work out who provides what after a call; the snapshot in it is to be published.
 
-    The cost is that of what the call changes, not of what is registered: one plugin that is loaded
-    by its first call must not go through the keys of two thousand others.
+    The cost is that of what the call changes: one plugin that is loaded by its first call must not
+    go through the keys of two thousand others.
     """
     return _Resolver(current, ledger, change).resolve()
 
@@ -47,11 +47,9 @@ class _Resolver:
             for i, r in current.records.items()
             if i not in change.removed
         }
+        kept = [r for i, r in self.kept.items() if r.is_loaded and i not in change.revoked]
         self.denied = {record.plugin for record in self.records if record.state == "denied"}
-        self.denied -= self.loaded_by_module.keys()
-        self.denied -= {
-            r.plugin for i, r in self.kept.items() if r.is_loaded and i not in change.revoked
-        }
+        self.denied -= self.loaded_by_module.keys() | {record.plugin for record in kept}
         modules = {r.plugin for r in self.kept.values()} | {r.plugin for r in self.records}
         removed = {r.plugin for i, r in current.records.items() if i in change.removed}
         self.removed = removed - modules
@@ -64,9 +62,9 @@ class _Resolver:
         self.conflicts: dict[tuple[str, frozenset[str], str | None], _Conflict] = {}
         self.lost: dict[str, list[str]] = {}
         deferred = {record.plugin for record in self.records if record.state == "deferred"}
-        # Some of whose entry points are gone: what the others do not bring goes with them.
-        self.reduced = removed & (self.loaded_by_module.keys() | deferred)
         self.decided_now = self.loaded_by_module.keys() | deferred | self.removed
+        # Some of whose entry points are gone: what the others do not bring goes with them.
+        self.reduced = removed & modules & self.decided_now
         self.next = current.copy()
         self.offers = self.next.offers
         self.shadowed = {
@@ -88,12 +86,12 @@ class _Resolver:
         self.plugins_with_errors = frozenset(self.errors)
         self.collect_published()
         self.keep_current()
+        self.drop_published_before()
         self.drop_lost_while_deferred()
         for slot, contenders in self.contenders.items():
             sound = [c for c in contenders.values() if c.plugin not in self.plugins_with_errors]
             self.assign(slot, sound)
         self.tell_conflicts()
-        self.drop_published_but_not_declared()
         records = self.accounts()
         providing = {plugin for plugin, _ in self.provided}
         accounted = providing | self.lost.keys() | self.errors.keys()
@@ -263,14 +261,15 @@ class _Resolver:
             return conflict(actions, key, contenders, incumbent, lost)
         return conflict(actions, key, contenders, incumbent)
 
-    def drop_published_but_not_declared(self) -> None:
-        """Take away keys that plugins published and, now that they are loaded, do not declare."""
-        for entry in self.change.loaded:
-            for key in self.change.published.get(entry.record.identity, ()):
+    def drop_published_before(self) -> None:
+        """Take away keys that plugins have published, and do not declare or publish any more."""
+        for record in self.records:
+            keys = self.current.published.get(record.identity, ())
+            for key in keys if record.plugin in self.decided_now else ():
                 offer = self.offers[key.action].get(key.key)
-                if offer is None or offer.declaration is not None:
+                if offer is None or offer.plugin != record.plugin or offer.declaration is not None:
                     continue
-                if offer.plugin in self.loaded_by_module:
+                if record.plugin not in self.contenders.get((key.action, key.key), ()):
                     self._withdraw(key.action, key.key)
 
     @cached_property
@@ -305,8 +304,10 @@ class _Resolver:
                 "it, unload_all() and initialize again",
             )
         if record.state == "failed" and before is not None and before.is_loaded and is_here:
-            # What an earlier call has registered stays, and answers.
-            return before._replace(error=record.error, remedy=record.remedy)
+            # What an earlier call has registered stays, as far as it answers.
+            now = without_lost_keys(before, self.offers, self.shadowed)
+            if now.provides or not before.provides:
+                return now._replace(error=record.error, remedy=record.remedy)
         if record.state not in ("planned", "deferred"):
             return record
         provides = self._provided_by(record, loaded)
@@ -359,7 +360,9 @@ class _Resolver:
         found.shadowed = self.shadowed
         found.losers = {}
         found.contested = self.contested
-        published = {**self.current.published, **self.change.published}
+        told = {record.identity for record in records}
+        before = {i: keys for i, keys in self.current.published.items() if i not in told}
+        published = before | dict(self.change.published)
         found.published = {i: keys for i, keys in published.items() if i in accounts}
         found.broken = self.broken(records)
         found.by_hand = self.current.by_hand - {record.plugin for record in records}
@@ -394,7 +397,5 @@ def _by_module(entries: Iterable[Loaded]) -> dict[str, list[Loaded]]:
 
 
 def _record_for(declaration: Declaration, entries: Iterable[Loaded]) -> PluginRecord | None:
-    for entry in entries:
-        if entry.target is None or entry.target is declaration.target:
-            return entry.record
-    return None
+    target = declaration.target
+    return next((e.record for e in entries if e.target is None or e.target is target), None)

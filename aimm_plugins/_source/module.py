@@ -171,10 +171,12 @@ class _Body:
     def import_names(self, node: ast.Import | ast.ImportFrom, certain: bool) -> None:
         self.understood.add(node)
         bound = list(imported_names(node, self.package, certain=certain))
-        self.evaluator.budget.take(20 * len(bound))  # the file system is asked for them
         needed = [(imported.module, imported.attribute) for _, imported in bound]
         if isinstance(node, ast.Import):
             needed = [(alias.name, None) for alias in node.names]
+        # The file system is asked for them, and for each level of a name; few names have many.
+        levels = max(1, *(module.count(".") - 10 for module, _ in needed))
+        self.evaluator.budget.take(20 * len(bound) * levels)
         for module, attribute in needed:
             self.module.imports.append((module, certain))
             if attribute is not None:  # it may be a submodule

@@ -83,19 +83,17 @@ class Evaluator:
 
     def may_use_decorators(self, module: ModuleSource) -> bool:
         """Whether a name in a module, or an attribute of one, may be a decorator."""
-        if module.stars:
-            return True
-        for name, value in module.values.items():
-            found = self.name(module, name) if isinstance(value, ImportedName) else value
-            if isinstance(found, ImportedName):
-                if found.module.partition(".")[0] == PACKAGE:
-                    return True
-                source = self.find(found.module)
-                if source is not None and source.is_using:
-                    return True
-            elif isinstance(found, Decorator):
-                return True
-        return False
+        found = (
+            self.name(module, name) if isinstance(value, ImportedName) else value
+            for name, value in list(module.values.items())
+        )
+        return bool(module.stars) or any(map(self._leads_to_decorators, found))
+
+    def _leads_to_decorators(self, value: object) -> bool:
+        if not isinstance(value, ImportedName):
+            return isinstance(value, Decorator)
+        source = self.find(value.module)
+        return value.module.partition(".")[0] == PACKAGE or bool(source and source.is_using)
 
     def dotted_name(self, module: ModuleSource, node: ast.expr) -> object:
         """What `a.b.c` means in a module; `None` for other expressions."""
@@ -103,6 +101,7 @@ class Evaluator:
             return self.name(module, node.id)
         if not isinstance(node, ast.Attribute):
             return None
+        self.budget.take(1)
         base = self.dotted_name(module, node.value)
         if not isinstance(base, ImportedName):
             return None
@@ -133,6 +132,7 @@ class Evaluator:
             case ast.Name() | ast.Attribute():
                 found = self.dotted_name(module, node)
                 if found is not None and not isinstance(found, Decorator | ImportedName):
+                    self.budget.take(len(found) if isinstance(found, tuple) else 0)
                     return found
             case _:
                 pass

@@ -9,8 +9,8 @@ from aimm_plugins._declarations.declaration import modules_being_imported
 from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._loading.importer import Outcome, is_imported
 from aimm_plugins._policy.plan import Plan
+from aimm_plugins._registry.change import Change
 from aimm_plugins._registry.key_errors import not_loaded_error
-from aimm_plugins._registry.outcome import Change
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._startup.loading import load
 from aimm_plugins._startup.messages import log

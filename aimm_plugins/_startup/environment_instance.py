@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from aimm_plugins._dispatch.remote_call import call_of
 from aimm_plugins._startup.runtime import PROCESS
+from aimm_plugins._values.actions import Action
 
 if TYPE_CHECKING:
     from aimm_plugins._environments.process import PluginProcess
@@ -19,7 +21,13 @@ def held(number: int) -> Any:
 
 def restored(model_type: str, data: bytes) -> Any:
     """The instance of such bytes, made by whoever provides the model type here."""
-    return PROCESS.calls.deserialize[model_type].call(data, None, (), {})
+    return _call("deserialize", model_type, data)
+
+
+def _call(action: Action, model_type: str, given: Any) -> Any:
+    """Call the plugin itself: an executor may be pickling, and would wait for itself."""
+    provider = PROCESS.runtime.loaded_provider(action, model_type)
+    return call_of(provider).call(given, None, (), {})
 
 
 class EnvironmentInstance:
@@ -66,7 +74,7 @@ class EnvironmentInstance:
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        data = PROCESS.calls.serialize[self.model_type].call(self, None, (), {})
+        data = _call("serialize", self.model_type, self)
         return restored, (self.model_type, bytes(data))
 
     def reduced_for(self, process: PluginProcess) -> tuple[Any, ...]:

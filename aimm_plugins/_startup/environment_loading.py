@@ -16,7 +16,7 @@ from aimm_plugins._environments.processes import Processes
 from aimm_plugins._inventory.imported_files import foreign_module
 from aimm_plugins._inventory.remedies import in_environment
 from aimm_plugins._loading.importer import Outcome
-from aimm_plugins._registry.outcome import Loaded
+from aimm_plugins._registry.change import Loaded
 from aimm_plugins._startup.environment import Environment
 from aimm_plugins._startup.environment_judge import judged
 from aimm_plugins._startup.environment_plan import identity_there

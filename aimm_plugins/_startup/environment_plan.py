@@ -98,11 +98,11 @@ class PlannedEnvironment(NamedTuple):
         return [Finding("environment-not-foreseen", self.name, text, self.place, remedy)]
 
     @property
-    def idle_rules(self) -> list[Finding]:
-        """Findings about rules of `plugins` that name nothing which is installed there."""
-        rules = [] if self.site is None else self._plugin_rules
-        idle = [rule for rule in rules if not self.installed.has(rule.name)]
-        message = f"no distribution in environment {self.name} has this name"
+    def idle_choices(self) -> list[Finding]:
+        """Entries of `plugins` that choose nothing, mostly typos: what they mean runs elsewhere."""
+        rules = [] if self.site is None else self._chosen
+        idle = [r for r in rules if not any(_is_about(r, record) for record in self.records)]
+        message = f"no plugin of environment {self.name} is of this distribution and version"
         return [f._replace(message=message) for f in matches_nothing(idle, self.installed)]
 
     def with_plan(
@@ -120,7 +120,7 @@ class PlannedEnvironment(NamedTuple):
             if excluded is not None and self.site.is_own:
                 continue  # it is the host's
             if excluded is not None and record.state != "denied":
-                remedy = f"Add {record.distribution} to plugins ({self._plugins_place})."
+                remedy = f"Add {record.distribution} to plugins ({self._chosen_at})."
                 record_there = record_there._replace(
                     state="denied", provides=(), reason=excluded, remedy=remedy
                 )
@@ -149,20 +149,17 @@ class PlannedEnvironment(NamedTuple):
         return record._replace(state="denied", provides=(), reason=reason, remedy=remedy)
 
     def _exclusion(self, record: PluginRecord) -> str | None:
-        if self.rules.plugins is None:
+        if self.rules.plugins is None or any(_is_about(rule, record) for rule in self._chosen):
             return None
-        own = normalized(record.distribution or "")
-        if any(rule.name == own and rule.fits(record.version) for rule in self._plugin_rules):
-            return None
-        return f"{record.distribution} is not among plugins ({self._plugins_place})"
+        return f"{record.distribution} is not among plugins ({self._chosen_at})"
 
     @property
-    def _plugins_place(self) -> str:
+    def _chosen_at(self) -> str:
         return self.configs[-1].where("environments", self.name, "plugins")
 
     @property
-    def _plugin_rules(self) -> list[Rule]:
-        return [Rule(text, self._plugins_place) for text in self.rules.plugins or ()]
+    def _chosen(self) -> list[Rule]:
+        return [Rule(text, self._chosen_at) for text in self.rules.plugins or ()]
 
     def _lazily(self, records: Sequence[PluginRecord]) -> tuple[PluginRecord, ...]:
         """When the processes start: with the host, or with the first call."""
@@ -183,6 +180,11 @@ class PlannedEnvironment(NamedTuple):
             for record in records
         ]
         return tuple(changed)
+
+
+def _is_about(rule: Rule, record: PluginRecord) -> bool:
+    own = normalized(record.distribution or "")
+    return rule.name == own and bool(rule.fits(record.version))
 
 
 def look_up(configs: Sequence[Config], here: Scan) -> list[PlannedEnvironment]:

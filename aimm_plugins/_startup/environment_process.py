@@ -32,7 +32,7 @@ from aimm_plugins._environments.tables import as_arrow
 from aimm_plugins._environments.tracing import continued
 from aimm_plugins._loading.importer import Loader, Outcome
 from aimm_plugins._policy.plan import Plan
-from aimm_plugins._registry.outcome import Change
+from aimm_plugins._registry.change import Change
 from aimm_plugins._startup.environment_instance import HELD
 from aimm_plugins._startup.publish import publish, resolve_now
 from aimm_plugins._startup.runtime import PROCESS
@@ -73,6 +73,7 @@ class _Call:
         self._channel = channel
         self._token = CancelToken()
         self._answers: SimpleQueue[Frame | None] = SimpleQueue()
+        self._reporting = threading.RLock()  # an answer is for the thread that has asked
 
     def take_frame(self) -> Frame:
         """What was received, which nothing here keeps alive any more."""
@@ -105,8 +106,9 @@ class _Call:
             raise TypeError(
                 f"this state event cannot be sent to the host: {described(error)}"
             ) from error
-        self._channel.send(frames.EVENT, self.number, *content)
-        answer = self._answers.get()
+        with self._reporting:
+            self._channel.send(frames.EVENT, self.number, *content)
+            answer = self._answers.get()
         if answer is None:
             self._answers.put(None)  # other threads of the plugin may wait too
             self._token.check()

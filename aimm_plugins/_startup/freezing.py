@@ -85,7 +85,7 @@ def _run_by(start: PreparedStart) -> list[Distribution]:
             files = [
                 file
                 for module in modules
-                for file in owners[record.environment].files(module, installed.modules.locate)
+                for file in owners[record.environment].files(module, installed.modules)
             ]
             publisher = installed.find(record.distribution)
             for owner in (publisher, *(owner for file in files for owner in file.owners)):

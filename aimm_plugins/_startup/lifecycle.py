@@ -1,7 +1,9 @@
 """What happens at start-up, in order: read, scan, prepare, load, resolve, commit.
 
-`initialize`, `refresh` and the first call of a deferred plugin take the same steps; `plan` takes
-those before the imports.
+That is the conf (`_config`), what is installed (`_discovery`), what of it may be imported and what
+it is given (`_policy`, `_options`), the imports (`_loading`), who provides what (`_registry`), and
+one swap, after which calls (`_dispatch`) reach it. `initialize`, `refresh` and the first call of a
+deferred plugin take the same steps; `plan` takes those before the imports.
 """
 
 from __future__ import annotations

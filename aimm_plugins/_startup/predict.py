@@ -12,8 +12,8 @@ from aimm_plugins._inventory.foresight import differing_keys, sure_failure
 from aimm_plugins._inventory.imported_files import foreign_module
 from aimm_plugins._inventory.remedies import remedy_for_failure
 from aimm_plugins._loading.importer import is_imported
+from aimm_plugins._registry.change import Change
 from aimm_plugins._registry.findings import declares_nothing
-from aimm_plugins._registry.outcome import Change
 from aimm_plugins._registry.resolution import resolve
 from aimm_plugins._source.declarations import (
     PluginSource,

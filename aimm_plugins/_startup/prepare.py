@@ -18,7 +18,7 @@ from aimm_plugins._inventory.imported_files import overwritten
 from aimm_plugins._policy.judge import ImportJudge, Policy
 from aimm_plugins._policy.plan import Plan, arrange
 from aimm_plugins._policy.rules import Rule, read_layer
-from aimm_plugins._registry.outcome import Resolution
+from aimm_plugins._registry.change import Resolution
 from aimm_plugins._registry.providers import Preferences, is_named
 from aimm_plugins._registry.required_keys import unanswered
 from aimm_plugins._registry.snapshot import Snapshot
@@ -147,7 +147,7 @@ def with_environments(start: PreparedStart, prepare: Callable[..., PreparedStart
         ),
         findings=(
             *_findings_of_parts(parts, all(e.site is not None for e in environments)),
-            *(finding for environment in environments for finding in environment.idle_rules),
+            *(finding for environment in environments for finding in environment.idle_choices),
         ),
         environments=tuple(environments),
     )

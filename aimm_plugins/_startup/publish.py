@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aimm_plugins._declarations.ledger import DeclaredKey
-from aimm_plugins._registry.outcome import Change, Resolution
+from aimm_plugins._registry.change import Change, Resolution
 from aimm_plugins._registry.providers import PluginOwners
 from aimm_plugins._registry.resolution import resolve
 from aimm_plugins._registry.snapshot import Snapshot

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aimm_plugins._loading.importer import is_imported
-from aimm_plugins._registry.accounts import with_keys
+from aimm_plugins._registry.accounts import joined_reasons, with_keys
 from aimm_plugins._registry.providers import Provider, Slot
 from aimm_plugins._registry.required_keys import unanswered
 from aimm_plugins._registry.snapshot import Snapshot
@@ -32,7 +32,10 @@ def current_report(runtime: Runtime) -> Report:
         for module, found in sorted(provided.items())
         if module not in known
     ]
-    accounts = [_of_now(r, provided.get(r.plugin, ()), snapshot) for r in snapshot.records.values()]
+    accounts = [
+        _account_after_imports(r, provided.get(r.plugin, ()), snapshot)
+        for r in snapshot.records.values()
+    ]
     records = sorted(accounts, key=lambda record: record.source != "config")
     found = [
         *snapshot.installed_findings,
@@ -47,13 +50,19 @@ def current_report(runtime: Runtime) -> Report:
     return Report((*records, *unanswered(of_keys, snapshot)), dict.fromkeys(found))
 
 
-def _of_now(record: PluginRecord, provided: Sequence[Provider], snapshot: Snapshot) -> PluginRecord:
+def _account_after_imports(
+    record: PluginRecord, provided: Sequence[Provider], snapshot: Snapshot
+) -> PluginRecord:
     """The account of a plugin, whose module or another one may have been imported by hand since."""
     keys: list[Slot] = sorted((provider.action, provider.key) for provider in provided)
     if record.is_loaded:
         is_whole = record.attribute is None
         keys = [key for key in keys if is_whole or key in record.provides]
-        return with_keys(record, tuple(keys), snapshot.shadowed)
+        now = with_keys(record, tuple(keys), snapshot.shadowed)
+        if now.state != "shadowed" and record.provides and not keys:
+            gone = f"{record.module} was run again by hand, and has declared none of its keys"
+            return now._replace(reason=joined_reasons(now.reason, [gone]))
+        return now
     if record.state != "deferred" or record.attribute is not None or not provided:
         return record
     if any(provider.deferred for provider in provided) or not is_imported(record.module):

@@ -263,14 +263,16 @@ _IMPORTED_BY_CALLS = (
 
 def _before_fork() -> None:
     # An import that another thread has begun at a fork never ends in the child.
-    for name in _IMPORTED_BY_CALLS:
-        import_module(name)
-    if "asyncio" in sys.modules:
-        import_module("asyncio")
-    if PROCESS.runtime.has_loaded:
-        # Each further load lists the path's folders again, which imports this.
-        import_module("importlib.metadata")
-    PROCESS.runtime.lock.acquire()
+    try:
+        for name in _IMPORTED_BY_CALLS:
+            import_module(name)
+        if "asyncio" in sys.modules:
+            import_module("asyncio")
+        if PROCESS.runtime.has_loaded:
+            # Each further load lists the path's folders again, which imports this.
+            import_module("importlib.metadata")
+    finally:  # Python forks whatever is raised here, and has the lock released then.
+        PROCESS.runtime.lock.acquire()
 
 
 def _after_fork_in_parent() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._config.values import Conf
 from aimm_plugins._loading.importer import Outcome, is_imported
-from aimm_plugins._registry.outcome import Change, Resolution
+from aimm_plugins._registry.change import Change, Resolution
 from aimm_plugins._registry.snapshot import Start
 from aimm_plugins._startup.deferred import load_deferred
 from aimm_plugins._startup.messages import load_error
@@ -54,7 +54,8 @@ def resolved(
 ) -> Generator[Resolved]:
     """Work out who provides what, and hold the lock while the block commits it.
 
-    Where calls run on a cluster, its workers have loaded the same plugins by then.
+    Nothing is registered before `commit` is called in the block. Where calls run on a cluster, its
+    workers have loaded the same plugins by then.
 
     Args:
         runtime: Where to.
@@ -115,7 +116,7 @@ def _resolve(
     revoked: Set[Identity],
 ) -> Resolved:
     current = runtime.registry.snapshot.records
-    loaded.records = [_of_now(record, current) for record in loaded.records]
+    loaded.records = [_account_after_calls(record, current) for record in loaded.records]
     change = Change(
         loaded.records,
         start.prefer,
@@ -141,7 +142,9 @@ def _resolve(
     return Resolved(start, loaded, resolution, report)
 
 
-def _of_now(record: PluginRecord, current: Mapping[Identity, PluginRecord]) -> PluginRecord:
+def _account_after_calls(
+    record: PluginRecord, current: Mapping[Identity, PluginRecord]
+) -> PluginRecord:
     """The account of a plugin that a call may have loaded while the start was under way."""
     known = current.get(record.identity)
     if record.state == "deferred" and known is not None and known.is_loaded:

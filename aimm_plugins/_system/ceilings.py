@@ -23,7 +23,10 @@ ENTRY_POINTS_OF_ONE_OBJECT = 10
 """Entry points of one module or object, each of which has all its keys."""
 
 ENTRY_POINT_LETTERS = 1000
-"""Of an entry point's value: each dot in one costs a step wherever it is looked up."""
+"""Of an entry point's value."""
+
+ENTRY_POINT_DOTS = 20
+"""In an entry point's value: for each of them the file system is asked."""
 
 REQUIREMENTS = 500
 """Requirements of a distribution that are compared with what is installed."""

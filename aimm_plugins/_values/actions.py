@@ -1,6 +1,6 @@
 """The six actions, as one table: whatever differs between them is a column here.
 
-With them the state callback that their calls pass on; what else there is of state lies in `_state`.
+With them the state callback that their calls pass on.
 """
 
 from collections.abc import Callable

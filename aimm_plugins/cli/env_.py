@@ -51,15 +51,23 @@ def sync(names: Sequence[str], upgrade: bool, conf: str | None) -> None:
     it calls `refresh()`.
     """
     names, config = _names_and_config(names, conf)
+    errors = []
     for rules in _chosen(config, names):
-        if rules.path is not None:
-            echo(f"{rules.name}: {_site_or_raise(config, rules).root} is used as it is")
-            continue
         try:
-            made = make(wanted(config, rules), _say, again=upgrade)
-        except NoEnvironmentError as error:
-            raise AimmPluginsError(f"environment {rules.name}: {error}") from error
-        echo(f"{rules.name}: {'made' if made else 'is there'}")
+            echo(f"{rules.name}: {_synced(config, rules, upgrade)}")
+        except AimmPluginsError as error:  # the others can be made all the same
+            errors.append(error)
+    if errors:
+        raise AimmPluginsError("\n".join(map(str, errors))) from errors[0]
+
+
+def _synced(config: Config, rules: EnvironmentRules, upgrade: bool) -> str:
+    if rules.path is not None:
+        return f"{_site_or_raise(config, rules).root} is used as it is"
+    try:
+        return "made" if make(wanted(config, rules), _say, again=upgrade) else "is there"
+    except NoEnvironmentError as error:
+        raise AimmPluginsError(f"environment {rules.name}: {error}") from error
 
 
 @env_.command("list")
@@ -154,7 +162,8 @@ def _run(name: str, line: Sequence[str], conf: str | None) -> int:
     (rules,) = _chosen(config, [name])
     variables = _variables(name, _site_or_raise(config, rules))
     try:
-        return subprocess.run(line, env=variables, check=False).returncode
+        status = subprocess.run(line, env=variables, check=False).returncode
+        return status if status >= 0 else 128 - status  # as shells have it for signals
     except FileNotFoundError as error:
         raise AimmPluginsError(f"environment {name} has no {line[0]!r}: {error}") from error
 
@@ -206,7 +215,8 @@ def _row(config: Config, rules: EnvironmentRules) -> dict[str, Any]:
     except NoEnvironmentError as error:
         is_old = rules.path is None and "out of date" in str(error)
         return row | {"state": "out of date" if is_old else "missing", "problem": str(error)}
-    row |= {"folder": site.root, "python": site.python, "processes": users(site.root)}
+    others = [pid for pid in users(site.root) if pid != os.getpid()]
+    row |= {"folder": site.root, "python": site.python, "processes": others}
     if rules.path is None:
         age = time.time() - os.lstat(wanted(config, rules).link).st_mtime
         row |= {"bytes": size_of(site.root), "age_seconds": round(age)}

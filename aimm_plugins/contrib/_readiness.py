@@ -18,7 +18,7 @@ from aimm_plugins._system.names import normalized
 from aimm_plugins._system.text import described, encodable, one_line, safe_text, type_name
 from aimm_plugins._values.report import Finding, PluginRecord, Report
 
-Reason = Literal["not-started", "loading", "failed", "required-missing", "stopped"]
+NotReady = Literal["not-started", "loading", "failed", "required-missing", "stopped"]
 
 SHOWN_FIELDS = frozenset(
     {
@@ -40,7 +40,7 @@ SHOWN_FIELDS = frozenset(
 """Fields of a plugin's record that are served without details, with their values."""
 
 _WITHHELD = "not shown here; it is in the server's log"
-_NO_REPORT: dict[Reason, str] = {
+_NO_REPORT: dict[NotReady, str] = {
     "not-started": "the server has not told that it has started",
     "loading": "plugins are being loaded",
     "failed": "plugins are not loaded",
@@ -48,7 +48,7 @@ _NO_REPORT: dict[Reason, str] = {
 }
 
 
-class Outcome(NamedTuple):
+class LoadResult(NamedTuple):
     """What became of a load."""
 
     report: Report | None
@@ -63,8 +63,8 @@ class LoadStatus(NamedTuple):
         outcome: What became of the load; `None` before it is done and after the server has stopped.
     """
 
-    reason: Reason | None
-    outcome: Outcome | None = None
+    reason: NotReady | None
+    outcome: LoadResult | None = None
 
     def report(self) -> Report | None:
         if self.reason is None:

@@ -23,7 +23,7 @@ import aimm_plugins
 from aimm_plugins._system.log import logger
 from aimm_plugins._system.text import described, safe_text
 from aimm_plugins._values.report import Report
-from aimm_plugins.contrib._readiness import LoadStatus, Outcome
+from aimm_plugins.contrib._readiness import LoadResult, LoadStatus
 from aimm_plugins.errors import PluginLoadError
 
 Scope = MutableMapping[str, Any]
@@ -44,7 +44,7 @@ class _Load:
     def __init__(self, conf: Conf, quiet: bool):
         self._conf = conf
         self._quiet = quiet
-        self.future: concurrent.futures.Future[Outcome] = concurrent.futures.Future()
+        self.future: concurrent.futures.Future[LoadResult] = concurrent.futures.Future()
         self.future.set_running_or_notify_cancel()  # a task that awaits it cannot cancel it then
         run = contextvars.copy_context().run
         threading.Thread(
@@ -52,15 +52,17 @@ class _Load:
         ).start()
 
     @property
-    def outcome(self) -> Outcome | None:
+    def outcome(self) -> LoadResult | None:
         return self.future.result() if self.future.done() else None
 
     def _run(self) -> None:
         try:
             report = aimm_plugins.initialize(self._conf)
-            outcome = Outcome(report, None)
+            outcome = LoadResult(report, None)
         except BaseException as error:  # the event loop waits for the outcome, whatever it is
-            outcome = Outcome(error.report if isinstance(error, PluginLoadError) else None, error)
+            outcome = LoadResult(
+                error.report if isinstance(error, PluginLoadError) else None, error
+            )
             if not self._quiet:
                 logger().error("plugins are not loaded: %s", safe_text(error), exc_info=error)
         self.future.set_result(outcome)

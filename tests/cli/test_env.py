@@ -286,6 +286,26 @@ def test_an_environment_of_somebody_else_is_used_as_it_is(env: Command, tmp_path
         env("remove", "legacy")
 
 
+def test_an_environment_that_cannot_be_made_keeps_no_other_from_it(env: Command) -> None:
+    conf = json.loads(env.conf.read_text())
+    conf["environments"] = {"gone": {"path": "/nowhere"}, **conf["environments"]}
+    env.conf.write_text(json.dumps(conf))
+    with pytest.raises(aimm_plugins.AimmPluginsError, match="environment gone: /nowhere is not"):
+        env("sync")
+    assert len(env.made()) == 1
+
+
+def test_the_command_does_not_list_itself_among_the_processes(env: Command) -> None:
+    env.declare(path=sys.prefix)
+    (row,) = json.loads(env("list", "--format", "json").stdout)["environments"]
+    assert os.getpid() not in row["processes"]
+
+
+def test_the_status_of_a_command_that_a_signal_ended_is_that_of_shells(env: Command) -> None:
+    env.declare(path=sys.prefix)
+    env("run", "legacy", "sh", "-c", "kill -9 $$", status=137)
+
+
 def test_rules_are_not_called_idle_while_an_environment_is_missing(env: Command) -> None:
     conf = json.loads(env.conf.read_text()) | {"entry_points": {"deny": ["aimm-legacy"]}}
     env.conf.write_text(json.dumps(conf))

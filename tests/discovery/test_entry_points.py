@@ -229,9 +229,10 @@ def test_schemas_of_no_plugin_are_one_finding_with_their_count(folder):
     assert finding.remedy.endswith("is named: plugin0, plugin1, plugin2, plugin3, plugin4, ....")
 
 
-def test_value_of_many_parts_is_broken(folder):
-    (broken,) = broken_of(folder, f"[aimm.plugins]\nx = {'a.' * 500}a\n")
-    assert "a value of more than 1000 letters" in broken.fault
+@pytest.mark.parametrize(("parts", "fault"), [(500, "1000 letters"), (21, "20 dots")])
+def test_value_of_many_parts_is_broken(folder, parts, fault):
+    (broken,) = broken_of(folder, f"[aimm.plugins]\nx = {'a.' * parts}a\n")
+    assert f"a value of more than {fault}" in broken.fault
 
 
 @pytest.mark.parametrize("module", ["mod{}", "nowhere"], ids=["own", "of no plugin"])

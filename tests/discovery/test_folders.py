@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from aimm_plugins._discovery.module_location import ModulesIn
 from aimm_plugins._discovery.path_entry import PathEntry, hide_duplicates
 from aimm_plugins._discovery.scan import scan
 from tests.support.metadata import write_dist_info
@@ -127,8 +128,8 @@ def test_double_in_one_folder_is_known_as_hidden(folder, site):
     """What it installed can be imported, whichever of the two is listed first."""
     for version in ("1.0", "2.0"):
         write_dist_info(folder, "dist", version, entry_points={"a": "mod"}, files=["mod.py"])
+    (folder / "mod.py").write_text("")
     installed = scan([str(folder)])
-    (file, *_) = installed.code_owners(installed.distributions()).files(
-        "mod", lambda module: str(folder / "mod.py")
-    )
+    owners = installed.code_owners(installed.distributions())
+    (file, *_) = owners.files("mod", ModulesIn([str(folder)]))
     assert {owner.version for owner in file.owners} == {"1.0", "2.0"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.machinery
 import importlib.util
 import sys
+import time
 import zipfile
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +13,7 @@ from typing import ClassVar
 
 import pytest
 
-from aimm_plugins._discovery.module_location import ModulesIn, locate, unasked_finders
+from aimm_plugins._discovery.module_location import HERE, ModulesIn, locate, unasked_finders
 from tests.support.scanning import Exiting, Finder, python_finders
 
 
@@ -156,3 +157,13 @@ def test_finders_that_bring_no_module_of_a_plugin_are_no_matter(monkeypatch, mod
     finder = type("Finder", (), {"__module__": module})
     monkeypatch.setattr(sys, "meta_path", [finder(), *python_finders()])
     assert unasked_finders() == []
+
+
+def test_deep_module_that_is_missing_costs_one_look_at_each_level(site):
+    """To look for each package above it from the top would take a minute."""
+    (site / "/".join("d" * 300)).mkdir(parents=True)
+    begin = time.process_time()
+    error = HERE.missing("d." * 300 + "mod.sub")
+    assert error is not None
+    assert error.name == "d." * 300 + "mod"
+    assert time.process_time() - begin < 5

@@ -6,7 +6,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from aimm_plugins._discovery.module_location import locate
+from aimm_plugins._discovery.module_location import HERE, locate
 from aimm_plugins._discovery.scan import scan
 from tests.support.metadata import write_dist_info
 from tests.support.scanning import Finder, python_finders
@@ -78,7 +78,7 @@ def test_owners_are_those_of_the_parents_too(site, install):
     install("base", files=["par/__init__.py", "par/sub/__init__.py"])
     install("addon", files=["par/sub/mod.py"])
     installed = scan([str(site)])
-    files = installed.code_owners(installed.distributions()).files("par.sub.mod", locate)
+    files = installed.code_owners(installed.distributions()).files("par.sub.mod", HERE)
     assert [(file.module, [owner.name for owner in file.owners]) for file in files] == [
         ("par.sub.mod", ["addon"]),
         ("par.sub", ["base"]),
@@ -90,7 +90,7 @@ def test_owners_are_those_of_the_parents_too(site, install):
 def code_owners_of(module: str, suspect: str, *folders: Path) -> list[tuple[str, str | None]]:
     installed = scan([str(path) for path in folders])
     suspects = [installed.find(suspect)]
-    files = installed.code_owners(suspects).files(module, locate)
+    files = installed.code_owners(suspects).files(module, HERE)
     return [(owner.name, owner.version) for owner in files[0].owners]
 
 
@@ -154,7 +154,7 @@ def test_module_that_only_a_finder_knows_may_be_an_editable_installs(
     monkeypatch.setattr(sys, "meta_path", [*python_finders(), Finder(list)])
     installed = scan([str(site)])
     suspects = installed.code_owners(installed.distributions())
-    (file,) = suspects.files("mod_built", locate)
+    (file,) = suspects.files("mod_built", HERE)
     assert file.owners == ()
     ((suspect, doubt),) = file.suspects
     assert suspect.name == "built"
@@ -165,5 +165,5 @@ def test_module_that_no_finder_is_left_to_know_is_nobodys(site, install, tmp_pat
     install("built", direct_url=editable(tmp_path / "source"))
     monkeypatch.setattr(sys, "meta_path", python_finders())
     installed = scan([str(site)])
-    (file,) = installed.code_owners(installed.distributions()).files("mod_built", locate)
+    (file,) = installed.code_owners(installed.distributions()).files("mod_built", HERE)
     assert (file.owners, file.suspects) == ((), ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,15 @@ def test_line_that_proves_nothing_is_a_fault(package, line, reason):
 def test_line_about_other_places_is_passed_over(package, line):
     append(package, line)
     assert fault(package) is None
+
+
+def test_line_of_many_folders_costs_little(package):
+    append(package, "a/" * 50_000 + "x.py,sha256=AA,1")
+    tracemalloc.start()
+    assert "cannot be read" in str(fault(package))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 50 * 2**20
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")

@@ -306,6 +306,31 @@ def test_logged_error_is_logged_once_and_the_plugin_goes_on(caplog):
     assert str(caplog.records[0].exc_info[1]) == "callback"
 
 
+def test_error_of_the_watchdog_is_raised_by_two_threads_that_look_at_once():
+    def at_the_third_line(frame, event, argument):
+        lines.append(event)
+        if lines == ["line"] * 3:
+            sys.settrace(None)
+            frame.f_trace = None
+            with pytest.raises(ValueError, match="watchdog"):
+                cb({})
+        return at_the_third_line
+
+    def at_the_callback(frame, event, argument):
+        return at_the_third_line if frame.f_code.co_name == "watched" else None
+
+    lines = []
+    before = sys.gettrace()
+    with reporting(None, stall_after=60) as cb:
+        cb.func.__self__.pending = ValueError("watchdog")
+        sys.settrace(at_the_callback)
+        try:
+            with pytest.raises(ValueError, match="watchdog"):
+                cb({})
+        finally:
+            sys.settrace(before)
+
+
 @pytest.mark.parametrize("kind", [Cancelled, KeyboardInterrupt])
 def test_logging_lets_a_cancel_pass(kind, caplog):
     def callback(state):

@@ -116,6 +116,33 @@ def test_what_a_callback_raises_ends_the_call_and_comes_out_as_it_is(apart: Apar
     assert exec_predict("counter", instance)[1] == 2
 
 
+THREADS = """
+import threading
+
+@data_access("threads", state_cb_arg_name="report")
+def threads(*, report):
+    mixed = []
+    def work(number):
+        for _ in range(30):
+            try: report(number)
+            except ValueError as error: mixed.append(error.args != (number,))
+    started = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in started: thread.start()
+    for thread in started: thread.join()
+    return len(mixed), any(mixed)
+"""
+
+
+def test_what_a_callback_raises_reaches_the_thread_that_has_reported(apart: Apart) -> None:
+    apart.plugin("other", THREADS)
+    apart.start(plugins=["aimm-other"])
+
+    def fail(number: Any) -> None:
+        raise ValueError(number)
+
+    assert exec_data_access("threads", fail) == (120, False)
+
+
 def test_an_exception_has_its_class_and_the_traceback_of_the_process(apart: Apart) -> None:
     apart.start()
     with pytest.raises(ValueError, match="no such value") as raised:

@@ -25,6 +25,14 @@ FAULTS = {
 }
 
 
+def test_docstrings_of_functions_in_an_environment_are_those_of_the_source(apart: Apart) -> None:
+    apart.plugin("other", '@data_access("other")\ndef other(x): "Of the plugin."\n')
+    conf = apart.conf(plugins=["aimm-other"])
+    (item,) = [i for i in take_inventory(conf, load=True).plugins if i.record.name == "other"]
+    (declaration,) = item.declarations
+    assert (declaration.signature, declaration.docstring) == ("(x)", "Of the plugin.")
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_plan_and_start_tell_the_same_of_a_plugin_in_an_environment(
     apart: Apart, fault: str

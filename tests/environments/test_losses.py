@@ -288,6 +288,17 @@ def test_a_crash_loop_ends_with_an_error_that_names_the_limit(apart: Apart) -> N
         exec_data_access("numbers")
 
 
+def test_a_process_that_is_never_started_again_says_what_starts_it(apart: Apart) -> None:
+    apart.start(restarts_per_minute=0)
+    with pytest.raises(EnvironmentLost, match="status 3"):
+        exec_data_access("fail", None, "exit")
+    with pytest.raises(EnvironmentLost, match="by unload_all and initialize alone"):
+        exec_data_access("numbers")
+    aimm_plugins.unload_all()
+    apart.start(restarts_per_minute=0)
+    assert exec_data_access("numbers") == [0, 1, 2]
+
+
 def test_other_calls_of_a_lost_process_end_too(apart: Apart) -> None:
     import threading
 

@@ -92,6 +92,18 @@ def test_a_rule_about_nothing_is_found_once(apart: Apart) -> None:
     assert subjects == ["aimm-here", "aimm-other"]
 
 
+@pytest.mark.parametrize("entry", ["aimm-aprt", "aimm-apart>=2"])
+def test_an_entry_of_plugins_that_chooses_none_is_found(apart: Apart, entry: str) -> None:
+    conf = apart.conf(plugins=[entry])
+    for report in (aimm_plugins.plan(conf), aimm_plugins.initialize(conf)):
+        (found,) = [f for f in report.findings if f.subject == entry]
+        place = "conf environments.apart.plugins"
+        assert (found.code, found.place) == ("rule-matches-nothing", place)
+        assert str(found.remedy).startswith("Did you mean aimm-apart? Correct the name")
+        (record,) = [record for record in report if record.name == "apart"]
+        assert record.environment is None
+
+
 def test_required_holds_in_environments(apart: Apart) -> None:
     with pytest.raises(PluginLoadError, match="aimm-apart>=2 is required"):
         apart.start(conf={"required": ["aimm-apart>=2"]})
@@ -228,6 +240,21 @@ def test_an_environment_that_is_not_there_is_missing(apart: Apart) -> None:
         aimm_plugins.initialize(conf)
 
 
+def test_a_lock_that_is_not_there_is_named(apart: Apart, tmp_path: Path) -> None:
+    lock = str(tmp_path / "nothing.txt")
+    conf = {**apart.conf(), "environments": {"apart": {"lock": lock}}}
+    (record,) = [record for record in aimm_plugins.plan(conf) if record.state == "missing"]
+    assert record.reason == f"its lock {lock} is not there"
+    assert str(record.remedy).startswith("Correct its lock, or remove")
+
+
+def test_a_path_of_a_file_that_is_no_interpreter_is_told(apart: Apart) -> None:
+    path = str(apart.site / "apart.py")
+    (record,) = [r for r in aimm_plugins.plan(apart.conf(path=path)) if r.state == "missing"]
+    assert record.reason == f"{path} is neither a folder nor an interpreter"
+    assert str(record.remedy).startswith("Correct its path, or remove")
+
+
 def test_a_plugin_of_a_missing_environment_is_not_loaded_in_the_host(apart: Apart) -> None:
     apart.plugin("other", OTHER)
     wrong = f"{sys.prefix}-misspelt"
@@ -296,7 +323,9 @@ def test_plugins_of_an_environment_that_name_nothing_are_found(
     for findings in found:
         (finding,) = [f for f in findings if f.subject == name]
         assert finding.code == "rule-matches-nothing"
-        assert finding.message == "no distribution in environment apart has this name"
+        assert (
+            finding.message == "no plugin of environment apart is of this distribution and version"
+        )
         assert str(finding.remedy).startswith(remedy)
 
 

@@ -135,6 +135,11 @@ def test_workers_of_a_cluster_have_the_environments_of_the_conf(apart: Apart) ->
             "counter", aimm_plugins.exec_instantiate("counter"), None, 3
         )
         assert exec_predict("counter", instance)[1] == 3
+        with dask_executor(client, conf=apart.conf()):  # instances travel there and back
+            instance = aimm_plugins.exec_instantiate("counter")
+            assert instance.process == here
+            instance = aimm_plugins.exec_fit("counter", instance, None, 3)
+            assert exec_predict("counter", instance)[1] == 3
         with pytest.raises(aimm_plugins.EnvironmentLost, match="left with status 3"):
             exec_data_access("fail", None, "exit")
         assert apart.pid() != here

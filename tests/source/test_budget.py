@@ -34,6 +34,8 @@ BOMBS = {
     "many keys": OURS + "K = [" + "'a'," * 50_000 + "]\n@fit([*K, *K, *K])\ndef f(m): ...\n",
     "many branches": OURS + "if a: pass\n" + "elif a: pass\n" * 5_000 + "fit(['a'])(f)\n",
     "long file": OURS + "fit(['a'])(f)\n" + "#" * 1024 * 1024,
+    "long names": OURS + ("a" + ".a" * 450 + "\n") * 60,
+    "keys of all": OURS + "K = [" + "'a', " * 10_000 + "]\n" + "@fit(K)\ndef f(m): ...\n" * 5_000,
     "many imports": OURS + "import " + ", ".join(f"bomb.a{n}" for n in range(9_000)) + "\nfit",
 }
 

@@ -209,6 +209,25 @@ def test_plugin_that_publishes_no_keys_is_no_change_under_lazy(put):
     assert refresh().plugins == ()
 
 
+@pytest.mark.parametrize("load", ["lazy", "eager"])
+def test_deferred_plugin_that_was_upgraded_has_the_keys_that_it_publishes_now(put, conf, load):
+    names = "@fit(['a', 'b'])\ndef f(m): ...\n"
+    old = put("p", "1.0", names, published={"fit:a": "p:f", "fit:b": "p:f"})
+    text = "names: []\nentry_points: {allow: [p-dist, q-dist]}\nload: "
+    initialize(conf(f"{text}lazy"))
+    shutil.rmtree(old)
+    conf(f"{text}{load}")
+    put("p", "2.0", names.replace("a", "c"), published={"fit:c": "p:f", "fit:b": "p:f"})
+    put("q", "1.0", "@fit(['a'])\ndef f(m): return 'q'\n")
+    refresh()
+    assert {key: p.distribution for (_, key), p in aimm_plugins.providers().items()} == {
+        "a": "q-dist",
+        "b": "p-dist",
+        "c": "p-dist",
+    }
+    assert aimm_plugins.exec_fit("a", None) == "q"
+
+
 def test_removed_deferred_plugin_is_gone(put):
     info = put("a", published={"fit:a": "a:f"})
     initialize(only("a-dist", load="lazy"))

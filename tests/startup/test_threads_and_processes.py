@@ -686,3 +686,29 @@ def test_fork_begins_no_import_that_a_load_in_another_thread_may_have_begun():
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False)
     assert done.returncode == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_forked_child_forgets_loads_although_an_import_before_the_fork_has_failed():
+    script = """
+        import os, signal, sys, threading, aimm_plugins
+        from aimm_plugins._startup.runtime import PROCESS
+        def loads():
+            with PROCESS.runtime.load_lock("plugin"):
+                begun.set()
+                over.wait(30)
+        begun, over = threading.Event(), threading.Event()
+        threading.Thread(target=loads).start()
+        begun.wait(30)
+        sys.modules["difflib"] = None
+        pid = os.fork()
+        if pid == 0:
+            signal.alarm(30)
+            with PROCESS.runtime.load_lock("plugin"):
+                os._exit(0)
+        over.set()
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    """
+    command = [sys.executable, "-Wignore", "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, check=False, timeout=60, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.count("Exception ignored")) == (0, 1)

@@ -8,7 +8,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 import aimm_plugins
-from aimm_plugins._dispatch.hookimpls import misfit, mistake, place_of
+from aimm_plugins._dispatch.hookimpls import mistake, place_of, refusal
 from aimm_plugins._dispatch.hookspecs import PROJECT
 from aimm_plugins._dispatch.manager import HOOKS
 from aimm_plugins._system.modules import contents
@@ -31,7 +31,7 @@ def hookimpls_are_in_order(subject: Subject) -> None:
     for name, function, marks in _functions(subject.plugin):
         if PROJECT in marks:
             options = marks[PROJECT]
-            fault = misfit(name, function, options, manager.hook) or mistake(function, options)
+            fault = refusal(name, function, options, manager.hook) or mistake(function, options)
             if fault is None and function not in known:
                 subject.notes.append(
                     f"{place_of(function)}: {name} is registered neither by the import nor by a "
