@@ -81,7 +81,7 @@ def _import(runtime: Runtime, snapshot: Snapshot, module: str, start: PreparedSt
 
 
 def _start_environment(runtime: Runtime, snapshot: Snapshot, name: str) -> Outcome:
-    from aimm_plugins._startup.environment_loading import start_deferred
+    from aimm_plugins._startup.environments.loading import start_deferred
 
     records = snapshot.records.values()
     waiting = [r for r in records if r.state == "deferred" and r.environment == name]

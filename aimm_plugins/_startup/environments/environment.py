@@ -27,9 +27,9 @@ from aimm_plugins._environments.processes import Processes, Slot
 from aimm_plugins._environments.program import Program
 from aimm_plugins._environments.tables import Reduce, as_arrow
 from aimm_plugins._inventory.remedies import in_environment
-from aimm_plugins._startup.environment_instance import EnvironmentInstance
-from aimm_plugins._startup.environment_judge import judged, registered, take_away
-from aimm_plugins._startup.environment_plan import (
+from aimm_plugins._startup.environments.instance import EnvironmentInstance
+from aimm_plugins._startup.environments.judge import judged, registered, take_away
+from aimm_plugins._startup.environments.plan import (
     PlannedEnvironment,
     identity_there,
     travel_as_arrow,
