@@ -146,7 +146,7 @@ class Environment(Processes):
 
         try:
             return await in_thread(work, request.state_cb)
-        except CancelledError:
+        except (CancelledError, GeneratorExit):  # the latter where its coroutine is closed
             inbox.put(Wish("the task that awaited it was cancelled"))
             raise
 
