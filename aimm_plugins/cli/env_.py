@@ -16,10 +16,10 @@ from aimm_plugins._config.values import Config, EnvironmentRules
 from aimm_plugins._discovery.scan import scan
 from aimm_plugins._environments.made import environment_path, wanted
 from aimm_plugins._environments.making import make, remove, size_of, users
+from aimm_plugins._environments.plan import look_up
 from aimm_plugins._environments.program import Program
 from aimm_plugins._environments.site import EnvironmentSite, NoEnvironmentError, find_site
 from aimm_plugins._policy.rules import Rule
-from aimm_plugins._startup.environments.plan import look_up
 from aimm_plugins._system.child import ended
 from aimm_plugins._system.text import did_you_mean
 from aimm_plugins.cli._output import (

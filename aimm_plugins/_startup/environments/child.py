@@ -322,7 +322,7 @@ class _Server:
         outcome = loader.load(Plan(tuple(PluginRecord(**given) for given in setup["plugins"])))
         if any(record.state == "failed" for record in outcome.records):
             from aimm_plugins._discovery.scan import scan
-            from aimm_plugins._startup.loading import account_for
+            from aimm_plugins._loading.accounts import account_for
 
             account_for(outcome, scan())
         with runtime.lock:

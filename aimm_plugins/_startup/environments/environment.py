@@ -22,6 +22,11 @@ from aimm_plugins._environments.payload import (
     python_here,
     unpack,
 )
+from aimm_plugins._environments.plan import (
+    PlannedEnvironment,
+    identity_there,
+    travel_as_arrow,
+)
 from aimm_plugins._environments.process import PluginProcess
 from aimm_plugins._environments.processes import Processes, Slot
 from aimm_plugins._environments.program import Program
@@ -29,11 +34,6 @@ from aimm_plugins._environments.tables import Reduce, as_arrow
 from aimm_plugins._inventory.remedies import in_environment
 from aimm_plugins._startup.environments.instance import EnvironmentInstance
 from aimm_plugins._startup.environments.judge import judged, registered, take_away
-from aimm_plugins._startup.environments.plan import (
-    PlannedEnvironment,
-    identity_there,
-    travel_as_arrow,
-)
 from aimm_plugins._startup.prepare import PreparedStart
 from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._system.child import START_SECONDS

@@ -12,6 +12,7 @@ from typing import Any
 
 from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._dispatch.remote_call import RemoteFunction
+from aimm_plugins._environments.plan import identity_there
 from aimm_plugins._environments.processes import Processes
 from aimm_plugins._inventory.imported_files import foreign_module
 from aimm_plugins._inventory.remedies import in_environment
@@ -19,7 +20,6 @@ from aimm_plugins._loading.importer import Outcome
 from aimm_plugins._registry.change import Loaded
 from aimm_plugins._startup.environments.environment import Environment
 from aimm_plugins._startup.environments.judge import judged
-from aimm_plugins._startup.environments.plan import identity_there
 from aimm_plugins._startup.prepare import PreparedStart
 from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._system.text import described
