@@ -29,8 +29,11 @@ def make_package(name: str, folder: Path, answers: dict[str, Any], *, ask: bool)
         needed = "aimm-plugins new needs copier: pip install 'aimm-plugins[new]'"
         raise ConfigError(needed) from error
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # Made in a folder next to its place, and moved there as a whole.
-    with tempfile.TemporaryDirectory(prefix=".aimm-new-", dir=folder.parent) as scratch:
+    # Made in a folder next to its place, and moved there as a whole. A folder that is there stays,
+    # since it may be the working folder or a volume.
+    is_there = folder.exists()
+    beside = folder if is_there else folder.parent
+    with tempfile.TemporaryDirectory(prefix=".aimm-new-", dir=beside) as scratch:
         made = Path(scratch) / "package"
         with as_file(files("aimm_plugins._authoring") / "template") as template:
             run_copy(
@@ -40,7 +43,8 @@ def make_package(name: str, folder: Path, answers: dict[str, Any], *, ask: bool)
                 defaults=not ask,
                 quiet=True,
             )
-        os.replace(made, folder)
+        for entry in list(made.iterdir()) if is_there else [made]:
+            os.replace(entry, folder / entry.name if is_there else folder)
 
 
 def check_name(name: str) -> None:

@@ -84,13 +84,15 @@ CallSite = tuple[str, str | None, str, int]
 _LOAD: CodeType = sys.modules["_frozen_importlib"]._load_unlocked.__code__
 """What runs in each import: of a compiled module no other frame tells."""
 
+_RELOAD: CodeType = sys.modules["_frozen_importlib"]._exec.__code__
+
 
 def call_site(caller: FrameType, target: object = None) -> tuple[CallSite, object | None]:
     """Where a decorator was called, and the spec of the module whose import that is part of.
 
     Python sets `_initializing` on a module's spec while the module's body runs. The innermost frame
     of such a module is the import that a declaration belongs to. A module that is reloaded has no
-    such mark, which tells a reload from a first import. A compiled `target` knows its line.
+    such mark; the frame of its reload tells. A compiled `target` knows its line.
     """
     frame: FrameType | None = caller
     name = caller.f_globals.get("__name__")
@@ -98,7 +100,7 @@ def call_site(caller: FrameType, target: object = None) -> tuple[CallSite, objec
     file, line = caller.f_code.co_filename, caller.f_lineno
     looked_at: object = None
     while frame is not None:
-        if frame.f_code is _LOAD:
+        if frame.f_code is _LOAD or frame.f_code is _RELOAD:
             spec = frame.f_locals["spec"]
             if module == "importlib._bootstrap":  # called by compiled code that is the module's
                 module, file = spec.name, spec.origin or "<compiled>"
@@ -121,7 +123,7 @@ def modules_being_imported() -> frozenset[str]:
     found = set()
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        if frame.f_code is _LOAD:
+        if frame.f_code is _LOAD or frame.f_code is _RELOAD:
             found.add(frame.f_locals["spec"].name)
         elif is_initializing(frame.f_globals.get("__spec__")):
             name = frame.f_globals.get("__name__")

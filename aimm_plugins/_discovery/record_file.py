@@ -62,7 +62,7 @@ def record_lines(distribution: Distribution) -> list[RecordLine] | None:
 
     There is none, it cannot be read to its end, or nothing is in it.
     """
-    content = distribution.read("RECORD", RECORD_BYTES)
+    content = _content(distribution)
     if not content:
         return None
     import csv
@@ -80,6 +80,11 @@ def record_lines(distribution: Distribution) -> list[RecordLine] | None:
         )
         for row in rows
     ] or None
+
+
+def _content(distribution: Distribution) -> bytes | None:
+    content = distribution.read("RECORD", RECORD_BYTES)
+    return None if content is not None and b"\0" in content else content  # no path has one
 
 
 def listed(distribution: Distribution) -> Mapping[str, str] | None:
@@ -104,7 +109,7 @@ def top_levels(distribution: Distribution) -> frozenset[str] | None:
     From RECORD, else from the `top_level.txt` that setuptools writes; `None` where neither says
     anything. Folders that hold no module may be among them.
     """
-    content = distribution.read("RECORD", RECORD_BYTES)
+    content = _content(distribution)
     if content:
         # All RECORDs of a folder are read here, and csv takes several times as long as a pattern.
         if re.search(_ODD_SPELLING, content) is None:

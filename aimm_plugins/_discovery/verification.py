@@ -122,7 +122,10 @@ def bytes_have_hash(content: bytes, wanted: str) -> bool:
 
 def module_name(file: str) -> str | None:
     """The module that a file name holds; `None` for what no import would take."""
-    return file.partition(".")[0] if file.endswith(_SUFFIXES) else None
+    name, _, suffix = file.partition(".")
+    # No module is called `mod.orig` or, as macOS names what it keeps about `mod.so`, `._mod`.
+    is_odd = suffix.endswith((".py", ".pyc")) or not (name or file in _SUFFIXES)
+    return None if is_odd or not file.endswith(_SUFFIXES) else name
 
 
 def _is_covered(line: RecordLine, info: str) -> bool:

@@ -51,6 +51,7 @@ _KEPT, _KEPT_BYTES = 2, 256 << 20
 
 _AT_ONCE = 500
 _POLL_SECONDS = 0.5
+_SOON_MS, _LATER_MS = 10, 1000
 _NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
 _CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 _MAP_OPTIONS: Any = {"trackfd": False} if sys.version_info >= (3, 13) else {}
@@ -89,6 +90,8 @@ class Channel:
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
+        self._waiting = select.poll()
+        self._waiting.register(connection, select.POLLIN)
         self._sending = threading.Lock()
         self._notes: deque[tuple[int, int]] = deque()
         self._memory: dict[int, LentMemory] = {}
@@ -141,7 +144,7 @@ class Channel:
         self._send_notes()
 
     def note(self, kind: int, number: int) -> None:
-        """Send a frame without content, at once or with the next; never waits and never raises.
+        """Send a frame without content, at once or when there is room; never waits or raises.
 
         For finalizers: they run in any thread at any time, also within `send`.
         """
@@ -170,6 +173,9 @@ class Channel:
             ProtocolError: It sends something else.
         """
         while True:
+            # Once it is closed, its descriptor may be that of another file.
+            while not (self.closed or self._waiting.poll(_SOON_MS if self._notes else _LATER_MS)):
+                self._send_notes()  # those for which there was no room
             handles: list[int] = []
             head = self._read(_HEAD.size, handles)
             magic, kind, count, number, size, reference = _HEAD.unpack(head)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 # looking for some takes a fifth of the time, also later on, were it not frozen.
 _BOOTSTRAP = (
     "import gc, sys; gc.disable(); channel, *path = sys.argv[1:]; sys.path[:] = path or sys.path; "
-    "from aimm_plugins._startup.environment_process import serve; gc.freeze(); gc.enable(); "
+    "from aimm_plugins._startup.environments.child import serve; gc.freeze(); gc.enable(); "
     "serve(int(channel))"
 )
 

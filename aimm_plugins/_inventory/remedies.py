@@ -167,11 +167,6 @@ def _for_missing_module(
             "sys.modules: take that away."
         )
     is_plugin = f"{record.module}.".startswith(f"{name}.")
-    if is_plugin and distribution is None and record.distribution is not None:
-        return (
-            f"{record.distribution} is not installed any more. Call refresh() to take its keys "
-            f"away; or install it first: {pip_install(record.distribution)}."
-        )
     if is_plugin and distribution is None:
         return _for_conf_name(record, installed)
     if name in _ADDED:

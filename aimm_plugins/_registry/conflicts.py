@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 
-from aimm_plugins._registry.providers import Offer, is_named
+from aimm_plugins._registry.providers import Offer, named_by
 from aimm_plugins._system.files import has_same_content
 from aimm_plugins._system.text import aligned, one_line
 from aimm_plugins._values.actions import Action
@@ -87,7 +87,7 @@ def _imported_twice(contenders: Sequence[Offer]) -> Iterator[str]:
 def _choice(offer: Offer, contenders: Sequence[Offer]) -> str:
     """What a `prefer` rule names one contender by, and no other."""
     names = (offer.provenance.owner, offer.plugin, offer.module)
-    alone = (name for name in names if sum(is_named(other, name) for other in contenders) == 1)
+    alone = (name for name in names if named_by(contenders, name) == [offer])
     name = next(alone, names[0])
     # `null` and `a, b: c` are no texts in YAML, or more than one.
     if re.fullmatch(r"(?!(?i:null|true|false)$)[A-Za-z_][\w.@-]*", name) is None:

@@ -188,6 +188,12 @@ def is_named(offer: Offer, wanted: str) -> bool:
     return distribution is not None and normalized(distribution) == normalized(wanted)
 
 
+def named_by(contenders: Sequence[Offer], wanted: str) -> list[Offer]:
+    """Those whom a name means: a plugin in the host, before the same one in an environment."""
+    exactly = [contender for contender in contenders if contender.plugin == wanted]
+    return exactly or [contender for contender in contenders if is_named(contender, wanted)]
+
+
 def choose(
     contenders: Sequence[Offer], slot: Slot, prefer: Preferences
 ) -> tuple[Offer | None, str]:
@@ -200,7 +206,7 @@ def choose(
             if rule not in layer:
                 continue
             wanted, place = layer[rule]
-            matching = [contender for contender in contenders if is_named(contender, wanted)]
+            matching = named_by(contenders, wanted)
             if len(matching) == 1:
                 who = matching[0].provenance
                 where = "" if who.environment is None else f" in environment {who.environment}"

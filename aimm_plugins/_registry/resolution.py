@@ -153,8 +153,7 @@ class _Resolver:
             return
         foreign = [d for d in (one, other) if not self.owners.ran(first.plugin, d)]
         if len(foreign) != 1:
-            places = (one.file, one.line), (other.file, other.line)
-            error = declared_twice(first.plugin, *slot, *places)
+            error = declared_twice(first.plugin, *slot, *((d.file, d.line) for d in (one, other)))
             self.errors.setdefault(first.plugin, []).append(error)
         elif foreign[0] is one:
             # Another plugin's import ran this one's code once more: that changes nothing.

@@ -74,6 +74,7 @@ class ModuleSource:
         values: What its names are bound to; `None` where that is unknown.
         stars: Modules that all names are imported from.
         names: All names that it binds; `None` where it may bind others too.
+        set_attributes: The names of all attributes that it sets, which may be those of a module.
         plain: Its functions and classes without bases that have no decorator, and its constants;
             each bound once.
         calls_decorators: Whether it has `fit(["k"])(f)`, where `f` may be any object.
@@ -91,6 +92,7 @@ class ModuleSource:
     values: dict[str, object] = field(default_factory=dict)
     stars: list[ImportedName] = field(default_factory=list)
     names: frozenset[str] | None = None
+    set_attributes: set[str] = field(default_factory=set)
     plain: set[str] = field(default_factory=set)
     calls_decorators: bool = False
     imports: list[tuple[str, bool]] = field(default_factory=list)

@@ -71,8 +71,8 @@ def _imports_unseen(node: ast.Call, top: str) -> bool:
 
 
 def bound_names(nodes: Iterable[ast.AST]) -> Iterator[str]:
-    """The names that the statements of a module bind, by whatever means."""
-    for node in _beside(nodes, (*_FUNCTIONS, ast.ClassDef, ast.comprehension)):
+    """The names that the statements of a module bind, by whatever means, and a few more."""
+    for node in _beside(nodes, (*_FUNCTIONS, ast.ClassDef)):
         match node:
             case ast.Name(id=name, ctx=ast.Store()):
                 yield name

@@ -201,6 +201,8 @@ class _Body:
                 self.bind_plainly(target.id, isinstance(value, ast.Constant))
                 self.bind([target.id], meaning if certain else uncertain(meaning))
             else:
+                if isinstance(target, ast.Attribute):
+                    self.module.set_attributes.add(target.attr)
                 self.bind(names_in(target), None)
 
     def constant(self, node: ast.expr) -> object:
@@ -325,7 +327,7 @@ class _Body:
         """Why a decorator will refuse what it is given."""
         if not isinstance(node, ast.ClassDef):
             return why_function_refused(node, call)
-        return why_class_refused(self.classes(node)) if found.name == "model" else None
+        return why_class_refused(self.classes(node), call) if found.name == "model" else None
 
     def classes(self, node: ast.ClassDef) -> list[ast.ClassDef]:
         """A class and its bases; none where one of them, or a metaclass, may be anything."""

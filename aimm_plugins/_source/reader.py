@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
+from types import ModuleType
 
 from aimm_plugins._discovery.module_location import HERE, Modules
 from aimm_plugins._source.budget import Budget, OverBudgetError
@@ -24,6 +25,11 @@ from aimm_plugins._source.outside import OutsidePackages
 from aimm_plugins._source.values import PACKAGE, Evaluator
 from aimm_plugins._system.text import MOST_COMPARED, nearest
 from aimm_plugins._values.provenance import short_file
+
+_OF_EACH_MODULE = frozenset(
+    {*dir(ModuleType("")), "__annotations__", "__builtins__", "__cached__", "__file__", "__path__"}
+)
+"""Names that Python binds in modules."""
 
 
 class ModuleReader:
@@ -211,13 +217,15 @@ class SourceReader:
 
         The error is the one that Python would raise, so that a plan and a start say the same.
         """
-        certain = [module for module, surely in reader.reached(plugin) if surely]
+        reached = list(reader.reached(plugin))
+        certain = [module for module, surely in reached if surely]
+        set_by_others = {name for module, _ in reached for name in module.set_attributes}
         may_look_elsewhere = any(module.finds_by_itself for module in certain)
         top = plugin.partition(".")[0]
         for module in certain:
             for need in () if may_look_elsewhere else module.needs:
                 error = self._unmet(need, top, reader)
-                if error is not None:
+                if error is not None and need.attribute not in set_by_others:
                     return Fault(error, f"{short_file(need.file, module.name)}:{need.line}")
             fault = module.fault
             if isinstance(fault, SyntaxError) and not self._modules.is_this_python:
@@ -236,7 +244,7 @@ class SourceReader:
         missing = self._missing(need.module if parts[0] == top else parts[0])
         if missing is not None or parts[0] != top:
             return missing
-        if need.attribute is None or need.attribute == "*":
+        if need.attribute in (None, "*") or need.attribute in _OF_EACH_MODULE:
             return None
         source = reader.module(need.module)
         if source is None or source.names is None or need.attribute in source.names:

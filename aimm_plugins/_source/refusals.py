@@ -13,7 +13,7 @@ from aimm_plugins._values.actions import MODEL_ACTIONS
 _BINDS_UNSEEN = {"locals", "vars", "exec"}
 
 
-def why_class_refused(classes: Sequence[ast.ClassDef]) -> str | None:
+def why_class_refused(classes: Sequence[ast.ClassDef], call: ast.Call | None) -> str | None:
     """The reason against the first of the classes, which has the others as bases; `None` without.
 
     There is none either where code may give the class methods that its source does not show.
@@ -29,7 +29,15 @@ def why_class_refused(classes: Sequence[ast.ClassDef]) -> str | None:
     methods = [p for p in parts if isinstance(p, ast.FunctionDef) and p.name == "deserialize"]
     if methods and bound.count("deserialize") == 1 and not methods[0].decorator_list:
         return needs_instance(classes[0].name)
-    return None
+    takers = [p for p in parts if isinstance(p, Function) and p.name in _TAKE_CALLBACK]
+    is_plain = all(bound.count(t.name) == 1 and not t.decorator_list for t in takers)
+    if not {"fit", "predict"} <= {taker.name for taker in takers} or not is_plain:
+        return None
+    reasons = [why_function_refused(taker, call) for taker in takers]
+    return None if None in reasons else f"@model class {classes[0].name}: {reasons[0]}"
+
+
+_TAKE_CALLBACK = ("__init__", "fit", "predict")
 
 
 def _bound_by(node: ast.AST) -> Iterator[str]:

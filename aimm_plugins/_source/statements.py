@@ -20,7 +20,11 @@ def is_taken(test: ast.expr) -> bool | None:
     match test:
         case ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING"):
             return False
-        case ast.Compare(left=ast.Name(id="__name__"), ops=[ast.Eq()]):
+        case ast.Compare(
+            left=ast.Name(id="__name__"),
+            ops=[ast.Eq()],
+            comparators=[ast.Constant(value="__main__")],
+        ):
             return False
         case ast.Constant(value=value):
             return bool(value)

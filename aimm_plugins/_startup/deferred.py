@@ -17,6 +17,7 @@ from aimm_plugins._startup.messages import log
 from aimm_plugins._startup.prepare import PreparedStart, admission_of
 from aimm_plugins._startup.publish import publish, resolve_now
 from aimm_plugins._startup.runtime import Runtime
+from aimm_plugins._system.names import normalized
 from aimm_plugins._values.report import Identity, PluginRecord, Report
 
 
@@ -80,7 +81,7 @@ def _import(runtime: Runtime, snapshot: Snapshot, module: str, start: PreparedSt
 
 
 def _start_environment(runtime: Runtime, snapshot: Snapshot, name: str) -> Outcome:
-    from aimm_plugins._startup.environment_loading import start_deferred
+    from aimm_plugins._startup.environments.loading import start_deferred
 
     records = snapshot.records.values()
     waiting = [r for r in records if r.state == "deferred" and r.environment == name]
@@ -101,17 +102,34 @@ def _as_of_now(runtime: Runtime, start: PreparedStart) -> PreparedStart:
 
 
 def _plan(snapshot: Snapshot, modules: Set[str], installed: Scan) -> Plan:
+    there = {
+        (c.name, c.module, c.attribute, c.distribution.key)
+        for c in installed.candidates
+        if c.module in modules
+    }
     records = [
-        _current(record, installed)
+        _current(record, installed, there)
         for record in snapshot.records.values()
         if record.state == "deferred" and record.module in modules and record.environment is None
     ]
-    return Plan(tuple(records), demanded=frozenset(record.identity for record in records))
+    demanded = frozenset(record.identity for record in records if record.state == "deferred")
+    return Plan(tuple(records), demanded=demanded)
 
 
-def _current(record: PluginRecord, installed: Scan) -> PluginRecord:
-    """The record with the version that is installed by now."""
-    found = None if record.distribution is None else installed.find(record.distribution)
-    if found is None:
+def _current(record: PluginRecord, installed: Scan, there: Set[object]) -> PluginRecord:
+    """The record with the version that is installed by now; `denied` where it is there no more.
+
+    Args:
+        record: The plugin, as it was when it was left to its first call.
+        installed: What is installed by now.
+        there: Name, module, object and distribution of the entry points among that.
+    """
+    distribution = record.distribution or ""
+    found = installed.find(distribution) if distribution else None
+    if found is not None:
+        record = record._replace(version=found.version, origin=found.origin)
+    named = (record.name, record.module, record.attribute, normalized(distribution))
+    if record.source == "config" or named in there or installed.doubt(distribution) is not None:
         return record
-    return record._replace(version=found.version, origin=found.origin)
+    gone = "its entry point is not there" if found else f"{distribution} is not installed"
+    return record._replace(state="denied", provides=(), reason=f"{gone} any more: call refresh()")

@@ -22,7 +22,7 @@ def load(runtime: Runtime, start: PreparedStart) -> Outcome:
     """
     if not start.environments:
         return _load_here(runtime, start)
-    from aimm_plugins._startup.environment_loading import StartingEnvironments
+    from aimm_plugins._startup.environments.loading import StartingEnvironments
 
     starting = StartingEnvironments(runtime, start)
     try:

@@ -30,7 +30,7 @@ from aimm_plugins._values.report import Finding, Identity, PluginRecord
 if TYPE_CHECKING:
     from aimm_plugins._options.state import PluginOptions
     from aimm_plugins._policy.lockfile import Lock
-    from aimm_plugins._startup.environment_plan import PlannedEnvironment
+    from aimm_plugins._startup.environments.plan import PlannedEnvironment
 
 
 class PreparedStart(NamedTuple):
@@ -127,7 +127,7 @@ def with_environments(start: PreparedStart, prepare: Callable[..., PreparedStart
     """A start with the environments that its confs name; `prepare` judges what is in one."""
     if not any(config.environments for config in start.configs):
         return start
-    from aimm_plugins._startup.environment_plan import look_up, without_taken_over
+    from aimm_plugins._startup.environments.plan import look_up, without_taken_over
 
     parts, environments = [start], []
     for environment in look_up(start.configs, start.installed):

@@ -60,7 +60,7 @@ def _account_after_imports(
         keys = [key for key in keys if is_whole or key in record.provides]
         now = with_keys(record, tuple(keys), snapshot.shadowed)
         if now.state != "shadowed" and record.provides and not keys:
-            gone = f"{record.module} was run again by hand, and has declared none of its keys"
+            gone = f"{record.module} was run again, or unregistered, by hand: it has no keys since"
             return now._replace(reason=joined_reasons(now.reason, [gone]))
         return now
     if record.state != "deferred" or record.attribute is not None or not provided:

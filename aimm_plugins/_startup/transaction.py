@@ -102,7 +102,7 @@ def commit(runtime: Runtime, outcome: Resolved, starts: tuple[Start, ...]) -> Re
     snapshot.installed_findings = outcome.start.installed.findings
     publish(runtime, snapshot)
     if outcome.loaded.environments:
-        from aimm_plugins._startup.environment_loading import take_over
+        from aimm_plugins._startup.environments.loading import take_over
 
         take_over(runtime, outcome.loaded.environments)
     return outcome.report

@@ -19,7 +19,7 @@ from aimm_plugins._environments.making import make, remove, size_of, users
 from aimm_plugins._environments.program import Program
 from aimm_plugins._environments.site import EnvironmentSite, NoEnvironmentError, find_site
 from aimm_plugins._policy.rules import Rule
-from aimm_plugins._startup.environment_plan import look_up
+from aimm_plugins._startup.environments.plan import look_up
 from aimm_plugins._system.child import ended
 from aimm_plugins._system.text import did_you_mean
 from aimm_plugins.cli._output import (
@@ -133,7 +133,14 @@ def run(name: str, line: Sequence[str], conf: str | None) -> int:
 
     The exit status is that of the command.
     """
-    return _run(name, line, conf)
+    config = _config(conf)
+    (rules,) = _chosen(config, [name])
+    variables = _variables(name, _site_or_raise(config, rules))
+    try:
+        status = subprocess.run(line, env=variables, check=False).returncode
+        return status if status >= 0 else 128 - status  # as shells have it for signals
+    except FileNotFoundError as error:
+        raise AimmPluginsError(f"environment {name} has no {line[0]!r}: {error}") from error
 
 
 def run_check(name: str, arguments: Sequence[str], conf: str | None) -> int:
@@ -155,17 +162,6 @@ def run_check(name: str, arguments: Sequence[str], conf: str | None) -> int:
     if status < 0:
         raise AimmPluginsError(f"environment {name}: the process of the checks {ended(status)}")
     return status
-
-
-def _run(name: str, line: Sequence[str], conf: str | None) -> int:
-    config = _config(conf)
-    (rules,) = _chosen(config, [name])
-    variables = _variables(name, _site_or_raise(config, rules))
-    try:
-        status = subprocess.run(line, env=variables, check=False).returncode
-        return status if status >= 0 else 128 - status  # as shells have it for signals
-    except FileNotFoundError as error:
-        raise AimmPluginsError(f"environment {name} has no {line[0]!r}: {error}") from error
 
 
 def _variables(name: str, site: EnvironmentSite) -> dict[str, str]:

@@ -258,6 +258,8 @@ def explain_(subject: str, load: bool, form: str, conf: str | None) -> int:
             )
             for reason, named in subjects.items()
         )
+    if answer.kinds == ("plugin",):
+        output.echo(f"{subject} is a plugin; no key of this name is known", err=True)
     if answer.there and not load:
         _say_what_load_does()
     return 0 if answer.there else 1

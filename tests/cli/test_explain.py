@@ -181,6 +181,13 @@ def test_plugin_that_surely_declares_nothing_is_said_so(run, site, install):
     assert reason["remedy"].startswith("Decorate what it should provide")
 
 
+def test_name_of_a_plugin_is_told_from_a_key(run, site, install):
+    (site / "looked_at.py").write_text(LEGACY)
+    install("looked-at", entry_points={"ep": "looked_at"}, files=["looked_at.py"])
+    assert "ep is a plugin; no key of this name is known" in run("explain", "ep")[2]
+    assert "no key" not in run("explain", "iris.old")[2]
+
+
 def test_plugin_whose_module_is_hidden_by_a_module_of_python_is_not_there(run, site, install):
     (site / "statistics.py").write_text(LEGACY)
     install("looked-at", entry_points={"iris": "statistics"}, files=["statistics.py"])

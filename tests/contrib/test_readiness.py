@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aimm_plugins._values.report import Finding, PluginRecord, Report
-from aimm_plugins.contrib._readiness import SHOWN_FIELDS, LoadStatus, Outcome
+from aimm_plugins.contrib._readiness import SHOWN_FIELDS, LoadResult, LoadStatus
 
 SECRET = "s3cr3t"
 FILLED = PluginRecord(
@@ -35,7 +35,7 @@ FINDING = Finding(code="odd", subject=SECRET, message=SECRET, place=SECRET, reme
 @pytest.fixture
 def served():
     """What is served of a failed load, with and without details."""
-    outcome = Outcome(Report((FILLED,), (FINDING,)), ValueError(SECRET))
+    outcome = LoadResult(Report((FILLED,), (FINDING,)), ValueError(SECRET))
     return {
         details: LoadStatus("failed", outcome).served_report(details, set())
         for details in (False, True)
@@ -66,7 +66,9 @@ class NewerReport(Report):
 
 
 def test_new_field_is_hidden_until_it_is_listed():
-    status = LoadStatus("failed", Outcome(NewerReport((FILLED,), (FINDING,)), ValueError(SECRET)))
+    status = LoadStatus(
+        "failed", LoadResult(NewerReport((FILLED,), (FINDING,)), ValueError(SECRET))
+    )
     assert SECRET in str(status.served_report(True, set()))
     served = status.served_report(False, set())
     served["plugins"][0].pop("imports")  # names of modules, and no fields
@@ -87,6 +89,6 @@ def test_record_says_without_details_that_there_are_an_error_and_a_reason(served
 
 
 def test_readiness_names_the_error_and_withholds_its_text():
-    status = LoadStatus("failed", Outcome(None, ValueError(SECRET)))
+    status = LoadStatus("failed", LoadResult(None, ValueError(SECRET)))
     assert status.readiness(False)["error"] == {"type": "ValueError", "message": None}
     assert status.readiness(True)["error"] == {"type": "ValueError", "message": SECRET}

@@ -125,6 +125,21 @@ def test_reload_replaces(write):
     assert aimm_plugins.exec_data_access("d") == 22
 
 
+@pytest.mark.parametrize("is_loaded", [False, True])
+def test_reload_takes_away_what_the_module_declares_no_more(write, is_loaded):
+    code = "@data_access('d')\ndef f(): return 1\n"
+    site = write(again=f"{code}@data_access('e')\ndef g(): return 2\n")
+    if is_loaded:
+        aimm_plugins.initialize({"names": ["again"], "entry_points": {"enabled": False}})
+    module = importlib.import_module("again")
+    (site / "again.py").write_text(f"from aimm_plugins import *\n{code}")
+    importlib.invalidate_caches()
+    importlib.reload(module)
+    assert [key for _, key in aimm_plugins.providers()] == ["d"]
+    with pytest.raises(aimm_plugins.UnknownPluginError):
+        aimm_plugins.exec_data_access("e")
+
+
 def test_two_modules_by_hand_conflict(write):
     write(one="@fit(['k'])\ndef a(m): ...\n", two="@fit(['k'])\ndef b(m): ...\n")
     importlib.import_module("one")

@@ -52,6 +52,15 @@ def test_digest_is_the_same_wherever_data_files_and_headers_are_put(tmp_path):
     assert digest(tmp_path) not in digests
 
 
+def test_record_in_utf_16_says_nothing(tmp_path):
+    """Read as UTF-8 it would list other files, so that a deny rule would miss what it installed."""
+    record = write_dist_info(tmp_path, "dist") / "RECORD"
+    record.write_bytes("pkg/a.py,sha256=abc,3\n".encode("utf-16"))
+    (distribution,) = scan([str(tmp_path)]).distributions()
+    assert listed(distribution) is None
+    assert top_levels(distribution) is None
+
+
 def test_digest_tells_another_wheel_and_needs_a_record(tmp_path):
     record = write_dist_info(tmp_path, "dist") / "RECORD"
     record.write_text("a.py,sha256=abc,3\n")

@@ -86,6 +86,7 @@ def test_missing_file_is_named(package):
         "pkg/old.pyc",
         "pkg/sub/x.py",
         "pkg/mod/__init__.py",
+        "pkg/.py",  # as which `import_module("pkg.")` finds it
         "ns/part.abi3.so",
         "ns/part/__init__.py",
         "single/__init__.py",
@@ -99,9 +100,17 @@ def test_importable_file_that_record_does_not_list_is_named(package, extra):
 
 
 @pytest.mark.parametrize(
-    "extra", ["pkg/__pycache__/__init__.cpython-311.pyc", "pkg/notes.txt", "ns/other.py"]
+    "extra",
+    [
+        "pkg/__pycache__/__init__.cpython-311.pyc",
+        "pkg/notes.txt",
+        "pkg/._mod.py",
+        "pkg/._mod.abi3.so",
+        "pkg/mod.orig.py",
+        "ns/other.py",
+    ],
 )
-def test_bytecode_data_and_other_parts_of_a_namespace_may_stand_there(package, extra):
+def test_what_no_import_takes_and_other_parts_of_a_namespace_may_stand_there(package, extra):
     write_record(package, "dist", FILES)
     (package / extra).parent.mkdir(exist_ok=True)
     (package / extra).write_text("")

@@ -15,6 +15,7 @@ import aimm_plugins
 from aimm_plugins import (
     EnvironmentLost,
     exec_data_access,
+    exec_data_access_async,
     exec_deserialize,
     exec_fit,
     exec_fit_async,
@@ -232,6 +233,20 @@ def test_a_cancelled_task_ends_the_call_in_the_process(apart: Apart) -> None:
     time.sleep(0.2)
     assert exec_predict("counter", instance)[1] - count <= 1
     assert apart.pid() == pid
+
+
+def test_a_call_whose_coroutine_is_closed_ends_in_the_process(apart: Apart) -> None:
+    apart.start()
+    pid = apart.pid()
+
+    async def main() -> None:
+        coroutine = exec_data_access_async("fail", None, "hang")
+        coroutine.send(None)
+        await asyncio.sleep(0.2)
+        coroutine.close()
+
+    asyncio.run(main())
+    assert apart.pid() != pid
 
 
 def test_a_token_ends_a_call_that_reports_nothing(apart: Apart) -> None:

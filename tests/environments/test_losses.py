@@ -299,6 +299,33 @@ def test_a_process_that_is_never_started_again_says_what_starts_it(apart: Apart)
     assert exec_data_access("numbers") == [0, 1, 2]
 
 
+MANY = """
+import os
+
+class Model:
+    def __init__(self, file): self.file = file
+    def __del__(self):
+        descriptor = os.open(self.file, os.O_APPEND | os.O_WRONLY)
+        os.write(descriptor, b".")
+        os.close(descriptor)
+
+@instantiate("many")
+def make(file): return Model(file)
+"""
+
+
+def test_instances_go_with_their_handles_however_many_go_at_once(
+    apart: Apart, tmp_path: Path
+) -> None:
+    apart.plugin("other", MANY)
+    apart.start(plugins=["aimm-other"])
+    file = tmp_path / "gone"
+    file.touch()
+    handles = [aimm_plugins.exec_instantiate("many", None, str(file)) for _ in range(900)]
+    del handles
+    wait_for(lambda: file.stat().st_size == 900)
+
+
 def test_other_calls_of_a_lost_process_end_too(apart: Apart) -> None:
     import threading
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -147,6 +148,19 @@ def test_a_conflict_is_settled_by_prefer(apart: Apart) -> None:
     assert exec_data_access("process") != "here"
     (record,) = [record for record in report if record.name == "here"]
     assert record.reason.endswith("to aimm-apart in environment apart")
+
+
+def test_each_line_of_a_conflict_of_one_distribution_settles_it(apart: Apart) -> None:
+    conf = apart.conf(conf={"names": ["apart"]})
+    with pytest.raises(PluginLoadError) as raised:
+        aimm_plugins.initialize(conf)
+    names = re.findall(r'prefer: \{"data_access:process": (\S+)\}', str(raised.value))
+    where = []
+    for name in names:
+        aimm_plugins.initialize({**conf, "on_error": "isolate", "prefer": {"process": name}})
+        where.append(aimm_plugins.providers("data_access")["data_access", "process"].environment)
+        aimm_plugins.unload_all()
+    assert (names, where) == (["apart", "apart@apart"], [None, "apart"])
 
 
 def test_one_distribution_in_two_environments_is_told_apart_by_its_module(apart: Apart) -> None:

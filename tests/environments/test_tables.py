@@ -12,7 +12,7 @@ from aimm_plugins import exec_data_access
 from aimm_plugins._discovery.scan import scan
 from aimm_plugins._environments.payload import pack, unpack
 from aimm_plugins._environments.tables import as_arrow
-from aimm_plugins._startup.environment_plan import travel_as_arrow
+from aimm_plugins._startup.environments.plan import travel_as_arrow
 from tests.environments.conftest import Apart
 from tests.support.metadata import write_dist_info
 

@@ -99,6 +99,13 @@ def test_made_package_may_use_a_library_without_types(made, tmp_path):
     assert "more.py" not in finished.stdout, finished.stdout
 
 
+def test_package_is_made_in_the_working_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(["new", "my-models", "--defaults", "--into", "."]) == 0
+    assert (tmp_path / "src/my_models/__init__.py").is_file()
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".aimm")]
+
+
 def test_folder_that_holds_something_is_left_alone(tmp_path, capsys):
     (tmp_path / "file").touch()
     assert run(["new", "my-models", "--defaults", "--into", str(tmp_path)]) == 2

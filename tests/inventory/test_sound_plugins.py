@@ -12,6 +12,7 @@ KEY = "from aimm_plugins import fit\n@fit(['k'])\ndef learn(m): return m\n"
 BINDS = """\
 if (walrus := 4):
     pass
+[0 for n in range(3) if (condition := n)]
 for loop in range(2): pass
 with open(__file__) as opened: pass
 first, *rest = 1, 2
@@ -49,12 +50,26 @@ SOUND = {
         "from vendored_thing import y\n" + KEY,
         "vendored/vendored_thing": "y = 1\n",
     },
+    "imports what each module has": {
+        "__init__": "from acme.models import __doc__, __file__\n",
+        "models": KEY,
+    },
+    "sets an attribute of another module": {
+        "__init__": "import acme.models, acme.sets\nfrom acme.models import rate\n",
+        "models": KEY,
+        "sets": "import acme.models\nacme.models.rate = 1\n",
+    },
+    "asks for its own name": {
+        "__init__": "if __name__ == 'acme':\n    from acme.models import learn\n",
+        "models": KEY,
+    },
     "makes a module": {
         "__init__": "import sys, types\nsys.modules['acme.moves'] = m = types.ModuleType('moves')\n"
         "m.x = 1\nfrom acme.moves import x\n" + KEY,
     },
     "binds names in every way": {
-        "__init__": "from acme.names import walrus, loop, opened, first, rest, captured\n" + KEY,
+        "__init__": "from acme.names import walrus, condition, loop, opened, first, rest, captured\n"
+        + KEY,
         "names": BINDS,
     },
     "sets names unseen": {

@@ -74,6 +74,9 @@ FAULTS = {
     "is a model that lacks a method": Fault(
         "from aimm_plugins import model\n@model(model_type=KEYS[0])\nclass Svc:\n    fit = print\n"
     ),
+    "lacks an argument": Fault(DECLARE.replace("KEYS", "KEYS, state_cb_arg_name='cb'")),
+    "declares a key twice": Fault(DECLARE + "\n@fit(KEYS)\ndef again(model): ...\n"),
+    "lacks a name of this package": Fault("from aimm_plugins import fitt\n" + DECLARE),
     "is hidden by another file": Fault(foreign=True),
     "catches what it lacks": Fault(
         "try:\n    import surely_not_there_at_all\nexcept ImportError:\n    pass\n" + DECLARE,

@@ -55,10 +55,21 @@ def test_class_that_lacks_a_method_fails_by_its_source_as_by_its_import(errors, 
     assert str(foretold) == str(raised)
 
 
+def test_class_without_a_method_that_takes_the_callback_fails_by_its_source_too(errors):
+    foretold, raised = errors(WHOLE.replace("@model", "@model(state_cb_arg_name='cb')"))
+    for error in (foretold, raised):
+        assert "Svc: state_cb_arg_name='cb': " in str(error)
+        assert "has no parameter 'cb' and no **kwargs" in str(error)
+
+
 @pytest.mark.parametrize(
     "text",
     [
         WHOLE,
+        WHOLE.replace("@model", "@model(state_cb_arg_name='x')"),
+        WHOLE.replace("@model", "@model(state_cb_arg_name='cb')").replace("self, x)", "self, **x)"),
+        WHOLE.replace("@model", "@model(state_cb_arg_name='cb')")
+        + "    def __init__(self, cb=None): ...\n",
         f"from aimm_plugins import model\nclass Base:\n{METHODS}\n@model\nclass Svc(Base): ...\n",
         f"from aimm_plugins import model\nclass Svc:\n{METHODS}\nmodel(Svc)\n",
         "from aimm_plugins import model\ndef full(cls):\n    for name in ('fit', 'predict', "

@@ -554,15 +554,33 @@ def test_deferred_plugin_that_was_uninstalled_fails_by_name(case: Case) -> None:
     assert got["good"] == {"value": 42}
 
 
-def test_deferred_plugin_that_was_uninstalled_says_so_and_what_to_do(write, install) -> None:
+@pytest.mark.parametrize("is_file_left", [True, False])
+def test_deferred_plugin_that_was_uninstalled_says_so_and_what_to_do(
+    write, install, is_file_left
+) -> None:
     write(gone="@fit(['k'])\ndef f(m): ...\n")
     folder = install("lazy-dist", entry_points={"ep": "gone"}, published={"fit:k": "gone:f"})
     initialize({"names": [], "load": "lazy"})
     shutil.rmtree(folder)
-    (folder.parent / "gone.py").unlink()
-    with pytest.raises(PluginLoadError, match="to do: lazy-dist is not installed any more"):
+    if not is_file_left:
+        (folder.parent / "gone.py").unlink()
+    with pytest.raises(UnknownPluginError, match=r"lazy-dist is not installed any more: call ref"):
         aimm_plugins.exec_fit("k", None)
+    assert "gone" not in sys.modules
     assert record_of(aimm_plugins.refresh()).state == "removed"
+
+
+def test_deferred_plugin_whose_entry_point_is_gone_says_so(write, install) -> None:
+    write(old="@fit(['k'])\ndef f(m): ...\n", new="@fit(['k'])\ndef f(m): return 'new'\n")
+    folder = install("lazy-dist", entry_points={"ep": "old"}, published={"fit:k": "old:f"})
+    initialize({"names": [], "load": "lazy"})
+    shutil.rmtree(folder)
+    install("lazy-dist", "2.0", entry_points={"ep": "new"}, published={"fit:k": "new:f"})
+    with pytest.raises(UnknownPluginError, match="its entry point is not there any more: call ref"):
+        aimm_plugins.exec_fit("k", None)
+    assert "old" not in sys.modules
+    aimm_plugins.refresh()
+    assert aimm_plugins.exec_fit("k", None) == "new"
 
 
 def test_plugin_that_was_upgraded_while_it_waited_blames_no_author_for_its_old_keys(

@@ -389,7 +389,7 @@ def test_plugin_whose_keys_a_failed_import_by_hand_took_is_not_told_to_have_them
         importlib.import_module("p")
     (record,) = aimm_plugins.current_report()
     assert record.provides == ()
-    assert record.reason == "p was run again by hand, and has declared none of its keys"
+    assert record.reason == "p was run again, or unregistered, by hand: it has no keys since"
     report = initialize(names("p", on_error="isolate"))
     for (record,) in (report, aimm_plugins.current_report()):
         assert (record.state, record.provides) == ("failed", ())

@@ -27,9 +27,9 @@ from aimm_plugins._environments.processes import Processes, Slot
 from aimm_plugins._environments.program import Program
 from aimm_plugins._environments.tables import Reduce, as_arrow
 from aimm_plugins._inventory.remedies import in_environment
-from aimm_plugins._startup.environment_instance import EnvironmentInstance
-from aimm_plugins._startup.environment_judge import judged, registered, take_away
-from aimm_plugins._startup.environment_plan import (
+from aimm_plugins._startup.environments.instance import EnvironmentInstance
+from aimm_plugins._startup.environments.judge import judged, registered, take_away
+from aimm_plugins._startup.environments.plan import (
     PlannedEnvironment,
     identity_there,
     travel_as_arrow,
@@ -146,7 +146,7 @@ class Environment(Processes):
 
         try:
             return await in_thread(work, request.state_cb)
-        except CancelledError:
+        except (CancelledError, GeneratorExit):  # the latter where its coroutine is closed
             inbox.put(Wish("the task that awaited it was cancelled"))
             raise
 

@@ -17,9 +17,9 @@ from aimm_plugins._inventory.imported_files import foreign_module
 from aimm_plugins._inventory.remedies import in_environment
 from aimm_plugins._loading.importer import Outcome
 from aimm_plugins._registry.change import Loaded
-from aimm_plugins._startup.environment import Environment
-from aimm_plugins._startup.environment_judge import judged
-from aimm_plugins._startup.environment_plan import identity_there
+from aimm_plugins._startup.environments.environment import Environment
+from aimm_plugins._startup.environments.judge import judged
+from aimm_plugins._startup.environments.plan import identity_there
 from aimm_plugins._startup.prepare import PreparedStart
 from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._system.text import described

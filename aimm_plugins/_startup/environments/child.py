@@ -33,7 +33,7 @@ from aimm_plugins._environments.tracing import continued
 from aimm_plugins._loading.importer import Loader, Outcome
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.change import Change
-from aimm_plugins._startup.environment_instance import HELD
+from aimm_plugins._startup.environments.instance import HELD
 from aimm_plugins._startup.publish import publish, resolve_now
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.child_side import end_watchdog, end_with_host, take_stdin
@@ -42,7 +42,7 @@ from aimm_plugins._system.text import described
 from aimm_plugins._values.report import PluginRecord
 from aimm_plugins.errors import AimmPluginsError, Cancelled
 
-_OURS = tuple(f"aimm_plugins.{part}" for part in ("_startup", "_dispatch", "_loading"))
+_OURS = (__package__, "aimm_plugins._dispatch", "aimm_plugins._loading")
 """Packages of frames that a traceback begins with, and that are not of a plugin."""
 
 _Answer = tuple[int, int, bytes, list[memoryview]]

@@ -13,7 +13,7 @@ from aimm_plugins._config.environment import operator_layers
 from aimm_plugins._discovery.scan import scan
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.change import Change
-from aimm_plugins._startup.environment_plan import PlannedEnvironment, of_environment
+from aimm_plugins._startup.environments.plan import PlannedEnvironment, of_environment
 from aimm_plugins._startup.messages import log
 from aimm_plugins._startup.prepare import decide
 from aimm_plugins._startup.publish import publish, resolve_now
