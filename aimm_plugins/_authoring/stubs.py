@@ -236,6 +236,6 @@ def _surface(source: str, calls: Mapping[str, Sequence[str]]) -> str:
             node.names = [alias for alias in node.names if alias.name not in calls]
             if node.names:
                 lines.append(ast.unparse(node))
-        elif isinstance(node, ast.AnnAssign) or "__all__" in ast.unparse(node).partition("=")[0]:
+        elif isinstance(node, ast.AnnAssign) or ast.unparse(node).startswith("__all__ = "):
             lines.append(ast.unparse(node))
     return "\n".join(lines) + "\n"

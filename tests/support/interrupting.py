@@ -11,8 +11,8 @@ from collections.abc import Callable
 def interrupted_at(number: int, change: Callable[[], object]) -> bool:
     """Whether a change has as many lines, when it is interrupted before that one.
 
-    Only lines of this package and of pluggy count, and no `with`: Python traces it at its end too,
-    where it takes no signals.
+    Only lines of this package and of pluggy count, and no `with` and no `try`: Python traces the
+    end of the one, and the other, where it takes no signals and would leave locks held.
     """
     lines = itertools.count(1)
 
@@ -21,7 +21,7 @@ def interrupted_at(number: int, change: Callable[[], object]) -> bool:
             return None
         if event == "line":
             text = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
-            if not text.startswith(("with ", "yield")) and next(lines) == number:
+            if not text.startswith(("with ", "yield", "try:")) and next(lines) == number:
                 sys.settrace(None)
                 raise KeyboardInterrupt
         return trace
