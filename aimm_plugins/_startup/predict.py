@@ -61,9 +61,8 @@ def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
         is_competing = planned.state in _WILL_BE_IMPORTED
         if is_competing:
             expecting = _expected(item, published)
-            if planned.environment is not None or not is_imported(planned.module):
-                item, found = _foreseen(item, published, installed)
-                findings += found
+            item, found = _foreseen(item, published, installed)
+            findings += found
             is_competing = item.record.state != "failed"
             declarations = expecting if is_competing else declarations
         # What will surely be declared competes as if it were published, so that conflicts and
@@ -124,6 +123,8 @@ def _foreseen(
     assert source is not None
     foreign = foreign_module(record, installed)
     findings = [] if foreign is None else [foreign]
+    if record.environment is None and is_imported(record.module):  # a start does not run it again
+        return item, findings
     fault = sure_failure(record, source, published, installed.modules)
     if fault is not None:
         remedy = remedy_for_failure(record, fault.error, installed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import sys
 
@@ -188,11 +189,17 @@ def test_name_of_a_plugin_is_told_from_a_key(run, site, install):
     assert "no key" not in run("explain", "iris.old")[2]
 
 
-def test_plugin_whose_module_is_hidden_by_a_module_of_python_is_not_there(run, site, install):
+@pytest.mark.parametrize("is_imported", [False, True])
+def test_plugin_whose_module_is_hidden_by_a_module_of_python_is_not_there(
+    run, site, install, monkeypatch, is_imported
+):
+    monkeypatch.delitem(sys.modules, "statistics", raising=False)
     (site / "statistics.py").write_text(LEGACY)
     install("looked-at", entry_points={"iris": "statistics"}, files=["statistics.py"])
     path = list(sys.path)
     sys.path.append(sys.path.pop(0))
+    if is_imported:
+        importlib.import_module("statistics")
     try:
         answer = explained(run, "iris")
     finally:
