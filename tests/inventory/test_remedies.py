@@ -207,7 +207,7 @@ def test_name_that_this_package_lacks_is_foreseen(site, install, told, name, hin
 
 
 def test_names_that_this_package_makes_when_they_are_asked_for_are_there(site, install):
-    code = "from aimm_plugins import StateEvent, __version__, errors, unpack\nimport aimm_plugins.dask\n"
+    code = "from aimm_plugins import StateEvent, __version__, errors, unpack\nimport aimm_plugins.workers\n"
     (site / "acme.py").write_text(code + KEY)
     install("acme-dist", entry_points={"a": "acme"}, files=["acme.py"])
     assert_loads()
