@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING
@@ -65,10 +66,16 @@ class Scan:
         self.broken = tuple(chain.from_iterable(one.broken for one in by_name))
         self.published = tuple(chain.from_iterable(one.published for one in by_name))
         self.options = tuple(chain.from_iterable(one.options for one in by_name))
-        self.findings = (*findings, *chain.from_iterable(one.findings for one in by_name))
+        self._findings = (*findings, *chain.from_iterable(one.findings for one in by_name))
         self._distributions = {key: one.distribution for key, one in points.items()}
         self._owner_of: dict[str, Distribution | None] = {}
         self._owners: ModuleOwners | None = None
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is wrong with the path and with plugins' metadata, which is read for it."""
+        distributions = (one.distribution for one in self._points.values())
+        return (*self._findings, *faults_of_metadata(distributions))
 
     @property
     def modules(self) -> Modules:
@@ -205,7 +212,6 @@ def scan(path: Sequence[object] | None = None, modules: Modules | None = None) -
         for entry in entries
         for key, content in entry.contents.items()
     }
-    findings += faults_of_metadata(one.distribution for one in points.values())
     is_told = any("aimm-plugins" in entry.held for entry in entries)
     is_told = is_told or any(one.candidates for one in points.values())
     if getattr(sys, "frozen", False) and not is_told:
