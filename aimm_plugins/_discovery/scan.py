@@ -18,7 +18,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
 from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING
@@ -71,7 +70,7 @@ class Scan:
         self._owner_of: dict[str, Distribution | None] = {}
         self._owners: ModuleOwners | None = None
 
-    @cached_property
+    @property
     def findings(self) -> tuple[Finding, ...]:
         """What is wrong with the path and with plugins' metadata, which is read for it."""
         distributions = (one.distribution for one in self._points.values())

@@ -16,7 +16,6 @@ from aimm_plugins._options.hiding import Options
 from aimm_plugins._options.limits import Allowance, UnjudgedError
 from aimm_plugins._options.secrets import read_given
 from aimm_plugins._options.state import Given, PluginOptions, one_error, schema_of
-from aimm_plugins._system.ceilings import SCHEMA_SECONDS
 from aimm_plugins._system.names import normalized
 from aimm_plugins._system.text import nearest
 from aimm_plugins._values.report import Finding, PluginRecord
@@ -57,9 +56,8 @@ def assign(
         module = record.module
         published = installed.options_of(module, record.distribution)
         own = None if record.state == "denied" else given.get(module)
-        if record.state == "denied" or module in verdicts:
-            pass
-        elif own is not None or looking or any(schema.is_file for schema in published):
+        can_tell = own is not None or looking or any(schema.is_file for schema in published)
+        if can_tell and record.state != "denied" and module not in verdicts:
             # A start without options of its own looks no longer than a plan.
             brief = allowance if looking or own is None else None
             verdicts[module] = _judge(record, published, own, brief)
@@ -72,18 +70,7 @@ def assign(
     if errors:
         raise one_error(errors)
     findings += [finding for verdict in verdicts.values() for finding in verdict.findings]
-    findings += [
-        Finding(
-            "options-not-checked",
-            distribution.subject,
-            f"the schemas of its options take more than {SCHEMA_SECONDS:g} seconds: {first}"
-            + (f" and {len(others)} more are" if others else " is")
-            + " not looked at before the plugins are loaded",
-            first.place,
-            "Tell its author, or deny the distribution.",
-        )
-        for distribution, (first, *others) in allowance.passed_over.items()
-    ]
+    findings += allowance.findings
     checked = {m: v.options for m, v in verdicts.items() if v.options is not None}
     modules = {record.module for record in records.values()}
     options = PluginOptions(given, checked, modules, installed) if given else None

@@ -25,6 +25,7 @@ from aimm_plugins._system.ceilings import (
     SCHEMA_STEPS_OF_VALUE,
     SCHEMA_VALUES,
 )
+from aimm_plugins._values.report import Finding
 
 if TYPE_CHECKING:
     from aimm_plugins._discovery.distribution import Distribution
@@ -54,7 +55,23 @@ class Allowance:
 
     def __init__(self) -> None:
         self._seconds: dict[str, float] = {}
-        self.passed_over: dict[Distribution, list[PublishedOptions]] = {}
+        self._passed_over: dict[Distribution, list[PublishedOptions]] = {}
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The distributions whose schemas took more, so that not all of them were looked at."""
+        return [
+            Finding(
+                "options-not-checked",
+                distribution.subject,
+                f"the schemas of its options take more than {SCHEMA_SECONDS:g} seconds: {first}"
+                + (f" and {len(others)} more are" if others else " is")
+                + " not looked at before the plugins are loaded",
+                first.place,
+                "Tell its author, or deny the distribution.",
+            )
+            for distribution, (first, *others) in self._passed_over.items()
+        ]
 
     @contextmanager
     def of(self, published: PublishedOptions) -> Generator[None]:
@@ -69,7 +86,7 @@ class Allowance:
                 )
             yield
         except OutOfTimeError:
-            self.passed_over.setdefault(owner, []).append(published)
+            self._passed_over.setdefault(owner, []).append(published)
             raise
         finally:
             self._seconds[owner.key] = spent + thread_time() - start
