@@ -112,7 +112,7 @@ def _for_changed_file(
 
 
 def _for_missing_file(file: str, distribution: Distribution) -> str | None:
-    """What to do about a file that an import opens, and that stands in the plugin's own package."""
+    """What to do about a file of the plugin's own package that its import opens."""
     folder = os.path.join(distribution.folder or "", "")
     if not distribution.folder or not file.startswith(folder):
         return None

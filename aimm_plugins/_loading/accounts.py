@@ -1,4 +1,4 @@
-"""What is told of imports that are over: remedies of failures, and modules of others."""
+"""Add to the accounts of imports what to do about failures, and files of others."""
 
 from __future__ import annotations
 

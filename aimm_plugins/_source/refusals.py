@@ -1,4 +1,4 @@
-"""Why a decorator refuses a function or class, told by the source of it."""
+"""Why a decorator refuses a function or class, read from its source."""
 
 from __future__ import annotations
 

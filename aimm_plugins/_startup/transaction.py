@@ -130,7 +130,7 @@ def _resolve(
     accounts = resolution.snapshot.records
     missing = start.missing(accounts.values())
     accounts.update({record.identity: record for record in missing})
-    # Whether keys are answered is asked anew by each report.
+    # Each report asks again whether keys are answered.
     resolution.records.extend(missing + start.unanswered(resolution.snapshot))
     findings = (
         *start.findings,
