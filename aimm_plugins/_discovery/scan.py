@@ -65,7 +65,8 @@ class Scan:
         self.broken = tuple(chain.from_iterable(one.broken for one in by_name))
         self.published = tuple(chain.from_iterable(one.published for one in by_name))
         self.options = tuple(chain.from_iterable(one.options for one in by_name))
-        self._findings = (*findings, *chain.from_iterable(one.findings for one in by_name))
+        self._read_findings = (*findings, *chain.from_iterable(one.findings for one in by_name))
+        self._findings: tuple[Finding, ...] | None = None
         self._distributions = {key: one.distribution for key, one in points.items()}
         self._owner_of: dict[str, Distribution | None] = {}
         self._owners: ModuleOwners | None = None
@@ -73,8 +74,10 @@ class Scan:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What is wrong with the path and with plugins' metadata, which is read for it."""
-        distributions = (one.distribution for one in self._points.values())
-        return (*self._findings, *faults_of_metadata(distributions))
+        if self._findings is None:
+            distributions = (one.distribution for one in self._points.values())
+            self._findings = (*self._read_findings, *faults_of_metadata(distributions))
+        return self._findings
 
     @property
     def modules(self) -> Modules:

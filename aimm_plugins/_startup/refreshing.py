@@ -120,7 +120,7 @@ def _in_doubt(
 
 
 def _with_deferred_in_doubt(current: Snapshot, start: PreparedStart) -> PreparedStart:
-    """A start that leaves deferred plugins in doubt deferred: their first call is judged anew."""
+    """A start that leaves deferred plugins in doubt deferred: their first call is judged again."""
     in_doubt = _in_doubt(current.records, start.plan.records, start)
     kept = {identity for identity in in_doubt if current.deferred(identity)}
     records = [current.records[r.identity] if r.identity in kept else r for r in start.plan.records]

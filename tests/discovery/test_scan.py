@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from aimm_plugins._discovery.distribution import InFolder
 from aimm_plugins._discovery.scan import scan
 from tests.support.metadata import write_dist_info
 from tests.support.scanning import codes, found
@@ -122,3 +123,19 @@ def test_distribution_without_metadata_is_told_of_and_its_plugin_is_there(folder
     assert finding.remedy.endswith("pip install left.")
     assert [candidate.name for candidate in found_there.candidates] == ["a"]
     assert found_there.unread() == []
+
+
+def test_faults_of_metadata_are_looked_for_once_however_often_they_are_asked_for(
+    folder, monkeypatch
+):
+    for number in range(3):
+        write_dist_info(folder, f"dist{number}", entry_points={"a": "m"})
+    looked_at = []
+    names = InFolder.stated_name
+    monkeypatch.setattr(
+        InFolder, "stated_name", property(lambda d: looked_at.append(d.key) or names.__get__(d))
+    )
+    found_there = scan([str(folder)])
+    for _ in range(5):
+        assert found_there.doubt("gone") is None
+    assert sorted(looked_at) == ["dist0", "dist1", "dist2"]
