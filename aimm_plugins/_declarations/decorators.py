@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from inspect import Parameter
 from types import FrameType, FunctionType
 from typing import Any, NoReturn, TypeVar
@@ -344,12 +344,19 @@ def takes_keyword(function: Callable[..., object], name: str, *, named: bool = F
 
 def unable_to_take(function: Callable[..., object], option: str, name: str) -> str:
     """Why a function cannot be given the keyword, for an error."""
-    what = f"{option}={name!r}: {_described(function)}"
     parameters = signature_of(function).parameters
-    if name in parameters and parameters[name].kind is Parameter.POSITIONAL_ONLY:
-        return f"{what} takes {name!r} by position only"
-    near = did_you_mean(name, [p.name for p in parameters.values() if p.kind in _BY_KEYWORD])
-    return f"{what} has no parameter {name!r} and no **kwargs{near and f' ({near})'}"
+    by_position = name in parameters and parameters[name].kind is Parameter.POSITIONAL_ONLY
+    by_keyword = [p.name for p in parameters.values() if p.kind in _BY_KEYWORD]
+    what = f"{option}={name!r}: {_described(function)}"
+    return f"{what} {why_not_taken(name, by_keyword, by_position=by_position)}"
+
+
+def why_not_taken(name: str, by_keyword: Sequence[str], *, by_position: bool) -> str:
+    """What is said of a function that takes arguments `by_keyword`, and `name` not so."""
+    if by_position:
+        return f"takes {name!r} by position only"
+    near = did_you_mean(name, by_keyword)
+    return f"has no parameter {name!r} and no **kwargs{near and f' ({near})'}"
 
 
 def _described(function: Callable[..., object]) -> str:

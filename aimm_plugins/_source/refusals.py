@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 
+from aimm_plugins._declarations.decorators import why_not_taken
 from aimm_plugins._declarations.model_class import lacks_methods, needs_instance
 from aimm_plugins._source.description import Function, description
-from aimm_plugins._system.text import did_you_mean
 from aimm_plugins._values.actions import MODEL_ACTIONS
 
 _BINDS_UNSEEN = {"locals", "vars", "exec"}
@@ -62,10 +62,8 @@ def why_function_refused(node: Function, call: ast.Call | None) -> str | None:
             continue
         signature = description(node, "fit").signature or "(...)"
         what = f"{keyword.arg}={name!r}: {node.name}{signature}"
-        if name in [argument.arg for argument in arguments.posonlyargs]:
-            return f"{what} takes {name!r} by position only"
-        near = did_you_mean(name, by_keyword)
-        return f"{what} has no parameter {name!r} and no **kwargs{near and f' ({near})'}"
+        by_position = name in [argument.arg for argument in arguments.posonlyargs]
+        return f"{what} {why_not_taken(name, by_keyword, by_position=by_position)}"
     return None
 
 
