@@ -69,8 +69,9 @@ class ModuleDeclarations:
 
     def keep(self, declaration: Declaration) -> None:
         """Keep a declaration under all its keys."""
-        keys = self.by_action.setdefault(declaration.action, {})
-        keys.update(dict.fromkeys(declaration.keys, declaration))
+        declared = self.by_action.setdefault(declaration.action, {})
+        for key in declaration.keys:
+            declared[key] = declaration
         self.origins.add((declaration.module, declaration.importer, declaration.importing_module))
 
     def overlap(self, declaration: Declaration) -> list[DeclaredKey]:
@@ -171,12 +172,13 @@ class DeclarationLedger:
                 gone = [] if module is None else list(module)
                 module = ModuleDeclarations(spec, spec is not None)
             for declaration in declarations:
-                replaced = module.overlap(declaration)
-                for action, key, earlier in replaced if spec is not None else ():
-                    if earlier.importing_module is not None:
+                for replaced in module.overlap(declaration):
+                    earlier = replaced.declaration
+                    if spec is not None and earlier.importing_module is not None:
                         places = (earlier.file, earlier.line), (declaration.file, declaration.line)
-                        raise declared_twice(declaration.module, action, key, *places)
-                gone += replaced
+                        who = declaration.module
+                        raise declared_twice(who, replaced.action, replaced.key, *places)
+                    gone.append(replaced)
             self.ever_used = True
             if first.importer is not None:
                 self.superseded.update(gone)

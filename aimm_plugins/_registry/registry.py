@@ -83,33 +83,33 @@ class Registry:
         Raises:
             PluginConflictError: Another plugin provides one of the keys; nothing is registered.
         """
-        replaced: set[Slot] = set()
-        if gone:
-            replaced = {(d.action, d.key) for d in gone if self.snapshot.reaches(d)}
+        snapshot = self.snapshot
+        replaced = {(d.action, d.key) for d in gone if snapshot.reaches(d)} if gone else set()
         changed = bool(replaced)
-        offers = []
+        made = []
         for declaration in new:
             offer = self._offer_by_hand(declaration)
             if offer is not None:
-                keys, lost = self.snapshot.offers[declaration.action], {}
-                if not keys.keys().isdisjoint(declaration.keys):
+                lost: dict[tuple[str, str], str] = {}
+                if not snapshot.offers[declaration.action].keys().isdisjoint(declaration.keys):
                     changed, lost = True, self._lost_by_hand(declaration, offer, replaced)
-                offers.append((declaration.action, keys, declaration.keys, offer, lost))
-        for action, keys, won, offer, lost in offers:
-            losers = {}
+                made.append((declaration, offer, lost))
+        for declaration, offer, lost in made:
+            action, won = declaration.action, declaration.keys
+            keys = snapshot.offers[action]
             if lost:
-                losers = {key: offer if name == offer.plugin else keys[key] for name, key in lost}
                 won = tuple(key for key in won if (offer.plugin, key) not in lost)
+                snapshot.shadowed |= {(p, (action, key)): why for (p, key), why in lost.items()}
+                snapshot.losers |= {
+                    (action, key): offer if p == offer.plugin else keys[key] for p, key in lost
+                }
             keys.update(dict.fromkeys(won, offer))
-            self.snapshot.by_hand.add(offer.plugin)
+            snapshot.by_hand.add(offer.plugin)
             if replaced:
                 # What was replaced is not taken away first: a call in between would find nobody.
                 replaced.difference_update((action, key) for key in won)
-            if lost:
-                self.snapshot.shadowed |= {(p, (action, key)): w for (p, key), w in lost.items()}
-                self.snapshot.losers |= {(action, key): offer for key, offer in losers.items()}
         for slot in replaced:
-            del self.snapshot.offers[slot[0]][slot[1]]
+            del snapshot.offers[slot[0]][slot[1]]
             self._give_back(slot)
         return changed
 
