@@ -57,19 +57,19 @@ def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
                 planned.module, planned.attribute, owner=planned.distribution
             )
         item = _item(planned, published, source)
-        declarations = item.declarations
-        is_competing = planned.state in _WILL_BE_IMPORTED
-        if is_competing:
-            expecting = _expected(item, published)
+        record, expected[planned.identity] = item.record, published
+        if planned.state in _WILL_BE_IMPORTED:
+            declarations = _expected(item, published)
             item, found = _foreseen(item, published, installed)
             findings += found
-            is_competing = item.record.state != "failed"
-            declarations = expecting if is_competing else declarations
-        # What will surely be declared competes as if it were published, so that conflicts and
-        # shadows are known of plugins that publish nothing.
-        competing = item.record._replace(state="deferred", error=None, remedy=planned.remedy)
-        records.append(competing if is_competing else item.record)
-        expected[planned.identity] = [_as_published(planned, d, installed) for d in declarations]
+            record = item.record
+            if record.state != "failed":
+                # What will surely be declared competes as if it were published, so that conflicts
+                # and shadows are known of plugins that publish nothing.
+                record = record._replace(state="deferred", error=None, remedy=planned.remedy)
+                competing = [_as_published(planned, d, installed) for d in declarations]
+                expected[planned.identity] = competing
+        records.append(record)
         items.append(item)
     with runtime.lock:
         runtime.ledger.discard_failed_imports()
