@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from aimm_plugins._registry.conflicts import MOST_NAMED
-from aimm_plugins._registry.providers import Offer, Slot
+from aimm_plugins._registry.providers import Lost, Offer, Slot
 from aimm_plugins._values.actions import Action
 from aimm_plugins._values.report import PluginRecord
 from aimm_plugins.errors import PluginConflictError
@@ -20,35 +20,32 @@ def joined_reasons(reason: str | None, lost: Iterable[str]) -> str | None:
 def without_lost_keys(
     record: PluginRecord,
     offers: Mapping[Action, Mapping[str, Offer]],
-    shadowed: Mapping[tuple[str, Slot], str],
+    lost: Lost,
 ) -> PluginRecord:
-    """The account of an earlier plugin, from which others may have taken keys since.
-
-    Args:
-        record: Its account so far.
-        offers: What answers each key now.
-        shadowed: By plugin and slot, the `prefer` rules that have taken keys.
-    """
+    """The account of an earlier plugin, from which others may have taken keys since."""
     provides: tuple[Slot, ...] = tuple(
         (action, key)
         for action, key in record.provides
         if (offer := offers[action].get(key)) is not None and offer.plugin == record.plugin
     )
-    return with_keys(record, provides, shadowed)
+    return with_keys(record, provides, lost)
 
 
-def with_keys(
-    record: PluginRecord, provides: tuple[Slot, ...], shadowed: Mapping[tuple[str, Slot], str]
-) -> PluginRecord:
+def with_keys(record: PluginRecord, provides: tuple[Slot, ...], lost: Lost) -> PluginRecord:
     """The account with the keys that it has now, and the rules that have taken others."""
     if provides == record.provides:
         return record
-    lost = [why for (plugin, _), why in shadowed.items() if plugin == record.plugin]
+    rules = rules_against(record.plugin, lost)
     return record._replace(
         provides=provides,
-        state=record.state if provides or not lost else "shadowed",
-        reason=joined_reasons(record.reason, lost),
+        state=record.state if provides or not rules else "shadowed",
+        reason=joined_reasons(record.reason, rules),
     )
+
+
+def rules_against(plugin: str, lost: Lost) -> list[str]:
+    """The `prefer` rules that have taken keys from a plugin."""
+    return [why for (loser, _), why in lost.items() if loser == plugin and isinstance(why, str)]
 
 
 def joined(errors: Sequence[Exception]) -> Exception | None:

@@ -31,7 +31,7 @@ def call_error(registry: Registry, action: Action, key: object) -> AimmPluginsEr
 
     Of a deferred plugin that failed to load it is that failure; calls do not try it again.
     """
-    broken = registry.snapshot.broken.get((action, key)) if isinstance(key, str) else None
+    broken = registry.snapshot.broken_publisher([(action, key)]) if isinstance(key, str) else None
     return unknown_key_error(registry, action, key) if broken is None else not_loaded_error(broken)
 
 
@@ -92,17 +92,17 @@ def unavailable_reasons(registry: Registry, action: Action, key: str) -> list[st
                 who = record.provenance._replace(
                     file=declaration.file, line=declaration.line, file_module=declaration.module
                 )
-                lines.append(_told(record, who, snapshot.shadowed.get((record.plugin, slot))))
+                lines.append(_told(record, who, snapshot.lost.get((record.plugin, slot))))
     if not lines:  # deferred plugins have declared nothing yet
-        lost = snapshot.contested.items()
-        lines = [described(error) for (_, contested), error in lost if contested == slot][:1]
+        lines = [described(error) for error in snapshot.conflicts([slot])][:1]
     if not lines:  # and others were never imported
         lines = [_told(record, record.provenance) for record in snapshot.publishers([slot])]
         lines += _suspects(snapshot, "failed") + _suspects(snapshot, "missing")
     return lines
 
 
-def _told(record: PluginRecord, who: Provenance, shadow: str | None = None) -> str:
+def _told(record: PluginRecord, who: Provenance, lost: object = None) -> str:
+    shadow = lost if isinstance(lost, str) else None
     why = shadow or record.reason or (described(record.error) if record.error else "")
     if not why and record.attribute is not None:
         why = f"brings {record.attribute} alone"

@@ -10,12 +10,16 @@ from aimm_plugins._system.names import normalized
 from aimm_plugins._system.text import one_line
 from aimm_plugins._values.actions import Action
 from aimm_plugins._values.provenance import Provenance
+from aimm_plugins.errors import PluginConflictError
 
 if TYPE_CHECKING:  # reading metadata is not part of `import aimm_plugins`
     from aimm_plugins._discovery.published import Published
 
 Slot = tuple[Action, str]
 """An action and a key."""
+
+Lost = Mapping[tuple[str, Slot], str | PluginConflictError]
+"""By plugin and slot what keeps the plugin from it: the text of a `prefer` rule, or a conflict."""
 
 Preferences = Sequence[Mapping[str, tuple[str, str]]]
 """Layers of `"action:key"` or `"key"` to distribution or module, and the place of the rule."""

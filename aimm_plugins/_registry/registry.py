@@ -99,7 +99,7 @@ class Registry:
             keys = snapshot.offers[action]
             if lost:
                 won = tuple(key for key in won if (offer.plugin, key) not in lost)
-                snapshot.shadowed |= {(p, (action, key)): why for (p, key), why in lost.items()}
+                snapshot.lost |= {(p, (action, key)): why for (p, key), why in lost.items()}
                 snapshot.losers |= {
                     (action, key): offer if p == offer.plugin else keys[key] for p, key in lost
                 }
@@ -116,13 +116,12 @@ class Registry:
     def _give_back(self, slot: Slot) -> None:
         """Give a key, which nobody answers any more, to who has lost it to the last one."""
         offer = self.snapshot.losers.pop(slot, None)
-        if offer is None or (offer.plugin, slot) not in self.snapshot.shadowed:
+        if offer is None or (offer.plugin, slot) not in self.snapshot.lost:
             return
         declared = self.ledger.declarations_of(*slot)
         if offer.declaration is None or offer.declaration in declared:
-            lost = (offer.plugin, slot)
-            shadowed = self.snapshot.shadowed.items()
-            self.snapshot.shadowed = {each: rule for each, rule in shadowed if each != lost}
+            loss = (offer.plugin, slot)
+            self.snapshot.lost = {k: why for k, why in self.snapshot.lost.items() if k != loss}
             self.snapshot.offers[slot[0]][slot[1]] = offer
 
     def _offer_by_hand(self, declaration: Declaration) -> Offer | None:

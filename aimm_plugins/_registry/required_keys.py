@@ -63,12 +63,11 @@ class _Unanswered(NamedTuple):
 def _why_unanswered(rule: Rule, snapshot: Snapshot) -> _Unanswered | None:
     slots: list[Slot] = [rule.slot] if rule.slot else [(a, rule.text.strip()) for a in ACTIONS]
     open_slots = [slot for slot in slots if slot[1] not in snapshot.offers[slot[0]]]
-    for (_, slot), error in snapshot.contested.items():
-        if slot in open_slots:
-            message = str(error).partition("\n")[0].rstrip(":")
-            remedy = "Add one of the prefer lines of their error."
-            return _Unanswered(f"{message}, and neither has it.", remedy)
-    lost = next((snapshot.broken[slot] for slot in open_slots if slot in snapshot.broken), None)
+    for error in snapshot.conflicts(open_slots):
+        message = str(error).partition("\n")[0].rstrip(":")
+        remedy = "Add one of the prefer lines of their error."
+        return _Unanswered(f"{message}, and neither has it.", remedy)
+    lost = snapshot.broken_publisher(open_slots)
     if len(open_slots) == len(slots):
         lost = lost or next(
             (r for r in snapshot.publishers(open_slots) if r.state in ("failed", "denied")), None

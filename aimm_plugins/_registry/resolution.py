@@ -43,7 +43,7 @@ class _Resolver:
         self.loaded_by_module = _by_module(change.loaded)
         losers = {offer.plugin for offer in current.losers.values()}
         self.kept = {
-            i: without_lost_keys(r, current.offers, current.shadowed) if r.plugin in losers else r
+            i: without_lost_keys(r, current.offers, current.lost) if r.plugin in losers else r
             for i, r in current.records.items()
             if i not in change.removed
         }
@@ -58,24 +58,20 @@ class _Resolver:
         self.displaced: set[str] = set()  # modules of plugins that lose keys by this call
         self.contenders: dict[Slot, dict[str, Offer]] = {}  # by plugin
         self.errors: dict[str, list[Exception]] = {}
+        self.rules: dict[str, list[str]] = {}  # that have taken keys, by plugin
         # By key, plugins and the one of them that keeps the key: who loses which slots.
         self.conflicts: dict[tuple[str, frozenset[str], str | None], _Conflict] = {}
-        self.lost: dict[str, list[str]] = {}
         deferred = {record.plugin for record in self.records if record.state == "deferred"}
         self.decided_now = self.loaded_by_module.keys() | deferred | self.removed
         # Some of whose entry points are gone: what the others do not bring goes with them.
         self.reduced = removed & modules & self.decided_now
         self.next = current.copy()
         self.offers = self.next.offers
-        self.shadowed = {
-            lost: reason
-            for lost, reason in current.shadowed.items()
+        self.lost: dict[tuple[str, Slot], str | PluginConflictError] = {
+            lost: why
+            for lost, why in current.lost.items()
             if lost[0] not in self.decided_now
-        }
-        self.contested = {
-            lost: error
-            for lost, error in current.contested.items()
-            if lost[0] not in self.removed and (change.demanded or lost[0] not in self.decided_now)
+            or (change.demanded and isinstance(why, PluginConflictError))
         }
 
     def resolve(self) -> Resolution:
@@ -94,7 +90,7 @@ class _Resolver:
         self.tell_conflicts()
         records = self.accounts()
         providing = {plugin for plugin, _ in self.provided}
-        accounted = providing | self.lost.keys() | self.errors.keys()
+        accounted = providing | {plugin for plugin, _ in self.lost} | self.errors.keys()
         findings += empty_plugins(self.loaded_by_module, accounted, self.ledger)
         return Resolution(records=records, snapshot=self.snapshot(records), findings=findings)
 
@@ -200,10 +196,11 @@ class _Resolver:
 
     def drop_lost_while_deferred(self) -> None:
         """Keep a deferred plugin from winning, by being loaded, what it lost while it waited."""
-        for (plugin, slot), error in self.contested.items():
+        for (plugin, slot), why in self.lost.items():
             if slot in self.contenders and plugin in self.loaded_by_module:
+                assert not isinstance(why, str)
                 self.contenders[slot].pop(plugin, None)
-                self.errors.setdefault(plugin, []).append(error)
+                self.errors.setdefault(plugin, []).append(why)
 
     def assign(self, slot: Slot, contenders: list[Offer]) -> None:
         contenders = without_duplicates(contenders)
@@ -224,15 +221,15 @@ class _Resolver:
                 self.displaced.add(present.plugin)
             self.offers[action][key] = winner
             for loser in losers:
-                self.shadowed[loser.plugin, slot] = why
+                self.lost[loser.plugin, slot] = why
             return
         if incumbent is not None:
             self.offers[action][key] = incumbent
         for loser in losers:
             # Lost by the rule of an earlier call: that still holds while the winner is registered.
-            before = self.current.shadowed.get((loser.plugin, slot))
-            if incumbent is not None and before is not None:
-                self.shadowed[loser.plugin, slot] = before
+            before = self.current.lost.get((loser.plugin, slot))
+            if incumbent is not None and isinstance(before, str):
+                self.lost[loser.plugin, slot] = before
                 continue
             among = (key, frozenset(c.plugin for c in contenders), incumbent and incumbent.plugin)
             lost = self.conflicts.setdefault(among, (contenders, incumbent, []))[2]
@@ -244,7 +241,7 @@ class _Resolver:
             actions: dict[Action, None] = dict.fromkeys(slot[0] for _, slot in lost)
             error = self.conflict(list(actions), key, contenders, incumbent)
             for plugin, slot in lost:
-                self.contested[plugin, slot] = error
+                self.lost[plugin, slot] = error
                 self.errors.setdefault(plugin, []).append(error)
 
     def conflict(
@@ -288,8 +285,9 @@ class _Resolver:
         return found
 
     def accounts(self) -> list[PluginRecord]:
-        for (plugin, _), reason in self.shadowed.items():
-            self.lost.setdefault(plugin, []).append(reason)
+        for (plugin, _), why in self.lost.items():
+            if isinstance(why, str):
+                self.rules.setdefault(plugin, []).append(why)
         loaded = {entry.record.identity: entry for entry in self.change.loaded}
         return [self._account(record, loaded.get(record.identity)) for record in self.records]
 
@@ -304,13 +302,13 @@ class _Resolver:
             )
         if record.state == "failed" and before is not None and before.is_loaded and is_here:
             # What an earlier call has registered stays, as far as it answers.
-            now = without_lost_keys(before, self.offers, self.shadowed)
+            now = without_lost_keys(before, self.offers, self.lost)
             if now.provides or not before.provides:
                 return now._replace(error=record.error, remedy=record.remedy)
         if record.state not in ("planned", "deferred"):
             return record
         provides = self._provided_by(record, loaded)
-        lost = self.lost.get(record.plugin, ())
+        lost = self.rules.get(record.plugin, ())
         error = joined([*dict.fromkeys(self.errors.get(record.plugin, ()))])
         if record.import_seconds is None and before is not None:
             record = record._replace(import_seconds=before.import_seconds, imports=before.imports)
@@ -341,7 +339,7 @@ class _Resolver:
         there = {r.distribution for r in records if r.is_loaded or r.state == "deferred"}
         environments = {r.environment for r in records}
         accounts = {
-            identity: without_lost_keys(record, self.offers, self.shadowed)
+            identity: without_lost_keys(record, self.offers, self.lost)
             if record.plugin in self.displaced
             else record
             for identity, record in self.kept.items()
@@ -356,36 +354,21 @@ class _Resolver:
         found = self.next
         found.records = accounts
         found.findings = dict(self.current.findings)
-        found.shadowed = self.shadowed
+        found.lost = self.lost
         found.losers = {}
-        found.contested = self.contested
         told = {record.identity for record in records}
         before = {i: keys for i, keys in self.current.published.items() if i not in told}
         published = before | dict(self.change.published)
         found.published = {i: keys for i, keys in published.items() if i in accounts}
-        found.broken = self.broken(records)
+        found.broken = {
+            identity
+            for identity, record in accounts.items()
+            if record.state == "failed"
+            and (identity in self.current.broken or self.current.deferred(identity))
+        }
         found.by_hand = self.current.by_hand - {record.plugin for record in records}
         found.prefer = [*self.prefer, *(x for x in self.current.prefer if x not in self.prefer)]
         return found
-
-    def broken(self, records: Sequence[PluginRecord]) -> dict[Slot, PluginRecord]:
-        """Keys that deferred plugins published and failed to bring, with the failure."""
-        failed = {record.plugin: record for record in records if record.state == "failed"}
-        broken = {
-            slot: failed.get(record.plugin, record)
-            for slot, record in self.current.broken.items()
-            if record.plugin in failed or record.plugin not in self.decided_now | self.denied
-        }
-        if failed:
-            for action, keys in self.current.offers.items():
-                for key, offer in keys.items():
-                    if offer.declaration is None and offer.plugin in failed:
-                        broken[action, key] = failed[offer.plugin]
-        return {
-            (action, key): record
-            for (action, key), record in broken.items()
-            if key not in self.offers[action]
-        }
 
 
 def _by_module(entries: Iterable[Loaded]) -> dict[str, list[Loaded]]:

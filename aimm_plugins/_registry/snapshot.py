@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._declarations.ledger import DeclaredKey
-from aimm_plugins._registry.providers import (
-    Offer,
-    PluginOwners,
-    Preferences,
-    Provider,
-    Slot,
-)
+from aimm_plugins._registry.providers import Offer, PluginOwners, Preferences, Provider, Slot
 from aimm_plugins._values.actions import ACTIONS, Action
 from aimm_plugins.errors import PluginConflictError
 
@@ -57,13 +51,12 @@ class Snapshot:
         # What the last look at the installed distributions found, and loading deferred plugins.
         self.installed_findings: tuple[Finding, ...] = ()
         self.findings: dict[tuple[str, str, str | None], Finding] = {}
-        # Keys that plugins lost to a `prefer` rule, with the reason, and to a conflict.
-        self.shadowed: dict[tuple[str, Slot], str] = {}
-        self.contested: dict[tuple[str, Slot], PluginConflictError] = {}
+        # Keys that plugins lost: to a `prefer` rule, which its text names, or to a conflict.
+        self.lost: dict[tuple[str, Slot], str | PluginConflictError] = {}
         # Who has lost a key to a declaration by hand since the last commit.
         self.losers: dict[Slot, Offer] = {}
-        # Keys that a deferred plugin published before it failed to load.
-        self.broken: dict[Slot, PluginRecord] = {}
+        # Those that failed when a call was to load them.
+        self.broken: Set[Identity] = frozenset()
         # Modules that declare by hand and belong to no plugin of a call.
         self.by_hand: set[str] = set()
         # What was initialized and not unloaded; and its rules, for what is declared by hand later.
@@ -111,6 +104,16 @@ class Snapshot:
             if record is not None and any((k.action, k.key) in slots for k in keys):
                 yield record
 
+    def broken_publisher(self, slots: Collection[Slot]) -> PluginRecord | None:
+        """A plugin that published one of some keys while it was deferred, and has failed since."""
+        return next((r for r in self.publishers(slots) if r.identity in self.broken), None)
+
+    def conflicts(self, slots: Collection[Slot]) -> Iterator[PluginConflictError]:
+        """The conflicts by which plugins have lost one of some keys."""
+        for (_, slot), why in self.lost.items():
+            if slot in slots and isinstance(why, PluginConflictError):
+                yield why
+
     def of_unknown_keys(self, state: State) -> Iterator[PluginRecord]:
         """The plugins in a state whose keys nobody knows."""
         for identity, record in self.records.items():
@@ -136,9 +139,7 @@ class Snapshot:
             for action, keys in self.offers.items()
         }
         found.records = {i: record for i, record in self.records.items() if record.plugin != plugin}
-        found.shadowed = {lost: why for lost, why in self.shadowed.items() if lost[0] != plugin}
-        found.contested = {lost: why for lost, why in self.contested.items() if lost[0] != plugin}
-        found.broken = {slot: r for slot, r in self.broken.items() if r.plugin != plugin}
+        found.lost = {lost: why for lost, why in self.lost.items() if lost[0] != plugin}
         found.by_hand = self.by_hand - {plugin}
         found.losers = {}
         return found

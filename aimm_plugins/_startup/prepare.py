@@ -362,4 +362,8 @@ def _decides_something(rule: str, wanted: str, snapshot: Snapshot) -> bool:
             provider = keys.get(key)
             if provider is not None and is_named(provider, wanted):
                 return True
-    return any(rule in (slot[1], f"{slot[0]}:{slot[1]}") for _, slot in snapshot.shadowed)
+    return any(
+        rule in (key, f"{action}:{key}")
+        for (_, (action, key)), why in snapshot.lost.items()
+        if isinstance(why, str)
+    )

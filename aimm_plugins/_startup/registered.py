@@ -58,7 +58,7 @@ def _account_after_imports(
     if record.is_loaded:
         is_whole = record.attribute is None
         keys = [key for key in keys if is_whole or key in record.provides]
-        now = with_keys(record, tuple(keys), snapshot.shadowed)
+        now = with_keys(record, tuple(keys), snapshot.lost)
         if now.state != "shadowed" and record.provides and not keys:
             gone = f"{record.module} was run again, or unregistered, by hand: it has no keys since"
             return now._replace(reason=joined_reasons(now.reason, [gone]))
