@@ -19,11 +19,10 @@ from aimm_plugins._declarations.ledger import DeclarationLedger
 from aimm_plugins._discovery.dotted_names import with_parents
 from aimm_plugins._dispatch.manager import PluginManager
 from aimm_plugins._loading.exceptions import shorten_traceback, to_group_member
-from aimm_plugins._loading.import_watch import ImportWatch
 from aimm_plugins._loading.side_effects import changes, observe
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.change import Loaded
-from aimm_plugins._registry.loads import LoadUnderWay
+from aimm_plugins._registry.loads import ImportWatch
 from aimm_plugins._system.guard import reraise_interruption
 from aimm_plugins._system.modules import contents, import_whole, is_initializing
 from aimm_plugins._system.text import nearest, type_name
@@ -86,7 +85,7 @@ class Loader(NamedTuple):
     ledger: DeclarationLedger
     manager: PluginManager
     versions: Versions
-    loads: list[LoadUnderWay]
+    loads: list[ImportWatch]
     denial: Callable[[PluginRecord], str | None] | None = None
     probe: Callable[[PluginRecord], None] | None = None
     is_installed: Callable[[str], bool] = lambda _: True
@@ -105,8 +104,8 @@ class Loader(NamedTuple):
         waiting = []
         with ImportWatch(self.loads) as watch:
             for record in plan.records:
-                is_wanted = record.state == "planned" or record.identity in plan.demanded
-                if is_wanted and record.environment is None:
+                wanted = ("planned", "deferred") if plan.demanded else ("planned",)
+                if record.state in wanted and record.environment is None:
                     self._load(record, plan, outcome, watch)
                 else:
                     waiting.append(record)

@@ -23,12 +23,12 @@ class Plan(NamedTuple):
     Attributes:
         records: A record for each plugin, `planned`, `deferred` or `denied`, in order.
         published: The keys that a plugin's metadata publishes, a denied one's too.
-        demanded: Deferred plugins that a call needs now.
+        demanded: Whether a call needs the deferred ones now.
     """
 
     records: tuple[PluginRecord, ...] = ()
     published: Mapping[Identity, tuple[Published, ...]] = MappingProxyType({})
-    demanded: frozenset[Identity] = frozenset()
+    demanded: bool = False
 
 
 def arrange(config: Config, judge: ImportJudge, imported: Callable[[str], bool]) -> Plan:

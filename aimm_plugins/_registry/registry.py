@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._declarations.ledger import DeclarationLedger, DeclaredKey
-from aimm_plugins._registry.loads import LoadUnderWay
+from aimm_plugins._registry.loads import ImportWatch
 from aimm_plugins._registry.providers import Offer, Provider, Slot, choose, is_same
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._system.log import logger
@@ -33,7 +33,7 @@ class Registry:
         self.ledger = ledger
         self.snapshot = Snapshot()
         self.ever_initialized = False
-        self.loads: list[LoadUnderWay] = []
+        self.loads: list[ImportWatch] = []
 
     def find(self, action: Action, key: str) -> Provider | None:
         offer = self.snapshot.offers[action].get(key)

@@ -52,7 +52,7 @@ def load_deferred(runtime: Runtime, start: PreparedStart, identity: Identity) ->
                 return
             change = Change(
                 outcome.records,
-                start.prefer,
+                start.policy.prefer,
                 outcome.loaded,
                 snapshot.published,
                 partial(load_deferred, runtime, start),
@@ -112,8 +112,7 @@ def _plan(snapshot: Snapshot, modules: Set[str], installed: Scan) -> Plan:
         for record in snapshot.records.values()
         if record.state == "deferred" and record.module in modules and record.environment is None
     ]
-    demanded = frozenset(record.identity for record in records if record.state == "deferred")
-    return Plan(tuple(records), demanded=demanded)
+    return Plan(tuple(records), demanded=True)
 
 
 def _current(record: PluginRecord, installed: Scan, there: Set[object]) -> PluginRecord:

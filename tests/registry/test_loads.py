@@ -11,8 +11,7 @@ import pytest
 
 import aimm_plugins
 from aimm_plugins import PluginRecord, initialize
-from aimm_plugins._loading.import_watch import ImportWatch
-from aimm_plugins._registry.loads import LoadUnderWay, imports_under_way
+from aimm_plugins._registry.loads import ImportWatch, imports_under_way
 from tests.conftest import names
 from tests.support.installing import environment
 
@@ -92,7 +91,7 @@ def test_quick_imports_are_not_told(log):
 
 
 def test_load_is_among_those_under_way_while_it_is_open():
-    loads: list[LoadUnderWay] = []
+    loads: list[ImportWatch] = []
     with ImportWatch(loads) as watch:
         assert imports_under_way(loads) == []
         watch.begin(SLOW)
@@ -116,7 +115,7 @@ def test_watching_adds_no_thread_that_threading_knows(log):
 WITHOUT_LOGGING = """
 import sys
 from time import sleep
-from aimm_plugins._loading.import_watch import ImportWatch
+from aimm_plugins._registry.loads import ImportWatch
 from aimm_plugins._values.report import PluginRecord
 
 class Stderr:
