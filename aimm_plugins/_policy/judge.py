@@ -47,6 +47,17 @@ class Policy(NamedTuple):
         """Where entry points are switched off, if they are."""
         return next((layer.disabled_place for layer in self.layers if layer.disabled_place), None)
 
+    @property
+    def probe_seconds(self) -> float | None:
+        """Time for importing each module in a child process first, if it is asked for."""
+        probes = (layer.config.probe for layer in self.layers)
+        return next((seconds for seconds in probes if seconds is not None), None)
+
+    @property
+    def prefer(self) -> list[dict[str, tuple[str, str]]]:
+        """The `prefer` rules, a mapping for each layer that has any."""
+        return [layer.prefer for layer in self.layers if layer.config.prefer]
+
     def suspects(self, installed: Scan) -> list[Distribution] | None:
         """The distributions that may be denied, so that it matters which files are theirs.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._config.values import Config
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._policy.judge import ImportJudge
+from aimm_plugins._policy.judge import ImportJudge, Policy
 from aimm_plugins._values.report import PluginRecord
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class Admission(NamedTuple):
     """
 
     parts: Sequence[tuple[Config, ImportJudge]]
+    policy: Policy  # of the operator and all confs
     proofs: Proofs
     protect: Callable[[Sequence[Verified]], None]
 

@@ -86,7 +86,7 @@ def foresee(runtime: Runtime, conf: Conf) -> Inventory:
 
     start = prepare(runtime, [read(conf_or_default(conf))], scan(), only_looking=True)
     inventory = predict(runtime, start)
-    return inventory if start.probe_seconds is None else inventory.probed_first()
+    return inventory if start.policy.probe_seconds is None else inventory.probed_first()
 
 
 def unload_all(runtime: Runtime) -> None:

@@ -41,13 +41,14 @@ def _load_here(runtime: Runtime, start: PreparedStart) -> Outcome:
         # A plugin that was repaired since may have new files in folders that were listed before.
         forget_listings()
     runtime.has_loaded = True
+    seconds = start.policy.probe_seconds
     loader = Loader(
         runtime.ledger,
         runtime.manager,
         runtime.versions,
         runtime.registry.loads,
         denial=start.admission.denial if start.admission.is_needed else None,
-        probe=None if start.probe_seconds is None else partial(_probe, start),
+        probe=None if seconds is None else partial(_probe, start, seconds),
         is_installed=start.installed.has,
     )
     outcome = _load(runtime, start, loader)
@@ -76,14 +77,13 @@ def _load(runtime: Runtime, start: PreparedStart, loader: Loader) -> Outcome:
         runtime.admissions.remove(start.admission)
 
 
-def _probe(start: PreparedStart, record: PluginRecord) -> None:
+def _probe(start: PreparedStart, seconds: float, record: PluginRecord) -> None:
     from aimm_plugins._startup.probe import probe  # most starts have none
 
     given = None if start.options is None else start.options.given.get(record.module)
-    assert start.probe_seconds is not None
     options = None if given is None else given.values
     verified = start.admission.proofs.verified
-    probe(record.module, start.probe_seconds, options, record.attribute, verified)
+    probe(record.module, seconds, options, record.attribute, verified)
 
 
 def forget_listings() -> None:

@@ -73,7 +73,7 @@ def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
         items.append(item)
     with runtime.lock:
         runtime.ledger.discard_failed_imports()
-        change = Change(records, start.prefer, published=expected)
+        change = Change(records, start.policy.prefer, published=expected)
         resolution = resolve(runtime.registry.snapshot, runtime.ledger, change)
     is_complete = all(item.complete or not item.active for item in items)
     if is_complete:

@@ -19,7 +19,7 @@ from aimm_plugins._policy.judge import ImportJudge, Policy
 from aimm_plugins._policy.plan import Plan, arrange
 from aimm_plugins._policy.rules import Rule, read_layer
 from aimm_plugins._registry.change import Resolution
-from aimm_plugins._registry.providers import Preferences, is_named
+from aimm_plugins._registry.providers import is_named
 from aimm_plugins._registry.required_keys import unanswered
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._startup.admission import Admission, Proofs
@@ -40,16 +40,20 @@ class PreparedStart(NamedTuple):
     installed: Scan
     plan: Plan
     plans: tuple[Plan, ...]  # of each conf
-    policy: Policy  # of the operator and all confs
     admission: Admission
     findings: tuple[Finding, ...]
-    prefer: Preferences
-    # Time for importing each module in a child process first, if it is asked for.
-    probe_seconds: float | None
-    strict: bool
     options: PluginOptions | None = None
     # Those that confs name; the plan has their plugins too.
     environments: tuple[PlannedEnvironment, ...] = ()
+
+    @property
+    def policy(self) -> Policy:
+        """The rules of the operator and all confs."""
+        return self.admission.policy
+
+    @property
+    def is_strict(self) -> bool:
+        return any(config.on_error == "strict" for config in self.configs)
 
     def find(self, name: str) -> Distribution | None:
         found = (scan.find(name) for scan in self.scans.values())
@@ -62,31 +66,19 @@ class PreparedStart(NamedTuple):
 
     def missing(self, records: Iterable[PluginRecord]) -> list[PluginRecord]:
         """An account for each required distribution that is not there."""
-        return self._by_stated_name(self.policy.missing(records, self.find))
+        return self.policy.missing(records, self.find)
 
     def unanswered(self, snapshot: Snapshot, *, may_be_more: bool = False) -> list[PluginRecord]:
         """An account for each required key that no plugin answers."""
         of_keys = self.policy.required_keys(lambda name: self.find(name) is not None)
-        return self._by_stated_name(unanswered(of_keys, snapshot, may_be_more=may_be_more))
-
-    def _by_stated_name(self, missing: Iterable[PluginRecord]) -> list[PluginRecord]:
-        """What is missing, with the distribution that has its name in METADATA alone, if any."""
-        found = []
-        for record in missing:
-            key = normalized(record.distribution or "")
-            for installed in self.scans.values() if key else ():
-                for who in installed.stating([key]).values():
-                    remedy = f"{who.who} is called so in its METADATA alone: write {who.name}"
-                    record = record._replace(remedy=f"{remedy} ({record.config_place}).")
-            found.append(record)
-        return found
+        return list(unanswered(of_keys, snapshot, may_be_more=may_be_more))
 
     def idle_preferences(self, resolution: Resolution) -> list[Finding]:
         """`prefer` rules that name nobody who provides the key: mostly typos."""
         planned = {record.module for record in resolution.records}
         return [
             self._idle_preference(rule, wanted, place)
-            for layer in self.prefer
+            for layer in self.policy.prefer
             for rule, (wanted, place) in layer.items()
             if not _decides_something(rule, wanted, resolution.snapshot)
             # A module of the host may declare later, as `__main__` of a notebook does.
@@ -215,29 +207,10 @@ def decide(
     """The plan and the rules of a start, all but the options; `here` or in an environment."""
     is_imported = sys.modules.__contains__ if here else lambda _: False
     admission = admission_of(runtime, configs, installed, operator)
-    judges = [judge for _, judge in admission.parts]
     plans = tuple(arrange(config, judge, is_imported) for config, judge in admission.parts)
-    findings = dict.fromkeys(installed.findings)
-    for judge in judges:
-        findings.update(dict.fromkeys(judge.policy.unmatched(installed)))
-    everything = judges[0].policy._replace(
-        layers=(
-            *judges[0].policy.layers[: len(operator)],
-            *(judge.policy.layers[-1] for judge in judges),
-        ),
-    )
-    layers = (*operator, *configs)
+    findings = dict.fromkeys((*installed.findings, *admission.policy.unmatched(installed)))
     return PreparedStart(
-        configs=tuple(configs),
-        installed=installed,
-        plan=_merged(plans),
-        plans=plans,
-        policy=everything,
-        admission=admission,
-        findings=tuple(findings),
-        prefer=[layer.prefer for layer in everything.layers if layer.prefer],
-        probe_seconds=next((layer.probe for layer in layers if layer.probe is not None), None),
-        strict=any(config.on_error == "strict" for config in configs),
+        tuple(configs), installed, _merged(plans), plans, admission, tuple(findings)
     )
 
 
@@ -308,18 +281,14 @@ def admission_of(
 ) -> Admission:
     """Judges imports by some confs, and by the operator's rules that hold now or are given."""
     operator = operator_layers() if operator is None else operator
-    locks = read_locks((*operator, *configs))
-    proofs = Proofs()
+    locks, proofs = read_locks((*operator, *configs)), Proofs()
+    layers = tuple(read_layer(layer, locks) for layer in (*operator, *configs))
+    everything = Policy(layers, runtime.manager.is_blocked, proofs.fault, record_digest_of)
     parts = []
-    for config in configs:
-        rules = Policy(
-            tuple(read_layer(layer, locks) for layer in (*operator, config)),
-            blocked=runtime.manager.is_blocked,
-            unverified=proofs.fault,
-            digest=record_digest_of,
-        )
-        parts.append((config, ImportJudge(rules, installed)))
-    return Admission(parts, proofs, runtime.verify_imports)
+    for config, layer in zip(configs, layers[len(operator) :], strict=True):
+        policy = everything._replace(layers=(*layers[: len(operator)], layer))
+        parts.append((config, ImportJudge(policy, installed)))
+    return Admission(parts, everything, proofs, runtime.verify_imports)
 
 
 def record_digest_of(distribution: Distribution) -> str | None:

@@ -56,7 +56,7 @@ def _start_again(runtime: Runtime, before: Snapshot) -> Report | None:
 def _commit(runtime: Runtime, outcome: Resolved, starts: Sequence[Start]) -> Report:
     # It has looked at everything again: earlier findings and rules are out of date.
     outcome.resolution.snapshot.findings.clear()
-    outcome.resolution.snapshot.prefer = outcome.start.prefer
+    outcome.resolution.snapshot.prefer = outcome.start.policy.prefer
     *earlier, last = starts
     last = last._replace(findings=outcome.findings, required=outcome.start.policy.required)
     report = commit(runtime, outcome, (*earlier, last))

@@ -39,7 +39,7 @@ class Resolved(NamedTuple):
 
     @property
     def is_undone(self) -> bool:
-        return self.start.strict and bool(self.report.failures)
+        return self.start.is_strict and bool(self.report.failures)
 
 
 @contextmanager
@@ -119,7 +119,7 @@ def _resolve(
     loaded.records = [_account_after_calls(record, current) for record in loaded.records]
     change = Change(
         loaded.records,
-        start.prefer,
+        start.policy.prefer,
         loaded.loaded,
         start.plan.published,
         partial(load_deferred, runtime, start),

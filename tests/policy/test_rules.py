@@ -121,13 +121,13 @@ def test_allow_rule_goes_by_the_name_of_the_folder_and_a_finding_says_so(renamed
     assert codes(allowed) == ["two-names"]
 
 
-@pytest.mark.parametrize("rule", ["stated-name", "Stated.Name>=1"])
-def test_missing_record_of_the_name_in_metadata_says_which_name_to_write(renamed, rule):
-    conf = {"names": [], "required": [rule], "on_error": "isolate"}
+def test_required_name_that_only_metadata_has_is_missing_and_a_finding_says_so(renamed):
+    """What is called otherwise by its folder is not what a rule requires."""
+    conf = {"names": [], "required": ["stated-name"], "on_error": "isolate"}
     for report in (aimm_plugins.plan(conf), initialize(conf)):
         (missing,) = (record for record in report if record.state == "missing")
-        assert "folder-name 1.0 is called so" in missing.remedy
-        assert "write folder-name (conf required[0])" in missing.remedy
+        assert "it is not installed" in missing.reason
+        assert "two-names" in {finding.code for finding in report.findings}
     assert initialize({"names": [], "required": ["folder-name"]}).ok
 
 

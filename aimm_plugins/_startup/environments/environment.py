@@ -64,7 +64,7 @@ class Environment(Processes):
             "memory_mb": planned.rules.memory_mb,
             "as_arrow": travel_as_arrow(start.installed, planned.installed),
             "options": {module: dict(options.values) for module, options in given.items()},
-            "prefer": [dict(layer) for layer in start.prefer],
+            "prefer": [dict(layer) for layer in start.policy.prefer],
         }
         self.withheld = {r.module.partition(".")[0] for r in planned.wanted.values()}
         # All that makes its processes what they are.
