@@ -192,7 +192,8 @@ class Policy(NamedTuple):
             if rule not in of_keys:
                 distribution = find(rule.name)
                 why = _why_missing(rule, of_distribution.get(rule.name, []), distribution)
-                missing += [] if why is None else [_missing_record(rule, *why, distribution)]
+                name = rule.name if distribution is None else distribution.name
+                missing += [] if why is None else [missing_record(rule, name, *why, distribution)]
         return missing
 
 
@@ -330,22 +331,23 @@ def _has_two_names(distribution: Distribution) -> Finding:
     )
 
 
-def _missing_record(
-    rule: Rule, why: str, remedy: str, distribution: Distribution | None
+def missing_record(
+    rule: Rule, name: str, why: str, remedy: str, distribution: Distribution | None = None
 ) -> PluginRecord:
-    name = rule.name if distribution is None else distribution.name
+    """The account of what is required and not there: a distribution, or a key."""
+    installed = rule.name if distribution is None else distribution.name
     return PluginRecord(
         name=name,
         source="config",
         module="",
-        distribution=name,
+        distribution=None if rule.slot else installed,
         version=None if distribution is None else distribution.version,
         origin=None if distribution is None else distribution.origin,
         state="missing",
         reason=f"required by {rule}: {why}",
-        error=PluginImportError(f"{rule.text} is required ({rule.place}): {why}"),
+        error=PluginImportError(f"{rule.text.strip()} is required ({rule.place}): {why}"),
         config_place=rule.place,
-        remedy=f"{remedy} ({rule.place}).",
+        remedy=remedy,
     )
 
 
@@ -362,17 +364,18 @@ def _why_missing(
     if is_there or any(plugin.state == "failed" for plugin in out):
         return None
     if distribution is None:
-        return "it is not installed", "Install it, or remove the rule"
+        return "it is not installed", f"Install it, or remove the rule ({rule.place})."
     who = f"{distribution.who} is installed"
     if not rule.fits(distribution.version):
-        return who, "Install a version that fits, or change the rule"
+        return who, f"Install a version that fits, or change the rule ({rule.place})."
     if not plugins:
         return (
             f"{who}, and brings no plugin that this conf loads",
-            "Name its module in names, or remove the rule",
+            f"Name its module in names, or remove the rule ({rule.place}).",
         )
     reasons = dict.fromkeys(
         f"{plugin.name} is {plugin.state}" + (f" ({plugin.reason})" if plugin.reason else "")
         for plugin in out
     )
-    return f"{who}, but {'; '.join(reasons)}", "Change what keeps it out, or remove the rule"
+    remedy = f"Change what keeps it out, or remove the rule ({rule.place})."
+    return f"{who}, but {'; '.join(reasons)}", remedy

@@ -84,7 +84,9 @@ class Registry:
             PluginConflictError: Another plugin provides one of the keys; nothing is registered.
         """
         snapshot = self.snapshot
-        replaced = {(d.action, d.key) for d in gone if snapshot.reaches(d)} if gone else set()
+        replaced: set[Slot] = set()
+        if gone:
+            replaced = {(d.action, d.key) for d in gone if snapshot.reaches(d)}
         changed = bool(replaced)
         made = []
         for declaration in new:
