@@ -1,22 +1,22 @@
 """The awaited half of calls: plugin code in threads, and wrappers around what is awaited.
 
 asyncio is imported where it is first needed, since it costs more than the rest of this package.
+Of what pluggy does not document, `run_old_style_hookwrapper` is used; a test fails if it changes.
 """
 
 from __future__ import annotations
 
-import warnings
 from _thread import allocate_lock  # without threading, which takes a millisecond to import
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from contextvars import copy_context
-from functools import partial
 from types import CoroutineType
 from typing import Any, TypeVar
 
 import pluggy
+from pluggy._callers import run_old_style_hookwrapper
 
 from aimm_plugins._dispatch.cancelling import CancelToken
-from aimm_plugins._dispatch.chain import Monitor, is_wrapper
+from aimm_plugins._dispatch.chain import Monitor
 from aimm_plugins._system.log import loggable, logger
 from aimm_plugins._values.actions import StateCallback
 from aimm_plugins.errors import Cancelled
@@ -190,9 +190,10 @@ async def call_hook(
         for impl in reversed(impls):
             given = [kwargs[argument] for argument in impl.argnames]
             keywords = {name: kwargs[name] for name in impl.kwargnames if name in kwargs}
-            if is_wrapper(impl):
-                run = impl.function if impl.wrapper else partial(_old_wrapper, impl, name)
-                entered.append(_entered(run(*given, **keywords)))
+            if impl.hookwrapper:
+                entered.append(_entered(run_old_style_hookwrapper(impl, name, given, keywords)))
+            elif impl.wrapper:
+                entered.append(_entered(impl.function(*given, **keywords)))
             else:
                 result = await answer(impl, given, keywords)
                 if result is not None:
@@ -226,31 +227,6 @@ def _entered(wrapper: Any) -> Generator[None, Any, Any]:
     except StopIteration:
         raise _misbehaved(wrapper, "did not yield") from None
     return wrapper  # type: ignore[no-any-return]  # pluggy leaves it open
-
-
-def _old_wrapper(impl: Impl, name: str, *given: Any, **keywords: Any) -> Generator[None, Any, Any]:
-    """A `hookwrapper=True` generator, which may change the outcome in place, as a new one."""
-    wrapper = _entered(impl.function(*given, **keywords))
-    try:
-        outcome = pluggy.Result((yield), None)
-    except BaseException as raised:
-        outcome = pluggy.Result(None, raised)
-    try:
-        wrapper.send(outcome)
-    except StopIteration:
-        return outcome.get_result()
-    except BaseException as error:
-        warnings.warn(
-            pluggy.PluggyTeardownRaisedWarning(
-                "A plugin raised an exception during an old-style hookwrapper teardown.\n"
-                f"Plugin: {impl.plugin_name}, Hook: {name}\n{type(error).__name__}: {error}"
-            ),
-            stacklevel=2,
-        )
-        raise
-    finally:
-        wrapper.close()
-    raise _misbehaved(wrapper, "has second yield")
 
 
 def _misbehaved(wrapper: Any, what: str) -> RuntimeError:

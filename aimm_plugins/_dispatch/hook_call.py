@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
@@ -155,22 +156,12 @@ async def _answer_in_thread(
 def declared_function(spec: ActionSpec, call: Call) -> pluggy.HookImpl:
     """The call of a declared function as the implementation of a hook that is called last."""
 
-    def with_all(key: str, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Result:
+    @functools.wraps(getattr(HookSpecs, spec.hook))  # whose arguments pluggy passes
+    def function(key: str, *given: Any) -> Result:
+        instance = None if spec.takes is None else given[0]
+        state_cb, args, kwargs = given[-3:] if spec.free_arguments else (None, (), {})
         return Result(call(instance, state_cb, args, kwargs))
 
-    def without_instance(key: str, state_cb: Any, args: Any, kwargs: Any) -> Result:
-        return Result(call(None, state_cb, args, kwargs))
-
-    def with_instance_alone(key: str, instance: Any) -> Result:
-        return Result(call(instance, None, (), {}))
-
-    function: Any = with_all
-    if not spec.free_arguments:
-        function = with_instance_alone
-    elif spec.takes is None:
-        function = without_instance
-    # pluggy takes the names of arguments from what a function wraps.
-    function.__wrapped__ = getattr(HookSpecs, spec.hook)
     return pluggy.HookImpl(HookSpecs, DECLARED, function, _OPTIONS)
 
 
