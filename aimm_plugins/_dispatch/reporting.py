@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from _thread import allocate_lock  # without threading, which takes a millisecond to import
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from math import inf
 from numbers import Real
@@ -85,22 +85,13 @@ def reporting(
             f"cancel is a CancelToken or a threading.Event, and was given {shown(cancel)}"
         )
     callback = ignore_state if state_cb is None else state_cb
-    reporter = _Reporter(callback, on_error == "log", max_per_second, cancel)
-    watchdog = None if stall_after is None else _Watchdog(reporter, stall_after)
-    # A partial, since a bound method takes no attributes.
-    given: Any = partial(reporter.callback if watchdog is None else reporter.watched)
-    if cancel is not None:
-        given.cancellation = cancel  # for `cancellation_of`
-    if watchdog is not None:
-        watchdog.start()
-    failed = True
-    try:
-        yield given
-        failed = False
-    finally:
-        if watchdog is not None:
-            watchdog.stop()
-        reporter.finish(failed=failed)
+    with _Reporter(callback, on_error == "log", max_per_second, cancel) as reporter:
+        # A partial, since a bound method takes no attributes.
+        given: Any = partial(reporter.callback if stall_after is None else reporter.watched)
+        if cancel is not None:
+            given.cancellation = cancel  # for `cancellation_of`
+        with nullcontext() if stall_after is None else _Watchdog(reporter, stall_after):
+            yield given
 
 
 class _Reporter:
@@ -178,11 +169,14 @@ class _Reporter:
                 "state callback %s failed", shown(self._state_cb), exc_info=loggable(error)
             )
 
-    def finish(self, *, failed: bool) -> None:
+    def __enter__(self) -> _Reporter:
+        return self
+
+    def __exit__(self, kind: object, *raised: object) -> None:
         """Deliver what is held back, as far as that cannot hide why the block was left."""
         held, self._held = self._held, _NOTHING
         pending, self.pending = self.pending, None
-        if not failed:
+        if kind is None:
             if pending is not None:
                 raise pending
             if held is not _NOTHING:
@@ -213,10 +207,10 @@ class _Watchdog:
             target=context.run, args=(self._watch,), name="aimm_plugins-watchdog", daemon=True
         )
 
-    def start(self) -> None:
+    def __enter__(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
+    def __exit__(self, *raised: object) -> None:
         self._stopped.set()
         # A warning may be on its way; a callback that never returns must not hold up its caller.
         self._thread.join(timeout=1.0)
