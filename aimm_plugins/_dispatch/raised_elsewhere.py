@@ -53,8 +53,8 @@ class RaisedElsewhere(NamedTuple):
 
             trace = "".join(traceback.format_exception(error))
         notes = [note for note in getattr(error, "__notes__", ()) if isinstance(note, str)]
-        pickled = next(filter(None, (_pickled(error, way) for way in ways)), None)
-        return cls(printable(described(error)), pickled, (*notes, printable(f"{where}:\n{trace}")))
+        data = next(filter(None, (pickled(error, way) for way in ways)), None)
+        return cls(printable(described(error)), data, (*notes, printable(f"{where}:\n{trace}")))
 
     def original(
         self,
@@ -74,8 +74,9 @@ class RaisedElsewhere(NamedTuple):
         return error
 
 
-def _pickled(error: BaseException, way: Callable[[BaseException], bytes]) -> bytes | None:
-    with guarded():
+def pickled(error: BaseException, way: Callable[[BaseException], bytes]) -> bytes | None:
+    """The exception pickled in a way that gives the same one again; `None` where it does not."""
+    with guarded():  # its `__reduce__` and `__str__` may raise anything
         data = way(error)
         copy = pickle.loads(data)
         if type(copy) is type(error) and safe_text(copy) == safe_text(error):

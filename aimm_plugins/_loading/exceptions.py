@@ -79,6 +79,8 @@ def _survives_pickling(error: Exception) -> bool:
     import io
     import pickle  # most starts have no failure
 
+    from aimm_plugins._dispatch.raised_elsewhere import pickled
+
     class Pickler(pickle.Pickler):
         """Imports nothing: a class of a module that failed would have that module run again."""
 
@@ -87,9 +89,9 @@ def _survives_pickling(error: Exception) -> bool:
                 raise pickle.PicklingError(f"{obj.__module__} is not imported")
             return NotImplemented
 
-    with guarded():  # the exception's __reduce__ and __str__ may raise anything
+    def dumps(error: BaseException) -> bytes:
         stream = io.BytesIO()
         Pickler(stream).dump(error)
-        again = pickle.loads(stream.getvalue())
-        return type(again) is type(error) and str(again) == str(error)
-    return False
+        return stream.getvalue()
+
+    return pickled(error, dumps) is not None
