@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any, NoReturn
 
@@ -193,23 +193,14 @@ class Environment(Processes):
 
     def start(self) -> None:
         """Start all processes, side by side, with what was judged last; or none of them."""
-        errors: list[BaseException] = []
-
-        def start(slot: Slot) -> None:
-            try:
-                self._running(slot, self.planned.setup)
-            except BaseException as error:
-                errors.append(error)
-
-        threads = [threading.Thread(target=start, args=(slot,)) for slot in self.slots[1:]]
-        for thread in threads:
-            thread.start()
-        start(self.slots[0])
-        for thread in threads:
-            thread.join()
-        if errors:
+        setup = self.planned.setup
+        try:
+            with ThreadPoolExecutor(len(self.slots)) as pool:
+                for started in [pool.submit(self._running, slot, setup) for slot in self.slots]:
+                    started.result()
+        except BaseException:
             self.close("another process of it did not start")
-            raise errors[0]
+            raise
 
     def _home(self, instance: EnvironmentInstance) -> PluginProcess:
         process = instance.home

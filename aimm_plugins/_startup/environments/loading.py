@@ -6,8 +6,8 @@ all plugins alike.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Collection, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from aimm_plugins._declarations.declaration import Declaration
@@ -37,8 +37,8 @@ class StartingEnvironments:
         self._start = start
         self._live: dict[str, Environment] = {}
         self._new: list[Environment] = []
-        self._errors: dict[str, BaseException] = {}
-        self._threads: list[threading.Thread] = []
+        self._pool = ThreadPoolExecutor(len(start.environments))
+        self._started: dict[str, Future[None]] = {}
         for planned in start.environments:
             if planned.site is None:
                 continue
@@ -51,36 +51,26 @@ class StartingEnvironments:
             self._live[planned.name] = environment
             states = {record.state for record in planned.records}
             if environment.account is None and "planned" in states:
-                thread = threading.Thread(target=self._run, args=(environment,), daemon=True)
-                thread.start()
-                self._threads.append(thread)
-
-    def _run(self, environment: Environment) -> None:
-        try:
-            environment.start()
-        except BaseException as error:
-            self._errors[environment.name] = error
+                self._started[planned.name] = self._pool.submit(environment.start)
 
     def add_to(self, outcome: Outcome) -> None:
         """Wait for them, and say what became of their plugins."""
-        for thread in self._threads:
-            thread.join()
+        self._pool.shutdown()
         outcome.environments = self._live
         for planned in self._start.environments:
             if planned.site is not None:
                 environment = self._live[planned.name]
-                error = self._errors.get(planned.name)
-                if error is not None:
-                    for record in planned.records:
-                        if record.state == "planned":
-                            outcome.fail(record, error)
+                started = self._started.get(planned.name)
+                error = None if started is None else started.exception()
+                if error is not None:  # of no matter to those that wait for their first call
+                    records = [record for record in planned.records if record.state == "planned"]
+                    _account_for(environment, records, outcome, error)
                 elif environment.account is not None:
                     _account_for(environment, planned.records, outcome)
 
     def close(self) -> None:
         """End those that this start has begun, since it leads to nothing."""
-        for thread in self._threads:
-            thread.join()
+        self._pool.shutdown()
         for environment in self._new:
             environment.close("the start that it was begun for has failed")
 
@@ -102,19 +92,22 @@ def start_deferred(
         failure = error
     if environment.successor is not None:  # a refresh has replaced it meanwhile
         return start_deferred(runtime, environment.successor, waiting)
-    if failure is None:
-        _account_for(environment, waits, outcome)
-    else:
-        for record in waits:
-            outcome.fail(record, failure)
+    _account_for(environment, waits, outcome, failure)
     return outcome
 
 
 def _account_for(
-    environment: Environment, records: Iterable[PluginRecord], outcome: Outcome
+    environment: Environment,
+    records: Iterable[PluginRecord],
+    outcome: Outcome,
+    failure: BaseException | None = None,
 ) -> None:
-    """Say what became of an environment's plugins, by what its process has reported."""
+    """Say what became of an environment's plugins, by what its process has reported, if it ran."""
     account = environment.account
+    if failure is not None:
+        for record in records:
+            outcome.fail(record, failure)
+        return
     assert account is not None
     reported: Mapping[Identity, dict[str, Any]] = account["records"]
     outcome.findings += [Finding(**finding) for finding in account["findings"]]
