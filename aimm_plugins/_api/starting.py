@@ -240,9 +240,7 @@ def providers(
     """
     if action is not None and action not in ACTIONS:
         raise ValueError(f"no action {action!r}; the actions are {', '.join(ACTIONS)}")
-    if key is None:
-        return PROCESS.runtime.registry.providers(action)
-    return PROCESS.runtime.registry.providers_of(key, action)
+    return PROCESS.runtime.registry.providers(action, key)
 
 
 def get_plugin_manager() -> PluginManager:

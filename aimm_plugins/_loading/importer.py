@@ -23,12 +23,13 @@ from aimm_plugins._loading.side_effects import changes, observe
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.change import Loaded
 from aimm_plugins._registry.loads import ImportWatch
-from aimm_plugins._system.guard import reraise_interruption
+from aimm_plugins._system.guard import guarded, reraise_interruption
 from aimm_plugins._system.modules import contents, import_whole, is_initializing
 from aimm_plugins._system.text import nearest, type_name
 from aimm_plugins._values.report import Finding, PluginRecord
 
 if TYPE_CHECKING:
+    from aimm_plugins._discovery.scan import Scan
     from aimm_plugins._environments.processes import Processes
 
 Versions = MutableMapping[str, tuple[str | None, str | None]]
@@ -106,13 +107,13 @@ class Loader(NamedTuple):
             for record in plan.records:
                 wanted = ("planned", "deferred") if plan.demanded else ("planned",)
                 if record.state in wanted and record.environment is None:
-                    self._load(record, plan, outcome, watch)
+                    self._load(record, outcome, watch)
                 else:
                     waiting.append(record)
             for record in waiting:
                 is_deferred = record.state == "deferred" and record.environment is None
                 if is_deferred and is_imported(record.module):
-                    self._load(record, plan, outcome, watch)
+                    self._load(record, outcome, watch)
                 else:
                     outcome.records.append(record)
         if waiting:
@@ -121,50 +122,52 @@ class Loader(NamedTuple):
             outcome.loaded.sort(key=lambda entry: places[entry.record.identity])
         return outcome
 
-    def _load(self, record: PluginRecord, plan: Plan, outcome: Outcome, watch: ImportWatch) -> None:
-        was_deferred = record.state == "deferred"
-        has_run = _has_run(record)
+    def _load(self, record: PluginRecord, outcome: Outcome, watch: ImportWatch) -> None:
+        has_run, was_imported = _has_run(record), record.module in sys.modules
         before = None if has_run else observe()
         size = self.manager.size
-        was_imported = record.module in sys.modules
-        count, begin = len(sys.modules), perf_counter()
         try:
             self._admit(record)
             if self.probe is not None and not has_run:
                 self.probe(record)
                 self._admit(record)
-                count, begin = len(sys.modules), perf_counter()
+            begin, count = perf_counter(), len(sys.modules)
             if not was_imported:
                 watch.begin(record)
             try:
                 imported = self._import(record)
             finally:
                 watch.end()
+                if not was_imported:
+                    record = _with_cost(record, begin, count)
             if imported is None:
                 outcome.records.append(record._replace(state="deferred", reason=_UNDER_WAY))
                 return
             module, target = imported
-            if not was_imported:
-                record = _with_cost(record, begin, count)
             self.ledger.confirm_imports()
             self.manager.rollback_failed_imports()
             has_hooks = isinstance(module, ModuleType) and self.manager.check(module)
             self._refuse_undeclared(record, target)
         except _DeniedError as denied:
             self._discard()
-            denied_record = record._replace(state="denied", provides=(), reason=denied.reason)
-            outcome.records.append(denied_record)
+            outcome.records.append(record._replace(state="denied", provides=(), reason=str(denied)))
             return
         except BaseException as error:  # sys.exit(), CancelledError and the like end no host
             self._discard()
             reraise_interruption(error, None if before is None else before.handlers)
             shorten_traceback(error)
-            if not was_imported and record.import_seconds is None:
-                record = _with_cost(record, begin, count)
             outcome.records.append(failed_record(record, error))
             if not has_run and (side_effects := changes(before)):
                 outcome.findings.append(_left_behind(record, side_effects))
             return
+        may_be_empty = has_hooks or self.manager.size > size
+        loaded = self._loaded(record, module, was_imported)
+        loaded = loaded._replace(target=target, may_be_empty=may_be_empty)
+        outcome.records.append(loaded.record)
+        outcome.loaded.append(loaded)
+
+    def _loaded(self, record: PluginRecord, module: object, was_imported: bool) -> Loaded:
+        was_deferred = record.state == "deferred"
         file = getattr(module, "__file__", None)
         record = record._replace(
             state="planned",
@@ -174,16 +177,7 @@ class Loader(NamedTuple):
         stale = self._stale(record) if was_imported else None
         if stale is None:
             self.versions[record.module] = record.distribution, record.version
-        record = stale or record
-        outcome.records.append(record)
-        loaded = Loaded(
-            record,
-            target,
-            lazily=was_deferred,
-            may_be_empty=has_hooks or self.manager.size > size,
-            is_stale=stale is not None,
-        )
-        outcome.loaded.append(loaded)
+        return Loaded(stale or record, lazily=was_deferred, is_stale=stale is not None)
 
     def _stale(self, record: PluginRecord) -> PluginRecord | None:
         """The account of a plugin of which another version was imported, or what it replaces."""
@@ -290,11 +284,7 @@ def _import_module(name: str) -> object:
 
 
 class _DeniedError(Exception):
-    """The rules have come to deny an import that was planned."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    """The rules have come to deny an import that was planned; its text is the reason."""
 
 
 def _with_cost(record: PluginRecord, begin: float, count: int) -> PluginRecord:
@@ -311,6 +301,31 @@ def failed_record(record: PluginRecord, error: BaseException) -> PluginRecord:
     """The account of a plugin that failed."""
     error = to_group_member(error, record.provenance)
     return record._replace(state="failed", provides=(), reason=None, error=error)
+
+
+def account_for(outcome: Outcome, installed: Scan) -> None:
+    """Say what to do about failures, and whether what was imported is what was installed.
+
+    A plugin may have broken imports, and so those of what is used here.
+    """
+    with guarded():
+        from aimm_plugins._inventory.imported_files import foreign_module
+
+        for place, record in enumerate(outcome.records):
+            if record.error is not None and record.remedy is None:
+                from aimm_plugins._inventory.remedies import remedy_for_failure
+
+                remedy = remedy_for_failure(record, record.error, installed)
+                outcome.records[place] = record._replace(remedy=remedy)
+        for place, entry in enumerate(outcome.loaded):
+            foreign = foreign_module(entry.record, installed)
+            if foreign is not None:
+                outcome.findings.append(foreign)
+                outcome.loaded[place] = entry._replace(may_be_empty=True)
+        for record in outcome.records:
+            foreign = foreign_module(record, installed) if record.state == "failed" else None
+            if foreign is not None:
+                outcome.findings.append(foreign)
 
 
 def _left_behind(record: PluginRecord, side_effects: list[str]) -> Finding:

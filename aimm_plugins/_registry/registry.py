@@ -39,28 +39,19 @@ class Registry:
         offer = self.snapshot.offers[action].get(key)
         return None if offer is None else offer.provider(action, key)
 
-    def providers(self, action: Action | None = None) -> dict[Slot, Provider]:
-        """All providers, or those of one action, by (action, key), sorted."""
+    def providers(
+        self, action: Action | None = None, key: str | None = None
+    ) -> dict[Slot, Provider]:
+        """All providers, or those of one action or key, by (action, key), sorted."""
         self.ledger.discard_failed_imports()
-        offers = self.snapshot.offers
-        chosen: Iterable[Action] = ACTIONS if action is None else (action,)
-        return {
-            (name, key): offer.provider(name, key)
-            for name in chosen
-            for key, offer in sorted(offers[name].copy().items())
-        }
-
-    def providers_of(self, key: str, action: Action | None = None) -> dict[Slot, Provider]:
-        """The providers of one key, or that of one action, without going through all."""
         found: dict[Slot, Provider] = {}
         chosen: Iterable[Action] = ACTIONS if action is None else (action,)
         for name in chosen:
-            offer = self.snapshot.offers[name].get(key)
-            if offer is not None and self.is_unconfirmed(offer):
-                self.ledger.discard_failed_imports()
-                offer = self.snapshot.offers[name].get(key)
-            if offer is not None:
-                found[name, key] = offer.provider(name, key)
+            offers = self.snapshot.offers[name]
+            for known in sorted(offers.copy()) if key is None else (key,):
+                offer = offers.get(known)
+                if offer is not None:
+                    found[name, known] = offer.provider(name, known)
         return found
 
     def is_unconfirmed(self, offer: Offer) -> bool:
@@ -174,6 +165,3 @@ class Registry:
     def publish(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self.ever_initialized = True
-
-    def drop(self, plugin: str) -> None:
-        self.snapshot = self.snapshot.without(plugin)

@@ -15,7 +15,7 @@ from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._startup.loading import load
 from aimm_plugins._startup.messages import log
 from aimm_plugins._startup.prepare import PreparedStart, admission_of
-from aimm_plugins._startup.publish import publish, resolve_now
+from aimm_plugins._startup.publish import register
 from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._system.names import normalized
 from aimm_plugins._values.report import Identity, PluginRecord, Report
@@ -58,11 +58,8 @@ def load_deferred(runtime: Runtime, start: PreparedStart, identity: Identity) ->
                 partial(load_deferred, runtime, start),
                 demanded=True,
             )
-            resolution = resolve_now(runtime, change)
+            resolution = register(runtime, change, outcome.findings)
             findings = (*outcome.findings, *resolution.findings)
-            snapshot = resolution.snapshot
-            snapshot.findings.update({(f.code, f.subject, f.place): f for f in findings})
-            publish(runtime, snapshot)
     report = Report(resolution.records, findings)
     log(report)
     for record in report:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib
 from functools import partial
 
-from aimm_plugins._loading.accounts import account_for
-from aimm_plugins._loading.importer import Loader, Outcome
+from aimm_plugins._loading.importer import Loader, Outcome, account_for
 from aimm_plugins._startup.prepare import PreparedStart
 from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._system.guard import guarded

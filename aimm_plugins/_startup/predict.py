@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
-from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.published import Published
 from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._inventory.foresight import differing_keys, sure_failure
@@ -45,7 +45,8 @@ def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
     findings = [*start.findings]
     findings += (finding for found in start.environments for finding in found.findings)
     records: list[PluginRecord] = []
-    expected: dict[Identity, Sequence[Published]] = {}
+    # As what is published, of which only keys and modules are compared with other plugins'.
+    expected: dict[Identity, Sequence[Any]] = {}
     for planned in start.plan.records:
         published = start.plan.published.get(planned.identity, ())
         installed = start.scans.get(planned.environment, start.installed)
@@ -67,8 +68,7 @@ def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
                 # What will surely be declared competes as if it were published, so that conflicts
                 # and shadows are known of plugins that publish nothing.
                 record = record._replace(state="deferred", error=None, remedy=planned.remedy)
-                competing = [_as_published(planned, d, installed) for d in declarations]
-                expected[planned.identity] = competing
+                expected[planned.identity] = declarations
         records.append(record)
         items.append(item)
     with runtime.lock:
@@ -164,19 +164,3 @@ def _account(record: PluginRecord, found: PluginRecord) -> PluginRecord:
     # As which it was resolved. If it is sure to fail besides, it answers none of its keys.
     error, remedy = record.error or found.error, record.remedy or found.remedy
     return found._replace(state=record.state, reason=record.reason, error=error, remedy=remedy)
-
-
-def _as_published(
-    record: PluginRecord, declaration: SourceDeclaration, installed: Scan
-) -> Published:
-    """What the plugin would publish if it published; it is only compared with other plugins'."""
-    distribution = installed.find(record.distribution) if record.distribution else None
-    return Published(
-        action=declaration.action,
-        key=declaration.key,
-        module=declaration.module,
-        attribute=declaration.qualname,
-        distribution=distribution
-        or Distribution(name=record.module, version=None, origin="unknown", place=""),
-        place=f"{declaration.file}:{declaration.line}",
-    )

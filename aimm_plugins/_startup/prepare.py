@@ -128,15 +128,12 @@ def with_environments(start: PreparedStart, prepare: Callable[..., PreparedStart
             parts.append(part)
             verified = part.admission.proofs.verified
             environment = environment.with_plan(part.plan, part.options, verified)
-            records = _with_sure_failures(part._replace(plan=environment.plan))
-            environment = environment._replace(plan=environment.plan._replace(records=records))
+            plan = _with_sure_failures(part._replace(plan=environment.plan))
+            environment = environment._replace(plan=plan)
         environments.append(environment)
     plan = without_taken_over(start.plan, environments)
     return start._replace(
-        plan=Plan(
-            (*plan.records, *(r for environment in environments for r in environment.records)),
-            {i: p for e in (plan, *(e.plan for e in environments)) for i, p in e.published.items()},
-        ),
+        plan=_merged([plan, *(e.plan._replace(records=e.records) for e in environments)]),
         findings=(
             *_findings_of_parts(parts, all(e.site is not None for e in environments)),
             *(finding for environment in environments for finding in environment.idle_choices),
@@ -180,8 +177,7 @@ def _prepare_part(
     """As `prepare`, of what is installed here, or in one environment."""
     start = decide(runtime, operator, configs, installed, here=here)
     if here:  # in an environment other plugins may be deferred
-        records = _with_sure_failures(start)
-        start = start._replace(plan=start.plan._replace(records=records))
+        start = start._replace(plan=_with_sure_failures(start))
     if not installed.options and not any(config.options for config in configs):
         return start
     from aimm_plugins._options.assignment import assign
@@ -214,8 +210,8 @@ def decide(
     )
 
 
-def _with_sure_failures(start: PreparedStart) -> tuple[PluginRecord, ...]:
-    """The accounts, failed where that shows without a look into the sources.
+def _with_sure_failures(start: PreparedStart) -> Plan:
+    """The plan, with plugins failed where that shows without a look into the sources.
 
     Of what is imported at once the import tells more. Of what waits for its first call, and is
     required, the sources are read: nobody would hear of it before.
@@ -245,7 +241,7 @@ def _with_sure_failures(start: PreparedStart) -> tuple[PluginRecord, ...]:
                 record = records[places[number]]
                 if record.state != "denied":
                     done[places[number]] = record.failed(error, remedy)
-    return tuple(done)
+    return start.plan._replace(records=tuple(done))
 
 
 def is_about(rule: Rule, record: PluginRecord) -> bool:
@@ -312,7 +308,7 @@ def read_locks(layers: Iterable[Config]) -> dict[str, Lock]:
 
 
 def _merged(plans: Sequence[Plan]) -> Plan:
-    """One plan of several confs; a plugin is denied only if every conf denies it."""
+    """One plan of several; a plugin is denied only if each of them denies it."""
     records: dict[Identity, PluginRecord] = {}
     published: dict[Identity, tuple[Published, ...]] = {}
     for plan in plans:

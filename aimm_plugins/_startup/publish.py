@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from aimm_plugins._declarations.ledger import DeclaredKey
 from aimm_plugins._registry.change import Change, Resolution
 from aimm_plugins._registry.providers import PluginOwners
 from aimm_plugins._registry.resolution import resolve
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._startup.runtime import Runtime
+from aimm_plugins._values.report import Finding
 
 
 def resolve_now(runtime: Runtime, change: Change) -> Resolution:
@@ -38,6 +41,16 @@ def _discard_of_failed(runtime: Runtime, change: Change) -> None:
         if owners.of(offer.declaration) in failed
     ]
     runtime.declared((), gone)
+
+
+def register(runtime: Runtime, change: Change, findings: Iterable[Finding] = ()) -> Resolution:
+    """Resolve a change, of which more was found besides, and publish what it leads to."""
+    with runtime.lock:
+        resolution = resolve_now(runtime, change)
+        found = (*findings, *resolution.findings)
+        resolution.snapshot.findings.update({(f.code, f.subject, f.place): f for f in found})
+        publish(runtime, resolution.snapshot)
+    return resolution
 
 
 def publish(runtime: Runtime, snapshot: Snapshot) -> None:

@@ -202,7 +202,8 @@ class Runtime:
 
     def plugin_unregistered(self, name: str) -> None:
         """Take away what a plugin declared that was taken out of the plugin manager by hand."""
-        self.registry.drop(self._registered_as.get(name, name))
+        plugin = self._registered_as.get(name, name)
+        self.registry.snapshot = self.registry.snapshot.without(plugin)
         self.dispatcher.renew()
         self._registered_as.pop(name, None)
 

@@ -30,11 +30,11 @@ from aimm_plugins._environments.payload import (
 )
 from aimm_plugins._environments.tables import as_arrow
 from aimm_plugins._environments.tracing import continued
-from aimm_plugins._loading.importer import Loader, Outcome
+from aimm_plugins._loading.importer import Loader, Outcome, account_for
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.change import Change
 from aimm_plugins._startup.environments.instance import HELD
-from aimm_plugins._startup.publish import publish, resolve_now
+from aimm_plugins._startup.publish import register
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.child_side import end_watchdog, end_with_host, take_stdin
 from aimm_plugins._system.guard import guarded
@@ -322,14 +322,9 @@ class _Server:
         outcome = loader.load(Plan(tuple(PluginRecord(**given) for given in setup["plugins"])))
         if any(record.state == "failed" for record in outcome.records):
             from aimm_plugins._discovery.scan import scan
-            from aimm_plugins._loading.accounts import account_for
 
             account_for(outcome, scan())
-        with runtime.lock:
-            resolution = resolve_now(
-                runtime, Change(outcome.records, setup["prefer"], outcome.loaded)
-            )
-            publish(runtime, resolution.snapshot)
+        resolution = register(runtime, Change(outcome.records, setup["prefer"], outcome.loaded))
         account = self._account(outcome, resolution.records)
         return {"python": VERSION, **account}
 

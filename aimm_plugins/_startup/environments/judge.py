@@ -16,7 +16,7 @@ from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.change import Change
 from aimm_plugins._startup.messages import log
 from aimm_plugins._startup.prepare import decide
-from aimm_plugins._startup.publish import publish, resolve_now
+from aimm_plugins._startup.publish import register
 from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._values.actions import Action
 from aimm_plugins._values.report import PluginRecord, Report
@@ -74,7 +74,6 @@ def take_away(
             prefer = runtime.registry.snapshot.prefer
             revoked = {lost.identity for _, lost in pairs}
             change = Change([lost for _, lost in pairs], prefer, revoked=revoked)
-            resolution = resolve_now(runtime, change)
-            publish(runtime, resolution.snapshot)
+            resolution = register(runtime, change)
         log(Report(resolution.records))
     return {slot for was, _ in pairs for slot in was.provides}
