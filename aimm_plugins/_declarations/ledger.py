@@ -83,7 +83,6 @@ class ModuleDeclarations:
         return [DeclaredKey(action, key, keys[key]) for key in declaration.keys if key in keys]
 
     def copy(self) -> ModuleDeclarations:
-        """A copy that changes by itself."""
         copy = ModuleDeclarations(self.spec, self.importing)
         copy.by_action = {action: dict(keys) for action, keys in self.by_action.items()}
         copy.origins = set(self.origins)
@@ -193,9 +192,10 @@ class DeclarationLedger:
                 module.keep(declaration)
 
     def discard_failed_imports(self) -> None:
-        """Forget what failed imports declared, and tell the listener.
+        """Forget what failed imports declared, and tell the listener; keep what others did.
 
-        Python takes a module whose import failed out of `sys.modules`. Under the name of one that
+        To be called right after an import, before anything can take its modules away again. Python
+        takes a module whose import failed out of `sys.modules`. Under the name of one that
         succeeded there may be any object, also one with another spec or none.
         """
         gone: list[DeclaredKey] = []
@@ -211,17 +211,6 @@ class DeclarationLedger:
                     gone += module
             if gone and self.listener is not None:
                 self.listener.declared((), gone)
-
-    def confirm_imports(self) -> None:
-        """Keep what imports declared that have just succeeded.
-
-        To be called right after an import, before anything can take its modules away again.
-        """
-        with self.lock:
-            for name, module in list(self._open.items()):
-                if not is_initializing(module.spec) and name in sys.modules:
-                    module.importing = False
-                    self._open.pop(name, None)
 
     def discard_unloaded_modules(self) -> None:
         """Forget what modules declared that were taken out of `sys.modules` since.
@@ -244,11 +233,9 @@ class DeclarationLedger:
         return known is not None and known.importing
 
     def has(self, module: str) -> bool:
-        """Whether a run of a module has declared something."""
         return module in self._modules
 
     def declared_by(self, module: str) -> list[DeclaredKey]:
-        """What one module declared."""
         with self.lock:
             return list(self._modules.get(module, ()))
 
@@ -261,10 +248,6 @@ class DeclarationLedger:
         """What modules declared under a key, in that order."""
         found = (module.by_action.get(action, {}).get(key) for module in self.modules())
         return [declaration for declaration in found if declaration is not None]
-
-    def declared_keys(self) -> list[DeclaredKey]:
-        """All that is declared, in that order."""
-        return [declared for module in self.modules() for declared in module]
 
     # Isolation
 
@@ -314,7 +297,6 @@ _current = DeclarationLedger()
 
 
 def current_ledger() -> DeclarationLedger:
-    """The ledger that decorators write to."""
     return _current
 
 

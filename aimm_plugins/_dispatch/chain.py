@@ -50,7 +50,6 @@ class Chain(NamedTuple):
 
 
 def is_wrapper(impl: pluggy.HookImpl) -> bool:
-    """Whether a hookimpl wraps calls rather than answering them."""
     return impl.wrapper or impl.hookwrapper
 
 

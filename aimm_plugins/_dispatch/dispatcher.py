@@ -92,7 +92,6 @@ class ActionCalls(dict[str, AnyCall]):
         return self[key]
 
     async def call_async(self, key: str, *given: Any) -> Any:
-        """The awaited call of a key."""
         call = self.get(key) or await self.make_async(key)
         return await call.call_async(*given)
 
@@ -180,7 +179,6 @@ class Dispatcher:
         self.renew()
 
     def of(self, action: Action) -> ActionCalls:
-        """The calls of one action."""
         calls: ActionCalls = getattr(self, action)
         return calls
 
@@ -209,7 +207,6 @@ class Dispatcher:
 
 
 def no_call_error(registry: Registry, action: Action, key: object) -> Exception:
-    """The error for a call that nobody answers."""
     from aimm_plugins._registry.key_errors import call_error
 
     return call_error(registry, action, key)

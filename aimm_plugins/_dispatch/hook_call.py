@@ -64,7 +64,6 @@ class HookCall:
         self._implementations = (declared_function(spec, call), *chain.implementations)
 
     def call(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
-        """As that of `DirectCall`."""
         arguments = self._arguments(instance, state_cb, args, kwargs)
         result = self._chain.execute(self._spec.hook, self._implementations, arguments, True)
         if type(result) is Result and type(result.value) is tuple:  # as all of predict's are

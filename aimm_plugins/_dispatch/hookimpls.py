@@ -25,14 +25,7 @@ def place_of(function: Callable[..., Any]) -> str:
 def refusal(
     name: str, function: Callable[..., Any], options: Mapping[str, Any], hooks: object
 ) -> str | None:
-    """Why an implementation cannot be registered; `None` where it can.
-
-    Args:
-        name: Its name.
-        function: Itself.
-        options: Those of its marker.
-        hooks: The hooks of a plugin manager, those of its host among them.
-    """
+    """Why an implementation, with the options of its marker, cannot be registered, if so."""
     hook = options.get("specname") or name
     caller = getattr(hooks, hook, None)
     spec = getattr(caller, "spec", None)

@@ -113,7 +113,6 @@ class PluginManager(pluggy.PluginManager):
 
     @property
     def size(self) -> int:
-        """How many plugins are registered."""
         return len(self._name2plugin)
 
     def chain(self, action: Action) -> Chain:

@@ -76,16 +76,16 @@ def state_event(
         >>> state_event(phase="fit", step=3, total=20, unit="epoch", metrics={"loss": 0.5})
         {'phase': 'fit', 'step': 3, 'total': 20, 'unit': 'epoch', 'metrics': {'loss': 0.5}}
     """
-    given = {
-        "phase": phase,
-        "step": step,
-        "total": total,
-        "unit": unit,
-        "message": message,
-        "metrics": metrics,
-        "warning": warning,
+    given: dict[str, tuple[Callable[[str, Any], Any], object]] = {
+        "phase": (_text, phase),
+        "step": (_count, step),
+        "total": (_count, total),
+        "unit": (_text, unit),
+        "message": (_text, message),
+        "metrics": (_metrics, metrics),
+        "warning": (_text, warning),
     }
-    return {name: _CHECKS[name](name, value) for name, value in given.items() if value is not None}
+    return {name: check(name, value) for name, (check, value) in given.items() if value is not None}
 
 
 def _text(name: str, value: object) -> str:
@@ -119,17 +119,6 @@ def _metric(name: str, value: Any) -> int | float | str | bool | None:
         f"metric {name!r} of a state event is a number, a text, a boolean or None, and was given "
         f"{shown(value)}"
     )
-
-
-_CHECKS: dict[str, Callable[[str, Any], Any]] = {
-    "phase": _text,
-    "step": _count,
-    "total": _count,
-    "unit": _text,
-    "message": _text,
-    "metrics": _metrics,
-    "warning": _text,
-}
 
 
 def _pythonic(value: Any) -> Any:

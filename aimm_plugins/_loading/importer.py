@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, MutableMapping
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from itertools import chain
 from operator import attrgetter
 from time import perf_counter
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
-from aimm_plugins._declarations.ledger import DeclarationLedger
+from aimm_plugins._declarations.ledger import DeclarationLedger, DeclaredKey
 from aimm_plugins._discovery.dotted_names import with_parents
 from aimm_plugins._dispatch.manager import PluginManager
 from aimm_plugins._loading.exceptions import shorten_traceback, to_group_member
@@ -54,7 +54,6 @@ class Outcome:
         self.findings: list[Finding] = []
 
     def add(self, other: Outcome) -> None:
-        """Add what became of another plan."""
         self.records += other.records
         self.loaded += other.loaded
         self.findings += other.findings
@@ -65,7 +64,6 @@ class Outcome:
         self.replace(record, failed_record(record, error))
 
     def replace(self, record: PluginRecord, by: PluginRecord) -> None:
-        """Put the account of a plugin in the place of an earlier one."""
         self.records = [by if known is record else known for known in self.records]
 
 
@@ -95,11 +93,7 @@ class Loader(NamedTuple):
         """Import what is planned; every plugin is tried, whatever the others do.
 
         A deferred plugin whose module another one has imported meanwhile is loaded too, since
-        nothing is left to wait for.
-
-        Raises:
-            BaseException: `KeyboardInterrupt`, or what a signal handler of the host has raised;
-                nothing was registered.
+        nothing is left to wait for. Only what the host raises in the middle of it passes.
         """
         outcome = Outcome()
         waiting = []
@@ -144,8 +138,7 @@ class Loader(NamedTuple):
                 outcome.records.append(record._replace(state="deferred", reason=_UNDER_WAY))
                 return
             module, target = imported
-            self.ledger.confirm_imports()
-            self.manager.rollback_failed_imports()
+            self._discard()
             has_hooks = isinstance(module, ModuleType) and self.manager.check(module)
             self._refuse_undeclared(record, target)
         except _DeniedError as denied:
@@ -197,6 +190,7 @@ class Loader(NamedTuple):
         return record._replace(version=version, reason=reason)
 
     def _discard(self) -> None:
+        """Forget what was declared and registered in imports that failed."""
         self.ledger.discard_failed_imports()
         self.manager.rollback_failed_imports()
 
@@ -250,8 +244,9 @@ class Loader(NamedTuple):
         if record.attribute is None:
             return
         # All that is declared is gone through only for what another module has decorated.
-        for find in (partial(self.ledger.declared_by, record.module), self.ledger.declared_keys):
-            if any(entry.declaration.target is target for entry in find()):
+        modules: list[Iterable[DeclaredKey]] = [self.ledger.declared_by(record.module)]
+        for declared in chain(modules, self.ledger.modules()):
+            if any(entry.declaration.target is target for entry in declared):
                 return
         from aimm_plugins._inventory.foresight import not_decorated
 
@@ -298,7 +293,6 @@ def _with_cost(record: PluginRecord, begin: float, count: int) -> PluginRecord:
 
 
 def failed_record(record: PluginRecord, error: BaseException) -> PluginRecord:
-    """The account of a plugin that failed."""
     error = to_group_member(error, record.provenance)
     return record._replace(state="failed", provides=(), reason=None, error=error)
 

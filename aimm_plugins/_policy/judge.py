@@ -44,7 +44,6 @@ class Policy(NamedTuple):
 
     @property
     def disabled_place(self) -> str | None:
-        """Where entry points are switched off, if they are."""
         return next((layer.disabled_place for layer in self.layers if layer.disabled_place), None)
 
     @property
@@ -165,7 +164,6 @@ class Policy(NamedTuple):
 
     @property
     def required(self) -> tuple[Rule, ...]:
-        """What all layers require."""
         return tuple(rule for layer in self.layers for rule in layer.required)
 
     def required_keys(self, installed: Callable[[str], bool]) -> list[Rule]:

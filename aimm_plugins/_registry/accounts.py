@@ -44,7 +44,6 @@ def with_keys(record: PluginRecord, provides: tuple[Slot, ...], lost: Lost) -> P
 
 
 def rules_against(plugin: str, lost: Lost) -> list[str]:
-    """The `prefer` rules that have taken keys from a plugin."""
     return [why for (loser, _), why in lost.items() if loser == plugin and isinstance(why, str)]
 
 

@@ -22,16 +22,12 @@ def conflict(
     key: str,
     contenders: Sequence[Offer],
     incumbent: Offer | None = None,
-    restart: str = "a restart in the same order does the same",
+    *,
+    is_lasting: bool = True,
 ) -> PluginConflictError:
     """The error for a key that several plugins provide, with the lines that would settle it.
 
-    Args:
-        actions: For which they all provide it.
-        key: The key.
-        contenders: All that provide it.
-        incumbent: The one that had the key already, and keeps it.
-        restart: What becomes of the key when the host starts again.
+    The incumbent had the key already, and keeps it: after a restart too, if that is lasting.
     """
     import json  # most starts have no conflict
 
@@ -44,11 +40,11 @@ def conflict(
     slot = f"{actions[0]}:{key}" if is_one else key
     for_all = "" if is_one else f" ({', '.join(actions)})"
     rule = one_line(json.dumps(slot, ensure_ascii=False))
-    outcome = (
-        "None of them is given the key."
-        if incumbent is None
-        else f"{_choice(incumbent, ordered)} had the key first and keeps it; {restart}."
-    )
+    outcome = "None of them is given the key."
+    if incumbent is not None:
+        same = "a restart in the same order does the same"
+        restart = same if is_lasting else "after a restart none of them is given it"
+        outcome = f"{_choice(incumbent, ordered)} had the key first and keeps it; {restart}."
     count = {2: "two", 3: "three"}.get(len(ordered), str(len(ordered)))
     lines = [
         f"{count} plugins provide {one_line(slot)}{for_all}",

@@ -36,10 +36,7 @@ def empty_plugins(
 ) -> Iterator[Finding]:
     """Plugins that are loaded and have declared nothing: mostly a forgotten decorator.
 
-    Args:
-        loaded: The plugins, by module.
-        accounted: Modules of those that have keys, have lost some, or have an error.
-        ledger: What modules declared.
+    Those `accounted` for have keys, have lost some, or have an error.
     """
     for module, entries in loaded.items():
         if module in accounted or any(entry.may_be_empty for entry in entries):
@@ -54,14 +51,7 @@ def keys_differ(
     missing: Collection[Slot],
     more: Collection[Slot],
 ) -> Finding | None:
-    """The finding that a plugin declares other keys than it publishes.
-
-    Args:
-        record: The plugin.
-        published: The keys in its metadata.
-        missing: Those of them that it does not declare.
-        more: What it declares beyond them.
-    """
+    """The finding that a plugin does not declare published keys, or declares more than these."""
     if not published or not (missing or more):
         return None
     parts = [f"does not declare {_spelled(missing)}"] if missing else []
@@ -95,12 +85,6 @@ def check_published_keys(
 
     Others have relied on the published keys of a plugin that was deferred, so there it is the
     plugin's failure and is added to `errors`. Otherwise it is a finding.
-
-    Args:
-        loaded: The plugins of a call that are imported, by module.
-        published: The keys in the metadata of plugins.
-        contenders: All that plugins declare, by slot and plugin.
-        errors: The errors of plugins, by module.
     """
     if not published:
         return []

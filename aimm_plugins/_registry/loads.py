@@ -46,7 +46,6 @@ class ImportWatch:
             self._done.release()
 
     def begin(self, record: PluginRecord) -> None:
-        """Say that the import of a plugin begins."""
         if "logging" in sys.modules:  # else nothing listens
             with guarded():  # handlers and filters may raise
                 logger().debug("importing %s", record.provenance, extra=record.log_fields)
@@ -56,7 +55,6 @@ class ImportWatch:
                 start_new_thread(self._watch, ())
 
     def end(self) -> None:
-        """Say that it has ended, whether or not it succeeded."""
         self.importing = None
 
     def _watch(self) -> None:

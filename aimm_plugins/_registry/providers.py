@@ -132,11 +132,7 @@ class Provider(NamedTuple):
 
 
 class PluginOwners:
-    """Finds the plugin that a declaration belongs to.
-
-    Args:
-        modules: The modules of all plugins.
-    """
+    """Finds the plugin, of those with some modules, that a declaration belongs to."""
 
     __slots__ = ("_found", "_modules")
 

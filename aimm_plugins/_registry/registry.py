@@ -20,9 +20,6 @@ class Registry:
     The ledger holds what was declared; the registry says whose it is, and which of it can be
     called. Whoever changes it holds the ledger's lock; looking up takes no lock.
 
-    Args:
-        ledger: Where decorators write.
-
     Attributes:
         snapshot: What is registered.
         ever_initialized: Whether a commit ever published a snapshot.
@@ -62,11 +59,7 @@ class Registry:
     # By hand
 
     def declare(self, new: Sequence[Declaration], gone: Sequence[DeclaredKey]) -> bool:
-        """Register what was declared outside any loading, at once.
-
-        Args:
-            new: The declarations.
-            gone: What they replace, or what a failed import had declared.
+        """Register at once what was declared outside any loading, in place of what is gone.
 
         Returns:
             Whether calls that were made before are out of date. A new key has no call yet.

@@ -22,11 +22,7 @@ def unanswered(
     """A record for each required key that no plugin answers.
 
     A rule without an action is about all that plugins declare of the key, and at least one action.
-
-    Args:
-        rules: The rules about keys.
-        snapshot: What is registered, or would be.
-        may_be_more: Whether plugins may have keys that are not known before their import.
+    There may be more than the snapshot knows where plugins have keys that only their import tells.
     """
     for rule in dict.fromkeys(rules):
         why, remedy = _why_unanswered(rule, snapshot)

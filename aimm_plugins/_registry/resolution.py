@@ -40,7 +40,9 @@ class _Resolver:
         self.change = change
         self.records = change.records
         self.prefer = change.prefer
-        self.loaded_by_module = _by_module(change.loaded)
+        self.loaded_by_module: dict[str, list[Loaded]] = {}
+        for entry in change.loaded:
+            self.loaded_by_module.setdefault(entry.record.plugin, []).append(entry)
         losers = {offer.plugin for offer in current.losers.values()}
         self.kept = {
             i: without_lost_keys(r, current.offers, current.lost) if r.plugin in losers else r
@@ -122,7 +124,6 @@ class _Resolver:
 
     @cached_property
     def _known(self) -> dict[str, PluginRecord]:
-        """The plugins of earlier calls."""
         return {record.plugin: record for record in self.current.records.values()}
 
     def _offer(self, declaration: Declaration) -> Offer | None:
@@ -237,25 +238,15 @@ class _Resolver:
 
     def tell_conflicts(self) -> None:
         """Make the errors: one of a key for all actions that the same plugins provide."""
+        called = {record.plugin for record in self.records} if self.conflicts else ()
         for (key, *_), (contenders, incumbent, lost) in self.conflicts.items():
             actions: dict[Action, None] = dict.fromkeys(slot[0] for _, slot in lost)
-            error = self.conflict(list(actions), key, contenders, incumbent)
+            # What has come first by this call has nothing after a restart.
+            is_of_call = incumbent is not None and incumbent.plugin in called
+            error = conflict(list(actions), key, contenders, incumbent, is_lasting=not is_of_call)
             for plugin, slot in lost:
                 self.lost[plugin, slot] = error
                 self.errors.setdefault(plugin, []).append(error)
-
-    def conflict(
-        self,
-        actions: Sequence[Action],
-        key: str,
-        contenders: Sequence[Offer],
-        incumbent: Offer | None,
-    ) -> PluginConflictError:
-        """The error of a conflict: what has come first by this call has nothing after a restart."""
-        if incumbent is not None and any(r.plugin == incumbent.plugin for r in self.records):
-            lost = "after a restart none of them is given it"
-            return conflict(actions, key, contenders, incumbent, lost)
-        return conflict(actions, key, contenders, incumbent)
 
     def drop_published_before(self) -> None:
         """Take away keys that plugins have published, and do not declare or publish any more."""
@@ -369,13 +360,6 @@ class _Resolver:
         found.by_hand = self.current.by_hand - {record.plugin for record in records}
         found.prefer = [*self.prefer, *(x for x in self.current.prefer if x not in self.prefer)]
         return found
-
-
-def _by_module(entries: Iterable[Loaded]) -> dict[str, list[Loaded]]:
-    found: dict[str, list[Loaded]] = {}
-    for entry in entries:
-        found.setdefault(entry.record.plugin, []).append(entry)
-    return found
 
 
 def _record_for(declaration: Declaration, entries: Iterable[Loaded]) -> PluginRecord | None:

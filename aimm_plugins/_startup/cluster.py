@@ -36,17 +36,13 @@ _OWN = ("aimm-plugins", "aimm_plugins.dask")
 
 @contextmanager
 def opened(runtime: Runtime, config: Config | None) -> Generator[None]:
-    """Have the executor of a conf open, and open after the block unless that raises.
+    """Have the executor of a conf, if it asks for one, open in the block and after it.
 
-    One thread at a time, so that the second one finds what the first has opened.
-
-    Args:
-        runtime: What it belongs to.
-        config: The conf; `None`, or one that asks for no executor, leaves what is open.
+    A block that raises closes it. One thread at a time, so that the second one finds what the first
+    has opened.
 
     Raises:
-        ConfigError: There is no such executor, it may not run, its extra is missing, or the
-            executor of another conf is open.
+        ConfigError: There is no such executor, it may not run, or that of another conf is open.
         Exception: What connecting raises, with a note that names the conf.
     """
     with runtime.switching:
@@ -63,7 +59,6 @@ def opened(runtime: Runtime, config: Config | None) -> Generator[None]:
 
 
 def close(runtime: Runtime) -> None:
-    """Close the open executor, if there is one."""
     with runtime.switching:
         executor, runtime.executor = runtime.executor, None
         if executor is not None:

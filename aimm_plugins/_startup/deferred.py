@@ -115,10 +115,7 @@ def _plan(snapshot: Snapshot, modules: Set[str], installed: Scan) -> Plan:
 def _current(record: PluginRecord, installed: Scan, there: Set[object]) -> PluginRecord:
     """The record with the version that is installed by now; `denied` where it is there no more.
 
-    Args:
-        record: The plugin, as it was when it was left to its first call.
-        installed: What is installed by now.
-        there: Name, module, object and distribution of the entry points among that.
+    The entry points that are there by now are told by name, module, object and distribution.
     """
     distribution = record.distribution or ""
     found = installed.find(distribution) if distribution else None

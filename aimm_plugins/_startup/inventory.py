@@ -106,7 +106,6 @@ class InventoryKey:
 
     @property
     def answers(self) -> bool:
-        """Whether a call of the key reaches this plugin."""
         return self.why_not is None
 
     @property
@@ -152,13 +151,12 @@ class Inventory:
 
     @property
     def why_ended(self) -> str | None:
-        """The same in words."""
         found = self.ends
         return found and f"the start ends, since {found.subject} {found.message} ({found.place})"
 
     @property
     def keys(self) -> list[InventoryKey]:
-        """Every declaration of every plugin, sorted by action and key."""
+        """All declarations, sorted by action and key."""
         found = [key for item in self.plugins for key in self.keys_of(item)]
         return sorted(found, key=lambda key: (key.declaration.action, key.declaration.key))
 

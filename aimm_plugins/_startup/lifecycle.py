@@ -33,10 +33,7 @@ if TYPE_CHECKING:
 def initialize(runtime: Runtime, conf: Conf | Config, *, connect: bool = False) -> Report:
     """Load and register the plugins of a conf; see `aimm_plugins.initialize`.
 
-    Args:
-        runtime: Where to.
-        conf: The conf; one that was read already where a command has changed it.
-        connect: Whether to open the executor that the conf asks for; workers and commands do not.
+    Workers and commands do not connect to the executor that it asks for.
     """
     conf = conf_or_default(conf)
     config = conf if isinstance(conf, Config) else read(conf)

@@ -57,14 +57,10 @@ def log(report: Report, before: Mapping[Identity, PluginRecord] | None = None) -
     """Log one line a plugin, in the report's words, with its facts as fields of the log's record.
 
     Where logging itself fails, by a plugin's handler or a closed stream, the report still has it
-    all. Where nothing is wrong and logging is not even imported, nothing listens.
-
-    Args:
-        report: What to tell.
-        before: The accounts of before the call. The traceback of a failure among them was logged.
+    all. The traceback of a failure that is among the accounts of `before` was logged.
     """
     if "logging" not in sys.modules and not report.failures and not report.findings:
-        return
+        return  # nothing is wrong, and nothing listens
     told: set[str] = set()
     tells_all = True
     with guarded():  # a plugin may have broken logging

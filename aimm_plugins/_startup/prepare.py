@@ -48,7 +48,6 @@ class PreparedStart(NamedTuple):
 
     @property
     def policy(self) -> Policy:
-        """The rules of the operator and all confs."""
         return self.admission.policy
 
     @property

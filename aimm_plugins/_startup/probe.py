@@ -38,14 +38,8 @@ def probe(
     """Import a module in a child process and return when that has succeeded.
 
     The child gets this process's `sys.path`, environment and working directory, and neither its
-    import hooks nor what it has imported. Its threads, children and output end with it.
-
-    Args:
-        module: Dotted name.
-        seconds: Time that the import may take, start of the child included.
-        options: What the plugin is given.
-        attribute: What is asked of the module, which may import more for it.
-        verified: The distributions of which only what was verified may run.
+    import hooks nor what it has imported. Its threads, children and output end with it. Of the
+    `verified` distributions it runs only what was verified.
 
     Raises:
         PluginImportError: The import raised, or the child hung, crashed or left early; or no child

@@ -55,15 +55,9 @@ def resolved(
     """Work out who provides what, and hold the lock while the block commits it.
 
     Nothing is registered before `commit` is called in the block. Where calls run on a cluster, its
-    workers have loaded the same plugins by then.
-
-    Args:
-        runtime: Where to.
-        start: What was to be done.
-        loaded: What became of the imports.
-        removed: For `refresh`, the accounts of plugins that are not there any more.
-        revoked: For `refresh`, the plugins that lose their keys if they are denied by now.
-        given: The conf of this call, for workers; `None` where `refresh` has none of its own.
+    workers have loaded the same plugins by then; the `given` conf of this call is for them. Of
+    `refresh` are the accounts of plugins that are not there any more, and the plugins that lose
+    their keys if they are denied by now.
     """
     try:
         while True:

@@ -334,17 +334,13 @@ class _Server:
             entry = (action, key, provider.module, provider.qualname, provider.file, provider.line)
             keys.setdefault(provider.plugin, []).append(entry)
         with_hooks = {entry.record.identity for entry in outcome.loaded if entry.may_be_empty}
+        as_they_are = ("state", "reason", "remedy", "import_seconds", "imports", "file")
         return {
             "records": {
                 record.identity: {
-                    "state": record.state,
-                    "reason": record.reason,
-                    "remedy": record.remedy,
+                    **{name: getattr(record, name) for name in as_they_are},
                     "error": record.error
                     and self._carried(record.error, f"while loading {record.provenance}"),
-                    "import_seconds": record.import_seconds,
-                    "imports": record.imports,
-                    "file": record.file,
                     "has_hooks": record.identity in with_hooks,
                     "keys": [k for k in keys.get(record.module, ()) if k[:2] in record.provides],
                 }

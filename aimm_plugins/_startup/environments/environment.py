@@ -271,7 +271,6 @@ class Environment(Processes):
         return record.failed(self.error(entry["error"]), remedy)
 
     def error(self, carried: Sequence[Any]) -> BaseException:
-        """What was raised in a process."""
         error = RaisedElsewhere(*carried)
         return error.original(loads=lambda data: unpack(data, (), self.withheld))
 
