@@ -50,11 +50,7 @@ def initialize(conf: Mapping[str, object] | str | os.PathLike[str] | None = None
         >>> [finding.code for finding in report.findings]
         ['declares-nothing']
     """
-    # `refresh` has to work where no file can be opened any more, not even its own source.
-    from aimm_plugins._startup import (
-        lifecycle,
-        refreshing,  # noqa: F401  # pyright: ignore[reportUnusedImport]
-    )
+    from aimm_plugins._startup import lifecycle
 
     return lifecycle.initialize(PROCESS.runtime, conf, connect=True)
 
@@ -137,9 +133,9 @@ def refresh() -> Report:
         >>> refresh().plugins
         ()
     """
-    from aimm_plugins._startup import refreshing
+    from aimm_plugins._startup import lifecycle
 
-    return refreshing.refresh(PROCESS.runtime)
+    return lifecycle.refresh(PROCESS.runtime)
 
 
 def unload_all() -> None:

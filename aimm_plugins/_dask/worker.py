@@ -25,7 +25,7 @@ from aimm_plugins._dask.messages import RaisedOnWorker, Task, Value, unwrapped
 from aimm_plugins._dispatch.cancelling import CancelToken
 from aimm_plugins._parity.differences import compare
 from aimm_plugins._parity.fingerprint import Fingerprint, fingerprint
-from aimm_plugins._startup import lifecycle, refreshing
+from aimm_plugins._startup import lifecycle
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.log import logger
 from aimm_plugins._values.actions import ACTIONS, StateCallback
@@ -81,7 +81,7 @@ class _Worker:
             if setup.again or not any(status.ok for _, status in self._statuses.values()):
                 lifecycle.unload_all(PROCESS.runtime)  # what earlier hosts left
             else:
-                refreshing.refresh(PROCESS.runtime)
+                lifecycle.refresh(PROCESS.runtime)
         # Not the initializer of `workers`: that would refuse the calls of other hosts too.
         return workers.attempt(setup.confs, setup.expected)
 

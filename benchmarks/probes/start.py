@@ -47,7 +47,6 @@ def ours(count: int) -> int:
     """`initialize` alone, in a process that has imported what it uses, as stevedore's has."""
     import aimm_plugins
     import aimm_plugins._startup.lifecycle
-    import aimm_plugins._startup.refreshing
 
     begin = process_time_ns()
     report = aimm_plugins.initialize({"names": []})
