@@ -6,11 +6,13 @@ digest of RECORD stands behind each in a comment, since pip's own `--hash` is th
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from aimm_plugins._config.values import Config
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._system.files import read_file
 from aimm_plugins._system.names import normalized
@@ -39,10 +41,11 @@ class Lock(NamedTuple):
     entries: Mapping[str, LockEntry] = MappingProxyType({})
 
 
-def read_lock(path: str, *, called: str, place: str) -> Lock:
-    """Read a freeze file; messages call it by the words of the conf that names it at `place`."""
+def read_lock(config: Config, locked: str) -> Lock:
+    """Read a freeze file; messages call it by the words of the conf that names it."""
+    called = os.path.join(os.path.dirname(config.source or ""), locked)
     try:
-        content = read_file(path, _MAX_BYTES)
+        content = read_file(config.resolved(locked), _MAX_BYTES)
         if content is None:
             raise FileNotFoundError("there is no such file")
         text = content.decode("utf-8-sig")
@@ -51,6 +54,7 @@ def read_lock(path: str, *, called: str, place: str) -> Lock:
         raise ConfigError("is not UTF-8", file=called, expected=advice) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
+        place = config.where("locked")
         advice = f"the file that {place} locks; aimm-plugins freeze -o writes it"
         raise ConfigError(f"cannot be read: {reason}", file=called, expected=advice) from error
     return parse_lock(text, called)

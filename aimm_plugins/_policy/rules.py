@@ -162,9 +162,13 @@ def _unjudged(rule: Rule, distribution: Distribution) -> str:
     return f"{rule} is about a version, and the version of {distribution.who} cannot be read"
 
 
-def read_layer(config: Config, locks: Mapping[str, Lock]) -> Layer:
-    """The rules of one conf; `locks` has the freeze files that confs name, by path."""
-    rules = config.entry_points
+def read_layer(config: Config) -> Layer:
+    """The rules of one conf, with the freeze file that it names."""
+    rules, lock = config.entry_points, None
+    if config.locked is not None:
+        from aimm_plugins._policy.lockfile import read_lock
+
+        lock = read_lock(config, config.locked)
 
     def placed(texts: Sequence[str], *path: str) -> tuple[Rule, ...]:
         return tuple(Rule(text, config.where(*path, i)) for i, text in enumerate(texts))
@@ -174,7 +178,7 @@ def read_layer(config: Config, locks: Mapping[str, Lock]) -> Layer:
         None if rules.allow is None else _by_name(placed(rules.allow, "entry_points", "allow")),
         _by_name(placed(rules.deny, "entry_points", "deny")),
         placed(config.required, "required"),
-        None if config.locked is None else locks[config.resolved(config.locked)],
+        lock,
     )
 
 

@@ -144,8 +144,8 @@ def _denial(admission: Admission, candidate: Candidate) -> str | None:
     by name, so that another distribution can take its place.
     """
     if (candidate.distribution.key, candidate.module) == _OWN:
-        layers = (layer for _, judge in admission.parts for layer in judge.policy.layers)
-        return next(filter(None, (layer.denial(candidate.distribution) for layer in layers)), None)
+        denials = (layer.denial(candidate.distribution) for layer in admission.policy.layers)
+        return next(filter(None, denials), None)
     return admission.denial_of(candidate.module, candidate.distribution)
 
 

@@ -30,7 +30,6 @@ from aimm_plugins._values.report import Finding, Identity, PluginRecord
 if TYPE_CHECKING:
     from aimm_plugins._environments.plan import PlannedEnvironment
     from aimm_plugins._options.state import PluginOptions
-    from aimm_plugins._policy.lockfile import Lock
 
 
 class PreparedStart(NamedTuple):
@@ -276,8 +275,7 @@ def admission_of(
 ) -> Admission:
     """Judges imports by some confs, and by the operator's rules that hold now or are given."""
     operator = operator_layers() if operator is None else operator
-    locks, proofs = read_locks((*operator, *configs)), Proofs()
-    layers = tuple(read_layer(layer, locks) for layer in (*operator, *configs))
+    proofs, layers = Proofs(), tuple(map(read_layer, (*operator, *configs)))
     everything = Policy(layers, runtime.manager.is_blocked, proofs.fault, record_digest_of)
     parts = []
     for config, layer in zip(configs, layers[len(operator) :], strict=True):
@@ -290,20 +288,6 @@ def record_digest_of(distribution: Distribution) -> str | None:
     from aimm_plugins._discovery.record_file import record_digest
 
     return record_digest(distribution)
-
-
-def read_locks(layers: Iterable[Config]) -> dict[str, Lock]:
-    locks = {}
-    for layer in layers:
-        if layer.locked is not None:
-            from aimm_plugins._policy.lockfile import read_lock
-
-            path = layer.resolved(layer.locked)
-            folder = os.path.dirname(layer.source or "")
-            locks[path] = read_lock(
-                path, called=os.path.join(folder, layer.locked), place=layer.where("locked")
-            )
-    return locks
 
 
 def _merged(plans: Sequence[Plan]) -> Plan:

@@ -356,7 +356,7 @@ def policy_of(*layers: Layer, **asked: Any) -> Policy:
 
 
 def denying(*rules: str) -> Layer:
-    return read_layer(Config(entry_points=EntryPointRules(deny=rules)), {})
+    return read_layer(Config(entry_points=EntryPointRules(deny=rules)))
 
 
 PUBLISHER = distribution("publisher")
@@ -405,8 +405,8 @@ def test_blocked_module_is_denied_whoever_brings_it() -> None:
 
 
 def test_module_of_the_host_is_not_asked_for_allowance_lock_and_hashes() -> None:
-    config = Config(entry_points=EntryPointRules(allow=()), locked="lock.txt", verify="record")
-    layer = read_layer(config, {"lock.txt": Lock("lock.txt")})
+    config = Config(entry_points=EntryPointRules(allow=()), verify="record")
+    layer = read_layer(config)._replace(lock=Lock("lock.txt"))
     policy = policy_of(layer, unverified=lambda distribution, module: "changed")
     assert policy.judge("pkg", None) is None
     assert policy.judge("pkg", PUBLISHER) is not None
@@ -417,7 +417,7 @@ def test_hashes_are_compared_only_where_rules_allow_the_import() -> None:
         raise AssertionError("asked about a plugin that is denied")
 
     rules = EntryPointRules(deny=("publisher",))
-    layer = read_layer(Config(entry_points=rules, verify="record"), {})
+    layer = read_layer(Config(entry_points=rules, verify="record"))
     assert policy_of(layer, unverified=unverified).judge("pkg", PUBLISHER) is not None
 
 
