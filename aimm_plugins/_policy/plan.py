@@ -41,7 +41,7 @@ def arrange(config: Config, judge: ImportJudge, imported: Callable[[str], bool])
     steps = list(_of_names(config, scan))
     if judge.policy.disabled_place is None:
         points = [
-            (_of_candidate(candidate), candidate.distribution, scan.keys_of(candidate))
+            (record_of(candidate), candidate.distribution, scan.keys_of(candidate))
             for candidate in scan.candidates
         ]
         points += [(_of_broken(line), line.distribution, ()) for line in scan.broken]
@@ -95,7 +95,7 @@ def _owned_by(owner: Distribution | None) -> dict[str, Any]:
     return {"distribution": owner.name, "version": owner.version, "origin": owner.origin}
 
 
-def _of_candidate(candidate: Candidate) -> PluginRecord:
+def record_of(candidate: Candidate) -> PluginRecord:
     return PluginRecord(
         name=candidate.name,
         source="entry_point",

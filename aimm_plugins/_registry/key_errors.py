@@ -64,20 +64,17 @@ def _state_of_loading(registry: Registry, is_explained: bool) -> list[str]:
             f"{phrase}; what it declares can be called when it is loaded"
             for _, phrase in imports_under_way(registry.loads)
         ] or ["Plugins are being loaded; what they declare can be called after that"]
-    if registry.ever_initialized:
-        if is_explained or any(registry.snapshot.offers.values()):
+    by_hand = sorted(registry.snapshot.by_hand)
+    if registry.ever_initialized or (registry.ledger.ever_used and not by_hand):
+        if registry.ever_initialized and (is_explained or any(registry.snapshot.offers.values())):
             return []
         return ["No plugin is registered at all: see aimm_plugins.current_report()."]
-    remedy = (
-        "call aimm_plugins.initialize(conf) in it first. A process that is spawned begins empty."
-    )
-    by_hand = sorted(registry.snapshot.by_hand)
+    what = "Nothing was ever initialized or declared in this process"
     if by_hand:
         names = ", ".join(map(one_line, by_hand[:_MOST_SUSPECTS]))
-        return [f"In this process only {names} declared something, by being imported: {remedy}"]
-    if registry.ledger.ever_used:
-        return ["No plugin is registered at all: see aimm_plugins.current_report()."]
-    return [f"Nothing was ever initialized or declared in this process: {remedy}"]
+        what = f"In this process only {names} declared something, by being imported"
+    remedy = "call aimm_plugins.initialize(conf) in it first. A process that is spawned begins"
+    return [f"{what}: {remedy} empty."]
 
 
 def unavailable_reasons(registry: Registry, action: Action, key: str) -> list[str]:

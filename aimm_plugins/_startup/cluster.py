@@ -17,11 +17,11 @@ from aimm_plugins._discovery.groups import EXECUTORS
 from aimm_plugins._discovery.published import Candidate
 from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._dispatch.executor import Executor
+from aimm_plugins._policy.plan import record_of
 from aimm_plugins._startup.prepare import admission_of
 from aimm_plugins._system.ceilings import ENTRY_POINT_LETTERS
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.text import described, type_name
-from aimm_plugins._values.provenance import Provenance
 
 if TYPE_CHECKING:
     from aimm_plugins._startup.admission import Admission
@@ -106,7 +106,7 @@ def _connected(runtime: Runtime, config: Config, rules: DaskRules) -> Executor:
         raise
     if not isinstance(executor, Executor):
         fault = f"returned {type_name(executor)}, which is no aimm_plugins.executors.Executor"
-        raise config.error(f"{_who(found)} {fault}", (_KEY,))
+        raise config.error(f"{record_of(found).provenance} {fault}", (_KEY,))
     return executor
 
 
@@ -124,10 +124,12 @@ def _choose(runtime: Runtime, config: Config) -> Candidate:
     denials = [(candidate, _denial(admission, candidate)) for candidate in found]
     allowed = [candidate for candidate, reason in denials if reason is None]
     if not allowed:
-        reasons = "".join(f"\n  {_who(candidate)}\n    {reason}" for candidate, reason in denials)
+        reasons = "".join(
+            f"\n  {record_of(candidate).provenance}\n    {reason}" for candidate, reason in denials
+        )
         raise config.error(f"the executor may not run{reasons}", (_KEY,))
     if len(allowed) > 1:
-        lines = "".join(f"\n  {_who(candidate)}" for candidate in allowed)
+        lines = "".join(f"\n  {record_of(candidate).provenance}" for candidate in allowed)
         names = ", ".join(candidate.distribution.name for candidate in allowed)
         raise config.error(
             f"{len(allowed)} distributions have the entry point {_KEY} in [{EXECUTORS}]{lines}\n"
@@ -149,15 +151,6 @@ def _denial(admission: Admission, candidate: Candidate) -> str | None:
     return admission.denial_of(candidate.module, candidate.distribution)
 
 
-def _who(candidate: Candidate) -> Provenance:
-    return Provenance(
-        module=candidate.module,
-        distribution=candidate.distribution.name,
-        version=candidate.distribution.version,
-        entry_point=f"{candidate.name} = {candidate.value}",
-    )
-
-
 def _import_connect(config: Config, found: Candidate) -> Callable[[DaskRules], object]:
     """The function of an entry point, imported."""
     from pkgutil import resolve_name
@@ -171,7 +164,7 @@ def _import_connect(config: Config, found: Candidate) -> Callable[[DaskRules], o
     if isinstance(attempt.error, ImportError) and found.module == _OWN[1]:
         raise config.error(str(attempt.error), (_KEY,)) from attempt.error  # says what to install
     fault = "is no function" if attempt.error is None else described(attempt.error)
-    raise config.error(f"{_who(found)}: {fault}", (_KEY,)) from attempt.error
+    raise config.error(f"{record_of(found).provenance}: {fault}", (_KEY,)) from attempt.error
 
 
 def _published(installed: Scan) -> list[Candidate]:

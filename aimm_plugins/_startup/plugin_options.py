@@ -26,20 +26,22 @@ def options_state(runtime: Runtime) -> OptionsState:
 
 def give(module: str, options: Mapping[str, Any]) -> None:
     """Give options to a plugin that this process, a child of a host, will import by hand."""
-    given = {module: _given_by_host(module, options)}
+    given = _given_by_host({module: options})
     options_state(PROCESS.runtime).stage(PluginOptions(given, modules=[module]))
 
 
 def give_all(options: Mapping[str, Mapping[str, Any]]) -> None:
     """Give options, by module, to plugins that this process, a child of a host, will initialize."""
-    given = {module: _given_by_host(module, values) for module, values in options.items()}
-    PROCESS.runtime.registry.snapshot.options = PluginOptions(given)
+    PROCESS.runtime.registry.snapshot.options = PluginOptions(_given_by_host(options))
 
 
-def _given_by_host(module: str, options: Mapping[str, Any]) -> Given:
-    # Which of them are secrets is not known here.
-    secrets: dict[Path, str] = {(key,): "the host" for key in options}
-    return Given(Config(), module, hiding(options, secrets), secrets)
+def _given_by_host(options: Mapping[str, Mapping[str, Any]]) -> dict[str, Given]:
+    given = {}
+    for module, values in options.items():
+        # Which of them are secrets is not known here.
+        secrets: dict[Path, str] = {(key,): "the host" for key in values}
+        given[module] = Given(Config(), module, hiding(values, secrets), secrets)
+    return given
 
 
 def options(runtime: Runtime, module: str) -> Options:

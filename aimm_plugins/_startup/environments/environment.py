@@ -211,14 +211,12 @@ class Environment(Processes):
             )
         if not process.is_running:
             lost = process.lost()
-            raise EnvironmentLost(
+            text = (
                 f"{instance!r} is lost: {lost}\nMake it again by exec_instantiate and exec_fit, or "
-                f"load its bytes by exec_deserialize or unpack.",
-                environment=self.name,
-                pid=process.pid,
-                status=process.status,
-                stderr=lost.stderr,
+                "load its bytes by exec_deserialize or unpack."
             )
+            lost.args = (text,)
+            raise lost
         return process
 
     def _least_loaded(self) -> PluginProcess:
