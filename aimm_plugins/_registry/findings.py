@@ -56,23 +56,19 @@ def keys_differ(
         return None
     parts = [f"does not declare {_spelled(missing)}"] if missing else []
     parts += [f"declares {_spelled(more)} beyond that"] if more else []
-    publisher = next(iter(published.values())).distribution
-    if publisher.version != record.version:  # it was upgraded while it waited for its first call
-        return Finding(
-            "published-keys-differ",
-            record.subject,
-            f"the metadata of {publisher.who} published {_spelled(published)}, and {record.module} "
-            f"of {record.version}, which is installed by now, {' and '.join(parts)}",
-            remedy="Call refresh(), which reads the metadata again.",
-        )
-    return Finding(
-        "published-keys-differ",
-        record.subject,
-        f"its metadata publishes {_spelled(published)}, and {record.module} {' and '.join(parts)}",
-        next(iter(published.values())).place,
+    first = next(iter(published.values()))
+    metadata, module = "its metadata publishes", record.module
+    place: str | None = first.place
+    remedy = (
         "Its author publishes what the module declares by `aimm-plugins entry-points --write`, "
-        "and installs the distribution again.",
+        "and installs the distribution again."
     )
+    if first.distribution.version != record.version:  # upgraded while it waited for its first call
+        metadata, place = f"the metadata of {first.distribution.who} published", None
+        module += f" of {record.version}, which is installed by now,"
+        remedy = "Call refresh(), which reads the metadata again."
+    message = f"{metadata} {_spelled(published)}, and {module} {' and '.join(parts)}"
+    return Finding("published-keys-differ", record.subject, message, place, remedy)
 
 
 def check_published_keys(
