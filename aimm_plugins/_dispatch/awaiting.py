@@ -6,11 +6,10 @@ Of what pluggy does not document, `run_old_style_hookwrapper` is used; a test fa
 
 from __future__ import annotations
 
-from _thread import allocate_lock  # without threading, which takes a millisecond to import
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from contextvars import copy_context
 from types import CoroutineType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pluggy
 from pluggy._callers import run_old_style_hookwrapper
@@ -20,6 +19,9 @@ from aimm_plugins._dispatch.chain import Monitor
 from aimm_plugins._system.log import loggable, logger
 from aimm_plugins._values.actions import StateCallback
 from aimm_plugins.errors import Cancelled
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 T = TypeVar("T")
 
@@ -44,72 +46,19 @@ def run(coroutine: Coroutine[Any, Any, T], who: str, instead: str) -> T:
     )
 
 
-class _Work:
-    """One call in a thread; its outcome goes to the task that awaits it, or else to the log."""
-
-    def __init__(self, call: Callable[[StateCallback], Any], state_cb: StateCallback | None):
-        self._call = call
-        self._state_cb = state_cb
-        self._lock = allocate_lock()
-        self._abandoned = False
-        self._token = CancelToken()
-        self.value: Any = None
-        self.error: BaseException | None = None
-
-    def report(self, state: dict[str, Any]) -> None:
-        """What the plugin is given as its callback."""
-        self._token.check()
-        if self._state_cb is None:
-            return
-        returned: Any = self._state_cb(state)
-        if type(returned) is CoroutineType:
-            returned.close()
-            raise TypeError(
-                "state_cb is asynchronous, and a plugin's thread awaits nothing: give a function "
-                "that hands the event over, by loop.call_soon_threadsafe(queue.put_nowait, state)"
-            )
-
-    def __call__(self) -> None:
-        # Kept rather than raised: a future cannot carry StopIteration, and would never be done.
-        try:
-            self.value = self._call(self.report)
-        except BaseException as error:
-            with self._lock:
-                self.error = error
-                if self._abandoned:
-                    self._log()
-
-    def abandon(self) -> None:
-        """Log its error, since the task that awaited it was cancelled."""
-        with self._lock:
-            self._abandoned = True
-            self._token.cancel("the task that awaited it was cancelled")
-            self._log()
-
-    def _log(self) -> None:
-        error, self.error = self.error, None
-        if error is not None and not isinstance(error, Cancelled):
-            logger().error(
-                "plugin code failed after the task that awaited it was cancelled",
-                exc_info=loggable(error),
-            )
-
-
 async def in_thread(call: Callable[[StateCallback], T], state_cb: StateCallback | None) -> T:
     """What `call` returns, called in a thread of asyncio's pool with this task's context variables.
 
-    When the awaiting task is cancelled, `CancelledError` passes on at once: nobody can say when,
-    or whether, the thread gets to its end. The thread goes on until its next state event, which
-    raises `Cancelled` there; what else it raises by then is logged.
-
-    Args:
-        call: Given the state callback to use, which passes events on to `state_cb`.
-        state_cb: The caller's; called in that thread.
+    It is given a callback, which passes events on to the caller's in that thread. When the awaiting
+    task is cancelled, `CancelledError` passes on at once: nobody can say when, or whether, the
+    thread gets to its end. The thread goes on until its next state event, which raises `Cancelled`
+    there; what else it raises by then is logged.
 
     Raises:
         RuntimeError: No event loop of asyncio runs in this thread.
     """
     import asyncio
+    from concurrent.futures import Future
 
     if asyncio._get_running_loop() is None:  # awaited by another event loop
         raise RuntimeError(
@@ -117,20 +66,44 @@ async def in_thread(call: Callable[[StateCallback], T], state_cb: StateCallback 
             "runs another event loop: call aimm_plugins.exec_* in a thread instead, with trio by "
             "trio.to_thread.run_sync"
         )
-    work = _Work(call, state_cb)
+    token = CancelToken()
+    # Taken out in the end: the traceback of an error would keep it, and so itself, alive.
+    outcome: list[Future[T]] = [Future()]
+
+    def report(state: dict[str, Any]) -> None:
+        token.check()
+        returned: Any = None if state_cb is None else state_cb(state)
+        if type(returned) is CoroutineType:
+            returned.close()
+            raise TypeError(
+                "state_cb is asynchronous, and a plugin's thread awaits nothing: give a function "
+                "that hands the event over, by loop.call_soon_threadsafe(queue.put_nowait, state)"
+            )
+
+    def work() -> None:
+        # Kept rather than raised: a future of asyncio cannot carry StopIteration, and would never
+        # be done.
+        try:
+            outcome[0].set_result(call(report))
+        except BaseException as error:
+            outcome[0].set_exception(error)
+
     try:
         await asyncio.to_thread(work)
     except BaseException:  # cancelled, or closed by whoever drives the coroutine
-        work.abandon()
+        token.cancel("the task that awaited it was cancelled")
+        outcome[0].add_done_callback(_log_failure)
         raise
-    error, work.error = work.error, None
-    if error is not None:
-        # Whatever names the error here would keep its own traceback alive in a cycle.
-        try:
-            raise error
-        finally:
-            del error
-    return work.value  # type: ignore[no-any-return]  # as `call` is declared
+    return outcome.pop().result()
+
+
+def _log_failure(outcome: Future[Any]) -> None:
+    error = outcome.exception()
+    if error is not None and not isinstance(error, Cancelled):
+        logger().error(
+            "plugin code failed after the task that awaited it was cancelled",
+            exc_info=loggable(error),
+        )
 
 
 async def in_own_thread(work: Callable[[], None], running: dict[Callable[[], None], Any]) -> None:

@@ -66,7 +66,7 @@ class PluginManager(pluggy.PluginManager):
     `None` is a `TypeError` naming it; a hookimpl that matches no hook is refused at once; monitors
     may be undone in any order.
 
-    It uses four things that pluggy does not document, here and nowhere else. A test fails when
+    It uses four things that pluggy does not document, and `awaiting` a fifth. A test fails when
     pluggy changes one of them.
 
     - `_hookexec`, which every hook call of pluggy's ends in: to add the declared function;
