@@ -15,7 +15,7 @@ import pluggy
 from pluggy._callers import run_old_style_hookwrapper
 
 from aimm_plugins._dispatch.cancelling import CancelToken
-from aimm_plugins._dispatch.chain import Monitor
+from aimm_plugins._dispatch.hookspecs import Monitor
 from aimm_plugins._system.log import loggable, logger
 from aimm_plugins._values.actions import StateCallback
 from aimm_plugins.errors import Cancelled

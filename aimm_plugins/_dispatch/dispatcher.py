@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from aimm_plugins._dispatch.chain import Chain, is_wrapper
 from aimm_plugins._dispatch.direct_call import DirectCall
 from aimm_plugins._dispatch.hook_call import AnyCall, HookCall, declared_function
+from aimm_plugins._dispatch.hookspecs import Chain, is_wrapper
 from aimm_plugins._dispatch.manager import PluginManager
 from aimm_plugins._dispatch.remote_call import call_of
 from aimm_plugins._registry.providers import Offer

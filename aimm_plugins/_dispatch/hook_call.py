@@ -10,9 +10,8 @@ from typing import Any
 import pluggy
 
 from aimm_plugins._dispatch.call_errors import not_a_callback
-from aimm_plugins._dispatch.chain import Chain
 from aimm_plugins._dispatch.direct_call import Call, DirectCall
-from aimm_plugins._dispatch.hookspecs import HookSpecs, Result
+from aimm_plugins._dispatch.hookspecs import Chain, HookSpecs, Result
 from aimm_plugins._values.actions import ActionSpec, StateCallback, ignore_state
 
 DECLARED = "aimm_plugins.declared"

@@ -19,9 +19,8 @@ import pluggy
 
 from aimm_plugins._declarations.declaration import call_site
 from aimm_plugins._declarations.ledger import DeclarationLedger
-from aimm_plugins._dispatch.chain import Chain, Execute, Monitor, answering
 from aimm_plugins._dispatch.hookimpls import place_of, refusal
-from aimm_plugins._dispatch.hookspecs import PROJECT, HookSpecs
+from aimm_plugins._dispatch.hookspecs import PROJECT, Chain, Execute, HookSpecs, Monitor, answering
 from aimm_plugins._system.modules import contents, is_initializing
 from aimm_plugins._values.actions import ACTIONS, Action, ActionSpec
 

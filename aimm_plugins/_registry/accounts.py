@@ -35,16 +35,13 @@ def with_keys(record: PluginRecord, provides: tuple[Slot, ...], lost: Lost) -> P
     """The account with the keys that it has now, and the rules that have taken others."""
     if provides == record.provides:
         return record
-    rules = rules_against(record.plugin, lost)
+    plugin = record.plugin
+    rules = [w for (loser, _), w in lost.items() if loser == plugin and isinstance(w, str)]
     return record._replace(
         provides=provides,
         state=record.state if provides or not rules else "shadowed",
         reason=joined_reasons(record.reason, rules),
     )
-
-
-def rules_against(plugin: str, lost: Lost) -> list[str]:
-    return [why for (loser, _), why in lost.items() if loser == plugin and isinstance(why, str)]
 
 
 def joined(errors: Sequence[Exception]) -> Exception | None:

@@ -42,7 +42,9 @@ def load_deferred(runtime: Runtime, start: PreparedStart, identity: Identity) ->
         if not snapshot.deferred(identity):  # another thread did it, or it was unloaded
             return
         if environment is not None:
-            outcome = _start_environment(runtime, snapshot, environment)
+            from aimm_plugins._startup.environments.loading import start_deferred
+
+            outcome = start_deferred(runtime, runtime.environments[environment])
         else:
             start = _as_of_now(runtime, start)
             outcome = _import(runtime, snapshot, module, start)
@@ -75,14 +77,6 @@ def _import(runtime: Runtime, snapshot: Snapshot, module: str, start: PreparedSt
     if others:
         outcome.add(load(runtime, start._replace(plan=_plan(snapshot, others, start.installed))))
     return outcome
-
-
-def _start_environment(runtime: Runtime, snapshot: Snapshot, name: str) -> Outcome:
-    from aimm_plugins._startup.environments.loading import start_deferred
-
-    records = snapshot.records.values()
-    waiting = [r for r in records if r.state == "deferred" and r.environment == name]
-    return start_deferred(runtime, runtime.environments[name], waiting)
 
 
 def _as_of_now(runtime: Runtime, start: PreparedStart) -> PreparedStart:

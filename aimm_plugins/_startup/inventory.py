@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from aimm_plugins._discovery.scan import Scan
@@ -183,17 +183,6 @@ class Inventory:
             return None if self.ends is None else self.ends.remedy
         installed = self.scans.get(record.environment, self.installed)
         return remedy_for(record, self.policy, installed)
-
-    def probed_first(self) -> Inventory:
-        """The same, where a child process imports each module first."""
-        pending = "its probe in a child process is pending"
-        plugins = (
-            replace(item, record=item.record._replace(reason=item.record.reason or pending))
-            if item.record.state == "planned"
-            else item
-            for item in self.plugins
-        )
-        return replace(self, plugins=tuple(plugins))
 
     def _key(
         self, item: InventoryItem, declaration: SourceDeclaration, provided: frozenset[Slot]

@@ -84,8 +84,7 @@ def foresee(runtime: Runtime, conf: Conf) -> Inventory:
     from aimm_plugins._startup.predict import predict  # a start reads no source
 
     start = prepare(runtime, [read(conf_or_default(conf))], scan(), only_looking=True)
-    inventory = predict(runtime, start)
-    return inventory if start.policy.probe_seconds is None else inventory.probed_first()
+    return predict(runtime, start)
 
 
 def refresh(runtime: Runtime) -> Report:

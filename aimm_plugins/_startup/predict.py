@@ -81,6 +81,11 @@ def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
     snapshot = resolution.snapshot
     accounts = zip(items, resolution.records, strict=True)
     records = [_account(item.record, found) for item, found in accounts]
+    if start.policy.probe_seconds is not None:
+        pending = "its probe in a child process is pending"
+        for place, record in enumerate(records):
+            if record.state == "planned":
+                records[place] = record._replace(reason=record.reason or pending)
     missing = start.missing(records) + start.unanswered(snapshot, may_be_more=not is_complete)
     return Inventory(
         plugins=(

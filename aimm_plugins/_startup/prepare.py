@@ -49,10 +49,6 @@ class PreparedStart(NamedTuple):
     def policy(self) -> Policy:
         return self.admission.policy
 
-    @property
-    def is_strict(self) -> bool:
-        return any(config.on_error == "strict" for config in self.configs)
-
     def find(self, name: str) -> Distribution | None:
         found = (scan.find(name) for scan in self.scans.values())
         return next((distribution for distribution in found if distribution is not None), None)

@@ -276,10 +276,6 @@ def _before_fork() -> None:
         PROCESS.runtime.lock.acquire()
 
 
-def _after_fork_in_parent() -> None:
-    PROCESS.runtime.lock.release()
-
-
 def _after_fork_in_child() -> None:
     PROCESS.runtime.lock.release()
     PROCESS.runtime.after_fork()
@@ -289,6 +285,6 @@ if hasattr(os, "register_at_fork"):
     # A lock that another thread holds at a fork would stay held in the child for ever.
     os.register_at_fork(
         before=_before_fork,
-        after_in_parent=_after_fork_in_parent,
+        after_in_parent=lambda: PROCESS.runtime.lock.release(),
         after_in_child=_after_fork_in_child,
     )

@@ -39,7 +39,8 @@ class Resolved(NamedTuple):
 
     @property
     def is_undone(self) -> bool:
-        return self.start.is_strict and bool(self.report.failures)
+        is_strict = any(config.on_error == "strict" for config in self.start.configs)
+        return is_strict and bool(self.report.failures)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ all plugins alike.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -75,12 +75,12 @@ class StartingEnvironments:
             environment.close("the start that it was begun for has failed")
 
 
-def start_deferred(
-    runtime: Runtime, environment: Processes, waiting: Collection[PluginRecord]
-) -> Outcome:
+def start_deferred(runtime: Runtime, environment: Processes) -> Outcome:
     """Start an environment for the first call of one of its plugins, and account for all."""
     assert isinstance(environment, Environment)
     outcome = Outcome()
+    records = runtime.registry.snapshot.records.values()
+    waiting = [r for r in records if r.state == "deferred" and r.environment == environment.name]
     environment.planned, outcome.records = judged(runtime, environment.planned, waiting)
     waits = [record for record in outcome.records if record.state == "deferred"]
     if not waits:
@@ -91,7 +91,7 @@ def start_deferred(
     except Exception as error:
         failure = error
     if environment.successor is not None:  # a refresh has replaced it meanwhile
-        return start_deferred(runtime, environment.successor, waiting)
+        return start_deferred(runtime, environment.successor)
     _account_for(environment, waits, outcome, failure)
     return outcome
 
