@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._discovery.record_file import listed, top_levels
+from aimm_plugins._discovery.record_file import listed, record_digest, top_levels
 from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._inventory.dependencies import always_unmet, python_required, unmet
 from aimm_plugins._inventory.places import (
@@ -386,7 +386,7 @@ def _of_files(policy: Policy, layer: Layer, distribution: Distribution) -> Itera
         if (
             entry is None
             or entry.version != distribution.version
-            or entry.digest != policy.digest(distribution)
+            or entry.digest != record_digest(distribution)
         ):
             place = layer.lock_place
             yield f"Install what {lock.file} locks (pip install -r), or freeze anew ({place})."

@@ -2,8 +2,8 @@
 
 The rules come in layers: the conf, the operator's own file, the environment. An import has to pass
 each of them, so that no layer can widen another. What needs a further look (the file of a module,
-blocked names, RECORD and its digest) is asked through functions that are passed in; nothing here
-touches a file, `sys` or plugin code.
+blocked names, RECORD) is asked through functions that are passed in, and only a lock has RECORD
+read; nothing here touches `sys` or plugin code.
 """
 
 from __future__ import annotations
@@ -34,13 +34,11 @@ class Policy(NamedTuple):
         layers: Rules that all hold; for `prefer`, in the order in which they are asked.
         blocked: Tells whether the plugin manager blocks a module's name.
         unverified: Tells why a file, or with `None` any, is not that of a distribution's RECORD.
-        digest: Gives the digest of a distribution's RECORD.
     """
 
     layers: tuple[Layer, ...]
     blocked: Callable[[str], bool]
     unverified: Callable[[Distribution, ModuleFile | None], str | None]
-    digest: Callable[[Distribution], str | None]
 
     @property
     def disabled_place(self) -> str | None:
@@ -124,7 +122,9 @@ class Policy(NamedTuple):
         where = f"{lock.file}:{entry.line}"
         if entry.version != distribution.version:
             return f"{who} is locked at {entry.version} ({where})"
-        digest = self.digest(distribution)
+        from aimm_plugins._discovery.record_file import record_digest
+
+        digest = record_digest(distribution)
         if digest is None:
             return f"{who} has no RECORD with hashes to compare with its lock ({where})"
         if digest != entry.digest:

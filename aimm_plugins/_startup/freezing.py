@@ -8,15 +8,11 @@ from aimm_plugins._config.environment import conf_or_default, operator_layers
 from aimm_plugins._config.parse import read
 from aimm_plugins._config.values import Conf
 from aimm_plugins._discovery.distribution import Distribution
+from aimm_plugins._discovery.record_file import record_digest
 from aimm_plugins._discovery.scan import scan
 from aimm_plugins._policy.lockfile import freeze_line
 from aimm_plugins._startup.predict import predict
-from aimm_plugins._startup.prepare import (
-    PreparedStart,
-    decide,
-    record_digest_of,
-    with_environments,
-)
+from aimm_plugins._startup.prepare import PreparedStart, decide, with_environments
 from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._values.report import Finding
 
@@ -29,7 +25,7 @@ def freeze(runtime: Runtime, conf: Conf) -> tuple[str, tuple[Finding, ...]]:
     start = with_environments(part([config], scan()), part)
     findings, lines = _not_loaded(runtime, start), dict[str, str]()
     for distribution in _run_by(start):
-        line = freeze_line(distribution, record_digest_of(distribution))
+        line = freeze_line(distribution, record_digest(distribution))
         if line is None:
             findings.append(
                 Finding(

@@ -272,18 +272,12 @@ def admission_of(
     """Judges imports by some confs, and by the operator's rules that hold now or are given."""
     operator = operator_layers() if operator is None else operator
     proofs, layers = Proofs(), tuple(map(read_layer, (*operator, *configs)))
-    everything = Policy(layers, runtime.manager.is_blocked, proofs.fault, record_digest_of)
+    everything = Policy(layers, runtime.manager.is_blocked, proofs.fault)
     parts = []
     for config, layer in zip(configs, layers[len(operator) :], strict=True):
         policy = everything._replace(layers=(*layers[: len(operator)], layer))
         parts.append((config, ImportJudge(policy, installed)))
     return Admission(parts, everything, proofs, runtime.verify_imports)
-
-
-def record_digest_of(distribution: Distribution) -> str | None:
-    from aimm_plugins._discovery.record_file import record_digest
-
-    return record_digest(distribution)
 
 
 def _merged(plans: Sequence[Plan]) -> Plan:

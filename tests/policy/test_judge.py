@@ -350,7 +350,6 @@ def policy_of(*layers: Layer, **asked: Any) -> Policy:
     silent: dict[str, Any] = {
         "blocked": lambda module: False,
         "unverified": lambda distribution, module: None,
-        "digest": lambda distribution: None,
     }
     return Policy(layers, **{**silent, **asked})
 
