@@ -196,10 +196,11 @@ class Policy(NamedTuple):
 
 
 class ImportJudge:
-    """Judges imports by one conf's rules and the operator's."""
+    """Judges imports by one conf's rules, the last layer of a policy, and the operator's."""
 
     def __init__(self, policy: Policy, installed: Scan) -> None:
         self.policy = policy
+        self.config = policy.layers[-1].config
         self.installed = installed
         suspects = policy.suspects(installed)
         self._code_owners = None if suspects == [] else installed.code_owners(suspects)

@@ -31,13 +31,13 @@ class Plan(NamedTuple):
     demanded: bool = False
 
 
-def arrange(config: Config, judge: ImportJudge, imported: Callable[[str], bool]) -> Plan:
+def arrange(judge: ImportJudge, imported: Callable[[str], bool]) -> Plan:
     """A record for each plugin: config names in their order, then entry points.
 
     A name that stands twice is one plugin. Entry points come sorted by distribution and name, so
     that the order does not depend on `sys.path`. What is `imported` already is never deferred.
     """
-    scan = judge.installed
+    config, scan = judge.config, judge.installed
     steps = list(_of_names(config, scan))
     if judge.policy.disabled_place is None:
         points = [

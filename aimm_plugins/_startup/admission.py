@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from aimm_plugins._config.values import Config
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._policy.judge import ImportJudge, Policy
 from aimm_plugins._values.report import PluginRecord
@@ -50,14 +49,14 @@ class Admission(NamedTuple):
     let through, `protect` has only what is verified run of distributions.
     """
 
-    parts: Sequence[tuple[Config, ImportJudge]]
+    judges: Sequence[ImportJudge]
     policy: Policy  # of the operator and all confs
     proofs: Proofs
     protect: Callable[[Sequence[Verified]], None]
 
     @property
     def is_needed(self) -> bool:
-        return any(judge.asks_files for _, judge in self.parts)
+        return any(judge.asks_files for judge in self.judges)
 
     def denies_by_name(self, record: PluginRecord) -> bool:
         """Whether a plugin is denied whatever its files are."""
@@ -78,21 +77,21 @@ class Admission(NamedTuple):
 
     def denial_of(self, module: str, publisher: Distribution | None) -> str | None:
         """The same for a module that is no plugin's own, such as that of a schema."""
-        return self._reason([judge for _, judge in self.parts], module, publisher)
+        return self._reason(self.judges, module, publisher)
 
     def keeps_out(self, module: str) -> bool:
         """Whether the rules of all confs keep a module out, as one of who has installed it."""
-        return self.is_needed and all(judge.keeps_out(module) for _, judge in self.parts)
+        return self.is_needed and all(judge.keeps_out(module) for judge in self.judges)
 
     def _judges_of(self, record: PluginRecord) -> list[ImportJudge]:
         """Those by whose confs a plugin is asked for."""
         return [
             judge
-            for config, judge in self.parts
+            for judge in self.judges
             if (
                 judge.policy.disabled_place is None
                 if record.source == "entry_point"
-                else record.name in config.names
+                else record.name in judge.config.names
             )
         ]
 

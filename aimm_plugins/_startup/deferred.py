@@ -84,7 +84,6 @@ def _as_of_now(runtime: Runtime, start: PreparedStart) -> PreparedStart:
     installed = start.installed if start.installed.is_current() else scan()
     configs = runtime.confs or start.configs
     return start._replace(
-        configs=tuple(configs),
         installed=installed,
         admission=admission_of(runtime, configs, installed),
         options=runtime.registry.snapshot.options,

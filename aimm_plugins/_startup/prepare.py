@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 class PreparedStart(NamedTuple):
     """What is to be done, all decided."""
 
-    configs: tuple[Config, ...]
     installed: Scan
     plan: Plan
     plans: tuple[Plan, ...]  # of each conf
@@ -44,6 +43,10 @@ class PreparedStart(NamedTuple):
     options: PluginOptions | None = None
     # Those that confs name; the plan has their plugins too.
     environments: tuple[PlannedEnvironment, ...] = ()
+
+    @property
+    def configs(self) -> list[Config]:
+        return [judge.config for judge in self.admission.judges]
 
     @property
     def policy(self) -> Policy:
@@ -197,11 +200,9 @@ def decide(
     """The plan and the rules of a start, all but the options; `here` or in an environment."""
     is_imported = sys.modules.__contains__ if here else lambda _: False
     admission = admission_of(runtime, configs, installed, operator)
-    plans = tuple(arrange(config, judge, is_imported) for config, judge in admission.parts)
+    plans = tuple(arrange(judge, is_imported) for judge in admission.judges)
     findings = dict.fromkeys((*installed.findings, *admission.policy.unmatched(installed)))
-    return PreparedStart(
-        tuple(configs), installed, _merged(plans), plans, admission, tuple(findings)
-    )
+    return PreparedStart(installed, _merged(plans), plans, admission, tuple(findings))
 
 
 def _with_sure_failures(start: PreparedStart) -> Plan:
@@ -273,11 +274,10 @@ def admission_of(
     operator = operator_layers() if operator is None else operator
     proofs, layers = Proofs(), tuple(map(read_layer, (*operator, *configs)))
     everything = Policy(layers, runtime.manager.is_blocked, proofs.fault)
-    parts = []
-    for config, layer in zip(configs, layers[len(operator) :], strict=True):
-        policy = everything._replace(layers=(*layers[: len(operator)], layer))
-        parts.append((config, ImportJudge(policy, installed)))
-    return Admission(parts, everything, proofs, runtime.verify_imports)
+    own = layers[: len(operator)]
+    policies = [everything._replace(layers=(*own, layer)) for layer in layers[len(operator) :]]
+    judges = [ImportJudge(policy, installed) for policy in policies]
+    return Admission(judges, everything, proofs, runtime.verify_imports)
 
 
 def _merged(plans: Sequence[Plan]) -> Plan:
