@@ -151,11 +151,7 @@ class DeclarationLedger:
     # Declaring
 
     def add(self, declarations: Sequence[Declaration], spec: object | None) -> None:
-        """Keep all declarations of one decorator call, or none.
-
-        Args:
-            declarations: At least one.
-            spec: That of the module during whose import it was called.
+        """Keep all declarations of one decorator call, in an import with some spec, or none.
 
         Raises:
             DeclarationError: The module's import already declared one of the keys.

@@ -223,11 +223,7 @@ class DirectCall:
         return _is_async(getattr(instance, method, len))
 
     def run_coroutine(self, coroutine: Any) -> Any:
-        """What an asynchronous function returns, for a caller that is not.
-
-        Raises:
-            RuntimeError: An event loop runs in this thread.
-        """
+        """What an asynchronous function returns, for a caller that is not; see `run`."""
         from aimm_plugins._dispatch.awaiting import run
 
         try:

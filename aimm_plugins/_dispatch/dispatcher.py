@@ -50,12 +50,6 @@ class ActionCalls(dict[str, AnyCall]):
         self._chain = chain
 
     def __missing__(self, key: str) -> AnyCall:
-        """Make the call of a key.
-
-        Raises:
-            UnknownPluginError: No plugin provides it, and nothing wraps or answers calls.
-            PluginLoadError: The plugin was deferred, and could not be imported.
-        """
         registry, chain, action = self._dispatcher.registry, self._chain, self._spec.name
         if not isinstance(key, str):
             raise self._error(key)
@@ -144,24 +138,16 @@ class ActionCalls(dict[str, AnyCall]):
         return no_call_error(self._dispatcher.registry, self._spec.name, key)
 
     def _later(self) -> ActionCalls:
-        """The table that a change has put in the place of this one.
-
-        Raises:
-            RuntimeError: There was no change, so that asking again would go on for ever.
-        """
+        """The table that a change has put in the place of this one."""
         with self._dispatcher.registry.ledger.lock:  # another thread may be about to put it there
             later = self._dispatcher.of(self._spec.name)
-        if later is self:
+        if later is self:  # asking again would go on for ever
             raise RuntimeError(f"loading a plugin for {self._spec.name} has registered nothing")
         return later
 
 
 class Dispatcher:
-    """The calls made since the last change: an attribute an action, replaced by each change.
-
-    Attributes:
-        registry: What is registered.
-    """
+    """The calls made since the last change: an attribute an action, replaced by each change."""
 
     __slots__ = (*ACTIONS, "_loading", "_manager", "registry")
 

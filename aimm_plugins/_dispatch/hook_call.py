@@ -108,11 +108,7 @@ class HookCall:
         return self._check(result).value
 
     def _check(self, result: object) -> Result:
-        """What a hook has returned, if it is what `exec_*` functions can return.
-
-        Raises:
-            TypeError: It is not; the error names who may have put it there.
-        """
+        """What a hook has returned, if it is what `exec_*` functions can return."""
         if not isinstance(result, Result):
             returned, rule = result, "a wrapper receives and returns aimm_plugins.Result"
         elif self._spec.name == "predict" and not isinstance(result.value, tuple):

@@ -122,13 +122,16 @@ class PluginManager(pluggy.PluginManager):
 
     # Plugin modules of a commit; the caller holds the lock and makes calls anew afterwards.
 
-    def add_module(self, module: ModuleType, name: str) -> None:
+    def add_module(self, name: str) -> None:
         """Register a module's hookimpls, without its declarations, unless somebody did already.
 
         Raises:
             pluggy.PluginValidationError: A hookimpl fits no hook; nothing is registered.
         """
+        module = sys.modules.get(name)
         if name in self._name2plugin or id(module) in self._hookless:
+            return
+        if not isinstance(module, ModuleType):
             return
         has_hookimpls = self.check(module)
         if has_hookimpls and any(known is module for known in self._name2plugin.values()):

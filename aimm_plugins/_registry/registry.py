@@ -133,11 +133,7 @@ class Registry:
     def _lost_by_hand(
         self, declaration: Declaration, offer: Offer, replaced: set[Slot]
     ) -> dict[tuple[str, str], str]:
-        """Who loses which keys of a declaration by which `prefer` rule: (plugin, key) to the rule.
-
-        Raises:
-            PluginConflictError: Another plugin provides one of the keys, and no rule chooses.
-        """
+        """By plugin and key, the `prefer` rules by which they lose keys of a declaration."""
         action = declaration.action
         lost: dict[tuple[str, str], str] = {}
         keys = self.snapshot.offers[action]

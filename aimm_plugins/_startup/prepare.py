@@ -112,56 +112,6 @@ def prepare(
     return with_environments(part(configs, installed), part)
 
 
-def with_environments(start: PreparedStart, prepare: Callable[..., PreparedStart]) -> PreparedStart:
-    """A start with the environments that its confs name; `prepare` judges what is in one."""
-    if not any(config.environments for config in start.configs):
-        return start
-    from aimm_plugins._environments.plan import look_up, without_taken_over
-
-    parts, environments = [start], []
-    for environment in look_up(start.configs, start.installed):
-        if environment.site is not None:
-            part = prepare(environment.configs, environment.installed, here=False)
-            parts.append(part)
-            verified = part.admission.proofs.verified
-            environment = environment.with_plan(part.plan, part.options, verified)
-            plan = _with_sure_failures(part._replace(plan=environment.plan))
-            environment = environment._replace(plan=plan)
-        environments.append(environment)
-    plan = without_taken_over(start.plan, environments)
-    return start._replace(
-        plan=_merged([plan, *(e.plan._replace(records=e.records) for e in environments)]),
-        findings=(
-            *_findings_of_parts(parts, all(e.site is not None for e in environments)),
-            *(finding for environment in environments for finding in environment.idle_choices),
-        ),
-        environments=tuple(environments),
-    )
-
-
-def _findings_of_parts(parts: Sequence[PreparedStart], complete: bool) -> tuple[Finding, ...]:
-    """The findings of the host and its environments; a rule is idle that is idle in all of them.
-
-    What is in a missing environment is not known, so that no rule is called idle then.
-    """
-    idle = [{_rule_of(f) for f in part.findings if f.code in _IDLE} for part in parts]
-    found: dict[object, Finding] = {}
-    for finding in (finding for part in parts for finding in part.findings):
-        if finding.code not in _IDLE:
-            found.setdefault(finding, finding)
-        elif complete and all(_rule_of(finding) in rules for rules in idle):
-            found.setdefault(_rule_of(finding), finding)
-    return tuple(found.values())
-
-
-def _rule_of(finding: Finding) -> tuple[str, str, str | None]:
-    """What tells an idle rule from others; its remedy may differ from part to part."""
-    return finding.code, finding.subject, finding.place
-
-
-_IDLE = ("rule-matches-nothing", "locked-not-installed")
-
-
 def _prepare_part(
     runtime: Runtime,
     operator: Sequence[Config],
@@ -203,6 +153,41 @@ def decide(
     plans = tuple(arrange(judge, is_imported) for judge in admission.judges)
     findings = dict.fromkeys((*installed.findings, *admission.policy.unmatched(installed)))
     return PreparedStart(installed, _merged(plans), plans, admission, tuple(findings))
+
+
+def admission_of(
+    runtime: Runtime,
+    configs: Sequence[Config],
+    installed: Scan,
+    operator: Sequence[Config] | None = None,
+) -> Admission:
+    """Judges imports by some confs, and by the operator's rules that hold now or are given."""
+    operator = operator_layers() if operator is None else operator
+    proofs, layers = Proofs(), tuple(map(read_layer, (*operator, *configs)))
+    everything = Policy(layers, runtime.manager.is_blocked, proofs.fault)
+    own = layers[: len(operator)]
+    policies = [everything._replace(layers=(*own, layer)) for layer in layers[len(operator) :]]
+    judges = [ImportJudge(policy, installed) for policy in policies]
+    return Admission(judges, everything, proofs, runtime.verify_imports)
+
+
+def admission_now(runtime: Runtime, conf: Conf = None) -> Admission:
+    """Judges imports by the operator's rules, and those of a conf, else of all confs so far."""
+    configs = runtime.confs or [Config()] if conf is None else [read(conf)]
+    return admission_of(runtime, configs, scan())
+
+
+def _merged(plans: Sequence[Plan]) -> Plan:
+    """One plan of several; a plugin is denied only if each of them denies it."""
+    records: dict[Identity, PluginRecord] = {}
+    published: dict[Identity, tuple[Published, ...]] = {}
+    for plan in plans:
+        for record in plan.records:
+            known = records.setdefault(record.identity, record)
+            if known.state == "denied":
+                records[record.identity] = record
+        published.update(plan.published)
+    return Plan(tuple(records.values()), published)
 
 
 def _with_sure_failures(start: PreparedStart) -> Plan:
@@ -258,39 +243,54 @@ def _missing(record: PluginRecord, installed: Scan) -> Exception | None:
     return installed.modules.missing(record.module)  # slower
 
 
-def admission_now(runtime: Runtime, conf: Conf = None) -> Admission:
-    """Judges imports by the operator's rules, and those of a conf, else of all confs so far."""
-    configs = runtime.confs or [Config()] if conf is None else [read(conf)]
-    return admission_of(runtime, configs, scan())
+def with_environments(start: PreparedStart, prepare: Callable[..., PreparedStart]) -> PreparedStart:
+    """A start with the environments that its confs name; `prepare` judges what is in one."""
+    if not any(config.environments for config in start.configs):
+        return start
+    from aimm_plugins._environments.plan import look_up, without_taken_over
+
+    parts, environments = [start], []
+    for environment in look_up(start.configs, start.installed):
+        if environment.site is not None:
+            part = prepare(environment.configs, environment.installed, here=False)
+            parts.append(part)
+            verified = part.admission.proofs.verified
+            environment = environment.with_plan(part.plan, part.options, verified)
+            plan = _with_sure_failures(part._replace(plan=environment.plan))
+            environment = environment._replace(plan=plan)
+        environments.append(environment)
+    plan = without_taken_over(start.plan, environments)
+    return start._replace(
+        plan=_merged([plan, *(e.plan._replace(records=e.records) for e in environments)]),
+        findings=(
+            *_findings_of_parts(parts, all(e.site is not None for e in environments)),
+            *(finding for environment in environments for finding in environment.idle_choices),
+        ),
+        environments=tuple(environments),
+    )
 
 
-def admission_of(
-    runtime: Runtime,
-    configs: Sequence[Config],
-    installed: Scan,
-    operator: Sequence[Config] | None = None,
-) -> Admission:
-    """Judges imports by some confs, and by the operator's rules that hold now or are given."""
-    operator = operator_layers() if operator is None else operator
-    proofs, layers = Proofs(), tuple(map(read_layer, (*operator, *configs)))
-    everything = Policy(layers, runtime.manager.is_blocked, proofs.fault)
-    own = layers[: len(operator)]
-    policies = [everything._replace(layers=(*own, layer)) for layer in layers[len(operator) :]]
-    judges = [ImportJudge(policy, installed) for policy in policies]
-    return Admission(judges, everything, proofs, runtime.verify_imports)
+def _findings_of_parts(parts: Sequence[PreparedStart], complete: bool) -> tuple[Finding, ...]:
+    """The findings of the host and its environments; a rule is idle that is idle in all of them.
+
+    What is in a missing environment is not known, so that no rule is called idle then.
+    """
+    idle = [{_rule_of(f) for f in part.findings if f.code in _IDLE} for part in parts]
+    found: dict[object, Finding] = {}
+    for finding in (finding for part in parts for finding in part.findings):
+        if finding.code not in _IDLE:
+            found.setdefault(finding, finding)
+        elif complete and all(_rule_of(finding) in rules for rules in idle):
+            found.setdefault(_rule_of(finding), finding)
+    return tuple(found.values())
 
 
-def _merged(plans: Sequence[Plan]) -> Plan:
-    """One plan of several; a plugin is denied only if each of them denies it."""
-    records: dict[Identity, PluginRecord] = {}
-    published: dict[Identity, tuple[Published, ...]] = {}
-    for plan in plans:
-        for record in plan.records:
-            known = records.setdefault(record.identity, record)
-            if known.state == "denied":
-                records[record.identity] = record
-        published.update(plan.published)
-    return Plan(tuple(records.values()), published)
+def _rule_of(finding: Finding) -> tuple[str, str, str | None]:
+    """What tells an idle rule from others; its remedy may differ from part to part."""
+    return finding.code, finding.subject, finding.place
+
+
+_IDLE = ("rule-matches-nothing", "locked-not-installed")
 
 
 def _decides_something(rule: str, wanted: str, snapshot: Snapshot) -> bool:

@@ -44,9 +44,7 @@ if TYPE_CHECKING:
 class Runtime:
     """A ledger, a registry, a plugin manager and a dispatcher, and what was initialized so far.
 
-    Args:
-        ledger: Where decorators write while this is the current runtime.
-        versions: By plugin module, the distribution and version that it was imported from.
+    Decorators write to the ledger while this is the current runtime.
     """
 
     def __init__(
@@ -142,10 +140,10 @@ class Runtime:
         self.remove_hookimpls(snapshot)
         loaded = snapshot.loaded_modules()
         for name in loaded:
-            self._add_hookimpls(name)
+            self.manager.add_module(name)
         for name in snapshot.by_hand - loaded.keys():
             with guarded() as attempt:  # no conf asked for it, so that no call must fail by it
-                self._add_hookimpls(name)
+                self.manager.add_module(name)
             if attempt.error is not None:
                 logger().warning(
                     "hookimpls of a module imported by hand are not registered: %s",
@@ -155,11 +153,6 @@ class Runtime:
     def remove_hookimpls(self, snapshot: Snapshot) -> None:
         for name in self.manager.committed.difference(snapshot.loaded_modules(), snapshot.by_hand):
             self.manager.remove_module(name)
-
-    def _add_hookimpls(self, name: str) -> None:
-        module = sys.modules.get(name)
-        if not self.manager.has_plugin(name) and isinstance(module, ModuleType):
-            self.manager.add_module(module, name)
 
     # What the ledger and the plugin manager call.
 
@@ -230,12 +223,7 @@ class Runtime:
 
 
 class Process:
-    """Which runtime the public functions and the decorators use.
-
-    Attributes:
-        runtime: The current runtime.
-        calls: Its calls, which `exec_*` functions read directly.
-    """
+    """Which runtime the public functions and decorators use; `exec_*` read its calls directly."""
 
     __slots__ = ("calls", "runtime")
 

@@ -69,31 +69,21 @@ class _Call:
         self.raised: BaseException | None = None
         """What the last state event has raised in the plugin."""
         self.listens = False
-        self._frame: Frame | None = frame
+        self.received = [frame]  # taken out by who does it, so that nothing here keeps it alive
         self._channel = channel
         self._token = CancelToken()
-        self._answers: SimpleQueue[Frame | None] = SimpleQueue()
+        self.answers: SimpleQueue[Frame | None] = SimpleQueue()  # what the callback has led to
         self._reporting = threading.RLock()  # an answer is for the thread that has asked
-
-    def take_frame(self) -> Frame:
-        """What was received, which nothing here keeps alive any more."""
-        frame, self._frame = self._frame, None
-        assert frame is not None
-        return frame
-
-    def answer(self, frame: Frame) -> None:
-        """Take what the host's callback has led to."""
-        self._answers.put(frame)
 
     def cancel(self, reason: str | None) -> None:
         """Have the plugin's next state event, or one that waits, raise `Cancelled`."""
         self._token.cancel(reason)
-        self._answers.put(None)
+        self.answers.put(None)
 
     def end(self) -> None:
         """Have nothing come of what a thread of the plugin reports from now on."""
         self.listens = False
-        self._answers.put(None)
+        self.answers.put(None)
 
     def report(self, state: object) -> None:
         """What the plugin is given as its callback."""
@@ -108,9 +98,9 @@ class _Call:
             ) from error
         with self._reporting:
             self._channel.send(frames.EVENT, self.number, *content)
-            answer = self._answers.get()
+            answer = self.answers.get()
         if answer is None:
-            self._answers.put(None)  # other threads of the plugin may wait too
+            self.answers.put(None)  # other threads of the plugin may wait too
             self._token.check()
             return
         if answer.problem is not None:
@@ -178,7 +168,7 @@ class _Server:
         if frame.kind in (frames.CALL, frames.LOAD):
             self._hand_out(_Call(self._channel, frame))
         elif frame.kind == frames.ANSWER and call is not None:
-            call.answer(frame)
+            call.answers.put(frame)
         elif frame.kind == frames.CANCEL and call is not None:
             call.cancel(bytes(frame.body).decode() or None)
         elif frame.kind == frames.CANCEL:  # it is done; who gave it up waits for a word
@@ -206,7 +196,7 @@ class _Server:
 
     def _do(self, call: _Call) -> _Answer:
         """Do a call; the frame with what has come of it."""
-        frame, about = call.take_frame(), ""
+        frame, about = call.received.pop(), ""
         try:
             if frame.problem is not None:
                 raise frame.problem
@@ -228,13 +218,13 @@ class _Server:
                     f"{type(value).__qualname__}, which cannot be sent from environment "
                     f"{self._name} ({python_here()}) to the host: {described(error)}"
                 ) from error
-            self._calls.pop(call.number, None)
             return frames.RESULT, call.number, NUMBER.pack(number), [memoryview(body), *buffers]
         except BaseException as error:
             if os.getpid() != self._process:
                 raise
-            self._calls.pop(call.number, None)
             return self._error(call.number, error, about, error is call.raised)
+        finally:
+            self._calls.pop(call.number, None)
 
     def _error(
         self, number: int, error: BaseException, about: str, is_of_callback: bool = False
