@@ -7,7 +7,6 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from functools import partial
 from glob import escape as glob_escape
 from glob import glob
 from typing import NamedTuple
@@ -82,14 +81,26 @@ class EnvironmentSite(NamedTuple):
         if self.is_own:
             return HERE
         python = _library(self.root, self.python).removeprefix("python")
-        standard = partial(_standard_library, self.root, self.python, self.folders)
         mapped = (folder for _, found in _finders(self.folders) for folder in found or ())
-        return ModulesIn((*self.folders, *mapped), python, standard)
+        return ModulesIn((*self.folders, *mapped), python, self._standard_library)
 
     @property
     def unknown_finder(self) -> str | None:
         """A file whose code may bring modules that no look at folders shows."""
-        return None if self.is_own else _unknown_finder(self.folders)
+        brought = () if self.is_own else _finders(self.folders)
+        return next((file for file, folders in brought if folders is None), None)
+
+    def _standard_library(self) -> Sequence[str] | None:
+        """The folders of its standard library; `None` where a `.pth` file may bring finders."""
+        if self.unknown_finder is not None:
+            return None
+        link = os.path.realpath(self.python)
+        for home in (_venv_config(self.root).get("home", ""), os.path.dirname(link)):
+            library = _library(self.root, self.python)
+            folder = os.path.join(os.path.dirname(home), "lib", library)
+            if os.path.isfile(os.path.join(folder, "os.py")):
+                return folder, os.path.join(folder, "lib-dynload")
+        return None
 
 
 def find_site(path: str) -> EnvironmentSite:
@@ -146,7 +157,9 @@ def _folders(root: str, python: str) -> Iterator[str]:
             if (real := os.path.realpath(folder)) not in seen:
                 seen.add(real)
                 yield folder
-                yield from _named_by_pth(folder)
+                lines = (line for _, line, is_code in _pth(folder) if not is_code)
+                # Such as those of editable installs.
+                yield from filter(os.path.isdir, (os.path.join(folder, line) for line in lines))
     if config.get("include-system-site-packages") == "true" and config.get("home"):
         base = os.path.join(config["home"], os.path.basename(python))
         yield from find_site(base if os.path.isfile(base) else f"{base}3").folders
@@ -161,34 +174,17 @@ def _library(root: str, python: str) -> str:
     return f"python{match[0]}" if match else "python3"
 
 
-def _standard_library(root: str, python: str, folders: Sequence[str]) -> Sequence[str] | None:
-    """The folders of its standard library; `None` where a `.pth` file may bring finders."""
-    if _unknown_finder(folders) is not None:
-        return None
-    homes = (_venv_config(root).get("home", ""), os.path.dirname(os.path.realpath(python)))
-    for home in homes:
-        folder = os.path.join(os.path.dirname(home), "lib", _library(root, python))
-        if os.path.isfile(os.path.join(folder, "os.py")):
-            return folder, os.path.join(folder, "lib-dynload")
-    return None
-
-
-def _unknown_finder(folders: Sequence[str]) -> str | None:
-    return next((file for file, brought in _finders(folders) if brought is None), None)
-
-
 def _finders(folders: Sequence[str]) -> Iterator[tuple[str, list[str] | None]]:
     """Files whose code may bring modules, and the folders of these modules.
 
     `None` is for folders that cannot be found out without running that code, or that are zips.
     """
     for folder in folders:
-        for file in sorted(glob(os.path.join(glob_escape(folder), "*.pth"))):
-            for line in () if file.endswith(_WITHOUT_FINDERS) else _lines(file):
-                if line.startswith(("import ", "import\t")):
-                    yield file, _of_setuptools(folder, line)
-                elif os.path.isfile(os.path.join(folder, line)):
-                    yield file, None
+        for file, line, is_code in _pth(folder):
+            if is_code and not file.endswith(_WITHOUT_FINDERS):
+                yield file, _of_setuptools(folder, line)
+            elif os.path.isfile(os.path.join(folder, line)):
+                yield file, None
         for file in (os.path.join(folder, f"{name}customize.py") for name in _CUSTOM):
             if os.path.isfile(file):
                 yield file, None
@@ -215,6 +211,14 @@ def _of_setuptools(folder: str, line: str) -> list[str] | None:
     return found if tables.get("NAMESPACES") == "{}" else None
 
 
+def _pth(folder: str) -> Iterator[tuple[str, str, bool]]:
+    """The lines of `.pth` files, and whether Python runs them; others name folders and zips."""
+    for file in sorted(glob(os.path.join(glob_escape(folder), "*.pth"))):
+        for line in map(str.rstrip, _lines(file)):
+            if line and not line.startswith("#"):
+                yield file, line, line.startswith(("import ", "import\t"))
+
+
 def _lines(file: str) -> list[str]:
     try:
         return (read_file(file) or b"").decode(errors="replace").splitlines()
@@ -225,16 +229,3 @@ def _lines(file: str) -> list[str]:
 def _venv_config(root: str) -> dict[str, str]:
     lines = (line.partition("=") for line in _lines(os.path.join(root, "pyvenv.cfg")))
     return {name.strip().lower(): value.strip() for name, _, value in lines}
-
-
-def _named_by_pth(folder: str) -> Iterator[str]:
-    """The folders that `.pth` files add, such as those of editable installs; no code is run."""
-    for file in sorted(glob(os.path.join(glob_escape(folder), "*.pth"))):
-        for line in _lines(file):
-            named = os.path.join(folder, line.strip())
-            if (
-                line.strip()
-                and not line.startswith(("#", "import ", "import\t"))
-                and os.path.isdir(named)
-            ):
-                yield named
