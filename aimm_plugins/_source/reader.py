@@ -238,33 +238,31 @@ class SourceReader:
 
     def _unmet(self, need: Need, top: str, reader: ModuleReader) -> ImportError | None:
         """What an import statement raises. Of other packages only their existence can be told."""
-        parts = need.module.split(".")
-        if parts[0] == PACKAGE:
-            return self._unmet_of_this_package(need)
-        missing = self._missing(need.module if parts[0] == top else parts[0])
-        if missing is not None or parts[0] != top:
+        first = need.module.partition(".")[0]
+        if first == PACKAGE and self._modules is not HERE:
+            return None  # an environment may have another version of it
+        is_followed = first in (top, PACKAGE)
+        missing = self._missing(need.module if is_followed else first)
+        if missing is not None or not is_followed or need.attribute in (None, "*"):
             return missing
-        if need.attribute in (None, "*") or need.attribute in _OF_EACH_MODULE:
-            return None
-        source = reader.module(need.module)
-        if source is None or source.names is None or need.attribute in source.names:
+        names, file = self._names_of(need.module, reader)
+        if names is None or need.attribute in names:
             return None
         if not self._modules.is_missing(f"{need.module}.{need.attribute}"):
             return None
-        return cannot_import(need.attribute, need.module, source.file)
+        message = f"cannot import name {need.attribute!r} from {need.module!r} ({file})"
+        return ImportError(message, name=need.module, path=file)
 
-    def _unmet_of_this_package(self, need: Need) -> ImportError | None:
-        if self._modules is not HERE:  # an environment may have another version of it
-            return None
-        missing = self._missing(need.module)
-        this = sys.modules[PACKAGE]
-        if missing is not None or need.module != PACKAGE or need.attribute in (None, "*"):
-            return missing
-        if need.attribute in dir(this) or not self._modules.is_missing(
-            f"{PACKAGE}.{need.attribute}"
-        ):
-            return None
-        return cannot_import(need.attribute, PACKAGE, this.__file__)
+    def _names_of(
+        self, module: str, reader: ModuleReader
+    ) -> tuple[Collection[str] | None, str | None]:
+        """The names in a module, if they are all known, and its file."""
+        if module == PACKAGE:
+            return dir(sys.modules[PACKAGE]), sys.modules[PACKAGE].__file__
+        source = reader.module(module)
+        if source is None or source.names is None:
+            return None, None
+        return source.names | _OF_EACH_MODULE, source.file
 
     def _is_part(self, module: str, plugin: str) -> bool:
         """Whether what a module declares counts as that of a plugin that imports it."""
@@ -272,13 +270,6 @@ class SourceReader:
         while owner and owner not in self._plugins:
             owner = owner.rpartition(".")[0]
         return module == plugin or owner in ("", plugin)
-
-
-def cannot_import(name: str | None, module: str, file: str | None) -> ImportError:
-    """The error of `from module import name` as Python words it."""
-    return ImportError(
-        f"cannot import name {name!r} from {module!r} ({file})", name=module, path=file
-    )
 
 
 def _unread(error: OverBudgetError) -> Gap:
