@@ -32,6 +32,11 @@ _TYPES = {
     "integer": "a whole number",
     "null": "nothing",
 }
+_BOUNDS = {
+    "exclusiveMinimum": ("small", "more than {}"),
+    "minimum": ("small", "{} at least"),
+    "maximum": ("large", "{} at most"),
+}
 
 
 @cache
@@ -118,33 +123,18 @@ def explain(fault: Any) -> tuple[str, str | None, str | None]:
             keys = ", ".join(key for schema in wanted for key in schema["required"])
             return f"one of the keys {keys} is missing", None, None
         case "additionalProperties":
-            known = fault.schema.get("properties", {})
-            patterns = fault.schema.get("patternProperties", {})
-            unknown = next(
-                key
-                for key in value
-                if key not in known and not any(re.search(pattern, key) for pattern in patterns)
-            )
-            hint = did_you_mean(unknown, known, cutoff=0.5)
-            message = f"unknown key {unknown!r}" + (f"; {hint}" if hint else "")
-            return message, "one of " + ", ".join(sorted(known)), unknown
+            return _unknown_key(value, fault.schema)
         case "type":
             # A wrong value directly among the options of a conf may be a secret.
             hidden = tuple(fault.absolute_path)[:1] == ("options",)
             text = f"a {type(value).__name__}" if hidden else shown(value)
             return f"{text} is of the wrong type", types_in_words(wanted), None
         case "enum":
-            return (
-                f"{shown(value)} is not known here",
-                f"one of {', '.join(map(str, wanted))}",
-                None,
-            )
-        case "exclusiveMinimum":
-            return f"{shown(value)} is too small", f"more than {wanted}", None
-        case "minimum":
-            return f"{shown(value)} is too small", f"{wanted} at least", None
-        case "maximum":
-            return f"{shown(value)} is too large", f"{wanted} at most", None
+            known = ", ".join(map(str, wanted))
+            return f"{shown(value)} is not known here", f"one of {known}", None
+        case "exclusiveMinimum" | "minimum" | "maximum" as bound:
+            size, expected = _BOUNDS[bound]
+            return f"{shown(value)} is too {size}", expected.format(wanted), None
         case "minLength":
             return "is empty", description, None
         case "pattern":
@@ -156,6 +146,15 @@ def explain(fault: Any) -> tuple[str, str | None, str | None]:
             return f"{where} does not belong here", None, None
         case _:
             return fault.message, description, None
+
+
+def _unknown_key(value: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[str, str, str]:
+    known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+    strange = (key for key in value if key not in known)
+    unknown = next(key for key in strange if not any(re.search(p, key) for p in patterns))
+    hint = did_you_mean(unknown, known, cutoff=0.5)
+    message = f"unknown key {unknown!r}" + (f"; {hint}" if hint else "")
+    return message, "one of " + ", ".join(sorted(known)), unknown
 
 
 def types_in_words(types: str | list[str]) -> str:

@@ -65,26 +65,26 @@ def dask_executor(
     """
     if client.asynchronous:
         raise TypeError("dask_executor needs a client that is not asynchronous: Client(address)")
-    for name, value in (("actions", actions), ("keys", keys)):
-        if isinstance(value, str):
-            raise TypeError(f"{name} is a list of names, and was given the string {value!r}")
-    unknown = sorted(set(actions or ()) - set(get_args(Action)))
-    if unknown:
-        raise ValueError(
-            f"no such action: {', '.join(unknown)}; they are {', '.join(get_args(Action))}"
-        )
+    _check_choice(actions, keys)
     executor = DaskExecutor(client, actions, keys, keep_on_cluster)
     manager = starting.get_plugin_manager()
-    try:
+    with ExitStack() as stack:
+        stack.callback(executor.setups.stop)
         executor.setups.start()
         executor.setups.apply([sendable(conf_or_default(conf))], fingerprint())
         manager.register(executor, executor.name)
-        try:
-            yield executor
-        finally:
-            manager.unregister(executor)
-    finally:
-        executor.setups.stop()
+        stack.callback(manager.unregister, executor)
+        yield executor
+
+
+def _check_choice(actions: Collection[str] | None, keys: Collection[str] | None) -> None:
+    for name, value in (("actions", actions), ("keys", keys)):
+        if isinstance(value, str):
+            raise TypeError(f"{name} is a list of names, and was given the string {value!r}")
+    known = get_args(Action)
+    unknown = sorted(set(actions or ()).difference(known))
+    if unknown:
+        raise ValueError(f"no such action: {', '.join(unknown)}; they are {', '.join(known)}")
 
 
 @contextmanager
@@ -165,7 +165,6 @@ class _Connection:
 
 
 def connect(rules: DaskRules) -> Executor:
-    """Connect to the cluster of a conf; `initialize` does."""
     return _Connection(rules)
 
 

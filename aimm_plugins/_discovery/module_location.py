@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from aimm_plugins._discovery.dotted_names import with_parents
+from aimm_plugins._discovery.finders import class_of
 from aimm_plugins._system.ceilings import SOURCE_BYTES
 from aimm_plugins._system.files import read_file
 from aimm_plugins._system.guard import guarded
@@ -233,8 +234,7 @@ def _looks_up(finder: Any) -> bool:
 
 
 def _module_of(finder: object) -> str:
-    """The module of a finder's class; a finder may be a class itself."""
-    return str((finder if isinstance(finder, type) else type(finder)).__module__)
+    return str(class_of(finder).__module__)
 
 
 def _absolute(file: object) -> str | None:

@@ -145,8 +145,8 @@ def other_version(installed: Scan, python: str) -> str:
 
 def _url(own: Distribution) -> str | None:
     """Where it was installed from, where that was no index and is still there."""
-    with suppress(ValueError, KeyError, TypeError):
-        origin = json.loads(own.read("direct_url.json") or b"{}")
+    origin = own.direct_url
+    with suppress(KeyError, TypeError):
         url = str(origin["url"])
         if "vcs_info" in origin:
             return f"{origin['vcs_info']['vcs']}+{url}@{origin['vcs_info']['commit_id']}"

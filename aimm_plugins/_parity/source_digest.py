@@ -10,12 +10,14 @@ program.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.record_file import record_lines
+from aimm_plugins._system.files import read_file
 
 
 def source_digest(hashes: Mapping[str, str]) -> str | None:
@@ -103,8 +105,7 @@ def _listed(folder: str, path: str) -> Iterator[tuple[str, str]]:
 
 def _read(file: str) -> bytes | None:
     try:
-        with open(file, "rb", buffering=0) as stream:
-            return stream.read()
+        return read_file(file, sys.maxsize)
     except OSError:
         return None
 
