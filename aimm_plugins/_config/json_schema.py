@@ -76,7 +76,12 @@ def validate(
     layer = Config(document=document, prefix=prefix)
     wanted = schema(name)
     if document is not None and document.is_empty:
-        raise ConfigError("is empty", file=layer.source, expected=f"at least {_least(wanted)}")
+        import json
+
+        # The smallest document that fits a schema of ours is its default.
+        entries = [f"{key}: {json.dumps(value)}" for key, value in wanted["default"].items()]
+        least = ", ".join(entries) or "{}"
+        raise ConfigError("is empty", file=layer.source, expected=f"at least {least}")
     faults: list[Any] = list(Draft202012Validator(wanted).iter_errors(plain(data)))
     if not faults:
         return
@@ -89,14 +94,6 @@ def validate(
     message, expected, key = explain(fault)
     path = (*fault.absolute_path, key) if key else tuple(fault.absolute_path)
     raise layer.error(message, path, expected=expected, key=bool(key))
-
-
-def _least(schema: Mapping[str, Any]) -> str:
-    """The smallest document that fits a schema of ours, which is its default."""
-    import json
-
-    entries = [f"{key}: {json.dumps(value)}" for key, value in schema["default"].items()]
-    return ", ".join(entries) or "{}"
 
 
 def deepest(fault: Any) -> Any:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from aimm_plugins._system.ceilings import METADATA_BYTES
-from aimm_plugins._system.files import opener, read_file
+from aimm_plugins._system.files import opener, read_file, readable
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.names import normalized
 from aimm_plugins._values.report import Origin
@@ -201,11 +201,10 @@ class InFolder(Distribution):
         return suffix == ".egg-info" and any(map(self._is_linked_by, places))
 
     def _is_linked_by(self, link: str) -> bool:
-        try:
-            target = os.fsdecode((read_file(link) or b"").partition(b"\n")[0].strip())
+        target = os.fsdecode((readable(link) or b"").partition(b"\n")[0].strip())
+        with suppress(OSError, ValueError):
             return os.path.isabs(target) and os.path.samefile(target, self.folder or "")
-        except (OSError, ValueError):
-            return False
+        return False
 
     def _version_of_file_name(self) -> str | None:
         path = self.place

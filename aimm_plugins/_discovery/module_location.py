@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from aimm_plugins._discovery.dotted_names import with_parents
 from aimm_plugins._discovery.finders import class_of
 from aimm_plugins._system.ceilings import SOURCE_BYTES
-from aimm_plugins._system.files import read_file
+from aimm_plugins._system.files import readable
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.modules import contents
 
@@ -76,7 +76,6 @@ class Modules:
 
     @property
     def path(self) -> list[str]:
-        """The folders that are searched."""
         return [item for item in sys.path if isinstance(item, str)]
 
     def levels(self, module: str) -> list[Location]:
@@ -92,7 +91,6 @@ class Modules:
         return found[-1] if len(found) == module.count(".") + 1 else None
 
     def locate(self, module: str) -> str | None:
-        """The file that importing a module would run."""
         found = self.find(module)
         return None if found is None else found.file
 
@@ -122,7 +120,10 @@ class Modules:
 
     def _may_be_elsewhere(self, module: str) -> bool:
         """Whether a module that was not found may be there all the same."""
-        is_distutils = module.partition(".")[0] == "distutils" and _has_distutils()
+        # setuptools brings distutils, by a finder that imports setuptools when it is asked.
+        is_distutils = module.partition(".")[0] == "distutils" and any(
+            _module_of(finder) == "_distutils_hack" for finder in list(sys.meta_path)
+        )
         return module in sys.stdlib_module_names or is_distutils or bool(unasked_finders())
 
     def _walk(self, module: str, *, extended: bool = False) -> list[Location]:
@@ -202,11 +203,6 @@ def locate(module: str) -> str | None:
 HERE = Modules()
 
 
-def _has_distutils() -> bool:
-    """Whether setuptools brings distutils, by a finder that imports setuptools when it is asked."""
-    return any(_module_of(finder) == "_distutils_hack" for finder in list(sys.meta_path))
-
-
 def bytecode_of(file: str) -> str | None:
     """The cached bytecode that an import would take instead of a source file, if there is any."""
     if not file.endswith(".py"):
@@ -277,11 +273,8 @@ def _parts(spec: Any) -> Location | None:
 
 
 def _has(file: str | None, pattern: bytes) -> bool:
-    """Whether a pattern is found in a source file."""
-    with guarded():
-        content = read_file(file, SOURCE_BYTES) if file is not None else None
-        return content is not None and re.search(pattern, content) is not None
-    return False
+    content = readable(file or "", SOURCE_BYTES)
+    return content is not None and re.search(pattern, content) is not None
 
 
 class ModulesIn(Modules):

@@ -75,9 +75,11 @@ def verify(distribution: Distribution) -> Verified | str:
     if fault is not None:  # a path that leads nowhere may have any number of folders
         return fault
     parts = _Parts(line.path for line in lines)
-    fault = _fault_of_extras(parts, folder) or _fault_of_metadata(parts.known, distribution)
+    fault = _fault_of_extras(parts, folder)
     if fault is not None:
         return fault
+    if f"{info}/entry_points.txt" not in parts.known and distribution.has("entry_points.txt"):
+        return f"{os.path.join(distribution.place, 'entry_points.txt')} is not listed in RECORD"
     starts = spellings(folder)
     return Verified(
         who=who,
@@ -233,12 +235,4 @@ def _fault_of_extras(parts: _Parts, folder: str) -> str | None:
                     for file in sorted(os.listdir(os.path.join(place, name))):
                         if module_name(file) == "__init__" and f"{path}/{file}" not in parts.known:
                             return f"{os.path.join(place, name, file)} is not listed in RECORD"
-    return None
-
-
-def _fault_of_metadata(known: set[str], distribution: Distribution) -> str | None:
-    place = os.path.join(distribution.place, "entry_points.txt")
-    listed = f"{os.path.basename(distribution.place)}/entry_points.txt" in known
-    if not listed and distribution.has("entry_points.txt"):
-        return f"{place} is not listed in RECORD"
     return None

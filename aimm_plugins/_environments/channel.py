@@ -185,7 +185,9 @@ class Channel:
                     ": install one version of aimm-plugins in both, then start the host again"
                 )
             if kind == RELEASE:
-                self._take_back(number)
+                memory = self._memory.get(number)
+                if memory is not None:
+                    memory.is_lent = False
                 continue
             if kind == MEMORY:
                 self._announced[number] = _mapped(handles, size)
@@ -304,11 +306,6 @@ class Channel:
                 kept[memory.number] = memory
             return memory
 
-    def _take_back(self, number: int) -> None:
-        memory = self._memory.get(number)
-        if memory is not None:
-            memory.is_lent = False
-
     # Memory that is borrowed from it
 
     def _borrow(self, number: int) -> Data:
@@ -328,10 +325,6 @@ class Channel:
 
         self._borrowed[number] = weakref.ref(mapping, release)
         return memoryview(mapping)
-
-    def keep_borrowed(self) -> None:
-        """Never give back what is borrowed now, because a fork goes on reading it."""
-        self._borrowed.clear()
 
 
 def _mapped(handles: list[int], size: int) -> mmap.mmap | Exception:
@@ -357,7 +350,7 @@ _CHANNELS: weakref.WeakSet[Channel] = weakref.WeakSet()
 
 def _before_fork() -> None:
     for channel in list(_CHANNELS):
-        channel.keep_borrowed()
+        channel._borrowed.clear()  # never given back, because the fork goes on reading it
 
 
 def _after_fork_in_child() -> None:

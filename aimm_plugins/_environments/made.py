@@ -85,6 +85,7 @@ def environment_path(config: Config, rules: EnvironmentRules) -> str:
 
 def wanted(config: Config, rules: EnvironmentRules) -> Wanted:
     """What a conf asks to be made; `rules` has no path."""
+    conf = f" --conf {shlex.quote(config.source)}" if config.source is not None else ""
     return Wanted(
         name=rules.name,
         folder=environments_folder(config),
@@ -92,7 +93,7 @@ def wanted(config: Config, rules: EnvironmentRules) -> Wanted:
         lock=None if rules.lock is None else os.path.abspath(config.resolved(rules.lock)),
         python=_python(config, rules),
         own=_own_requirement(),
-        command=_command(config, rules),
+        command=f"aimm-plugins env sync {rules.name}{conf}",
     )
 
 
@@ -114,11 +115,6 @@ def _python(config: Config, rules: EnvironmentRules) -> str:
     if os.sep not in rules.python:
         return rules.python
     return os.path.abspath(config.resolved(rules.python))
-
-
-def _command(config: Config, rules: EnvironmentRules) -> str:
-    conf = f" --conf {shlex.quote(config.source)}" if config.source is not None else ""
-    return f"aimm-plugins env sync {rules.name}{conf}"
 
 
 @cache

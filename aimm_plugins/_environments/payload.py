@@ -96,7 +96,11 @@ class _Unpickler(pickle.Unpickler):
 
     def find_class(self, module_name: str, global_name: str) -> Any:
         if module_name.startswith(("numpy.core.", "numpy._core.")):
-            module_name = f"{_numpy_core()}.{module_name.partition('core.')[2]}"
+            import numpy  # which has moved in version 2 what its pickles name
+
+            is_old = numpy.__version__.startswith(("0.", "1."))
+            core = "numpy.core" if is_old else "numpy._core"
+            module_name = f"{core}.{module_name.partition('core.')[2]}"
         self.last = f"{module_name}.{global_name}"
         what = f"an object of {self.last}"
         if module_name.partition(".")[0] in self._withheld and module_name not in sys.modules:
@@ -105,13 +109,6 @@ class _Unpickler(pickle.Unpickler):
             return super().find_class(module_name, global_name)
         except (ImportError, AttributeError) as error:
             raise UnreadableError(what, str(error)) from error
-
-
-def _numpy_core() -> str:
-    """Where this process's numpy has what its pickles name: it has moved in version 2."""
-    import numpy
-
-    return "numpy.core" if numpy.__version__.startswith(("0.", "1.")) else "numpy._core"
 
 
 VERSION = sys.version.partition(" ")[0]

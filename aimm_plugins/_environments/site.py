@@ -12,7 +12,7 @@ from glob import glob
 from typing import NamedTuple
 
 from aimm_plugins._discovery.module_location import HERE, Modules, ModulesIn
-from aimm_plugins._system.files import read_file
+from aimm_plugins._system.files import readable
 
 _PYTHONS = ("bin/python", "bin/python3")
 
@@ -199,7 +199,7 @@ def _of_setuptools(folder: str, line: str) -> list[str] | None:
         return None
     found = []
     try:
-        content = read_file(os.path.join(folder, f"{match[1]}.py"), _FINDER_BYTES)
+        content = readable(os.path.join(folder, f"{match[1]}.py"), _FINDER_BYTES)
         tables = dict(re.findall(_TABLE, (content or b"").decode(), re.MULTILINE))
         for name, path in ast.literal_eval(tables["MAPPING"]).items():
             end = os.sep + name.replace(".", os.sep)
@@ -220,10 +220,7 @@ def _pth(folder: str) -> Iterator[tuple[str, str, bool]]:
 
 
 def _lines(file: str) -> list[str]:
-    try:
-        return (read_file(file) or b"").decode(errors="replace").splitlines()
-    except OSError:
-        return []
+    return (readable(file) or b"").decode(errors="replace").splitlines()
 
 
 def _venv_config(root: str) -> dict[str, str]:

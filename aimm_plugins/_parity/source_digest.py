@@ -17,7 +17,7 @@ from contextlib import suppress
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.record_file import record_lines
-from aimm_plugins._system.files import read_file
+from aimm_plugins._system.files import readable
 
 
 def source_digest(hashes: Mapping[str, str]) -> str | None:
@@ -70,7 +70,8 @@ def hashes_in_files(module: str) -> dict[str, str]:
         place, places = file, iter([(file, path)])
     else:
         return {}
-    hashes = {path: _hash(content) for file, path in places if (content := _read(file)) is not None}
+    contents = ((path, readable(file, sys.maxsize)) for file, path in places)
+    hashes = {path: _hash(content) for path, content in contents if content is not None}
     return hashes or {path: _hash(content) for path, content in _zipped(place, path)}
 
 
@@ -101,13 +102,6 @@ def _listed(folder: str, path: str) -> Iterator[tuple[str, str]]:
         # A link may lead in a circle, and no installer makes any.
         elif "." not in name and name != "__pycache__" and not os.path.islink(f"{folder}/{name}"):
             yield from _listed(f"{folder}/{name}", f"{path}/{name}")
-
-
-def _read(file: str) -> bytes | None:
-    try:
-        return read_file(file, sys.maxsize)
-    except OSError:
-        return None
 
 
 def _zipped(place: str, path: str) -> Iterator[tuple[str, bytes]]:

@@ -48,11 +48,16 @@ def read_file(path: str, limit: int = METADATA_BYTES) -> bytes | None:
 
 def has_same_content(file: str, other: str) -> bool:
     """Whether two files can be read and have the same bytes; also where they are one file."""
+    content = readable(file)
+    return content is not None and content == readable(other)
+
+
+def readable(path: str, limit: int = METADATA_BYTES) -> bytes | None:
+    """As `read_file`; `None` also where the file cannot be read."""
     try:
-        content = read_file(file)
-        return content is not None and content == read_file(other)
+        return read_file(path, limit)
     except (OSError, ValueError):
-        return False
+        return None
 
 
 def read_handle(handle: int, limit: int = METADATA_BYTES, content: bytes = b"") -> bytes:

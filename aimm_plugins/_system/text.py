@@ -28,7 +28,7 @@ def printable(text: str) -> str:
     # Compiling the pattern takes as long as loading four plugins.
     if text.replace("\n", "").replace("\t", "").isprintable():
         return text
-    return re.sub(_UNSAFE, _escaped, text)
+    return re.sub(_UNSAFE, lambda match: repr(match[0])[1:-1], text)
 
 
 def one_line(text: str) -> str:
@@ -47,10 +47,6 @@ def json_text(data: Any) -> str:
 def indented(text: str) -> str:
     """The text with its further lines indented, so that they cannot forge a line of a report."""
     return text.replace("\n", "\n    ")
-
-
-def _escaped(match: re.Match[str]) -> str:
-    return repr(match[0])[1:-1]
 
 
 def safe_text(error: BaseException) -> str:
