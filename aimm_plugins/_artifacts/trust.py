@@ -28,8 +28,6 @@ _STRICTNESS: tuple[OnVersion, ...] = ("ignore", "warn", "compatible", "error")
 
 
 class KeyFile(NamedTuple):
-    """A key by its file, and the place of the conf that names it."""
-
     path: str
     place: str
 
@@ -86,10 +84,6 @@ def trusted(info: ArtifactInfo, text: bytes, rules: Rules) -> ArtifactInfo:
     """The info with the name of the trusted key that has signed `text`, which is `info.json`.
 
     Where no signature is required, the signature of another key is a finding.
-
-    Raises:
-        ArtifactError: It is not what a trusted key has signed, or not signed where it must be.
-        ConfigError: A key cannot be used.
     """
     signature, required = info.signature, rules.signed_place
     subject = f"the artifact of {info.model_type}"

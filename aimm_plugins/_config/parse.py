@@ -63,7 +63,6 @@ class _UnsoundError(Exception):
 
 
 def read(conf: Conf, *, called: str | None = None) -> Config:
-    """Read and check a conf."""
     if conf is None:
         return Config()
     if isinstance(conf, Config):

@@ -89,14 +89,7 @@ def _check_choice(actions: Collection[str] | None, keys: Collection[str] | None)
 
 @contextmanager
 def cluster_client(address: str) -> Generator[Client]:
-    """A client of a cluster, for the command line.
-
-    Args:
-        address: Of the scheduler; or `local` for a worker process of its own.
-
-    Raises:
-        OSError: Nothing answers there.
-    """
+    """A client of the cluster at an address; of one worker process of its own for `local`."""
     if address == "local":
         # One worker: the steps of a job follow each other. No limit, as without Dask.
         with (

@@ -84,7 +84,6 @@ class Distribution:
 
     @property
     def origin(self) -> Origin:
-        """Where pip got it from."""
         if self._origin is None:
             self._origin = self._find_origin()
         return self._origin
@@ -115,7 +114,6 @@ class Distribution:
         return self.has("METADATA") or self.has("PKG-INFO")
 
     def has(self, file: str) -> bool:
-        """Whether a file is among its metadata."""
         return self.read(file) is not None
 
     def read(self, file: str, limit: int = METADATA_BYTES) -> bytes | None:
@@ -266,7 +264,6 @@ def headers(content: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _parse_headers(content: bytes) -> dict[str, str]:
-    """Name and Version, the first of each."""
     found: dict[str, str] = {}
     for name, value in headers(content):
         if name in ("name", "version"):

@@ -234,7 +234,6 @@ class EntryPoints:
         return None
 
     def _assign_keys(self) -> None:
-        """Sort the keys by the plugins that bring them."""
         idle = []
         for key in self.published:
             module = _nearest(key.module, self._objects)
@@ -266,7 +265,6 @@ class EntryPoints:
             )
 
     def _assign_schemas(self) -> None:
-        """Sort the schemas by the modules of the plugins that they are for."""
         modules: dict[str, dict[str, None]] = {}
         for candidate in self.candidates:
             modules.setdefault(candidate.name, {})[candidate.module] = None

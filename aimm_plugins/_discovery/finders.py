@@ -42,14 +42,12 @@ def unusual_finders() -> tuple[list[Any], list[Any]]:
 
 
 def read_zip(item: str, findings: list[Finding]) -> PathEntry:
-    """What a path item that is no folder holds."""
     from importlib_metadata import MetadataPathFinder
 
     return _read(MetadataPathFinder, item, findings, [item])
 
 
 def read_finder(finder: Any, findings: list[Finding]) -> PathEntry:
-    """What a finder on `sys.meta_path` offers."""
     kind = class_of(finder)
     return _read(finder, f"{kind.__module__}.{kind.__qualname__}", findings)
 

@@ -42,7 +42,6 @@ class ModuleFile(NamedTuple):
 
     @property
     def is_bytecode(self) -> bool:
-        """Whether it is in a cache of bytecode."""
         return self.file is not None and os.path.dirname(self.file).endswith("__pycache__")
 
 
@@ -183,7 +182,6 @@ class ModuleOwners:
         return self._find(distribution.key) or distribution
 
     def of_all(self) -> Owners:
-        """The owners of all files."""
         if self._of_all is None:
             everything = sorted(self._everything(), key=attrgetter("key"))
             self._of_all = Owners((*everything, *chain.from_iterable(self.hidden.values())))

@@ -99,7 +99,6 @@ class Scan:
         )
 
     def has(self, name: str) -> bool:
-        """Whether a distribution of that name is installed, by normalized name."""
         return self.find(name) is not None
 
     def find(self, name: str) -> Distribution | None:
@@ -199,12 +198,7 @@ def faults_of_metadata(distributions: Iterable[Distribution]) -> Iterator[Findin
 
 
 def scan(path: Sequence[object] | None = None, modules: Modules | None = None) -> Scan:
-    """Find the installed entry points of the group `aimm.plugins`, and the keys they publish.
-
-    Args:
-        path: Where to look; `sys.path` if it is not given.
-        modules: Where the interpreter of another path finds modules.
-    """
+    """Find installed entry points of our groups, on `sys.path` or another interpreter's path."""
     findings: list[Finding] = []
     stamp = _stamp()
     entries = list(_entries(path, findings))

@@ -117,7 +117,6 @@ def has_hash(place: str, wanted: str) -> bool:
 
 
 def bytes_have_hash(content: bytes, wanted: str) -> bool:
-    """Whether bytes have a hash, which is spelled as in RECORD."""
     algorithm, _, value = wanted.partition("=")
     return _spelled(hashlib.new(algorithm, content).digest()) == value.rstrip("=")
 

@@ -111,12 +111,10 @@ class Channel:
         *,
         until: float | None = None,
     ) -> None:
-        """Send a frame; it is given up after a time (`until`) of `time.monotonic`.
+        """Send a frame, or give up at a time (`until`) of `time.monotonic`.
 
-        Raises:
-            BusyError: It was given up; a part of the frame may be sent.
-            GoneError: The other side has ended.
-            OSError: The system has no memory for it.
+        Raises `BusyError` (a part of the frame may be sent), `GoneError`, or an `OSError` where
+        the system has no memory for it.
         """
         parts = [memoryview(part).cast("B") for part in (body, *buffers)]
         sizes = [part.nbytes for part in parts]
@@ -166,12 +164,7 @@ class Channel:
                 self._sending.release()
 
     def receive(self) -> Frame:
-        """The next frame.
-
-        Raises:
-            EOFError: The other side is gone.
-            ProtocolError: It sends something else.
-        """
+        """The next frame; an `EOFError` where the other side is gone."""
         while True:
             # Once it is closed, its descriptor may be that of another file.
             while not (self.closed or self._waiting.poll(_SOON_MS if self._notes else _LATER_MS)):

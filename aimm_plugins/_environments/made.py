@@ -98,7 +98,6 @@ def wanted(config: Config, rules: EnvironmentRules) -> Wanted:
 
 
 def environments_folder(config: Config) -> str:
-    """Where a conf has its environments made."""
     if config.environments_folder is not None:
         return os.path.abspath(config.resolved(config.environments_folder))
     if sys.platform == "darwin":

@@ -65,12 +65,8 @@ def pack(value: object, reducers: Mapping[type, Reduce] = _NO_REDUCERS) -> Packe
 def unpack(body: Data, buffers: Sequence[Data], withheld: Collection[str] = ()) -> Any:
     """The value that was packed; arrays use the buffers without a copy.
 
-    The top-level packages that are `withheld` are not imported here for it.
-
-    Raises:
-        UnreadableError: It holds an instance of a class that is not to be had here, or that cannot
-            be made here of what it was there.
-        MemoryError: There is no memory for it.
+    The top-level packages that are `withheld` are not imported here for it. An `UnreadableError`
+    is about a class that is not to be had here, or cannot be made of what it was there.
     """
     unpickler = _Unpickler(io.BytesIO(body), buffers, withheld)
     with guarded() as attempt:
@@ -116,7 +112,6 @@ VERSION = sys.version.partition(" ")[0]
 
 
 def python_here() -> str:
-    """The Python of this process, for messages."""
     return f"Python {VERSION}"
 
 

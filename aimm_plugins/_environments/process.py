@@ -88,12 +88,10 @@ class PluginProcess:
 
     @property
     def is_running(self) -> bool:
-        """Whether it can be called."""
         return not self._is_over
 
     @property
     def load(self) -> int:
-        """How many calls it has under way."""
         return len(self._calls)
 
     # Calls
@@ -156,12 +154,7 @@ class PluginProcess:
     def _next(
         self, inbox: Inbox, until: float | None, cancellation: Cancellation | None
     ) -> Frame | Wish:
-        """The next frame of a call, or that it is to end.
-
-        Raises:
-            GoneError: The process has ended.
-            BusyError: The time is over.
-        """
+        """The next frame of a call, or that it is to end; a `BusyError` when the time is over."""
         pause = _SLICE_SECONDS if cancellation is None else _POLL_SECONDS
         while True:
             left = pause if until is None else until - time.monotonic()
@@ -222,7 +215,6 @@ class PluginProcess:
     # Its end
 
     def lost(self, about: str | None = None) -> EnvironmentLost:
-        """The error that says how it ended."""
         if self.why is not None:
             how = f"was ended: {self.why}"
         else:
@@ -239,7 +231,6 @@ class PluginProcess:
         )
 
     def end(self, why: str | None) -> None:
-        """End it at once, with all that it has started."""
         if self.why is None and not self._is_over:
             self.why = why
         self._kill()
@@ -265,7 +256,6 @@ class PluginProcess:
             timer.start()
 
     def wait(self, seconds: float) -> bool:
-        """Wait for its end; returns whether it has come."""
         return self._gone.wait(seconds)
 
     def forget(self) -> None:

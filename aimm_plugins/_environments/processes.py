@@ -35,7 +35,6 @@ class Restarts:
         return len(self._times) >= self._rules.restarts_per_minute
 
     def count(self) -> None:
-        """Count one more start of a lost process."""
         self._times.append(time.monotonic())
 
     def check(self) -> None:

@@ -31,7 +31,6 @@ class Program(NamedTuple):
     path: tuple[str, ...] | None = None
 
     def start(self, channel: socket.socket, output: int) -> subprocess.Popen[bytes]:
-        """Start a process that speaks over a socket and writes to a descriptor."""
         descriptor = str(channel.fileno())
         return subprocess.Popen(
             [self.python, "-u", "-P", "-s", "-c", _BOOTSTRAP, descriptor, *(self.path or ())],

@@ -104,11 +104,7 @@ class EnvironmentSite(NamedTuple):
 
 
 def find_site(path: str) -> EnvironmentSite:
-    """The environment of a folder (a venv, a conda or pixi environment, a prefix) or interpreter.
-
-    Raises:
-        NoEnvironmentError: There is none.
-    """
+    """The environment of a folder (of venv, conda or pixi, or a prefix) or of an interpreter."""
     if os.name != "posix":
         why = "processes of environments need a POSIX system, such as Linux"
         raise NoEnvironmentError(why, "Run the host on such a system")

@@ -37,12 +37,8 @@ def assign(
     Of several `parts`, confs with the accounts of their plugins, later ones hold. While only
     `looking` no secret is read.
 
-    Returns:
-        The accounts with what is set, `failed` where a plugin's schema is broken; what is to be
-        staged, if anything; options for no plugin, and plugins that need some and are given none.
-
-    Raises:
-        ConfigError: Options do not fit their schema, or a secret cannot be read.
+    Returns the accounts with what is set, `failed` where a plugin's schema is broken; what is to be
+    staged, if anything; options for no plugin, and plugins that need some and are given none.
     """
     findings: list[Finding] = []
     given: dict[str, Given] = {}

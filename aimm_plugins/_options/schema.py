@@ -138,11 +138,6 @@ class Schema:
 
         While only `looking`, the `secrets` in the values are still the names of where they are, and
         what depends on them is not judged.
-
-        Raises:
-            DeclarationError: A default does not fit, a reference leads nowhere, or it takes too
-                many steps.
-            UnjudgedError: It cannot be judged while looking.
         """
         with self._blaming_it():
             limit = Limit(self.document, values, looking=looking)

@@ -65,11 +65,7 @@ class ModuleReader:
     def reached(
         self, name: str, is_part: Callable[[str], bool] = lambda name: True
     ) -> Iterator[tuple[ModuleSource, bool]]:
-        """A module and those that its import imports, and whether it surely does; itself first.
-
-        Raises:
-            OverBudgetError: It costs too much.
-        """
+        """A module and those that its import imports, and whether it surely does; itself first."""
         waiting: dict[bool, deque[str]] = {True: deque([name]), False: deque()}
         seen: set[str] = set()
         for certain, queue in waiting.items():

@@ -97,9 +97,8 @@ def cause(status: int) -> str:
 def interpreter() -> str:
     """The Python that runs this process.
 
-    Raises:
-        ChildError: This process is a frozen program, or embeds Python. Started again, it would do
-            its own work again, and not ours.
+    A `ChildError` in a frozen program, or one that embeds Python: started again, it would do its
+    own work again, and not ours.
     """
     program = sys.executable
     if getattr(sys, "frozen", False):
@@ -142,9 +141,6 @@ def run_task(
         flags: Further options of the interpreter.
         environment: Variables beyond this process's; `None` for one that it is not to have.
         in_new_folder: Whether its working directory is an empty one, which is removed afterwards.
-
-    Raises:
-        ChildError: No process can be started.
     """
     command = [interpreter(), *_own_flags(), *flags, "-c", _BOOTSTRAP]
     variables = {**os.environ, **environment}
@@ -246,7 +242,6 @@ def _wait(
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """End the child and all that it started."""
     if hasattr(os, "killpg"):
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, signal.SIGKILL)

@@ -28,11 +28,7 @@ def opener(path: str, flags: int) -> int:
 
 
 def read_file(path: str, limit: int = METADATA_BYTES) -> bytes | None:
-    """The file's bytes, or `None` where there is no file.
-
-    Raises:
-        OSError: It cannot be read, is no regular file, or is longer than `limit`.
-    """
+    """The file's bytes, `None` without a file; `OSError` for a long one or no regular one."""
     try:
         handle = os.open(path, OPEN_FLAGS)
     except (FileNotFoundError, NotADirectoryError):
@@ -79,11 +75,7 @@ def read_handle(handle: int, limit: int = METADATA_BYTES, content: bytes = b"") 
 
 
 def writable_target(path: str) -> str:
-    """The file that writing to a path replaces: of a link, the one that it leads to.
-
-    Raises:
-        OSError: No file can be written there.
-    """
+    """The file that writing to a path replaces: of a link, the one that it leads to."""
     target = os.path.realpath(path)
     folder = os.path.dirname(target)
     if not os.path.isdir(folder):
@@ -100,9 +92,6 @@ def write_atomically(path: str, content: bytes) -> None:
     """Write a file whole or not at all, even if the process is killed meanwhile.
 
     A file that is there keeps its permissions. A link stays: the file that it leads to is replaced.
-
-    Raises:
-        OSError: It cannot be written, or is there and no regular file; what was there is untouched.
     """
     target = writable_target(path)
     mode = stat.S_IMODE(os.stat(target).st_mode) if os.path.exists(target) else None

@@ -79,11 +79,9 @@ def described(error: BaseException) -> str:
 
 
 def text_once(error: BaseException, told: set[str]) -> str:
-    """As `safe_text`; what has several lines, and was told before, is cut to the first of them.
+    """As `safe_text`; what has several lines, and was `told` before, is cut to the first of them.
 
-    Args:
-        error: Any; of a `PluginConflictError` for several keys, each counts.
-        told: The texts so far; those of the error are added.
+    Of a `PluginConflictError` for several keys, each counts.
     """
     texts = []
     for member in single_errors(error):
