@@ -64,11 +64,7 @@ def schema(name: str) -> dict[str, Any]:
 
 
 def validate(
-    data: object,
-    name: str,
-    *,
-    document: Document | None = None,
-    prefix: tuple[str | int, ...] = (),
+    data: object, name: str, *, document: Document | None = None, prefix: tuple[str | int, ...] = ()
 ) -> None:
     """Hold data against a schema; the data may be part of a document, below a prefix."""
     from jsonschema import Draft202012Validator

@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Collection, Generator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 from distributed import Client, LocalCluster
 
@@ -21,13 +21,11 @@ from aimm_plugins._config.values import Conf, DaskRules
 from aimm_plugins._dask.executor import DaskExecutor
 from aimm_plugins._dispatch.executor import Executor
 from aimm_plugins._parity.fingerprint import fingerprint, of_snapshot
+from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._startup.cluster import sendable
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.log import logger
 from aimm_plugins._values.actions import Action
-
-if TYPE_CHECKING:
-    from aimm_plugins._registry.snapshot import Snapshot
 
 
 @contextmanager

@@ -28,12 +28,7 @@ _POLL = 0.1
 
 
 class DaskExecutor:
-    """What `dask_executor` gives; a plugin of the plugin manager meanwhile.
-
-    Attributes:
-        name: Unique.
-        setups: Sees to it that workers have the plugins of this process.
-    """
+    """What `dask_executor` gives; a plugin of the plugin manager meanwhile."""
 
     def __init__(
         self,

@@ -24,8 +24,6 @@ class ModuleFile(NamedTuple):
     """One file that an import would run: of the module, a parent package, or their bytecode.
 
     Attributes:
-        module: Dotted name of the module or the package.
-        file: Its file, `None` where none was found.
         owners: Who installed it, among the distributions that were asked about.
         intact: Those of several owners whose RECORD has the hash of what stands there. Packages of
             one namespace may each bring the `__init__` of it.

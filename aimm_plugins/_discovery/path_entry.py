@@ -7,12 +7,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from aimm_plugins._discovery.distribution import (
-    Distribution,
-    InFolder,
-    is_beneath,
-    spellings,
-)
+from aimm_plugins._discovery.distribution import Distribution, InFolder, is_beneath, spellings
 from aimm_plugins._discovery.groups import PLUGINS
 from aimm_plugins._values.report import Finding
 

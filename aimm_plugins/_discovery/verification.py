@@ -42,8 +42,7 @@ class Verified(NamedTuple):
         folders: Where it is installed, in each spelling, with a separator at the end.
         hashes: `sha256=...` of each listed file, by absolute path.
         packages: The outermost packages that have an `__init__`.
-        modules: The modules outside of these.
-        namespaces: The packages without an `__init__` that hold packages and modules of it.
+        modules: The modules outside of these, and the packages without an `__init__` that hold all.
     """
 
     who: str
@@ -51,7 +50,6 @@ class Verified(NamedTuple):
     hashes: Mapping[str, str]
     packages: frozenset[str]
     modules: frozenset[str]
-    namespaces: frozenset[str]
 
 
 def verify(distribution: Distribution) -> Verified | str:
@@ -91,7 +89,6 @@ def verify(distribution: Distribution) -> Verified | str:
         },
         packages=frozenset(parts.packages),
         modules=frozenset(parts.modules),
-        namespaces=frozenset(parts.namespaces),
     )
 
 
@@ -152,7 +149,6 @@ class _Parts:
                     inits.add(folder)
         self.packages: set[str] = set()
         self.modules: set[str] = set()
-        self.namespaces: set[str] = set()
         self.inside: set[str] = set()  # the folders that are, or lie in, a package
         for folder, names in self.folders.items():
             outermost = next((f for f in _folders_above(folder) if f in inits), None)
@@ -162,7 +158,7 @@ class _Parts:
             else:
                 self.modules |= {_dotted(f"{folder}/{name}") for name in names}
             above = folder if outermost is None else outermost.rpartition("/")[0]
-            self.namespaces |= {_dotted(name) for name in _folders_above(above)}
+            self.modules |= {_dotted(name) for name in _folders_above(above)}
 
 
 def _folders_above(folder: str) -> Iterator[str]:

@@ -21,7 +21,7 @@ from aimm_plugins._config.values import Config, EnvironmentRules
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._environments.site import NoEnvironmentError
-from aimm_plugins._system.files import read_file
+from aimm_plugins._system.files import opener
 
 
 class Wanted(NamedTuple):
@@ -51,13 +51,11 @@ class Wanted(NamedTuple):
         content = b""
         if self.lock is not None:
             try:
-                found = read_file(self.lock)
+                with open(self.lock, "rb", opener=opener) as stream:
+                    content = stream.read()
             except OSError as error:
                 why = f"its lock cannot be read: {error}"
                 raise NoEnvironmentError(why, "Correct its lock") from error
-            if found is None:
-                raise NoEnvironmentError(f"its lock {self.lock} is not there", "Correct its lock")
-            content = found
         asked = [self.requirements, content.decode(errors="replace"), self.python, self.own]
         digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
         return os.path.join(self.folder, f"{self.name}-{digest[:12]}")

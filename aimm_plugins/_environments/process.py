@@ -15,13 +15,7 @@ from itertools import count
 from queue import Empty, SimpleQueue
 
 from aimm_plugins._dispatch.cancelling import Cancellation
-from aimm_plugins._environments.channel import (
-    BusyError,
-    Channel,
-    Frame,
-    GoneError,
-    ProtocolError,
-)
+from aimm_plugins._environments.channel import BusyError, Channel, Frame, GoneError, ProtocolError
 from aimm_plugins._environments.frames import (
     ANSWER,
     CANCEL,

@@ -111,15 +111,13 @@ def find_site(path: str) -> EnvironmentSite:
     path = os.path.abspath(path)
     if os.path.isdir(path):
         root = path
-        found = [p for name in _PYTHONS if os.path.isfile(p := os.path.join(root, name))]
-        for link in (
-            () if found else filter(os.path.islink, [f"{root}/{name}" for name in _PYTHONS])
-        ):
-            why = f"{link} leads to {os.path.realpath(link)}, which is not there"
-            raise NoEnvironmentError(why, MADE_ANEW)
-        if not found:
+        pythons = [p for name in _PYTHONS if os.path.lexists(p := os.path.join(root, name))]
+        if not pythons:
             raise NoEnvironmentError(f"{path} has no interpreter, such as {_PYTHONS[0]}")
-        python = found[0]
+        python = next(filter(os.path.isfile, pythons), pythons[0])
+        if not os.path.isfile(python):
+            why = f"{python} leads to {os.path.realpath(python)}, which is not there"
+            raise NoEnvironmentError(why, MADE_ANEW)
     elif os.path.isfile(path):
         python, root = path, os.path.dirname(os.path.dirname(path))
         # What a link to an interpreter belongs to is where it leads, but for that of a venv.
