@@ -70,9 +70,16 @@ def hashes_in_files(module: str) -> dict[str, str]:
         place, places = file, iter([(file, path)])
     else:
         return {}
+    from hashlib import sha256
+
+    def hashed(content: bytes) -> str:
+        if b"\r" in content:
+            content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        return sha256(content).hexdigest()
+
     contents = ((path, readable(file, sys.maxsize)) for file, path in places)
-    hashes = {path: _hash(content) for path, content in contents if content is not None}
-    return hashes or {path: _hash(content) for path, content in _zipped(place, path)}
+    hashes = {path: hashed(content) for path, content in contents if content is not None}
+    return hashes or {path: hashed(content) for path, content in _zipped(place, path)}
 
 
 def _is_source(path: str) -> bool:
@@ -81,14 +88,6 @@ def _is_source(path: str) -> bool:
     return name.endswith(".py") and not any(
         not folder or "." in folder or folder == "__pycache__" for folder in folders
     )
-
-
-def _hash(content: bytes) -> str:
-    import hashlib
-
-    if b"\r" in content:
-        content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    return hashlib.sha256(content).hexdigest()
 
 
 def _listed(folder: str, path: str) -> Iterator[tuple[str, str]]:
