@@ -10,7 +10,7 @@ from aimm_plugins._declarations.decorators import checked_key, checked_keys
 from aimm_plugins._source.budget import Budget
 from aimm_plugins._source.declarations import ModuleSource
 from aimm_plugins._source.description import unparsed
-from aimm_plugins._source.imports import ImportedName
+from aimm_plugins._source.statements import ImportedName
 from aimm_plugins._values.actions import ACTIONS, MODEL_ACTIONS, Action
 from aimm_plugins.errors import DeclarationError
 
