@@ -140,7 +140,8 @@ class EntryPoints:
                     bad.append((number, line, fault) if len(bad) < _MOST_BROKEN else _ONE_MORE)
             elif suffix_of(other) is None and len(other_groups) < _MOST_GROUPS:
                 other_groups.setdefault(other, (number, line))
-        self._add_broken(bad_plugins)
+        if bad_plugins:
+            self._add_broken(bad_plugins)
         for number, line, fault in bad_keys[:1]:
             self._report(
                 "broken-entry-point",
@@ -150,7 +151,8 @@ class EntryPoints:
                 len(bad_keys) - 1,
                 "line",
             )
-        self._report_groups(unknown_groups, other_groups)
+        if unknown_groups or other_groups:
+            self._report_groups(unknown_groups, other_groups)
 
     def _report_groups(
         self, unknown: Mapping[str, int], others: Mapping[str, tuple[int, str]]
