@@ -29,7 +29,7 @@ from aimm_plugins._environments.frames import (
     Wish,
 )
 from aimm_plugins._environments.payload import Packed
-from aimm_plugins._environments.program import Program
+from aimm_plugins._environments.site import EnvironmentSite
 from aimm_plugins._system.child import ended
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.text import printable
@@ -48,8 +48,8 @@ class PluginProcess:
         why: Why it was ended, if we ended it.
     """
 
-    def __init__(self, program: Program) -> None:
-        self.environment = program.environment
+    def __init__(self, environment: str, site: EnvironmentSite) -> None:
+        self.environment = environment
         self.status: int | None = None
         self.why: str | None = None
         self._numbers = count(1)
@@ -62,7 +62,7 @@ class PluginProcess:
         ours, theirs = socket.socketpair()
         reading, writing = os.pipe()
         try:
-            self._child = program.start(theirs, writing)
+            self._child = site.start(theirs.fileno(), writing)
         except BaseException:
             ours.close()
             os.close(reading)
