@@ -42,21 +42,13 @@ _MOST_GROUPS = 20
 
 _MOST_BROKEN = 10
 _ONE_MORE = (0, "", "")
-_BY_NAME = attrgetter("name")
 
 
 class EntryPoints:
     """What one distribution publishes in our groups, by its `entry_points.txt`.
 
     A key goes to the plugin whose module is the key's, or is nearest above it. Where there is but
-    one plugin module, that one has all keys.
-
-    Attributes:
-        candidates: The plugins, sorted by name.
-        broken: The lines that should be plugins and cannot be read, sorted by name.
-        published: The keys, sorted.
-        options: The schemas of options, sorted.
-        findings: What is wrong in the file, and what belongs to no plugin.
+    one plugin module, that one has all keys. All that is listed is sorted.
     """
 
     def __init__(self, distribution: Distribution, content: bytes) -> None:
@@ -68,8 +60,8 @@ class EntryPoints:
         self.findings: list[Finding] = []
         self._entry_points_of: dict[tuple[str, str | None], int] = {}
         self._read(content)
-        self.candidates.sort(key=_BY_NAME)
-        self.broken.sort(key=_BY_NAME)
+        self.candidates.sort(key=attrgetter("name"))
+        self.broken.sort(key=attrgetter("name"))
         # By module: the objects in it that entry points name, the keys of these, and schemas.
         self._objects: dict[str, set[str | None]] = {}
         self._keys: dict[tuple[str, str | None], list[Published]] = {}

@@ -62,9 +62,6 @@ class Modules:
 
     Nothing raises: the import itself will say what is wrong with a finder. A package that changes
     its own `__path__` when it runs, but by `extend_path`, cannot be foreseen.
-
-    Attributes:
-        python: The version of the interpreter, such as `3.11`.
     """
 
     python = f"{sys.version_info[0]}.{sys.version_info[1]}"
@@ -281,13 +278,8 @@ class ModulesIn(Modules):
     """Where an interpreter of another environment finds modules.
 
     It may be of another version, so that its compiled modules are known by the end of their names
-    alone.
-
-    Args:
-        path: The folders of its path, but for its standard library.
-        python: Its version.
-        standard: Gives the folders of its standard library; `None` where these are not known, or
-            modules may be found otherwise too.
+    alone. `standard` gives the folders of its standard library; `None` where these are not known,
+    or modules may be found otherwise too.
     """
 
     def __init__(

@@ -37,14 +37,7 @@ if TYPE_CHECKING:
 
 
 class Scan:
-    """What one look at the path found.
-
-    Attributes:
-        candidates: The entry points of the group, sorted by distribution and name.
-        broken: The lines that should be plugins and cannot be read, sorted likewise.
-        published: The keys that metadata publishes, sorted by distribution, action and key.
-        options: The schemas of options that it publishes, sorted by distribution and name.
-    """
+    """What one look at the path found, sorted by distribution; see `EntryPoints`."""
 
     def __init__(
         self,

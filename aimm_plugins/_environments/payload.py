@@ -34,11 +34,7 @@ class Packed(NamedTuple):
 
 
 class UnreadableError(Exception):
-    """What the other side has sent cannot be made here; the message says why.
-
-    Attributes:
-        what: What it holds, such as `an object of some.Class`.
-    """
+    """What the other side has sent (`what`, an object of some class) cannot be made here."""
 
     def __init__(self, what: str, why: str) -> None:
         super().__init__(why)

@@ -65,11 +65,7 @@ class Slot:
 
 
 class Processes:
-    """The processes of an environment, whoever starts and calls them.
-
-    Attributes:
-        successor: Takes the calls, once it has replaced this environment.
-    """
+    """The processes of an environment; a `successor` takes the calls once it has replaced it."""
 
     def __init__(self, rules: EnvironmentRules, place: str) -> None:
         self.rules = rules

@@ -33,13 +33,7 @@ _OF_EACH_MODULE = frozenset(
 
 
 class ModuleReader:
-    """Reads modules, each once.
-
-    Args:
-        find: The file of a module by its dotted name; `None` for one that is not read.
-        tops: The top-level modules that are read; names from others are not followed.
-        budget: What all of them may cost.
-    """
+    """Reads modules in some top-level packages, each once; names from others are not followed."""
 
     def __init__(
         self, find: Callable[[str], str | None], tops: Collection[str], budget: Budget
@@ -89,12 +83,8 @@ class ModuleReader:
 class SourceReader:
     """Reads the source of installed plugins.
 
-    Args:
-        plugins: Modules that are plugins of their own: what they declare is theirs alone, whichever
-            plugin imports them.
-        modules: Where the plugins' interpreter finds modules.
-        is_denied: Whether the rules keep a module out, which is not read then. A plugin may share
-            its topmost package with one that is denied.
+    What one of the `plugins` declares is its alone, whichever plugin imports it. A module that
+    rules keep out is not read, which may share its topmost package with a plugin.
     """
 
     def __init__(

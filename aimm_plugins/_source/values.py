@@ -53,12 +53,7 @@ def uncertain(value: object) -> object:
 
 
 class Evaluator:
-    """Works out names and constants, from module to module.
-
-    Args:
-        find: The source of a module; `None` for a module that is not followed.
-        budget: What it may cost. All methods raise `OverBudgetError` where it is used up.
-    """
+    """Works out names and constants, from module to module; `OverBudgetError` ends that."""
 
     def __init__(self, find: Callable[[str], ModuleSource | None], budget: Budget) -> None:
         self.find, self.budget = find, budget
