@@ -170,16 +170,14 @@ class PluginProcess:
         body = b"" if reason is None else str(reason).encode(errors="replace")
         with suppress(OSError):
             self._channel.send(CANCEL, number, body, until=until)
-        while True:
-            with suppress(Empty):
-                received = inbox.get(timeout=max(until - time.monotonic(), 0))
-                if received is None:
-                    raise GoneError
+        try:
+            while True:
+                received = self._next(inbox, until, None)
                 if isinstance(received, Frame) and received.kind != EVENT:
                     return received
-                continue
+        except BusyError:
             self.end(f"{about} was cancelled, and went on for {GRACE_SECONDS:g} s")
-            raise Cancelled(reason=reason)
+            raise Cancelled(reason=reason) from None
 
     def _end_unheard(self, number: int, inbox: Inbox, about: str) -> None:
         """End a call whose caller was interrupted."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
@@ -117,9 +117,12 @@ class SourceReader:
         again = (owner, name) in self._read
         if not again:
             whole, reached = self._whole(self._readers[owner, top], name)
-            self._read[owner, name] = whole, reached, _by_object(whole.declarations)
-        whole, reached, by_object = self._read[owner, name]
-        found = whole.declarations if attribute is None else by_object.get(attribute, ())
+            by_object: dict[str, list[SourceDeclaration]] = {}
+            for declaration in whole.declarations:
+                by_object.setdefault(declaration.qualname, []).append(declaration)
+            self._read[owner, name] = whole, reached, by_object
+        whole, reached, of_objects = self._read[owner, name]
+        found = whole.declarations if attribute is None else of_objects.get(attribute, ())
         if attribute is not None and whole.names is None:  # it may be made when it is asked for
             whole = replace(whole, declares_nothing=False)
         elif attribute is not None and not found and reached and attribute in reached[0][0].plain:
@@ -270,10 +273,3 @@ def _imported(name: str, reached: _Reached) -> set[str]:
 
 _Reached = Sequence[tuple[ModuleSource, bool]]
 _ByObject = Mapping[str, Sequence[SourceDeclaration]]
-
-
-def _by_object(declarations: Iterable[SourceDeclaration]) -> _ByObject:
-    found: dict[str, list[SourceDeclaration]] = {}
-    for declaration in declarations:
-        found.setdefault(declaration.qualname, []).append(declaration)
-    return found
