@@ -59,12 +59,6 @@ class ConfigError(AimmPluginsError, ValueError):
         expected: What would have been right.
     """
 
-    file: str | None = None
-    line: int | None = None
-    column: int | None = None
-    path: tuple[str | int, ...] = ()
-    expected: str | None = None
-
     def __init__(
         self,
         message: str,
@@ -103,9 +97,6 @@ class DeclarationError(AimmPluginsError, ValueError):
         line: Its line, from 1.
     """
 
-    file: str | None = None
-    line: int | None = None
-
     def __init__(self, message: str, *, file: str | None = None, line: int | None = None) -> None:
         where = ":".join(str(part) for part in (file, line) if part is not None)
         super().__init__(f"{where}: {message}" if where else message)
@@ -130,12 +121,6 @@ class PluginConflictError(AimmPluginsError, ValueError):
         providers: Who provides it, the one that had it first before others; the first ten of more.
         conflicts: The errors of each key, where a plugin has lost several; else empty.
     """
-
-    action: str | None = None
-    actions: tuple[str, ...] = ()
-    key: str | None = None
-    providers: tuple[Provenance, ...] = ()
-    conflicts: tuple[PluginConflictError, ...] = ()
 
     def __init__(
         self,
@@ -162,10 +147,6 @@ class UnknownPluginError(AimmPluginsError, LookupError, ValueError):
         nearest: Known keys of that action that look alike, best first.
     """
 
-    action: str | None = None
-    key: str | None = None
-    nearest: tuple[str, ...] = ()
-
     def __init__(
         self,
         message: str,
@@ -186,8 +167,6 @@ class Cancelled(AimmPluginsError):  # noqa: N818  # like asyncio's CancelledErro
     Attributes:
         reason: Why, in the words of whoever cancelled; `None` where nothing was said.
     """
-
-    reason: str | None = None
 
     def __init__(self, message: str = "cancelled by the caller", *, reason: str | None = None):
         super().__init__(f"{message}: {reason}" if reason else message)
@@ -239,11 +218,6 @@ class ArtifactError(AimmPluginsError, ValueError):
         version: Its version.
     """
 
-    reason: str | None = None
-    model_type: str | None = None
-    distribution: str | None = None
-    version: str | None = None
-
     def __init__(
         self,
         message: str,
@@ -265,8 +239,6 @@ class ParityError(AimmPluginsError, RuntimeError):
         differences: What differs, host first; empty where the worker could not be initialized.
     """
 
-    differences: tuple[Difference, ...] = ()
-
     def __init__(self, message: str, *, differences: Sequence[Difference] = ()) -> None:
         super().__init__(message)
         self.differences = tuple(differences)
@@ -281,11 +253,6 @@ class EnvironmentLost(AimmPluginsError, RuntimeError):  # noqa: N818  # it says 
         status: Its exit status, negative where a signal ended it; `None` where that is not known.
         stderr: The last lines that it wrote to stderr.
     """
-
-    environment: str | None = None
-    pid: int | None = None
-    status: int | None = None
-    stderr: str = ""
 
     def __init__(
         self,

@@ -131,8 +131,12 @@ def _stated(data: memoryview, name: str) -> tuple[bytes, int, int]:
     found = bytes(data[: _HEADER + len(name) + 20])
     spelled = found[_HEADER : _HEADER + len(name)]
     if not (_BEGIN.startswith(found[: len(_BEGIN)]) and name.encode().startswith(spelled)):
-        raise (
-            _no_artifact() if name == INFO else damaged(f"the artifact has no {name} in its place")
+        if name != INFO:
+            raise damaged(f"the artifact has no {name} in its place")
+        raise ArtifactError(
+            "these bytes are no artifact: they do not begin as one. Plain bytes of exec_serialize "
+            "are read by exec_deserialize(model_type, data), and packed with pack() after that.",
+            reason="format",
         )
     if len(spelled) < len(name):
         raise damaged(f"the artifact is cut off where {name} begins")
@@ -146,14 +150,6 @@ def _stated(data: memoryview, name: str) -> tuple[bytes, int, int]:
         odd = "compressed" if method else "encrypted" if flags & 1 else "not as pack writes it"
         raise damaged(f"{name} in the artifact is {odd}: another program has written or changed it")
     return header, size, crc
-
-
-def _no_artifact() -> ArtifactError:
-    return ArtifactError(
-        "these bytes are no artifact: they do not begin as one. Plain bytes of exec_serialize are "
-        "read by exec_deserialize(model_type, data), and packed with pack() after that.",
-        reason="format",
-    )
 
 
 def damaged(message: str) -> ArtifactError:

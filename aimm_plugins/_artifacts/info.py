@@ -133,11 +133,7 @@ class ArtifactInfo:
 
     @classmethod
     def read(cls, text: bytes, signature: Signature | None) -> ArtifactInfo:
-        """What the text of `info.json` says; keys that are not known here are ignored.
-
-        Raises:
-            ArtifactError: It is none, or of another major version of the format.
-        """
+        """What the text of `info.json` says; keys that are not known here are ignored."""
         from datetime import UTC, datetime
 
         with _reading("info"):
@@ -217,11 +213,9 @@ def _items(data: Mapping[str, Any], name: str, kind: type) -> list[Any]:
 
 
 def plain(value: object, path: tuple[str | int, ...]) -> Any:
-    """A copy of a value as JSON has it: dicts, lists, text, numbers, booleans and `None`.
+    """A copy of a value as JSON has it; a `TypeError` for what is no JSON.
 
-    Raises:
-        TypeError: It is no JSON.
-        ValueError: It is nested too deep, or holds a number or text that JSON has no word for.
+    A `ValueError` for what is nested too deep, or a number or text that JSON has no word for.
     """
     if len(path) > _DEPTH_LIMIT + 1:
         raise ValueError(f"{path[0]} is nested deeper than {_DEPTH_LIMIT}")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aimm_plugins._api import calling, starting
 from aimm_plugins._artifacts.container import (
@@ -27,11 +27,7 @@ from aimm_plugins._parity.fingerprint import fingerprint, of_snapshot
 from aimm_plugins._registry.key_errors import call_error
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.guard import guarded
-
-if TYPE_CHECKING:
-    import os
-
-_LOG = logging.getLogger("aimm_plugins")
+from aimm_plugins._system.log import logger
 
 
 def pack(model_type: str, instance: Any, *, metadata: Mapping[str, Any] | None = None) -> bytes:
@@ -228,7 +224,7 @@ def unpack_as(data: Data, model_type: str | None) -> tuple[Any, ArtifactInfo]:
         offer.load()
         return unpack_as(data, model_type)  # it may have been upgraded while it was deferred
     for finding in info.findings:
-        _LOG.warning("%s", finding)
+        logger().warning("%s", finding)
     return calls[info.model_type].call(payload, None, (), {}), info
 
 

@@ -135,16 +135,16 @@ def expected_reader(info: ArtifactInfo, records: Sequence[PluginRecord]) -> Fing
 def why_missing(info: ArtifactInfo, records: Sequence[PluginRecord]) -> str:
     begin = f"the artifact of {info.model_type} was made by {info.provider}, which"
     makers = _makers(info, records)
-    lines = []
+    advice, lines = "Change the rule, if it is to be loaded.", []
     for record in makers:
+        if record.error is not None:
+            advice = "Repair that, and call initialize(conf) or refresh()."
         if record.error is not None or record.state in ("denied", "failed", "shadowed", "missing"):
             why = record.reason or (described(record.error) if record.error else None)
             state = "failed" if record.is_loaded else record.state
             lines.append(f"{begin} is {state}: {why}\n  {record.provenance}")
-    if any(record.error is not None for record in makers):
-        return "\n".join([*lines, "Repair that, and call initialize(conf) or refresh()."])
     if lines:
-        return "\n".join([*lines, "Change the rule, if it is to be loaded."])
+        return "\n".join([*lines, advice])
     if makers:
         key = f"deserialize:{info.model_type}"
         here = _name(makers[0])

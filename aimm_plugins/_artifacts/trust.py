@@ -28,8 +28,6 @@ _STRICTNESS: tuple[OnVersion, ...] = ("ignore", "warn", "compatible", "error")
 
 
 class KeyFile(NamedTuple):
-    """A key by its file, and the place of the conf that names it."""
-
     path: str
     place: str
 
@@ -86,10 +84,6 @@ def trusted(info: ArtifactInfo, text: bytes, rules: Rules) -> ArtifactInfo:
     """The info with the name of the trusted key that has signed `text`, which is `info.json`.
 
     Where no signature is required, the signature of another key is a finding.
-
-    Raises:
-        ArtifactError: It is not what a trusted key has signed, or not signed where it must be.
-        ConfigError: A key cannot be used.
     """
     signature, required = info.signature, rules.signed_place
     subject = f"the artifact of {info.model_type}"
@@ -168,23 +162,16 @@ def _load(key: KeyFile, *, private: bool) -> Any:
     except ImportError as error:
         needed = "Ed25519 needs cryptography: pip install aimm-plugins[sign]"
         raise ConfigError(f"{key.place}: {needed}") from error
-    pem = content.lstrip().startswith(b"-----BEGIN") and b"OPENSSH" not in content[:64]
-    kind: Any = ed25519.Ed25519PrivateKey if private else ed25519.Ed25519PublicKey
+    is_pem = content.lstrip().startswith(b"-----BEGIN") and b"OPENSSH" not in content[:64]
+    role = "private" if private else "public"
+    load: Any = getattr(serialization, f"load_{'pem' if is_pem else 'ssh'}_{role}_key")
     why = "it is a key of another kind"
-    loaded: Any
     try:
-        if private:
-            load = serialization.load_pem_private_key if pem else serialization.load_ssh_private_key
-            loaded = load(content, password=None)
-        elif pem:
-            loaded = serialization.load_pem_public_key(content)
-        else:
-            loaded = serialization.load_ssh_public_key(content)
-        if isinstance(loaded, kind):
+        loaded = load(content, password=None) if private else load(content)
+        if isinstance(loaded, ed25519.Ed25519PrivateKey | ed25519.Ed25519PublicKey):
             return loaded
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         why = str(error)
-    role = "private" if private else "public"
     raise ConfigError(
         f"{file} cannot be used: {why}",
         expected=f"an Ed25519 {role} key without a passphrase, as PEM or OpenSSH",

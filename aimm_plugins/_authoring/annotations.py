@@ -12,8 +12,7 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
-from aimm_plugins._source.imports import imported_names
-from aimm_plugins._source.statements import is_taken
+from aimm_plugins._source.statements import imported_names, is_taken
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.signatures import signature_of
 

@@ -30,7 +30,7 @@ def run_declarations(project: Project) -> tuple[SourceDeclaration, ...]:
         str(project.root),
     )
     try:
-        result = run_task(task, output="shown")
+        result = run_task(task, shown=True)
     except ChildError as error:
         raise PluginImportError(
             f"the modules of {project.root} cannot be imported: {error}"

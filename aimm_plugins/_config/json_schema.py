@@ -32,6 +32,11 @@ _TYPES = {
     "integer": "a whole number",
     "null": "nothing",
 }
+_BOUNDS = {
+    "exclusiveMinimum": ("small", "more than {}"),
+    "minimum": ("small", "{} at least"),
+    "maximum": ("large", "{} at most"),
+}
 
 
 @cache
@@ -59,11 +64,7 @@ def schema(name: str) -> dict[str, Any]:
 
 
 def validate(
-    data: object,
-    name: str,
-    *,
-    document: Document | None = None,
-    prefix: tuple[str | int, ...] = (),
+    data: object, name: str, *, document: Document | None = None, prefix: tuple[str | int, ...] = ()
 ) -> None:
     """Hold data against a schema; the data may be part of a document, below a prefix."""
     from jsonschema import Draft202012Validator
@@ -71,7 +72,12 @@ def validate(
     layer = Config(document=document, prefix=prefix)
     wanted = schema(name)
     if document is not None and document.is_empty:
-        raise ConfigError("is empty", file=layer.source, expected=f"at least {_least(wanted)}")
+        import json
+
+        # The smallest document that fits a schema of ours is its default.
+        entries = [f"{key}: {json.dumps(value)}" for key, value in wanted["default"].items()]
+        least = ", ".join(entries) or "{}"
+        raise ConfigError("is empty", file=layer.source, expected=f"at least {least}")
     faults: list[Any] = list(Draft202012Validator(wanted).iter_errors(plain(data)))
     if not faults:
         return
@@ -84,14 +90,6 @@ def validate(
     message, expected, key = explain(fault)
     path = (*fault.absolute_path, key) if key else tuple(fault.absolute_path)
     raise layer.error(message, path, expected=expected, key=bool(key))
-
-
-def _least(schema: Mapping[str, Any]) -> str:
-    """The smallest document that fits a schema of ours, which is its default."""
-    import json
-
-    entries = [f"{key}: {json.dumps(value)}" for key, value in schema["default"].items()]
-    return ", ".join(entries) or "{}"
 
 
 def deepest(fault: Any) -> Any:
@@ -118,33 +116,18 @@ def explain(fault: Any) -> tuple[str, str | None, str | None]:
             keys = ", ".join(key for schema in wanted for key in schema["required"])
             return f"one of the keys {keys} is missing", None, None
         case "additionalProperties":
-            known = fault.schema.get("properties", {})
-            patterns = fault.schema.get("patternProperties", {})
-            unknown = next(
-                key
-                for key in value
-                if key not in known and not any(re.search(pattern, key) for pattern in patterns)
-            )
-            hint = did_you_mean(unknown, known, cutoff=0.5)
-            message = f"unknown key {unknown!r}" + (f"; {hint}" if hint else "")
-            return message, "one of " + ", ".join(sorted(known)), unknown
+            return _unknown_key(value, fault.schema)
         case "type":
             # A wrong value directly among the options of a conf may be a secret.
             hidden = tuple(fault.absolute_path)[:1] == ("options",)
             text = f"a {type(value).__name__}" if hidden else shown(value)
             return f"{text} is of the wrong type", types_in_words(wanted), None
         case "enum":
-            return (
-                f"{shown(value)} is not known here",
-                f"one of {', '.join(map(str, wanted))}",
-                None,
-            )
-        case "exclusiveMinimum":
-            return f"{shown(value)} is too small", f"more than {wanted}", None
-        case "minimum":
-            return f"{shown(value)} is too small", f"{wanted} at least", None
-        case "maximum":
-            return f"{shown(value)} is too large", f"{wanted} at most", None
+            known = ", ".join(map(str, wanted))
+            return f"{shown(value)} is not known here", f"one of {known}", None
+        case "exclusiveMinimum" | "minimum" | "maximum" as bound:
+            size, expected = _BOUNDS[bound]
+            return f"{shown(value)} is too {size}", expected.format(wanted), None
         case "minLength":
             return "is empty", description, None
         case "pattern":
@@ -156,6 +139,15 @@ def explain(fault: Any) -> tuple[str, str | None, str | None]:
             return f"{where} does not belong here", None, None
         case _:
             return fault.message, description, None
+
+
+def _unknown_key(value: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[str, str, str]:
+    known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+    strange = (key for key in value if key not in known)
+    unknown = next(key for key in strange if not any(re.search(p, key) for p in patterns))
+    hint = did_you_mean(unknown, known, cutoff=0.5)
+    message = f"unknown key {unknown!r}" + (f"; {hint}" if hint else "")
+    return message, "one of " + ", ".join(sorted(known)), unknown
 
 
 def types_in_words(types: str | list[str]) -> str:

@@ -63,7 +63,6 @@ class _UnsoundError(Exception):
 
 
 def read(conf: Conf, *, called: str | None = None) -> Config:
-    """Read and check a conf."""
     if conf is None:
         return Config()
     if isinstance(conf, Config):
@@ -72,13 +71,11 @@ def read(conf: Conf, *, called: str | None = None) -> Config:
         # A copy: what a host does to its mapping later changes nothing. Keys that begin with `x-`
         # are the host's own, and their values may be anything.
         return parse({k: v if k.startswith("x-") else plain(v, (k,)) for k, v in items(conf)})
-    if not isinstance(conf, str | os.PathLike):
-        raise ConfigError(
-            f"a conf is a mapping, the path of a YAML file or None, not {type_name(conf)}"
-        )
-    path: object = os.fspath(conf)
+    path: object = os.fspath(conf) if isinstance(conf, os.PathLike) else conf
     if not isinstance(path, str):
-        raise ConfigError("a conf's path is text, and was given as bytes")
+        raise ConfigError(
+            f"a conf is a mapping, the path of a YAML file or None, not {type_name(path)}"
+        )
     from aimm_plugins._config.yaml_reader import load_file
 
     document = load_file(path, called=called)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -102,25 +101,17 @@ class Document:
 
 
 def load_file(path: str | os.PathLike[str], *, called: str | None = None) -> Document:
-    """Read a YAML file."""
     name = called or os.fspath(path)
     try:
         with open(path, "rb", opener=opener) as stream:
-            content = stream.read(MAX_BYTES + 1)
-            mode = os.fstat(stream.fileno()).st_mode
+            content = stream.read(MAX_BYTES + 1)  # also of a pipe that a shell feeds
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ConfigError(f"cannot be read: {reason}", file=name) from error
-    # A pipe that a shell feeds, such as `<(command)`, is read like a file.
-    if stat.S_ISFIFO(mode) and not content:
-        raise ConfigError("is a pipe that nothing was written to", file=name)
-    if stat.S_ISCHR(mode) and not 0 < len(content) <= MAX_BYTES:
-        raise ConfigError("is a device, and no YAML file", file=name)
     return load(content, file=name)
 
 
 def load(content: str | bytes, *, file: str | None = None) -> Document:
-    """Read YAML text."""
     text = _decoded(content, file)
     try:
         _check_size(text, file)

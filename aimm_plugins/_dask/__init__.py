@@ -1,6 +1,5 @@
 """Calls on a Dask cluster: the host sends them, workers with the same plugins run them.
 
-Calls and their arguments go in, results, state events and the plugin's own exceptions come out. A
-worker whose plugins differ from the host's runs no code of a plugin. Everything here needs
+A worker whose plugins differ from the host's runs no code of a plugin. Everything here needs
 distributed; `aimm_plugins.dask` is its public face.
 """

@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Collection, Generator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 from distributed import Client, LocalCluster
 
@@ -21,13 +21,11 @@ from aimm_plugins._config.values import Conf, DaskRules
 from aimm_plugins._dask.executor import DaskExecutor
 from aimm_plugins._dispatch.executor import Executor
 from aimm_plugins._parity.fingerprint import fingerprint, of_snapshot
+from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._startup.cluster import sendable
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.log import logger
 from aimm_plugins._values.actions import Action
-
-if TYPE_CHECKING:
-    from aimm_plugins._registry.snapshot import Snapshot
 
 
 @contextmanager
@@ -65,38 +63,31 @@ def dask_executor(
     """
     if client.asynchronous:
         raise TypeError("dask_executor needs a client that is not asynchronous: Client(address)")
-    for name, value in (("actions", actions), ("keys", keys)):
-        if isinstance(value, str):
-            raise TypeError(f"{name} is a list of names, and was given the string {value!r}")
-    unknown = sorted(set(actions or ()) - set(get_args(Action)))
-    if unknown:
-        raise ValueError(
-            f"no such action: {', '.join(unknown)}; they are {', '.join(get_args(Action))}"
-        )
+    _check_choice(actions, keys)
     executor = DaskExecutor(client, actions, keys, keep_on_cluster)
     manager = starting.get_plugin_manager()
-    try:
+    with ExitStack() as stack:
+        stack.callback(executor.setups.stop)
         executor.setups.start()
         executor.setups.apply([sendable(conf_or_default(conf))], fingerprint())
         manager.register(executor, executor.name)
-        try:
-            yield executor
-        finally:
-            manager.unregister(executor)
-    finally:
-        executor.setups.stop()
+        stack.callback(manager.unregister, executor)
+        yield executor
+
+
+def _check_choice(actions: Collection[str] | None, keys: Collection[str] | None) -> None:
+    for name, value in (("actions", actions), ("keys", keys)):
+        if isinstance(value, str):
+            raise TypeError(f"{name} is a list of names, and was given the string {value!r}")
+    known = get_args(Action)
+    unknown = sorted(set(actions or ()).difference(known))
+    if unknown:
+        raise ValueError(f"no such action: {', '.join(unknown)}; they are {', '.join(known)}")
 
 
 @contextmanager
 def cluster_client(address: str) -> Generator[Client]:
-    """A client of a cluster, for the command line.
-
-    Args:
-        address: Of the scheduler; or `local` for a worker process of its own.
-
-    Raises:
-        OSError: Nothing answers there.
-    """
+    """A client of the cluster at an address; of one worker process of its own for `local`."""
     if address == "local":
         # One worker: the steps of a job follow each other. No limit, as without Dask.
         with (
@@ -165,7 +156,6 @@ class _Connection:
 
 
 def connect(rules: DaskRules) -> Executor:
-    """Connect to the cluster of a conf; `initialize` does."""
     return _Connection(rules)
 
 

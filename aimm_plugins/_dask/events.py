@@ -50,7 +50,6 @@ class ClientEvents:
 
     @contextmanager
     def queue(self, call: str) -> Generator[_Queue]:
-        """Collect the events of a call as long as the block lasts."""
         queue = self._queues[call] = SimpleQueue()
         try:
             yield queue

@@ -28,12 +28,7 @@ _POLL = 0.1
 
 
 class DaskExecutor:
-    """What `dask_executor` gives; a plugin of the plugin manager meanwhile.
-
-    Attributes:
-        name: Unique.
-        setups: Sees to it that workers have the plugins of this process.
-    """
+    """What `dask_executor` gives; a plugin of the plugin manager meanwhile."""
 
     def __init__(
         self,
@@ -98,7 +93,17 @@ class DaskExecutor:
         if state_cb is not None and not callable(state_cb):
             raise TypeError(f"state_cb is a callable or None, and was given {state_cb!r}")
         self._see_connection()
-        parts = self._as_sent(chunks)
+        more = Value((args, kwargs))
+        return self._predict_all(model_type, instance, self._as_sent(chunks), state_cb, more)
+
+    def _predict_all(
+        self,
+        model_type: str,
+        instance: Any,
+        parts: list[Any],
+        state_cb: StateCallback | None,
+        more: Value,
+    ) -> list[Any]:
         if not parts:
             return []
         task = self._task("predict", model_type, state_cb, keeps_result=True)
@@ -113,16 +118,15 @@ class DaskExecutor:
                 range(len(sent)),
                 task=task,
                 instance=held,
-                more=Value((args, kwargs)),
+                more=more,
                 key=f"predict:{model_type}-{task.call}",
                 pure=False,
             )
             return futures
 
         with self._running(task, submit, state_cb, counts=True) as futures:
-            gathered: Any = self._client.gather(futures)
-        results: list[Any] = gathered
-        return results
+            results: Any = self._client.gather(futures)
+        return list(results)
 
     def _as_sent(self, chunks: Any) -> list[Any]:
         """Futures of the chunks that are on the cluster, and an envelope for each of the others."""

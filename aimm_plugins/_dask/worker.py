@@ -47,7 +47,6 @@ class _Worker:
 
     @property
     def process(self) -> tuple[int, str]:
-        """Id of this process; a fork of it has another one."""
         return os.getpid(), self._token
 
     def set_up(self, setup: Setup) -> None:

@@ -154,7 +154,6 @@ def _run(task: Task, timeout: float, mark: bytes = b"") -> tuple[dict[str, Any],
         result = run_task(
             partial(task, mark),
             seconds=timeout,
-            output="captured" if mark else "dropped",
             flags=["-X", "importtime"] if mark else [],
         )
     except ChildError as error:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from aimm_plugins._system.ceilings import METADATA_BYTES
-from aimm_plugins._system.files import opener, read_file
+from aimm_plugins._system.files import opener, read_file, readable
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.names import normalized
 from aimm_plugins._values.report import Origin
@@ -83,7 +84,6 @@ class Distribution:
 
     @property
     def origin(self) -> Origin:
-        """Where pip got it from."""
         if self._origin is None:
             self._origin = self._find_origin()
         return self._origin
@@ -91,13 +91,12 @@ class Distribution:
     @property
     def editable_root(self) -> str | None:
         """The source folder of an editable install, `None` for any other."""
-        direct_url = self._read_direct_url()
-        if _origin_of_url(direct_url) != "editable":
+        if _origin_of_url(self.direct_url) != "editable":
             return None
         from urllib.parse import unquote, urlsplit
 
         try:
-            parts = urlsplit(direct_url["url"])
+            parts = urlsplit(self.direct_url["url"])
         except ValueError:
             return None
         if parts.scheme != "file":
@@ -115,7 +114,6 @@ class Distribution:
         return self.has("METADATA") or self.has("PKG-INFO")
 
     def has(self, file: str) -> bool:
-        """Whether a file is among its metadata."""
         return self.read(file) is not None
 
     def read(self, file: str, limit: int = METADATA_BYTES) -> bytes | None:
@@ -124,7 +122,7 @@ class Distribution:
 
     def _find_origin(self) -> Origin:
         if self.has("direct_url.json"):
-            origin = _origin_of_url(self._read_direct_url())
+            origin = _origin_of_url(self.direct_url)
             # conda ships what pip has left where the package was built.
             by_conda = origin == "local" and (self.read("INSTALLER") or b"").strip() == b"conda"
             return "index" if by_conda else origin
@@ -137,10 +135,17 @@ class Distribution:
             self._headers = _parse_headers(next(filter(None, files), b""))
         return self._headers
 
-    def _read_direct_url(self) -> dict[str, Any]:
+    @property
+    def direct_url(self) -> dict[str, Any]:
+        """What `direct_url.json` says; empty where there is none that can be read."""
         if self._direct_url is None:
-            content = self.read("direct_url.json") if self.has("direct_url.json") else None
-            self._direct_url = _parse_object(content) if content else {}
+            loaded = None
+            if self.has("direct_url.json"):
+                import json
+
+                with suppress(ValueError, RecursionError):
+                    loaded = json.loads(self.read("direct_url.json") or b"null")
+            self._direct_url = loaded if isinstance(loaded, dict) else {}
         return self._direct_url
 
 
@@ -194,11 +199,10 @@ class InFolder(Distribution):
         return suffix == ".egg-info" and any(map(self._is_linked_by, places))
 
     def _is_linked_by(self, link: str) -> bool:
-        try:
-            target = os.fsdecode((read_file(link) or b"").partition(b"\n")[0].strip())
+        target = os.fsdecode((readable(link) or b"").partition(b"\n")[0].strip())
+        with suppress(OSError, ValueError):
             return os.path.isabs(target) and os.path.samefile(target, self.folder or "")
-        except (OSError, ValueError):
-            return False
+        return False
 
     def _version_of_file_name(self) -> str | None:
         path = self.place
@@ -260,7 +264,6 @@ def headers(content: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _parse_headers(content: bytes) -> dict[str, str]:
-    """Name and Version, the first of each."""
     found: dict[str, str] = {}
     for name, value in headers(content):
         if name in ("name", "version"):
@@ -275,16 +278,6 @@ def _sound_version(version: str) -> str | None:
     """A version of printable ASCII; a line break would write further lines into a freeze file."""
     sound = version.isascii() and version.isprintable() and " " not in version
     return version if sound and 0 < len(version) <= 200 else None
-
-
-def _parse_object(content: bytes) -> dict[str, Any]:
-    import json
-
-    try:
-        loaded = json.loads(content)
-    except (ValueError, RecursionError):
-        return {}
-    return loaded if isinstance(loaded, dict) else {}
 
 
 def _origin_of_url(direct_url: dict[str, Any]) -> Origin:

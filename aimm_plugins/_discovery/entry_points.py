@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from itertools import takewhile
 from operator import attrgetter
 
 from aimm_plugins._discovery.distribution import Distribution
@@ -42,21 +41,14 @@ _MOST_GROUPS = 20
 """Groups of a file that are compared with ours: a file has room for 500,000."""
 
 _MOST_BROKEN = 10
-_BY_NAME = attrgetter("name")
+_ONE_MORE = (0, "", "")
 
 
 class EntryPoints:
     """What one distribution publishes in our groups, by its `entry_points.txt`.
 
     A key goes to the plugin whose module is the key's, or is nearest above it. Where there is but
-    one plugin module, that one has all keys.
-
-    Attributes:
-        candidates: The plugins, sorted by name.
-        broken: The lines that should be plugins and cannot be read, sorted by name.
-        published: The keys, sorted.
-        options: The schemas of options, sorted.
-        findings: What is wrong in the file, and what belongs to no plugin.
+    one plugin module, that one has all keys. All that is listed is sorted.
     """
 
     def __init__(self, distribution: Distribution, content: bytes) -> None:
@@ -68,8 +60,8 @@ class EntryPoints:
         self.findings: list[Finding] = []
         self._entry_points_of: dict[tuple[str, str | None], int] = {}
         self._read(content)
-        self.candidates.sort(key=_BY_NAME)
-        self.broken.sort(key=_BY_NAME)
+        self.candidates.sort(key=attrgetter("name"))
+        self.broken.sort(key=attrgetter("name"))
         # By module: the objects in it that entry points name, the keys of these, and schemas.
         self._objects: dict[str, set[str | None]] = {}
         self._keys: dict[tuple[str, str | None], list[Published]] = {}
@@ -99,12 +91,11 @@ class EntryPoints:
         if self._beneath is None:
             self._beneath = {}
             for key in self.published:
-                for parent in takewhile(self._is_no_plugin, with_parents(key.module)):
+                for parent in with_parents(key.module):
+                    if parent in self._objects:
+                        break
                     self._beneath.setdefault(parent, []).append(key)
         return self._beneath
-
-    def _is_no_plugin(self, module: str) -> bool:
-        return module not in self._objects
 
     def _read(self, content: bytes) -> None:
         text = content.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
@@ -112,8 +103,8 @@ class EntryPoints:
         other = ""
         unknown_groups: dict[str, int] = {}
         other_groups: dict[str, tuple[int, str]] = {}
-        bad_lines: dict[bool, list[tuple[int, str, str]]] = {True: [], False: []}  # the first few
-        bad = {True: 0, False: 0}
+        bad_plugins: list[tuple[int, str, str]] = []
+        bad_keys: list[tuple[int, str, str]] = []
         lines = 0
         for number, line in enumerate(map(str.strip, text.splitlines()), start=1):
             if not line or line[0] in "#;":
@@ -134,25 +125,26 @@ class EntryPoints:
                     )
                     break
                 fault = self._add_line(group, line, number)
-                if fault is not None:
-                    bad[not group] += 1
-                    if bad[not group] <= _MOST_BROKEN:
-                        bad_lines[not group].append((number, line, fault))
-                else:
+                if fault is None:
                     lines += 1
+                else:
+                    bad = bad_keys if group else bad_plugins
+                    bad.append((number, line, fault) if len(bad) < _MOST_BROKEN else _ONE_MORE)
             elif suffix_of(other) is None and len(other_groups) < _MOST_GROUPS:
                 other_groups.setdefault(other, (number, line))
-        self._add_broken(bad_lines[True], bad[True])
-        for number, line, fault in bad_lines[False][:1]:
+        if bad_plugins:
+            self._add_broken(bad_plugins)
+        for number, line, fault in bad_keys[:1]:
             self._report(
                 "broken-entry-point",
                 f"`{_shown(line)}` {fault}, passed over",
                 self._place(number),
                 "Tell its author, or deny the distribution.",
-                bad[False] - 1,
+                len(bad_keys) - 1,
                 "line",
             )
-        self._report_groups(unknown_groups, other_groups)
+        if unknown_groups or other_groups:
+            self._report_groups(unknown_groups, other_groups)
 
     def _report_groups(
         self, unknown: Mapping[str, int], others: Mapping[str, tuple[int, str]]
@@ -183,17 +175,18 @@ class EntryPoints:
                 "group",
             )
 
-    def _add_broken(self, bad_lines: Sequence[tuple[int, str, str]], count: int) -> None:
+    def _add_broken(self, bad_lines: Sequence[tuple[int, str, str]]) -> None:
         """Account for lines that should be plugins; the last account for all that are too many."""
         names: set[str] = set()
-        for number, line, fault in bad_lines:
+        others = len(bad_lines) - _MOST_BROKEN
+        for number, line, fault in bad_lines[:_MOST_BROKEN]:
             name, equals, _ = line.partition("=")
             name = _shown(name.rstrip()) if equals else ""
             if not name or name in names:
                 name = f"{name} (line {number})".lstrip()
             names.add(name)
-            if len(names) == _MOST_BROKEN and count > _MOST_BROKEN:
-                fault += f", as are {count - _MOST_BROKEN} more lines"
+            if len(names) == _MOST_BROKEN and others > 0:
+                fault += f", as are {others} more lines"
             place = self._place(number)
             self.broken.append(BrokenLine(name, _shown(line), fault, self.distribution, place))
 
@@ -235,7 +228,6 @@ class EntryPoints:
         return None
 
     def _assign_keys(self) -> None:
-        """Sort the keys by the plugins that bring them."""
         idle = []
         for key in self.published:
             module = _nearest(key.module, self._objects)
@@ -267,7 +259,6 @@ class EntryPoints:
             )
 
     def _assign_schemas(self) -> None:
-        """Sort the schemas by the modules of the plugins that they are for."""
         modules: dict[str, dict[str, None]] = {}
         for candidate in self.candidates:
             modules.setdefault(candidate.name, {})[candidate.module] = None

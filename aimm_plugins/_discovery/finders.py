@@ -29,7 +29,7 @@ def unusual_finders() -> tuple[list[Any], list[Any]]:
     after: list[Any] = []
     unusual = before
     for finder in list(sys.meta_path):
-        module = _class_of(finder).__module__
+        module = class_of(finder).__module__
         package = module.partition(".")[0] if isinstance(module, str) else ""
         if finder is PathFinder or package in _USUAL_FINDERS:
             if package == "importlib_metadata":
@@ -42,19 +42,18 @@ def unusual_finders() -> tuple[list[Any], list[Any]]:
 
 
 def read_zip(item: str, findings: list[Finding]) -> PathEntry:
-    """What a path item that is no folder holds."""
     from importlib_metadata import MetadataPathFinder
 
     return _read(MetadataPathFinder, item, findings, [item])
 
 
 def read_finder(finder: Any, findings: list[Finding]) -> PathEntry:
-    """What a finder on `sys.meta_path` offers."""
-    kind = _class_of(finder)
+    kind = class_of(finder)
     return _read(finder, f"{kind.__module__}.{kind.__qualname__}", findings)
 
 
-def _class_of(finder: Any) -> type:
+def class_of(finder: object) -> type:
+    """The class of a finder, which may be a class itself."""
     return finder if isinstance(finder, type) else type(finder)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
 from importlib.util import cache_from_source
@@ -18,8 +18,9 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from aimm_plugins._discovery.dotted_names import with_parents
+from aimm_plugins._discovery.finders import class_of
 from aimm_plugins._system.ceilings import SOURCE_BYTES
-from aimm_plugins._system.files import read_file
+from aimm_plugins._system.files import readable
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.modules import contents
 
@@ -61,9 +62,6 @@ class Modules:
 
     Nothing raises: the import itself will say what is wrong with a finder. A package that changes
     its own `__path__` when it runs, but by `extend_path`, cannot be foreseen.
-
-    Attributes:
-        python: The version of the interpreter, such as `3.11`.
     """
 
     python = f"{sys.version_info[0]}.{sys.version_info[1]}"
@@ -75,12 +73,14 @@ class Modules:
 
     @property
     def path(self) -> list[str]:
-        """The folders that are searched."""
         return [item for item in sys.path if isinstance(item, str)]
 
     def levels(self, module: str) -> list[Location]:
         """Where a module and those above it are, the outermost first, as far as they are found."""
-        return _levels(module)
+        if sys.modules.get(module) is not None:
+            names = reversed([*with_parents(module)])
+            return [_loaded(name) or Location(None, None) for name in names]
+        return self._walk(module)
 
     def find(self, module: str) -> Location | None:
         """Where a module is; `None` where it cannot be found."""
@@ -88,7 +88,6 @@ class Modules:
         return found[-1] if len(found) == module.count(".") + 1 else None
 
     def locate(self, module: str) -> str | None:
-        """The file that importing a module would run."""
         found = self.find(module)
         return None if found is None else found.file
 
@@ -118,32 +117,73 @@ class Modules:
 
     def _may_be_elsewhere(self, module: str) -> bool:
         """Whether a module that was not found may be there all the same."""
-        is_distutils = module.partition(".")[0] == "distutils" and _has_distutils()
+        # setuptools brings distutils, by a finder that imports setuptools when it is asked.
+        is_distutils = module.partition(".")[0] == "distutils" and any(
+            _module_of(finder) == "_distutils_hack" for finder in list(sys.meta_path)
+        )
         return module in sys.stdlib_module_names or is_distutils or bool(unasked_finders())
 
+    def _walk(self, module: str, *, extended: bool = False) -> list[Location]:
+        """As `levels`; `extended` by what `pkgutil.extend_path` adds to a `__path__`."""
+        found: list[Location] = []
+        search: list[str] | None = None
+        name = ""
+        for part in module.split("."):
+            name = f"{name}.{part}" if name else part
+            is_package = not found or search is not None
+            location = self._find(name, search) if part and is_package else None
+            if location is None:  # only a miss costs a look into the sources of the parents
+                again = not extended and any(map(_extends, found))
+                return self._walk(module, extended=True) if again else found
+            if extended and _extends(location):
+                looks = (self._look_in(f, name) for f in (self.path if search is None else search))
+                more = (folder for look in looks if look for folder in look.folders or ())
+                folders = dict.fromkeys([*(location.folders or ()), *more])
+                location = location._replace(folders=[*folders])
+            found.append(location)
+            search = location.folders
+        return found
 
-def _levels(module: str, *, extended: bool = False) -> list[Location]:
-    """As `Modules.levels`; `extended` by what `pkgutil.extend_path` adds to a `__path__`."""
-    if sys.modules.get(module) is not None:
-        names = reversed([*with_parents(module)])
-        return [_loaded(name) or Location(None, None) for name in names]
-    found: list[Location] = []
-    search: list[str] | None = None
-    name = ""
-    for part in module.split("."):
-        name = f"{name}.{part}" if name else part
-        is_package = not found or search is not None
-        location = _find(name, search) if part and is_package else None
-        if location is None:  # only a miss costs a look into the sources of the parents
-            again = not extended and any(_extends(above) for above in found)
-            return _levels(module, extended=True) if again else found
-        if extended and _extends(location):
-            portions = _portions(name, sys.path if search is None else search)
-            folders = dict.fromkeys([*(location.folders or ()), *portions])
-            location = location._replace(folders=[*folders])
-        found.append(location)
-        search = location.folders
-    return found
+    def _find(self, name: str, search: list[str] | None) -> Location | None:
+        """Where a module is whose parent's folders are `search`."""
+        if name in sys.modules:
+            return _loaded(name)
+        for finder in list(sys.meta_path):
+            with guarded():
+                if not _looks_up(finder):
+                    continue
+                if finder is PathFinder and search is not None:
+                    found = self._find_in_folders(name, search)
+                else:
+                    found = _parts(finder.find_spec(name, search, None))
+                if found is not None:
+                    return found
+        return None
+
+    def _find_in_folders(self, name: str, search: Iterable[str]) -> Location | None:
+        """As `PathFinder`, which for a namespace package asks for the parent in `sys.modules`."""
+        portions: list[str] = []
+        for folder in search:
+            found = self._look_in(folder, name)
+            if found is not None and found.file is not None:
+                return found
+            portions += (found and found.folders) or ()
+        return Location(None, portions) if portions else None
+
+    def _look_in(self, folder: str, name: str) -> Location | None:
+        """What Python's own finders of folders and zips know; the hooks of others may run code."""
+        folder = folder or os.curdir
+        with guarded():
+            if os.path.isdir(folder):
+                from pkgutil import get_importer
+
+                importer: Any = get_importer(folder)
+            else:
+                from zipimport import zipimporter
+
+                importer = zipimporter(folder)
+            return _parts(importer.find_spec(name))
+        return None
 
 
 def _extends(location: Location) -> bool:
@@ -158,11 +198,6 @@ def locate(module: str) -> str | None:
 
 
 HERE = Modules()
-
-
-def _has_distutils() -> bool:
-    """Whether setuptools brings distutils, by a finder that imports setuptools when it is asked."""
-    return any(_module_of(finder) == "_distutils_hack" for finder in list(sys.meta_path))
 
 
 def bytecode_of(file: str) -> str | None:
@@ -192,8 +227,7 @@ def _looks_up(finder: Any) -> bool:
 
 
 def _module_of(finder: object) -> str:
-    """The module of a finder's class; a finder may be a class itself."""
-    return str((finder if isinstance(finder, type) else type(finder)).__module__)
+    return str(class_of(finder).__module__)
 
 
 def _absolute(file: object) -> str | None:
@@ -228,23 +262,6 @@ def _loaded(name: str) -> Location | None:
     )
 
 
-def _find(name: str, search: list[str] | None) -> Location | None:
-    """Where a module is whose parent's folders are `search`."""
-    if name in sys.modules:
-        return _loaded(name)
-    for finder in list(sys.meta_path):
-        with guarded():
-            if not _looks_up(finder):
-                continue
-            if finder is PathFinder and search is not None:
-                found = _find_in_folders(name, search)
-            else:
-                found = _parts(finder.find_spec(name, search, None))
-            if found is not None:
-                return found
-    return None
-
-
 def _parts(spec: Any) -> Location | None:
     if spec is None:
         return None
@@ -252,60 +269,17 @@ def _parts(spec: Any) -> Location | None:
     return Location(_absolute(origin), _folders(spec.submodule_search_locations))
 
 
-def _find_in_folders(name: str, search: Iterable[str]) -> Location | None:
-    """As `PathFinder`, which for a namespace package asks for the parent in `sys.modules`."""
-    portions: list[str] = []
-    for folder in search:
-        spec = _spec_in(folder, name)
-        if spec is not None and spec.loader is not None:
-            return _parts(spec)
-        if spec is not None:
-            portions += _folders(spec.submodule_search_locations) or ()
-    return Location(None, portions) if portions else None
-
-
-def _portions(name: str, search: Iterable[Any]) -> Iterator[str]:
-    """The folders of a package in all folders that are searched."""
-    for folder in search:
-        if isinstance(folder, str):
-            spec = _spec_in(folder or os.curdir, name)
-            yield from (spec is not None and _folders(spec.submodule_search_locations)) or ()
-
-
 def _has(file: str | None, pattern: bytes) -> bool:
-    """Whether a pattern is found in a source file."""
-    with guarded():
-        content = read_file(file, SOURCE_BYTES) if file is not None else None
-        return content is not None and re.search(pattern, content) is not None
-    return False
-
-
-def _spec_in(folder: str, name: str) -> Any:
-    """What Python's own finders of folders and zips know; the hooks of others may run code."""
-    with guarded():
-        if os.path.isdir(folder):
-            from pkgutil import get_importer
-
-            importer: Any = get_importer(folder)
-        else:
-            from zipimport import zipimporter
-
-            importer = zipimporter(folder)
-        return importer.find_spec(name)
-    return None
+    content = readable(file or "", SOURCE_BYTES)
+    return content is not None and re.search(pattern, content) is not None
 
 
 class ModulesIn(Modules):
     """Where an interpreter of another environment finds modules.
 
     It may be of another version, so that its compiled modules are known by the end of their names
-    alone.
-
-    Args:
-        path: The folders of its path, but for its standard library.
-        python: Its version.
-        standard: Gives the folders of its standard library; `None` where these are not known, or
-            modules may be found otherwise too.
+    alone. `standard` gives the folders of its standard library; `None` where these are not known,
+    or modules may be found otherwise too.
     """
 
     def __init__(
@@ -326,10 +300,23 @@ class ModulesIn(Modules):
         return self._find_standard()
 
     def levels(self, module: str) -> list[Location]:
-        return _levels_in(module, self._path)
+        return self._walk(module)
+
+    def _find(self, name: str, search: list[str] | None) -> Location | None:
+        return self._find_in_folders(name, self._path if search is None else search)
+
+    def _look_in(self, folder: str, name: str) -> Location | None:
+        place = os.path.join(folder, name.rpartition(".")[2])
+        file = _source_or_binary(place, "__init__")
+        if file is not None:
+            return Location(file, [place])
+        file = _source_or_binary(folder, os.path.basename(place))
+        if file is None and not os.path.isdir(place):
+            return None
+        return Location(file, None if file else [place])
 
     def _may_be_elsewhere(self, module: str) -> bool:
-        if self._standard is None or len(_levels_in(module, self._standard)) > module.count("."):
+        if self._standard is None or ModulesIn(self._standard).find(module) is not None:
             return True
         top = module.partition(".")[0]
         if top in sys.stdlib_module_names and not (locate(top) or "").endswith(".py"):
@@ -337,34 +324,7 @@ class ModulesIn(Modules):
         return top == "distutils" and self.find("setuptools") is not None
 
 
-def _levels_in(module: str, search: Sequence[str]) -> list[Location]:
-    """As `Modules.levels`, by a look at folders alone."""
-    found: list[Location] = []
-    for part in module.split("."):
-        inner: list[str] = []
-        file = None
-        for folder in search if part else ():
-            package = os.path.join(folder, part)
-            file = _file_in(package, "__init__")
-            if file is not None:
-                inner = [package]
-                if _has(file, _EXTENDS_PATH):
-                    inner += (o for f in search if os.path.isdir(o := os.path.join(f, part)))
-                break
-            file = _file_in(folder, part)
-            if file is not None:
-                inner = []
-                break
-            if os.path.isdir(package):
-                inner.append(package)
-        if file is None and not inner:
-            break
-        found.append(Location(file, inner or None))
-        search = inner
-    return found
-
-
-def _file_in(folder: str, name: str) -> str | None:
+def _source_or_binary(folder: str, name: str) -> str | None:
     for file in (f"{name}.py", f"{name}.pyc"):
         if os.path.isfile(os.path.join(folder, file)):
             return os.path.join(folder, file)

@@ -24,8 +24,6 @@ class ModuleFile(NamedTuple):
     """One file that an import would run: of the module, a parent package, or their bytecode.
 
     Attributes:
-        module: Dotted name of the module or the package.
-        file: Its file, `None` where none was found.
         owners: Who installed it, among the distributions that were asked about.
         intact: Those of several owners whose RECORD has the hash of what stands there. Packages of
             one namespace may each bring the `__init__` of it.
@@ -42,7 +40,6 @@ class ModuleFile(NamedTuple):
 
     @property
     def is_bytecode(self) -> bool:
-        """Whether it is in a cache of bytecode."""
         return self.file is not None and os.path.dirname(self.file).endswith("__pycache__")
 
 
@@ -183,7 +180,6 @@ class ModuleOwners:
         return self._find(distribution.key) or distribution
 
     def of_all(self) -> Owners:
-        """The owners of all files."""
         if self._of_all is None:
             everything = sorted(self._everything(), key=attrgetter("key"))
             self._of_all = Owners((*everything, *chain.from_iterable(self.hidden.values())))

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-from aimm_plugins._discovery.distribution import (
-    Distribution,
-    InFolder,
-    is_beneath,
-    spellings,
-)
+from aimm_plugins._discovery.distribution import Distribution, InFolder, is_beneath, spellings
 from aimm_plugins._discovery.groups import PLUGINS
 from aimm_plugins._values.report import Finding
 
@@ -44,7 +39,7 @@ class PathEntry(NamedTuple):
         return known or InFolder(key, self.folder or "", self.held[key], hidden)
 
 
-def hide_duplicates(entries: Iterable[PathEntry], findings: list[Finding]) -> Hidden:
+def hide_duplicates(entries: Sequence[PathEntry], findings: list[Finding]) -> Hidden:
     """Take those distributions out that another of their name hides, and return them.
 
     The first on the path counts, as it does for imports. One with a METADATA file goes before one
@@ -52,10 +47,10 @@ def hide_duplicates(entries: Iterable[PathEntry], findings: list[Finding]) -> Hi
     counts whose files are there.
     """
     hidden: dict[str, tuple[Distribution, ...]] = {}
-    first: dict[str, PathEntry] = {}
+    seen: set[str] = set()
     for entry in entries:
-        for key in sorted(first.keys() & entry.held.keys()):
-            counts, loses = first[key], entry
+        for key in sorted(seen & entry.held.keys()):
+            counts, loses = next(first for first in entries if key in first.held), entry
             winner, loser = counts.distribution(key), loses.distribution(key)
             if _counts_all_the_same(loser, winner):
                 counts, loses, winner, loser = loses, counts, loser, winner
@@ -64,7 +59,7 @@ def hide_duplicates(entries: Iterable[PathEntry], findings: list[Finding]) -> Hi
             hidden[key] = (*hidden.get(key, ()), loser)
             del loses.held[key]
             loses.contents.pop(key, None)
-        first.update(dict.fromkeys(entry.held, entry))
+        seen.update(entry.held)
     return hidden
 
 

@@ -9,8 +9,6 @@ from aimm_plugins._values.actions import Action
 
 
 class Candidate(NamedTuple):
-    """One entry point of the group, of one installed distribution."""
-
     name: str
     value: str
     module: str

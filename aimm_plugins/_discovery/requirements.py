@@ -26,7 +26,6 @@ def _bounded(values: Iterable[str]) -> list[str]:
 
 
 def requires(distribution: Distribution, name: str) -> bool:
-    """Whether a distribution requires another one, under whatever conditions."""
     return normalized(name) in map(required_name, requirements(distribution))
 
 

@@ -37,14 +37,7 @@ if TYPE_CHECKING:
 
 
 class Scan:
-    """What one look at the path found.
-
-    Attributes:
-        candidates: The entry points of the group, sorted by distribution and name.
-        broken: The lines that should be plugins and cannot be read, sorted likewise.
-        published: The keys that metadata publishes, sorted by distribution, action and key.
-        options: The schemas of options that it publishes, sorted by distribution and name.
-    """
+    """What one look at the path found, sorted by distribution; see `EntryPoints`."""
 
     def __init__(
         self,
@@ -99,7 +92,6 @@ class Scan:
         )
 
     def has(self, name: str) -> bool:
-        """Whether a distribution of that name is installed, by normalized name."""
         return self.find(name) is not None
 
     def find(self, name: str) -> Distribution | None:
@@ -199,12 +191,7 @@ def faults_of_metadata(distributions: Iterable[Distribution]) -> Iterator[Findin
 
 
 def scan(path: Sequence[object] | None = None, modules: Modules | None = None) -> Scan:
-    """Find the installed entry points of the group `aimm.plugins`, and the keys they publish.
-
-    Args:
-        path: Where to look; `sys.path` if it is not given.
-        modules: Where the interpreter of another path finds modules.
-    """
+    """Find installed entry points of our groups, on `sys.path` or another interpreter's path."""
     findings: list[Finding] = []
     stamp = _stamp()
     entries = list(_entries(path, findings))

@@ -42,8 +42,7 @@ class Verified(NamedTuple):
         folders: Where it is installed, in each spelling, with a separator at the end.
         hashes: `sha256=...` of each listed file, by absolute path.
         packages: The outermost packages that have an `__init__`.
-        modules: The modules outside of these.
-        namespaces: The packages without an `__init__` that hold packages and modules of it.
+        modules: The modules outside of these, and the packages without an `__init__` that hold all.
     """
 
     who: str
@@ -51,7 +50,6 @@ class Verified(NamedTuple):
     hashes: Mapping[str, str]
     packages: frozenset[str]
     modules: frozenset[str]
-    namespaces: frozenset[str]
 
 
 def verify(distribution: Distribution) -> Verified | str:
@@ -75,9 +73,11 @@ def verify(distribution: Distribution) -> Verified | str:
     if fault is not None:  # a path that leads nowhere may have any number of folders
         return fault
     parts = _Parts(line.path for line in lines)
-    fault = _fault_of_extras(parts, folder) or _fault_of_metadata(parts.known, distribution)
+    fault = _fault_of_extras(parts, folder)
     if fault is not None:
         return fault
+    if f"{info}/entry_points.txt" not in parts.known and distribution.has("entry_points.txt"):
+        return f"{os.path.join(distribution.place, 'entry_points.txt')} is not listed in RECORD"
     starts = spellings(folder)
     return Verified(
         who=who,
@@ -89,7 +89,6 @@ def verify(distribution: Distribution) -> Verified | str:
         },
         packages=frozenset(parts.packages),
         modules=frozenset(parts.modules),
-        namespaces=frozenset(parts.namespaces),
     )
 
 
@@ -115,7 +114,6 @@ def has_hash(place: str, wanted: str) -> bool:
 
 
 def bytes_have_hash(content: bytes, wanted: str) -> bool:
-    """Whether bytes have a hash, which is spelled as in RECORD."""
     algorithm, _, value = wanted.partition("=")
     return _spelled(hashlib.new(algorithm, content).digest()) == value.rstrip("=")
 
@@ -151,7 +149,6 @@ class _Parts:
                     inits.add(folder)
         self.packages: set[str] = set()
         self.modules: set[str] = set()
-        self.namespaces: set[str] = set()
         self.inside: set[str] = set()  # the folders that are, or lie in, a package
         for folder, names in self.folders.items():
             outermost = next((f for f in _folders_above(folder) if f in inits), None)
@@ -161,7 +158,7 @@ class _Parts:
             else:
                 self.modules |= {_dotted(f"{folder}/{name}") for name in names}
             above = folder if outermost is None else outermost.rpartition("/")[0]
-            self.namespaces |= {_dotted(name) for name in _folders_above(above)}
+            self.modules |= {_dotted(name) for name in _folders_above(above)}
 
 
 def _folders_above(folder: str) -> Iterator[str]:
@@ -233,12 +230,4 @@ def _fault_of_extras(parts: _Parts, folder: str) -> str | None:
                     for file in sorted(os.listdir(os.path.join(place, name))):
                         if module_name(file) == "__init__" and f"{path}/{file}" not in parts.known:
                             return f"{os.path.join(place, name, file)} is not listed in RECORD"
-    return None
-
-
-def _fault_of_metadata(known: set[str], distribution: Distribution) -> str | None:
-    place = os.path.join(distribution.place, "entry_points.txt")
-    listed = f"{os.path.basename(distribution.place)}/entry_points.txt" in known
-    if not listed and distribution.has("entry_points.txt"):
-        return f"{place} is not listed in RECORD"
     return None

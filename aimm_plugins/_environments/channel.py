@@ -111,12 +111,10 @@ class Channel:
         *,
         until: float | None = None,
     ) -> None:
-        """Send a frame; it is given up after a time (`until`) of `time.monotonic`.
+        """Send a frame, or give up at a time (`until`) of `time.monotonic`.
 
-        Raises:
-            BusyError: It was given up; a part of the frame may be sent.
-            GoneError: The other side has ended.
-            OSError: The system has no memory for it.
+        Raises `BusyError` (a part of the frame may be sent), `GoneError`, or an `OSError` where
+        the system has no memory for it.
         """
         parts = [memoryview(part).cast("B") for part in (body, *buffers)]
         sizes = [part.nbytes for part in parts]
@@ -166,12 +164,7 @@ class Channel:
                 self._sending.release()
 
     def receive(self) -> Frame:
-        """The next frame.
-
-        Raises:
-            EOFError: The other side is gone.
-            ProtocolError: It sends something else.
-        """
+        """The next frame; an `EOFError` where the other side is gone."""
         while True:
             # Once it is closed, its descriptor may be that of another file.
             while not (self.closed or self._waiting.poll(_SOON_MS if self._notes else _LATER_MS)):
@@ -185,7 +178,9 @@ class Channel:
                     ": install one version of aimm-plugins in both, then start the host again"
                 )
             if kind == RELEASE:
-                self._take_back(number)
+                memory = self._memory.get(number)
+                if memory is not None:
+                    memory.is_lent = False
                 continue
             if kind == MEMORY:
                 self._announced[number] = _mapped(handles, size)
@@ -304,11 +299,6 @@ class Channel:
                 kept[memory.number] = memory
             return memory
 
-    def _take_back(self, number: int) -> None:
-        memory = self._memory.get(number)
-        if memory is not None:
-            memory.is_lent = False
-
     # Memory that is borrowed from it
 
     def _borrow(self, number: int) -> Data:
@@ -328,10 +318,6 @@ class Channel:
 
         self._borrowed[number] = weakref.ref(mapping, release)
         return memoryview(mapping)
-
-    def keep_borrowed(self) -> None:
-        """Never give back what is borrowed now, because a fork goes on reading it."""
-        self._borrowed.clear()
 
 
 def _mapped(handles: list[int], size: int) -> mmap.mmap | Exception:
@@ -357,7 +343,7 @@ _CHANNELS: weakref.WeakSet[Channel] = weakref.WeakSet()
 
 def _before_fork() -> None:
     for channel in list(_CHANNELS):
-        channel.keep_borrowed()
+        channel._borrowed.clear()  # never given back, because the fork goes on reading it
 
 
 def _after_fork_in_child() -> None:

@@ -21,7 +21,7 @@ from aimm_plugins._config.values import Config, EnvironmentRules
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._environments.site import NoEnvironmentError
-from aimm_plugins._system.files import read_file
+from aimm_plugins._system.files import opener
 
 
 class Wanted(NamedTuple):
@@ -51,13 +51,11 @@ class Wanted(NamedTuple):
         content = b""
         if self.lock is not None:
             try:
-                found = read_file(self.lock)
+                with open(self.lock, "rb", opener=opener) as stream:
+                    content = stream.read()
             except OSError as error:
                 why = f"its lock cannot be read: {error}"
                 raise NoEnvironmentError(why, "Correct its lock") from error
-            if found is None:
-                raise NoEnvironmentError(f"its lock {self.lock} is not there", "Correct its lock")
-            content = found
         asked = [self.requirements, content.decode(errors="replace"), self.python, self.own]
         digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
         return os.path.join(self.folder, f"{self.name}-{digest[:12]}")
@@ -85,6 +83,7 @@ def environment_path(config: Config, rules: EnvironmentRules) -> str:
 
 def wanted(config: Config, rules: EnvironmentRules) -> Wanted:
     """What a conf asks to be made; `rules` has no path."""
+    conf = f" --conf {shlex.quote(config.source)}" if config.source is not None else ""
     return Wanted(
         name=rules.name,
         folder=environments_folder(config),
@@ -92,12 +91,11 @@ def wanted(config: Config, rules: EnvironmentRules) -> Wanted:
         lock=None if rules.lock is None else os.path.abspath(config.resolved(rules.lock)),
         python=_python(config, rules),
         own=_own_requirement(),
-        command=_command(config, rules),
+        command=f"aimm-plugins env sync {rules.name}{conf}",
     )
 
 
 def environments_folder(config: Config) -> str:
-    """Where a conf has its environments made."""
     if config.environments_folder is not None:
         return os.path.abspath(config.resolved(config.environments_folder))
     if sys.platform == "darwin":
@@ -114,11 +112,6 @@ def _python(config: Config, rules: EnvironmentRules) -> str:
     if os.sep not in rules.python:
         return rules.python
     return os.path.abspath(config.resolved(rules.python))
-
-
-def _command(config: Config, rules: EnvironmentRules) -> str:
-    conf = f" --conf {shlex.quote(config.source)}" if config.source is not None else ""
-    return f"aimm-plugins env sync {rules.name}{conf}"
 
 
 @cache
@@ -145,8 +138,8 @@ def other_version(installed: Scan, python: str) -> str:
 
 def _url(own: Distribution) -> str | None:
     """Where it was installed from, where that was no index and is still there."""
-    with suppress(ValueError, KeyError, TypeError):
-        origin = json.loads(own.read("direct_url.json") or b"{}")
+    origin = own.direct_url
+    with suppress(KeyError, TypeError):
         url = str(origin["url"])
         if "vcs_info" in origin:
             return f"{origin['vcs_info']['vcs']}+{url}@{origin['vcs_info']['commit_id']}"

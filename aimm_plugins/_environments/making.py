@@ -27,12 +27,7 @@ def make(wanted: Wanted, say: Say, *, again: bool = False) -> bool:
 
     It is built in a folder of its own, to which the link leads only once it is whole. Another
     process that makes it meanwhile is waited for. `again`: make it even if it is there, with what
-    the index has by now.
-
-    Raises:
-        AimmPluginsError: A command failed, or the folder cannot be written to; what was there is
-            still there.
-        NoEnvironmentError: Its lock cannot be read.
+    the index has by now. What was there is still there if that fails.
     """
     if not again and _is_there(wanted):
         return False
@@ -60,7 +55,6 @@ def make(wanted: Wanted, say: Say, *, again: bool = False) -> bool:
 
 
 def _is_there(wanted: Wanted) -> bool:
-    """Whether it was made, and can be used."""
     link = wanted.link
     with suppress(NoEnvironmentError):
         find_site(link)
@@ -96,7 +90,6 @@ def users(root: str) -> list[int]:
 
 
 def size_of(root: str) -> int:
-    """Bytes of the files in a folder."""
     return sum(
         os.lstat(os.path.join(folder, file)).st_size
         for folder, _, files in os.walk(root)

@@ -34,11 +34,7 @@ class Packed(NamedTuple):
 
 
 class UnreadableError(Exception):
-    """What the other side has sent cannot be made here; the message says why.
-
-    Attributes:
-        what: What it holds, such as `an object of some.Class`.
-    """
+    """What the other side has sent (`what`, an object of some class) cannot be made here."""
 
     def __init__(self, what: str, why: str) -> None:
         super().__init__(why)
@@ -65,12 +61,8 @@ def pack(value: object, reducers: Mapping[type, Reduce] = _NO_REDUCERS) -> Packe
 def unpack(body: Data, buffers: Sequence[Data], withheld: Collection[str] = ()) -> Any:
     """The value that was packed; arrays use the buffers without a copy.
 
-    The top-level packages that are `withheld` are not imported here for it.
-
-    Raises:
-        UnreadableError: It holds an instance of a class that is not to be had here, or that cannot
-            be made here of what it was there.
-        MemoryError: There is no memory for it.
+    The top-level packages that are `withheld` are not imported here for it. An `UnreadableError`
+    is about a class that is not to be had here, or cannot be made of what it was there.
     """
     unpickler = _Unpickler(io.BytesIO(body), buffers, withheld)
     with guarded() as attempt:
@@ -96,7 +88,11 @@ class _Unpickler(pickle.Unpickler):
 
     def find_class(self, module_name: str, global_name: str) -> Any:
         if module_name.startswith(("numpy.core.", "numpy._core.")):
-            module_name = f"{_numpy_core()}.{module_name.partition('core.')[2]}"
+            import numpy  # which has moved in version 2 what its pickles name
+
+            is_old = numpy.__version__.startswith(("0.", "1."))
+            core = "numpy.core" if is_old else "numpy._core"
+            module_name = f"{core}.{module_name.partition('core.')[2]}"
         self.last = f"{module_name}.{global_name}"
         what = f"an object of {self.last}"
         if module_name.partition(".")[0] in self._withheld and module_name not in sys.modules:
@@ -107,19 +103,11 @@ class _Unpickler(pickle.Unpickler):
             raise UnreadableError(what, str(error)) from error
 
 
-def _numpy_core() -> str:
-    """Where this process's numpy has what its pickles name: it has moved in version 2."""
-    import numpy
-
-    return "numpy.core" if numpy.__version__.startswith(("0.", "1.")) else "numpy._core"
-
-
 VERSION = sys.version.partition(" ")[0]
 """Of Python."""
 
 
 def python_here() -> str:
-    """The Python of this process, for messages."""
     return f"Python {VERSION}"
 
 

@@ -15,13 +15,7 @@ from itertools import count
 from queue import Empty, SimpleQueue
 
 from aimm_plugins._dispatch.cancelling import Cancellation
-from aimm_plugins._environments.channel import (
-    BusyError,
-    Channel,
-    Frame,
-    GoneError,
-    ProtocolError,
-)
+from aimm_plugins._environments.channel import BusyError, Channel, Frame, GoneError, ProtocolError
 from aimm_plugins._environments.frames import (
     ANSWER,
     CANCEL,
@@ -35,7 +29,7 @@ from aimm_plugins._environments.frames import (
     Wish,
 )
 from aimm_plugins._environments.payload import Packed
-from aimm_plugins._environments.program import Program
+from aimm_plugins._environments.site import EnvironmentSite
 from aimm_plugins._system.child import ended
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.text import printable
@@ -54,8 +48,8 @@ class PluginProcess:
         why: Why it was ended, if we ended it.
     """
 
-    def __init__(self, program: Program) -> None:
-        self.environment = program.environment
+    def __init__(self, environment: str, site: EnvironmentSite) -> None:
+        self.environment = environment
         self.status: int | None = None
         self.why: str | None = None
         self._numbers = count(1)
@@ -68,7 +62,7 @@ class PluginProcess:
         ours, theirs = socket.socketpair()
         reading, writing = os.pipe()
         try:
-            self._child = program.start(theirs, writing)
+            self._child = site.start(theirs.fileno(), writing)
         except BaseException:
             ours.close()
             os.close(reading)
@@ -88,12 +82,10 @@ class PluginProcess:
 
     @property
     def is_running(self) -> bool:
-        """Whether it can be called."""
         return not self._is_over
 
     @property
     def load(self) -> int:
-        """How many calls it has under way."""
         return len(self._calls)
 
     # Calls
@@ -156,12 +148,7 @@ class PluginProcess:
     def _next(
         self, inbox: Inbox, until: float | None, cancellation: Cancellation | None
     ) -> Frame | Wish:
-        """The next frame of a call, or that it is to end.
-
-        Raises:
-            GoneError: The process has ended.
-            BusyError: The time is over.
-        """
+        """The next frame of a call, or that it is to end; a `BusyError` when the time is over."""
         pause = _SLICE_SECONDS if cancellation is None else _POLL_SECONDS
         while True:
             left = pause if until is None else until - time.monotonic()
@@ -183,16 +170,14 @@ class PluginProcess:
         body = b"" if reason is None else str(reason).encode(errors="replace")
         with suppress(OSError):
             self._channel.send(CANCEL, number, body, until=until)
-        while True:
-            with suppress(Empty):
-                received = inbox.get(timeout=max(until - time.monotonic(), 0))
-                if received is None:
-                    raise GoneError
+        try:
+            while True:
+                received = self._next(inbox, until, None)
                 if isinstance(received, Frame) and received.kind != EVENT:
                     return received
-                continue
+        except BusyError:
             self.end(f"{about} was cancelled, and went on for {GRACE_SECONDS:g} s")
-            raise Cancelled(reason=reason)
+            raise Cancelled(reason=reason) from None
 
     def _end_unheard(self, number: int, inbox: Inbox, about: str) -> None:
         """End a call whose caller was interrupted."""
@@ -222,7 +207,6 @@ class PluginProcess:
     # Its end
 
     def lost(self, about: str | None = None) -> EnvironmentLost:
-        """The error that says how it ended."""
         if self.why is not None:
             how = f"was ended: {self.why}"
         else:
@@ -239,7 +223,6 @@ class PluginProcess:
         )
 
     def end(self, why: str | None) -> None:
-        """End it at once, with all that it has started."""
         if self.why is None and not self._is_over:
             self.why = why
         self._kill()
@@ -265,7 +248,6 @@ class PluginProcess:
             timer.start()
 
     def wait(self, seconds: float) -> bool:
-        """Wait for its end; returns whether it has come."""
         return self._gone.wait(seconds)
 
     def forget(self) -> None:

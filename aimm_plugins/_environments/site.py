@@ -7,13 +7,15 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from functools import partial
 from glob import escape as glob_escape
 from glob import glob
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._discovery.module_location import HERE, Modules, ModulesIn
-from aimm_plugins._system.files import read_file
+from aimm_plugins._system.files import readable
+
+if TYPE_CHECKING:
+    from subprocess import Popen
 
 _PYTHONS = ("bin/python", "bin/python3")
 
@@ -36,6 +38,15 @@ _FINDER_BYTES = 64 * 1024
 
 
 MADE_ANEW = "Make it anew with a Python that is there"
+
+
+# The path comes first: everything else is imported by it. What is imported is no garbage, and
+# looking for some takes a fifth of the time, also later on, were it not frozen.
+_BOOTSTRAP = (
+    "import gc, sys; gc.disable(); channel, *path = sys.argv[1:]; sys.path[:] = path or sys.path; "
+    "from aimm_plugins._startup.environments.child import serve; gc.freeze(); gc.enable(); "
+    "serve(int(channel))"
+)
 
 
 class NoEnvironmentError(Exception):
@@ -82,37 +93,68 @@ class EnvironmentSite(NamedTuple):
         if self.is_own:
             return HERE
         python = _library(self.root, self.python).removeprefix("python")
-        standard = partial(_standard_library, self.root, self.python, self.folders)
         mapped = (folder for _, found in _finders(self.folders) for folder in found or ())
-        return ModulesIn((*self.folders, *mapped), python, standard)
+        return ModulesIn((*self.folders, *mapped), python, self._standard_library)
+
+    def start(self, channel: int, output: int) -> Popen[bytes]:
+        """Start a process that speaks over a socket and writes to a descriptor."""
+        import subprocess  # to look at an environment takes less
+
+        path = self.path or ()
+        return subprocess.Popen(
+            [self.python, "-u", "-P", "-s", "-c", _BOOTSTRAP, str(channel), *path],
+            stdin=subprocess.PIPE,  # the process ends when the other end is closed
+            stdout=output,
+            stderr=output,
+            pass_fds=[channel],
+            env=self.variables(),
+            start_new_session=True,
+        )
+
+    def variables(self) -> dict[str, str]:
+        """The variables of a process: those of the host, but for what is about its Python."""
+        ours = ("PYTHONPATH", "PYTHONHOME", "AIMM_PLUGINS_")
+        found = {name: text for name, text in os.environ.items() if not name.startswith(ours)}
+        if not self.is_own:
+            found["VIRTUAL_ENV"] = self.root
+            folder = os.path.dirname(self.python)
+            found["PATH"] = os.pathsep.join(filter(None, (folder, found.get("PATH"))))
+        return found
 
     @property
     def unknown_finder(self) -> str | None:
         """A file whose code may bring modules that no look at folders shows."""
-        return None if self.is_own else _unknown_finder(self.folders)
+        brought = () if self.is_own else _finders(self.folders)
+        return next((file for file, folders in brought if folders is None), None)
+
+    def _standard_library(self) -> Sequence[str] | None:
+        """The folders of its standard library; `None` where a `.pth` file may bring finders."""
+        if self.unknown_finder is not None:
+            return None
+        link = os.path.realpath(self.python)
+        for home in (_venv_config(self.root).get("home", ""), os.path.dirname(link)):
+            library = _library(self.root, self.python)
+            folder = os.path.join(os.path.dirname(home), "lib", library)
+            if os.path.isfile(os.path.join(folder, "os.py")):
+                return folder, os.path.join(folder, "lib-dynload")
+        return None
 
 
 def find_site(path: str) -> EnvironmentSite:
-    """The environment of a folder (a venv, a conda or pixi environment, a prefix) or interpreter.
-
-    Raises:
-        NoEnvironmentError: There is none.
-    """
+    """The environment of a folder (of venv, conda or pixi, or a prefix) or of an interpreter."""
     if os.name != "posix":
         why = "processes of environments need a POSIX system, such as Linux"
         raise NoEnvironmentError(why, "Run the host on such a system")
     path = os.path.abspath(path)
     if os.path.isdir(path):
         root = path
-        found = [p for name in _PYTHONS if os.path.isfile(p := os.path.join(root, name))]
-        for link in (
-            () if found else filter(os.path.islink, [f"{root}/{name}" for name in _PYTHONS])
-        ):
-            why = f"{link} leads to {os.path.realpath(link)}, which is not there"
-            raise NoEnvironmentError(why, MADE_ANEW)
-        if not found:
+        pythons = [p for name in _PYTHONS if os.path.lexists(p := os.path.join(root, name))]
+        if not pythons:
             raise NoEnvironmentError(f"{path} has no interpreter, such as {_PYTHONS[0]}")
-        python = found[0]
+        python = next(filter(os.path.isfile, pythons), pythons[0])
+        if not os.path.isfile(python):
+            why = f"{python} leads to {os.path.realpath(python)}, which is not there"
+            raise NoEnvironmentError(why, MADE_ANEW)
     elif os.path.isfile(path):
         python, root = path, os.path.dirname(os.path.dirname(path))
         # What a link to an interpreter belongs to is where it leads, but for that of a venv.
@@ -146,7 +188,9 @@ def _folders(root: str, python: str) -> Iterator[str]:
             if (real := os.path.realpath(folder)) not in seen:
                 seen.add(real)
                 yield folder
-                yield from _named_by_pth(folder)
+                lines = (line for _, line, is_code in _pth(folder) if not is_code)
+                # Such as those of editable installs.
+                yield from filter(os.path.isdir, (os.path.join(folder, line) for line in lines))
     if config.get("include-system-site-packages") == "true" and config.get("home"):
         base = os.path.join(config["home"], os.path.basename(python))
         yield from find_site(base if os.path.isfile(base) else f"{base}3").folders
@@ -161,34 +205,17 @@ def _library(root: str, python: str) -> str:
     return f"python{match[0]}" if match else "python3"
 
 
-def _standard_library(root: str, python: str, folders: Sequence[str]) -> Sequence[str] | None:
-    """The folders of its standard library; `None` where a `.pth` file may bring finders."""
-    if _unknown_finder(folders) is not None:
-        return None
-    homes = (_venv_config(root).get("home", ""), os.path.dirname(os.path.realpath(python)))
-    for home in homes:
-        folder = os.path.join(os.path.dirname(home), "lib", _library(root, python))
-        if os.path.isfile(os.path.join(folder, "os.py")):
-            return folder, os.path.join(folder, "lib-dynload")
-    return None
-
-
-def _unknown_finder(folders: Sequence[str]) -> str | None:
-    return next((file for file, brought in _finders(folders) if brought is None), None)
-
-
 def _finders(folders: Sequence[str]) -> Iterator[tuple[str, list[str] | None]]:
     """Files whose code may bring modules, and the folders of these modules.
 
     `None` is for folders that cannot be found out without running that code, or that are zips.
     """
     for folder in folders:
-        for file in sorted(glob(os.path.join(glob_escape(folder), "*.pth"))):
-            for line in () if file.endswith(_WITHOUT_FINDERS) else _lines(file):
-                if line.startswith(("import ", "import\t")):
-                    yield file, _of_setuptools(folder, line)
-                elif os.path.isfile(os.path.join(folder, line)):
-                    yield file, None
+        for file, line, is_code in _pth(folder):
+            if is_code and not file.endswith(_WITHOUT_FINDERS):
+                yield file, _of_setuptools(folder, line)
+            elif os.path.isfile(os.path.join(folder, line)):
+                yield file, None
         for file in (os.path.join(folder, f"{name}customize.py") for name in _CUSTOM):
             if os.path.isfile(file):
                 yield file, None
@@ -203,7 +230,7 @@ def _of_setuptools(folder: str, line: str) -> list[str] | None:
         return None
     found = []
     try:
-        content = read_file(os.path.join(folder, f"{match[1]}.py"), _FINDER_BYTES)
+        content = readable(os.path.join(folder, f"{match[1]}.py"), _FINDER_BYTES)
         tables = dict(re.findall(_TABLE, (content or b"").decode(), re.MULTILINE))
         for name, path in ast.literal_eval(tables["MAPPING"]).items():
             end = os.sep + name.replace(".", os.sep)
@@ -215,26 +242,18 @@ def _of_setuptools(folder: str, line: str) -> list[str] | None:
     return found if tables.get("NAMESPACES") == "{}" else None
 
 
+def _pth(folder: str) -> Iterator[tuple[str, str, bool]]:
+    """The lines of `.pth` files, and whether Python runs them; others name folders and zips."""
+    for file in sorted(glob(os.path.join(glob_escape(folder), "*.pth"))):
+        for line in map(str.rstrip, _lines(file)):
+            if line and not line.startswith("#"):
+                yield file, line, line.startswith(("import ", "import\t"))
+
+
 def _lines(file: str) -> list[str]:
-    try:
-        return (read_file(file) or b"").decode(errors="replace").splitlines()
-    except OSError:
-        return []
+    return (readable(file) or b"").decode(errors="replace").splitlines()
 
 
 def _venv_config(root: str) -> dict[str, str]:
     lines = (line.partition("=") for line in _lines(os.path.join(root, "pyvenv.cfg")))
     return {name.strip().lower(): value.strip() for name, _, value in lines}
-
-
-def _named_by_pth(folder: str) -> Iterator[str]:
-    """The folders that `.pth` files add, such as those of editable installs; no code is run."""
-    for file in sorted(glob(os.path.join(glob_escape(folder), "*.pth"))):
-        for line in _lines(file):
-            named = os.path.join(folder, line.strip())
-            if (
-                line.strip()
-                and not line.startswith(("#", "import ", "import\t"))
-                and os.path.isdir(named)
-            ):
-                yield named

@@ -21,22 +21,15 @@ def as_arrow() -> Mapping[type, Reduce]:
     pandas: Any = sys.modules.get("pandas")
     if not (hasattr(pandas, "DataFrame") and hasattr(pandas, "Series")):
         return {}
-    return {pandas.DataFrame: _reduce_frame, pandas.Series: _reduce_series}
+    return {pandas.DataFrame: _reduce, pandas.Series: _reduce}
 
 
-def _reduce_frame(frame: Any) -> tuple[Any, ...] | str:
-    content = _arrow(frame)
+def _reduce(table: Any) -> tuple[Any, ...] | str:
+    is_series = table.ndim == 1
+    content = _arrow(table.to_frame("values") if is_series else table)
     if content is not None:
-        return _frame_of, content
-    reduced: tuple[Any, ...] | str = frame.__reduce_ex__(5)
-    return reduced
-
-
-def _reduce_series(series: Any) -> tuple[Any, ...] | str:
-    content = _arrow(series.to_frame("values"))
-    if content is not None:
-        return _series_of, (series.name, *content)
-    reduced: tuple[Any, ...] | str = series.__reduce_ex__(5)
+        return (_series_of, (table.name, *content)) if is_series else (_frame_of, content)
+    reduced: tuple[Any, ...] | str = table.__reduce_ex__(5)
     return reduced
 
 

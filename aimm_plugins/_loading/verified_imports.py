@@ -37,7 +37,7 @@ class VerifiedImports(MetaPathFinder):
         """Go before all other finders, for these distributions too."""
         for proven in verified:
             self._hashes = {**self._hashes, **proven.hashes}
-            names = (*proven.packages, *proven.modules, *proven.namespaces)
+            names = (*proven.packages, *proven.modules)
             self._owners = {**self._owners, **dict.fromkeys(names, proven)}
         if sys.meta_path[:1] != [self]:
             self.remove()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from aimm_plugins._config.values import Config
 from aimm_plugins._discovery.published import PublishedOptions
@@ -18,11 +18,8 @@ from aimm_plugins._options.secrets import read_given
 from aimm_plugins._options.state import Given, PluginOptions, one_error, schema_of
 from aimm_plugins._system.names import normalized
 from aimm_plugins._system.text import nearest
-from aimm_plugins._values.report import Finding, PluginRecord
+from aimm_plugins._values.report import Finding, Identity, PluginRecord
 from aimm_plugins.errors import ConfigError, DeclarationError
-
-if TYPE_CHECKING:
-    from aimm_plugins._values.report import Identity
 
 
 def assign(
@@ -37,12 +34,8 @@ def assign(
     Of several `parts`, confs with the accounts of their plugins, later ones hold. While only
     `looking` no secret is read.
 
-    Returns:
-        The accounts with what is set, `failed` where a plugin's schema is broken; what is to be
-        staged, if anything; options for no plugin, and plugins that need some and are given none.
-
-    Raises:
-        ConfigError: Options do not fit their schema, or a secret cannot be read.
+    Returns the accounts with what is set, `failed` where a plugin's schema is broken; what is to be
+    staged, if anything; options for no plugin, and plugins that need some and are given none.
     """
     findings: list[Finding] = []
     given: dict[str, Given] = {}
@@ -53,11 +46,10 @@ def assign(
     allowance = Allowance()
     done: dict[Identity, PluginRecord] = {}
     for identity, record in records.items():
-        module = record.module
+        module, is_denied = record.module, record.state == "denied"
         published = installed.options_of(module, record.distribution)
-        own = None if record.state == "denied" else given.get(module)
-        can_tell = own is not None or looking or any(schema.is_file for schema in published)
-        if can_tell and record.state != "denied" and module not in verdicts:
+        own = None if is_denied else given.get(module)
+        if not is_denied and module not in verdicts:
             # A start without options of its own looks no longer than a plan.
             brief = allowance if looking or own is None else None
             verdicts[module] = _judge(record, published, own, brief)
@@ -65,7 +57,7 @@ def assign(
             options=() if own is None else own.summary,
             options_schema=str(published[0]) if published else None,
         )
-        done[identity] = verdicts.get(module, _Verdict()).on(record)
+        done[identity] = record if is_denied else verdicts[module].on(record)
     errors = [error for verdict in verdicts.values() for error in verdict.errors]
     if errors:
         raise one_error(errors)
@@ -87,8 +79,6 @@ class _Verdict(NamedTuple):
     reason: str | None = None
 
     def on(self, record: PluginRecord) -> PluginRecord:
-        if record.state == "denied":
-            return record
         if self.broken is not None:
             return record._replace(state="failed", error=self.broken, provides=())
         if self.reason is not None and record.state == "planned" and record.reason is None:

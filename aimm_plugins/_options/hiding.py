@@ -93,10 +93,7 @@ def hiding(values: Mapping[str, Any], hidden: Iterable[Path]) -> Options:
 
 
 def hidden_paths(
-    values: Any,
-    document: dict[str, Any],
-    target: Callable[[str], Any],
-    check: Callable[[], None],
+    values: Any, document: dict[str, Any], target: Callable[[str], Any], check: Callable[[], None]
 ) -> dict[Path, str]:
     """The paths of the values that must not be shown, with what messages call them instead.
 

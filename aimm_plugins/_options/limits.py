@@ -13,8 +13,10 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from aimm_plugins._discovery.distribution import Distribution
+from aimm_plugins._discovery.published import PublishedOptions
 from aimm_plugins._system.ceilings import (
     PATTERN_LETTERS,
     PATTERN_STEPS,
@@ -26,10 +28,6 @@ from aimm_plugins._system.ceilings import (
     SCHEMA_VALUES,
 )
 from aimm_plugins._values.report import Finding
-
-if TYPE_CHECKING:
-    from aimm_plugins._discovery.distribution import Distribution
-    from aimm_plugins._discovery.published import PublishedOptions
 
 _SEARCHING_KEYS = {"patternProperties", "additionalProperties", "unevaluatedProperties"}
 

@@ -138,11 +138,6 @@ class Schema:
 
         While only `looking`, the `secrets` in the values are still the names of where they are, and
         what depends on them is not judged.
-
-        Raises:
-            DeclarationError: A default does not fit, a reference leads nowhere, or it takes too
-                many steps.
-            UnjudgedError: It cannot be judged while looking.
         """
         with self._blaming_it():
             limit = Limit(self.document, values, looking=looking)
@@ -254,7 +249,7 @@ class Schema:
                         added += 1
             return follow(validator, properties, instance, schema)
 
-        passed_over = {word: _nothing for word in self._kind.VALIDATORS if word not in _CERTAIN}
+        passed_over = dict.fromkeys(self._kind.VALIDATORS.keys() - _CERTAIN, lambda *_: None)
         validator = self._validator(limit, **{**passed_over, "properties": fill})
         made: dict[str, Any] = copied(dict(values))
         before = -1
@@ -284,10 +279,6 @@ class Schema:
             else:  # its text may hold values
                 problem = f"it cannot be used: {type_name(error)}"
             raise broken(self.published, problem) from None
-
-
-def _nothing(validator: Any, value: Any, instance: Any, schema: Any) -> None:
-    """A keyword's function that has nothing against anything."""
 
 
 def _misfit(fault: Any, hidden: Mapping[Path, str]) -> Misfit:

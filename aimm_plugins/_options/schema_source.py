@@ -48,36 +48,27 @@ def broken(
     )
 
 
-def _path(published: PublishedOptions) -> str:
+def _of_file(published: PublishedOptions) -> object:
     file = locate(published.module)
     if file is None:
         raise broken(published, f"{published.module} has no folder that can be found")
-    return os.path.join(os.path.dirname(file), published.attribute)
-
-
-def _of_json(published: PublishedOptions, path: str, content: bytes) -> object:
-    import json
-
+    path = os.path.join(os.path.dirname(file), published.attribute)
+    content = _content(path, published)
     try:
-        return json.loads(content)
+        if path.endswith(".json"):
+            import json
+
+            return json.loads(content)
+        from aimm_plugins._config.yaml_reader import load
+
+        return load(content, file=path).data
+    except ConfigError as error:
+        raise broken(published, f"it cannot be read: {error}", path, error.line) from error
     except RecursionError:
         raise broken(published, "it is nested too deep") from None
     except ValueError as error:
         line = getattr(error, "lineno", None)
         raise broken(published, f"it is no JSON: {error}", path, line) from error
-
-
-def _of_file(published: PublishedOptions) -> object:
-    path = _path(published)
-    content = _content(path, published)
-    if published.attribute.endswith(".json"):
-        return _of_json(published, path, content)
-    from aimm_plugins._config.yaml_reader import load
-
-    try:
-        return load(content, file=path).data
-    except ConfigError as error:
-        raise broken(published, f"it cannot be read: {error}", path, error.line) from error
 
 
 def _content(path: str, published: PublishedOptions) -> bytes:

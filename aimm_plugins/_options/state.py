@@ -66,28 +66,22 @@ class PluginOptions:
         self.checked = dict(checked or {})
         self.modules = frozenset(modules)
         self._installed = installed
-        self._plugins: dict[str, str] = {}
         self.followed: object = None
 
     def after(self, staged: PluginOptions | None, failed: Collection[str]) -> PluginOptions:
         """These and what a call gives; a plugin that failed in it keeps what it had."""
-        given, checked = dict(self.given), dict(self.checked)
-        if staged is not None:
-            for module in (staged.modules & staged.given.keys()) - set(failed):
-                given[module] = staged.given[module]
-                checked.pop(module, None)
-                if module in staged.checked:
-                    checked[module] = staged.checked[module]
-        return PluginOptions(given, {m: checked[m] for m in given if m in checked})
+        staged = staged or PluginOptions()
+        taken = (staged.modules & staged.given.keys()) - set(failed)
+        kept = self.given.keys() - taken
+        checked = {m: options for m, options in self.checked.items() if m in kept}
+        checked |= {m: options for m, options in staged.checked.items() if m in taken}
+        return PluginOptions(self.given | {m: staged.given[m] for m in taken}, checked)
 
     def follow(self, snapshot: object, modules: Iterable[str]) -> None:
-        self.modules, self._plugins, self.followed = frozenset(modules), {}, snapshot
+        self.modules, self.followed = frozenset(modules), snapshot
 
     def plugin_of(self, module: str) -> str | None:
-        found = self._plugins.get(module) or plugin_of(module, self.modules)
-        if found is not None:
-            self._plugins[module] = found
-        return found
+        return plugin_of(module, self.modules)
 
     def value(self, plugin: str, denial: Denial, *, by_hand: bool = False) -> Options:
         """A plugin's options, a copy of the caller's own; `by_hand` its defaults, unchecked."""

@@ -46,11 +46,7 @@ class FingerprintRow(NamedTuple):
 
     @classmethod
     def from_dict(cls, data: object) -> FingerprintRow:
-        """The row of `to_dict`; keys that are not known here are ignored.
-
-        Raises:
-            ValueError: It is no row.
-        """
+        """The row of `to_dict`, or a `ValueError`; keys that are not known here are ignored."""
         if not isinstance(data, Mapping):
             raise ValueError("a row of a fingerprint is a mapping")
         values: dict[str, Any] = {name: data.get(name) for name in cls._fields}

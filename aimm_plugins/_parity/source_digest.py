@@ -10,12 +10,14 @@ program.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.record_file import record_lines
+from aimm_plugins._system.files import readable
 
 
 def source_digest(hashes: Mapping[str, str]) -> str | None:
@@ -68,8 +70,16 @@ def hashes_in_files(module: str) -> dict[str, str]:
         place, places = file, iter([(file, path)])
     else:
         return {}
-    hashes = {path: _hash(content) for file, path in places if (content := _read(file)) is not None}
-    return hashes or {path: _hash(content) for path, content in _zipped(place, path)}
+    from hashlib import sha256
+
+    def hashed(content: bytes) -> str:
+        if b"\r" in content:
+            content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        return sha256(content).hexdigest()
+
+    contents = ((path, readable(file, sys.maxsize)) for file, path in places)
+    hashes = {path: hashed(content) for path, content in contents if content is not None}
+    return hashes or {path: hashed(content) for path, content in _zipped(place, path)}
 
 
 def _is_source(path: str) -> bool:
@@ -78,14 +88,6 @@ def _is_source(path: str) -> bool:
     return name.endswith(".py") and not any(
         not folder or "." in folder or folder == "__pycache__" for folder in folders
     )
-
-
-def _hash(content: bytes) -> str:
-    import hashlib
-
-    if b"\r" in content:
-        content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    return hashlib.sha256(content).hexdigest()
 
 
 def _listed(folder: str, path: str) -> Iterator[tuple[str, str]]:
@@ -99,14 +101,6 @@ def _listed(folder: str, path: str) -> Iterator[tuple[str, str]]:
         # A link may lead in a circle, and no installer makes any.
         elif "." not in name and name != "__pycache__" and not os.path.islink(f"{folder}/{name}"):
             yield from _listed(f"{folder}/{name}", f"{path}/{name}")
-
-
-def _read(file: str) -> bytes | None:
-    try:
-        with open(file, "rb", buffering=0) as stream:
-            return stream.read()
-    except OSError:
-        return None
 
 
 def _zipped(place: str, path: str) -> Iterator[tuple[str, bytes]]:

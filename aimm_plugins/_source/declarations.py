@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from aimm_plugins._discovery.published import Published
-from aimm_plugins._source.imports import ImportedName
+from aimm_plugins._source.statements import ImportedName
 from aimm_plugins._values.actions import Action
 
 

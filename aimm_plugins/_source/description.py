@@ -28,7 +28,13 @@ def description(node: Function | ast.ClassDef | None, action: Action) -> Descrip
         return Description()
     if not isinstance(node, ast.ClassDef):
         return _of_function(node)
-    return _of_method(node, action) if action in MODEL_ACTIONS[1:] else _of_class(node)
+    is_method = action in MODEL_ACTIONS[1:]
+    method = _method(node, action if is_method else "__init__")
+    found = Description() if method is None else _of_function(method, is_bound=True)
+    if is_method:
+        return found
+    no_init = "()" if method is None and not node.bases else None
+    return Description(found.signature or no_init, ast.get_docstring(node))
 
 
 def unparsed(node: ast.AST, most_nodes: int = _MOST_NODES) -> str | None:
@@ -44,6 +50,8 @@ def unparsed(node: ast.AST, most_nodes: int = _MOST_NODES) -> str | None:
 def _of_function(node: Function, *, is_bound: bool = False) -> Description:
     """Of a function, or of a method without its first parameter."""
     arguments = copy.copy(node.args)
+    is_static = any(isinstance(d, ast.Name) and d.id == "staticmethod" for d in node.decorator_list)
+    is_bound = is_bound and not is_static
     if is_bound and arguments.posonlyargs:
         arguments.posonlyargs = arguments.posonlyargs[1:]
     elif is_bound:
@@ -54,27 +62,6 @@ def _of_function(node: Function, *, is_bound: bool = False) -> Description:
         return Description(None, ast.get_docstring(node))
     arrow = f" -> {returns}" if returns else ""
     return Description(f"({signature}){arrow}", ast.get_docstring(node))
-
-
-def _of_class(node: ast.ClassDef) -> Description:
-    init = _method(node, "__init__")
-    signature = None
-    if init is not None:
-        signature = _of_function(init, is_bound=True).signature
-    elif not node.bases:
-        signature = "()"
-    return Description(signature, ast.get_docstring(node))
-
-
-def _of_method(node: ast.ClassDef, name: str) -> Description:
-    method = _method(node, name)
-    if method is None:
-        return Description()
-    is_static = any(
-        isinstance(decorator, ast.Name) and decorator.id == "staticmethod"
-        for decorator in method.decorator_list
-    )
-    return _of_function(method, is_bound=not is_static)
 
 
 def _method(node: ast.ClassDef, name: str) -> Function | None:

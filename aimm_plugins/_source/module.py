@@ -11,15 +11,18 @@ from aimm_plugins._declarations.ledger import declared_twice
 from aimm_plugins._source.budget import Budget, OverBudgetError
 from aimm_plugins._source.declarations import Gap, ModuleSource, Need, SourceDeclaration
 from aimm_plugins._source.description import Function, description, unparsed
-from aimm_plugins._source.imports import (
+from aimm_plugins._source.refusals import why_class_refused, why_function_refused
+from aimm_plugins._source.statements import (
     ImportedName,
+    blocks,
     bound_names,
     imported_names,
     imports_unseen,
+    is_taken,
+    names_in,
+    nodes_that_run,
     package_of,
 )
-from aimm_plugins._source.refusals import why_class_refused, why_function_refused
-from aimm_plugins._source.statements import blocks, is_taken, names_in, nodes_that_run
 from aimm_plugins._source.values import (
     Decorator,
     Evaluator,

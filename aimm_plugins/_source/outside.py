@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from aimm_plugins._discovery.module_location import Modules
 from aimm_plugins._source.values import PACKAGE
-from aimm_plugins._system.files import read_file
+from aimm_plugins._system.files import readable
 
 _FEW_FILES = 200
 _MOST_FILES = 5000
@@ -71,10 +71,12 @@ def _search(modules: Modules, top: str, most_files: int) -> _Package:
         return _Package(is_whole=modules.is_missing(top))
     files = [location.file] if location.file else []
     if location.folders is not None:
-        files = list(islice(_sources(location.folders), most_files + 1))
+        walks = (entry for folder in location.folders for entry in os.walk(folder))
+        sources = (os.path.join(p, n) for p, _, names in walks for n in names if n.endswith(".py"))
+        files = list(islice(sources, most_files + 1))
     using, imports, size = set[str](), set[str](), 0
     for file in files[:most_files]:
-        content = _content(file)
+        content = readable(file) if file.endswith(".py") else None
         size += len(content or b"")
         if content is None or size > _MOST_BYTES:
             return _Package(False, frozenset(using))
@@ -82,16 +84,3 @@ def _search(modules: Modules, top: str, most_files: int) -> _Package:
             using.add(os.path.realpath(file))
         imports.update(name.decode() for name in re.findall(_IMPORTS, content))
     return _Package(len(files) <= most_files, frozenset(using), frozenset(imports) - {top})
-
-
-def _sources(folders: Iterable[str]) -> Iterator[str]:
-    for folder in folders:
-        for path, _, names in os.walk(folder):
-            yield from (os.path.join(path, name) for name in names if name.endswith(".py"))
-
-
-def _content(file: str) -> bytes | None:
-    try:
-        return read_file(file) if file.endswith(".py") else None
-    except (OSError, ValueError):
-        return None

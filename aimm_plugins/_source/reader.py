@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
@@ -33,13 +33,7 @@ _OF_EACH_MODULE = frozenset(
 
 
 class ModuleReader:
-    """Reads modules, each once.
-
-    Args:
-        find: The file of a module by its dotted name; `None` for one that is not read.
-        tops: The top-level modules that are read; names from others are not followed.
-        budget: What all of them may cost.
-    """
+    """Reads modules in some top-level packages, each once; names from others are not followed."""
 
     def __init__(
         self, find: Callable[[str], str | None], tops: Collection[str], budget: Budget
@@ -65,11 +59,7 @@ class ModuleReader:
     def reached(
         self, name: str, is_part: Callable[[str], bool] = lambda name: True
     ) -> Iterator[tuple[ModuleSource, bool]]:
-        """A module and those that its import imports, and whether it surely does; itself first.
-
-        Raises:
-            OverBudgetError: It costs too much.
-        """
+        """A module and those that its import imports, and whether it surely does; itself first."""
         waiting: dict[bool, deque[str]] = {True: deque([name]), False: deque()}
         seen: set[str] = set()
         for certain, queue in waiting.items():
@@ -93,12 +83,8 @@ class ModuleReader:
 class SourceReader:
     """Reads the source of installed plugins.
 
-    Args:
-        plugins: Modules that are plugins of their own: what they declare is theirs alone, whichever
-            plugin imports them.
-        modules: Where the plugins' interpreter finds modules.
-        is_denied: Whether the rules keep a module out, which is not read then. A plugin may share
-            its topmost package with one that is denied.
+    What one of the `plugins` declares is its alone, whichever plugin imports it. A module that
+    rules keep out is not read, which may share its topmost package with a plugin.
     """
 
     def __init__(
@@ -131,9 +117,12 @@ class SourceReader:
         again = (owner, name) in self._read
         if not again:
             whole, reached = self._whole(self._readers[owner, top], name)
-            self._read[owner, name] = whole, reached, _by_object(whole.declarations)
-        whole, reached, by_object = self._read[owner, name]
-        found = whole.declarations if attribute is None else by_object.get(attribute, ())
+            by_object: dict[str, list[SourceDeclaration]] = {}
+            for declaration in whole.declarations:
+                by_object.setdefault(declaration.qualname, []).append(declaration)
+            self._read[owner, name] = whole, reached, by_object
+        whole, reached, of_objects = self._read[owner, name]
+        found = whole.declarations if attribute is None else of_objects.get(attribute, ())
         if attribute is not None and whole.names is None:  # it may be made when it is asked for
             whole = replace(whole, declares_nothing=False)
         elif attribute is not None and not found and reached and attribute in reached[0][0].plain:
@@ -238,33 +227,31 @@ class SourceReader:
 
     def _unmet(self, need: Need, top: str, reader: ModuleReader) -> ImportError | None:
         """What an import statement raises. Of other packages only their existence can be told."""
-        parts = need.module.split(".")
-        if parts[0] == PACKAGE:
-            return self._unmet_of_this_package(need)
-        missing = self._missing(need.module if parts[0] == top else parts[0])
-        if missing is not None or parts[0] != top:
+        first = need.module.partition(".")[0]
+        if first == PACKAGE and self._modules is not HERE:
+            return None  # an environment may have another version of it
+        is_followed = first in (top, PACKAGE)
+        missing = self._missing(need.module if is_followed else first)
+        if missing is not None or not is_followed or need.attribute in (None, "*"):
             return missing
-        if need.attribute in (None, "*") or need.attribute in _OF_EACH_MODULE:
-            return None
-        source = reader.module(need.module)
-        if source is None or source.names is None or need.attribute in source.names:
+        names, file = self._names_of(need.module, reader)
+        if names is None or need.attribute in names:
             return None
         if not self._modules.is_missing(f"{need.module}.{need.attribute}"):
             return None
-        return cannot_import(need.attribute, need.module, source.file)
+        message = f"cannot import name {need.attribute!r} from {need.module!r} ({file})"
+        return ImportError(message, name=need.module, path=file)
 
-    def _unmet_of_this_package(self, need: Need) -> ImportError | None:
-        if self._modules is not HERE:  # an environment may have another version of it
-            return None
-        missing = self._missing(need.module)
-        this = sys.modules[PACKAGE]
-        if missing is not None or need.module != PACKAGE or need.attribute in (None, "*"):
-            return missing
-        if need.attribute in dir(this) or not self._modules.is_missing(
-            f"{PACKAGE}.{need.attribute}"
-        ):
-            return None
-        return cannot_import(need.attribute, PACKAGE, this.__file__)
+    def _names_of(
+        self, module: str, reader: ModuleReader
+    ) -> tuple[Collection[str] | None, str | None]:
+        """The names in a module, if they are all known, and its file."""
+        if module == PACKAGE:
+            return dir(sys.modules[PACKAGE]), sys.modules[PACKAGE].__file__
+        source = reader.module(module)
+        if source is None or source.names is None:
+            return None, None
+        return source.names | _OF_EACH_MODULE, source.file
 
     def _is_part(self, module: str, plugin: str) -> bool:
         """Whether what a module declares counts as that of a plugin that imports it."""
@@ -272,13 +259,6 @@ class SourceReader:
         while owner and owner not in self._plugins:
             owner = owner.rpartition(".")[0]
         return module == plugin or owner in ("", plugin)
-
-
-def cannot_import(name: str | None, module: str, file: str | None) -> ImportError:
-    """The error of `from module import name` as Python words it."""
-    return ImportError(
-        f"cannot import name {name!r} from {module!r} ({file})", name=module, path=file
-    )
 
 
 def _unread(error: OverBudgetError) -> Gap:
@@ -293,10 +273,3 @@ def _imported(name: str, reached: _Reached) -> set[str]:
 
 _Reached = Sequence[tuple[ModuleSource, bool]]
 _ByObject = Mapping[str, Sequence[SourceDeclaration]]
-
-
-def _by_object(declarations: Iterable[SourceDeclaration]) -> _ByObject:
-    found: dict[str, list[SourceDeclaration]] = {}
-    for declaration in declarations:
-        found.setdefault(declaration.qualname, []).append(declaration)
-    return found

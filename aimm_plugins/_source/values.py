@@ -10,7 +10,7 @@ from aimm_plugins._declarations.decorators import checked_key, checked_keys
 from aimm_plugins._source.budget import Budget
 from aimm_plugins._source.declarations import ModuleSource
 from aimm_plugins._source.description import unparsed
-from aimm_plugins._source.imports import ImportedName
+from aimm_plugins._source.statements import ImportedName
 from aimm_plugins._values.actions import ACTIONS, MODEL_ACTIONS, Action
 from aimm_plugins.errors import DeclarationError
 
@@ -53,12 +53,7 @@ def uncertain(value: object) -> object:
 
 
 class Evaluator:
-    """Works out names and constants, from module to module.
-
-    Args:
-        find: The source of a module; `None` for a module that is not followed.
-        budget: What it may cost. All methods raise `OverBudgetError` where it is used up.
-    """
+    """Works out names and constants, from module to module; `OverBudgetError` ends that."""
 
     def __init__(self, find: Callable[[str], ModuleSource | None], budget: Budget) -> None:
         self.find, self.budget = find, budget

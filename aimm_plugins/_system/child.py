@@ -25,14 +25,12 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 from aimm_plugins._system.child_side import END
 
 Task = partial[Iterator[Any]]
 """A function at the top of a module of this package, with arguments that marshal takes."""
-
-Output = Literal["dropped", "captured", "shown"]
 
 START_SECONDS = 120.0
 """For starting an interpreter and importing what it needs; generous, since machines are busy."""
@@ -63,7 +61,7 @@ class ChildResult:
     # Negative where a signal ended it; `None` where it gave no answer in time and was ended.
     status: int | None
     allowed: float  # seconds for the last answer
-    output: bytes  # what it wrote to stdout and stderr, where that was captured
+    output: bytes  # what it wrote to stdout and stderr
 
     @property
     def text(self) -> str:
@@ -97,9 +95,8 @@ def cause(status: int) -> str:
 def interpreter() -> str:
     """The Python that runs this process.
 
-    Raises:
-        ChildError: This process is a frozen program, or embeds Python. Started again, it would do
-            its own work again, and not ours.
+    A `ChildError` in a frozen program, or one that embeds Python: started again, it would do its
+    own work again, and not ours.
     """
     program = sys.executable
     if getattr(sys, "frozen", False):
@@ -123,7 +120,7 @@ def run_task(
     *,
     seconds: float = math.inf,
     start_seconds: float = 0.0,
-    output: Output = "dropped",
+    shown: bool = False,
     flags: Sequence[str] = (),
     environment: Mapping[str, str | None] = MappingProxyType({}),
     in_new_folder: bool = False,
@@ -138,13 +135,10 @@ def run_task(
         task: What to do.
         seconds: Time between two answers after which it counts as hanging.
         start_seconds: What the first answer may take more, for starting and importing.
-        output: What becomes of its output; shown output goes to this process's stderr.
+        shown: Whether its output goes to this process's stderr, and not into the result.
         flags: Further options of the interpreter.
         environment: Variables beyond this process's; `None` for one that it is not to have.
         in_new_folder: Whether its working directory is an empty one, which is removed afterwards.
-
-    Raises:
-        ChildError: No process can be started.
     """
     command = [interpreter(), *_own_flags(), *flags, "-c", _BOOTSTRAP]
     variables = {**os.environ, **environment}
@@ -157,14 +151,11 @@ def run_task(
             folder = None
             if in_new_folder:
                 folder = stack.enter_context(TemporaryDirectory(ignore_cleanup_errors=True))
-            stderr: int | IO[bytes] | None = None
-            if output != "shown":
-                stderr = captured if output == "captured" else subprocess.DEVNULL
             child = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
                 stdout=answers,
-                stderr=stderr,
+                stderr=None if shown else captured,
                 cwd=folder,
                 env={name: value for name, value in variables.items() if value is not None},
                 start_new_session=True,
@@ -246,7 +237,6 @@ def _wait(
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """End the child and all that it started."""
     if hasattr(os, "killpg"):
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, signal.SIGKILL)

@@ -28,11 +28,7 @@ def opener(path: str, flags: int) -> int:
 
 
 def read_file(path: str, limit: int = METADATA_BYTES) -> bytes | None:
-    """The file's bytes, or `None` where there is no file.
-
-    Raises:
-        OSError: It cannot be read, is no regular file, or is longer than `limit`.
-    """
+    """The file's bytes, `None` without a file; `OSError` for a long one or no regular one."""
     try:
         handle = os.open(path, OPEN_FLAGS)
     except (FileNotFoundError, NotADirectoryError):
@@ -48,11 +44,16 @@ def read_file(path: str, limit: int = METADATA_BYTES) -> bytes | None:
 
 def has_same_content(file: str, other: str) -> bool:
     """Whether two files can be read and have the same bytes; also where they are one file."""
+    content = readable(file)
+    return content is not None and content == readable(other)
+
+
+def readable(path: str, limit: int = METADATA_BYTES) -> bytes | None:
+    """As `read_file`; `None` also where the file cannot be read."""
     try:
-        content = read_file(file)
-        return content is not None and content == read_file(other)
+        return read_file(path, limit)
     except (OSError, ValueError):
-        return False
+        return None
 
 
 def read_handle(handle: int, limit: int = METADATA_BYTES, content: bytes = b"") -> bytes:
@@ -74,11 +75,7 @@ def read_handle(handle: int, limit: int = METADATA_BYTES, content: bytes = b"") 
 
 
 def writable_target(path: str) -> str:
-    """The file that writing to a path replaces: of a link, the one that it leads to.
-
-    Raises:
-        OSError: No file can be written there.
-    """
+    """The file that writing to a path replaces: of a link, the one that it leads to."""
     target = os.path.realpath(path)
     folder = os.path.dirname(target)
     if not os.path.isdir(folder):
@@ -95,9 +92,6 @@ def write_atomically(path: str, content: bytes) -> None:
     """Write a file whole or not at all, even if the process is killed meanwhile.
 
     A file that is there keeps its permissions. A link stays: the file that it leads to is replaced.
-
-    Raises:
-        OSError: It cannot be written, or is there and no regular file; what was there is untouched.
     """
     target = writable_target(path)
     mode = stat.S_IMODE(os.stat(target).st_mode) if os.path.exists(target) else None

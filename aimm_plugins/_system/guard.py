@@ -30,11 +30,8 @@ def interruption(
     """What the host has raised in the middle of other code, if that is where `error` comes from.
 
     That is a `KeyboardInterrupt`, or what a signal handler raises: its frame is part of the
-    traceback. Code that was interrupted may have raised another error of it since.
-
-    Args:
-        error: As it was caught.
-        handlers: Those of the host, where the code may have set up its own; else the present ones.
+    traceback. Code that was interrupted may have raised another error of it since. `handlers` are
+    those of the host, where the code may have set up its own.
     """
     codes = {code for handler in handlers or signal_handlers() for code in _codes(handler)}
     seen: set[int] = set()

@@ -28,7 +28,7 @@ def printable(text: str) -> str:
     # Compiling the pattern takes as long as loading four plugins.
     if text.replace("\n", "").replace("\t", "").isprintable():
         return text
-    return re.sub(_UNSAFE, _escaped, text)
+    return re.sub(_UNSAFE, lambda match: repr(match[0])[1:-1], text)
 
 
 def one_line(text: str) -> str:
@@ -47,10 +47,6 @@ def json_text(data: Any) -> str:
 def indented(text: str) -> str:
     """The text with its further lines indented, so that they cannot forge a line of a report."""
     return text.replace("\n", "\n    ")
-
-
-def _escaped(match: re.Match[str]) -> str:
-    return repr(match[0])[1:-1]
 
 
 def safe_text(error: BaseException) -> str:
@@ -83,11 +79,9 @@ def described(error: BaseException) -> str:
 
 
 def text_once(error: BaseException, told: set[str]) -> str:
-    """As `safe_text`; what has several lines, and was told before, is cut to the first of them.
+    """As `safe_text`; what has several lines, and was `told` before, is cut to the first of them.
 
-    Args:
-        error: Any; of a `PluginConflictError` for several keys, each counts.
-        told: The texts so far; those of the error are added.
+    Of a `PluginConflictError` for several keys, each counts.
     """
     texts = []
     for member in single_errors(error):

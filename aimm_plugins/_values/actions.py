@@ -20,7 +20,6 @@ class ActionSpec(NamedTuple):
     """What the framework has to know of one action.
 
     Attributes:
-        name: The action.
         hook: Its hook in the plugin manager.
         key_argument: What callers and hooks call the key.
         takes: The argument between key and callback: `"instance"`, `"instance_bytes"` or `None`.

@@ -70,10 +70,6 @@ def short_file(file: str, module: str) -> str:
     """The end of a file's path that its module's name accounts for.
 
     The folder before it is the same for a whole site-packages and only makes messages long.
-
-    Args:
-        file: Absolute path of a source file, or a name such as `<stdin>`.
-        module: The dotted name that the file was imported by.
     """
     parts = file.replace(os.sep, "/").split("/")
     depth = module.count(".") + 1

@@ -17,7 +17,6 @@ from aimm_plugins._discovery.scan import scan
 from aimm_plugins._environments.made import environment_path, wanted
 from aimm_plugins._environments.making import make, remove, size_of, users
 from aimm_plugins._environments.plan import look_up
-from aimm_plugins._environments.program import Program
 from aimm_plugins._environments.site import EnvironmentSite, NoEnvironmentError, find_site
 from aimm_plugins._policy.rules import Rule
 from aimm_plugins._system.child import ended
@@ -135,7 +134,7 @@ def run(name: str, line: Sequence[str], conf: str | None) -> int:
     """
     config = _config(conf)
     (rules,) = _chosen(config, [name])
-    variables = _variables(name, _site_or_raise(config, rules))
+    variables = _variables(_site_or_raise(config, rules))
     try:
         status = subprocess.run(line, env=variables, check=False).returncode
         return status if status >= 0 else 128 - status  # as shells have it for signals
@@ -150,7 +149,7 @@ def run_check(name: str, arguments: Sequence[str], conf: str | None) -> int:
     (found,) = [planned for planned in look_up([config], scan()) if planned.name == name]
     if found.site is None:
         raise AimmPluginsError(f"environment {name}: {found.problem}")
-    variables = _variables(name, found.site)
+    variables = _variables(found.site)
     # Where it is this process's own interpreter, what this process finds is to be found there.
     if folders := [*path_given(), *(found.site.path or ())]:
         variables["PYTHONPATH"] = os.pathsep.join(folders)
@@ -164,10 +163,10 @@ def run_check(name: str, arguments: Sequence[str], conf: str | None) -> int:
     return status
 
 
-def _variables(name: str, site: EnvironmentSite) -> dict[str, str]:
+def _variables(site: EnvironmentSite) -> dict[str, str]:
     """The variables of a command in an environment, with the operator's rules."""
     operator = {rule: os.environ[rule] for rule in OPERATOR_VARIABLES if rule in os.environ}
-    return Program(name, site.python, site.root).variables() | operator
+    return site._replace(is_own=False).variables() | operator
 
 
 def _config(conf: str | None) -> Config:

@@ -40,7 +40,6 @@ class FreshProcess:
             partial(execute, code, pickle.dumps(names)),
             seconds=self.seconds,
             start_seconds=START_SECONDS,
-            output="captured",
         )
         if not result.answers:
             raise ProcessError(f"the process {result.ended}\n{result.text}".rstrip())

@@ -218,7 +218,6 @@ class Subject:
             partial(run_jobs, self.plugin, self.key, content),
             seconds=self.spec.call_seconds,
             start_seconds=START_SECONDS,
-            output="captured",
             environment={"PYTHONHASHSEED": hash_seed} if hash_seed else {},
         )
         match result.answers:

@@ -87,7 +87,7 @@ def test_path_as_bytes_is_refused():
         def __fspath__(self):
             return b"conf.yaml"
 
-    with pytest.raises(ConfigError, match="given as bytes"):
+    with pytest.raises(ConfigError, match="path of a YAML file or None, not bytes"):
         read(Path())
 
 

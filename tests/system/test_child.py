@@ -147,22 +147,22 @@ def test_interrupt_within_a_lock_of_popen_leaves_no_child_and_does_not_hang(task
 
 
 def test_captured_output_is_stdout_and_stderr(task):
-    assert run_task(task(PRINTS), output="captured").text == "out\nerr"
+    assert run_task(task(PRINTS)).text == "out\nerr"
 
 
-def test_dropped_output_is_dropped(task, capfd):
-    assert run_task(task(PRINTS)).output == b""
+def test_output_is_in_the_result_alone(task, capfd):
+    assert run_task(task(PRINTS)).text == "out\nerr"
     assert capfd.readouterr() == ("", "")
 
 
 def test_shown_output_goes_to_stderr(task, capfd):
-    run_task(task(PRINTS), output="shown")
+    run_task(task(PRINTS), shown=True)
     assert capfd.readouterr() == ("", "out\nerr")
 
 
 def test_flood_is_cut(task):
     body = f"for _ in range({OUTPUT_LIMIT // 500_000}): os.write(1, b'x' * 1_000_000)\nyield 1"
-    result = run_task(task(body), output="captured")
+    result = run_task(task(body))
     assert result.answers == [1]
     assert len(result.output) == OUTPUT_LIMIT
 
@@ -195,7 +195,7 @@ def test_end_before_the_task_is_done_is_described(task, body, ended):
 
 
 def test_error_of_a_task_is_in_the_output(task):
-    result = run_task(task("1 / 0"), output="captured")
+    result = run_task(task("1 / 0"))
     assert "ZeroDivisionError: division by zero" in result.text
 
 
@@ -295,7 +295,7 @@ sys.path.insert(0, {str(site)!r})
 from functools import partial
 from aimm_plugins._system.child import run_task
 from the_task import task
-run_task(partial(task, {str(pids)!r}, {str(ready)!r}), output="captured", in_new_folder=True)
+run_task(partial(task, {str(pids)!r}, {str(ready)!r}), in_new_folder=True)
 """
     host = subprocess.Popen(
         [sys.executable, "-c", program], env={**os.environ, "TMPDIR": str(scratch)}

@@ -29,7 +29,6 @@ from aimm_plugins._environments.plan import (
 )
 from aimm_plugins._environments.process import PluginProcess
 from aimm_plugins._environments.processes import Processes, Slot
-from aimm_plugins._environments.program import Program
 from aimm_plugins._environments.tables import Reduce, as_arrow
 from aimm_plugins._inventory.remedies import in_environment
 from aimm_plugins._startup.environments.instance import EnvironmentInstance
@@ -57,7 +56,7 @@ class Environment(Processes):
         assert site is not None
         super().__init__(planned.rules, planned.place)
         self._runtime, self.planned = runtime, planned
-        self.program = Program(planned.name, site.python, site.root, site.path)
+        self._site = site
         given = {} if planned.options is None else planned.options.given
         self._setup = {
             "environment": planned.name,
@@ -69,7 +68,7 @@ class Environment(Processes):
         self.withheld = {r.module.partition(".")[0] for r in planned.wanted.values()}
         # All that makes its processes what they are.
         files = [record.file for record in planned.wanted.values()]
-        self._made_of = (self.rules, self.program, self._setup, planned.setup, site.made_of(files))
+        self._made_of = (self.rules, site, self._setup, planned.setup, site.made_of(files))
         self._wanted = planned.wanted.keys()
         self._refused: set[tuple[Action, str]] = set()
         self.account: dict[str, Any] | None = None
@@ -174,7 +173,7 @@ class Environment(Processes):
         try:
             return unpack(body, buffers, self.withheld)
         except UnreadableError as error:
-            there = f"Python {self.account['python']}" if self.account else self.program.python
+            there = f"Python {self.account['python']}" if self.account else self._site.python
             raise TypeError(
                 f"{what} {error.what} from environment {self.name} ({there}), which cannot be had "
                 f"in the host ({python_here()}): {error}. Have the plugin return plain data or "
@@ -247,7 +246,7 @@ class Environment(Processes):
             try:
                 slot.process = self._start_one(setup)
             except Exception as error:
-                why = other_version(self.planned.installed, self.program.python)
+                why = other_version(self.planned.installed, self._site.python)
                 if why:
                     text = f"environment {self.name} was not started. {why}\n{described(error)}"
                     error = EnvironmentLost(text, environment=self.name)
@@ -274,10 +273,10 @@ class Environment(Processes):
 
     def _start_one(self, setup: Mapping[str, Any]) -> PluginProcess:
         try:
-            process = PluginProcess(self.program)
+            process = PluginProcess(self.name, self._site)
         except OSError as error:
             raise EnvironmentLost(
-                f"environment {self.name}: its interpreter {self.program.python} cannot be run: "
+                f"environment {self.name}: its interpreter {self._site.python} cannot be run: "
                 f"{error}",
                 environment=self.name,
             ) from error

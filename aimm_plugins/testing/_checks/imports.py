@@ -58,7 +58,6 @@ def _observed(
         partial(observe_import, plugin, first),
         seconds=60.0,
         start_seconds=START_SECONDS,
-        output="captured",
         environment=environment,
         in_new_folder=True,
     )

@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from aimm_plugins._source.imports import ImportedName, imported_names, package_of
+from aimm_plugins._source.statements import ImportedName, imported_names, package_of
 
 
 @pytest.mark.parametrize(
