@@ -180,7 +180,7 @@ async def hello(scope, receive, send):
 
 async def until_ready(startup: Startup) -> None:
     """Wait for the load, as the server's own `wait` does."""
-    await asyncio.wait([asyncio.wrap_future(startup._load.future)])
+    await asyncio.wait([asyncio.wrap_future(startup._load)])
 
 
 def test_server_is_ready_once_plugins_are_loaded_and_not_before(write, gate, serve):
@@ -763,7 +763,7 @@ def test_interrupt_in_a_plugin_reaches_the_host(write, on_failure):
         answer = await Server(startup).start()
         failed = answer["type"] == "lifespan.startup.failed"
         assert failed == (on_failure == "raise")
-        assert startup._load.outcome.error.__class__ is KeyboardInterrupt
+        assert startup._load.result().__class__ is KeyboardInterrupt
         # The interpreter calls the handler in this thread, at one of its next steps.
         while not interrupted.is_set():
             await asyncio.sleep(0)
