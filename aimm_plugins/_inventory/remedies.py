@@ -15,7 +15,7 @@ from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.record_file import listed, top_levels
 from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._inventory.dependencies import always_unmet, python_required, unmet
-from aimm_plugins._inventory.places import (
+from aimm_plugins._inventory.module_files import (
     changed_entry_points,
     file_for_another_python,
     file_in,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aimm_plugins._discovery.scan import Scan
-from aimm_plugins._inventory.imported_files import foreign_module
+from aimm_plugins._inventory.module_files import foreign_module
 from aimm_plugins._loading.importer import Outcome
 from aimm_plugins._system.guard import guarded
 

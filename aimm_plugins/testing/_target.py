@@ -18,7 +18,7 @@ from aimm_plugins._discovery.groups import CONFORMANCE
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._environments.plan import look_up
-from aimm_plugins._inventory.places import file_in
+from aimm_plugins._inventory.module_files import file_in
 from aimm_plugins._startup.prepare import admission_now
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.guard import guarded
