@@ -122,23 +122,21 @@ class _Search:
             what = f"none of {', '.join(names)}" if among else "no plugin"
             raise LookupError(f"{what} is installed; name a module")
         about: list[Conformance | str] = []
-        denials: list[PluginImportError] = []
+        errors: list[PluginImportError] = []
         for distribution in found:
             try:
                 about += self._of(distribution)
-            except _DeniedError as error:
-                denials.append(error)
             except PluginImportError as error:
-                if failures is None:
-                    raise
-                failures.append(error)
-        if len(denials) < len(found):
+                errors.append(error)
+        denials = [error for error in errors if isinstance(error, _DeniedError)]
+        if len(denials) < len(found):  # a check of nothing must not look as if all were well
+            errors = [error for error in errors if error not in denials]
             for denial in denials:
                 logger().warning("not checked: %s", denial)
-        elif failures is None:
-            raise denials[0]
-        else:  # a check of nothing must not look as if all were well
-            failures += denials
+        if failures is not None:
+            failures += errors
+        elif errors:
+            raise errors[0]
         return about
 
     def target(self, target: str) -> list[Conformance | str]:

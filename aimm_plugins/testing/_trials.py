@@ -15,7 +15,7 @@ from aimm_plugins.errors import PluginLoadError
 from aimm_plugins.testing._checks import Check, Kind, checks
 from aimm_plugins.testing._conformance import Conformance, no_check
 from aimm_plugins.testing._isolation import isolated
-from aimm_plugins.testing._results import WORK_CHECK, CheckResult, Status, Verdict
+from aimm_plugins.testing._results import IMPORT_CHECK, WORK_CHECK, CheckResult, Status, Verdict
 from aimm_plugins.testing._subject import Inapplicable, Subject
 
 
@@ -181,10 +181,10 @@ def check_plugin(
         1
     """
     results: list[CheckResult] = []
-    broken: set[tuple[str, str]] = set()
+    broken: set[str] = set()  # plugins that cannot be imported, and keys that do not work
     to_run = trials(about, only)
     for number, trial in enumerate(to_run, start=1):
-        if broken & {("plugin", trial.plugin), ("key", trial.about)}:  # one result has said so
+        if broken & {trial.plugin, trial.about}:  # one result has said so
             continue
         try:
             result = trial.run()
@@ -192,11 +192,8 @@ def check_plugin(
             if on_fail == "raise":
                 raise
             result = CheckResult.of_failed_import(trial.plugin, error)
-        if result.status == "failed":
-            if result.is_of_import:
-                broken.add(("plugin", trial.plugin))
-            elif result.check == WORK_CHECK:
-                broken.add(("key", trial.about))
+        if result.status == "failed" and result.check in (IMPORT_CHECK, WORK_CHECK):
+            broken.add(result.about)
         results.append(replace(result, number=number, total=len(to_run)))
         on_result(results[-1])
     verdict = Verdict(tuple(results))

@@ -11,7 +11,7 @@ from aimm_plugins.errors import Cancelled
 from aimm_plugins.testing import _events
 from aimm_plugins.testing._checks.registry import WORK, check
 from aimm_plugins.testing._events import StateEvents
-from aimm_plugins.testing._subject import Inapplicable, Subject, copied
+from aimm_plugins.testing._subject import Inapplicable, Subject
 
 
 def _check_events(name: str, promise: str, find_faults: Callable[[StateEvents], list[str]]) -> None:
@@ -148,17 +148,9 @@ def callback_errors_leave_a_usable_instance(subject: Subject) -> None:
         subject.predict(subject.fit(instance))
 
 
-@check("model", "data")
+@check("model", "data", claim="deterministic")
 def callback_changes_nothing(subject: Subject) -> None:
     """Calls without a state callback, and with one, come to the same."""
-    if not subject.claims("deterministic"):
-        raise Inapplicable("not claimed: deterministic")
     subject.calls_with_callback()
-    results = []
-    for state_cb in (None, StateEvents()):
-        if subject.spec.data_access is not None:
-            results.append(copied(subject.access(state_cb)))
-        else:
-            instance = subject.fit(subject.instantiate(state_cb), 0, state_cb)
-            results.append(copied(subject.predict(instance, 0, state_cb)[1]))
-    subject.same(results[0], results[1], "the result depends on whether there is a state callback")
+    without, with_one = (subject.result(state_cb=state_cb) for state_cb in (None, StateEvents()))
+    subject.same(without, with_one, "the result depends on whether there is a state callback")
