@@ -21,7 +21,6 @@ from aimm_plugins.testing._compare import equal
 from aimm_plugins.testing._conformance import Arguments, Claim, Conformance, given
 from aimm_plugins.testing._events import StateEvents
 
-
 CallWithCallback = Callable[[StateCallback | None], Any]
 
 
