@@ -16,12 +16,7 @@ from importlib.resources import files
 from types import MappingProxyType
 
 from aimm_plugins._diagnostics.doctor import found_conflicts
-from aimm_plugins._startup.inventory import (
-    ACTIVE_STATES,
-    Inventory,
-    InventoryItem,
-    InventoryKey,
-)
+from aimm_plugins._startup.inventory import ACTIVE_STATES, Inventory, InventoryItem, InventoryKey
 from aimm_plugins._system.text import counted, described, printable
 from aimm_plugins._values.actions import ACTIONS
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from traceback import walk_tb
 from typing import Any
@@ -109,7 +109,12 @@ def _raised_at(error: BaseException | None) -> str | None:
 
 
 def _of_provider(provider: Provider) -> SourceDeclaration:
-    signature, docstring = _description(provider.function)
+    signature = docstring = None
+    if provider.function is not None:
+        with guarded():  # a function of an extension may have none, and `__signature__` may be odd
+            signature = shown_signature(provider.function)
+        with guarded():  # `__doc__` may be a property that raises
+            docstring = inspect.getdoc(provider.function)
     return SourceDeclaration(
         action=provider.action,
         key=provider.key,
@@ -120,13 +125,3 @@ def _of_provider(provider: Provider) -> SourceDeclaration:
         signature=signature,
         docstring=docstring,
     )
-
-
-def _description(function: Callable[..., Any] | None) -> tuple[str | None, str | None]:
-    signature = docstring = None
-    if function is not None:
-        with guarded():  # a function of an extension may have none, and `__signature__` may be odd
-            signature = shown_signature(function)
-        with guarded():  # `__doc__` may be a property that raises
-            docstring = inspect.getdoc(function)
-    return signature, docstring
