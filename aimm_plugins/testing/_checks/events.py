@@ -14,41 +14,35 @@ from aimm_plugins.testing._events import StateEvents
 from aimm_plugins.testing._subject import Inapplicable, Subject
 
 
-def _check_events(name: str, promise: str, find_faults: Callable[[StateEvents], list[str]]) -> None:
-    def function(subject: Subject) -> None:
-        faults = [
-            f"{action}: {fault}"
-            for action, events in subject.events().items()
-            for fault in find_faults(events)
-        ]
-        if faults:
-            raise AssertionError("\n".join(faults[:10]))
-
-    function.__name__ = name
-    function.__doc__ = promise
-    check("model", "data")(function)
+@check("model", "data")
+def events_are_valid(subject: Subject) -> None:
+    """State events are JSON and as `schemas/state-event.yaml`."""
+    _refuse_faults(subject, _events.invalid)
 
 
-_check_events(
-    "events_are_valid",
-    "State events are JSON and as `schemas/state-event.yaml`.",
-    _events.invalid,
-)
-_check_events(
-    "events_go_forward",
-    "The steps of a phase never go back, nor beyond the total.",
-    _events.backward,
-)
-_check_events(
-    "events_arrive",
-    "The last step of a phase is its total, where it has one.",
-    _events.unfinished,
-)
-_check_events(
-    "events_are_separate",
-    "Each state event is a dict of its own.",
-    lambda events: _events.shared(events.sent),
-)
+@check("model", "data")
+def events_go_forward(subject: Subject) -> None:
+    """The steps of a phase never go back, nor beyond the total."""
+    _refuse_faults(subject, _events.backward)
+
+
+@check("model", "data")
+def events_arrive(subject: Subject) -> None:
+    """The last step of a phase is its total, where it has one."""
+    _refuse_faults(subject, _events.unfinished)
+
+
+@check("model", "data")
+def events_are_separate(subject: Subject) -> None:
+    """Each state event is a dict of its own."""
+    _refuse_faults(subject, lambda events: _events.shared(events.sent))
+
+
+def _refuse_faults(subject: Subject, find_faults: Callable[[StateEvents], list[str]]) -> None:
+    sent = subject.events().items()
+    faults = [f"{action}: {fault}" for action, events in sent for fault in find_faults(events)]
+    if faults:
+        raise AssertionError("\n".join(faults[:10]))
 
 
 _AFTERWARDS = 0.5
