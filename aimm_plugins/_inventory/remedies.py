@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 from functools import lru_cache
+from traceback import walk_tb
 
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.record_file import listed, top_levels
@@ -151,10 +152,8 @@ def _for_another_version_of_this(error: ImportError, installed: Scan) -> str:
 
 def _is_of_environ(error: KeyError) -> bool:
     """Whether `os.environ` has raised an error."""
-    last = error.__traceback__
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    return last is not None and last.tb_frame.f_code is type(os.environ).__getitem__.__code__
+    codes = [frame.f_code for frame, _ in walk_tb(error.__traceback__)]
+    return codes[-1:] == [type(os.environ).__getitem__.__code__]
 
 
 def _for_missing_module(
@@ -341,7 +340,8 @@ def remedy_for(record: PluginRecord, policy: Policy, installed: Scan) -> str:
     if record.remedy is not None:
         return record.remedy
     if record.state == "shadowed":
-        return f"Change or remove the prefer rule ({_last_place(record.reason)})."
+        place = (record.reason or "").rpartition("(")[2].partition(")")[0]
+        return f"Change or remove the prefer rule ({place or 'see the reason'})."
     if record.state == "denied":
         return _for_denied(record, policy, installed)
     if getattr(record.error, "providers", None):
@@ -392,8 +392,3 @@ def _of_files(policy: Policy, layer: Layer, distribution: Distribution) -> Itera
             yield f"Install what {lock.file} locks (pip install -r), or freeze anew ({place})."
     if layer.verify_place is not None and policy.unverified(distribution, None):
         yield f"Reinstall {distribution.name}, or change verify ({layer.verify_place})."
-
-
-def _last_place(reason: str | None) -> str:
-    """The last place in brackets of a reason."""
-    return (reason or "").rpartition("(")[2].partition(")")[0] or "see the reason"

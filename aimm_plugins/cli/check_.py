@@ -86,16 +86,17 @@ def _run_checks(
         output.echo(str(result), err=True)
     uncovered: tuple[str, ...] = ()
     with silent_log():
-        verdict = check_plugin(*about, only=only, on_fail="report", on_result=_tell)
+        verdict = check_plugin(
+            *about,
+            only=only,
+            on_fail="report",
+            on_result=lambda r: output.echo(f"{r.number}/{r.total}  {r}", err=True),
+        )
         broken = {result.about for result in verdict.failures if result.is_of_import}
         sound = [s for s in about if (s if isinstance(s, str) else s.plugin) not in broken]
         with suppress(PluginLoadError):  # a result says so
             uncovered = uncovered_keys(*sound)
     return Verdict((*results, *verdict.results)), uncovered
-
-
-def _tell(result: CheckResult) -> None:
-    output.echo(f"{result.number}/{result.total}  {result}", err=True)
 
 
 def _show(verdict: Verdict, uncovered: Iterable[str], form: str) -> None:

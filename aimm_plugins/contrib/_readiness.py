@@ -75,14 +75,14 @@ class LoadStatus(NamedTuple):
         starts = PROCESS.runtime.registry.snapshot.starts
         rules = [rule for start in starts for rule in start.required]
         required = {rule.name for rule in rules if not rule.slot}
+        failed = [record for record in records if record.error and record.state != "missing"]
         missing = [record for record in records if record.state == "missing"]
-        failed = [record for record in records if record.error and record not in missing]
         missing += [one for one in failed if normalized(one.distribution or "") in required]
-        missing += [
-            record
-            for record in records
-            if _is_down(record.environment) and any(is_about(rule, record) for rule in rules)
-        ]
+        for record in records:
+            environment = PROCESS.runtime.environments.get(record.environment or "")
+            is_down = environment is not None and not environment.is_up
+            if is_down and any(is_about(rule, record) for rule in rules):
+                missing.append(record)
         if reason is None and missing:
             reason = "required-missing"
         return {
@@ -117,11 +117,6 @@ class LoadStatus(NamedTuple):
         return [
             finding._replace(subject=record.name, message=message) for record, message in imports
         ] or [finding]
-
-
-def _is_down(name: str | None) -> bool:
-    environment = PROCESS.runtime.environments.get(name or "")
-    return environment is not None and not environment.is_up
 
 
 def _owner(record: PluginRecord) -> str:
