@@ -63,8 +63,6 @@ def install() -> None:
 
 
 class _Finder(MetaPathFinder):
-    """Finds the modules that are served here."""
-
     def __init__(self, names: tuple[str, ...]) -> None:
         self._names = names
 
@@ -78,8 +76,6 @@ class _Finder(MetaPathFinder):
 
 
 class _Loader(Loader):
-    """Fills a module with the very objects of this package."""
-
     def exec_module(self, module: ModuleType) -> None:
         if module.__name__ == "aimm":
             return

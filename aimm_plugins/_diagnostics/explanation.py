@@ -250,7 +250,6 @@ def _of_nothing(inventory: Inventory, asked: str) -> Reason:
 
 
 def _known_names(inventory: Inventory) -> set[str]:
-    """All that can be asked for."""
     names = set[str]()
     for item in inventory.plugins:
         names |= {item.record.name, item.record.module, item.record.distribution or ""}

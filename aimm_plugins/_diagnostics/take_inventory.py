@@ -75,7 +75,6 @@ def _with_imports(conf: Conf) -> Inventory:
 def _imported(
     item: InventoryItem, record: PluginRecord, providers: Mapping[Slot, Provider]
 ) -> InventoryItem:
-    """The item after the import of its plugin."""
     registered = [_of_provider(providers[slot]) for slot in record.provides if slot in providers]
     if record.environment is not None:  # its functions are in another process
         seen = {(found.action, found.key): found for found in item.declarations}

@@ -41,7 +41,6 @@ class Unmet(NamedTuple):
 
     @property
     def fault(self) -> str:
-        """What is required, and what is there."""
         if self.installed is None:
             return f"requires {self.requirement}, which is not installed"
         return f"requires {self.requirement}, and {self.name} {self.installed} is installed"
@@ -57,7 +56,6 @@ class Unmet(NamedTuple):
 
     @property
     def command(self) -> str:
-        """The command alone."""
         login = " (with the login of its metadata for ***)" if "//***@" in self.requirement else ""
         return pip_install(self.requirement) + login
 

@@ -113,7 +113,6 @@ def _for_changed_file(
 
 
 def _for_missing_file(file: str, distribution: Distribution) -> str | None:
-    """What to do about a file of the plugin's own package that its import opens."""
     folder = os.path.join(distribution.folder or "", "")
     if not distribution.folder or not file.startswith(folder):
         return None
@@ -151,7 +150,6 @@ def _for_another_version_of_this(error: ImportError, installed: Scan) -> str:
 
 
 def _is_of_environ(error: KeyError) -> bool:
-    """Whether `os.environ` has raised an error."""
     codes = [frame.f_code for frame, _ in walk_tb(error.__traceback__)]
     return codes[-1:] == [type(os.environ).__getitem__.__code__]
 
@@ -159,7 +157,6 @@ def _is_of_environ(error: KeyError) -> bool:
 def _for_missing_module(
     record: PluginRecord, name: str, distribution: Distribution | None, installed: Scan
 ) -> str:
-    """What to do where a module is not found: the plugin's own, one of its package, or another."""
     if sys.modules.get(name, name) is None:
         return (
             f"Something in this process keeps {name} from being imported, by None in its place in "
@@ -251,7 +248,6 @@ def _near_folders(record: PluginRecord) -> Iterator[str]:
 def _for_own_module(
     record: PluginRecord, name: str, distribution: Distribution, installed: Scan
 ) -> str:
-    """What to do about a module of the plugin's own package that is not there."""
     key, root = distribution.name, distribution.editable_root
     if root is not None and not os.path.isdir(root):
         return (
@@ -306,7 +302,6 @@ def _for_hidden_module(name: str, file: str, installed: Scan) -> str:
 
 
 def _for_dependency(name: str, distribution: Distribution, installed: Scan) -> str:
-    """What to do about a module of another distribution that is not there."""
     top = normalized(name.partition(".")[0])
     missing = unmet(distribution, installed)
     named = [requirement for requirement in missing if requirement.name == top]

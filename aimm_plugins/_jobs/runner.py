@@ -198,7 +198,6 @@ class _JobRun:
         self._write(path, lambda: artifact)
 
     def _call(self, step: str, action: Action, key: str, call: Call, *given: Any) -> Any:
-        """Call a plugin by `exec_*`."""
         arguments = (key, *given, self._progress(step), *call.args)
         with self._step(step, action, key):
             return calling.EXEC[action](*arguments, **call.kwargs)
@@ -258,7 +257,6 @@ class _JobRun:
         return result
 
     def _write(self, path: str, content: Callable[[], bytes]) -> None:
-        """Write the output of the last step, whole or not at all."""
         last = self.done[-1]
         with self._attempt(last.step, f"output {path}"):
             # Predictions may be a generator, which is plugin code.

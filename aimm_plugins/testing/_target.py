@@ -115,7 +115,6 @@ class _Search:
     def everything(
         self, failures: list[PluginImportError] | None, among: Collection[str]
     ) -> list[Conformance | str]:
-        """What all distributions have, or those of some names."""
         names = [normalized(name) for name in among] or list(self._distributions)
         found = [self._distributions[name] for name in names if name in self._distributions]
         if not found:
