@@ -186,7 +186,6 @@ async def until_ready(startup: Startup) -> None:
 async def test_server_is_ready_once_plugins_are_loaded_and_not_before(write, gate, serve):
     write(slow=SLOW)
     startup = Startup(names("slow"))
-
     assert (await request(startup)).data["reason"] == "not-started"
     async with serve(startup) as app:
         before = await request(app)
@@ -216,7 +215,6 @@ async def test_server_is_ready_once_plugins_are_loaded_and_not_before(write, gat
 async def test_server_that_waits_starts_with_plugins_loaded(write, serve):
     write(good=GOOD)
     startup = Startup(names("good"), wait=True)
-
     async with serve(startup) as app:
         assert (await request(app)).status == 200
         assert aimm_plugins.exec_fit("k", 1) == 1
@@ -224,7 +222,6 @@ async def test_server_that_waits_starts_with_plugins_loaded(write, serve):
 
 async def test_server_that_waits_some_seconds_starts_without_plugins_then(write, gate):
     write(slow=SLOW)
-
     startup = Startup(names("slow"), wait=0.01)
     async with startup.lifespan():
         assert startup.readiness()["reason"] == "loading"
@@ -235,7 +232,6 @@ async def test_server_that_waits_some_seconds_starts_without_plugins_then(write,
 
 async def test_event_loop_is_free_while_a_plugin_is_imported(write, gate):
     write(slow=SLOW)
-
     startup = Startup(names("slow"), wait=True)
     server = Server(startup)
     starting = asyncio.create_task(server.start())
@@ -251,7 +247,6 @@ async def test_event_loop_is_free_while_a_plugin_is_imported(write, gate):
 async def test_failed_strict_load_is_told_by_the_probe_and_logged(write, serve, caplog):
     write(good=GOOD, bad="raise ValueError('password in /etc/secret')")
     startup = Startup(names("good", "bad"), wait=True)
-
     async with serve(startup) as app:
         answer = await request(app)
         assert answer.status == 503
@@ -274,7 +269,6 @@ async def test_conf_that_cannot_be_read_is_told_by_the_probe(serve, tmp_path):
     conf = tmp_path / "secret-place.yaml"
     conf.write_text("nmaes: []")
     startup = Startup(conf, wait=True)
-
     async with serve(startup) as app:
         answer = await request(app)
         assert answer.status == 503
@@ -290,7 +284,6 @@ async def test_failed_load_can_fail_the_start(write, way, caplog):
     write(bad="raise ValueError('why')")
     startup = Startup(names("bad"), wait=True, on_failure="raise")
     app = startup if way == "itself" else StartupMiddleware(hello, startup)
-
     answer = await Server(app).start()
     assert answer["type"] == "lifespan.startup.failed"
     assert "ValueError: why" in answer["message"]
@@ -298,20 +291,15 @@ async def test_failed_load_can_fail_the_start(write, way, caplog):
     assert caplog.records == []  # the server tells it
 
 
-def test_failed_load_can_fail_the_lifespan(write):
+async def test_failed_load_can_fail_the_lifespan(write):
     write(bad="raise ValueError('why')")
-
-    async def main():
+    with pytest.raises(PluginLoadError, match="why"):
         async with Startup(names("bad"), wait=True, on_failure="raise").lifespan():
             raise AssertionError("entered")
-
-    with pytest.raises(PluginLoadError, match="why"):
-        asyncio.run(main())
 
 
 async def test_plugin_that_is_not_required_may_fail(write, serve):
     write(good=GOOD, bad="raise ValueError")
-
     conf = names("good", "bad", on_error="isolate")
     async with serve(Startup(conf, wait=True)) as app:
         answer = await request(app)
@@ -322,7 +310,6 @@ async def test_plugin_that_is_not_required_may_fail(write, serve):
 async def test_missing_required_distribution_is_named_until_it_is_there(write, install, serve):
     write(wanted=GOOD)
     conf = {"names": [], "required": ["Aimm_Wanted>=1"], "on_error": "isolate"}
-
     async with serve(Startup(conf, wait=True)) as app:
         answer = await request(app)
         assert answer.status == 503
@@ -343,7 +330,6 @@ async def test_required_key_in_conflict_is_missing_and_its_plugins_have_failed(
     for name in ("one", "two"):
         write(**{name: f"@fit(['shared', '{name}'])\ndef f(m): ...\n"})
         install(f"aimm-{name}", "1.0", entry_points={name: name}, files=[f"{name}.py"])
-
     conf = {"names": [], "on_error": "isolate", "required": [rule]}
     async with serve(Startup(conf, wait=True)) as app:
         answer = await request(app)
@@ -362,7 +348,6 @@ async def test_required_distribution_that_fails_is_named(write, install, serve, 
     else:
         (site / "policy.yaml").write_text("required: [aimm-wanted]")
         monkeypatch.setenv("AIMM_PLUGINS_POLICY", str(site / "policy.yaml"))
-
     async with serve(Startup(conf, wait=True)) as app:
         answer = await request(app)
         assert (answer.status, answer.data["reason"]) == (503, "required-missing")
@@ -375,12 +360,7 @@ SECRET = "s3cr3t"
 @pytest.fixture
 def telling(write, install, tmp_path):
     """A conf of which every free text, path and place has the secret in it."""
-    site = write(
-        bad=f"raise ValueError('{SECRET}')",
-        clash_a=GOOD,
-        clash_b=GOOD,
-        denied=GOOD,
-    )
+    site = write(bad=f"raise ValueError('{SECRET}')", clash_a=GOOD, clash_b=GOOD, denied=GOOD)
     install("aimm-denied", entry_points={"d": "denied"}, files=["denied.py"])
     folder = tmp_path / SECRET
     folder.mkdir()
@@ -400,19 +380,10 @@ async def test_nothing_written_freely_is_served(telling, serve, tmp_path):
     async with serve(Startup(telling, wait=True)) as app:
         report = await request(app, "/plugins")
         states = {record["name"]: record["state"] for record in report.data["plugins"]}
-        assert states == {
-            "bad": "failed",
-            "clash_a": "failed",
-            "clash_b": "failed",
-            "d": "denied",
-        }
+        assert states == {"bad": "failed", "clash_a": "failed", "clash_b": "failed", "d": "denied"}
         assert {
             record["error"] and record["error"]["type"] for record in report.data["plugins"]
-        } == {
-            "ValueError",
-            "PluginConflictError",
-            None,
-        }
+        } == {"ValueError", "PluginConflictError", None}
         assert report.data["findings"]
         served = report.body + (await request(app)).body
         for hidden in (SECRET, str(tmp_path), "Traceback", ".py"):
@@ -424,7 +395,6 @@ async def test_places_of_secrets_are_not_served(write, serve, tmp_path, monkeypa
     (tmp_path / "vault").write_text("x")
     monkeypatch.setenv("DB_PASSWORD", "x")
     options = {"token": f"file:{tmp_path / 'vault'}", "password": "env:DB_PASSWORD"}
-
     conf = names("good", options={"good": options})
     async with serve(Startup(conf, wait=True)) as app:
         (record,) = (await request(app, "/plugins")).data["plugins"]
@@ -540,7 +510,6 @@ class Recorder:
 async def test_application_starts_after_plugins(write):
     write(good=GOOD)
     inner = Recorder()
-
     startup = Startup(names("good"), wait=True)
     async with Server(StartupMiddleware(inner, startup)) as server:
         pass
@@ -555,7 +524,6 @@ async def test_application_starts_after_plugins(write):
 async def test_applications_own_failure_to_start_is_passed_on(write):
     write(good=GOOD)
     startup = Startup(names("good"), wait=True)
-
     server = Server(StartupMiddleware(Recorder(fails_at="startup"), startup))
     assert await server.start() == {"type": "lifespan.startup.failed", "message": "mine"}
     await server.task
@@ -565,7 +533,6 @@ async def test_applications_own_failure_to_start_is_passed_on(write):
 async def test_applications_own_failure_to_stop_is_passed_on(write):
     write(good=GOOD)
     startup = Startup(names("good"), wait=True)
-
     server = Server(StartupMiddleware(Recorder(fails_at="raise shutdown"), startup))
     await server.start()
     with pytest.raises(ValueError, match="mine"):
@@ -576,7 +543,6 @@ async def test_applications_own_failure_to_stop_is_passed_on(write):
 async def test_application_without_lifespan_is_served_all_the_same(write, caplog):
     write(good=GOOD)
     caplog.set_level(logging.INFO, "aimm_plugins")
-
     app = StartupMiddleware(hello, Startup(names("good"), wait=True))
     async with Server(app):
         assert (await request(app)).status == 200
@@ -586,7 +552,6 @@ async def test_application_without_lifespan_is_served_all_the_same(write, caplog
 
 async def test_plugins_stay_after_the_server(write, serve):
     write(good=GOOD)
-
     async with serve(Startup(names("good"), wait=True)):
         pass
     assert aimm_plugins.exec_fit("k", 1) == 1
@@ -597,7 +562,6 @@ async def test_plugins_see_the_servers_context_variables(write):
         seer="import contextvars\n@fit(['k'])\ndef f(m): ...\nseen = {v.name for v in contextvars.copy_context()}\n"
     )
     variable = contextvars.ContextVar("of_the_server")
-
     variable.set(1)
     async with Startup(names("seer"), wait=True).lifespan():
         assert "of_the_server" in sys.modules["seer"].seen
@@ -606,7 +570,6 @@ async def test_plugins_see_the_servers_context_variables(write):
 async def test_two_applications_of_a_process_load_once(write):
     write(good="import builtins\nbuiltins.loads = getattr(builtins, 'loads', 0) + 1\n" + GOOD)
     startup = Startup(names("good"), wait=True)
-
     async with startup.lifespan():
         async with Server(StartupMiddleware(hello, startup)):
             load = startup._load
@@ -616,23 +579,18 @@ async def test_two_applications_of_a_process_load_once(write):
     assert not startup.ready
 
 
-def test_server_that_starts_again_loads_again(write):
+async def test_server_that_starts_again_loads_again(write):
     write(good=GOOD)
     startup = Startup(names("good"), wait=True)
     for _ in range(2):
-
-        async def main():
-            async with startup.lifespan():
-                assert aimm_plugins.exec_fit("k", 1) == 1
-            assert startup.readiness()["reason"] == "stopped"
-
-        asyncio.run(main())
+        async with startup.lifespan():
+            assert aimm_plugins.exec_fit("k", 1) == 1
+        assert startup.readiness()["reason"] == "stopped"
 
 
 async def test_stop_does_not_wait_for_an_import(write, gate, serve):
     write(slow=SLOW)
     startup = Startup(names("slow"))
-
     async with serve(startup):
         pass
     assert startup.readiness()["reason"] == "stopped"
@@ -646,7 +604,6 @@ async def test_stop_does_not_wait_for_an_import(write, gate, serve):
 async def test_start_after_a_stop_joins_the_import_that_still_runs(write, gate):
     write(slow=SLOW)
     startup = Startup(names("slow"))
-
     async with startup.lifespan():
         load = startup._load
     async with startup.lifespan():
@@ -660,7 +617,6 @@ async def test_start_after_a_stop_joins_the_import_that_still_runs(write, gate):
 async def test_start_that_is_cancelled_leaves(write, gate):
     write(slow=SLOW)
     startup = Startup(names("slow"), wait=True)
-
     server = Server(startup)
     starting = asyncio.create_task(server.start())
     while startup._load is None:
@@ -710,20 +666,15 @@ def test_wrong_argument_is_refused(arguments, message):
 
 
 @pytest.mark.parametrize("details", [True, False])
-def test_import_that_the_server_waits_for_is_named_with_details_alone(write, gate, details):
+async def test_import_that_the_server_waits_for_is_named_with_details_alone(write, gate, details):
     write(slow=SLOW)
-
-    async def main():
-        startup = Startup(names("slow"), details=details)
-        async with Server(startup):
-            while not imports_under_way(PROCESS.runtime.registry.loads):
-                await asyncio.sleep(0.01)
-            (found,) = (await request(startup, "/plugins")).data["findings"]
-            gate()
-            await until_ready(startup)
-            return found
-
-    found = asyncio.run(main())
+    startup = Startup(names("slow"), details=details)
+    async with Server(startup):
+        while not imports_under_way(PROCESS.runtime.registry.loads):
+            await asyncio.sleep(0.01)
+        (found,) = (await request(startup, "/plugins")).data["findings"]
+        gate()
+        await until_ready(startup)
     assert found["code"] == "loading"
     if details:
         assert found["subject"] == "slow"
@@ -733,32 +684,26 @@ def test_import_that_the_server_waits_for_is_named_with_details_alone(write, gat
         assert (found["subject"], found["message"]) == ("", "plugins are being loaded")
 
 
-def test_reason_that_is_not_shown_is_in_the_log_at_its_default_level(write, install, caplog):
+async def test_reason_that_is_not_shown_is_in_the_log_at_its_default_level(write, install, caplog):
     write(denied="")
     install("denied-dist", entry_points={"d": "denied"}, files=["denied.py"])
     conf = {"names": [], "entry_points": {"allow": ["denied-dist"], "deny": ["denied-dist"]}}
-
-    async def main():
-        startup = Startup(conf, wait=True)
-        async with Server(startup):
-            return [(await request(startup, "/plugins")).data for _ in range(2)]
-
-    for answer in asyncio.run(main()):
+    startup = Startup(conf, wait=True)
+    async with Server(startup):
+        answers = [(await request(startup, "/plugins")).data for _ in range(2)]
+    for answer in answers:
         assert "log" in answer["plugins"][0]["reason"]
     (line,) = [line for line in caplog.records if "denied-dist" in line.getMessage()]
     assert line.levelno == logging.WARNING
     assert "deny" in line.getMessage()
 
 
-def test_reason_is_not_logged_where_it_is_served(write, install, caplog):
+async def test_reason_is_not_logged_where_it_is_served(write, install, caplog):
     write(denied="")
     install("denied-dist", entry_points={"d": "denied"}, files=["denied.py"])
     conf = {"names": [], "entry_points": {"allow": ["denied-dist"], "deny": ["denied-dist"]}}
-
-    async def main():
-        startup = Startup(conf, wait=True, details=True)
-        async with Server(startup):
-            return (await request(startup, "/plugins")).data
-
-    assert "deny" in asyncio.run(main())["plugins"][0]["reason"]
+    startup = Startup(conf, wait=True, details=True)
+    async with Server(startup):
+        served = (await request(startup, "/plugins")).data
+    assert "deny" in served["plugins"][0]["reason"]
     assert caplog.records == []

@@ -374,8 +374,7 @@ async def test_span_of_an_async_call_covers_the_work(spans, provider):
         provider.get_tracer("plugin").start_span("in thread").end()
 
     await asyncio.gather(
-        aimm_plugins.exec_data_access_async("slow"),
-        aimm_plugins.exec_data_access_async("threaded"),
+        aimm_plugins.exec_data_access_async("slow"), aimm_plugins.exec_data_access_async("threaded")
     )
     found = spans()
     assert found["inside"].parent.span_id == found["data_access slow"].context.span_id

@@ -306,7 +306,6 @@ async def test_cancel_of_the_task_reaches_the_plugin_through_its_next_event():
 
     call = declare("data_access", work, state_cb_arg_name="cb")
     events = []
-
     await cancel(call(events.append), working)  # returns although the thread still waits
     assert not ended.is_set()
     go_on.set()
@@ -367,7 +366,6 @@ async def test_cancel_of_an_async_function_is_its_own():
             ended.append(True)
 
     call = declare("data_access", work)
-
     task = asyncio.create_task(call())
     await asyncio.sleep(0)
     task.cancel()
@@ -458,7 +456,6 @@ async def test_wrappers_are_left_when_the_task_is_cancelled(manager):
 
     call = declare("predict", work)
     manager.register(Wrapper("only", log))
-
     task = asyncio.create_task(call())
     await working.wait()
     task.cancel()
