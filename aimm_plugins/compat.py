@@ -63,8 +63,6 @@ def install() -> None:
 
 
 class _Finder(MetaPathFinder):
-    """Finds the modules that are served here."""
-
     def __init__(self, names: tuple[str, ...]) -> None:
         self._names = names
 
@@ -78,24 +76,20 @@ class _Finder(MetaPathFinder):
 
 
 class _Loader(Loader):
-    """Fills a module with the very objects of this package."""
-
     def exec_module(self, module: ModuleType) -> None:
         if module.__name__ == "aimm":
             return
         # The very objects and no wrappers: a decorator notes its caller's place, and a process
         # without this loader can find a pickled function again.
-        vars(module).update({name: _object(name) for name in _CONTENTS[module.__name__]})
+        for name in _CONTENTS[module.__name__]:
+            found = _ONLY_THERE[name] if name in _ONLY_THERE else getattr(aimm_plugins, name)
+            setattr(module, name, found)
         module.__doc__ = f"The original's `{module.__name__}`, served by aimm_plugins."
         if module.__name__ == _NAME:
             module.__all__ = list(_CONTENTS[_NAME])  # type: ignore[attr-defined]  # a module's own
             for name in _CONTENTS:
                 if name != _NAME:
                     importlib.import_module(name)
-
-
-def _object(name: str) -> object:
-    return _ONLY_THERE[name] if name in _ONLY_THERE else getattr(aimm_plugins, name)
 
 
 def _is_served(module: ModuleType) -> bool:

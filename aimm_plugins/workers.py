@@ -193,10 +193,7 @@ def _refuse(status: WorkerStatus) -> None:
 
 
 def check(
-    pool: Executor | Any,
-    *,
-    workers: int | None = None,
-    timeout: float = 60.0,
+    pool: Executor | Any, *, workers: int | None = None, timeout: float = 60.0
 ) -> tuple[WorkerStatus, ...]:
     """Ask every worker of a pool, before there is work, whether it has the host's plugins.
 

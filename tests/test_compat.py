@@ -119,11 +119,7 @@ def original(folder: Path) -> None:
     """A package `aimm` that is not ours."""
     write(
         folder,
-        {
-            "aimm/__init__.py": "",
-            "aimm/server.py": "",
-            "aimm/plugins/__init__.py": "THEIRS = True",
-        },
+        {"aimm/__init__.py": "", "aimm/server.py": "", "aimm/plugins/__init__.py": "THEIRS = True"},
     )
 
 

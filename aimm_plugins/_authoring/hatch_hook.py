@@ -9,9 +9,8 @@ from hatchling.metadata.plugin.interface import MetadataHookInterface
 from hatchling.plugin import hookimpl
 
 from aimm_plugins import ConfigError, DeclarationError
-from aimm_plugins._authoring.declarations import ProjectSource
+from aimm_plugins._authoring.declarations import ProjectSource, run_declarations
 from aimm_plugins._authoring.project import find_project
-from aimm_plugins._authoring.running import run_declarations
 from aimm_plugins._authoring.tables import entry_points, is_made
 
 

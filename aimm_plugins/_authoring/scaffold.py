@@ -37,11 +37,7 @@ def make_package(name: str, folder: Path, answers: dict[str, Any], *, ask: bool)
         made = Path(scratch) / "package"
         with as_file(files("aimm_plugins._authoring") / "template") as template:
             run_copy(
-                str(template),
-                made,
-                data={"project": name, **answers},
-                defaults=not ask,
-                quiet=True,
+                str(template), made, data={"project": name, **answers}, defaults=not ask, quiet=True
             )
         for entry in list(made.iterdir()) if is_there else [made]:
             os.replace(entry, folder / entry.name if is_there else folder)

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from aimm_plugins import ConfigError, DeclarationError
 from aimm_plugins._authoring.declarations import ProjectSource
 from aimm_plugins._authoring.project import Project, texts_of
+from aimm_plugins._discovery.groups import OPTIONS, PLUGINS, suffix_of
 from aimm_plugins._source.declarations import SourceDeclaration
 from aimm_plugins._values.actions import ACTIONS
 
-GROUP = "aimm.plugins"
 Tables = dict[str, dict[str, str]]
 """Group to name to value."""
 
@@ -29,11 +29,11 @@ def entry_points(project: Project, declared: Sequence[SourceDeclaration]) -> Tab
     _refuse_unfit(project, declared)
     tables: Tables = {}
     if plugins := _plugins(project, declared):
-        tables[GROUP] = plugins
+        tables[PLUGINS] = plugins
     for action in ACTIONS:
         keys = {d.key: f"{d.module}:{d.qualname}" for d in declared if d.action == action}
         if keys:
-            tables[f"{GROUP}.{action}"] = dict(sorted(keys.items()))
+            tables[f"{PLUGINS}.{action}"] = dict(sorted(keys.items()))
     return tables
 
 
@@ -69,7 +69,7 @@ def current_tables(project: Project) -> Tables:
         ConfigError: One is no table of texts.
     """
     groups = project.table("project").get("entry-points", {})
-    tables = groups if isinstance(groups, Mapping) else {"aimm.plugins": groups}
+    tables = groups if isinstance(groups, Mapping) else {PLUGINS: groups}
     for group, entries in tables.items():
         texts = entries.values() if isinstance(entries, Mapping) else [None]
         if not all(isinstance(text, str) for text in texts):
@@ -83,7 +83,7 @@ def current_tables(project: Project) -> Tables:
 
 def is_made(group: str) -> bool:
     """Whether a group's entries are made from the code; that of options is the author's own."""
-    return group == GROUP or (group.startswith(f"{GROUP}.") and group != f"{GROUP}.options")
+    return suffix_of(group) not in (None, OPTIONS)
 
 
 def are_dynamic(project: Project) -> bool:
@@ -135,7 +135,7 @@ def _plugins(project: Project, declared: Sequence[SourceDeclaration]) -> dict[st
     declaring = {(declaration.module, declaration.qualname) for declaration in declared}
     covered: set[tuple[str, str]] = set()
     entries: dict[str, str] = {}
-    for name, value in current_tables(project).get(GROUP, {}).items():
+    for name, value in current_tables(project).get(PLUGINS, {}).items():
         module, _, attribute = (part.strip() for part in value.partition("[")[0].partition(":"))
         modules = reached(module)
         brought = {

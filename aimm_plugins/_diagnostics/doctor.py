@@ -11,7 +11,7 @@ from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.requirements import requires
 from aimm_plugins._discovery.scan import faults_of_metadata
 from aimm_plugins._inventory.dependencies import always_unmet
-from aimm_plugins._inventory.places import changed_entry_points
+from aimm_plugins._inventory.module_files import changed_entry_points
 from aimm_plugins._inventory.remedies import FOR_CONFLICT, in_environment
 from aimm_plugins._startup.inventory import Inventory, InventoryItem
 from aimm_plugins._system.names import ANEW, pip_install

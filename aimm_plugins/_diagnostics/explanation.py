@@ -229,28 +229,25 @@ def _of_nothing(inventory: Inventory, asked: str) -> Reason:
         near = nearest(asked, sorted(_known_names(inventory)), count=3)
         why = "no plugin declares such a key, and no distribution or module has this name"
         hint = f"Did you mean {' or '.join(near)}?" if near else "Install what provides it."
-    away, unread = list[str](), set[str]()
-    for item in inventory.plugins:
-        record = item.record
-        if item.complete or not (record.module or record.environment):
-            continue
-        if item.active:
-            unread.add(record.name)
-        else:
-            away.append(f"{record.name} ({item.account})")
+    unread = [
+        item
+        for item in inventory.plugins
+        if not item.complete and (item.record.module or item.record.environment)
+    ]
+    away = [f"{item.record.name} ({item.account})" for item in unread if not item.active]
+    active = sorted({item.record.name for item in unread if item.active})
     if away:
         names = ", ".join(away[:_MOST_NAMED] + ["..."] * (len(away) > _MOST_NAMED))
         hint = f"{hint} It may be in what is missing, denied or failed: {names}.".strip()
-    if unread:
-        hint = (
-            f"{hint} The keys of {', '.join(sorted(unread))} cannot be told without importing: "
-            "--load does that."
-        ).strip()
+    if active:
+        text = (
+            f"The keys of {', '.join(active)} cannot be told without importing: --load does that."
+        )
+        hint = f"{hint} {text}".strip()
     return Reason(subject=asked, who="nobody", why=why, remedy=hint or None)
 
 
 def _known_names(inventory: Inventory) -> set[str]:
-    """All that can be asked for."""
     names = set[str]()
     for item in inventory.plugins:
         names |= {item.record.name, item.record.module, item.record.distribution or ""}

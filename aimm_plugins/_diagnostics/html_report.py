@@ -16,12 +16,7 @@ from importlib.resources import files
 from types import MappingProxyType
 
 from aimm_plugins._diagnostics.doctor import found_conflicts
-from aimm_plugins._startup.inventory import (
-    ACTIVE_STATES,
-    Inventory,
-    InventoryItem,
-    InventoryKey,
-)
+from aimm_plugins._startup.inventory import ACTIVE_STATES, Inventory, InventoryKey
 from aimm_plugins._system.text import counted, described, printable
 from aimm_plugins._values.actions import ACTIONS
 
@@ -123,28 +118,20 @@ def _plugins(inventory: Inventory) -> str:
     columns = ["State", "Name", "Distribution", "Version", "Origin", "Module", "Keys"]
     rows = []
     for item in inventory.plugins:
-        record = item.record
+        state = item.record.state
+        kind = "good" if state in ACTIVE_STATES else "bad" if state in _BAD_STATES else "held"
         *names, target = item.identity_cells
-        options = _texts(record.options_told) if with_options else []
-        cells = [_state(record.state), *_texts(*names), _code(target), *_texts(_keys(item))]
-        rows.append(
-            (record.state, [*cells, *options, *_texts(item.account, inventory.remedy(item))])
-        )
+        keys = sorted({key for _, key in item.keys})
+        keys += [] if item.complete or not item.record.module else ["?"]
+        cells = [f"<span class={kind}>{escape(state)}</span>", *_texts(*names), _code(target)]
+        options = [item.record.options_told] if with_options else []
+        cells += _texts(", ".join(keys), *options, item.account, inventory.remedy(item))
+        rows.append((state, cells))
     return _table(
         "All plugins, in the order of loading",
         [*columns, *(["Options"] if with_options else []), "Reason", "Remedy"],
         rows,
     )
-
-
-def _state(state: str) -> str:
-    kind = "good" if state in ACTIVE_STATES else "bad" if state in _BAD_STATES else "held"
-    return f"<span class={kind}>{escape(state)}</span>"
-
-
-def _keys(item: InventoryItem) -> str:
-    keys = sorted({key for _, key in item.keys})
-    return ", ".join(keys if item.complete or not item.record.module else [*keys, "?"])
 
 
 def _providers(inventory: Inventory) -> str:

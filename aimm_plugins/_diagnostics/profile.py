@@ -62,7 +62,6 @@ class Cost:
 
     @property
     def seconds(self) -> float | None:
-        """The median of the runs."""
         return median(self.runs) if self.runs else None
 
     @property

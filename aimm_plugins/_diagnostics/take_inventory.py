@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from traceback import walk_tb
 from typing import Any
@@ -75,7 +75,6 @@ def _with_imports(conf: Conf) -> Inventory:
 def _imported(
     item: InventoryItem, record: PluginRecord, providers: Mapping[Slot, Provider]
 ) -> InventoryItem:
-    """The item after the import of its plugin."""
     registered = [_of_provider(providers[slot]) for slot in record.provides if slot in providers]
     if record.environment is not None:  # its functions are in another process
         seen = {(found.action, found.key): found for found in item.declarations}
@@ -109,7 +108,12 @@ def _raised_at(error: BaseException | None) -> str | None:
 
 
 def _of_provider(provider: Provider) -> SourceDeclaration:
-    signature, docstring = _description(provider.function)
+    signature = docstring = None
+    if provider.function is not None:
+        with guarded():  # a function of an extension may have none, and `__signature__` may be odd
+            signature = shown_signature(provider.function)
+        with guarded():  # `__doc__` may be a property that raises
+            docstring = inspect.getdoc(provider.function)
     return SourceDeclaration(
         action=provider.action,
         key=provider.key,
@@ -120,13 +124,3 @@ def _of_provider(provider: Provider) -> SourceDeclaration:
         signature=signature,
         docstring=docstring,
     )
-
-
-def _description(function: Callable[..., Any] | None) -> tuple[str | None, str | None]:
-    signature = docstring = None
-    if function is not None:
-        with guarded():  # a function of an extension may have none, and `__signature__` may be odd
-            signature = shown_signature(function)
-        with guarded():  # `__doc__` may be a property that raises
-            docstring = inspect.getdoc(function)
-    return signature, docstring

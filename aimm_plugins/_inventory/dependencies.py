@@ -41,7 +41,6 @@ class Unmet(NamedTuple):
 
     @property
     def fault(self) -> str:
-        """What is required, and what is there."""
         if self.installed is None:
             return f"requires {self.requirement}, which is not installed"
         return f"requires {self.requirement}, and {self.name} {self.installed} is installed"
@@ -57,7 +56,6 @@ class Unmet(NamedTuple):
 
     @property
     def command(self) -> str:
-        """The command alone."""
         login = " (with the login of its metadata for ***)" if "//***@" in self.requirement else ""
         return pip_install(self.requirement) + login
 
@@ -76,8 +74,9 @@ def unmet(distribution: Distribution, installed: Scan) -> tuple[Unmet, ...]:
         # Of what cannot be read or compared nothing is known.
         with suppress(ValueError, RecursionError):
             requirement = Requirement(text)
+            there = installed.find(requirement.name)
+            version = None if there is None else there.version or "unknown"
             for extra in _extras(requirement, text, here):
-                version = _version(requirement, installed)
                 if version is None or not _fits(requirement, version):
                     requirement.marker = None
                     name, wanted = normalized(requirement.name), without_passwords(str(requirement))
@@ -98,11 +97,6 @@ def _extras(requirement: Requirement, text: str, here: Mapping[str, str]) -> Ite
         return
     names = list(dict.fromkeys(_EXTRA.findall(text)))[:_MOST_EXTRAS]
     yield from (name for name in names if marker.evaluate({**here, "extra": name}))
-
-
-def _version(requirement: Requirement, installed: Scan) -> str | None:
-    distribution = installed.find(requirement.name)
-    return None if distribution is None else distribution.version or "unknown"
 
 
 def _fits(requirement: Requirement, version: str) -> bool:

@@ -14,10 +14,7 @@ from aimm_plugins.errors import DeclarationError
 
 
 def sure_failure(
-    record: PluginRecord,
-    source: PluginSource,
-    published: Sequence[Published],
-    modules: Modules,
+    record: PluginRecord, source: PluginSource, published: Sequence[Published], modules: Modules
 ) -> Fault | None:
     """The error of a plugin that cannot be loaded; `None` where nothing is sure."""
     missing = modules.missing(record.module) if source.file is None else None

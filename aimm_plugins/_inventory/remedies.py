@@ -10,12 +10,13 @@ import os
 import sys
 from collections.abc import Iterator
 from functools import lru_cache
+from traceback import walk_tb
 
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.record_file import listed, record_digest, top_levels
 from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._inventory.dependencies import always_unmet, python_required, unmet
-from aimm_plugins._inventory.places import (
+from aimm_plugins._inventory.module_files import (
     changed_entry_points,
     file_for_another_python,
     file_in,
@@ -112,7 +113,6 @@ def _for_changed_file(
 
 
 def _for_missing_file(file: str, distribution: Distribution) -> str | None:
-    """What to do about a file of the plugin's own package that its import opens."""
     folder = os.path.join(distribution.folder or "", "")
     if not distribution.folder or not file.startswith(folder):
         return None
@@ -150,17 +150,13 @@ def _for_another_version_of_this(error: ImportError, installed: Scan) -> str:
 
 
 def _is_of_environ(error: KeyError) -> bool:
-    """Whether `os.environ` has raised an error."""
-    last = error.__traceback__
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    return last is not None and last.tb_frame.f_code is type(os.environ).__getitem__.__code__
+    codes = [frame.f_code for frame, _ in walk_tb(error.__traceback__)]
+    return codes[-1:] == [type(os.environ).__getitem__.__code__]
 
 
 def _for_missing_module(
     record: PluginRecord, name: str, distribution: Distribution | None, installed: Scan
 ) -> str:
-    """What to do where a module is not found: the plugin's own, one of its package, or another."""
     if sys.modules.get(name, name) is None:
         return (
             f"Something in this process keeps {name} from being imported, by None in its place in "
@@ -252,7 +248,6 @@ def _near_folders(record: PluginRecord) -> Iterator[str]:
 def _for_own_module(
     record: PluginRecord, name: str, distribution: Distribution, installed: Scan
 ) -> str:
-    """What to do about a module of the plugin's own package that is not there."""
     key, root = distribution.name, distribution.editable_root
     if root is not None and not os.path.isdir(root):
         return (
@@ -307,7 +302,6 @@ def _for_hidden_module(name: str, file: str, installed: Scan) -> str:
 
 
 def _for_dependency(name: str, distribution: Distribution, installed: Scan) -> str:
-    """What to do about a module of another distribution that is not there."""
     top = normalized(name.partition(".")[0])
     missing = unmet(distribution, installed)
     named = [requirement for requirement in missing if requirement.name == top]
@@ -341,7 +335,8 @@ def remedy_for(record: PluginRecord, policy: Policy, installed: Scan) -> str:
     if record.remedy is not None:
         return record.remedy
     if record.state == "shadowed":
-        return f"Change or remove the prefer rule ({_last_place(record.reason)})."
+        place = (record.reason or "").rpartition("(")[2].partition(")")[0]
+        return f"Change or remove the prefer rule ({place or 'see the reason'})."
     if record.state == "denied":
         return _for_denied(record, policy, installed)
     if getattr(record.error, "providers", None):
@@ -392,8 +387,3 @@ def _of_files(policy: Policy, layer: Layer, distribution: Distribution) -> Itera
             yield f"Install what {lock.file} locks (pip install -r), or freeze anew ({place})."
     if layer.verify_place is not None and policy.unverified(distribution, None):
         yield f"Reinstall {distribution.name}, or change verify ({layer.verify_place})."
-
-
-def _last_place(reason: str | None) -> str:
-    """The last place in brackets of a reason."""
-    return (reason or "").rpartition("(")[2].partition(")")[0] or "see the reason"

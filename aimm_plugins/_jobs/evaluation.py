@@ -92,12 +92,10 @@ def evaluate(truth: Any, prediction: Any, kind: str | None = None) -> Evaluation
     if not true:
         raise ValueError("there are no predictions to evaluate")
     if kind is None:
-        kind = "numbers" if any(map(_is_fraction, (*true, *predicted))) else "labels"
+        found = [value for value in (*true, *predicted) if isinstance(value, numbers.Number)]
+        are_counts = all(isinstance(value, numbers.Integral) for value in found)
+        kind = "labels" if are_counts else "numbers"
     return _of_labels(true, predicted) if kind == "labels" else _of_numbers(true, predicted)
-
-
-def _is_fraction(value: Any) -> bool:
-    return isinstance(value, numbers.Number) and not isinstance(value, numbers.Integral)
 
 
 def _column(values: Any, what: str) -> list[Any]:

@@ -17,8 +17,6 @@ from aimm_plugins._config.values import Config
 from aimm_plugins._config.yaml_reader import Document, load_file
 from aimm_plugins.errors import ConfigError
 
-_Path = tuple[str | int, ...]
-
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -63,7 +61,8 @@ def read_job(path: str | os.PathLike[str]) -> Job:
     except ConfigError as error:
         if isinstance(error.__cause__, OSError):  # else the error tells what is wrong in the conf
             expected = "a conf, or the path of one"
-            raise _fault(document, ("plugins",), str(error), expected=expected) from error.__cause__
+            layer = Config(document=document)
+            raise layer.error(str(error), ("plugins",), expected=expected) from error.__cause__
         raise
 
 
@@ -74,13 +73,14 @@ def parse_job(document: Document) -> Job:
     conf = content.get("plugins", {"names": []})
     if not isinstance(conf, str):
         conf = parse(conf, document=document, prefix=("plugins",))
-    _check_data_names(document)
-    _check_outputs(document)
+    layer = Config(document=document)
+    _check_data_names(layer, content)
+    _check_outputs(layer, content)
     model, fit, predict = content["model"], content.get("fit"), content.get("predict")
     truth = content.get("evaluate")
     if truth is not None and predict is None:
         message = "there is no step predict, whose predictions could be evaluated"
-        raise _fault(document, ("evaluate",), message, expected="predict in this job")
+        raise layer.error(message, ("evaluate",), expected="predict in this job")
     return Job(
         plugins=conf,
         data={
@@ -109,36 +109,25 @@ def _call(step: Mapping[str, Any]) -> Call:
     )
 
 
-def _check_data_names(document: Document) -> None:
+def _check_data_names(layer: Config, content: Mapping[str, Any]) -> None:
     """Every name that a step takes data from has to be defined under `data`."""
-    known = document.data.get("data", {})
+    known = content.get("data", {})
     expected = f"one of {', '.join(known)}" if known else "a name that is defined under data"
     for step in ("fit", "predict", "evaluate"):
-        path: _Path = (step, "data")
-        given = document.data.get(step, {}).get("data", [])
+        given = content.get(step, {}).get("data", [])
         is_list = not isinstance(given, str)
         for number, name in enumerate(given if is_list else [given]):
-            place = (*path, number) if is_list else path
             if name not in known:
+                path = (step, "data", number) if is_list else (step, "data")
                 message = f"no data access is called {name!r}"
-                raise _fault(document, path, message, expected=expected, place=place)
+                raise layer.error(message, path, expected=expected)
 
 
-def _check_outputs(document: Document) -> None:
-    output = document.data.get("predict", {}).get("output")
-    save = document.data.get("save")
+def _check_outputs(layer: Config, content: Mapping[str, Any]) -> None:
+    output = content.get("predict", {}).get("output")
+    save = content.get("save")
     if output is None or save is None:
         return
     if os.path.realpath(output) == os.path.realpath(save):
         message = f"the model would replace the predictions, which go to {output!r} too"
-        raise _fault(document, ("save",), message, expected="another file")
-
-
-def _fault(
-    document: Document, path: _Path, message: str, *, expected: str, place: _Path | None = None
-) -> ConfigError:
-    """The error about a place in the job; `place` is where it points to if not to `path`."""
-    line, column = document.place(path if place is None else place) or (None, None)
-    return ConfigError(
-        message, file=document.file, line=line, column=column, path=path, expected=expected
-    )
+        raise layer.error(message, ("save",), expected="another file")

@@ -10,9 +10,8 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from aimm_plugins._api import calling, starting
 from aimm_plugins._artifacts.pack import pack, unpack_as
@@ -27,8 +26,6 @@ from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.text import described
 from aimm_plugins._values.actions import Action, StateCallback, ignore_state
 from aimm_plugins.errors import AimmPluginsError, ArtifactError
-
-_Result = TypeVar("_Result")
 
 
 class JobError(AimmPluginsError):
@@ -127,7 +124,8 @@ class _JobRun:
         """Find before the fit, which may take days, that an output cannot be written."""
         for step, path in (("predict", self._job.output), ("save", self._job.save)):
             if path is not None:
-                self._attempt(step, f"output {path}", partial(writable_target, path))
+                with self._attempt(step, f"output {path}"):
+                    writable_target(path)
 
     def access_data(self) -> None:
         job = self._job
@@ -141,18 +139,18 @@ class _JobRun:
 
     def find_truth(self, truth: Truth) -> None:
         """Find the true values before the fit, which may take days."""
-        self._truth = self._attempt("evaluate", "", lambda: _item(self._data[truth.data], truth))
+        with self._attempt("evaluate"):
+            self._truth = _item(self._data[truth.data], truth)
 
     def make_model(self) -> None:
         self._model = self._call("model", "instantiate", self._job.model_type, self._job.model)
 
     def load_model(self, path: str) -> None:
         key = self._job.model_type
-        who = f"{path}, to load {key} from"
-        content = self._attempt("load", who, lambda: Path(path).read_bytes())
-        self._model, _ = self._step(
-            "load", "deserialize", key, lambda: unpack_as(content, key), artifact=path
-        )
+        with self._attempt("load", f"{path}, to load {key} from"):
+            content = Path(path).read_bytes()
+        with self._step("load", "deserialize", key, artifact=path):
+            self._model, _ = unpack_as(content, key)
 
     def fit(self, call: Call) -> None:
         call = self._with_data("fit", call)
@@ -168,12 +166,12 @@ class _JobRun:
             self._write(output, lambda: encode(prediction, output))
 
     def evaluate(self, kind: str | None, plot: str | None) -> None:
-        found = self._attempt("evaluate", "", lambda: evaluate(self._truth, self._prediction, kind))
+        with self._attempt("evaluate"):
+            found = evaluate(self._truth, self._prediction, kind)
         self.done[-1] = replace(self.done[-1], evaluation=found)
         if plot is not None:
-            ending = Path(plot).suffix.lower()
-            drawn = partial(draw, found, ending)
-            self._attempt("evaluate", f"output {plot}", lambda: write_atomically(plot, drawn()))
+            with self._attempt("evaluate", f"output {plot}"):
+                write_atomically(plot, draw(found, Path(plot).suffix.lower()))
             self.done[-1] = replace(self.done[-1], evaluation=replace(found, plot=plot))
 
     @contextmanager
@@ -195,28 +193,25 @@ class _JobRun:
 
     def save_model(self, path: str) -> None:
         key = self._job.model_type
-        artifact = self._step("save", "serialize", key, lambda: pack(key, self._model))
+        with self._step("save", "serialize", key):
+            artifact = pack(key, self._model)
         self._write(path, lambda: artifact)
 
     def _call(self, step: str, action: Action, key: str, call: Call, *given: Any) -> Any:
-        """Call a plugin by `exec_*`."""
-        execute = calling.EXEC[action]
         arguments = (key, *given, self._progress(step), *call.args)
-        return self._step(step, action, key, lambda: execute(*arguments, **call.kwargs))
+        with self._step(step, action, key):
+            return calling.EXEC[action](*arguments, **call.kwargs)
 
+    @contextmanager
     def _step(
-        self,
-        step: str,
-        action: Action,
-        key: str,
-        function: Callable[[], Any],
-        artifact: str | None = None,
-    ) -> Any:
-        """Do a step, and keep account of it; faults of an artifact are not the plugin's."""
+        self, step: str, action: Action, key: str, artifact: str | None = None
+    ) -> Generator[None]:
+        """Keep account of the step that is done; faults of an artifact are not the plugin's."""
         provider = starting.providers(action).get((action, key))
         who = "" if provider is None else str(provider)
         begin = time.perf_counter()
-        result = self._attempt(step, who, function, artifact)
+        with self._attempt(step, who, artifact):
+            yield
         self.done.append(
             StepRecord(
                 step=step,
@@ -228,7 +223,6 @@ class _JobRun:
                 seconds=time.perf_counter() - begin,
             )
         )
-        return result
 
     def _with_data(self, step: str, call: Call) -> Call:
         args: list[Any] = []
@@ -258,31 +252,27 @@ class _JobRun:
     def _read(self, step: str, result: Any, wanted: bool) -> Any:
         """The items of an iterator, where it is to be read more than once; that is plugin code."""
         if wanted and isinstance(result, Iterator):
-            return self._attempt(step, "", partial(list, result))
+            with self._attempt(step):
+                return list(result)
         return result
 
     def _write(self, path: str, content: Callable[[], bytes]) -> None:
-        """Write the output of the last step, whole or not at all."""
         last = self.done[-1]
-        # Predictions may be a generator, which is plugin code.
-        self._attempt(last.step, f"output {path}", lambda: write_atomically(path, content()))
+        with self._attempt(last.step, f"output {path}"):
+            # Predictions may be a generator, which is plugin code.
+            write_atomically(path, content())
         self.done[-1] = replace(last, output=path)
 
-    def _attempt(
-        self,
-        step: str,
-        who: str,
-        function: Callable[[], _Result],
-        artifact: str | None = None,
-    ) -> _Result:
-        """What a function returns; what it raises is a failure of the step."""
+    @contextmanager
+    def _attempt(self, step: str, who: str = "", artifact: str | None = None) -> Generator[None]:
+        """What the block raises is a failure of the step."""
         with guarded() as attempt:
-            return function()
+            yield
         error = attempt.error
-        assert error is not None
         if artifact is not None and isinstance(error, ArtifactError):
             who = artifact
-        raise self._failed(step, who, error) from error
+        if error is not None:
+            raise self._failed(step, who, error) from error
 
     def _failed(self, step: str, who: str, error: BaseException) -> JobError:
         text = f"step {step} failed" + (f" in {who}" if who else "")

@@ -303,7 +303,7 @@ def account_for(outcome: Outcome, installed: Scan) -> None:
     A plugin may have broken imports, and so those of what is used here.
     """
     with guarded():
-        from aimm_plugins._inventory.imported_files import foreign_module
+        from aimm_plugins._inventory.module_files import foreign_module
 
         for place, record in enumerate(outcome.records):
             if record.error is not None and record.remedy is None:

@@ -9,7 +9,7 @@ from typing import Any
 from aimm_plugins._discovery.published import Published
 from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._inventory.foresight import differing_keys, sure_failure
-from aimm_plugins._inventory.imported_files import foreign_module
+from aimm_plugins._inventory.module_files import foreign_module
 from aimm_plugins._inventory.remedies import remedy_for_failure
 from aimm_plugins._loading.importer import is_imported
 from aimm_plugins._registry.change import Change

@@ -14,7 +14,7 @@ from aimm_plugins._config.values import Conf, Config
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.published import Published
 from aimm_plugins._discovery.scan import Scan, scan
-from aimm_plugins._inventory.imported_files import overwritten
+from aimm_plugins._inventory.module_files import overwritten
 from aimm_plugins._policy.judge import ImportJudge, Policy
 from aimm_plugins._policy.plan import Plan, arrange
 from aimm_plugins._policy.rules import Rule, read_layer

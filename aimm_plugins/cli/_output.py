@@ -58,9 +58,7 @@ def conf_option(verb: Verb) -> Verb:
 
 
 named_conf_option = click.option(
-    "--conf",
-    metavar="FILE",
-    help="A plugins conf; else AIMM_PLUGINS_CONF.",
+    "--conf", metavar="FILE", help="A plugins conf; else AIMM_PLUGINS_CONF."
 )
 """The conf of a verb whose arguments are names."""
 
@@ -130,7 +128,6 @@ def echo(text: str, *, err: bool = False) -> None:
 
 
 def print_findings(findings: Iterable[Finding]) -> None:
-    """Findings on stderr, next to an answer about something else."""
     for finding in findings:
         echo(f"finding  {finding}", err=True)
 
@@ -193,16 +190,11 @@ def _wrapped(line: str, width: int, hanging: int = 0) -> list[str]:
 
     indent = " " * (len(line) - len(line.lstrip()) + hanging)
     return wrap(
-        line,
-        width,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
+        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     ) or [""]
 
 
 def _terminal_width(stream: TextIO) -> int | None:
-    """Columns of the terminal that a stream is; `None` where it is none."""
     if not stream.isatty():
         return None
     import shutil

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -52,7 +51,9 @@ def verify_(file: Path, form: str, conf: str | None) -> int:
     except ArtifactError as error:
         if form != "json":
             raise
-        output.print_json({"ok": False, "artifact": None, "error": _failure(error)})
+        names = ("reason", "model_type", "distribution", "version")
+        told = {"message": str(error), **{name: getattr(error, name) for name in names}}
+        output.print_json({"ok": False, "artifact": None, "error": told})
         return 1
     if form == "json":
         output.print_json({"ok": True, "artifact": info.to_dict(), "error": None})
@@ -68,16 +69,6 @@ def verify_(file: Path, form: str, conf: str | None) -> int:
         )
         output.print_findings(info.findings)
     return 0
-
-
-def _failure(error: ArtifactError) -> dict[str, Any]:
-    return {
-        "reason": error.reason,
-        "message": str(error),
-        "model_type": error.model_type,
-        "distribution": error.distribution,
-        "version": error.version,
-    }
 
 
 def _rows(info: ArtifactInfo) -> list[tuple[str, str]]:

@@ -8,10 +8,9 @@ from pathlib import Path
 import click
 
 from aimm_plugins import providers
-from aimm_plugins._authoring.declarations import ProjectSource
+from aimm_plugins._authoring.declarations import ProjectSource, run_declarations
 from aimm_plugins._authoring.project import find_project
 from aimm_plugins._authoring.pyproject import write_tables
-from aimm_plugins._authoring.running import run_declarations
 from aimm_plugins._authoring.scaffold import make_package
 from aimm_plugins._authoring.stubs import stale, stub_files, write_stubs
 from aimm_plugins._authoring.tables import (

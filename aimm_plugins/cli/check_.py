@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 
 import click
@@ -63,40 +63,40 @@ def check_(
         only = tuple(n for n in only or [c.name for c in checks()] if n not in slow)
         if not only:
             raise click.UsageError("--quick leaves out all of these checks: they start processes.")
-    uncovered: tuple[str, ...] = ()
-    about: tuple[Conformance | str, ...] = ()
-    failures: list[PluginImportError] = []
     with output.stdout_kept():
-        try:
-            about = find_target(target, only, conf, failures, among)
-        except PluginImportError as error:
-            failures.append(error)
-        except (LookupError, ValueError, TypeError) as error:
-            raise click.UsageError(str(error)) from error
-        results = [CheckResult.of_failed_import(str(error.name), error) for error in failures]
-        for result in results:
-            output.echo(str(result), err=True)
-        with silent_log():
-            verdict = check_plugin(*about, only=only, on_fail="report", on_result=_tell)
-            with suppress(PluginLoadError):  # a result says so
-                uncovered = uncovered_keys(*_importable(about, verdict))
-        verdict = Verdict((*results, *verdict.results))
+        verdict, uncovered = _run_checks(target, only, conf, among)
     _show(verdict, uncovered, form)
     return 0 if verdict.ok else 1
 
 
-def _tell(result: CheckResult) -> None:
-    output.echo(f"{result.number}/{result.total}  {result}", err=True)
-
-
-def _importable(
-    about: tuple[Conformance | str, ...], verdict: Verdict
-) -> Iterator[Conformance | str]:
-    """The subjects whose plugin can be imported."""
-    broken = {result.about for result in verdict.failures if result.is_of_import}
-    for subject in about:
-        if (subject if isinstance(subject, str) else subject.plugin) not in broken:
-            yield subject
+def _run_checks(
+    target: str | None, only: tuple[str, ...], conf: str | None, among: tuple[str, ...]
+) -> tuple[Verdict, tuple[str, ...]]:
+    """The verdict, and the keys that no check calls."""
+    about: tuple[Conformance | str, ...] = ()
+    failures: list[PluginImportError] = []
+    try:
+        about = find_target(target, only, conf, failures, among)
+    except PluginImportError as error:
+        failures.append(error)
+    except (LookupError, ValueError, TypeError) as error:
+        raise click.UsageError(str(error)) from error
+    results = [CheckResult.of_failed_import(str(error.name), error) for error in failures]
+    for result in results:
+        output.echo(str(result), err=True)
+    uncovered: tuple[str, ...] = ()
+    with silent_log():
+        verdict = check_plugin(
+            *about,
+            only=only,
+            on_fail="report",
+            on_result=lambda r: output.echo(f"{r.number}/{r.total}  {r}", err=True),
+        )
+        broken = {result.about for result in verdict.failures if result.is_of_import}
+        sound = [s for s in about if (s if isinstance(s, str) else s.plugin) not in broken]
+        with suppress(PluginLoadError):  # a result says so
+            uncovered = uncovered_keys(*sound)
+    return Verdict((*results, *verdict.results)), uncovered
 
 
 def _show(verdict: Verdict, uncovered: Iterable[str], form: str) -> None:

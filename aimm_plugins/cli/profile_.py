@@ -6,7 +6,6 @@ import click
 
 from aimm_plugins._diagnostics.profile import Cost, profile
 from aimm_plugins._diagnostics.take_inventory import given_options, take_inventory
-from aimm_plugins._values.report import PluginRecord
 from aimm_plugins.cli import _output as output
 
 
@@ -43,7 +42,7 @@ def profile_(runs: int, timeout: float, form: str, conf: str | None) -> int:
             options=given_options(conf),
             runs=runs,
             timeout=timeout,
-            on_import=_announce,
+            on_import=lambda record: output.echo(f"importing {record.module}", err=True),
         )
     if form == "json":
         output.print_json({"plugins": [cost.to_dict() for cost in costs]})
@@ -54,10 +53,6 @@ def profile_(runs: int, timeout: float, form: str, conf: str | None) -> int:
         )
         output.print_findings(seen.findings)
     return 1 if any(cost.error for cost in costs) else 0
-
-
-def _announce(record: PluginRecord) -> None:
-    output.echo(f"importing {record.module}", err=True)
 
 
 def _row(cost: Cost) -> tuple[str, ...]:

@@ -50,10 +50,10 @@ def _check(name: str, files: Sequence[str], form: str) -> int:
     faults = {file: _fault(name, file) for file in files}
     wrong = [fault for fault in faults.values() if fault is not None]
     if form == "json":
-        answers = [
-            {"file": file, "ok": fault is None, "error": None if fault is None else _data(fault)}
-            for file, fault in faults.items()
-        ]
+        answers: list[dict[str, object]] = []
+        for file, fault in faults.items():
+            error = fault and {"message": str(fault), "line": fault.line, "column": fault.column}
+            answers.append({"file": file, "ok": fault is None, "error": error})
         print_json({"ok": not wrong, "files": answers})
     else:
         for fault in wrong:
@@ -75,7 +75,3 @@ def _fault(name: str, file: str) -> ConfigError | None:
     except ConfigError as error:
         return error
     return None
-
-
-def _data(fault: ConfigError) -> dict[str, object]:
-    return {"message": str(fault), "line": fault.line, "column": fault.column}

@@ -41,7 +41,11 @@ def list_(wanted: str | None, load: bool, form: str, conf: str | None) -> None:
     the import can tell. Findings, such as broken metadata, go to stderr.
     """
     inventory = output.inventory_of(conf, load)
-    items = [item for item in inventory.plugins if wanted is None or _declares(item, wanted)]
+    items = [
+        item
+        for item in inventory.plugins
+        if wanted is None or any(wanted in (*slot, ":".join(slot)) for slot in item.keys)
+    ]
     if form == "json":
         output.print_json(
             {
@@ -62,10 +66,6 @@ def list_(wanted: str | None, load: bool, form: str, conf: str | None) -> None:
         [_list_row(item) for item in items],
     )
     output.print_findings(inventory.findings)
-
-
-def _declares(item: InventoryItem, wanted: str) -> bool:
-    return any(wanted in (action, key, f"{action}:{key}") for action, key in item.keys)
 
 
 def _list_row(item: InventoryItem) -> list[str]:

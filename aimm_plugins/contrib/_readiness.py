@@ -1,6 +1,6 @@
 """What a server tells about its plugins: the report, and whether it is ready for requests.
 
-In comes the outcome of a load; out goes what is served, as data for JSON. Without details only
+In comes what has become of a load; out goes what is served, as data for JSON. Without details only
 fields that are listed here are served: texts that plugins, operators and files bring may hold
 anything.
 """
@@ -17,6 +17,7 @@ from aimm_plugins._system.log import logger
 from aimm_plugins._system.names import normalized
 from aimm_plugins._system.text import described, encodable, one_line, safe_text, type_name
 from aimm_plugins._values.report import Finding, PluginRecord, Report
+from aimm_plugins.errors import PluginLoadError
 
 NotReady = Literal["not-started", "loading", "failed", "required-missing", "stopped"]
 
@@ -48,47 +49,40 @@ _NO_REPORT: dict[NotReady, str] = {
 }
 
 
-class LoadResult(NamedTuple):
-    """What became of a load."""
-
-    report: Report | None
-    error: BaseException | None
-
-
 class LoadStatus(NamedTuple):
     """How a server's plugins are now.
 
     Attributes:
         reason: Why the server is not ready, whatever the report says.
-        outcome: What became of the load; `None` before it is done and after the server has stopped.
+        error: What has ended the load.
     """
 
     reason: NotReady | None
-    outcome: LoadResult | None = None
+    error: BaseException | None = None
 
     def report(self) -> Report | None:
         if self.reason is None:
             return aimm_plugins.current_report()
-        return None if self.outcome is None else self.outcome.report
+        return self.error.report if isinstance(self.error, PluginLoadError) else None
 
     def readiness(self, details: bool) -> dict[str, Any]:
         """What a probe is told, as in `schemas/readiness.yaml`."""
         records = (self.report() or Report()).plugins
         reason, error = self.reason, None
-        if self.outcome is not None and self.outcome.error is not None:
-            text = safe_text(self.outcome.error) if details else None
-            error = {"type": type_name(self.outcome.error), "message": text}
+        if self.error is not None:
+            text = safe_text(self.error) if details else None
+            error = {"type": type_name(self.error), "message": text}
         starts = PROCESS.runtime.registry.snapshot.starts
         rules = [rule for start in starts for rule in start.required]
         required = {rule.name for rule in rules if not rule.slot}
+        failed = [record for record in records if record.error and record.state != "missing"]
         missing = [record for record in records if record.state == "missing"]
-        failed = [record for record in records if record.error and record not in missing]
         missing += [one for one in failed if normalized(one.distribution or "") in required]
-        missing += [
-            record
-            for record in records
-            if _is_down(record.environment) and any(is_about(rule, record) for rule in rules)
-        ]
+        for record in records:
+            environment = PROCESS.runtime.environments.get(record.environment or "")
+            is_down = environment is not None and not environment.is_up
+            if is_down and any(is_about(rule, record) for rule in rules):
+                missing.append(record)
         if reason is None and missing:
             reason = "required-missing"
         return {
@@ -116,18 +110,13 @@ class LoadStatus(NamedTuple):
     def _no_report(self, details: bool) -> list[Finding]:
         code = self.reason or "loading"
         finding = Finding(code=code, subject="", message=_NO_REPORT[code])
-        if details and self.outcome is not None and self.outcome.error is not None:
-            message = f"{finding.message}: {described(self.outcome.error)}"
+        if details and self.error is not None:
+            message = f"{finding.message}: {described(self.error)}"
             return [finding._replace(message=message)]
         imports = imports_under_way(PROCESS.runtime.registry.loads) if details else ()
         return [
             finding._replace(subject=record.name, message=message) for record, message in imports
         ] or [finding]
-
-
-def _is_down(name: str | None) -> bool:
-    environment = PROCESS.runtime.environments.get(name or "")
-    return environment is not None and not environment.is_up
 
 
 def _owner(record: PluginRecord) -> str:

@@ -23,8 +23,7 @@ import aimm_plugins
 from aimm_plugins._system.log import logger
 from aimm_plugins._system.text import described, safe_text
 from aimm_plugins._values.report import Report
-from aimm_plugins.contrib._readiness import LoadResult, LoadStatus
-from aimm_plugins.errors import PluginLoadError
+from aimm_plugins.contrib._readiness import LoadStatus
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -34,41 +33,32 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 Conf = Mapping[str, object] | str | os.PathLike[str] | None
 
 
-class _Load:
-    """One call of `initialize`, in a thread of its own.
+def _begin_load(conf: Conf, quiet: bool) -> concurrent.futures.Future[BaseException | None]:
+    """Call `initialize` in a thread of its own; gives what it raised.
 
     The thread is not one of a pool: asyncio waits for the threads of its pool when it ends, so an
     import that hangs would keep the process from ending.
     """
+    load: concurrent.futures.Future[BaseException | None] = concurrent.futures.Future()
+    load.set_running_or_notify_cancel()  # a task that awaits it cannot cancel it then
 
-    def __init__(self, conf: Conf, quiet: bool):
-        self._conf = conf
-        self._quiet = quiet
-        self.future: concurrent.futures.Future[LoadResult] = concurrent.futures.Future()
-        self.future.set_running_or_notify_cancel()  # a task that awaits it cannot cancel it then
-        run = contextvars.copy_context().run
-        threading.Thread(
-            target=run, args=(self._run,), name="aimm_plugins start-up", daemon=True
-        ).start()
-
-    @property
-    def outcome(self) -> LoadResult | None:
-        return self.future.result() if self.future.done() else None
-
-    def _run(self) -> None:
+    def run() -> None:
+        raised = None
         try:
-            report = aimm_plugins.initialize(self._conf)
-            outcome = LoadResult(report, None)
+            aimm_plugins.initialize(conf)
         except BaseException as error:  # the event loop waits for the outcome, whatever it is
-            outcome = LoadResult(
-                error.report if isinstance(error, PluginLoadError) else None, error
-            )
-            if not self._quiet:
+            raised = error
+            if not quiet:
                 logger().error("plugins are not loaded: %s", safe_text(error), exc_info=error)
-        self.future.set_result(outcome)
-        if isinstance(outcome.error, KeyboardInterrupt):
+        load.set_result(raised)
+        if isinstance(raised, KeyboardInterrupt):
             # The host should get it, and an exception of this thread does not reach the host.
             _thread.interrupt_main()
+
+    context = contextvars.copy_context()
+    name = "aimm_plugins start-up"
+    threading.Thread(target=context.run, args=(run,), name=name, daemon=True).start()
+    return load
 
 
 class Startup:
@@ -129,7 +119,7 @@ class Startup:
         self._path = path
         self._lock = threading.Lock()
         self._users = 0
-        self._load: _Load | None = None
+        self._load: concurrent.futures.Future[BaseException | None] | None = None
         self._told: set[str] = set()
 
     @asynccontextmanager
@@ -259,17 +249,17 @@ class Startup:
         with self._lock:
             self._users += 1
             load = self._load
-            if load is None or (self._users == 1 and load.outcome is not None):
-                load = self._load = _Load(self._conf, quiet=self._raises)
+            if load is None or (self._users == 1 and load.done()):
+                load = self._load = _begin_load(self._conf, quiet=self._raises)
         try:
             if self._seconds != 0:
                 # `wait_for` would raise when time is up, which is not a failure of the server.
-                await asyncio.wait([asyncio.wrap_future(load.future)], timeout=self._seconds)
-            outcome = load.outcome
-            if self._raises and outcome is not None and outcome.error is not None:
-                if not isinstance(outcome.error, Exception):
-                    raise RuntimeError("the import of plugins was interrupted") from outcome.error
-                raise outcome.error
+                await asyncio.wait([asyncio.wrap_future(load)], timeout=self._seconds)
+            error = load.result() if self._raises and load.done() else None
+            if error is not None:
+                if not isinstance(error, Exception):
+                    raise RuntimeError("the import of plugins was interrupted") from error
+                raise error
         except BaseException:
             self._leave()
             raise
@@ -282,12 +272,12 @@ class Startup:
         load, users = self._load, self._users
         if load is None:
             return LoadStatus("not-started")
-        outcome = load.outcome
         if not users:
             return LoadStatus("stopped")
-        if outcome is None:
+        if not load.done():
             return LoadStatus("loading")
-        return LoadStatus(None if outcome.error is None else "failed", outcome)
+        error = load.result()
+        return LoadStatus(None if error is None else "failed", error)
 
 
 def _behind(prefix: str, path: str) -> str | None:

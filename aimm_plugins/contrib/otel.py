@@ -72,10 +72,7 @@ class OpenTelemetryWrapper:
             explicit_bucket_boundaries_advisory=_SECONDS,
         )
         meter.create_observable_gauge(
-            "aimm.plugins",
-            [_count_plugins],
-            unit="{plugin}",
-            description="Plugins by state.",
+            "aimm.plugins", [_count_plugins], unit="{plugin}", description="Plugins by state."
         )
         meter.create_observable_gauge(
             "aimm.plugin.import.duration",

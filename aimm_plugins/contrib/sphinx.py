@@ -34,12 +34,7 @@ try:
     from sphinx.ext.napoleon import Config
     from sphinx.ext.napoleon.docstring import GoogleDocstring, NumpyDocstring
     from sphinx.util import logging
-    from sphinx.util.docutils import (
-        LoggingReporter,
-        SphinxDirective,
-        new_document,
-        register_role,
-    )
+    from sphinx.util.docutils import LoggingReporter, SphinxDirective, new_document, register_role
     from sphinx.util.rst import default_role
 except ImportError as error:
     raise ImportError(

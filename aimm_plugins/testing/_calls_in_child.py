@@ -9,14 +9,12 @@ interpreter's.
 
 from __future__ import annotations
 
-import os
 import pickle
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import aimm_plugins
-from aimm_plugins._config.environment import OPERATOR_VARIABLES
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.text import encodable
 
@@ -67,8 +65,6 @@ def as_read(result: Any) -> Any:
 
 def _load(plugin: str, key: str) -> tuple[Any, ...] | None:
     """Initialize the plugin; the answer where it does not provide the key."""
-    for name in OPERATOR_VARIABLES:
-        os.environ.pop(name, None)
     try:
         aimm_plugins.initialize({"names": [plugin], "entry_points": {"enabled": False}})
     except aimm_plugins.PluginLoadError as error:

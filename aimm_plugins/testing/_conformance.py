@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 from aimm_plugins._system.signatures import signature_of
 from aimm_plugins._system.text import did_you_mean
+from aimm_plugins._values.actions import Action
 
 Claim = Literal["deterministic", "thread_safe", "distributable"]
 
@@ -112,7 +113,7 @@ class Conformance:
         return self.model_type or self.data_access or ""
 
     @property
-    def sources(self) -> dict[str, Any]:
+    def sources(self) -> dict[Action, Any]:
         """The sources of arguments, by action."""
         if self.data_access is not None:
             return {"data_access": self.access}

@@ -82,17 +82,12 @@ def write_distribution(
         csv.writer(stream, lineterminator="\n").writerows(rows)
     importlib.invalidate_caches()
     return InstalledDistribution(
-        name=name,
-        version=version,
-        folder=folder,
-        dist_info=folder / info,
-        modules=tuple(sources),
+        name=name, version=version, folder=folder, dist_info=folder / info, modules=tuple(sources)
     )
 
 
 def _entry_points(
-    entry_points: Mapping[str, str] | Mapping[str, Mapping[str, str]],
-    published: Mapping[str, str],
+    entry_points: Mapping[str, str] | Mapping[str, Mapping[str, str]], published: Mapping[str, str]
 ) -> str:
     groups: dict[str, dict[str, str]] = {}
     for name, value in entry_points.items():

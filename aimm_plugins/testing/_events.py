@@ -99,9 +99,7 @@ def shared(sent: Sequence[Any]) -> list[str]:
     return ["one and the same dict was sent several times; send a new one each time"]
 
 
-def _positions(
-    events: Sequence[Any],
-) -> Iterator[tuple[int, str | None, float, float | None]]:
+def _positions(events: Sequence[Any]) -> Iterator[tuple[int, str | None, float, float | None]]:
     """Number, phase, step and total of the events that have a step."""
     for number, event in enumerate(events, start=1):
         if isinstance(event, dict) and (step := _number(event.get("step"))) is not None:

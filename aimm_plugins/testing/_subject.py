@@ -12,6 +12,7 @@ from typing import Any
 
 import aimm_plugins
 from aimm_plugins import Action, Provider, StateCallback
+from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._system.child import START_SECONDS, ChildResult, run_task
 from aimm_plugins._system.signatures import signature_of
 from aimm_plugins._system.text import did_you_mean
@@ -19,6 +20,8 @@ from aimm_plugins.testing._calls_in_child import as_read, run_jobs
 from aimm_plugins.testing._compare import equal
 from aimm_plugins.testing._conformance import Arguments, Claim, Conformance, given
 from aimm_plugins.testing._events import StateEvents
+
+CallWithCallback = Callable[[StateCallback | None], Any]
 
 
 class Inapplicable(unittest.SkipTest):  # not an error; hypothesis lets a SkipTest pass
@@ -51,8 +54,9 @@ class Subject:
     def key(self) -> str:
         return self.spec.key
 
-    def provider(self, action: Action) -> Provider | None:
-        return aimm_plugins.providers(action, self.key).get((action, self.key))
+    def declaration(self, action: Action) -> Declaration | None:
+        provider = aimm_plugins.providers(action, self.key).get((action, self.key))
+        return None if provider is None else provider.declaration
 
     def providers(self) -> list[Provider]:
         found = aimm_plugins.providers().values()
@@ -64,7 +68,7 @@ class Subject:
             hint = did_you_mean(self.key, known) or f"it provides {', '.join(sorted(known))}"
             raise AssertionError(f"{self.plugin} provides no {self.key!r}; {hint}")
         for action in actions:
-            if self.provider(action) is None:
+            if not aimm_plugins.providers(action, self.key):
                 raise Inapplicable(f"no plugin provides {action}:{self.key}")
 
     def claims(self, claim: Claim) -> bool:
@@ -82,7 +86,7 @@ class Subject:
 
     # Calls
 
-    def arguments(self, action: str, variant: int = 0) -> Arguments:
+    def arguments(self, action: Action, variant: int = 0) -> Arguments:
         drawn = self.drawn.get(action)
         return given(self.spec.sources[action], variant, None if drawn is None else drawn[variant])
 
@@ -92,40 +96,33 @@ class Subject:
         made: Arguments,
         *instance: Any,
         state_cb: StateCallback | None = None,
+        as_it_is: bool = False,
     ) -> Any:
         """What an action returns; all but `instantiate` and `data_access` need an instance.
 
-        Data and predictions that can be read once are lists, so that they can be compared.
+        Data and predictions that can be read once are lists, so that they can be compared, if they
+        are not wanted as they are.
         """
-        result = self.raw(action, made, *instance, state_cb=state_cb)
-        if action == "predict":
-            return result[0], as_read(result[1])
-        return as_read(result) if action == "data_access" else result
-
-    def raw(
-        self,
-        action: Action,
-        made: Arguments,
-        *instance: Any,
-        state_cb: StateCallback | None = None,
-    ) -> Any:
-        """As `call`, with the very object that the plugin returned."""
         function = getattr(aimm_plugins, f"exec_{action}")
         result = function(self.key, *instance, state_cb, *made.args, **made.kwargs)
         if (result[1] if action == "predict" else result) is None:
             self._refuse_none(action, instance)
-        return result
+        if as_it_is:
+            return result
+        if action == "predict":
+            return result[0], as_read(result[1])
+        return as_read(result) if action == "data_access" else result
 
     def _refuse_none(self, action: Action, instance: tuple[Any, ...]) -> None:
         """Fail where `None` can only come of a forgotten `return`."""
-        provider = self.provider(action)
-        if provider is None or provider.declaration is None or action == "instantiate":
+        declaration = self.declaration(action)
+        if declaration is None or action == "instantiate":
             return
         if action == "fit":
             if instance[0] is not None:
                 raise AssertionError("fit returned None; return the instance")
             return
-        annotation = str(signature_of(provider.declaration.function).return_annotation)
+        annotation = str(signature_of(declaration.function).return_annotation)
         if "None" not in annotation and "Optional" not in annotation:
             what = "prediction" if action == "predict" else "data"
             raise AssertionError(
@@ -158,6 +155,13 @@ class Subject:
     def deserialize(self, content: bytes) -> Any:
         return aimm_plugins.exec_deserialize(self.key, content)
 
+    def result(self, variant: int = 0, state_cb: StateCallback | None = None) -> Any:
+        """A copy of what an instance predicts that is made for it, or of the data."""
+        if self.spec.data_access is not None:
+            return copied(self.access(state_cb))
+        instance = self.fit(self.instantiate(state_cb), variant, state_cb)
+        return copied(self.predict(instance, variant, state_cb)[1])
+
     def repeatable(self, instance: Any) -> tuple[Any, Any]:
         """The instance and its prediction, where predicting again gives the same."""
         instance, first = self.predict(instance)
@@ -171,21 +175,19 @@ class Subject:
         _, prediction = self.predict(instance)
         self.same(expected, prediction, message)
 
-    def calls_with_callback(self) -> dict[Action, Callable[[StateCallback | None], Any]]:
+    def calls_with_callback(self) -> dict[Action, CallWithCallback]:
         """The actions that take a state callback, as calls that are given one."""
-        calls: dict[Action, Callable[[StateCallback | None], Any]] = {
+        calls: dict[Action, CallWithCallback] = {
+            "data_access": self.access,
             "instantiate": self.instantiate,
             "fit": lambda state_cb: self.fit(self.instantiate(), 0, state_cb),
             "predict": lambda state_cb: self.predict(self.fitted(), 0, state_cb),
         }
-        if self.spec.data_access is not None:
-            calls = {"data_access": self.access}
-        found = {}
-        for action, call in calls.items():
-            provider = self.provider(action)
-            declaration = None if provider is None else provider.declaration
+        found: dict[Action, CallWithCallback] = {}
+        for action in self.spec.sources:
+            declaration = self.declaration(action)
             if declaration is not None and declaration.state_cb_arg_name is not None:
-                found[action] = call
+                found[action] = calls[action]
         if not found:
             raise Inapplicable("no action takes a state callback")
         if self.spec.data_access is None:
@@ -243,13 +245,9 @@ class Subject:
 
     def deserialize_in_child(self, *contents: bytes, predict: bool = True) -> ChildResult:
         """What a fresh process answers that deserializes, and predicts with what comes of it."""
-        last = ["predict"] if predict else []
-        return self.in_child(
-            *(
-                [("deserialize", Arguments((content,))), *((a, self.arguments(a)) for a in last)]
-                for content in contents
-            )
-        )
+        last = [("predict", self.arguments("predict"))] if predict else []
+        jobs = ([("deserialize", Arguments((content,))), *last] for content in contents)
+        return self.in_child(*jobs)
 
 
 def value_of(result: ChildResult) -> Any:

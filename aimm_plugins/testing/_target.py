@@ -18,7 +18,7 @@ from aimm_plugins._discovery.groups import CONFORMANCE
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._environments.plan import look_up
-from aimm_plugins._inventory.places import file_in
+from aimm_plugins._inventory.module_files import file_in
 from aimm_plugins._startup.prepare import admission_now
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.guard import guarded
@@ -115,30 +115,27 @@ class _Search:
     def everything(
         self, failures: list[PluginImportError] | None, among: Collection[str]
     ) -> list[Conformance | str]:
-        """What all distributions have, or those of some names."""
         names = [normalized(name) for name in among] or list(self._distributions)
         found = [self._distributions[name] for name in names if name in self._distributions]
         if not found:
             what = f"none of {', '.join(names)}" if among else "no plugin"
             raise LookupError(f"{what} is installed; name a module")
         about: list[Conformance | str] = []
-        denials: list[PluginImportError] = []
+        errors: list[PluginImportError] = []
         for distribution in found:
             try:
                 about += self._of(distribution)
-            except _DeniedError as error:
-                denials.append(error)
             except PluginImportError as error:
-                if failures is None:
-                    raise
-                failures.append(error)
-        if len(denials) < len(found):
+                errors.append(error)
+        denials = [error for error in errors if isinstance(error, _DeniedError)]
+        if len(denials) < len(found):  # a check of nothing must not look as if all were well
+            errors = [error for error in errors if error not in denials]
             for denial in denials:
                 logger().warning("not checked: %s", denial)
-        elif failures is None:
-            raise denials[0]
-        else:  # a check of nothing must not look as if all were well
-            failures += denials
+        if failures is not None:
+            failures += errors
+        elif errors:
+            raise errors[0]
         return about
 
     def target(self, target: str) -> list[Conformance | str]:

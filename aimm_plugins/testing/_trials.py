@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from aimm_plugins.errors import PluginLoadError
 from aimm_plugins.testing._checks import Check, Kind, checks
 from aimm_plugins.testing._conformance import Conformance, no_check
 from aimm_plugins.testing._isolation import isolated
-from aimm_plugins.testing._results import WORK_CHECK, CheckResult, Status, Verdict
+from aimm_plugins.testing._results import IMPORT_CHECK, WORK_CHECK, CheckResult, Status, Verdict
 from aimm_plugins.testing._subject import Inapplicable, Subject
 
 
@@ -149,6 +149,23 @@ def trials(about: Iterable[Conformance | str], only: Iterable[str] = ()) -> list
     return found
 
 
+def _run(to_run: Sequence[Trial], *, raises: bool) -> Iterator[CheckResult]:
+    """The results of trials, but for those of what one result has called broken."""
+    broken: set[str] = set()  # plugins that cannot be imported, and keys that do not work
+    for number, trial in enumerate(to_run, start=1):
+        if broken & {trial.plugin, trial.about}:
+            continue
+        try:
+            result = trial.run()
+        except PluginLoadError as error:
+            if raises:
+                raise
+            result = CheckResult.of_failed_import(trial.plugin, error)
+        if result.status == "failed" and result.check in (IMPORT_CHECK, WORK_CHECK):
+            broken.add(result.about)
+        yield replace(result, number=number, total=len(to_run))
+
+
 def check_plugin(
     *about: Conformance | str,
     only: Iterable[str] = (),
@@ -181,24 +198,9 @@ def check_plugin(
         1
     """
     results: list[CheckResult] = []
-    broken: set[tuple[str, str]] = set()
-    to_run = trials(about, only)
-    for number, trial in enumerate(to_run, start=1):
-        if broken & {("plugin", trial.plugin), ("key", trial.about)}:  # one result has said so
-            continue
-        try:
-            result = trial.run()
-        except PluginLoadError as error:
-            if on_fail == "raise":
-                raise
-            result = CheckResult.of_failed_import(trial.plugin, error)
-        if result.status == "failed":
-            if result.is_of_import:
-                broken.add(("plugin", trial.plugin))
-            elif result.check == WORK_CHECK:
-                broken.add(("key", trial.about))
-        results.append(replace(result, number=number, total=len(to_run)))
-        on_result(results[-1])
+    for result in _run(trials(about, only), raises=on_fail == "raise"):
+        results.append(result)
+        on_result(result)
     verdict = Verdict(tuple(results))
     if not verdict.ok and on_fail == "raise":
         raised = [result.error for result in verdict.failures if result.error is not None]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from aimm_plugins._authoring.declarations import run_declarations
 from aimm_plugins._authoring.project import find_project
-from aimm_plugins._authoring.running import run_declarations
 from aimm_plugins.cli import run
 from aimm_plugins.errors import AimmPluginsError
 from tests.authoring.conftest import FIT, PYPROJECT

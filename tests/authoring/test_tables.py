@@ -73,11 +73,7 @@ def test_entry_of_one_object_brings_only_that_object(project):
 
 @pytest.mark.parametrize(
     "table",
-    [
-        '"aimm.plugins" = "mine"',
-        '"aimm.plugins" = {mine = 3}',
-        '"aimm.plugins".fit.k = "mine:f"',
-    ],
+    ['"aimm.plugins" = "mine"', '"aimm.plugins" = {mine = 3}', '"aimm.plugins".fit.k = "mine:f"'],
 )
 def test_entry_points_that_are_no_texts_are_told(project, capsys, table):
     folder = project(mine=FIT)

@@ -120,10 +120,7 @@ def test_conformance_that_fails_leaves_the_checks_of_other_distributions(
 ):
     make_distribution(
         "circles",
-        modules={
-            "circles": SOURCE,
-            "circles_conformance": "import no_such_library",
-        },
+        modules={"circles": SOURCE, "circles_conformance": "import no_such_library"},
         entry_points={
             "aimm.plugins": {"circles": "circles"},
             "aimm_plugins.conformance": {"circles": "circles_conformance"},

@@ -402,7 +402,7 @@ def test_failed_write_leaves_what_was_there(folder, run_job):
     [
         ("model: {type: m}\nfitt: {}\n", "job.yaml:2:1: at fitt: unknown key 'fitt'"),
         ("model: {}\n", "key 'type' is missing"),
-        ("model: {type: m}\nfit: {data: [x]}\n", "job.yaml:2:14: at fit.data: no data access"),
+        ("model: {type: m}\nfit: {data: [x]}\n", "job.yaml:2:14: at fit.data[0]: no data access"),
         ("model: {type: m}\nfit: {data: x}\n", "job.yaml:2:13: at fit.data: no data access"),
         ("model: {type: m, load: f, args: [1]}\n", "args does not belong here"),
         ("model: {type: m}\npredict: {output: x.txt}\n", "'x.txt' cannot be read"),

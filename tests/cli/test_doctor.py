@@ -50,10 +50,7 @@ def test_doctor_finds_what_is_wrong_with_a_plugin(
 ):
     (site / "looked_at.py").write_text(source)
     install(
-        "looked-at",
-        entry_points={"ep": entry_point},
-        published=published,
-        files=["looked_at.py"],
+        "looked-at", entry_points={"ep": entry_point}, published=published, files=["looked_at.py"]
     )
     status, answer, _ = run("doctor", "--format", "json")
     assert status == 1

@@ -180,210 +180,166 @@ async def hello(scope, receive, send):
 
 async def until_ready(startup: Startup) -> None:
     """Wait for the load, as the server's own `wait` does."""
-    await asyncio.wait([asyncio.wrap_future(startup._load.future)])
+    await asyncio.wait([asyncio.wrap_future(startup._load)])
 
 
-def test_server_is_ready_once_plugins_are_loaded_and_not_before(write, gate, serve):
+async def test_server_is_ready_once_plugins_are_loaded_and_not_before(write, gate, serve):
     write(slow=SLOW)
     startup = Startup(names("slow"))
-
-    async def main():
-        assert (await request(startup)).data["reason"] == "not-started"
-        async with serve(startup) as app:
-            before = await request(app)
-            assert before.status == 503
-            assert before.data == {
-                "ready": False,
-                "reason": "loading",
-                "missing": [],
-                "failed": [],
-                "stale": [],
-                "error": None,
-            }
-            report = await request(app, "/plugins")
-            assert (report.status, report.data["ok"], report.data["plugins"]) == (200, False, [])
-            assert [finding["code"] for finding in report.data["findings"]] == ["loading"]
-            gate()
-            await until_ready(startup)
-            after = await request(app)
-            assert (after.status, after.data["ready"], after.data["reason"]) == (200, True, None)
-            assert startup.ready
-            report = await request(app, "/plugins")
-            assert report.data["ok"]
-            assert [record["state"] for record in report.data["plugins"]] == ["loaded"]
-        assert (await request(startup)).data["reason"] == "stopped"
-
-    asyncio.run(main())
+    assert (await request(startup)).data["reason"] == "not-started"
+    async with serve(startup) as app:
+        before = await request(app)
+        assert before.status == 503
+        assert before.data == {
+            "ready": False,
+            "reason": "loading",
+            "missing": [],
+            "failed": [],
+            "stale": [],
+            "error": None,
+        }
+        report = await request(app, "/plugins")
+        assert (report.status, report.data["ok"], report.data["plugins"]) == (200, False, [])
+        assert [finding["code"] for finding in report.data["findings"]] == ["loading"]
+        gate()
+        await until_ready(startup)
+        after = await request(app)
+        assert (after.status, after.data["ready"], after.data["reason"]) == (200, True, None)
+        assert startup.ready
+        report = await request(app, "/plugins")
+        assert report.data["ok"]
+        assert [record["state"] for record in report.data["plugins"]] == ["loaded"]
+    assert (await request(startup)).data["reason"] == "stopped"
 
 
-def test_server_that_waits_starts_with_plugins_loaded(write, serve):
+async def test_server_that_waits_starts_with_plugins_loaded(write, serve):
     write(good=GOOD)
     startup = Startup(names("good"), wait=True)
-
-    async def main():
-        async with serve(startup) as app:
-            assert (await request(app)).status == 200
-            assert aimm_plugins.exec_fit("k", 1) == 1
-
-    asyncio.run(main())
+    async with serve(startup) as app:
+        assert (await request(app)).status == 200
+        assert aimm_plugins.exec_fit("k", 1) == 1
 
 
-def test_server_that_waits_some_seconds_starts_without_plugins_then(write, gate):
+async def test_server_that_waits_some_seconds_starts_without_plugins_then(write, gate):
     write(slow=SLOW)
-
-    async def main():
-        startup = Startup(names("slow"), wait=0.01)
-        async with startup.lifespan():
-            assert startup.readiness()["reason"] == "loading"
-            gate()
-            await until_ready(startup)
-            assert startup.ready
-
-    asyncio.run(main())
-
-
-def test_event_loop_is_free_while_a_plugin_is_imported(write, gate):
-    write(slow=SLOW)
-
-    async def main():
-        startup = Startup(names("slow"), wait=True)
-        server = Server(startup)
-        starting = asyncio.create_task(server.start())
-        while startup._load is None:
-            await asyncio.sleep(0)
-        assert (await request(startup)).data["reason"] == "loading"
-        assert not starting.done()
+    startup = Startup(names("slow"), wait=0.01)
+    async with startup.lifespan():
+        assert startup.readiness()["reason"] == "loading"
         gate()
-        assert (await starting)["type"] == "lifespan.startup.complete"
-        await server.stop()
-
-    asyncio.run(main())
+        await until_ready(startup)
+        assert startup.ready
 
 
-def test_failed_strict_load_is_told_by_the_probe_and_logged(write, serve, caplog):
+async def test_event_loop_is_free_while_a_plugin_is_imported(write, gate):
+    write(slow=SLOW)
+    startup = Startup(names("slow"), wait=True)
+    server = Server(startup)
+    starting = asyncio.create_task(server.start())
+    while startup._load is None:
+        await asyncio.sleep(0)
+    assert (await request(startup)).data["reason"] == "loading"
+    assert not starting.done()
+    gate()
+    assert (await starting)["type"] == "lifespan.startup.complete"
+    await server.stop()
+
+
+async def test_failed_strict_load_is_told_by_the_probe_and_logged(write, serve, caplog):
     write(good=GOOD, bad="raise ValueError('password in /etc/secret')")
     startup = Startup(names("good", "bad"), wait=True)
-
-    async def main():
-        async with serve(startup) as app:
-            answer = await request(app)
-            assert answer.status == 503
-            assert answer.data == {
-                "ready": False,
-                "reason": "failed",
-                "missing": [],
-                "failed": ["bad"],
-                "stale": [],
-                "error": {"type": "PluginLoadError", "message": None},
-            }
-            report = (await request(app, "/plugins")).data
-            assert [record["state"] for record in report["plugins"]] == ["undone", "failed"]
-
-    asyncio.run(main())
+    async with serve(startup) as app:
+        answer = await request(app)
+        assert answer.status == 503
+        assert answer.data == {
+            "ready": False,
+            "reason": "failed",
+            "missing": [],
+            "failed": ["bad"],
+            "stale": [],
+            "error": {"type": "PluginLoadError", "message": None},
+        }
+        report = (await request(app, "/plugins")).data
+        assert [record["state"] for record in report["plugins"]] == ["undone", "failed"]
     (record,) = [entry for entry in caplog.records if entry.levelno == logging.ERROR]
     assert "password" in record.getMessage()
     assert isinstance(record.exc_info[1], PluginLoadError)
 
 
-def test_conf_that_cannot_be_read_is_told_by_the_probe(serve, tmp_path):
+async def test_conf_that_cannot_be_read_is_told_by_the_probe(serve, tmp_path):
     conf = tmp_path / "secret-place.yaml"
     conf.write_text("nmaes: []")
     startup = Startup(conf, wait=True)
-
-    async def main():
-        async with serve(startup) as app:
-            answer = await request(app)
-            assert answer.status == 503
-            assert answer.data["error"] == {"type": "ConfigError", "message": None}
-            report = await request(app, "/plugins")
-            assert not report.data["ok"]
-            assert startup.report() is None
-            assert b"secret-place" not in answer.body + report.body
-
-    asyncio.run(main())
+    async with serve(startup) as app:
+        answer = await request(app)
+        assert answer.status == 503
+        assert answer.data["error"] == {"type": "ConfigError", "message": None}
+        report = await request(app, "/plugins")
+        assert not report.data["ok"]
+        assert startup.report() is None
+        assert b"secret-place" not in answer.body + report.body
 
 
 @pytest.mark.parametrize("way", ["itself", "middleware"])
-def test_failed_load_can_fail_the_start(write, way, caplog):
+async def test_failed_load_can_fail_the_start(write, way, caplog):
     write(bad="raise ValueError('why')")
     startup = Startup(names("bad"), wait=True, on_failure="raise")
     app = startup if way == "itself" else StartupMiddleware(hello, startup)
-
-    async def main():
-        answer = await Server(app).start()
-        assert answer["type"] == "lifespan.startup.failed"
-        assert "ValueError: why" in answer["message"]
-
-    asyncio.run(main())
+    answer = await Server(app).start()
+    assert answer["type"] == "lifespan.startup.failed"
+    assert "ValueError: why" in answer["message"]
     assert not startup.ready
     assert caplog.records == []  # the server tells it
 
 
-def test_failed_load_can_fail_the_lifespan(write):
+async def test_failed_load_can_fail_the_lifespan(write):
     write(bad="raise ValueError('why')")
-
-    async def main():
+    with pytest.raises(PluginLoadError, match="why"):
         async with Startup(names("bad"), wait=True, on_failure="raise").lifespan():
             raise AssertionError("entered")
 
-    with pytest.raises(PluginLoadError, match="why"):
-        asyncio.run(main())
 
-
-def test_plugin_that_is_not_required_may_fail(write, serve):
+async def test_plugin_that_is_not_required_may_fail(write, serve):
     write(good=GOOD, bad="raise ValueError")
-
-    async def main():
-        conf = names("good", "bad", on_error="isolate")
-        async with serve(Startup(conf, wait=True)) as app:
-            answer = await request(app)
-            assert (answer.status, answer.data["failed"]) == (200, ["bad"])
-            assert not (await request(app, "/plugins")).data["ok"]
-
-    asyncio.run(main())
+    conf = names("good", "bad", on_error="isolate")
+    async with serve(Startup(conf, wait=True)) as app:
+        answer = await request(app)
+        assert (answer.status, answer.data["failed"]) == (200, ["bad"])
+        assert not (await request(app, "/plugins")).data["ok"]
 
 
-def test_missing_required_distribution_is_named_until_it_is_there(write, install, serve):
+async def test_missing_required_distribution_is_named_until_it_is_there(write, install, serve):
     write(wanted=GOOD)
     conf = {"names": [], "required": ["Aimm_Wanted>=1"], "on_error": "isolate"}
-
-    async def main():
-        async with serve(Startup(conf, wait=True)) as app:
-            answer = await request(app)
-            assert answer.status == 503
-            assert answer.data["reason"] == "required-missing"
-            assert answer.data["missing"] == ["aimm-wanted"]
-            install("aimm-wanted", "1.2", entry_points={"w": "wanted"}, files=["wanted.py"])
-            aimm_plugins.refresh()
-            assert (await request(app)).status == 200
-
-    asyncio.run(main())
+    async with serve(Startup(conf, wait=True)) as app:
+        answer = await request(app)
+        assert answer.status == 503
+        assert answer.data["reason"] == "required-missing"
+        assert answer.data["missing"] == ["aimm-wanted"]
+        install("aimm-wanted", "1.2", entry_points={"w": "wanted"}, files=["wanted.py"])
+        aimm_plugins.refresh()
+        assert (await request(app)).status == 200
 
 
 @pytest.mark.parametrize(
     ("rule", "missing"),
     [("fit:shared", ["fit:shared"]), ("aimm-one", ["aimm-one"]), ("fit:one", [])],
 )
-def test_required_key_in_conflict_is_missing_and_its_plugins_have_failed(
+async def test_required_key_in_conflict_is_missing_and_its_plugins_have_failed(
     write, install, serve, rule, missing
 ):
     for name in ("one", "two"):
         write(**{name: f"@fit(['shared', '{name}'])\ndef f(m): ...\n"})
         install(f"aimm-{name}", "1.0", entry_points={name: name}, files=[f"{name}.py"])
-
-    async def main():
-        conf = {"names": [], "on_error": "isolate", "required": [rule]}
-        async with serve(Startup(conf, wait=True)) as app:
-            answer = await request(app)
-            assert answer.status == (503 if missing else 200)
-            assert answer.data["missing"] == missing
-            assert answer.data["failed"] == ["aimm-one", "aimm-two"]
-
-    asyncio.run(main())
+    conf = {"names": [], "on_error": "isolate", "required": [rule]}
+    async with serve(Startup(conf, wait=True)) as app:
+        answer = await request(app)
+        assert answer.status == (503 if missing else 200)
+        assert answer.data["missing"] == missing
+        assert answer.data["failed"] == ["aimm-one", "aimm-two"]
 
 
 @pytest.mark.parametrize("where", ["conf", "policy"])
-def test_required_distribution_that_fails_is_named(write, install, serve, where, monkeypatch):
+async def test_required_distribution_that_fails_is_named(write, install, serve, where, monkeypatch):
     site = write(wanted="raise ValueError")
     install("aimm-wanted", "1.2", entry_points={"w": "wanted"}, files=["wanted.py"])
     conf = {"names": [], "on_error": "isolate", "entry_points": {"allow": ["aimm-wanted"]}}
@@ -392,14 +348,10 @@ def test_required_distribution_that_fails_is_named(write, install, serve, where,
     else:
         (site / "policy.yaml").write_text("required: [aimm-wanted]")
         monkeypatch.setenv("AIMM_PLUGINS_POLICY", str(site / "policy.yaml"))
-
-    async def main():
-        async with serve(Startup(conf, wait=True)) as app:
-            answer = await request(app)
-            assert (answer.status, answer.data["reason"]) == (503, "required-missing")
-            assert answer.data["missing"] == answer.data["failed"] == ["aimm-wanted"]
-
-    asyncio.run(main())
+    async with serve(Startup(conf, wait=True)) as app:
+        answer = await request(app)
+        assert (answer.status, answer.data["reason"]) == (503, "required-missing")
+        assert answer.data["missing"] == answer.data["failed"] == ["aimm-wanted"]
 
 
 SECRET = "s3cr3t"
@@ -408,12 +360,7 @@ SECRET = "s3cr3t"
 @pytest.fixture
 def telling(write, install, tmp_path):
     """A conf of which every free text, path and place has the secret in it."""
-    site = write(
-        bad=f"raise ValueError('{SECRET}')",
-        clash_a=GOOD,
-        clash_b=GOOD,
-        denied=GOOD,
-    )
+    site = write(bad=f"raise ValueError('{SECRET}')", clash_a=GOOD, clash_b=GOOD, denied=GOOD)
     install("aimm-denied", entry_points={"d": "denied"}, files=["denied.py"])
     folder = tmp_path / SECRET
     folder.mkdir()
@@ -429,86 +376,61 @@ def telling(write, install, tmp_path):
     return conf
 
 
-def test_nothing_written_freely_is_served(telling, serve, tmp_path):
-    async def main():
-        async with serve(Startup(telling, wait=True)) as app:
-            report = await request(app, "/plugins")
-            states = {record["name"]: record["state"] for record in report.data["plugins"]}
-            assert states == {
-                "bad": "failed",
-                "clash_a": "failed",
-                "clash_b": "failed",
-                "d": "denied",
-            }
-            assert {
-                record["error"] and record["error"]["type"] for record in report.data["plugins"]
-            } == {
-                "ValueError",
-                "PluginConflictError",
-                None,
-            }
-            assert report.data["findings"]
-            served = report.body + (await request(app)).body
-            for hidden in (SECRET, str(tmp_path), "Traceback", ".py"):
-                assert hidden.encode() not in served
-
-    asyncio.run(main())
+async def test_nothing_written_freely_is_served(telling, serve, tmp_path):
+    async with serve(Startup(telling, wait=True)) as app:
+        report = await request(app, "/plugins")
+        states = {record["name"]: record["state"] for record in report.data["plugins"]}
+        assert states == {"bad": "failed", "clash_a": "failed", "clash_b": "failed", "d": "denied"}
+        assert {
+            record["error"] and record["error"]["type"] for record in report.data["plugins"]
+        } == {"ValueError", "PluginConflictError", None}
+        assert report.data["findings"]
+        served = report.body + (await request(app)).body
+        for hidden in (SECRET, str(tmp_path), "Traceback", ".py"):
+            assert hidden.encode() not in served
 
 
-def test_places_of_secrets_are_not_served(write, serve, tmp_path, monkeypatch):
+async def test_places_of_secrets_are_not_served(write, serve, tmp_path, monkeypatch):
     write(good=GOOD)
     (tmp_path / "vault").write_text("x")
     monkeypatch.setenv("DB_PASSWORD", "x")
     options = {"token": f"file:{tmp_path / 'vault'}", "password": "env:DB_PASSWORD"}
-
-    async def main():
-        conf = names("good", options={"good": options})
-        async with serve(Startup(conf, wait=True)) as app:
-            (record,) = (await request(app, "/plugins")).data["plugins"]
-            assert (record["state"], record["options"]) == ("loaded", [])
-        assert aimm_plugins.current_report().plugins[0].options  # there was something to hide
-
-    asyncio.run(main())
+    conf = names("good", options={"good": options})
+    async with serve(Startup(conf, wait=True)) as app:
+        (record,) = (await request(app, "/plugins")).data["plugins"]
+        assert (record["state"], record["options"]) == ("loaded", [])
+    assert aimm_plugins.current_report().plugins[0].options  # there was something to hide
 
 
-def test_details_are_served_when_asked_for(telling, serve, tmp_path):
-    async def main():
-        async with serve(Startup(telling, wait=True, details=True)) as app:
-            report = (await request(app, "/plugins")).data
-            assert report == aimm_plugins.current_report().to_dict()
-            assert SECRET in json.dumps(report)
-
-    asyncio.run(main())
+async def test_details_are_served_when_asked_for(telling, serve, tmp_path):
+    async with serve(Startup(telling, wait=True, details=True)) as app:
+        report = (await request(app, "/plugins")).data
+        assert report == aimm_plugins.current_report().to_dict()
+        assert SECRET in json.dumps(report)
 
 
-def test_details_of_what_ended_the_load_are_served_when_asked_for(serve):
-    async def main():
-        async with serve(Startup({"names": [], "nmaes": []}, wait=True, details=True)) as app:
-            assert "nmaes" in (await request(app)).data["error"]["message"]
-            (finding,) = (await request(app, "/plugins")).data["findings"]
-            assert "ConfigError: at nmaes: unknown key" in finding["message"]
-
-    asyncio.run(main())
+async def test_details_of_what_ended_the_load_are_served_when_asked_for(serve):
+    async with serve(Startup({"names": [], "nmaes": []}, wait=True, details=True)) as app:
+        assert "nmaes" in (await request(app)).data["error"]["message"]
+        (finding,) = (await request(app, "/plugins")).data["findings"]
+        assert "ConfigError: at nmaes: unknown key" in finding["message"]
 
 
 @pytest.mark.parametrize("path", ["/plugins", "/plugins/ready"])
-def test_answers_are_json_that_nobody_keeps(serve, path):
-    async def main():
-        async with serve(Startup(names(), wait=True)) as app:
-            answer = await request(app, path)
-            assert answer.headers == {
-                "content-type": "application/json",
-                "content-length": str(len(answer.body)),
-                "cache-control": "no-store",
-                "x-content-type-options": "nosniff",
-            }
-            head = await request(app, path, "HEAD")
-            assert (head.status, head.headers, head.body) == (200, answer.headers, b"")
-            for method in ("POST", "PUT", "DELETE", "OPTIONS", "PATCH"):
-                refused = await request(app, path, method)
-                assert (refused.status, refused.headers["allow"]) == (405, "GET, HEAD")
-
-    asyncio.run(main())
+async def test_answers_are_json_that_nobody_keeps(serve, path):
+    async with serve(Startup(names(), wait=True)) as app:
+        answer = await request(app, path)
+        assert answer.headers == {
+            "content-type": "application/json",
+            "content-length": str(len(answer.body)),
+            "cache-control": "no-store",
+            "x-content-type-options": "nosniff",
+        }
+        head = await request(app, path, "HEAD")
+        assert (head.status, head.headers, head.body) == (200, answer.headers, b"")
+        for method in ("POST", "PUT", "DELETE", "OPTIONS", "PATCH"):
+            refused = await request(app, path, method)
+            assert (refused.status, refused.headers["allow"]) == (405, "GET, HEAD")
 
 
 @pytest.mark.parametrize(
@@ -550,20 +472,17 @@ def test_addresses_may_be_others():
     assert asyncio.run(request(app, "/plugins/ready")).body == b"hello"
 
 
-def test_websocket_is_closed():
-    async def main():
-        sent = []
+async def test_websocket_is_closed():
+    sent = []
 
-        async def send(message):
-            sent.append(message["type"])
+    async def send(message):
+        sent.append(message["type"])
 
-        async def receive():
-            return {"type": "websocket.connect"}
+    async def receive():
+        return {"type": "websocket.connect"}
 
-        await Startup(names())({"type": "websocket", "path": "/plugins"}, receive, send)
-        assert sent == ["websocket.close"]
-
-    asyncio.run(main())
+    await Startup(names())({"type": "websocket", "path": "/plugins"}, receive, send)
+    assert sent == ["websocket.close"]
 
 
 class Recorder:
@@ -588,168 +507,124 @@ class Recorder:
             await send({"type": f"lifespan.{kind}.complete"})
 
 
-def test_application_starts_after_plugins(write):
+async def test_application_starts_after_plugins(write):
     write(good=GOOD)
     inner = Recorder()
-
-    async def main():
-        startup = Startup(names("good"), wait=True)
-        async with Server(StartupMiddleware(inner, startup)) as server:
-            pass
-        # A server may end the process as soon as it is told.
-        assert server.provided == {
-            "lifespan.startup.complete": True,
-            "lifespan.shutdown.complete": True,
-        }
-
-    asyncio.run(main())
+    startup = Startup(names("good"), wait=True)
+    async with Server(StartupMiddleware(inner, startup)) as server:
+        pass
+    # A server may end the process as soon as it is told.
+    assert server.provided == {
+        "lifespan.startup.complete": True,
+        "lifespan.shutdown.complete": True,
+    }
     assert inner.seen == [("startup", True), ("shutdown", True)]
 
 
-def test_applications_own_failure_to_start_is_passed_on(write):
+async def test_applications_own_failure_to_start_is_passed_on(write):
     write(good=GOOD)
     startup = Startup(names("good"), wait=True)
-
-    async def main():
-        server = Server(StartupMiddleware(Recorder(fails_at="startup"), startup))
-        assert await server.start() == {"type": "lifespan.startup.failed", "message": "mine"}
-        await server.task
-
-    asyncio.run(main())
+    server = Server(StartupMiddleware(Recorder(fails_at="startup"), startup))
+    assert await server.start() == {"type": "lifespan.startup.failed", "message": "mine"}
+    await server.task
     assert startup.readiness()["reason"] == "stopped"
 
 
-def test_applications_own_failure_to_stop_is_passed_on(write):
+async def test_applications_own_failure_to_stop_is_passed_on(write):
     write(good=GOOD)
     startup = Startup(names("good"), wait=True)
-
-    async def main():
-        server = Server(StartupMiddleware(Recorder(fails_at="raise shutdown"), startup))
-        await server.start()
-        with pytest.raises(ValueError, match="mine"):
-            await server.stop()
-
-    asyncio.run(main())
+    server = Server(StartupMiddleware(Recorder(fails_at="raise shutdown"), startup))
+    await server.start()
+    with pytest.raises(ValueError, match="mine"):
+        await server.stop()
     assert startup.readiness()["reason"] == "stopped"
 
 
-def test_application_without_lifespan_is_served_all_the_same(write, caplog):
+async def test_application_without_lifespan_is_served_all_the_same(write, caplog):
     write(good=GOOD)
     caplog.set_level(logging.INFO, "aimm_plugins")
-
-    async def main():
-        app = StartupMiddleware(hello, Startup(names("good"), wait=True))
-        async with Server(app):
-            assert (await request(app)).status == 200
-            assert (await request(app, "/")).body == b"hello"
-
-    asyncio.run(main())
+    app = StartupMiddleware(hello, Startup(names("good"), wait=True))
+    async with Server(app):
+        assert (await request(app)).status == 200
+        assert (await request(app, "/")).body == b"hello"
     assert "takes no lifespan: ValueError: only http" in caplog.text
 
 
-def test_plugins_stay_after_the_server(write, serve):
+async def test_plugins_stay_after_the_server(write, serve):
     write(good=GOOD)
-
-    async def main():
-        async with serve(Startup(names("good"), wait=True)):
-            pass
-
-    asyncio.run(main())
+    async with serve(Startup(names("good"), wait=True)):
+        pass
     assert aimm_plugins.exec_fit("k", 1) == 1
 
 
-def test_plugins_see_the_servers_context_variables(write):
+async def test_plugins_see_the_servers_context_variables(write):
     write(
         seer="import contextvars\n@fit(['k'])\ndef f(m): ...\nseen = {v.name for v in contextvars.copy_context()}\n"
     )
     variable = contextvars.ContextVar("of_the_server")
-
-    async def main():
-        variable.set(1)
-        async with Startup(names("seer"), wait=True).lifespan():
-            assert "of_the_server" in sys.modules["seer"].seen
-
-    asyncio.run(main())
+    variable.set(1)
+    async with Startup(names("seer"), wait=True).lifespan():
+        assert "of_the_server" in sys.modules["seer"].seen
 
 
-def test_two_applications_of_a_process_load_once(write):
+async def test_two_applications_of_a_process_load_once(write):
     write(good="import builtins\nbuiltins.loads = getattr(builtins, 'loads', 0) + 1\n" + GOOD)
     startup = Startup(names("good"), wait=True)
-
-    async def main():
-        async with startup.lifespan():
-            async with Server(StartupMiddleware(hello, startup)):
-                load = startup._load
-            assert startup._load is load
-            assert startup.ready
-            assert aimm_plugins.exec_fit("k", 1) == 1
-        assert not startup.ready
-
-    asyncio.run(main())
+    async with startup.lifespan():
+        async with Server(StartupMiddleware(hello, startup)):
+            load = startup._load
+        assert startup._load is load
+        assert startup.ready
+        assert aimm_plugins.exec_fit("k", 1) == 1
+    assert not startup.ready
 
 
-def test_server_that_starts_again_loads_again(write):
+async def test_server_that_starts_again_loads_again(write):
     write(good=GOOD)
     startup = Startup(names("good"), wait=True)
     for _ in range(2):
-
-        async def main():
-            async with startup.lifespan():
-                assert aimm_plugins.exec_fit("k", 1) == 1
-            assert startup.readiness()["reason"] == "stopped"
-
-        asyncio.run(main())
+        async with startup.lifespan():
+            assert aimm_plugins.exec_fit("k", 1) == 1
+        assert startup.readiness()["reason"] == "stopped"
 
 
-def test_stop_does_not_wait_for_an_import(write, gate, serve):
+async def test_stop_does_not_wait_for_an_import(write, gate, serve):
     write(slow=SLOW)
     startup = Startup(names("slow"))
-
-    async def main():
-        async with serve(startup):
-            pass
-        assert startup.readiness()["reason"] == "stopped"
-        assert ("fit", "slow") not in aimm_plugins.providers()
-        gate()
-
-    asyncio.run(main())
+    async with serve(startup):
+        pass
+    assert startup.readiness()["reason"] == "stopped"
+    assert ("fit", "slow") not in aimm_plugins.providers()
+    gate()
     for thread in threading.enumerate():
         if thread.name == "aimm_plugins start-up":
             thread.join(60)
 
 
-def test_start_after_a_stop_joins_the_import_that_still_runs(write, gate):
+async def test_start_after_a_stop_joins_the_import_that_still_runs(write, gate):
     write(slow=SLOW)
     startup = Startup(names("slow"))
-
-    async def main():
-        async with startup.lifespan():
-            load = startup._load
-        async with startup.lifespan():
-            assert startup._load is load
-            gate()
-            await until_ready(startup)
-            assert startup.ready
-            assert aimm_plugins.exec_fit("slow", 1) == 1
-
-    asyncio.run(main())
+    async with startup.lifespan():
+        load = startup._load
+    async with startup.lifespan():
+        assert startup._load is load
+        gate()
+        await until_ready(startup)
+        assert startup.ready
+        assert aimm_plugins.exec_fit("slow", 1) == 1
 
 
-def test_start_that_is_cancelled_leaves(write, gate):
+async def test_start_that_is_cancelled_leaves(write, gate):
     write(slow=SLOW)
     startup = Startup(names("slow"), wait=True)
-
-    async def main():
-        server = Server(startup)
-        starting = asyncio.create_task(server.start())
-        while startup._load is None:
-            await asyncio.sleep(0)
-        server.task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await starting
-        assert server.sent == []
-
-    asyncio.run(main())
+    server = Server(startup)
+    starting = asyncio.create_task(server.start())
+    while startup._load is None:
+        await asyncio.sleep(0)
+    server.task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert server.sent == []
     assert startup.readiness()["reason"] == "stopped"
 
 
@@ -763,7 +638,7 @@ def test_interrupt_in_a_plugin_reaches_the_host(write, on_failure):
         answer = await Server(startup).start()
         failed = answer["type"] == "lifespan.startup.failed"
         assert failed == (on_failure == "raise")
-        assert startup._load.outcome.error.__class__ is KeyboardInterrupt
+        assert startup._load.result().__class__ is KeyboardInterrupt
         # The interpreter calls the handler in this thread, at one of its next steps.
         while not interrupted.is_set():
             await asyncio.sleep(0)
@@ -791,20 +666,15 @@ def test_wrong_argument_is_refused(arguments, message):
 
 
 @pytest.mark.parametrize("details", [True, False])
-def test_import_that_the_server_waits_for_is_named_with_details_alone(write, gate, details):
+async def test_import_that_the_server_waits_for_is_named_with_details_alone(write, gate, details):
     write(slow=SLOW)
-
-    async def main():
-        startup = Startup(names("slow"), details=details)
-        async with Server(startup):
-            while not imports_under_way(PROCESS.runtime.registry.loads):
-                await asyncio.sleep(0.01)
-            (found,) = (await request(startup, "/plugins")).data["findings"]
-            gate()
-            await until_ready(startup)
-            return found
-
-    found = asyncio.run(main())
+    startup = Startup(names("slow"), details=details)
+    async with Server(startup):
+        while not imports_under_way(PROCESS.runtime.registry.loads):
+            await asyncio.sleep(0.01)
+        (found,) = (await request(startup, "/plugins")).data["findings"]
+        gate()
+        await until_ready(startup)
     assert found["code"] == "loading"
     if details:
         assert found["subject"] == "slow"
@@ -814,32 +684,26 @@ def test_import_that_the_server_waits_for_is_named_with_details_alone(write, gat
         assert (found["subject"], found["message"]) == ("", "plugins are being loaded")
 
 
-def test_reason_that_is_not_shown_is_in_the_log_at_its_default_level(write, install, caplog):
+async def test_reason_that_is_not_shown_is_in_the_log_at_its_default_level(write, install, caplog):
     write(denied="")
     install("denied-dist", entry_points={"d": "denied"}, files=["denied.py"])
     conf = {"names": [], "entry_points": {"allow": ["denied-dist"], "deny": ["denied-dist"]}}
-
-    async def main():
-        startup = Startup(conf, wait=True)
-        async with Server(startup):
-            return [(await request(startup, "/plugins")).data for _ in range(2)]
-
-    for answer in asyncio.run(main()):
+    startup = Startup(conf, wait=True)
+    async with Server(startup):
+        answers = [(await request(startup, "/plugins")).data for _ in range(2)]
+    for answer in answers:
         assert "log" in answer["plugins"][0]["reason"]
     (line,) = [line for line in caplog.records if "denied-dist" in line.getMessage()]
     assert line.levelno == logging.WARNING
     assert "deny" in line.getMessage()
 
 
-def test_reason_is_not_logged_where_it_is_served(write, install, caplog):
+async def test_reason_is_not_logged_where_it_is_served(write, install, caplog):
     write(denied="")
     install("denied-dist", entry_points={"d": "denied"}, files=["denied.py"])
     conf = {"names": [], "entry_points": {"allow": ["denied-dist"], "deny": ["denied-dist"]}}
-
-    async def main():
-        startup = Startup(conf, wait=True, details=True)
-        async with Server(startup):
-            return (await request(startup, "/plugins")).data
-
-    assert "deny" in asyncio.run(main())["plugins"][0]["reason"]
+    startup = Startup(conf, wait=True, details=True)
+    async with Server(startup):
+        served = (await request(startup, "/plugins")).data
+    assert "deny" in served["plugins"][0]["reason"]
     assert caplog.records == []

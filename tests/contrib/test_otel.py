@@ -240,7 +240,7 @@ def test_span_of_a_cancelled_call_says_so_and_is_no_error(spans, kind):
     assert [event.name for event in span.events] == ["cancelled"]
 
 
-def test_span_of_a_call_whose_task_is_cancelled_says_so(spans):
+async def test_span_of_a_call_whose_task_is_cancelled_says_so(spans):
     begun = asyncio.Event()
 
     @aimm_plugins.fit(["slow"])
@@ -248,14 +248,11 @@ def test_span_of_a_call_whose_task_is_cancelled_says_so(spans):
         begun.set()
         await asyncio.Event().wait()
 
-    async def main():
-        task = asyncio.ensure_future(aimm_plugins.exec_fit_async("slow", None))
-        await begun.wait()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    asyncio.run(main())
+    task = asyncio.ensure_future(aimm_plugins.exec_fit_async("slow", None))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
     assert [event.name for event in spans()["fit slow"].events] == ["cancelled"]
 
 
@@ -339,7 +336,7 @@ def test_answer_of_an_executor_is_traced_too(spans):
     assert dict(spans()["fit remote"].attributes) == {"aimm.action": "fit", "aimm.key": "remote"}
 
 
-def test_span_is_current_across_an_await_and_in_its_task_only(provider, exporter):
+async def test_span_is_current_across_an_await_and_in_its_task_only(provider, exporter):
     """The async dispatcher drives a wrapper up to its yield, awaits, and then drives it on."""
     wrapper = otel.OpenTelemetryWrapper(provider)
 
@@ -355,11 +352,8 @@ def test_span_is_current_across_an_await_and_in_its_task_only(provider, exporter
         assert stopped.value.value == Result(key)
         assert trace.get_current_span() is before
 
-    async def both() -> None:
-        first, second = asyncio.Event(), asyncio.Event()
-        await asyncio.gather(call("a", first, second), call("b", second, first))
-
-    asyncio.run(both())
+    first, second = asyncio.Event(), asyncio.Event()
+    await asyncio.gather(call("a", first, second), call("b", second, first))
     spans = {span.name: span for span in exporter.get_finished_spans()}
     for key in "ab":
         assert spans[f"inside {key}"].parent.span_id == spans[f"fit {key}"].context.span_id
@@ -369,7 +363,7 @@ def test_span_is_current_across_an_await_and_in_its_task_only(provider, exporter
 @pytest.mark.skipif(
     not hasattr(aimm_plugins, "exec_data_access_async"), reason="no async calls in this version"
 )
-def test_span_of_an_async_call_covers_the_work(spans, provider):
+async def test_span_of_an_async_call_covers_the_work(spans, provider):
     @aimm_plugins.data_access("slow")
     async def slow():
         await asyncio.sleep(0)
@@ -379,13 +373,9 @@ def test_span_of_an_async_call_covers_the_work(spans, provider):
     def threaded():
         provider.get_tracer("plugin").start_span("in thread").end()
 
-    async def both() -> None:
-        await asyncio.gather(
-            aimm_plugins.exec_data_access_async("slow"),
-            aimm_plugins.exec_data_access_async("threaded"),
-        )
-
-    asyncio.run(both())
+    await asyncio.gather(
+        aimm_plugins.exec_data_access_async("slow"), aimm_plugins.exec_data_access_async("threaded")
+    )
     found = spans()
     assert found["inside"].parent.span_id == found["data_access slow"].context.span_id
     assert found["in thread"].parent.span_id == found["data_access threaded"].context.span_id

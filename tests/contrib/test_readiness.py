@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from aimm_plugins._values.report import Finding, PluginRecord, Report
-from aimm_plugins.contrib._readiness import SHOWN_FIELDS, LoadResult, LoadStatus
+from aimm_plugins.contrib._readiness import SHOWN_FIELDS, LoadStatus
+from aimm_plugins.errors import PluginLoadError
 
 SECRET = "s3cr3t"
 FILLED = PluginRecord(
@@ -35,9 +36,9 @@ FINDING = Finding(code="odd", subject=SECRET, message=SECRET, place=SECRET, reme
 @pytest.fixture
 def served():
     """What is served of a failed load, with and without details."""
-    outcome = LoadResult(Report((FILLED,), (FINDING,)), ValueError(SECRET))
+    error = PluginLoadError(SECRET, [ValueError(SECRET)], Report((FILLED,), (FINDING,)))
     return {
-        details: LoadStatus("failed", outcome).served_report(details, set())
+        details: LoadStatus("failed", error).served_report(details, set())
         for details in (False, True)
     }
 
@@ -66,9 +67,8 @@ class NewerReport(Report):
 
 
 def test_new_field_is_hidden_until_it_is_listed():
-    status = LoadStatus(
-        "failed", LoadResult(NewerReport((FILLED,), (FINDING,)), ValueError(SECRET))
-    )
+    report = NewerReport((FILLED,), (FINDING,))
+    status = LoadStatus("failed", PluginLoadError(SECRET, [ValueError(SECRET)], report))
     assert SECRET in str(status.served_report(True, set()))
     served = status.served_report(False, set())
     served["plugins"][0].pop("imports")  # names of modules, and no fields
@@ -89,6 +89,6 @@ def test_record_says_without_details_that_there_are_an_error_and_a_reason(served
 
 
 def test_readiness_names_the_error_and_withholds_its_text():
-    status = LoadStatus("failed", LoadResult(None, ValueError(SECRET)))
+    status = LoadStatus("failed", ValueError(SECRET))
     assert status.readiness(False)["error"] == {"type": "ValueError", "message": None}
     assert status.readiness(True)["error"] == {"type": "ValueError", "message": SECRET}

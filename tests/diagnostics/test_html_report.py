@@ -41,8 +41,7 @@ def read(html: str) -> Reader:
 @pytest.fixture
 def inventory(write, install):
     write(
-        paged="@fit(['<b>key</b>'])\ndef f(m): ...\n",
-        rival="@fit(['<b>key</b>'])\ndef f(m): ...\n",
+        paged="@fit(['<b>key</b>'])\ndef f(m): ...\n", rival="@fit(['<b>key</b>'])\ndef f(m): ...\n"
     )
     install("paged-dist", entry_points={"<i>ep</i>": "paged"}, files=["paged.py"])
     install("rival-dist", entry_points={"rival": "rival"}, files=["rival.py"])

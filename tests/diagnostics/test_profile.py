@@ -10,12 +10,7 @@ import pytest
 from aimm_plugins import cli
 from aimm_plugins._config.json_schema import validate
 from aimm_plugins._config.values import Config
-from aimm_plugins._diagnostics.profile import (
-    Cost,
-    Dependency,
-    dependencies_in,
-    profile,
-)
+from aimm_plugins._diagnostics.profile import Cost, Dependency, dependencies_in, profile
 from aimm_plugins._discovery.scan import scan
 from aimm_plugins._startup.admission import Admission
 from aimm_plugins._startup.prepare import admission_of

@@ -164,7 +164,7 @@ def test_awaitable_result_of_a_sync_function_is_awaited():
     assert isinstance(aimm_plugins.exec_data_access("k"), Later)
 
 
-def test_async_methods_of_a_model_class_are_awaited():
+async def test_async_methods_of_a_model_class_are_awaited():
     @aimm_plugins.model(model_type="k", state_cb_arg_name="cb")
     class M:
         def __init__(self):
@@ -189,19 +189,16 @@ def test_async_methods_of_a_model_class_are_awaited():
         def fit(self, x, *, cb):
             return (x, threading.get_ident())
 
-    async def host():
-        here = threading.get_ident()
-        model = await aimm_plugins.exec_instantiate_async("k")
-        assert model.thread != here
-        events = []
-        assert await aimm_plugins.exec_fit_async("k", model, events.append, 1) == (1, here)
-        assert events == [{"step": 1}]
-        assert (await aimm_plugins.exec_fit_async("k", Sub(), None, 1))[1] != here
-        assert await aimm_plugins.exec_predict_async("k", model, None, 2) == (model, 2)
-        assert await aimm_plugins.exec_serialize_async("k", model) == b"x"
-        assert await aimm_plugins.exec_deserialize_async("k", b"y") == b"y"
-
-    asyncio.run(host())
+    here = threading.get_ident()
+    model = await aimm_plugins.exec_instantiate_async("k")
+    assert model.thread != here
+    events = []
+    assert await aimm_plugins.exec_fit_async("k", model, events.append, 1) == (1, here)
+    assert events == [{"step": 1}]
+    assert (await aimm_plugins.exec_fit_async("k", Sub(), None, 1))[1] != here
+    assert await aimm_plugins.exec_predict_async("k", model, None, 2) == (model, 2)
+    assert await aimm_plugins.exec_serialize_async("k", model) == b"x"
+    assert await aimm_plugins.exec_deserialize_async("k", b"y") == b"y"
 
 
 def test_async_predict_may_return_the_instance_itself():
@@ -291,7 +288,7 @@ async def cancel(work, working):
         await task
 
 
-def test_cancel_of_the_task_reaches_the_plugin_through_its_next_event():
+async def test_cancel_of_the_task_reaches_the_plugin_through_its_next_event():
     working, go_on, ended = (threading.Event() for _ in range(3))
     seen = []
 
@@ -309,14 +306,10 @@ def test_cancel_of_the_task_reaches_the_plugin_through_its_next_event():
 
     call = declare("data_access", work, state_cb_arg_name="cb")
     events = []
-
-    async def host():
-        await cancel(call(events.append), working)  # returns although the thread still waits
-        assert not ended.is_set()
-        go_on.set()
-        await asyncio.to_thread(ended.wait, 10)
-
-    asyncio.run(host())
+    await cancel(call(events.append), working)  # returns although the thread still waits
+    assert not ended.is_set()
+    go_on.set()
+    await asyncio.to_thread(ended.wait, 10)
     assert events == [{"step": 1}]
     assert isinstance(seen[0], Cancelled)
     assert seen[0].reason == "the task that awaited it was cancelled"
@@ -363,7 +356,7 @@ def test_what_a_thread_raises_after_the_cancel_is_logged(error, caplog):
     assert [record.exc_info[1] for record in caplog.records] == ([error] if error else [])
 
 
-def test_cancel_of_an_async_function_is_its_own():
+async def test_cancel_of_an_async_function_is_its_own():
     ended = []
 
     async def work():
@@ -373,15 +366,11 @@ def test_cancel_of_an_async_function_is_its_own():
             ended.append(True)
 
     call = declare("data_access", work)
-
-    async def host():
-        task = asyncio.create_task(call())
-        await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    asyncio.run(host())
+    task = asyncio.create_task(call())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
     assert ended == [True]
 
 
@@ -457,7 +446,7 @@ def test_wrappers_are_thrown_what_the_await_raises(manager):
     assert log == ["enter old", "enter inner", "inner sees KeyError", "old sees 'own'"]
 
 
-def test_wrappers_are_left_when_the_task_is_cancelled(manager):
+async def test_wrappers_are_left_when_the_task_is_cancelled(manager):
     log = []
     working = asyncio.Event()
 
@@ -467,15 +456,11 @@ def test_wrappers_are_left_when_the_task_is_cancelled(manager):
 
     call = declare("predict", work)
     manager.register(Wrapper("only", log))
-
-    async def host():
-        task = asyncio.create_task(call())
-        await working.wait()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    asyncio.run(host())
+    task = asyncio.create_task(call())
+    await working.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
     assert log == ["enter only", "only sees CancelledError"]
 
 

@@ -193,11 +193,11 @@ def test_a_trace_goes_on_in_the_process(apart: Apart) -> None:
 
 
 def test_a_server_is_not_ready_while_a_required_environment_is_missing(apart: Apart) -> None:
-    from aimm_plugins.contrib._readiness import LoadResult, LoadStatus
+    from aimm_plugins.contrib._readiness import LoadStatus
 
     conf = {**apart.conf(path=str(apart.site / "nowhere")), "on_error": "isolate"}
-    status = LoadStatus(None, LoadResult(aimm_plugins.initialize(conf), None))
-    told = status.readiness(details=True)
+    aimm_plugins.initialize(conf)
+    told = LoadStatus(None).readiness(details=True)
     assert (told["ready"], told["reason"], told["missing"]) == (
         False,
         "required-missing",
@@ -209,10 +209,10 @@ def test_a_server_is_not_ready_while_a_required_environment_is_missing(apart: Ap
 def test_a_server_is_not_ready_while_a_required_environment_is_in_a_crash_loop(
     apart: Apart, required: str
 ) -> None:
-    from aimm_plugins.contrib._readiness import LoadResult, LoadStatus
+    from aimm_plugins.contrib._readiness import LoadStatus
 
-    report = apart.start(restarts_per_minute=1, conf={"required": [required]})
-    status = LoadStatus(None, LoadResult(report, None))
+    apart.start(restarts_per_minute=1, conf={"required": [required]})
+    status = LoadStatus(None)
     for is_ready in (True, False):
         with pytest.raises(aimm_plugins.EnvironmentLost):
             exec_data_access("fail", None, "exit")

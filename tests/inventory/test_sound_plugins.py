@@ -65,7 +65,7 @@ SOUND = {
     },
     "makes a module": {
         "__init__": "import sys, types\nsys.modules['acme.moves'] = m = types.ModuleType('moves')\n"
-        "m.x = 1\nfrom acme.moves import x\n" + KEY,
+        "m.x = 1\nfrom acme.moves import x\n" + KEY
     },
     "binds names in every way": {
         "__init__": "from acme.names import walrus, condition, loop, opened, first, rest, captured\n"
@@ -78,17 +78,17 @@ SOUND = {
     },
     "swallows a failed import": {
         "__init__": "import contextlib\nwith contextlib.suppress(ImportError):\n"
-        "    import surely_not_there\n" + KEY,
+        "    import surely_not_there\n" + KEY
     },
     "imports by version": {
         "__init__": "import sys\nif sys.version_info >= (3, 99):\n    import surely_not_there\n"
-        + KEY,
+        + KEY
     },
     "has hooks of an object alone": {
         "__init__": "import aimm_plugins\nclass Hooks:\n"
         "    @aimm_plugins.hookimpl(wrapper=True)\n"
         "    def aimm_fit(self): return (yield)\n"
-        "aimm_plugins.get_plugin_manager().register(Hooks(), 'acme-hooks')\n",
+        "aimm_plugins.get_plugin_manager().register(Hooks(), 'acme-hooks')\n"
     },
 }
 

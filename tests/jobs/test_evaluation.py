@@ -184,8 +184,7 @@ def test_json_holds_the_evaluation_and_fits_its_schema(run):
 
 
 @pytest.mark.parametrize(
-    ("form", "evaluate"),
-    [(", kwargs: {form: pair}", ""), (", kwargs: {form: dict}", ", item: y")],
+    ("form", "evaluate"), [(", kwargs: {form: pair}", ""), (", kwargs: {form: dict}", ", item: y")]
 )
 def test_true_values_are_the_last_of_a_tuple_or_the_item_that_is_named(run, form, evaluate):
     status, out, err = run(job(["a"], ["a"], form=form, evaluate=evaluate))

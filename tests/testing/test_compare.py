@@ -24,11 +24,7 @@ NAN = float("nan")
 
 @pytest.mark.parametrize(
     ("make", "values"),
-    [
-        (Slotted, (1, 2)),
-        (Plain, ([1, NAN], [2, NAN])),
-        (lambda x: {"a": (x, NAN)}, (1, 2)),
-    ],
+    [(Slotted, (1, 2)), (Plain, ([1, NAN], [2, NAN])), (lambda x: {"a": (x, NAN)}, (1, 2))],
 )
 def test_values_are_equal_by_what_they_hold(make, values):
     for value in values:

@@ -13,15 +13,10 @@ from tests.seeded.variants import MODEL, VARIANTS
 
 def test_counts_tell_run_passed_failed_expected_and_skipped(seeded):
     conformance = replace(
-        MODEL,
-        plugin="line",
-        claims=(),
-        expected_failures={"round-trip": "it was broken once"},
+        MODEL, plugin="line", claims=(), expected_failures={"round-trip": "it was broken once"}
     )
     verdict = check_plugin(
-        conformance,
-        only=["round-trip", "round-trip-twice", "threads-do-not-mix"],
-        on_fail="report",
+        conformance, only=["round-trip", "round-trip-twice", "threads-do-not-mix"], on_fail="report"
     )
     assert verdict.counts == {"run": 2, "passed": 1, "failed": 1, "expected": 0, "skipped": 1}
     assert [each.status for each in verdict.results] == ["skipped", "unexpected", "passed"]

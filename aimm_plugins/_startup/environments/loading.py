@@ -14,7 +14,7 @@ from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._dispatch.remote_call import RemoteFunction
 from aimm_plugins._environments.plan import identity_there
 from aimm_plugins._environments.processes import Processes
-from aimm_plugins._inventory.imported_files import foreign_module
+from aimm_plugins._inventory.module_files import foreign_module
 from aimm_plugins._inventory.remedies import in_environment
 from aimm_plugins._loading.importer import Outcome
 from aimm_plugins._registry.change import Loaded

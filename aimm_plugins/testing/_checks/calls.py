@@ -84,12 +84,9 @@ def _keeps_arguments(subject: Subject, action: Action, *instance: Any) -> None:
     except Exception as error:
         raise Inapplicable(f"the arguments cannot be copied: {error}") from error
     subject.call(action, given, *instance)
-    names = [*range(len(given.args)), *given.kwargs]
-    for name in names:
-        old, new = (
-            arguments.args[name] if isinstance(name, int) else arguments.kwargs[name]
-            for arguments in (before, given)
-        )
+    values, after = ({**dict(enumerate(made.args)), **made.kwargs} for made in (before, given))
+    for name, old in values.items():
+        new = after[name]
         if not equal(old, new):
             raise AssertionError(f"argument {name!r} was {old!r:.200}, and is {new!r:.200} now")
 
@@ -145,7 +142,7 @@ def deterministic_fit(subject: Subject) -> None:
     with _random_state_kept():
         for seed in (1, 2):
             _seed(seed)
-            found.append(copied(subject.predict(subject.fitted())[1]))
+            found.append(subject.result())
     subject.same(found[0], found[1], "two fits with equal arguments led to different predictions")
 
 
@@ -212,7 +209,7 @@ def works_in_a_spawned_process(subject: Subject) -> None:
 def threads_do_not_mix(subject: Subject) -> None:
     """Threads that fit and predict at the same time get what each would get alone."""
     variants = (0, 1, 0, 1)
-    expected = [copied(subject.predict(subject.fitted(variant), variant)[1]) for variant in (0, 1)]
+    expected = [subject.result(variant) for variant in (0, 1)]
     shared = subject.fitted(0)
     results: list[list[Any]] = [[] for _ in variants]
     failures: list[BaseException] = []

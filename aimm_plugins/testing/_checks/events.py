@@ -11,44 +11,38 @@ from aimm_plugins.errors import Cancelled
 from aimm_plugins.testing import _events
 from aimm_plugins.testing._checks.registry import WORK, check
 from aimm_plugins.testing._events import StateEvents
-from aimm_plugins.testing._subject import Inapplicable, Subject, copied
+from aimm_plugins.testing._subject import Inapplicable, Subject
 
 
-def _check_events(name: str, promise: str, find_faults: Callable[[StateEvents], list[str]]) -> None:
-    def function(subject: Subject) -> None:
-        faults = [
-            f"{action}: {fault}"
-            for action, events in subject.events().items()
-            for fault in find_faults(events)
-        ]
-        if faults:
-            raise AssertionError("\n".join(faults[:10]))
-
-    function.__name__ = name
-    function.__doc__ = promise
-    check("model", "data")(function)
+@check("model", "data")
+def events_are_valid(subject: Subject) -> None:
+    """State events are JSON and as `schemas/state-event.yaml`."""
+    _refuse_faults(subject, _events.invalid)
 
 
-_check_events(
-    "events_are_valid",
-    "State events are JSON and as `schemas/state-event.yaml`.",
-    _events.invalid,
-)
-_check_events(
-    "events_go_forward",
-    "The steps of a phase never go back, nor beyond the total.",
-    _events.backward,
-)
-_check_events(
-    "events_arrive",
-    "The last step of a phase is its total, where it has one.",
-    _events.unfinished,
-)
-_check_events(
-    "events_are_separate",
-    "Each state event is a dict of its own.",
-    lambda events: _events.shared(events.sent),
-)
+@check("model", "data")
+def events_go_forward(subject: Subject) -> None:
+    """The steps of a phase never go back, nor beyond the total."""
+    _refuse_faults(subject, _events.backward)
+
+
+@check("model", "data")
+def events_arrive(subject: Subject) -> None:
+    """The last step of a phase is its total, where it has one."""
+    _refuse_faults(subject, _events.unfinished)
+
+
+@check("model", "data")
+def events_are_separate(subject: Subject) -> None:
+    """Each state event is a dict of its own."""
+    _refuse_faults(subject, lambda events: _events.shared(events.sent))
+
+
+def _refuse_faults(subject: Subject, find_faults: Callable[[StateEvents], list[str]]) -> None:
+    sent = subject.events().items()
+    faults = [f"{action}: {fault}" for action, events in sent for fault in find_faults(events)]
+    if faults:
+        raise AssertionError("\n".join(faults[:10]))
 
 
 _AFTERWARDS = 0.5
@@ -148,17 +142,9 @@ def callback_errors_leave_a_usable_instance(subject: Subject) -> None:
         subject.predict(subject.fit(instance))
 
 
-@check("model", "data")
+@check("model", "data", claim="deterministic")
 def callback_changes_nothing(subject: Subject) -> None:
     """Calls without a state callback, and with one, come to the same."""
-    if not subject.claims("deterministic"):
-        raise Inapplicable("not claimed: deterministic")
     subject.calls_with_callback()
-    results = []
-    for state_cb in (None, StateEvents()):
-        if subject.spec.data_access is not None:
-            results.append(copied(subject.access(state_cb)))
-        else:
-            instance = subject.fit(subject.instantiate(state_cb), 0, state_cb)
-            results.append(copied(subject.predict(instance, 0, state_cb)[1]))
-    subject.same(results[0], results[1], "the result depends on whether there is a state callback")
+    without, with_one = (subject.result(state_cb=state_cb) for state_cb in (None, StateEvents()))
+    subject.same(without, with_one, "the result depends on whether there is a state callback")

@@ -77,39 +77,27 @@ def _load(subject: Subject) -> None:
     aimm_plugins.initialize({"names": [subject.plugin], "entry_points": {"enabled": False}})
 
 
-def _check_changes(name: str, promise: str, *prefixes: str) -> None:
+def _check_leaves(what: str, promise: str, *prefixes: str) -> None:
     def function(subject: Subject) -> None:
         found = [change for change in _facts(subject)["changes"] if change.startswith(prefixes)]
         if found:
             raise AssertionError("importing the plugin: " + "; ".join(found))
 
-    function.__name__ = name
+    function.__name__ = f"import_leaves_{what}"
     function.__doc__ = f"Importing the plugin {promise}."
     check("plugin", child=True)(function)
 
 
-_check_changes("import_leaves_threads", "leaves no thread running", "threads")
-_check_changes("import_leaves_signals", "sets no signal handler", "signal handlers")
-_check_changes("import_leaves_environment", "sets no environment variable", "os.environ")
-_check_changes(
-    "import_leaves_working_directory",
-    "does not change the working directory",
-    "working directory",
-)
-_check_changes(
-    "import_leaves_logging",
-    "does not configure logging",
-    "root logging",
-    "globals: logging",
-    "globals: the logger",
-)
-_check_changes("import_leaves_warnings", "adds no warning filter", "warning filters")
-_check_changes("import_leaves_path", "does not change `sys.path`", "sys.path")
-_check_changes(
-    "import_leaves_globals",
-    "changes no hook, stream, limit, locale or random state of Python's",
-    "globals",
-)
+_check_leaves("threads", "leaves no thread running", "threads")
+_check_leaves("signals", "sets no signal handler", "signal handlers")
+_check_leaves("environment", "sets no environment variable", "os.environ")
+_check_leaves("working_directory", "does not change the working directory", "working directory")
+_LOGGING = ("root logging", "globals: logging", "globals: the logger")
+_check_leaves("logging", "does not configure logging", *_LOGGING)
+_check_leaves("warnings", "adds no warning filter", "warning filters")
+_check_leaves("path", "does not change `sys.path`", "sys.path")
+_GLOBALS = "changes no hook, stream, limit, locale or random state of Python's"
+_check_leaves("globals", _GLOBALS, "globals")
 
 
 @check("plugin", child=True)

@@ -7,7 +7,7 @@ from functools import partial
 
 import aimm_plugins
 from aimm_plugins import Action, Provider
-from aimm_plugins._discovery.groups import CONFORMANCE
+from aimm_plugins._discovery.groups import CONFORMANCE, OPTIONS, suffix_of
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.scan import scan
 from aimm_plugins._system.signatures import signature_of
@@ -57,9 +57,8 @@ def entry_points_resolve(subject: Subject) -> None:
         raise Inapplicable(f"the metadata of {name} cannot be read") from None
     faults = []
     for point in points:
-        if point.group == "aimm.plugins.options":  # may name files, and has a check of its own
-            continue
-        if point.group.startswith("aimm.plugins") or point.group == CONFORMANCE:
+        # Those of options may name files, and have a check of their own.
+        if point.group == CONFORMANCE or suffix_of(point.group) not in (None, OPTIONS):
             try:
                 point.load()
             except Exception as error:

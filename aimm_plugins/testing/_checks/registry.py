@@ -72,22 +72,14 @@ def checks() -> tuple[Check, ...]:
 
 
 def check(
-    *kinds: Kind,
-    needs: Sequence[Action] = (),
-    claim: Claim | None = None,
-    child: bool = False,
+    *kinds: Kind, needs: Sequence[Action] = (), claim: Claim | None = None, child: bool = False
 ) -> Callable[[Function], Function]:
     """Make a check of a function, whose name and docstring are the check's; see `Check`."""
 
     def add(function: Function) -> Function:
         name = function.__name__.replace("_", "-")
         _CHECKS[name] = Check(
-            name=name,
-            kinds=kinds,
-            claim=claim,
-            needs=tuple(needs),
-            child=child,
-            function=function,
+            name=name, kinds=kinds, claim=claim, needs=tuple(needs), child=child, function=function
         )
         return function
 

@@ -207,10 +207,11 @@ def arguments_can_be_pickled(subject: Subject) -> None:
 def results_can_be_pickled(subject: Subject) -> None:
     """Predictions, or the data, can be pickled and are the same afterwards."""
     if subject.spec.data_access is not None:
-        result = subject.raw("data_access", subject.arguments("data_access"))
+        made = subject.arguments("data_access")
+        result = subject.call("data_access", made, as_it_is=True)
     else:
         subject.need(*WORK)
         made = subject.arguments("predict")
-        _, result = subject.raw("predict", made, subject.fitted())
+        _, result = subject.call("predict", made, subject.fitted(), as_it_is=True)
     again = pickle.loads(pickle.dumps(result))
     subject.same(as_read(result), as_read(again), "the unpickled result differs")
