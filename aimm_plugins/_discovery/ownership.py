@@ -200,7 +200,10 @@ class CodeOwners:
         self._unasked: tuple[tuple[Distribution, str], ...] | None = None
 
     def files(self, module: str, modules: Modules) -> tuple[ModuleFile, ...]:
-        """The files that an import runs, the module's own first, then those of its parents."""
+        """The files that an import runs, the module's own first, then those of its parents.
+
+        There are none for an empty name, which the record of an unreadable entry point has.
+        """
         found = []
         names = [*with_parents(module)]
         levels = dict(zip(reversed(names), modules.levels(module), strict=False))
@@ -211,7 +214,7 @@ class CodeOwners:
             # Bytecode that an interpreter has written is nobody's.
             if bytecode is not None and (owners := self._installers(name, bytecode)):
                 found.append(ModuleFile(name, bytecode, owners))
-        if found[0].file is None and module not in sys.modules:
+        if found and found[0].file is None and module not in sys.modules:
             found[0] = found[0]._replace(suspects=self._known_by_finders(modules))
         return tuple(found)
 

@@ -218,7 +218,7 @@ class ImportJudge:
     def reason(self, module: str, publisher: Distribution | None) -> str | None:
         """Why a module must not be imported now; with an empty name, its publisher alone."""
         owners = self._code_owners
-        files = () if owners is None or not module else owners.files(module, self.installed.modules)
+        files = () if owners is None else owners.files(module, self.installed.modules)
         return self.policy.judge(module, publisher, files)
 
 

@@ -46,6 +46,21 @@ def test_required_name_that_nothing_answers_fails(conf, run, required):
     assert f"required-missing: {required}" in err
 
 
+def test_entry_point_that_cannot_be_read_leaves_the_rest_of_its_distribution_frozen(
+    conf, run, install
+):
+    """A record without a module has no files that would be run, and freezing goes on."""
+    given = conf("")
+    install("r-dist", entry_points={"odd one": "not a module", "q": "q"})
+    status, out, _ = run("freeze", *given)
+    assert status == 0
+    assert [line.split()[0] for line in out.splitlines()] == [
+        "p-dist==1.0",
+        "q-dist==1.0",
+        "r-dist==1.0",
+    ]
+
+
 def test_output_goes_without_json(conf, run):
     status, _, err = run("freeze", "-o", "lock", "--format", "json", *conf(""))
     assert status == 2
