@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aimm_plugins._system.guard import guarded
+from aimm_plugins._system.masking import masked
 
 _EVALUATED: dict[str, Any] = {}
 _TEXT: dict[str, Any] = {}
@@ -34,10 +35,11 @@ def signature_of(function: Callable[..., Any], *, follow_wrapped: bool = True) -
 def shown_signature(function: Callable[..., Any], *, follow_wrapped: bool = True) -> str:
     """The function's signature as text, with annotations as they are written; raises likewise.
 
-    An annotation that is not evaluated would else be shown with an address in it.
+    An annotation that is not evaluated would else be shown with an address in it. A default may be
+    a secret that the plugin was given.
     """
     found: Any = inspect.signature(function, follow_wrapped=follow_wrapped, **_TEXT)
     with guarded():  # a default may have no text
         text: str = found.format(quote_annotation_strings=False) if _TEXT else str(found)
-        return text
+        return masked(text)
     return "(...)"

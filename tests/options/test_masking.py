@@ -109,6 +109,22 @@ def test_verbs_that_import_show_no_secret(write, secret, tmp_path, capfd, monkey
     assert not [part for part in secret if part in printed]
 
 
+def test_default_that_is_a_secret_is_not_shown(write, secret, tmp_path, capfd):
+    """A plugin may make an option the default of a parameter, which `show` prints with the rest."""
+    declares = (
+        "    from aimm_plugins import fit\n    @fit(['iris'])\n    def learn(m, token=token): ..."
+    )
+    write(models=PLUGIN + declares)
+    conf = tmp_path / "conf.yaml"
+    conf.write_text("names: [models]\noptions: {models: {token: 'env:TOKEN'}}\n")
+    for form in ("table", "json"):
+        arguments = ["show", "iris", "--load", "--conf", str(conf), "--format", form]
+        assert cli.run(arguments) == 0
+        printed = capfd.readouterr().out
+        assert "(m, token='***')" in printed
+        assert not [part for part in secret if part in printed]
+
+
 def test_error_without_the_secret_is_the_plugins_own(write, secret):
     write(models=PLUGIN + "    raise ConnectionError('refused')")
     options = {"models": {"token": "env:TOKEN"}}
