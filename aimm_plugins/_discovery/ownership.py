@@ -7,13 +7,14 @@ folders of editable installs, then entry points.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from operator import attrgetter
 from typing import NamedTuple
 
-from aimm_plugins._discovery.distribution import Distribution, spellings
+from aimm_plugins._discovery.distribution import Distribution, is_beneath, spellings
 from aimm_plugins._discovery.dotted_names import with_parents
 from aimm_plugins._discovery.module_location import Modules, bytecode_of, unasked_finders
 from aimm_plugins._discovery.path_entry import Hidden
@@ -67,8 +68,8 @@ class Owners:
                     names = frozenset([distribution.key.replace("-", "_")])
                 for name in names:
                     self._index.setdefault((folder, name), []).append(distribution)
-            root = distribution.editable_root
-            for spelling in spellings(root) if root is not None else ():
+            sources = chain.from_iterable(map(spellings, _source_folders(distribution)))
+            for spelling in dict.fromkeys(sources):
                 self.editable.setdefault(spelling, []).append(distribution)
 
     def listing(self, file: str) -> Iterator[Distribution]:
@@ -123,6 +124,25 @@ class Owners:
         if place not in self._files:
             self._files[place] = listed(distribution)
         return self._files[place]
+
+
+def _source_folders(distribution: Distribution) -> Iterator[str]:
+    """Where the modules of an editable install are: in its project, mostly.
+
+    A package may lie elsewhere. The `.pth` file or finder that brings it has its absolute path, in
+    a line or in quotes; that of a module goes without `.py`.
+    """
+    root = distribution.editable_root
+    if root is None:
+        return
+    yield root
+    site = os.path.join(distribution.folder or "", "")
+    for file in listed(distribution) or ():
+        if file.endswith((".pth", ".py")) and "/" not in file:
+            text = (distribution.read(f"../{file}") or b"").decode(errors="surrogateescape")
+            for path in re.split(r"['\"\r\n]+", text):
+                if os.path.isabs(path) and not is_beneath(site, os.path.normpath(path)):
+                    yield from (path, f"{path}.py")
 
 
 def _folders_above(path: str) -> Iterator[str]:

@@ -184,6 +184,34 @@ def _by_egg_link(case: Case, source: Path) -> str:
     return _by_path(case, source)
 
 
+@pytest.mark.parametrize("name", ["badpkg.sub", "badmodule"])
+@pytest.mark.parametrize("by_finder", [False, True], ids=["by_pth", "by_finder"])
+def test_denied_editable_install_is_found_by_what_lies_outside_of_its_project(
+    case: Case, by_finder: bool, name: str
+) -> None:
+    """A `.pth` file names the folder of the modules, and a finder that of each package."""
+    shared = case.folder / "shared"
+    (shared / "badpkg").mkdir(parents=True)
+    case.module("badpkg", case.trap(), site=shared)
+    case.module("badpkg.sub", case.trap(), site=shared)
+    case.module("badmodule", case.trap(), site=shared)
+    mapping = {name: str(shared / name) for name in ("badpkg", "badmodule")}
+    file, text = "bad.pth", f"{shared}\n"
+    if by_finder:
+        file, text = "__editable___bad_finder.py", f"MAPPING: dict[str, str] = {mapping!r}\n"
+    case.file(file, text)
+    case.path.append(str(shared))
+    case.dist(
+        "bad-dist",
+        "6.6.6",
+        files=[file],
+        direct_url={"url": (case.folder / "project").as_uri(), "dir_info": {"editable": True}},
+    )
+    got = case.gauntlet({"names": [name], "entry_points": {"deny_origins": ["editable"]}})
+    found = assert_denied(case, got, "editable", name)
+    assert found["distribution"] == "bad-dist"
+
+
 @pytest.mark.parametrize("name", ["badpkg", "badpkg.sub"])
 @pytest.mark.parametrize(
     "install", [_by_path, _by_hook, _by_first_hook, _by_egg_link], ids=lambda each: each.__name__
