@@ -115,8 +115,8 @@ def refresh() -> Report:
     confs, the operator's policy, locks and secrets as they are now; a conf that was given as a
     mapping is as it was then. Plugins that are new are loaded, failed ones are tried again, and
     those that are gone, or denied by all confs now, lose their keys; calls under way finish. A
-    plugin that was upgraded is `stale`: it answers as before until a restart, since Python does not
-    import a module twice.
+    plugin that was upgraded or reinstalled is `stale`: it answers as before until a restart, since
+    Python does not import a module twice.
 
     Returns:
         The account of what changed, in state `removed` what is gone; empty where nothing did, or

@@ -116,6 +116,11 @@ class Distribution:
     def has(self, file: str) -> bool:
         return self.read(file) is not None
 
+    @property
+    def stamp(self) -> object:
+        """What another installation of the same version changes; `None` where nothing tells."""
+        return None
+
     def read(self, file: str, limit: int = METADATA_BYTES) -> bytes | None:
         """A file of its metadata, such as `RECORD`; `None` where there is none that can be read."""
         return None
@@ -167,6 +172,14 @@ class InFolder(Distribution):
     @property
     def has_metadata(self) -> bool:
         return super().has_metadata or os.path.isfile(self.place)
+
+    @property
+    def stamp(self) -> object:
+        try:
+            status = os.stat(f"{self.place}{os.sep}RECORD")
+        except (OSError, ValueError):
+            return None
+        return status.st_mtime_ns, status.st_size, status.st_ino
 
     def has(self, file: str) -> bool:
         try:

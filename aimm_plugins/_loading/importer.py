@@ -29,10 +29,20 @@ from aimm_plugins._system.text import nearest, type_name
 from aimm_plugins._values.report import Finding, PluginRecord
 
 if TYPE_CHECKING:
+    from aimm_plugins._discovery.distribution import Distribution
     from aimm_plugins._discovery.scan import Scan
     from aimm_plugins._environments.processes import Processes
 
-Versions = MutableMapping[str, tuple[str | None, str | None]]
+
+class Installed(NamedTuple):
+    """What was installed when a module was imported; `stamp` differs after another installation."""
+
+    distribution: str | None
+    version: str | None
+    stamp: object = None
+
+
+Versions = MutableMapping[str, Installed]
 """By plugin module: the distribution and version that were installed when it was imported."""
 
 
@@ -78,7 +88,7 @@ class Loader(NamedTuple):
         denial: Tells why a plugin must not be imported, as things are then; `None` where no rule
             could concern one.
         probe: Raises where the import of a plugin fails in a child process; `None` for no child.
-        is_installed: Tells whether a distribution is there by now.
+        find: Finds a distribution that is installed by now.
     """
 
     ledger: DeclarationLedger
@@ -87,7 +97,7 @@ class Loader(NamedTuple):
     loads: list[ImportWatch]
     denial: Callable[[PluginRecord], str | None] | None = None
     probe: Callable[[PluginRecord], None] | None = None
-    is_installed: Callable[[str], bool] = lambda _: True
+    find: Callable[[str], Distribution | None] = lambda _: None
 
     def load(self, plan: Plan) -> Outcome:
         """Import what is planned; every plugin is tried, whatever the others do.
@@ -167,26 +177,30 @@ class Loader(NamedTuple):
             reason=None if was_deferred else record.reason,
             file=file if isinstance(file, str) else record.file,
         )
-        stale = self._stale(record) if was_imported else None
+        by = None if record.distribution is None else self.find(record.distribution)
+        now = Installed(record.distribution, record.version, by and by.stamp)
+        then = self.versions.get(record.module, now) if was_imported else now
+        stale = self._stale(record, then, by) if then != now else None
         if stale is None:
-            self.versions[record.module] = record.distribution, record.version
+            self.versions[record.module] = now
         return Loaded(stale or record, lazily=was_deferred, is_stale=stale is not None)
 
-    def _stale(self, record: PluginRecord) -> PluginRecord | None:
-        """The account of a plugin of which another version was imported, or what it replaces."""
-        now = record.distribution, record.version
-        owner, version = then = self.versions.get(record.module, now)
-        if then == now:
-            return None
-        if owner != record.distribution:
-            if owner is None or record.distribution is None or self.is_installed(owner):
+    def _stale(
+        self, record: PluginRecord, then: Installed, by: Distribution | None
+    ) -> PluginRecord | None:
+        """The account of a plugin that was imported from what is not installed any more, if so."""
+        now, version = f"{record.distribution} {record.version}", then.version
+        what = f"is installed by now, and {version} was imported"
+        if then.distribution != record.distribution:
+            if then.distribution is None or by is None or self.find(then.distribution):
                 return None
-            version, was = record.version, f"{owner} {version}"
-        else:
-            was = str(version)
-        reason = (
-            f"{now[0]} {now[1]} is installed by now, and {was} was imported: a restart is needed"
-        )
+            what = f"is installed by now, and {then.distribution} {version} was imported"
+            version = record.version
+        elif version == record.version:
+            if by is None or by.stamp is None or then.stamp is None or by.editable_root:
+                return None
+            what = "was installed again after its import"
+        reason = f"{now} {what}: a restart is needed"
         return record._replace(version=version, reason=reason)
 
     def _discard(self) -> None:

@@ -48,7 +48,7 @@ def _load_here(runtime: Runtime, start: PreparedStart) -> Outcome:
         runtime.registry.loads,
         denial=start.admission.denial if start.admission.is_needed else None,
         probe=None if seconds is None else partial(_probe, start, seconds),
-        is_installed=start.installed.has,
+        find=start.installed.find,
     )
     outcome = _load(runtime, start, loader)
     account_for(outcome, start.installed)

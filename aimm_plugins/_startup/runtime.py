@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from aimm_plugins._discovery.verification import Verified
     from aimm_plugins._dispatch.executor import Executor
     from aimm_plugins._environments.processes import Processes
+    from aimm_plugins._loading.importer import Installed
     from aimm_plugins._loading.verified_imports import VerifiedImports
     from aimm_plugins._options.state import OptionsState
     from aimm_plugins._registry.snapshot import Snapshot
@@ -50,7 +51,7 @@ class Runtime:
     def __init__(
         self,
         ledger: DeclarationLedger,
-        versions: dict[str, tuple[str | None, str | None]] | None = None,
+        versions: dict[str, Installed] | None = None,
     ) -> None:
         self.ledger = ledger
         self.lock = ledger.lock

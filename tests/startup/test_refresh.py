@@ -76,6 +76,29 @@ def test_key_of_an_object_that_no_entry_point_names_tells_which_one_it_names(wri
         aimm_plugins.exec_fit("b", None)
 
 
+def test_plugin_that_was_installed_again_in_the_same_version_needs_a_restart(put):
+    """As by `pip install --force-reinstall` of a build that has no version of its own."""
+    folder = put("a")
+    initialize(only("a-dist"))
+    shutil.rmtree(folder)
+    put("a")
+    for report in (refresh(), aimm_plugins.current_report(), initialize(only("a-dist"))):
+        (record,) = report
+        assert record.state == "stale"
+        assert record.reason == (
+            "a-dist 1.0 was installed again after its import: a restart is needed"
+        )
+
+
+def test_editable_install_that_is_made_again_is_as_it_was(put):
+    """Its code lies elsewhere, and nothing tells whether that was edited."""
+    url = {"url": "file:///srv/one", "dir_info": {"editable": True}}
+    for _ in range(2):
+        folder = put("a", direct_url=url)
+        assert [record.state for record in initialize(only("a-dist"))] == ["loaded"]
+        shutil.rmtree(folder)
+
+
 def test_plugin_whose_distribution_was_renamed_needs_a_restart_as_an_upgraded_one(put, install):
     old = put("a")
     initialize(only("a-dist", "b-dist"))
