@@ -13,6 +13,7 @@ from aimm_plugins.errors import PluginConflictError
 if TYPE_CHECKING:
     from aimm_plugins._config.values import Conf, Config
     from aimm_plugins._discovery.published import Published
+    from aimm_plugins._discovery.scan import Scan
     from aimm_plugins._options.state import PluginOptions
     from aimm_plugins._policy.rules import Rule
     from aimm_plugins._values.report import Finding, Identity, PluginRecord, State
@@ -48,8 +49,8 @@ class Snapshot:
         # The account of each plugin of the calls so far, and what it publishes.
         self.records: dict[Identity, PluginRecord] = {}
         self.published: Mapping[Identity, Sequence[Published]] = {}
-        # What the last look at the installed distributions found, and loading deferred plugins.
-        self.installed_findings: tuple[Finding, ...] = ()
+        # The last look at the installed distributions; and what loading deferred plugins found.
+        self.installed: Scan | None = None
         self.findings: dict[tuple[str, str, str | None], Finding] = {}
         # Keys that plugins lost: to a `prefer` rule, which its text names, or to a conflict.
         self.lost: dict[tuple[str, Slot], str | PluginConflictError] = {}

@@ -21,7 +21,7 @@ from aimm_plugins._system.names import normalized
 from aimm_plugins._values.report import Identity, PluginRecord, Report
 
 
-def load_deferred(runtime: Runtime, start: PreparedStart, identity: Identity) -> None:
+def load_deferred(runtime: Runtime, identity: Identity) -> None:
     """Import and register a deferred plugin, for the call that needs it.
 
     Raises:
@@ -46,18 +46,17 @@ def load_deferred(runtime: Runtime, start: PreparedStart, identity: Identity) ->
 
             outcome = start_deferred(runtime, runtime.environments[environment])
         else:
-            start = _as_of_now(runtime, start)
-            outcome = _import(runtime, snapshot, module, start)
+            outcome = _import(runtime, snapshot, module)
         with runtime.lock:
             snapshot = runtime.registry.snapshot
             if not snapshot.deferred(identity):
                 return
             change = Change(
                 outcome.records,
-                start.policy.prefer,
+                snapshot.prefer,
                 outcome.loaded,
                 snapshot.published,
-                partial(load_deferred, runtime, start),
+                partial(load_deferred, runtime),
                 demanded=True,
             )
             resolution = register(runtime, change, outcome.findings)
@@ -69,26 +68,21 @@ def load_deferred(runtime: Runtime, start: PreparedStart, identity: Identity) ->
             raise not_loaded_error(record)
 
 
-def _import(runtime: Runtime, snapshot: Snapshot, module: str, start: PreparedStart) -> Outcome:
-    outcome = load(runtime, start._replace(plan=_plan(snapshot, {module}, start.installed)))
+def _import(runtime: Runtime, snapshot: Snapshot, module: str) -> Outcome:
+    """Import a module with what is installed by now, and by the rules that hold by now."""
+    installed = snapshot.installed
+    if installed is None or not installed.is_current():
+        installed = scan()
+    admission = admission_of(runtime, snapshot.confs, installed)
+    plan = _plan(snapshot, {module}, installed)
+    start = PreparedStart(installed, plan, (), admission, (), snapshot.options)
+    outcome = load(runtime, start)
     # Plugins whose modules it has imported have nothing left to wait for.
     waiting = {r.module for r in snapshot.records.values() if r.state == "deferred"}
     others = {name for name in waiting if is_imported(name)} - {module}
     if others:
-        outcome.add(load(runtime, start._replace(plan=_plan(snapshot, others, start.installed))))
+        outcome.add(load(runtime, start._replace(plan=_plan(snapshot, others, installed))))
     return outcome
-
-
-def _as_of_now(runtime: Runtime, start: PreparedStart) -> PreparedStart:
-    """A start with what is installed by now, and with the rules that hold by now."""
-    installed = start.installed if start.installed.is_current() else scan()
-    configs = runtime.confs or start.configs
-    return start._replace(
-        installed=installed,
-        admission=admission_of(runtime, configs, installed),
-        options=runtime.registry.snapshot.options,
-        environments=(),
-    )
 
 
 def _plan(snapshot: Snapshot, modules: Set[str], installed: Scan) -> Plan:

@@ -94,7 +94,7 @@ def commit(runtime: Runtime, outcome: Resolved, starts: tuple[Start, ...]) -> Re
     snapshot = outcome.resolution.snapshot
     snapshot.options = _options_after(snapshot.options, outcome)
     snapshot.starts = starts
-    snapshot.installed_findings = outcome.start.installed.findings
+    snapshot.installed = outcome.start.installed
     publish(runtime, snapshot)
     if outcome.loaded.environments:
         from aimm_plugins._startup.environments.loading import take_over
@@ -117,7 +117,7 @@ def _resolve(
         start.policy.prefer,
         loaded.loaded,
         start.plan.published,
-        partial(load_deferred, runtime, start),
+        partial(load_deferred, runtime),
         removed.keys(),
         revoked,
     )
