@@ -294,7 +294,6 @@ def _check_argument_names(
     instance: str | None,
     caller: FrameType,
 ) -> None:
-    """Refuse argument names that `function` cannot be given as keywords."""
     for option, name in (("state_cb_arg_name", state), ("instance_arg_name", instance)):
         if name is None:
             continue
@@ -315,7 +314,6 @@ def _check_argument_names(
 
 
 def check_argument_name(option: str, name: object, caller: FrameType) -> None:
-    """Refuse what can be no argument's name."""
     if not isinstance(name, str) or not name.isidentifier():
         refuse(caller, f"{option} is the name of an argument, and was given {shown(name)}")
 
@@ -343,7 +341,6 @@ def takes_keyword(function: Callable[..., object], name: str, *, named: bool = F
 
 
 def unable_to_take(function: Callable[..., object], option: str, name: str) -> str:
-    """Why a function cannot be given the keyword, for an error."""
     parameters = signature_of(function).parameters
     by_position = name in parameters and parameters[name].kind is Parameter.POSITIONAL_ONLY
     by_keyword = [p.name for p in parameters.values() if p.kind in _BY_KEYWORD]

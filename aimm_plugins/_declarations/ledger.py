@@ -68,7 +68,6 @@ class ModuleDeclarations:
                 yield DeclaredKey(action, key, declaration)
 
     def keep(self, declaration: Declaration) -> None:
-        """Keep a declaration under all its keys."""
         declared = self.by_action.setdefault(declaration.action, {})
         for key in declaration.keys:
             declared[key] = declaration
@@ -241,7 +240,6 @@ class DeclarationLedger:
             return list(self._modules.values())
 
     def declarations_of(self, action: Action, key: str) -> list[Declaration]:
-        """What modules declared under a key, in that order."""
         found = (module.by_action.get(action, {}).get(key) for module in self.modules())
         return [declaration for declaration in found if declaration is not None]
 

@@ -68,7 +68,6 @@ def _misfit(
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
 ) -> TypeError | None:
-    """A better error, if the declared function does not take these arguments."""
     declaration = provider.declaration
     assert declaration is not None
     spec = ACTIONS[declaration.action]
@@ -110,7 +109,6 @@ def _misfit(
 
 
 def _signature(function: Callable[..., Any]) -> tuple[Signature, str] | None:
-    """A function's signature, and that as text."""
     # What a decorated function says it takes may not be what its decorator takes, and it is the
     # decorator's function that refused. Only what is not written in Python has no signature but
     # that of what it wraps.

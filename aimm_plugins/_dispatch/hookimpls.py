@@ -13,7 +13,6 @@ from aimm_plugins._values.provenance import short_file
 
 
 def place_of(function: Callable[..., Any]) -> str:
-    """File and line of a function, as messages name them."""
     inner: Any = inspect.unwrap(getattr(function, "__func__", function))
     code = getattr(inner, "__code__", None)
     if code is None:  # of an extension

@@ -93,6 +93,5 @@ class RemoteCall(DirectCall):
 
 
 def call_of(provider: Provider) -> DirectCall:
-    """How a provider is called, wherever its function is."""
     is_remote = isinstance(provider.function, RemoteFunction)
     return RemoteCall(provider) if is_remote else DirectCall(provider)

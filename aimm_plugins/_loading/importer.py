@@ -71,7 +71,7 @@ class Outcome:
     def fail(self, record: PluginRecord, error: BaseException) -> None:
         """Account for a plugin that turned out to be no good."""
         self.loaded = [entry for entry in self.loaded if entry.record is not record]
-        self.replace(record, failed_record(record, error))
+        self.replace(record, _failed(record, error))
 
     def replace(self, record: PluginRecord, by: PluginRecord) -> None:
         self.records = [by if known is record else known for known in self.records]
@@ -159,7 +159,7 @@ class Loader(NamedTuple):
             self._discard()
             reraise_interruption(error, None if before is None else before.handlers)
             shorten_traceback(error)
-            outcome.records.append(failed_record(record, error))
+            outcome.records.append(_failed(record, error))
             if not has_run and (side_effects := changes(before)):
                 outcome.findings.append(_left_behind(record, side_effects))
             return
@@ -306,9 +306,8 @@ def _with_cost(record: PluginRecord, begin: float, count: int) -> PluginRecord:
     return record._replace(import_seconds=seconds, imports=tuple(brought.items()))
 
 
-def failed_record(record: PluginRecord, error: BaseException) -> PluginRecord:
-    error = to_group_member(error, record.provenance)
-    return record._replace(state="failed", provides=(), reason=None, error=error)
+def _failed(record: PluginRecord, error: BaseException) -> PluginRecord:
+    return record.failed(to_group_member(error, record.provenance), record.remedy)
 
 
 def account_for(outcome: Outcome, installed: Scan) -> None:

@@ -89,7 +89,6 @@ def _of_names(config: Config, scan: Scan) -> Iterator[_Step]:
 
 
 def _owned_by(owner: Distribution | None) -> dict[str, Any]:
-    """The fields of a record that say whose the plugin is."""
     if owner is None:
         return {"distribution": None, "version": None, "origin": None}
     return {"distribution": owner.name, "version": owner.version, "origin": owner.origin}

@@ -42,7 +42,6 @@ class Rule(NamedTuple):
 
     @property
     def versioned(self) -> bool:
-        """Whether it is about some versions only."""
         return self.slot is None and any(letter in self.text for letter in "<>=!~")
 
     def fits(self, installed: str | None) -> bool | None:
@@ -94,12 +93,10 @@ class Layer(NamedTuple):
 
     @property
     def verify_place(self) -> str | None:
-        """Where `verify: record` stands, if it does."""
         return None if self.config.verify == "none" else self.config.where("verify")
 
     @property
     def disabled_place(self) -> str | None:
-        """Where entry points are switched off, if they are."""
         enabled = self.config.entry_points.enabled
         return None if enabled else self.config.where("entry_points", "enabled")
 
@@ -110,7 +107,6 @@ class Layer(NamedTuple):
         return {rule: (who, where("prefer", rule)) for rule, who in self.config.prefer.items()}
 
     def origin_place(self, distribution: Distribution) -> str | None:
-        """Where the origin of a distribution is denied, if it is."""
         denied = self.config.entry_points.deny_origins
         if not denied or distribution.origin not in denied:
             return None
@@ -144,7 +140,6 @@ class Layer(NamedTuple):
         return None if place is None else f"denied by origin {distribution.origin!r} ({place})"
 
     def exclusion(self, distribution: Distribution) -> str | None:
-        """Why no plugin of a distribution is loaded, by `allow`."""
         if self.allow is None:
             return None
         rules = self.allow.get(distribution.key)

@@ -36,7 +36,6 @@ def call_error(registry: Registry, action: Action, key: object) -> AimmPluginsEr
 
 
 def unknown_key_error(registry: Registry, action: Action, key: object) -> UnknownPluginError:
-    """The error for a key that is not known, with everything that could help."""
     snapshot = registry.snapshot
     if not isinstance(key, str):
         return UnknownPluginError(f"a key is a str, and was given {shown(key)}", action=action)

@@ -51,7 +51,6 @@ class Offer(NamedTuple):
         return self.plugin if self.published is None else self.published.module
 
     def provider(self, action: Action, key: str) -> Provider:
-        """The provider of one of its keys."""
         made = self.declaration, self.published, self.load
         return Provider(action, key, self.plugin, self.provenance, *made)
 

@@ -304,7 +304,7 @@ class _Resolver:
         if record.import_seconds is None and before is not None:
             record = record._replace(import_seconds=before.import_seconds, imports=before.imports)
         if error is not None and not provides:
-            return record._replace(state="failed", provides=(), reason=None, error=error)
+            return record.failed(error, record.remedy)
         state: State = "deferred" if record.state == "deferred" else "loaded"
         if loaded is not None and loaded.is_stale:
             state = "stale"

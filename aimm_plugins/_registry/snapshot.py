@@ -93,7 +93,6 @@ class Snapshot:
         return self._owners
 
     def providers(self) -> Iterator[Provider]:
-        """The providers of all keys; deferred plugins too."""
         for action, keys in self.offers.items():
             for key, offer in keys.items():
                 yield offer.provider(action, key)

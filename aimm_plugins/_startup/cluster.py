@@ -111,7 +111,6 @@ def _connected(runtime: Runtime, config: Config, rules: DaskRules) -> Executor:
 
 
 def _choose(runtime: Runtime, config: Config) -> Candidate:
-    """The one executor that is installed and may run."""
     installed = scan()
     found = _published(installed)
     if not found:
@@ -152,7 +151,6 @@ def _denial(admission: Admission, candidate: Candidate) -> str | None:
 
 
 def _import_connect(config: Config, found: Candidate) -> Callable[[DaskRules], object]:
-    """The function of an entry point, imported."""
     from pkgutil import resolve_name
 
     connect: Any = None

@@ -156,12 +156,10 @@ class Inventory:
 
     @property
     def keys(self) -> list[InventoryKey]:
-        """All declarations, sorted by action and key."""
         found = [key for item in self.plugins for key in self.keys_of(item)]
         return sorted(found, key=lambda key: (key.declaration.action, key.declaration.key))
 
     def keys_of(self, item: InventoryItem) -> list[InventoryKey]:
-        """The declarations of one plugin, in the order of its source."""
         provided = frozenset(item.record.provides)
         return [self._key(item, declaration, provided) for declaration in item.declarations]
 

@@ -163,7 +163,6 @@ def _expected(item: InventoryItem, published: Sequence[Published]) -> tuple[Sour
 
 
 def _account(record: PluginRecord, found: PluginRecord) -> PluginRecord:
-    """The account of a plugin after the resolution."""
     if found.state != "deferred":
         return found
     # As which it was resolved. If it is sure to fail besides, it answers none of its keys.

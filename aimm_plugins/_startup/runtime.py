@@ -158,7 +158,6 @@ class Runtime:
     # What the ledger and the plugin manager call.
 
     def declared(self, new: Sequence[Declaration], gone: Sequence[DeclaredKey]) -> None:
-        """Register what was declared by hand, at once."""
         if self.registry.declare(new, gone):
             self.dispatcher.renew()
 
@@ -187,7 +186,6 @@ class Runtime:
             raise
 
     def plugin_registered(self, plugin: object, name: str) -> None:
-        """Register what a module declared that was registered with the plugin manager by hand."""
         module = getattr(plugin, "__name__", None)
         if isinstance(plugin, ModuleType) and isinstance(module, str):
             self._registered_as[name] = module
@@ -195,7 +193,6 @@ class Runtime:
             self.declared(list(dict.fromkeys(entry.declaration for entry in declared)), [])
 
     def plugin_unregistered(self, name: str) -> None:
-        """Take away what a plugin declared that was taken out of the plugin manager by hand."""
         plugin = self._registered_as.get(name, name)
         self.registry.snapshot = self.registry.snapshot.without(plugin)
         self.dispatcher.renew()
@@ -219,7 +216,6 @@ class Runtime:
     def declared_function(
         self, action: Action, key: object, chain: Sequence[pluggy.HookImpl]
     ) -> pluggy.HookImpl:
-        """The declared function that a direct call of a hook ends with."""
         return self.dispatcher.of(action).declared_function(key, chain)
 
 

@@ -195,7 +195,6 @@ class _Server:
     # The threads that do calls
 
     def _do(self, call: _Call) -> _Answer:
-        """Do a call; the frame with what has come of it."""
         frame, about = call.received.pop(), ""
         try:
             if frame.problem is not None:
