@@ -65,8 +65,6 @@ class HookCall:
     def call(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
         arguments = self._arguments(instance, state_cb, args, kwargs)
         result = self._chain.execute(self._spec.hook, self._implementations, arguments, True)
-        if type(result) is Result and type(result.value) is tuple:  # as all of predict's are
-            return result.value
         return self._check(result).value
 
     def _arguments(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> dict[str, Any]:
