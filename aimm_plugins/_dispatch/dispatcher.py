@@ -25,9 +25,6 @@ from aimm_plugins._values.actions import ACTIONS, Action, ActionSpec
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-LoadPlugin = Callable[[], None]
-"""Imports and registers a deferred plugin."""
-
 
 class ActionCalls(dict[str, AnyCall]):
     """Key to call, for one action at one moment; the call of a missing key is made now.
@@ -161,7 +158,7 @@ class Dispatcher:
     def __init__(self, registry: Registry, manager: PluginManager) -> None:
         self.registry = registry
         self._manager = manager
-        self._loading: dict[LoadPlugin, Future[None]] = {}
+        self._loading: dict[Callable[[], None], Future[None]] = {}
         self.renew()
 
     def of(self, action: Action) -> ActionCalls:
@@ -174,7 +171,7 @@ class Dispatcher:
         for action, spec in ACTIONS.items():
             setattr(self, action, ActionCalls(self, spec, snapshot, self._manager.chain(action)))
 
-    async def load_in_thread(self, load: LoadPlugin) -> None:
+    async def load_in_thread(self, load: Callable[[], None]) -> None:
         """Import a deferred plugin in a thread, for all tasks that wait for it.
 
         The thread is none of asyncio's pool: that has few, and an import may take minutes.

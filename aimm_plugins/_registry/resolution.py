@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cached_property, partial
 from itertools import chain
 
@@ -133,7 +133,9 @@ class _Resolver:
             return None
         record = None
         if plugin in self.loaded_by_module:
-            record = _record_for(declaration, self.loaded_by_module[plugin])
+            target, entries = declaration.target, self.loaded_by_module[plugin]
+            records = (e.record for e in entries if e.target is None or e.target is target)
+            record = next(records, None)
         elif declaration.importer in self.loaded_by_module:
             # A plugin of an earlier call, made to declare more by one that is loaded now.
             record = self._known.get(plugin)
@@ -360,8 +362,3 @@ class _Resolver:
         found.by_hand = self.current.by_hand - {record.plugin for record in records}
         found.prefer = [*self.prefer, *(x for x in self.current.prefer if x not in self.prefer)]
         return found
-
-
-def _record_for(declaration: Declaration, entries: Iterable[Loaded]) -> PluginRecord | None:
-    target = declaration.target
-    return next((e.record for e in entries if e.target is None or e.target is target), None)

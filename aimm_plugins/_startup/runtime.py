@@ -31,7 +31,7 @@ from aimm_plugins._system.text import safe_text
 from aimm_plugins._values.actions import Action
 
 if TYPE_CHECKING:
-    from aimm_plugins._config.values import Conf, Config
+    from aimm_plugins._config.values import Config
     from aimm_plugins._discovery.verification import Verified
     from aimm_plugins._dispatch.executor import Executor
     from aimm_plugins._environments.processes import Processes
@@ -78,11 +78,6 @@ class Runtime:
     @property
     def confs(self) -> list[Config]:
         return self.registry.snapshot.confs
-
-    @property
-    def given(self) -> list[Conf]:
-        """What these were read from, for workers elsewhere; paths are absolute."""
-        return [start.given for start in self.registry.snapshot.starts]
 
     @contextmanager
     def load_lock(self, module: str) -> Generator[None]:

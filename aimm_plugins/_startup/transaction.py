@@ -72,7 +72,7 @@ def resolved(
             from aimm_plugins._startup.cluster import sendable
 
             # Without the lock: workers take their time, and may send what has to be imported.
-            confs = runtime.given
+            confs = [begun.given for begun in runtime.registry.snapshot.starts]
             if given is not None and given not in confs:
                 confs.append(given)
             executor.prepare([sendable(conf) for conf in confs], snapshot)

@@ -32,7 +32,7 @@ from aimm_plugins._environments.processes import Processes, Slot
 from aimm_plugins._environments.tables import Reduce, as_arrow
 from aimm_plugins._inventory.remedies import in_environment
 from aimm_plugins._startup.environments.instance import EnvironmentInstance
-from aimm_plugins._startup.environments.judge import judged, registered, take_away
+from aimm_plugins._startup.environments.judge import judged, take_away
 from aimm_plugins._startup.prepare import PreparedStart
 from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._system.child import START_SECONDS
@@ -235,8 +235,11 @@ class Environment(Processes):
                 self.restarts.last_loss = process.lost()
             if slot.has_started:
                 self.restarts.check()
-            reached = [] if setup is not None else registered(self._runtime, self.planned)
+            reached: list[PluginRecord] = []
             if setup is None:
+                records = self._runtime.registry.snapshot.records
+                wanted = self.planned.wanted
+                reached = [r for i, r in records.items() if i in wanted and r.is_loaded]
                 self.planned, judgement = judged(self._runtime, self.planned, reached)
                 self._refused |= take_away(self._runtime, reached, judgement)
                 setup = self.planned.setup

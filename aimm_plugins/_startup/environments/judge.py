@@ -56,12 +56,6 @@ def _as_of_now(runtime: Runtime, planned: PlannedEnvironment) -> PlannedEnvironm
     return found.with_plan(start.plan, planned.options, start.admission.proofs.verified)
 
 
-def registered(runtime: Runtime, planned: PlannedEnvironment) -> list[PluginRecord]:
-    """The plugins of an environment that calls reach."""
-    records = runtime.registry.snapshot.records
-    return [r for i, r in records.items() if i in planned.wanted and r.is_loaded]
-
-
 def take_away(
     runtime: Runtime, before: Sequence[PluginRecord], now: Sequence[PluginRecord]
 ) -> set[tuple[Action, str]]:
