@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any, NoReturn
 
+from aimm_plugins._config.environment import operator_layers
+from aimm_plugins._discovery.scan import scan
 from aimm_plugins._dispatch.dispatcher import no_call_error
 from aimm_plugins._dispatch.raised_elsewhere import RaisedElsewhere
 from aimm_plugins._dispatch.remote_call import Request
@@ -25,20 +27,24 @@ from aimm_plugins._environments.payload import (
 from aimm_plugins._environments.plan import (
     PlannedEnvironment,
     identity_there,
+    of_environment,
     travel_as_arrow,
 )
 from aimm_plugins._environments.process import PluginProcess
 from aimm_plugins._environments.processes import Processes, Slot
 from aimm_plugins._environments.tables import Reduce, as_arrow
 from aimm_plugins._inventory.remedies import in_environment
+from aimm_plugins._policy.plan import Plan
+from aimm_plugins._registry.change import Change
 from aimm_plugins._startup.environments.instance import EnvironmentInstance
-from aimm_plugins._startup.environments.judge import judged, take_away
-from aimm_plugins._startup.prepare import PreparedStart
+from aimm_plugins._startup.messages import log
+from aimm_plugins._startup.prepare import PreparedStart, decide
+from aimm_plugins._startup.publish import register
 from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._system.child import START_SECONDS
 from aimm_plugins._system.text import described
 from aimm_plugins._values.actions import Action, StateCallback
-from aimm_plugins._values.report import PluginRecord
+from aimm_plugins._values.report import PluginRecord, Report
 from aimm_plugins.errors import EnvironmentLost
 
 
@@ -240,8 +246,7 @@ class Environment(Processes):
                 records = self._runtime.registry.snapshot.records
                 wanted = self.planned.wanted
                 reached = [r for i, r in records.items() if i in wanted and r.is_loaded]
-                self.planned, judgement = judged(self._runtime, self.planned, reached)
-                self._refused |= take_away(self._runtime, reached, judgement)
+                self._take_away(self.judge(reached))
                 setup = self.planned.setup
             if slot.has_started:
                 self.restarts.count()
@@ -256,10 +261,55 @@ class Environment(Processes):
                 if isinstance(error, EnvironmentLost):
                     self.restarts.last_loss = error
                 raise error from None
-            self._refused |= take_away(self._runtime, reached, [*map(self._found, reached)])
+            self._take_away(map(self._found, reached))
             if self.is_closed:  # meanwhile, when nobody knew of this process
                 slot.process.leave_when_idle(self.closed_for)
             return slot.process
+
+    def judge(self, records: Iterable[PluginRecord]) -> list[PluginRecord]:
+        """Go by the rules that hold now; the accounts of some of its plugins by these.
+
+        It was planned when a start began. Its first call may come days later, and a process that
+        has crashed is started again: by then pip may have been at work there, or the rules have
+        changed.
+
+        Raises:
+            ConfigError: The operator's policy or a lock cannot be read by now.
+        """
+        before, site = self.planned, self.planned.site
+        assert site is not None
+        naming = [config for config in self._runtime.confs if self.name in config.environments]
+        configs = of_environment(naming) or before.configs
+        installed = scan() if site.is_own else scan(site.folders, site.modules)
+        start = decide(self._runtime, operator_layers(), configs, installed, here=False)
+        found = before._replace(configs=configs, installed=installed)
+        found = found.with_plan(start.plan, before.options, start.admission.proofs.verified)
+        now = {record.identity: record for record in found.records}
+        allowed = {i: r for i, r in found.wanted.items() if i in before.wanted}
+        self.planned = found._replace(plan=Plan(tuple(allowed.values())))
+        accounts = []
+        for record in records:
+            current = now.get(record.identity)
+            if current is not None and current.identity in allowed:
+                accounts.append(record._replace(version=current.version, origin=current.origin))
+                continue
+            gone = f"environment {self.name} has it no more"
+            reason = gone if current is None else str(current.reason)
+            accounts.append(record._replace(state="denied", provides=(), reason=reason))
+        return accounts
+
+    def _take_away(self, accounts: Iterable[PluginRecord]) -> None:
+        """Register which plugins are denied or failed by now, and refuse what they provided."""
+        lost = [record for record in accounts if record.state in ("denied", "failed")]
+        if lost:
+            revoked = {record.identity for record in lost}
+            with self._runtime.lock:
+                snapshot = self._runtime.registry.snapshot
+                records = (snapshot.records.get(identity) for identity in revoked)
+                self._refused |= {slot for record in records if record for slot in record.provides}
+                change = Change(lost, snapshot.prefer, revoked=revoked)
+                resolution = register(self._runtime, change)
+            log(Report(resolution.records))
 
     def _found(self, record: PluginRecord) -> PluginRecord:
         """The account of a plugin by what its last process reported."""

@@ -19,7 +19,6 @@ from aimm_plugins._inventory.remedies import in_environment
 from aimm_plugins._loading.importer import Outcome
 from aimm_plugins._registry.change import Loaded
 from aimm_plugins._startup.environments.environment import Environment
-from aimm_plugins._startup.environments.judge import judged
 from aimm_plugins._startup.prepare import PreparedStart
 from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._system.text import described
@@ -81,7 +80,7 @@ def start_deferred(runtime: Runtime, environment: Processes) -> Outcome:
     outcome = Outcome()
     records = runtime.registry.snapshot.records.values()
     waiting = [r for r in records if r.state == "deferred" and r.environment == environment.name]
-    environment.planned, outcome.records = judged(runtime, environment.planned, waiting)
+    outcome.records = environment.judge(waiting)
     waits = [record for record in outcome.records if record.state == "deferred"]
     if not waits:
         return outcome
