@@ -76,7 +76,7 @@ class Registry:
         for declaration in new:
             offer = self._offer_by_hand(declaration)
             if offer is not None:
-                lost: dict[tuple[str, str], str] = {}
+                lost: dict[str, tuple[Offer, str]] = {}
                 if not snapshot.offers[declaration.action].keys().isdisjoint(declaration.keys):
                     changed, lost = True, self._lost_by_hand(declaration, offer, replaced)
                 made.append((declaration, offer, lost))
@@ -84,11 +84,10 @@ class Registry:
             action, won = declaration.action, declaration.keys
             keys = snapshot.offers[action]
             if lost:
-                won = tuple(key for key in won if (offer.plugin, key) not in lost)
-                snapshot.lost |= {(p, (action, key)): why for (p, key), why in lost.items()}
-                snapshot.losers |= {
-                    (action, key): offer if p == offer.plugin else keys[key] for p, key in lost
-                }
+                won = tuple(key for key in won if key not in lost or lost[key][0] is not offer)
+                for key, (loser, why) in lost.items():
+                    snapshot.lost[loser.plugin, (action, key)] = why
+                    snapshot.losers[action, key] = loser
             keys.update(dict.fromkeys(won, offer))
             snapshot.by_hand.add(offer.plugin)
             if replaced:
@@ -132,10 +131,10 @@ class Registry:
 
     def _lost_by_hand(
         self, declaration: Declaration, offer: Offer, replaced: set[Slot]
-    ) -> dict[tuple[str, str], str]:
-        """By plugin and key, the `prefer` rules by which they lose keys of a declaration."""
+    ) -> dict[str, tuple[Offer, str]]:
+        """Who loses which keys by which `prefer` rule, where others provide them too."""
         action = declaration.action
-        lost: dict[tuple[str, str], str] = {}
+        lost: dict[str, tuple[Offer, str]] = {}
         keys = self.snapshot.offers[action]
         for key in declaration.keys:
             present = keys.get(key)
@@ -146,7 +145,7 @@ class Registry:
                 from aimm_plugins._registry.conflicts import conflict
 
                 raise conflict([action], key, [present, offer], present)
-            lost[(present if winner is offer else offer).plugin, key] = why
+            lost[key] = (present if winner is offer else offer), why
         return lost
 
     # Commits
