@@ -82,21 +82,20 @@ def _tell(record: PluginRecord, seconds: float) -> None:
     take this thread for the main thread.
     """
     text = f"the import of {record.provenance} has taken {seconds:.0f} s so far"
+
+    def log() -> None:
+        with guarded():
+            logger().warning("%s", text, extra={**record.log_fields, "seconds": seconds})
+
     with guarded():
         if "logging" in sys.modules:
             from threading import Thread
 
             # Without `daemon`, and with `join`, threading would look at this thread after all.
-            given = (text, record, seconds)
-            Thread(target=_log, args=given, name="aimm_plugins log", daemon=True).start()
+            Thread(target=log, name="aimm_plugins log", daemon=True).start()
         elif sys.stderr is not None:  # as logging does where nobody has configured it
             sys.stderr.write(f"{text}\n")
             sys.stderr.flush()
-
-
-def _log(text: str, record: PluginRecord, seconds: float) -> None:
-    with guarded():
-        logger().warning("%s", text, extra={**record.log_fields, "seconds": seconds})
 
 
 def imports_under_way(loads: Iterable[ImportWatch]) -> list[tuple[PluginRecord, str]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._dispatch.remote_call import RemoteFunction
-from aimm_plugins._environments.plan import identity_there
+from aimm_plugins._environments.plan import PlannedEnvironment, identity_there
 from aimm_plugins._environments.processes import Processes
 from aimm_plugins._inventory.module_files import foreign_module
 from aimm_plugins._inventory.remedies import in_environment
@@ -33,11 +33,9 @@ class StartingEnvironments:
     """
 
     def __init__(self, runtime: Runtime, start: PreparedStart) -> None:
-        self._start = start
-        self._live: dict[str, Environment] = {}
-        self._new: list[Environment] = []
         self._pool = ThreadPoolExecutor(len(start.environments))
-        self._started: dict[str, Future[None]] = {}
+        self._live: list[tuple[PlannedEnvironment, Environment, Future[None] | None]] = []
+        self._new: list[Environment] = []
         for planned in start.environments:
             if planned.site is None:
                 continue
@@ -47,25 +45,22 @@ class StartingEnvironments:
                 environment = before
             else:
                 self._new.append(environment)
-            self._live[planned.name] = environment
-            states = {record.state for record in planned.records}
-            if environment.account is None and "planned" in states:
-                self._started[planned.name] = self._pool.submit(environment.start)
+            started = None
+            if environment.account is None and any(r.state == "planned" for r in planned.records):
+                started = self._pool.submit(environment.start)
+            self._live.append((planned, environment, started))
 
     def add_to(self, outcome: Outcome) -> None:
         """Wait for them, and say what became of their plugins."""
         self._pool.shutdown()
-        outcome.environments = self._live
-        for planned in self._start.environments:
-            if planned.site is not None:
-                environment = self._live[planned.name]
-                started = self._started.get(planned.name)
-                error = None if started is None else started.exception()
-                if error is not None:  # of no matter to those that wait for their first call
-                    records = [record for record in planned.records if record.state == "planned"]
-                    _account_for(environment, records, outcome, error)
-                elif environment.account is not None:
-                    _account_for(environment, planned.records, outcome)
+        outcome.environments = {environment.name: environment for _, environment, _ in self._live}
+        for planned, environment, started in self._live:
+            error = None if started is None else started.exception()
+            if error is not None:  # of no matter to those that wait for their first call
+                records = [record for record in planned.records if record.state == "planned"]
+                _account_for(environment, records, outcome, error)
+            elif environment.account is not None:
+                _account_for(environment, planned.records, outcome)
 
     def close(self) -> None:
         """End those that this start has begun, since it leads to nothing."""
