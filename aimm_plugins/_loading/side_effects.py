@@ -82,13 +82,10 @@ def _changes(before: Surroundings, now: Surroundings) -> list[str]:
     found = []
     same = before.environ == now.environ
     for name in () if same else sorted(before.environ.keys() | now.environ.keys()):
-        shown = os.fsdecode(name)
-        if name not in before.environ:
-            found.append(f"os.environ: set {shown}")
-        elif name not in now.environ:
-            found.append(f"os.environ: removed {shown}")
-        elif before.environ[name] != now.environ[name]:
-            found.append(f"os.environ: changed {shown}")
+        old, new = before.environ.get(name), now.environ.get(name)
+        if old != new:
+            what = "set" if old is None else "removed" if new is None else "changed"
+            found.append(f"os.environ: {what} {os.fsdecode(name)}")
     if before.path != now.path:
         detail = [f"added {item!r}" for item in now.path if item not in before.path]
         detail += [f"removed {item!r}" for item in before.path if item not in now.path]

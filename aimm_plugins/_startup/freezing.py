@@ -27,25 +27,16 @@ def freeze(runtime: Runtime, conf: Conf) -> tuple[str, tuple[Finding, ...]]:
     for distribution in _run_by(start):
         line = freeze_line(distribution, record_digest(distribution))
         if line is None:
-            findings.append(
-                Finding(
-                    "not-frozen",
-                    distribution.name,
-                    "it has no sound name and version, or no RECORD with hashes of what it would "
-                    "run",
-                    remedy="Install it from a wheel; an editable install cannot be locked.",
-                )
-            )
-        elif lines.setdefault(distribution.key, line) != line:
-            findings.append(
-                Finding(
-                    "not-frozen",
-                    distribution.subject,
-                    f"a freeze file holds one version, and {lines[distribution.key].split()[0]} of "
-                    "another environment is in it",
-                    remedy="Freeze what is in each environment by itself, and give each a conf.",
-                )
-            )
+            who = distribution.name
+            why = "it has no sound name and version, or no RECORD with hashes of what it would run"
+            remedy = "Install it from a wheel; an editable install cannot be locked."
+        elif (locked := lines.setdefault(distribution.key, line)) != line:
+            who, other = distribution.subject, locked.split()[0]
+            why = f"a freeze file holds one version, and {other} of another environment is in it"
+            remedy = "Freeze what is in each environment by itself, and give each a conf."
+        else:
+            continue
+        findings.append(Finding("not-frozen", who, why, remedy=remedy))
     return "".join(lines.values()), tuple(findings)
 
 
