@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -35,32 +35,19 @@ def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
     What is sure to fail is `failed`, with the error that a start would meet. What is `deferred`
     stays so, as in a start, with the error that its first call would raise.
     """
-    modules = [record.module for record in start.plan.records if record.module]
-    readers = {None: SourceReader(modules, is_denied=start.admission.keeps_out)} | {
-        environment.name: SourceReader(modules, environment.installed.modules)
-        for environment in start.environments
-        if environment.site is not None
-    }
     items: list[InventoryItem] = []
     findings = [*start.findings]
     findings += (finding for found in start.environments for finding in found.findings)
     records: list[PluginRecord] = []
     # As what is published, of which only keys and modules are compared with other plugins'.
     expected: dict[Identity, Sequence[Any]] = {}
-    for planned in start.plan.records:
+    for planned, source in _sources(start):
         published = start.plan.published.get(planned.identity, ())
-        installed = start.scans.get(planned.environment, start.installed)
-        source = None
-        # A line of metadata that cannot be read, and a missing environment, have no module. Of what
-        # is denied nothing is read that the rules did not ask for.
-        if planned.state in _WILL_BE_IMPORTED or (planned.module and planned.state != "denied"):
-            source = readers[planned.environment].read(
-                planned.module, planned.attribute, owner=planned.distribution
-            )
         item = _item(planned, published, source)
         record, expected[planned.identity] = item.record, published
         if planned.state in _WILL_BE_IMPORTED:
             declarations = _expected(item, published)
+            installed = start.scans.get(planned.environment, start.installed)
             item, found = _foreseen(item, published, installed)
             findings += found
             record = item.record
@@ -78,15 +65,12 @@ def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
     is_complete = all(item.complete or not item.active for item in items)
     if is_complete:
         findings += start.idle_preferences(resolution)
-    snapshot = resolution.snapshot
+    is_probed = start.policy.probe_seconds is not None
+    pending = "its probe in a child process is pending" if is_probed else None
     accounts = zip(items, resolution.records, strict=True)
-    records = [_account(item.record, found) for item, found in accounts]
-    if start.policy.probe_seconds is not None:
-        pending = "its probe in a child process is pending"
-        for place, record in enumerate(records):
-            if record.state == "planned":
-                records[place] = record._replace(reason=record.reason or pending)
-    missing = start.missing(records) + start.unanswered(snapshot, may_be_more=not is_complete)
+    records = [_account(item.record, found, pending) for item, found in accounts]
+    missing = start.missing(records)
+    missing += start.unanswered(resolution.snapshot, may_be_more=not is_complete)
     return Inventory(
         plugins=(
             *(replace(item, record=record) for item, record in zip(items, records, strict=True)),
@@ -98,6 +82,26 @@ def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
         policy=start.policy,
         admission=start.admission,
     )
+
+
+def _sources(start: PreparedStart) -> Iterator[tuple[PluginRecord, PluginSource | None]]:
+    """Each plugin with its source, as far as that may be read.
+
+    A line of metadata that cannot be read, and a missing environment, have no module. Of what is
+    denied nothing is read that the rules did not ask for.
+    """
+    modules = [record.module for record in start.plan.records if record.module]
+    readers = {None: SourceReader(modules, is_denied=start.admission.keeps_out)} | {
+        environment.name: SourceReader(modules, environment.installed.modules)
+        for environment in start.environments
+        if environment.site is not None
+    }
+    for record in start.plan.records:
+        if record.state in _WILL_BE_IMPORTED or (record.module and record.state != "denied"):
+            reader = readers[record.environment]
+            yield record, reader.read(record.module, record.attribute, owner=record.distribution)
+        else:
+            yield record, None
 
 
 def _item(
@@ -162,9 +166,11 @@ def _expected(item: InventoryItem, published: Sequence[Published]) -> tuple[Sour
     )
 
 
-def _account(record: PluginRecord, found: PluginRecord) -> PluginRecord:
+def _account(record: PluginRecord, found: PluginRecord, pending: str | None) -> PluginRecord:
+    """The account of a plugin after the resolution; `pending` is what its import waits for."""
     if found.state != "deferred":
         return found
     # As which it was resolved. If it is sure to fail besides, it answers none of its keys.
     error, remedy = record.error or found.error, record.remedy or found.remedy
-    return found._replace(state=record.state, reason=record.reason, error=error, remedy=remedy)
+    reason = record.reason or (pending if record.state == "planned" else None)
+    return found._replace(state=record.state, reason=reason, error=error, remedy=remedy)
