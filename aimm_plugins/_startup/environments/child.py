@@ -291,10 +291,7 @@ class _Server:
             from aimm_plugins._startup.plugin_options import give_all
 
             give_all(setup["options"])
-        if setup["verified"]:
-            from aimm_plugins._discovery.verification import Verified
-
-            runtime.verify_imports([Verified(*values) for values in setup["verified"]])
+        runtime.verify_imports(setup["verified"])
         call.listens = True
 
         def announce(record: PluginRecord) -> None:
