@@ -91,12 +91,8 @@ class Modules:
         found = self.find(module)
         return None if found is None else found.file
 
-    def is_missing(self, module: str) -> bool:
-        """Whether the import of a module is sure to fail because it, or a parent, is not there."""
-        return self.missing(module) is not None
-
     def missing(self, module: str) -> ModuleNotFoundError | None:
-        """What Python would raise for a module, or for a parent, that is not there."""
+        """What Python will surely raise for a module that is not there, or whose parent is not."""
         names = module.split(".")
         if not all(names):  # Python takes a dot at the beginning for a relative import
             return ModuleNotFoundError(f"No module named {module!r}", name=module)
