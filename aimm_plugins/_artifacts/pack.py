@@ -15,7 +15,7 @@ from aimm_plugins._artifacts.info import ArtifactInfo, Signature, plain
 from aimm_plugins._artifacts.readers import checked, expected_reader, why_missing
 from aimm_plugins._artifacts.trust import rules_of, sign, trusted
 from aimm_plugins._config.parse import read
-from aimm_plugins._discovery.requirements import requirements
+from aimm_plugins._discovery.distribution import requirements
 from aimm_plugins._parity.fingerprint import fingerprint, of_snapshot
 from aimm_plugins._registry.key_errors import call_error
 from aimm_plugins._startup.runtime import PROCESS

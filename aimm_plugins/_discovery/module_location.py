@@ -17,12 +17,12 @@ from importlib.util import cache_from_source
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from aimm_plugins._discovery.dotted_names import with_parents
 from aimm_plugins._discovery.finders import class_of
 from aimm_plugins._system.ceilings import SOURCE_BYTES
 from aimm_plugins._system.files import readable
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.modules import contents
+from aimm_plugins._system.names import with_parents
 
 _LOOKING_UP = ("__editable__", "editables.")
 """How modules begin whose finders look names up: setuptools' and hatchling's editable installs."""
