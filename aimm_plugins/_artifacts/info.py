@@ -52,8 +52,7 @@ class Signature:
         """The signature in the text of `signature.json`, if there is one."""
         if text is None:
             return None
-        with _reading("signature"):
-            data = _parsed(text, "signature")
+        with _reading(text, "signature") as data:
             return cls(*(_take(data, name, str) for name in ("algorithm", "key", "value")))
 
 
@@ -136,8 +135,7 @@ class ArtifactInfo:
         """What the text of `info.json` says; keys that are not known here are ignored."""
         from datetime import UTC, datetime
 
-        with _reading("info"):
-            data = _parsed(text, "info")
+        with _reading(text, "info") as data:
             major, minor = _items(data, "format", int)
             if major != FORMAT[0]:
                 advice = "Upgrade aimm-plugins." if major > FORMAT[0] else "Save it again."
@@ -177,10 +175,15 @@ class ArtifactInfo:
 
 
 @contextmanager
-def _reading(what: str) -> Generator[None]:
-    """Raise as an `ArtifactError` what is wrong with a JSON member."""
+def _reading(text: bytes, what: str) -> Generator[dict[str, Any]]:
+    """The mapping in a JSON member; an `ArtifactError` says what is wrong with it."""
+    import json
+
     try:
-        yield
+        loaded = json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_no_number)
+        if not isinstance(loaded, dict):
+            raise ValueError("it is no mapping")
+        yield plain(loaded, (what,))
     except ArtifactError:
         raise
     except (ValueError, RecursionError) as error:
@@ -240,17 +243,6 @@ def plain(value: object, path: tuple[str | int, ...]) -> Any:
         if not isinstance(key, str):
             raise TypeError(f"{spell_path(path)} has the key {key!r}; keys of JSON are text")
         copy[plain(key, path)] = plain(item, (*path, key))
-    return copy
-
-
-def _parsed(text: bytes, what: str) -> dict[str, Any]:
-    """The mapping in a JSON text; `what` it is, for messages."""
-    import json
-
-    loaded = json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_no_number)
-    if not isinstance(loaded, dict):
-        raise ValueError("it is no mapping")
-    copy: dict[str, Any] = plain(loaded, (what,))
     return copy
 
 

@@ -9,20 +9,13 @@ from functools import lru_cache
 from typing import Any
 
 from aimm_plugins._api import calling, starting
-from aimm_plugins._artifacts.container import (
-    INFO_LIMIT,
-    Data,
-    Parts,
-    checksums,
-    damaged,
-    join,
-    split,
-)
+from aimm_plugins._artifacts import container
+from aimm_plugins._artifacts.container import Data, Parts
 from aimm_plugins._artifacts.info import ArtifactInfo, Signature, plain
 from aimm_plugins._artifacts.readers import checked, expected_reader, why_missing
 from aimm_plugins._artifacts.trust import rules_of, sign, trusted
 from aimm_plugins._config.parse import read
-from aimm_plugins._discovery.requirements import requirements
+from aimm_plugins._discovery.distribution import requirements
 from aimm_plugins._parity.fingerprint import fingerprint, of_snapshot
 from aimm_plugins._registry.key_errors import call_error
 from aimm_plugins._startup.runtime import PROCESS
@@ -67,14 +60,15 @@ def pack(model_type: str, instance: Any, *, metadata: Mapping[str, Any] | None =
     if not isinstance(serialized, Data):
         raise TypeError(f"serialize returns bytes, and returned {type(serialized).__name__}")
     payload = _view(serialized)
-    sha256, crc = checksums(payload)
+    sha256, crc = container.checksums(payload)
     info = _info(model_type, payload.nbytes, sha256, own)
     text = info.to_text()
-    if len(text) > INFO_LIMIT:
-        raise ValueError(f"the metadata is too long: {len(text)} bytes, of at most {INFO_LIMIT}")
+    limit = container.INFO_LIMIT
+    if len(text) > limit:
+        raise ValueError(f"the metadata is too long: {len(text)} bytes, of at most {limit}")
     key = rules_of(PROCESS.runtime.confs).sign_with
     signature = None if key is None else sign(text, key).to_text()
-    return join(text, signature, payload, crc)
+    return container.join(text, signature, payload, crc)
 
 
 def _info(model_type: str, size: int, sha256: str, metadata: Mapping[str, Any]) -> ArtifactInfo:
@@ -260,7 +254,7 @@ def _opened(data: Data) -> tuple[Parts, ArtifactInfo]:
     """An artifact taken apart, with all but the payload checked."""
     if not isinstance(data, Data):
         raise TypeError(f"an artifact is bytes, and was given {type(data).__name__}")
-    parts = split(_view(data))
+    parts = container.split(_view(data))
     return parts, ArtifactInfo.read(parts.info, Signature.read(parts.signature))
 
 
@@ -270,6 +264,7 @@ def _view(data: Data) -> memoryview:
 
 
 def _check_payload(info: ArtifactInfo, payload: Data, crc: int) -> None:
-    if len(payload) != info.size or checksums(payload) != (info.sha256, crc):
-        error = damaged(f"the model in the artifact of {info.model_type} is not what was written")
+    if len(payload) != info.size or container.checksums(payload) != (info.sha256, crc):
+        what = f"the model in the artifact of {info.model_type}"
+        error = container.damaged(f"{what} is not what was written")
         raise info.error("damaged", str(error))

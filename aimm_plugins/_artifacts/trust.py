@@ -1,7 +1,4 @@
-"""What confs and the operator's policy say about artifacts; Ed25519 signatures by what they say.
-
-Signatures need `aimm-plugins[sign]`.
-"""
+"""What confs and the operator's policy say about artifacts; Ed25519 signatures by what they say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,1 @@
-"""From a mapping, a YAML file or the environment to one checked `Config`.
-
-Nothing here looks at what is installed.
-"""
+"""From a mapping, a YAML file or the environment to a checked `Config`, whatever is installed."""

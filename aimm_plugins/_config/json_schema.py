@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aimm_plugins._config.values import Config
 from aimm_plugins._system.masking import without_passwords
@@ -37,6 +37,15 @@ _BOUNDS = {
     "minimum": ("small", "{} at least"),
     "maximum": ("large", "{} at most"),
 }
+
+
+class Misfit(NamedTuple):
+    """What a schema has against a value, without any secret; `at_key` is against its key."""
+
+    path: tuple[str | int, ...]
+    message: str
+    expected: str | None = None
+    at_key: bool = False
 
 
 @cache
@@ -87,9 +96,8 @@ def validate(
         map(deepest, faults),
         key=lambda f: (-len(f.absolute_path), f.validator == "required", str(f.path)),
     )
-    message, expected, key = explain(fault)
-    path = (*fault.absolute_path, key) if key else tuple(fault.absolute_path)
-    raise layer.error(message, path, expected=expected, key=bool(key))
+    misfit = explain(fault)
+    raise layer.error(misfit.message, misfit.path, expected=misfit.expected, key=misfit.at_key)
 
 
 def deepest(fault: Any) -> Any:
@@ -101,7 +109,20 @@ def deepest(fault: Any) -> Any:
     return fault
 
 
-def explain(fault: Any) -> tuple[str, str | None, str | None]:
+def explain(fault: Any) -> Misfit:
+    """What a fault of jsonschema is, in words."""
+    path = tuple(fault.absolute_path)
+    if fault.validator != "additionalProperties":
+        return Misfit(path, *_in_words(fault))
+    known, patterns = fault.schema.get("properties", {}), fault.schema.get("patternProperties", {})
+    strange = (key for key in fault.instance if key not in known)
+    unknown = next(key for key in strange if not any(re.search(p, key) for p in patterns))
+    hint = did_you_mean(unknown, known, cutoff=0.5)
+    message = f"unknown key {unknown!r}" + (f"; {hint}" if hint else "")
+    return Misfit((*path, unknown), message, "one of " + ", ".join(sorted(known)), at_key=True)
+
+
+def _in_words(fault: Any) -> tuple[str, str | None]:
     value, wanted = fault.instance, fault.validator_value
     # Of a text that fits none of several patterns, what all of them are for.
     schema = fault.parent.schema if fault.validator == "pattern" and fault.parent else fault.schema
@@ -111,43 +132,32 @@ def explain(fault: Any) -> tuple[str, str | None, str | None]:
         description = f"a{description[1:]}" if description.startswith("A ") else description
     match fault.validator:
         case "required":
-            return f"key {next(key for key in wanted if key not in value)!r} is missing", None, None
+            return f"key {next(key for key in wanted if key not in value)!r} is missing", None
         case "anyOf":
             keys = ", ".join(key for schema in wanted for key in schema["required"])
-            return f"one of the keys {keys} is missing", None, None
-        case "additionalProperties":
-            return _unknown_key(value, fault.schema)
+            return f"one of the keys {keys} is missing", None
         case "type":
             # A wrong value directly among the options of a conf may be a secret.
             hidden = tuple(fault.absolute_path)[:1] == ("options",)
             text = f"a {type(value).__name__}" if hidden else shown(value)
-            return f"{text} is of the wrong type", types_in_words(wanted), None
+            return f"{text} is of the wrong type", types_in_words(wanted)
         case "enum":
             known = ", ".join(map(str, wanted))
-            return f"{shown(value)} is not known here", f"one of {known}", None
+            return f"{shown(value)} is not known here", f"one of {known}"
         case "exclusiveMinimum" | "minimum" | "maximum" as bound:
             size, expected = _BOUNDS[bound]
-            return f"{shown(value)} is too {size}", expected.format(wanted), None
+            return f"{shown(value)} is too {size}", expected.format(wanted)
         case "minLength":
-            return "is empty", description, None
+            return "is empty", description
         case "pattern":
-            return f"{shown(value)} cannot be read", description, None
+            return f"{shown(value)} cannot be read", description
         case "not" if wanted:
-            return description or fault.message, None, None
+            return description or fault.message, None
         case "not":
             where = fault.absolute_path[-1] if fault.absolute_path else "this"
-            return f"{where} does not belong here", None, None
+            return f"{where} does not belong here", None
         case _:
-            return fault.message, description, None
-
-
-def _unknown_key(value: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[str, str, str]:
-    known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
-    strange = (key for key in value if key not in known)
-    unknown = next(key for key in strange if not any(re.search(p, key) for p in patterns))
-    hint = did_you_mean(unknown, known, cutoff=0.5)
-    message = f"unknown key {unknown!r}" + (f"; {hint}" if hint else "")
-    return message, "one of " + ", ".join(sorted(known)), unknown
+            return fault.message, description
 
 
 def types_in_words(types: str | list[str]) -> str:

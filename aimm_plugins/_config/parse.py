@@ -14,20 +14,9 @@ from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from aimm_plugins._config import values
 from aimm_plugins._config.json_schema import items, plain, shown, validate
-from aimm_plugins._config.values import (
-    ArtifactRules,
-    Conf,
-    Config,
-    DaskRules,
-    EntryPointRules,
-    EnvironmentRules,
-    LoadMode,
-    OnError,
-    OnVersion,
-    StartMode,
-    Verify,
-)
+from aimm_plugins._config.values import Conf, Config
 from aimm_plugins._system.text import type_name
 from aimm_plugins._values.actions import Action
 from aimm_plugins.errors import ConfigError
@@ -248,14 +237,14 @@ def _key_file(value: object) -> Any:
     return _name(given["ed25519"])
 
 
-def _environments(value: object) -> dict[str, EnvironmentRules]:
+def _environments(value: object) -> dict[str, values.EnvironmentRules]:
     found = {}
     for name, given in _mapping(value).items():
         _need(re.search(_ENVIRONMENT_NAME, name) is not None)
         fields = _fields(given, _ENVIRONMENT)
         _need(len(fields.keys() & {"requirements", "lock", "path"}) == 1)
         _need(not fields.keys() >= {"path", "python"})
-        found[name] = EnvironmentRules(name, **fields)
+        found[name] = values.EnvironmentRules(name, **fields)
     return found
 
 
@@ -266,7 +255,7 @@ _ENTRY_POINTS: dict[str, Parser] = {
     "deny_origins": _tuple_of(_one_of(_ORIGINS)),
 }
 _ARTIFACTS: dict[str, Parser] = {
-    "on_version": _one_of(get_args(OnVersion)),
+    "on_version": _one_of(get_args(values.OnVersion)),
     "signed": lambda value: _one_of(["optional", "required"])(value) == "required",
     "keys": _mapping_of(_key_file),
     "sign_with": _key_file,
@@ -286,26 +275,26 @@ _ENVIRONMENT: dict[str, Parser] = {
     "processes": _whole(1, 64),
     "call_seconds": _seconds,
     "memory_mb": _whole(1, 2**40),
-    "start": _one_of(get_args(StartMode)),
+    "start": _one_of(get_args(values.StartMode)),
     "restarts_per_minute": _whole(0, 1000),
 }
 _POLICY: dict[str, Parser] = {
     "names": _tuple_of(_one_of([])),  # a policy says what may be loaded, and loads nothing
-    "entry_points": lambda value: EntryPointRules(**_fields(value, _ENTRY_POINTS)),
+    "entry_points": lambda value: values.EntryPointRules(**_fields(value, _ENTRY_POINTS)),
     "required": _tuple_of(_text_if(lambda text: bool(re.search(f"{_REQUIREMENT}|{_SLOT}", text)))),
     "prefer": _mapping_of(_name),
-    "verify": _one_of(get_args(Verify)),
+    "verify": _one_of(get_args(values.Verify)),
     "probe": _probe_seconds,
     "locked": _name,
-    "artifacts": lambda value: ArtifactRules(**_fields(value, _ARTIFACTS)),
+    "artifacts": lambda value: values.ArtifactRules(**_fields(value, _ARTIFACTS)),
 }
 _CONF: dict[str, Parser] = {
     **_POLICY,
     "names": _tuple_of(_text),
-    "on_error": _one_of(get_args(OnError)),
-    "load": _one_of(get_args(LoadMode)),
+    "on_error": _one_of(get_args(values.OnError)),
+    "load": _one_of(get_args(values.LoadMode)),
     "options": _mapping_of(_mapping),
-    "dask": lambda value: DaskRules(**_fields(value, _DASK, required=["address"])),
+    "dask": lambda value: values.DaskRules(**_fields(value, _DASK, required=["address"])),
     "environments": _environments,
     "environments_folder": _name,
 }

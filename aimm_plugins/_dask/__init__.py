@@ -1,5 +1,1 @@
-"""Calls on a Dask cluster: the host sends them, workers with the same plugins run them.
-
-A worker whose plugins differ from the host's runs no code of a plugin. Everything here needs
-distributed; `aimm_plugins.dask` is its public face.
-"""
+"""Calls on a Dask cluster, whose workers have the host's plugins or run none; see `dask`."""

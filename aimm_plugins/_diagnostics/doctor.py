@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._discovery.requirements import requires
+from aimm_plugins._discovery.distribution import Distribution, requires
 from aimm_plugins._discovery.scan import faults_of_metadata
 from aimm_plugins._inventory.dependencies import always_unmet
 from aimm_plugins._inventory.module_files import changed_entry_points

@@ -11,12 +11,13 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice
 from typing import Any
 
-from aimm_plugins._system.ceilings import METADATA_BYTES
+from aimm_plugins._system.ceilings import METADATA_BYTES, REQUIREMENT_LETTERS, REQUIREMENTS
 from aimm_plugins._system.files import opener, read_file, readable
 from aimm_plugins._system.guard import guarded
-from aimm_plugins._system.names import normalized
+from aimm_plugins._system.names import normalized, required_name
 from aimm_plugins._values.report import Origin
 
 _HEAD = 4096
@@ -274,6 +275,22 @@ def headers(content: bytes) -> Iterator[tuple[str, str]]:
             return
         name, _, value = line.partition(b":")
         yield name.strip().lower().decode(errors="replace"), value.strip().decode(errors="replace")
+
+
+def requirements(distribution: Distribution) -> list[str]:
+    """The requirements as written, such as `numpy>=1; extra == "fast"`."""
+    return header(distribution, "requires-dist")
+
+
+def header(distribution: Distribution, name: str) -> list[str]:
+    """The values of a header of its metadata, by its name in lower case; no overlong ones."""
+    metadata = distribution.read("METADATA") or distribution.read("PKG-INFO") or b""
+    values = (value for header, value in headers(metadata) if header == name)
+    return [value for value in islice(values, REQUIREMENTS) if len(value) <= REQUIREMENT_LETTERS]
+
+
+def requires(distribution: Distribution, name: str) -> bool:
+    return normalized(name) in map(required_name, requirements(distribution))
 
 
 def _parse_headers(content: bytes) -> dict[str, str]:

@@ -14,8 +14,7 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from operator import attrgetter
 
-from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._discovery.dotted_names import parse_target, with_parents
+from aimm_plugins._discovery.distribution import Distribution, requires
 from aimm_plugins._discovery.groups import (
     OPTIONS,
     PLUGINS,
@@ -24,13 +23,13 @@ from aimm_plugins._discovery.groups import (
     suffix_of,
 )
 from aimm_plugins._discovery.published import BrokenLine, Candidate, Published, PublishedOptions
-from aimm_plugins._discovery.requirements import requires
 from aimm_plugins._system.ceilings import (
     ENTRY_POINT_DOTS,
     ENTRY_POINT_LETTERS,
     ENTRY_POINT_LINES,
     ENTRY_POINTS_OF_ONE_OBJECT,
 )
+from aimm_plugins._system.names import parse_target, with_parents
 from aimm_plugins._system.text import nearest, one_line
 from aimm_plugins._values.actions import ACTIONS
 from aimm_plugins._values.report import Finding

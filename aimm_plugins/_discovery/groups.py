@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aimm_plugins._discovery.dotted_names import parse_target
+from aimm_plugins._system.names import parse_target
 from aimm_plugins._system.text import nearest
 from aimm_plugins._values.actions import ACTIONS
 

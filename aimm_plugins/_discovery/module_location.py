@@ -17,12 +17,12 @@ from importlib.util import cache_from_source
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from aimm_plugins._discovery.dotted_names import with_parents
 from aimm_plugins._discovery.finders import class_of
 from aimm_plugins._system.ceilings import SOURCE_BYTES
 from aimm_plugins._system.files import readable
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.modules import contents
+from aimm_plugins._system.names import with_parents
 
 _LOOKING_UP = ("__editable__", "editables.")
 """How modules begin whose finders look names up: setuptools' and hatchling's editable installs."""
@@ -91,12 +91,8 @@ class Modules:
         found = self.find(module)
         return None if found is None else found.file
 
-    def is_missing(self, module: str) -> bool:
-        """Whether the import of a module is sure to fail because it, or a parent, is not there."""
-        return self.missing(module) is not None
-
     def missing(self, module: str) -> ModuleNotFoundError | None:
-        """What Python would raise for a module, or for a parent, that is not there."""
+        """What Python will surely raise for a module that is not there, or whose parent is not."""
         names = module.split(".")
         if not all(names):  # Python takes a dot at the beginning for a relative import
             return ModuleNotFoundError(f"No module named {module!r}", name=module)

@@ -15,10 +15,10 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from aimm_plugins._discovery.distribution import Distribution, is_beneath, spellings
-from aimm_plugins._discovery.dotted_names import with_parents
 from aimm_plugins._discovery.module_location import Modules, bytecode_of, unasked_finders
 from aimm_plugins._discovery.path_entry import Hidden
 from aimm_plugins._discovery.record_file import listed, top_levels
+from aimm_plugins._system.names import with_parents
 
 
 class ModuleFile(NamedTuple):

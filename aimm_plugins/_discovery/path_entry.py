@@ -34,7 +34,6 @@ class PathEntry(NamedTuple):
     found: Mapping[str, Distribution] = MappingProxyType({})
 
     def distribution(self, key: str, hidden: tuple[Distribution, ...] = ()) -> Distribution:
-        """The distribution of that name, and `hidden` is what it hides."""
         known = self.found.get(key)
         return known or InFolder(key, self.folder or "", self.held[key], hidden)
 

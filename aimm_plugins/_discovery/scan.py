@@ -259,12 +259,10 @@ def _on_path(path: Iterable[object], findings: list[Finding]) -> Iterator[PathEn
         try:
             folder = item if os.path.isabs(item) else os.path.abspath(item)
             yield from read_folder(folder, seen, findings)
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):  # ValueError: a NUL in it
             continue
         except NotADirectoryError:
             yield read_zip(item, findings)
-        except ValueError:  # a NUL in it: nothing can be imported from there
-            continue
         except OSError as error:
             message = f"cannot be listed: {error}"
             remedy = "Make it readable, or take it off the path."

@@ -140,7 +140,6 @@ def _build(wanted: Wanted, root: str, say: Say) -> None:
 
 
 def _interpreter(wanted: Wanted) -> str:
-    """The interpreter that venv is run with."""
     python = wanted.python
     if os.sep in python:
         return python

@@ -237,7 +237,6 @@ def without_taken_over(plan: Plan, environments: Sequence[PlannedEnvironment]) -
 
 
 def identity_there(record: PluginRecord) -> Identity:
-    """The identity of a plugin within its environment."""
     return record._replace(environment=None).identity
 
 

@@ -15,19 +15,9 @@ from itertools import count
 from queue import Empty, SimpleQueue
 
 from aimm_plugins._dispatch.cancelling import Cancellation
+from aimm_plugins._environments import frames
 from aimm_plugins._environments.channel import BusyError, Channel, Frame, GoneError, ProtocolError
-from aimm_plugins._environments.frames import (
-    ANSWER,
-    CANCEL,
-    DROP,
-    END,
-    END_SECONDS,
-    EVENT,
-    GRACE_SECONDS,
-    Inbox,
-    NotTakenError,
-    Wish,
-)
+from aimm_plugins._environments.frames import END_SECONDS, EVENT, Inbox, NotTakenError, Wish
 from aimm_plugins._environments.payload import Packed
 from aimm_plugins._environments.site import EnvironmentSite
 from aimm_plugins._system.child import ended
@@ -127,7 +117,7 @@ class PluginProcess:
                 if received.kind != EVENT:
                     return received
                 assert on_event is not None
-                self._channel.send(ANSWER, number, *on_event(received), until=until)
+                self._channel.send(frames.ANSWER, number, *on_event(received), until=until)
         except (GoneError, BusyError) as error:
             if isinstance(error, GoneError) or self._is_dead():
                 self.wait(END_SECONDS)
@@ -166,17 +156,17 @@ class PluginProcess:
 
     def _end_call(self, number: int, inbox: Inbox, about: str, reason: str | None) -> Frame:
         """Have the plugin end a call: by its next state event, else with its process."""
-        until = time.monotonic() + GRACE_SECONDS
+        until = time.monotonic() + frames.GRACE_SECONDS
         body = b"" if reason is None else str(reason).encode(errors="replace")
         with suppress(OSError):
-            self._channel.send(CANCEL, number, body, until=until)
+            self._channel.send(frames.CANCEL, number, body, until=until)
         try:
             while True:
                 received = self._next(inbox, until, None)
                 if isinstance(received, Frame) and received.kind != EVENT:
                     return received
         except BusyError:
-            self.end(f"{about} was cancelled, and went on for {GRACE_SECONDS:g} s")
+            self.end(f"{about} was cancelled, and went on for {frames.GRACE_SECONDS:g} s")
             raise Cancelled(reason=reason) from None
 
     def _end_unheard(self, number: int, inbox: Inbox, about: str) -> None:
@@ -202,7 +192,7 @@ class PluginProcess:
 
     def let_go(self, number: int) -> None:
         """Let an instance go, for finalizers: at once or later, in any thread."""
-        self._channel.note(DROP, number)
+        self._channel.note(frames.DROP, number)
 
     # Its end
 
@@ -233,7 +223,7 @@ class PluginProcess:
         with self._lock:
             self.why, self._is_leaving = self.why or why, True
         with suppress(OSError):
-            self._channel.send(END, 0, until=time.monotonic() + END_SECONDS)
+            self._channel.send(frames.END, 0, until=time.monotonic() + END_SECONDS)
 
     def leave_when_idle(self, why: str) -> None:
         """Have it leave after the calls that are under way."""

@@ -89,7 +89,6 @@ class EnvironmentSite(NamedTuple):
 
     @property
     def modules(self) -> Modules:
-        """Where imports there find modules."""
         if self.is_own:
             return HERE
         python = _library(self.root, self.python).removeprefix("python")

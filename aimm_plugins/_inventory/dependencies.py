@@ -8,8 +8,7 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._discovery.requirements import header, requirements
+from aimm_plugins._discovery.distribution import Distribution, header, requirements
 from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._system.masking import without_passwords
 from aimm_plugins._system.names import normalized, pip_install

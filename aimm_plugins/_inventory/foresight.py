@@ -24,7 +24,7 @@ def sure_failure(
         return source.fault
     name = (record.attribute or "").partition(".")[0]
     if name and source.names is not None:
-        if name not in source.names and modules.is_missing(f"{record.module}.{name}"):
+        if name not in source.names and modules.missing(f"{record.module}.{name}") is not None:
             return Fault(no_such_object(record, source.near), record.provenance.place)
         if source.declares_nothing and name in source.names:
             return Fault(not_decorated(record), record.provenance.place)

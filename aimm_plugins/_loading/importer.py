@@ -16,7 +16,6 @@ from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._declarations.ledger import DeclarationLedger, DeclaredKey
-from aimm_plugins._discovery.dotted_names import with_parents
 from aimm_plugins._dispatch.manager import PluginManager
 from aimm_plugins._loading.exceptions import shorten_traceback, to_group_member
 from aimm_plugins._loading.side_effects import changes, observe
@@ -25,6 +24,7 @@ from aimm_plugins._registry.change import Loaded
 from aimm_plugins._registry.loads import ImportWatch
 from aimm_plugins._system.guard import guarded, reraise_interruption
 from aimm_plugins._system.modules import contents, import_whole, is_initializing
+from aimm_plugins._system.names import with_parents
 from aimm_plugins._system.text import nearest, type_name
 from aimm_plugins._values.report import Finding, PluginRecord
 

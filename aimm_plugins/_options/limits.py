@@ -17,16 +17,7 @@ from typing import Any
 
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.published import PublishedOptions
-from aimm_plugins._system.ceilings import (
-    PATTERN_LETTERS,
-    PATTERN_STEPS,
-    SCHEMA_DEPTH,
-    SCHEMA_LIST,
-    SCHEMA_SECONDS,
-    SCHEMA_STEPS,
-    SCHEMA_STEPS_OF_VALUE,
-    SCHEMA_VALUES,
-)
+from aimm_plugins._system import ceilings
 from aimm_plugins._values.report import Finding
 
 _SEARCHING_KEYS = {"patternProperties", "additionalProperties", "unevaluatedProperties"}
@@ -62,7 +53,8 @@ class Allowance:
             Finding(
                 "options-not-checked",
                 distribution.subject,
-                f"the schemas of its options take more than {SCHEMA_SECONDS:g} seconds: {first}"
+                f"the schemas of its options take more than {ceilings.SCHEMA_SECONDS:g} seconds: "
+                + f"{first}"
                 + (f" and {len(others)} more are" if others else " is")
                 + " not looked at before the plugins are loaded",
                 first.place,
@@ -78,9 +70,9 @@ class Allowance:
         spent = self._seconds.get(owner.key, 0.0)
         start = thread_time()
         try:
-            if spent > SCHEMA_SECONDS:
+            if spent > ceilings.SCHEMA_SECONDS:
                 raise OutOfTimeError(
-                    f"others of {owner.who} take more than {SCHEMA_SECONDS:g} seconds"
+                    f"others of {owner.who} take more than {ceilings.SCHEMA_SECONDS:g} seconds"
                 )
             yield
         except OutOfTimeError:
@@ -94,8 +86,9 @@ class Limit:
     """The steps of one check; while only `looking`, its time and its patterns too."""
 
     def __init__(self, document: dict[str, Any], values: Any = None, *, looking: bool) -> None:
-        self._left = SCHEMA_STEPS + SCHEMA_STEPS_OF_VALUE * sum(1 for _ in nodes(values))
-        self._end = thread_time() + SCHEMA_SECONDS if looking else math.inf
+        count = sum(1 for _ in nodes(values))
+        self._left = ceilings.SCHEMA_STEPS + ceilings.SCHEMA_STEPS_OF_VALUE * count
+        self._end = thread_time() + ceilings.SCHEMA_SECONDS if looking else math.inf
         self._looking = looking
         self._depth = 0
         texts = [node.get("pattern") for node in mappings(document)]
@@ -108,9 +101,9 @@ class Limit:
         """Take some steps, or raise `BeyondLimitError` or `OutOfTimeError`."""
         self._left -= steps
         if self._left < 0:
-            raise BeyondLimitError(f"it takes more than {SCHEMA_STEPS:,} steps to check")
+            raise BeyondLimitError(f"it takes more than {ceilings.SCHEMA_STEPS:,} steps to check")
         if self._looking and thread_time() > self._end:
-            raise OutOfTimeError(f"the check takes more than {SCHEMA_SECONDS:g} seconds")
+            raise OutOfTimeError(f"the check takes more than {ceilings.SCHEMA_SECONDS:g} seconds")
 
     def compile_patterns(self) -> None:
         """Raise `re.error` for a pattern that cannot be read; long ones are passed over."""
@@ -124,9 +117,9 @@ class Limit:
 
         def limited(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[Any]:
             self.check(1 + len(value) // 100 if isinstance(value, list | dict) else 1)
-            if self._depth >= SCHEMA_DEPTH:
+            if self._depth >= ceilings.SCHEMA_DEPTH:
                 raise BeyondLimitError(
-                    f"it leads in a circle, or more than {SCHEMA_DEPTH} levels deep"
+                    f"it leads in a circle, or more than {ceilings.SCHEMA_DEPTH} levels deep"
                 )
             if self._looking and word == "pattern" and isinstance(instance, str):
                 _check_patterns([str(value)], [instance])
@@ -144,13 +137,13 @@ class Limit:
 def _check_patterns(patterns: list[str], texts: list[str]) -> None:
     longest = max(map(len, texts), default=0)
     for pattern in patterns:
-        if most_steps(pattern, longest) > PATTERN_STEPS:
+        if most_steps(pattern, longest) > ceilings.PATTERN_STEPS:
             raise UnjudgedError(f"its pattern {pattern[:100]!r} might take too long")
 
 
 def most_steps(pattern: str, length: int) -> float:
     """An upper bound of how often a search tries: each repeat any length, each choice both ways."""
-    if len(pattern) > PATTERN_LETTERS:
+    if len(pattern) > ceilings.PATTERN_LETTERS:
         return math.inf
     bare = re.sub(r"(?s)\\.|\[\^?\]?(\\.|[^\]\\])*+\]", "x", pattern)  # escapes and classes
     if re.search(r"\)[*+{]|\(\?[^:=!<P]", bare):  # a repeated group, or what may hide one
@@ -165,21 +158,20 @@ def most_steps(pattern: str, length: int) -> float:
 
 def check_size(document: dict[str, Any]) -> None:
     """Raise `BeyondLimitError` for a schema that is too large to be used."""
-    if any(True for _ in islice(nodes(document), SCHEMA_VALUES, None)):
-        raise BeyondLimitError(f"it has more than {SCHEMA_VALUES} values")
+    if any(True for _ in islice(nodes(document), ceilings.SCHEMA_VALUES, None)):
+        raise BeyondLimitError(f"it has more than {ceilings.SCHEMA_VALUES} values")
     depth, level = -1, [document]
     while level:
         depth, level = depth + 1, [child for node in level for child in _children(node)]
-    if depth > SCHEMA_DEPTH:
-        raise BeyondLimitError(f"it is nested deeper than {SCHEMA_DEPTH} levels")
+    if depth > ceilings.SCHEMA_DEPTH:
+        raise BeyondLimitError(f"it is nested deeper than {ceilings.SCHEMA_DEPTH} levels")
     for node in nodes(document):
         # Lists are compared item by item: texts or numbers alone are sorted first.
-        if isinstance(node, list) and len(node) > SCHEMA_LIST:
+        if isinstance(node, list) and len(node) > ceilings.SCHEMA_LIST:
             kinds = {"a number" if type(item) in (int, float) else type(item) for item in node}
             if len(kinds) > 1 or not kinds <= {str, "a number"}:
-                raise BeyondLimitError(
-                    f"it has a list of more than {SCHEMA_LIST} items that are not all texts"
-                )
+                size = f"{ceilings.SCHEMA_LIST} items"
+                raise BeyondLimitError(f"it has a list of more than {size} that are not all texts")
 
 
 def nodes(value: Any) -> Iterator[Any]:

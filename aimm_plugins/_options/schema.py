@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
-from aimm_plugins._config.json_schema import deepest, explain, shown, types_in_words
+from aimm_plugins._config.json_schema import Misfit, deepest, explain, shown, types_in_words
 from aimm_plugins._discovery.published import PublishedOptions
 from aimm_plugins._options.hiding import SECRET, Options, Path, copied, hidden_paths, hiding
 from aimm_plugins._options.limits import (
@@ -46,15 +46,6 @@ _CERTAIN = frozenset(
     | {"additionalItems", "allOf", "$ref", "$dynamicRef", "$recursiveRef"}
 )
 """Words whose schemas hold whatever the value is: their defaults are filled in."""
-
-
-class Misfit(NamedTuple):
-    """What a schema has against a value, without any secret; `at_key` is against its key."""
-
-    path: Path
-    message: str
-    expected: str | None = None
-    at_key: bool = False
 
 
 class KnownOption(NamedTuple):
@@ -290,8 +281,7 @@ def _misfit(fault: Any, hidden: Mapping[Path, str]) -> Misfit:
         keys = f"keys {_listed(missing)} are" if missing[1:] else f"key {missing[0]} is"
         return Misfit(path, f"{keys} missing")
     if word == "additionalProperties" and wanted is False:
-        message, expected, key = explain(fault)
-        return Misfit((*path, str(key)), message, expected, at_key=True)
+        return explain(fault)
     above = [name for place, name in hidden.items() if path[: len(place)] == place]
     if above or any(place[: len(path)] == path for place in hidden):
         what = above[0] if above else "what stands here, with a secret in it,"
@@ -301,8 +291,7 @@ def _misfit(fault: Any, hidden: Mapping[Path, str]) -> Misfit:
             word += f" {shown(wanted)}"
         return Misfit(path, f"{what} does not fit", word)
     if word in _EXPLAINED:
-        message, expected, _ = explain(fault)
-        return Misfit(path, message, expected)
+        return explain(fault)
     return Misfit(path, printable(fault.message[:_MAX_SHOWN]))
 
 

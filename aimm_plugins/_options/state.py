@@ -8,12 +8,13 @@ from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from aimm_plugins._config.json_schema import Misfit
 from aimm_plugins._config.values import Config
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.published import PublishedOptions
 from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._options.hiding import Options, Path, copied
-from aimm_plugins._options.schema import Misfit, Schema, read_schema
+from aimm_plugins._options.schema import Schema, read_schema
 from aimm_plugins._options.schema_source import Denial
 from aimm_plugins.errors import ConfigError, DeclarationError
 

@@ -1,5 +1,1 @@
-"""Have two processes the same plugins?
-
-What is registered comes in, a fingerprint or the differences of two go out. No plugin is imported
-and nothing that is registered changes.
-"""
+"""From what is registered to a fingerprint and the differences of two; nothing is imported."""

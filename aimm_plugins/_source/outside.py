@@ -68,7 +68,7 @@ def _outside(names: Iterable[str]) -> Iterator[str]:
 def _search(modules: Modules, top: str, most_files: int) -> _Package:
     location = modules.find(top)
     if location is None:
-        return _Package(is_whole=modules.is_missing(top))
+        return _Package(is_whole=modules.missing(top) is not None)
     files = [location.file] if location.file else []
     if location.folders is not None:
         walks = (entry for folder in location.folders for entry in os.walk(folder))

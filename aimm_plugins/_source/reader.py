@@ -237,7 +237,7 @@ class SourceReader:
         names, file = self._names_of(need.module, reader)
         if names is None or need.attribute in names:
             return None
-        if not self._modules.is_missing(f"{need.module}.{need.attribute}"):
+        if self._missing(f"{need.module}.{need.attribute}") is None:
             return None
         message = f"cannot import name {need.attribute!r} from {need.module!r} ({file})"
         return ImportError(message, name=need.module, path=file)

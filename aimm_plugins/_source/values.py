@@ -78,17 +78,17 @@ class Evaluator:
 
     def may_use_decorators(self, module: ModuleSource) -> bool:
         """Whether a name in a module, or an attribute of one, may be a decorator."""
-        found = (
-            self.name(module, name) if isinstance(value, ImportedName) else value
-            for name, value in list(module.values.items())
-        )
-        return bool(module.stars) or any(map(self._leads_to_decorators, found))
-
-    def _leads_to_decorators(self, value: object) -> bool:
-        if not isinstance(value, ImportedName):
-            return isinstance(value, Decorator)
-        source = self.find(value.module)
-        return value.module.partition(".")[0] == PACKAGE or bool(source and source.is_using)
+        if module.stars:
+            return True
+        for name, value in list(module.values.items()):
+            found = self.name(module, name) if isinstance(value, ImportedName) else value
+            if isinstance(found, ImportedName):
+                source = self.find(found.module)
+                if found.module.partition(".")[0] == PACKAGE or (source and source.is_using):
+                    return True
+            elif isinstance(found, Decorator):
+                return True
+        return False
 
     def dotted_name(self, module: ModuleSource, node: ast.expr) -> object:
         """What `a.b.c` means in a module; `None` for other expressions."""

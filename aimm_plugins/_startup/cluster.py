@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from aimm_plugins._config.values import Conf, Config, DaskRules
-from aimm_plugins._discovery.dotted_names import parse_target
 from aimm_plugins._discovery.groups import EXECUTORS
 from aimm_plugins._discovery.published import Candidate
 from aimm_plugins._discovery.scan import Scan, scan
@@ -21,6 +20,7 @@ from aimm_plugins._policy.plan import record_of
 from aimm_plugins._startup.prepare import admission_of
 from aimm_plugins._system.ceilings import ENTRY_POINT_LETTERS
 from aimm_plugins._system.guard import guarded
+from aimm_plugins._system.names import parse_target
 from aimm_plugins._system.text import described, type_name
 
 if TYPE_CHECKING:

@@ -1,4 +1,1 @@
-"""What every stage needs of the system: safe text, files, the log, modules, child processes.
-
-Nothing here knows of plugins, and nothing of this package is imported.
-"""
+"""What every stage needs of the system: text, files, the log, child processes; no plugins."""

@@ -1,7 +1,4 @@
-"""The six actions, as one table: whatever differs between them is a column here.
-
-With them the state callback that their calls pass on.
-"""
+"""The six actions, as one table: whatever differs between them is a column here."""
 
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, get_args

@@ -10,8 +10,8 @@ import pytest
 
 import aimm_plugins
 from aimm_plugins import ConfigError, DeclarationError, cli
-from aimm_plugins._options import limits
 from aimm_plugins._options.limits import UnjudgedError, most_steps
+from aimm_plugins._system import ceilings
 from aimm_plugins._system.ceilings import SCHEMA_VALUES
 from tests.options.conftest import GROUPS, KEY, given, schema_of
 
@@ -29,7 +29,7 @@ def quick():
 
 @pytest.fixture
 def few_steps(monkeypatch):
-    monkeypatch.setattr(limits, "SCHEMA_STEPS", 5_000)
+    monkeypatch.setattr(ceilings, "SCHEMA_STEPS", 5_000)
 
 
 def doubling(word, levels=40):
@@ -53,7 +53,7 @@ def test_references_that_double_are_given_up(few_steps, schema):
 
 
 def test_sound_conf_is_not_refused_where_the_machine_is_slow(wine, monkeypatch):
-    monkeypatch.setattr(limits, "SCHEMA_SECONDS", 0)
+    monkeypatch.setattr(ceilings, "SCHEMA_SECONDS", 0)
     wine({"properties": {"trees": {"type": "integer"}, "more": {"default": 1}}})
     conf = {"names": [], "options": {"wine": {"trees": 5}}}
     report = aimm_plugins.plan(conf)
