@@ -98,18 +98,21 @@ class EnvironmentSite(NamedTuple):
 
     def start(self, channel: int, output: int) -> Popen[bytes]:
         """Start a process that speaks over a socket and writes to a descriptor."""
+        import fcntl
         import subprocess  # to look at an environment takes less
 
-        path = self.path or ()
-        return subprocess.Popen(
-            [self.python, "-u", "-P", "-s", "-c", _BOOTSTRAP, str(channel), *path],
-            stdin=subprocess.PIPE,  # the process ends when the other end is closed
-            stdout=output,
-            stderr=output,
-            pass_fds=[channel],
-            env=self.variables(),
-            start_new_session=True,
-        )
+        line = [self.python, "-u", "-P", "-s", "-c", _BOOTSTRAP]
+        # Of a host without standard streams it may be one of them, which are replaced in a child.
+        with open(fcntl.fcntl(channel, fcntl.F_DUPFD_CLOEXEC, 3), "rb", buffering=0) as given:
+            return subprocess.Popen(
+                [*line, str(given.fileno()), *(self.path or ())],
+                stdin=subprocess.PIPE,  # the process ends when the other end is closed
+                stdout=output,
+                stderr=output,
+                pass_fds=[given.fileno()],
+                env=self.variables(),
+                start_new_session=True,
+            )
 
     def variables(self) -> dict[str, str]:
         """The variables of a process: those of the host, but for what is about its Python."""
