@@ -13,6 +13,7 @@ import pytest
 
 import aimm_plugins
 from aimm_plugins import ParityError, exec_data_access, exec_predict, workers
+from aimm_plugins._artifacts.pack import verify
 from aimm_plugins.testing import isolated
 from tests.environments.conftest import Apart
 from tests.environments.test_losses import runs, wait_for
@@ -225,6 +226,31 @@ def test_an_artifact_is_packed_and_unpacked_by_the_environment(apart: Apart) -> 
     again, _ = aimm_plugins.unpack(packed)
     assert again.environment == "apart"
     assert exec_predict("counter", again)[1] == 7
+
+
+def test_an_artifact_is_that_of_its_plugin_wherever_it_runs(apart: Apart) -> None:
+    """What was saved before a plugin moved into an environment, or out of one, can be loaded."""
+    here = {"names": [], "entry_points": {"allow": ["aimm-apart"]}}
+    for first, then in ((here, apart.conf()), (apart.conf(), here)):
+        aimm_plugins.initialize(first)
+        model = aimm_plugins.exec_instantiate("counter", None, 7)
+        packed = aimm_plugins.pack("counter", model)
+        aimm_plugins.unload_all()
+        for conf in (first, then):
+            assert not verify(packed, conf).findings
+        aimm_plugins.initialize(then)
+        again, info = aimm_plugins.unpack(packed)
+        assert (exec_predict("counter", again)[1], info.findings) == (7, ())
+        aimm_plugins.unload_all()
+
+
+def test_options_are_held_against_a_schema_that_is_code_at_the_import(apart: Apart) -> None:
+    source = "SCHEMA = {'properties': {'n': {'type': 'integer'}}}\n"
+    points = "[aimm.plugins]\nother = other\n[aimm.plugins.options]\nother = other:SCHEMA\n"
+    apart.plugin("other", f"{source}@data_access('n')\ndef n(): ...\n", entry_points=points)
+    options = {"aimm-other": {"n": "many"}}
+    with pytest.raises(aimm_plugins.PluginLoadError, match="expected a whole number"):
+        apart.start(plugins=["aimm-other"], conf={"options": options})
 
 
 def test_a_fingerprint_has_the_plugins_of_environments(apart: Apart) -> None:
