@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -100,22 +99,6 @@ def test_what_another_python_has_or_reads_is_not_called_missing(
     (site / "beside.py").write_text("")
     (site / "space" / "inner").mkdir(parents=True)
     assert foresee(source).ok
-
-
-def test_schema_of_options_is_read_where_the_plugin_is(elsewhere: tuple[Path, Foresee]) -> None:
-    """The host has no package of that name."""
-    site = elsewhere[0]
-    (site / "sized").mkdir()
-    (site / "sized" / "__init__.py").write_text(f"import aimm_plugins\n{DECLARE}")
-    (site / "sized" / "options.yaml").write_text("properties: {size: {type: integer}}\n")
-    points = "[aimm.plugins]\nsized = sized\n[aimm.plugins.options]\nsized = sized:options.yaml\n"
-    write_dist_info(site, "aimm-sized", entry_points=points, files=["sized/__init__.py"])
-    environment = {"path": str(site.parents[2]), "plugins": ["aimm-sized"]}
-    conf: Any = {"names": [], "environments": {"other": environment}}
-    conf["entry_points"] = {"allow": ["aimm-sized"]}
-    assert aimm_plugins.plan({**conf, "options": {"sized": {"size": 3}}}).ok
-    with pytest.raises(aimm_plugins.ConfigError, match="whole number"):
-        aimm_plugins.plan({**conf, "options": {"sized": {"size": "many"}}})
 
 
 @pytest.mark.parametrize("name", ["surely_not_there", "pytest", "json"])

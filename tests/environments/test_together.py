@@ -8,6 +8,8 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,7 @@ from aimm_plugins._artifacts.pack import verify
 from aimm_plugins.testing import isolated
 from tests.environments.conftest import Apart
 from tests.environments.test_losses import runs, wait_for
+from tests.support.metadata import write_dist_info
 
 
 def command(apart: Apart, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -251,6 +254,42 @@ def test_options_are_held_against_a_schema_that_is_code_at_the_import(apart: Apa
     options = {"aimm-other": {"n": "many"}}
     with pytest.raises(aimm_plugins.PluginLoadError, match="expected a whole number"):
         apart.start(plugins=["aimm-other"], conf={"options": options})
+
+
+def test_what_the_host_has_no_package_of_is_read_where_it_is(
+    separate: tuple[Path, dict[str, Any]],
+) -> None:
+    """The schema of its options, its files in a fingerprint, and what a saved model needed."""
+    site, conf = separate
+    (site / "alone").mkdir()
+    (site / "alone" / "__init__.py").write_text(ALONE)
+    (site / "alone" / "options.yaml").write_text("properties: {n: {type: integer}}\n")
+    points = "[aimm.plugins]\na = alone\n[aimm.plugins.options]\nalone = alone:options.yaml\n"
+    files = ["alone/__init__.py", "alone/options.yaml"]
+    needs = ["needed", "other; python_version < '3'"]
+    write_dist_info(site, "aimm-alone", entry_points=points, files=files, requires=needs)
+    write_dist_info(site, "needed", "1.7")
+    with pytest.raises(aimm_plugins.ConfigError, match="expected a whole number"):
+        aimm_plugins.plan({**conf, "options": {"alone": {"n": "many"}}})
+    aimm_plugins.initialize({**conf, "options": {"alone": {"n": 3}}})
+    row = aimm_plugins.fingerprint().find("serialize", "alone")
+    assert row is not None
+    assert (row.plugin, row.files is None) == ("aimm-alone 1.0  alone@elsewhere", False)
+    packed = aimm_plugins.pack("alone", 1)
+    assert aimm_plugins.inspect(packed).requirements == ("needed==1.7",)
+    assert aimm_plugins.unpack(packed)[0].environment == "elsewhere"
+
+
+ALONE = """
+from aimm_plugins import deserialize, options, serialize
+
+
+@serialize(["alone"])
+def save(number): return bytes([number, options(__name__)["n"]])
+
+@deserialize(["alone"])
+def load(content): return set(content)
+"""
 
 
 def test_a_fingerprint_has_the_plugins_of_environments(apart: Apart) -> None:

@@ -54,7 +54,7 @@ class Environment(Processes):
     def __init__(self, runtime: Runtime, planned: PlannedEnvironment, start: PreparedStart) -> None:
         site = planned.site
         assert site is not None
-        super().__init__(planned.rules, planned.place)
+        super().__init__(planned.rules, planned.place, planned.installed)
         self._runtime, self.planned = runtime, planned
         self._site = site
         given = {} if planned.options is None else planned.options.given
