@@ -510,6 +510,22 @@ def test_refresh_takes_up_an_upgrade_in_a_new_process(apart: Apart) -> None:
     assert exec_data_access("version") == "2"
 
 
+def test_refresh_takes_up_an_edit_of_any_module_of_a_plugins_package(apart: Apart) -> None:
+    """Reading it, which leaves bytecode beside it, is no edit."""
+    source = (
+        "from .sizes import SIZE\n\n@data_access('size')\ndef size(): return SIZE, os.getpid()\n"
+    )
+    apart.write(parts____init__="", parts__sizes="SIZE = 1\n", parts__models="import os\n" + source)
+    write_dist_info(apart.site, "aimm-other", entry_points={"parts": "parts.models"})
+    apart.start(plugins=["aimm-other"])
+    before = exec_data_access("size")
+    aimm_plugins.refresh()
+    assert exec_data_access("size") == before
+    apart.write(parts__sizes="SIZE = 22\n")
+    aimm_plugins.refresh()
+    assert exec_data_access("size")[0] == 22
+
+
 def test_a_plugin_that_was_repaired_answers_after_a_refresh(apart: Apart) -> None:
     apart.start(conf={"on_error": "isolate"})
     apart.write(apart="broken = = 1\n")

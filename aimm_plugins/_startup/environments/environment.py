@@ -67,8 +67,8 @@ class Environment(Processes):
         }
         self.withheld = {r.module.partition(".")[0] for r in planned.wanted.values()}
         # All that makes its processes what they are.
-        files = [record.file for record in planned.wanted.values()]
-        self._made_of = (self.rules, site, self._setup, planned.setup, site.made_of(files))
+        files = site.made_of((record.module, record.file) for record in planned.wanted.values())
+        self._made_of = (self.rules, site, self._setup, planned.setup, files)
         self._wanted = planned.wanted.keys()
         self._refused: set[tuple[Action, str]] = set()
         self.account: dict[str, Any] | None = None
