@@ -56,6 +56,14 @@ class Location(NamedTuple):
     folders: list[str] | None
     is_loaded: bool = False
 
+    def sources(self) -> Iterator[str]:
+        """A module's file, or all files of Python source in a package."""
+        if self.folders is None and self.file is not None:
+            yield self.file
+        for folder in self.folders or ():
+            for path, _, names in os.walk(folder):
+                yield from (os.path.join(path, name) for name in names if name.endswith(".py"))
+
 
 class Modules:
     """Where the imports of this process find modules.

@@ -74,15 +74,13 @@ class EnvironmentSite(NamedTuple):
         """What `sys.path` has to be there; `None` for what the interpreter makes of it."""
         return tuple(map(os.path.abspath, self.folders)) if self.is_own else None
 
-    def made_of(self, plugins: Iterable[tuple[str, str | None]]) -> tuple[tuple[str, int], ...]:
-        """Times of files, which differ once something is installed, upgraded, removed or edited.
-
-        `plugins` are modules and their files; any file of their outermost package may be edited.
-        """
+    def made_of(self, packages: Iterable[str]) -> tuple[tuple[str, int], ...]:
+        """Times of files, which differ once something is installed, upgraded, removed or edited."""
         found = []
-        for source in {source for plugin in plugins for source in _sources(*plugin)}:
-            with suppress(OSError, ValueError):
-                found.append((source, os.stat(source).st_mtime_ns))
+        for location in filter(None, map(self.modules.find, packages)):
+            for source in location.sources():
+                with suppress(OSError, ValueError):
+                    found.append((source, os.stat(source).st_mtime_ns))
         for folder in self.folders:
             with suppress(OSError), os.scandir(folder) as entries:
                 for entry in entries:
@@ -144,19 +142,6 @@ class EnvironmentSite(NamedTuple):
             if os.path.isfile(os.path.join(folder, "os.py")):
                 return folder, os.path.join(folder, "lib-dynload")
         return None
-
-
-def _sources(module: str, file: str | None) -> Iterator[str]:
-    """The files of Python source that are a module, or are in the outermost package of it."""
-    if file is None:
-        return
-    top = file
-    for _ in range(module.count(".") + os.path.basename(file).startswith("__init__.")):
-        top = os.path.dirname(top)
-    if top == file:
-        yield file
-    for folder, _, names in os.walk(top):
-        yield from (os.path.join(folder, name) for name in names if name.endswith(".py"))
 
 
 def find_site(path: str) -> EnvironmentSite:

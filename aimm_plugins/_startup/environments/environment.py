@@ -67,7 +67,7 @@ class Environment(Processes):
         }
         self.withheld = {r.module.partition(".")[0] for r in planned.wanted.values()}
         # All that makes its processes what they are.
-        files = site.made_of((record.module, record.file) for record in planned.wanted.values())
+        files = site.made_of(self.withheld)
         self._made_of = (self.rules, site, self._setup, planned.setup, files)
         self._wanted = planned.wanted.keys()
         self._refused: set[tuple[Action, str]] = set()
