@@ -21,7 +21,9 @@ from importlib.machinery import (
     SourcelessFileLoader,
 )
 from importlib.util import spec_from_file_location
+from itertools import starmap
 from types import CodeType, ModuleType
+from typing import Any
 
 from aimm_plugins._discovery.verification import Verified, bytes_have_hash, place_of
 
@@ -33,9 +35,9 @@ class VerifiedImports(MetaPathFinder):
         self._hashes: dict[str, str] = {}
         self._owners: dict[str, Verified] = {}
 
-    def install(self, verified: Iterable[Verified]) -> None:
-        """Go before all other finders, for these distributions too."""
-        for proven in verified:
+    def install(self, verified: Iterable[Sequence[Any]]) -> None:
+        """Go before all other finders, for these distributions too: fields of `Verified`."""
+        for proven in starmap(Verified, verified):
             self._hashes = {**self._hashes, **proven.hashes}
             names = (*proven.packages, *proven.modules)
             self._owners = {**self._owners, **dict.fromkeys(names, proven)}

@@ -108,10 +108,7 @@ def prepare_child(
     module: str, options: dict[str, Any] | None, verified: Sequence[tuple[Any, ...]]
 ) -> None:
     """Give a child process, which will import a plugin, what this process would have for it."""
-    if verified:
-        from aimm_plugins._discovery.verification import Verified
-
-        PROCESS.runtime.verify_imports([Verified(*values) for values in verified])
+    PROCESS.runtime.verify_imports(verified)
     if options is not None:
         give(module, options)
 

@@ -9,7 +9,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -32,7 +32,6 @@ from aimm_plugins._values.actions import Action
 
 if TYPE_CHECKING:
     from aimm_plugins._config.values import Conf, Config
-    from aimm_plugins._discovery.verification import Verified
     from aimm_plugins._dispatch.executor import Executor
     from aimm_plugins._environments.processes import Processes
     from aimm_plugins._loading.importer import Installed
@@ -105,8 +104,8 @@ class Runtime:
             if module not in sys.modules:
                 self.versions.pop(module, None)
 
-    def verify_imports(self, verified: Sequence[Verified]) -> None:
-        """From now on, run of some distributions only what was verified."""
+    def verify_imports(self, verified: Sequence[Sequence[Any]]) -> None:
+        """From now on, run of some distributions only what was verified: fields of `Verified`."""
         if verified:
             from aimm_plugins._loading.verified_imports import VerifiedImports
 

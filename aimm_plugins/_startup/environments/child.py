@@ -295,10 +295,7 @@ class _Server:
 
             options = give_all(setup["options"])
             check = partial(check_all, options, denial=partial(denial_now, runtime))
-        if setup["verified"]:
-            from aimm_plugins._discovery.verification import Verified
-
-            runtime.verify_imports([Verified(*values) for values in setup["verified"]])
+        runtime.verify_imports(setup["verified"])
         call.listens = True
 
         def announce(record: PluginRecord) -> None:
