@@ -218,6 +218,13 @@ def test_a_process_that_ends_at_the_import_fails_its_plugins(apart: Apart) -> No
         exec_data_access("numbers")
 
 
+def test_a_probe_limits_what_an_import_may_take_there(apart: Apart) -> None:
+    apart.plugin("other", "import threading\nthreading.Event().wait()\n")
+    with pytest.raises(PluginLoadError, match="took more than 2 s") as raised:
+        apart.start(plugins=["aimm-other"], conf={"probe": 2})
+    assert "while loading aimm-other" in "".join(raised.value.exceptions[0].__notes__)
+
+
 def test_a_strict_failure_leaves_no_process_behind(apart: Apart) -> None:
     apart.plugin("here", "raise ValueError('broken')\n")
     apart.plugin(

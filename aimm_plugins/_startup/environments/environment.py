@@ -70,6 +70,8 @@ class Environment(Processes):
         files = site.made_of(self.withheld)
         self._made_of = (self.rules, site, self._setup, planned.setup, files)
         self._wanted = planned.wanted.keys()
+        seconds = start.probe_seconds
+        self._load_seconds = START_SECONDS if seconds is None else seconds * len(self._wanted)
         self._refused: set[tuple[Action, str]] = set()
         self.account: dict[str, Any] | None = None
         self._turn = 0
@@ -293,7 +295,7 @@ class Environment(Processes):
                 pack({**self._setup, **setup}),
                 about="loading its plugins",
                 on_event=on_event,
-                seconds=START_SECONDS,
+                seconds=self._load_seconds,
             )
             if frame.kind == frames.ERROR:
                 self._raise(frame, "loading its plugins raised")
