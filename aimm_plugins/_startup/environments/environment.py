@@ -70,7 +70,7 @@ class Environment(Processes):
         files = site.made_of(self.withheld)
         self._made_of = (self.rules, site, self._setup, planned.setup, files)
         self._wanted = planned.wanted.keys()
-        seconds = start.probe_seconds
+        seconds = start.policy.probe_seconds
         self._load_seconds = START_SECONDS if seconds is None else seconds * len(self._wanted)
         self._refused: set[tuple[Action, str]] = set()
         self.account: dict[str, Any] | None = None
