@@ -99,7 +99,7 @@ def profile(
     """Import each plugin that a host would, in child processes.
 
     Args:
-        records: The plan; what is denied or missing is passed over.
+        records: The plan; what is denied, missing or of an environment is passed over.
         admission: Judges each import once more when it happens.
         options: What plugins are given, by module; what cannot be written as JSON is not.
         runs: How often each is imported for its time, at least once.
@@ -108,7 +108,7 @@ def profile(
     """
     costs = []
     for record in records:
-        if record.module and record.state not in ("denied", "missing"):
+        if record.module and not record.environment and record.state not in ("denied", "missing"):
             reason = admission.denial(record)
             if reason is not None:
                 costs.append(Cost(record=record, error=reason))
