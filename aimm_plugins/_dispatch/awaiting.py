@@ -145,16 +145,22 @@ async def call_hook(
     The last of `impls` is called first, and the last of `monitors` is outermost. `answer` is
     awaited for each plain implementation in turn, with its arguments.
     """
-    if monitors:
-        *inner, (before, after) = monitors
-        before(name, impls, kwargs)
-        outcome: pluggy.Result[Any]
-        try:
-            outcome = pluggy.Result(await call_hook(name, impls, kwargs, inner, answer), None)
-        except BaseException as raised:
-            outcome = pluggy.Result(None, raised)
-        after(outcome, name, impls, kwargs)
-        return outcome.get_result()
+    if not monitors:
+        return await _call_unmonitored(name, impls, kwargs, answer)
+    *inner, (before, after) = monitors
+    before(name, impls, kwargs)
+    outcome: pluggy.Result[Any]
+    try:
+        outcome = pluggy.Result(await call_hook(name, impls, kwargs, inner, answer), None)
+    except BaseException as raised:
+        outcome = pluggy.Result(None, raised)
+    after(outcome, name, impls, kwargs)
+    return outcome.get_result()
+
+
+async def _call_unmonitored(
+    name: str, impls: Sequence[Impl], kwargs: Mapping[str, Any], answer: Answer
+) -> Any:
     entered: list[Generator[None, Any, Any]] = []
     result: Any = None
     error: BaseException | None = None

@@ -71,13 +71,8 @@ def reporting(
     """
     if on_error not in ("raise", "log"):
         raise ValueError(f"on_error is 'raise' or 'log', and was given {shown(on_error)}")
-    for name, value in (("max_per_second", max_per_second), ("stall_after", stall_after)):
-        if value is None:
-            continue
-        if not isinstance(value, Real):
-            raise TypeError(f"{name} is a number, and was given {shown(value)}")
-        if not 0 < value < inf:
-            raise ValueError(f"{name} is more than 0 and finite, and was given {shown(value)}")
+    _check_number("max_per_second", max_per_second)
+    _check_number("stall_after", stall_after)
     if state_cb is not None and not callable(state_cb):
         raise TypeError(f"state_cb is a callable or None, and was given {shown(state_cb)}")
     if cancel is not None and not callable(getattr(cancel, "is_set", None)):
@@ -92,6 +87,14 @@ def reporting(
             given.cancellation = cancel  # for `cancellation_of`
         with nullcontext() if stall_after is None else _Watchdog(reporter, stall_after):
             yield given
+
+
+def _check_number(name: str, value: float | None) -> None:
+    if value is not None:
+        if not isinstance(value, Real):
+            raise TypeError(f"{name} is a number, and was given {shown(value)}")
+        if not 0 < value < inf:
+            raise ValueError(f"{name} is more than 0 and finite, and was given {shown(value)}")
 
 
 class _Reporter:
