@@ -15,37 +15,21 @@ from aimm_plugins._values.provenance import short_file
 
 
 class Declaration(NamedTuple):
-    """One decorated function, or one method of a model class, for one action.
-
-    Attributes:
-        action: The action.
-        keys: The data access name or model types, without duplicates.
-        target: The very object that was decorated: a function or a class.
-        function: What is called: the function, the class, or the class's method.
-        module: The module whose code called the decorator.
-        importing_module: The module during whose import this happened; `None` outside an import.
-        file: Source file of the decorator call.
-        line: Its line, from 1.
-        importer: Module of the plugin whose loading was under way; `None` by hand.
-        method: Name of the method to look up on the instance, for model classes.
-        state_cb_arg_name: Keyword that takes the state callback, if any.
-        instance_arg_name: Keyword that takes the instance; `None` for the first positional one.
-        returns_instance: Whether a predict function itself returns `(instance, prediction)`.
-    """
+    """One decorated function, or one method of a model class, for one action."""
 
     action: Action
-    keys: tuple[str, ...]
-    target: Callable[..., Any]
-    function: Callable[..., Any]
-    module: str
-    importing_module: str | None
-    file: str
-    line: int
-    importer: str | None
-    method: str | None = None
+    keys: tuple[str, ...]  # the data access name or model types, without duplicates
+    target: Callable[..., Any]  # the very object that was decorated: a function or a class
+    function: Callable[..., Any]  # what is called: the function, the class, or the class's method
+    module: str  # whose code called the decorator
+    importing_module: str | None  # during whose import; `None` outside an import
+    file: str  # source file of the decorator call
+    line: int  # its line, from 1
+    importer: str | None  # module of the plugin whose loading was under way; `None` by hand
+    method: str | None = None  # to look up on the instance, for model classes
     state_cb_arg_name: str | None = None
-    instance_arg_name: str | None = None
-    returns_instance: bool = False
+    instance_arg_name: str | None = None  # `None` for the first positional argument
+    returns_instance: bool = False  # whether predict itself returns `(instance, prediction)`
 
     # Two decorator calls are two declarations, even for one function and key. Comparing fields
     # would also call the `__eq__` and `__hash__` of the decorated object.

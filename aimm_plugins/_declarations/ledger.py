@@ -46,20 +46,15 @@ if TYPE_CHECKING:  # making a Protocol takes as long as importing a module
 
 
 class ModuleDeclarations:
-    """What one execution of a module declared.
-
-    Attributes:
-        spec: The module's spec; `None` outside an import.
-        importing: Whether the end of the import was not seen yet.
-        origins: The modules by which the plugin that owns a declaration is found, in triples.
-    """
+    """What one execution of a module declared."""
 
     __slots__ = ("by_action", "importing", "origins", "spec")
 
     def __init__(self, spec: object | None, importing: bool) -> None:
-        self.spec = spec
-        self.importing = importing
+        self.spec = spec  # `None` outside an import
+        self.importing = importing  # whether the end of the import was not seen yet
         self.by_action: dict[Action, dict[str, Declaration]] = {}
+        # The modules by which the plugin that owns a declaration is found, in triples.
         self.origins: set[tuple[str | None, ...]] = set()
 
     def __iter__(self) -> Iterator[DeclaredKey]:
@@ -98,18 +93,13 @@ class DeclarationLedger:
     Thread-safe. The lock is held for moments only and never while a module is imported, so that it
     cannot form a deadlock with the import lock. The registry uses the same lock, since a
     declaration by hand changes both.
-
-    Attributes:
-        lock: Held during every change.
-        listener: Told of declarations by hand and of failed imports.
-        ever_used: Whether anything was ever declared.
-        superseded: What imports under way have replaced and calls may still reach.
     """
 
     def __init__(self, listener: Listener | None = None) -> None:
         self.lock = RLock()
-        self.listener = listener
+        self.listener = listener  # told of declarations by hand and of failed imports
         self.ever_used = False
+        # What imports under way have replaced and calls may still reach.
         self.superseded: set[DeclaredKey] = set()
         self._modules: dict[str, ModuleDeclarations] = {}
         self._open: dict[str, ModuleDeclarations] = {}

@@ -22,14 +22,7 @@ class DirectCall:
 
     Most functions take the instance first, if any, and then the caller's arguments. Their `call` is
     one frame, in which the cases of few arguments are written out, because unpacking costs more
-    than the rest of a call.
-
-    Attributes:
-        provider: Who answers; not deferred.
-        function: What `exec_predict`, `exec_serialize` and `exec_deserialize` call themselves: the
-            function, if that is all to be done. Else `None`: use `call`.
-        async_function: The same for `exec_predict_async` and an asynchronous function.
-        call: Returns what the `exec_*` function does.
+    than the rest of a call. It returns what the `exec_*` function does.
     """
 
     __slots__ = (
@@ -52,6 +45,8 @@ class DirectCall:
         # Made on demand: a host with very many keys pays for what it uses.
         self._raw_call: Call | None = None
         self._has_warned = False
+        # What `exec_predict`, `exec_serialize` and `exec_deserialize` call themselves, if that is
+        # all to be done; `async_function` is the same for `exec_predict_async`.
         self.function: Callable[..., Any] | None = None
         is_plain = (
             declaration.method is None

@@ -31,9 +31,6 @@ class ActionCalls(dict[str, AnyCall]):
 
     A change of the registry or the hookimpls leaves this as it is and puts another in its place. So
     whoever took this one goes on with what was registered then.
-
-    Attributes:
-        snapshot: What is registered, with the rules that go with it.
     """
 
     __slots__ = ("_chain", "_dispatcher", "_spec", "snapshot")

@@ -78,18 +78,11 @@ Monitor = tuple[Callable[..., None], Callable[..., None]]
 
 
 class Chain(NamedTuple):
-    """What a call of one action passes through besides the declared function.
+    """What a call of one action passes through besides the declared function."""
 
-    Attributes:
-        implementations: Executors and wrappers as pluggy orders them: the last is called first.
-        execute: pluggy's own loop over implementations, within the monitors.
-        monitors: What sees calls before and after, the last one outermost.
-        execute_unmonitored: pluggy's loop without the monitors.
-    """
-
-    implementations: tuple[pluggy.HookImpl, ...]
-    execute: Execute
-    monitors: tuple[Monitor, ...]
+    implementations: tuple[pluggy.HookImpl, ...]  # as pluggy orders them: the last is called first
+    execute: Execute  # pluggy's own loop over implementations, within the monitors
+    monitors: tuple[Monitor, ...]  # what sees calls before and after, the last one outermost
     execute_unmonitored: Execute
 
     @property

@@ -74,19 +74,14 @@ class PluginManager(pluggy.PluginManager):
     - `_name2plugin`: to register a module without hookimpls, which pluggy would first compare with
       all other plugins;
     - the constructor of `HookImpl`.
-
-    Attributes:
-        monitors: The monitors that see calls, the one added last at the end; never changed in
-            place.
-        committed: The plugin modules that commits have registered, by name.
     """
 
     def __init__(self, owner: Owner) -> None:
         super().__init__(PROJECT)
         self._owner = owner
-        self.monitors: tuple[Monitor, ...] = ()
+        self.monitors: tuple[Monitor, ...] = ()  # the one added last at the end
         self._unmonitored: Execute = self._inner_hookexec
-        self.committed: set[str] = set()
+        self.committed: set[str] = set()  # the plugin modules that commits have registered
         self._hookless: dict[int, str] = {}  # the names of modules without hookimpls, by identity
         self._unconfirmed: list[tuple[str, object, Callable[[], object]]] = []
         self.add_hookspecs(HookSpecs)

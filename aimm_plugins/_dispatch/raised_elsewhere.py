@@ -24,17 +24,11 @@ def pickled_as_it_is(error: BaseException) -> bytes:
 
 
 class RaisedElsewhere(NamedTuple):
-    """An exception on its way.
+    """An exception on its way."""
 
-    Attributes:
-        text: Its class and message.
-        pickled: The exception itself, if it can be pickled.
-        notes: Its notes, which pickling loses, and the traceback over there.
-    """
-
-    text: str
-    pickled: bytes | None
-    notes: tuple[str, ...]
+    text: str  # its class and message
+    pickled: bytes | None  # itself, if it can be pickled
+    notes: tuple[str, ...]  # its notes, which pickling loses, and the traceback over there
 
     @classmethod
     def of(

@@ -13,20 +13,15 @@ from aimm_plugins._values.actions import Action, StateCallback
 
 
 class Request(NamedTuple):
-    """A call of a function in another process.
-
-    Attributes:
-        instance: What the action takes: an instance, bytes, or nothing.
-        cancellation: Ends the call once it is set.
-    """
+    """A call of a function in another process."""
 
     action: Action
     key: str
-    instance: Any
+    instance: Any  # what the action takes: an instance, bytes, or nothing
     state_cb: StateCallback | None
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
-    cancellation: Cancellation | None
+    cancellation: Cancellation | None  # ends the call once it is set
 
     def __str__(self) -> str:
         return f"{self.action}:{self.key}"

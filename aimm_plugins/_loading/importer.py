@@ -78,26 +78,17 @@ class Outcome:
 
 
 class Loader(NamedTuple):
-    """What imports need to know of the process.
+    """What imports need to know of the process."""
 
-    Attributes:
-        ledger: Where the modules declare.
-        manager: Judges their hookimpls.
-        versions: What was installed when a module was imported; kept up to date here.
-        loads: The loads under way; holds this one meanwhile.
-        denial: Tells why a plugin must not be imported, as things are then; `None` where no rule
-            could concern one.
-        probe: Raises where the import of a plugin fails in a child process; `None` for no child.
-        find: Finds a distribution that is installed by now.
-    """
-
-    ledger: DeclarationLedger
-    manager: PluginManager
-    versions: Versions
-    loads: list[ImportWatch]
+    ledger: DeclarationLedger  # where the modules declare
+    manager: PluginManager  # judges their hookimpls
+    versions: Versions  # kept up to date here
+    loads: list[ImportWatch]  # those under way, this one among them meanwhile
+    # Tells why a plugin must not be imported, as things are then, if a rule could concern one.
     denial: Callable[[PluginRecord], str | None] | None = None
+    # Raises where the import of a plugin fails in a child process, if there is to be one.
     probe: Callable[[PluginRecord], None] | None = None
-    find: Callable[[str], Distribution | None] = lambda _: None
+    find: Callable[[str], Distribution | None] = lambda _: None  # what is installed by now
 
     def load(self, plan: Plan) -> Outcome:
         """Import what is planned; every plugin is tried, whatever the others do.

@@ -28,16 +28,11 @@ _THERE = ("planned", "loaded", "stale", "deferred")
 
 
 class Policy(NamedTuple):
-    """All rules of one call.
+    """All rules of one call."""
 
-    Attributes:
-        layers: Rules that all hold; for `prefer`, in the order in which they are asked.
-        blocked: Tells whether the plugin manager blocks a module's name.
-        unverified: Tells why a file, or with `None` any, is not that of a distribution's RECORD.
-    """
-
-    layers: tuple[Layer, ...]
-    blocked: Callable[[str], bool]
+    layers: tuple[Layer, ...]  # that all hold; for `prefer`, in the order in which they are asked
+    blocked: Callable[[str], bool]  # whether the plugin manager blocks a module's name
+    # Why a file, or with `None` any, is not that of a distribution's RECORD.
     unverified: Callable[[Distribution, ModuleFile | None], str | None]
 
     @property

@@ -18,17 +18,12 @@ if TYPE_CHECKING:  # a process of an environment does without
 
 
 class Plan(NamedTuple):
-    """The steps of a call.
-
-    Attributes:
-        records: A record for each plugin, `planned`, `deferred` or `denied`, in order.
-        published: The keys that a plugin's metadata publishes, a denied one's too.
-        demanded: Whether a call needs the deferred ones now.
-    """
+    """The steps of a call: a record for each plugin, in order."""
 
     records: tuple[PluginRecord, ...] = ()
+    # The keys that a plugin's metadata publishes, a denied one's too.
     published: Mapping[Identity, tuple[Published, ...]] = MappingProxyType({})
-    demanded: bool = False
+    demanded: bool = False  # whether a call needs the deferred ones now
 
 
 def arrange(judge: ImportJudge, imported: Callable[[str], bool]) -> Plan:

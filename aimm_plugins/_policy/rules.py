@@ -69,19 +69,13 @@ Rules = Mapping[str, Sequence[Rule]]
 
 
 class Layer(NamedTuple):
-    """The rules of one conf, policy file or environment variable, in tables.
+    """The rules of one conf, policy file or environment variable, in tables."""
 
-    Attributes:
-        config: Where they stand.
-        allow: `None` where all are allowed.
-        lock: The freeze file that it names, if it names one.
-    """
-
-    config: Config = Config()
-    allow: Rules | None = None
+    config: Config = Config()  # where they stand
+    allow: Rules | None = None  # `None` where all are allowed
     deny: Rules = MappingProxyType({})
     required: tuple[Rule, ...] = ()
-    lock: Lock | None = None
+    lock: Lock | None = None  # the freeze file that it names, if it names one
 
     @property
     def allow_place(self) -> str:

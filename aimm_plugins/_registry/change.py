@@ -33,27 +33,18 @@ class Loaded(NamedTuple):
 
 
 class Change(NamedTuple):
-    """What a call brings to the registry.
+    """What a call brings to the registry."""
 
-    Attributes:
-        records: The accounts of all plugins of the call, in order.
-        prefer: Rules that settle conflicts; earlier layers are asked first.
-        loaded: Those that are loaded.
-        published: What the metadata of plugins publishes. A deferred one competes by it.
-        load: Imports and registers a deferred plugin.
-        removed: Plugins of earlier calls that are not installed any more.
-        revoked: Plugins of earlier calls that lose their keys if they are denied by now.
-        demanded: The plugins were deferred, and a call needs one of them: what they lost to others
-            while they waited stays lost.
-    """
-
-    records: Sequence[PluginRecord]
-    prefer: Preferences
+    records: Sequence[PluginRecord]  # the accounts of all plugins of the call, in order
+    prefer: Preferences  # rules that settle conflicts; earlier layers are asked first
     loaded: Sequence[Loaded] = ()
+    # What the metadata of plugins publishes. A deferred one competes by it.
     published: Mapping[Identity, Sequence[Published]] = MappingProxyType({})
-    load: Callable[[Identity], None] = lambda _: None
-    removed: Set[Identity] = frozenset()
-    revoked: Set[Identity] = frozenset()
+    load: Callable[[Identity], None] = lambda _: None  # imports and registers a deferred plugin
+    removed: Set[Identity] = frozenset()  # of earlier calls, and not installed any more
+    revoked: Set[Identity] = frozenset()  # of earlier calls; lose their keys if denied by now
+    # Whether the plugins were deferred, and a call needs one of them: what they lost to others
+    # while they waited stays lost.
     demanded: bool = False
 
 

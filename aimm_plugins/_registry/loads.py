@@ -21,15 +21,12 @@ SLOW_SECONDS = 10.0
 
 
 class ImportWatch:
-    """A load, which is one of those under way while this is open; its long imports are told.
-
-    Attributes:
-        importing: The plugin whose import is under way, and when that began, by `perf_counter`.
-    """
+    """A load, which is one of those under way while this is open; its long imports are told."""
 
     __slots__ = ("_done", "_loads", "_slow_seconds", "importing")
 
     def __init__(self, loads: list[ImportWatch], slow_seconds: float = SLOW_SECONDS) -> None:
+        # The plugin whose import is under way, and when that began, by `perf_counter`.
         self.importing: tuple[PluginRecord, float] | None = None
         self._loads = loads
         self._slow_seconds = slow_seconds

@@ -19,18 +19,13 @@ class Registry:
 
     The ledger holds what was declared; the registry says whose it is, and which of it can be
     called. Whoever changes it holds the ledger's lock; looking up takes no lock.
-
-    Attributes:
-        snapshot: What is registered.
-        ever_initialized: Whether a commit ever published a snapshot.
-        loads: The loads that are under way now.
     """
 
     def __init__(self, ledger: DeclarationLedger) -> None:
         self.ledger = ledger
         self.snapshot = Snapshot()
-        self.ever_initialized = False
-        self.loads: list[ImportWatch] = []
+        self.ever_initialized = False  # whether a commit ever published a snapshot
+        self.loads: list[ImportWatch] = []  # those under way now
 
     def find(self, action: Action, key: str) -> Provider | None:
         offer = self.snapshot.offers[action].get(key)

@@ -20,19 +20,12 @@ if TYPE_CHECKING:
 
 
 class Start(NamedTuple):
-    """One `initialize` that holds.
-
-    Attributes:
-        config: Its conf.
-        given: What that was read from; a path is absolute.
-        findings: What it found besides plugins and broken installations.
-        required: The `required` rules of it and of the operator.
-    """
+    """One `initialize` that holds."""
 
     config: Config
-    given: Conf
-    findings: tuple[Finding, ...] = ()
-    required: tuple[Rule, ...] = ()
+    given: Conf  # what that was read from; a path is absolute
+    findings: tuple[Finding, ...] = ()  # besides plugins and broken installations
+    required: tuple[Rule, ...] = ()  # by it and by the operator
 
 
 class Snapshot:

@@ -49,19 +49,14 @@ from aimm_plugins.errors import EnvironmentLost
 
 
 class Environment(Processes):
-    """A running environment, whose plugins are called.
-
-    Attributes:
-        planned: What its processes may load, as it was judged last.
-        withheld: Top-level packages of its plugins, which are not imported here.
-        account: What its last process reported of itself and its plugins; `None` before the first.
-    """
+    """A running environment, whose plugins are called."""
 
     def __init__(self, runtime: Runtime, planned: PlannedEnvironment, start: PreparedStart) -> None:
         site = planned.site
         assert site is not None
         super().__init__(planned.rules, planned.place, planned.installed)
-        self._runtime, self.planned = runtime, planned
+        self._runtime = runtime
+        self.planned = planned  # what its processes may load, as it was judged last
         self._site = site
         given = {} if planned.options is None else planned.options.given
         self._setup = {
@@ -71,6 +66,7 @@ class Environment(Processes):
             "options": {module: dict(options.values) for module, options in given.items()},
             "prefer": [dict(layer) for layer in start.policy.prefer],
         }
+        # Top-level packages of its plugins, which are not imported here.
         self.withheld = {r.module.partition(".")[0] for r in planned.wanted.values()}
         # All that makes its processes what they are.
         files = site.made_of(self.withheld)
@@ -79,6 +75,7 @@ class Environment(Processes):
         seconds = start.policy.probe_seconds
         self._load_seconds = START_SECONDS if seconds is None else seconds * len(self._wanted)
         self._refused: set[tuple[Action, str]] = set()
+        # What its last process reported of itself and its plugins; `None` before the first.
         self.account: dict[str, Any] | None = None
         self._turn = 0
 
