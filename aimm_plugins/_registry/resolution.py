@@ -357,6 +357,7 @@ class _Resolver:
             identity
             for identity, record in accounts.items()
             if record.state == "failed"
+            and not isinstance(record.error, PluginConflictError)
             and (identity in self.current.broken or self.current.deferred(identity))
         }
         found.by_hand = self.current.by_hand - {record.plugin for record in records}
