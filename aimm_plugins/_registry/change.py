@@ -19,17 +19,13 @@ class Loaded(NamedTuple):
     """A plugin whose module is imported and sound."""
 
     record: PluginRecord
-    # The decorated object, for an entry point `module:object`.
-    target: object | None = None
-    # Whether others have relied meanwhile on the keys that its metadata publishes.
-    lazily: bool = False
+    target: object | None = None  # the decorated object, for an entry point `module:object`
+    lazily: bool = False  # whether others have relied meanwhile on the keys that it publishes
     # Whether it may declare nothing: it has brought hook implementations, or what was imported is
     # another's file, which is a finding of its own.
     may_be_empty: bool = False
-    # Whether another version was imported than is installed by now.
-    is_stale: bool = False
-    # What it declares in a process of an environment.
-    elsewhere: tuple[Declaration, ...] = ()
+    is_stale: bool = False  # whether another version was imported than is installed by now
+    elsewhere: tuple[Declaration, ...] = ()  # what it declares in a process of an environment
 
 
 class Change(NamedTuple):

@@ -49,10 +49,8 @@ class Snapshot:
         self.lost: dict[tuple[str, Slot], str | PluginConflictError] = {}
         # Who has lost a key to a declaration by hand since the last commit.
         self.losers: dict[Slot, Offer] = {}
-        # Those that failed when a call was to load them.
-        self.broken: Set[Identity] = frozenset()
-        # Modules that declare by hand and belong to no plugin of a call.
-        self.by_hand: set[str] = set()
+        self.broken: Set[Identity] = frozenset()  # that failed when a call was to load them
+        self.by_hand: set[str] = set()  # modules that declare by hand, and of no plugin of a call
         # What was initialized and not unloaded; and its rules, for what is declared by hand later.
         self.starts: tuple[Start, ...] = ()
         self.prefer: Preferences = ()

@@ -38,8 +38,7 @@ class InventoryItem:
     declarations: tuple[SourceDeclaration, ...] = ()
     keys_from: KeysFrom = "unknown"
     source: PluginSource | None = None
-    # Where its source shows why its import will fail, where it does.
-    place: str | None = None
+    place: str | None = None  # where its source shows why its import will fail, if it does
 
     @property
     def keys(self) -> tuple[Slot, ...]:
@@ -99,10 +98,8 @@ class InventoryKey:
 
     item: InventoryItem
     declaration: SourceDeclaration
-    # The rule, error or other plugin that keeps calls from it; `None` where it answers.
-    why_not: str | None = None
-    # Place of the `prefer` rule that gives the key to another plugin.
-    prefer_place: str | None = None
+    why_not: str | None = None  # the rule, error or other plugin that keeps calls from it, if any
+    prefer_place: str | None = None  # of the `prefer` rule that gives the key to another plugin
 
     @property
     def answers(self) -> bool:

@@ -59,13 +59,11 @@ class Runtime:
         # or closed, or its workers are told of plugins.
         self.executor: Executor | None = None
         self.switching = RLock()
-        # Who judges the imports of the starts under way.
-        self.admissions: list[Admission] = []
+        self.admissions: list[Admission] = []  # who judges the imports of the starts under way
         # What starts under way give to plugins, from the first that gives anything.
         self.options: OptionsState | None = None
         self.environments: dict[str, Processes] = {}
-        # Whether anything was ever loaded, so that finders may have stale listings.
-        self.has_loaded = False
+        self.has_loaded = False  # whether finders may have stale listings
         self.verified_imports: VerifiedImports | None = None
         self._load_locks: dict[str, RLock] = {}
         self._registered_as: dict[str, str] = {}
