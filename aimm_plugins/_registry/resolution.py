@@ -8,9 +8,14 @@ from itertools import chain
 
 from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._declarations.ledger import DeclarationLedger, declared_twice
-from aimm_plugins._registry.accounts import joined, joined_reasons, without_lost_keys
 from aimm_plugins._registry.change import Change, Loaded, Resolution
-from aimm_plugins._registry.conflicts import conflict, without_duplicates
+from aimm_plugins._registry.conflicts import (
+    conflict,
+    joined,
+    joined_reasons,
+    without_duplicates,
+    without_lost_keys,
+)
 from aimm_plugins._registry.findings import check_published_keys, empty_plugins
 from aimm_plugins._registry.providers import Offer, PluginOwners, Slot, choose, is_same
 from aimm_plugins._registry.snapshot import Snapshot

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aimm_plugins._loading.importer import is_imported
-from aimm_plugins._registry.accounts import joined_reasons, with_keys
+from aimm_plugins._registry.conflicts import joined_reasons, with_keys
 from aimm_plugins._registry.providers import Provider, Slot
 from aimm_plugins._registry.required_keys import unanswered
 from aimm_plugins._registry.snapshot import Snapshot
