@@ -73,10 +73,8 @@ class Policy(NamedTuple):
     ) -> str | None:
         """Why a module must not be imported, or `None` if it may be.
 
-        Args:
-            module: Its dotted name; empty to judge the publisher alone.
-            publisher: The distribution that brings it; `None` for a module of the host's own.
-            files: What the import would run, with those owners that a rule could concern.
+        Without a name its publisher is judged alone; a module of the host's own has none. Files are
+        what the import would run, with those owners that a rule could concern.
         """
         if self.blocked(module):
             return f"{module} is blocked in the plugin manager (set_blocked)"
