@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from _thread import RLock  # without threading, which takes a millisecond to import
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
@@ -118,6 +118,14 @@ class Runtime:
             forget_imports_of_other_threads()
         self.registry.loads = []  # not cleared: without the GIL it may be locked here for ever
         self.dispatcher.after_fork()
+
+    def take_over(self, environments: Mapping[str, Processes]) -> None:
+        """Have a start's environments take the calls; those that they replace finish theirs."""
+        for name, environment in environments.items():
+            before = self.environments.get(name)
+            self.environments[name] = environment
+            if before is not None and before is not environment:
+                before.retire(f"environment {name} was started again", environment)
 
     def close_environments(self) -> None:
         environments, self.environments = self.environments, {}

@@ -96,10 +96,7 @@ def commit(runtime: Runtime, outcome: Resolved, starts: tuple[Start, ...]) -> Re
     snapshot.starts = starts
     snapshot.installed = outcome.start.installed
     publish(runtime, snapshot)
-    if outcome.loaded.environments:
-        from aimm_plugins._startup.environments.loading import take_over
-
-        take_over(runtime, outcome.loaded.environments)
+    runtime.take_over(outcome.loaded.environments)
     return outcome.report
 
 

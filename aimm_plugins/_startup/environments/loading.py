@@ -161,15 +161,3 @@ def _declared(environment: Environment, keys: Iterable[tuple[Any, ...]]) -> Iter
             file=file or "",
             line=line or 0,
         )
-
-
-# What a commit does with environments
-
-
-def take_over(runtime: Runtime, environments: Mapping[str, Processes]) -> None:
-    """Have the environments of a start take the calls; those that they replace finish theirs."""
-    for name, environment in environments.items():
-        before = runtime.environments.get(name)
-        runtime.environments[name] = environment
-        if before is not None and before is not environment:
-            before.retire(f"environment {name} was started again", environment)
