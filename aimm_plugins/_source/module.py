@@ -183,15 +183,16 @@ class _Body:
         # The file system is asked for them, and for each level of a name; few names have many.
         levels = max(1, *(module.count(".") - 10 for module, _ in needed))
         self.evaluator.budget.take(20 * len(bound) * levels)
+        surely = certain and not self.around  # then nothing catches its failure
         for module, attribute in needed:
-            self.module.imports.append((module, certain))
+            self.module.imports.append((module, surely))
             if attribute is not None:  # it may be a submodule
-                self.module.imports.append((f"{module}.{attribute}", certain))
+                self.module.imports.append((f"{module}.{attribute}", surely))
             if module == self.module.name and attribute is not None:
                 if attribute == "*" or attribute in self.module.values:
                     continue
                 module, attribute = f"{module}.{attribute}", None
-            if certain and not self.around:  # nothing catches its failure
+            if surely:
                 self.module.needs.append(Need(module, attribute, self.module.file, node.lineno))
         for name, imported in bound:
             if name == "*":
