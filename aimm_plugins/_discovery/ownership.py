@@ -127,16 +127,13 @@ class Owners:
 
 
 def _source_folders(distribution: Distribution) -> Iterator[str]:
-    """Where the modules of an editable install are: in its project, mostly.
-
-    A package may lie elsewhere. The `.pth` file or finder that brings it has its absolute path, in
-    a line or in quotes; that of a module goes without `.py`.
-    """
+    """The project of an editable install, and what its `.pth` file or finder names elsewhere."""
     root = distribution.editable_root
     if root is None:
         return
     yield root
     site = os.path.join(distribution.folder or "", "")
+    # Absolute paths stand there in lines, or in quotes; those of modules go without `.py`.
     for file in listed(distribution) or ():
         if file.endswith((".pth", ".py")) and "/" not in file:
             text = (distribution.read(f"../{file}") or b"").decode(errors="surrogateescape")
@@ -146,12 +143,10 @@ def _source_folders(distribution: Distribution) -> Iterator[str]:
 
 
 def _folders_above(path: str) -> Iterator[str]:
-    while True:
+    while (parent := os.path.dirname(path)) != path:
         yield path
-        parent = os.path.dirname(path)
-        if parent == path:
-            return
         path = parent
+    yield path
 
 
 class ModuleOwners:
@@ -220,10 +215,7 @@ class CodeOwners:
         self._unasked: tuple[tuple[Distribution, str], ...] | None = None
 
     def files(self, module: str, modules: Modules) -> tuple[ModuleFile, ...]:
-        """The files that an import runs, the module's own first, then those of its parents.
-
-        There are none for an empty name, which the record of an unreadable entry point has.
-        """
+        """The files that an import runs, the module's own first; none for an empty name."""
         found = []
         names = [*with_parents(module)]
         levels = dict(zip(reversed(names), modules.levels(module), strict=False))

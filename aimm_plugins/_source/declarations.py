@@ -81,7 +81,7 @@ class ModuleSource:
         imports: Modules that it imports, or objects of them, and whether it surely does.
         finds_by_itself: Whether it may change where modules are found, so that what it needs cannot
             be judged.
-        imports_unseen: Whether it imports what no import statement names.
+        imports_unseen: Whether it imports what no import statement names, or hands this package on.
         is_using: Whether its names, or attributes of them, may be decorators of this package; until
             it is read that is not known.
         fault: What its import surely raises: no Python of this version, or a decorator refuses.
@@ -114,7 +114,7 @@ class PluginSource:
         near: Those of them that are like the object that was asked for, where that is none of them.
         declares_nothing: Whether its import surely declares nothing, nor does what it imports; of
             an entry point `module:object`, whether nothing declares that object.
-        imports_unseen: Whether its import imports what no import statement names.
+        imports_unseen: Whether its import does so.
     """
 
     declarations: tuple[SourceDeclaration, ...] = ()

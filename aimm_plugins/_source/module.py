@@ -24,6 +24,7 @@ from aimm_plugins._source.statements import (
     package_of,
 )
 from aimm_plugins._source.values import (
+    PACKAGE,
     Decorator,
     Evaluator,
     MistakeError,
@@ -41,7 +42,8 @@ _BINDS_UNSEEN = (b"globals", b"vars", b"setattr", b"exec", b"locals")
 _FINDS_BY_ITSELF = rb"sys\.path|__path__|__package__|meta_path|path_hooks|sitedir|sys\.modules"
 """Words of a source that may change where modules are found."""
 
-_MODEL = ImportedName("aimm_plugins.Model")
+_MODEL = ImportedName(f"{PACKAGE}.Model")
+_PACKAGE = ImportedName(PACKAGE)
 
 
 def read_module(module: ModuleSource, evaluator: Evaluator) -> None:
@@ -104,9 +106,12 @@ class _Body:
             self.module.names = frozenset((*self.module.values, *bound_names(tree.body)))
         for node in statements:
             if isinstance(node, ast.Import | ast.ImportFrom) and node not in self.understood:
-                for name, imported in imported_names(node, self.package, certain=False):
+                bound = list(imported_names(node, self.package, certain=False))
+                for name, imported in bound:
                     if name not in self.module.values:
                         self.bind([name], imported)
+                # A function that imports them may be called.
+                self.module.imports_unseen |= any(map(self.may_declare, _needed(node, bound)))
         is_using = self.evaluator.may_use_decorators(self.module)
         # Of a package, what its submodules hold can be had too.
         self.module.is_using = is_using or self.package == self.module.name
@@ -174,27 +179,33 @@ class _Body:
     def import_names(self, node: ast.Import | ast.ImportFrom, certain: bool) -> None:
         self.understood.add(node)
         bound = list(imported_names(node, self.package, certain=certain))
-        needed = [(imported.module, imported.attribute) for _, imported in bound]
-        if isinstance(node, ast.Import):
-            needed = [(alias.name, None) for alias in node.names]
+        needed = _needed(node, bound)
         # The file system is asked for them, and for each level of a name; few names have many.
         levels = max(1, *(module.count(".") - 10 for module, _ in needed))
         self.evaluator.budget.take(20 * len(bound) * levels)
+        surely = certain and not self.around  # then nothing catches its failure
         for module, attribute in needed:
-            self.module.imports.append((module, certain))
+            self.module.imports.append((module, surely))
             if attribute is not None:  # it may be a submodule
-                self.module.imports.append((f"{module}.{attribute}", certain))
+                self.module.imports.append((f"{module}.{attribute}", surely))
             if module == self.module.name and attribute is not None:
                 if attribute == "*" or attribute in self.module.values:
                     continue
                 module, attribute = f"{module}.{attribute}", None
-            if certain and not self.around:  # nothing catches its failure
+            if surely:
                 self.module.needs.append(Need(module, attribute, self.module.file, node.lineno))
         for name, imported in bound:
             if name == "*":
                 self.module.stars.append(imported)
             else:
                 self.bind([name], imported)
+
+    def may_declare(self, needed: tuple[str, str | None]) -> bool:
+        """Whether a module of the same package, or a submodule of that name, declares something."""
+        self.evaluator.budget.take(20)
+        find = self.evaluator.find
+        part = find(".".join(filter(None, needed))) or find(needed[0])
+        return part is not None and part is not self.module and bool(part.declarations or part.gaps)
 
     def assign(self, targets: Sequence[ast.expr], value: ast.expr, certain: bool) -> None:
         self.call(value, certain)
@@ -212,7 +223,7 @@ class _Body:
         """The value of an expression where it may be of use for keys."""
         if isinstance(node, ast.Name | ast.Attribute):
             found = self.evaluator.dotted_name(self.module, node)
-            if isinstance(found, Decorator) and found.certain:
+            if isinstance(found, Decorator | ImportedName) and found.certain:
                 self.understood.add(node)
             return found
         first = node.elts[0] if isinstance(node, ast.List | ast.Tuple) and node.elts else node
@@ -353,16 +364,30 @@ class _Body:
 
     def find_gaps(self, tree: ast.Module) -> None:
         """Find uses of our decorators that were not understood, as in functions and classes."""
+        bases = set[ast.expr]()
         for node in nodes_that_run(tree.body):
+            if isinstance(node, ast.Attribute):
+                bases.add(node.value)
             if not isinstance(node, ast.Name | ast.Attribute) or node in self.understood:
                 continue
             found = self.evaluator.dotted_name(self.module, node)
+            if found == _PACKAGE and node not in bases:  # handed on: `register(aimm_plugins)`
+                self.module.imports_unseen = True
             if not isinstance(found, Decorator):
                 continue
             if found.name == "hookimpl":
                 self.module.has_hooks = True
             elif isinstance(node.ctx, ast.Load):
                 self.add_gap(not_a_decorator(unparsed(node) or found.name), node)
+
+
+def _needed(
+    node: ast.Import | ast.ImportFrom, bound: Iterable[tuple[str, ImportedName]]
+) -> list[tuple[str, str | None]]:
+    """The modules that a statement imports, and the object or submodule of each."""
+    if isinstance(node, ast.Import):
+        return [(alias.name, None) for alias in node.names]
+    return [(imported.module, imported.attribute) for _, imported in bound]
 
 
 def not_a_decorator(spelled: str) -> str:

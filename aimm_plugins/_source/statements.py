@@ -123,7 +123,7 @@ def _imports_unseen(node: ast.Call, top: str) -> bool:
         return False
     wanted = node.args[0] if node.args else None
     if isinstance(wanted, ast.Constant) and isinstance(wanted.value, str) and name != "exec":
-        return wanted.value.partition(".")[0] in ("", top)
+        return wanted.value.partition(".")[0] in ("", top, "aimm_plugins")
     return True
 
 

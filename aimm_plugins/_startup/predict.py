@@ -62,7 +62,13 @@ def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
         runtime.ledger.discard_failed_imports()
         change = Change(records, start.policy.prefer, published=expected)
         resolution = resolve(runtime.registry.snapshot, runtime.ledger, change)
-    is_complete = all(item.complete or not item.active for item in items)
+    # Whether the active ones will surely answer the keys that are expected of them, and no others.
+    is_complete = all(
+        item.complete
+        and (item.keys_from == "metadata" or all(one.certain for one in item.declarations))
+        for item in items
+        if item.active
+    )
     if is_complete:
         findings += start.idle_preferences(resolution)
     is_probed = start.policy.probe_seconds is not None

@@ -80,6 +80,11 @@ SOUND = {
         "__init__": "import contextlib\nwith contextlib.suppress(ImportError):\n"
         "    import surely_not_there\n" + KEY
     },
+    "swallows the failed import of a part": {
+        "__init__": "import contextlib\nwith contextlib.suppress(ImportError):\n"
+        "    from acme.extra import more\n" + KEY,
+        "extra": "import surely_not_there\nmore = 1\n",
+    },
     "imports by version": {
         "__init__": "import sys\nif sys.version_info >= (3, 99):\n    import surely_not_there\n"
         + KEY

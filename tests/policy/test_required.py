@@ -177,6 +177,25 @@ def test_key_that_a_plan_cannot_know_is_not_missing_from_it(marked, write):
     assert list(lacking(initialize(conf))) == ["fit:mask"]
 
 
+@pytest.mark.parametrize(
+    "source",
+    {
+        "condition": "import os\nif os.name:\n    @fit(['k'])\n    def learn(m): ...",
+        "in a function": "def load():\n    from . import keys\nload()",
+        "handed on": "import aimm_plugins as ap\ndef register(api): api.fit(['k'])(print)\nregister(ap)",
+        "by name": "import importlib\nimportlib.import_module('aimm_plugins').fit(['k'])(print)",
+    }.items(),
+    ids=lambda case: case[0],
+)
+def test_required_key_that_only_a_run_shows_is_not_missing_from_a_plan(write, source):
+    """Nor does `plan` say of such a plugin that it declares nothing."""
+    write(p____init__=source[1], p__keys="@fit(['k'])\ndef learn(m): ...\n")
+    conf = {"names": ["p"], "required": ["fit:k"], "entry_points": {"enabled": False}}
+    for report in (plan(conf), initialize(conf)):
+        assert report.ok, str(report)
+        assert report.findings == ()
+
+
 def test_required_key_in_conflict_is_missing(make_distribution):
     declares = "from aimm_plugins import fit\n@fit(['k'])\ndef f(m): ...\n"
     for name in ("one", "two"):
