@@ -360,7 +360,7 @@ def test_greenlets_of_gevent_call_an_environment_at_once(apart: Apart) -> None:
     """None of what waits for the process keeps the others from running."""
     pytest.importorskip("gevent")
     calls = "spawn(aimm_plugins.exec_data_access, name) for name in ('numbers', 'process')"
-    then = f"from gevent import joinall, spawn; print(joinall([{calls}])[0].value)"
+    then = f"from gevent import joinall, spawn; print([g.value for g in joinall([{calls}])])"
     source = f"from gevent import monkey; monkey.patch_all()\n{source_of_host(apart, then)}"
     line = [sys.executable, "-c", source]
     ran = subprocess.run(line, check=True, stdout=subprocess.PIPE, text=True, timeout=60)
