@@ -17,6 +17,7 @@ from typing import Any
 import aimm_plugins
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.text import encodable
+from aimm_plugins.testing._isolation import Isolated
 
 Call = tuple[str, tuple[Any, ...], Mapping[str, Any]]
 """An action, with arguments and keywords."""
@@ -66,7 +67,7 @@ def as_read(result: Any) -> Any:
 def _load(plugin: str, key: str) -> tuple[Any, ...] | None:
     """Initialize the plugin; the answer where it does not provide the key."""
     try:
-        aimm_plugins.initialize({"names": [plugin], "entry_points": {"enabled": False}})
+        Isolated().load(plugin)
     except aimm_plugins.PluginLoadError as error:
         missing = [
             failure.name
