@@ -26,12 +26,7 @@ from aimm_plugins._system.text import described
 
 
 class ProjectSource:
-    """What a project's source declares.
-
-    Args:
-        project: The project.
-        to_run: What reads the keys by running the code, for messages.
-    """
+    """What a project's source declares; `to_run` is what reads keys by running the code."""
 
     def __init__(
         self, project: Project, to_run: str = "aimm-plugins entry-points --import"
@@ -45,9 +40,7 @@ class ProjectSource:
     def declarations(self) -> tuple[SourceDeclaration, ...]:
         """All that the project's modules declare, in the order of modules and lines.
 
-        Raises:
-            DeclarationError: Something cannot be known without running the code, or is declared
-                twice; all such places are named.
+        What cannot be known without running the code, or is declared twice, is one error.
         """
         modules = [m for name in self.project.modules if (m := self._reader.module(name))]
         found = [declaration for module in modules for declaration in module.declarations]

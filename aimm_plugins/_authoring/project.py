@@ -18,19 +18,12 @@ _NOT_SHIPPED = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """A source tree.
+    """A source tree."""
 
-    Attributes:
-        root: The folder of `pyproject.toml`; without one, that of the given file or package.
-        pyproject: The content of `pyproject.toml`; empty where there is none.
-        sources: Folders that the modules are imported from.
-        modules: Dotted name to file of each module.
-    """
-
-    root: Path
+    root: Path  # the folder of `pyproject.toml`; without one, that of the given file or package
     pyproject: Mapping[str, Any]
-    sources: tuple[Path, ...] = ()
-    modules: Mapping[str, Path] = field(default_factory=dict)
+    sources: tuple[Path, ...] = ()  # the folders that the modules are imported from
+    modules: Mapping[str, Path] = field(default_factory=dict)  # the file of each dotted name
 
     @property
     def pyproject_file(self) -> Path:
@@ -52,14 +45,10 @@ class Project:
 
 
 def find_project(path: Path) -> Project:
-    """The project at a path.
+    """The project, package or module at a path.
 
-    Returns:
-        Its modules: of a project those that the settings of hatchling or setuptools list, else the
-        packages and modules in `src` or in the root that are no tests.
-
-    Raises:
-        ConfigError: There is nothing of that kind.
+    A project has the modules that the settings of hatchling or setuptools list, else the packages
+    and modules in `src` or in the root that are no tests.
     """
     path = path.resolve()
     if path.name == "pyproject.toml" and path.is_file():

@@ -16,12 +16,7 @@ from aimm_plugins.errors import ConfigError
 
 
 def write_tables(project: Project, tables: Tables) -> None:
-    """Put the tables into `pyproject.toml`; comments, order and other tables stay.
-
-    Raises:
-        ConfigError: There is no `pyproject.toml` with a `[project]` table, or its entry points are
-            laid out in a way that cannot be changed; nothing is written.
-    """
+    """Put the tables into `pyproject.toml`; comments, order and other tables stay."""
     file = project.pyproject_file
     if "project" not in project.pyproject:
         raise ConfigError("there is no [project] table to write entry points into", file=str(file))

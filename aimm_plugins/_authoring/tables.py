@@ -22,9 +22,6 @@ def entry_points(project: Project, declared: Sequence[SourceDeclaration]) -> Tab
 
     Plugins that `pyproject.toml` names already keep their entries as long as they declare
     something, or are not the project's; modules that none of them imports get entries of their own.
-
-    Raises:
-        DeclarationError: A key cannot be the name of an entry point.
     """
     _refuse_unfit(project, declared)
     tables: Tables = {}
@@ -63,11 +60,7 @@ def _fault(key: str) -> str | None:
 
 
 def current_tables(project: Project) -> Tables:
-    """Those of `pyproject.toml`.
-
-    Raises:
-        ConfigError: One is no table of texts.
-    """
+    """Those of `pyproject.toml`."""
     groups = project.table("project").get("entry-points", {})
     tables = groups if isinstance(groups, Mapping) else {PLUGINS: groups}
     for group, entries in tables.items():

@@ -23,20 +23,13 @@ _EXTRA = re.compile(r"""extra\s*==\s*["']([A-Za-z0-9._-]+)["']""")
 
 
 class Unmet(NamedTuple):
-    """A requirement of a distribution that is not met.
-
-    Attributes:
-        requirement: Without its marker, and without the logins of a URL: `numpy>=2`.
-        name: Normalized name of what is required.
-        installed: The version that is there; `None` where it is not.
-        extra: The extra that it belongs to; `None` where it is always required.
-    """
+    """A requirement of a distribution that is not met."""
 
     distribution: Distribution
-    requirement: str
-    name: str
-    installed: str | None
-    extra: str | None
+    requirement: str  # without its marker, and without the logins of a URL: `numpy>=2`
+    name: str  # normalized
+    installed: str | None  # the version that is there
+    extra: str | None  # `None` where it is always required
 
     @property
     def fault(self) -> str:

@@ -39,26 +39,17 @@ class ClassScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """What a comparison of predictions with the truth came to.
+    """What a comparison of predictions with the truth came to."""
 
-    Attributes:
-        kind: `labels` or `numbers`.
-        rows: How many predictions there were.
-        metrics: `right` and `accuracy` of labels; `rmse` and `mae`, in the unit of the numbers,
-            and `r2` of numbers, which is `None` for less than two rows.
-        classes: The score of each class; none for numbers.
-        truth: The true values.
-        predicted: The predictions, in the same order.
-        plot: The file of the plot, if one was drawn.
-    """
-
-    kind: str
+    kind: str  # `labels` or `numbers`
     rows: int
+    # `right` and `accuracy` of labels; `rmse` and `mae`, in the unit of the numbers, and `r2` of
+    # numbers, which is `None` for less than two rows.
     metrics: Mapping[str, float | None]
-    classes: tuple[ClassScore, ...] = ()
+    classes: tuple[ClassScore, ...] = ()  # none for numbers
     truth: Sequence[Any] = field(repr=False)
     predicted: Sequence[Any] = field(repr=False)
-    plot: str | None = None
+    plot: str | None = None  # the file of the plot, if one was drawn
 
     def __str__(self) -> str:
         if self.kind == "labels":
@@ -79,13 +70,7 @@ class Evaluation:
 
 
 def evaluate(truth: Any, prediction: Any, kind: str | None = None) -> Evaluation:
-    """Compare predictions with what is true.
-
-    Raises:
-        ValueError: There are no rows, not as many as predictions, several values in one, or a
-            number is not finite.
-        TypeError: A value is no number where numbers are compared.
-    """
+    """Compare predictions with what is true, or raise ValueError or TypeError."""
     true, predicted = _column(truth, "true value"), _column(prediction, "prediction")
     if len(true) != len(predicted):
         raise ValueError(f"there are {len(predicted)} predictions, and {len(true)} true values")

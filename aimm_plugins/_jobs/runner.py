@@ -71,15 +71,12 @@ def run_job(
         job: The job.
         progress: Given a step's name, makes the state callback for it.
         within: Given the job, makes what is entered after the plugins are initialized and left
-            after the last step, such as an executor; it takes the place of one that the conf
-            asks for.
+            after the last step, such as an executor; it takes the place of the conf's.
         plot: File for a plot of the evaluation, with one of `PLOT_ENDINGS`.
 
     Raises:
-        PluginLoadError: The plugins cannot be loaded; no step was run.
-        JobError: A step failed; its cause is the plugin's own exception. Outputs of earlier steps
-            are kept, and the model that they made is saved where the job says so. No output file
-            is ever half written.
+        JobError: A step failed, by the plugin's own exception. Outputs of earlier steps are kept,
+            and the model that they made is saved where the job says so.
     """
     run = _JobRun(job, progress or (lambda step: ignore_state))
     run.check_outputs()

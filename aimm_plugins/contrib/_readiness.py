@@ -50,15 +50,10 @@ _NO_REPORT: dict[NotReady, str] = {
 
 
 class LoadStatus(NamedTuple):
-    """How a server's plugins are now.
+    """How a server's plugins are now."""
 
-    Attributes:
-        reason: Why the server is not ready, whatever the report says.
-        error: What has ended the load.
-    """
-
-    reason: NotReady | None
-    error: BaseException | None = None
+    reason: NotReady | None  # why the server is not ready, whatever the report says
+    error: BaseException | None = None  # what has ended the load
 
     def report(self) -> Report | None:
         if self.reason is None:
@@ -95,12 +90,7 @@ class LoadStatus(NamedTuple):
         }
 
     def served_report(self, details: bool, told: set[str]) -> dict[str, Any]:
-        """The report as it is served, as in `schemas/report.yaml`.
-
-        Args:
-            details: With all of it.
-            told: What was logged because it is withheld; more is added.
-        """
+        """The report as it is served; what was logged because it is withheld is added to `told`."""
         report = self.report()
         if report is None:
             return {**Report((), self._no_report(details)).to_dict(), "ok": False}

@@ -34,12 +34,9 @@ class Subject:
 
     What its methods need and the plugin does not have makes them raise `Inapplicable`; what is
     wrong with the plugin, `AssertionError`.
-
-    Attributes:
-        plugin: Its module; empty where that is found out by the key when a check is run.
     """
 
-    plugin: str
+    plugin: str  # empty where that is found out by the key when a check is run
     conformance: Conformance | None
     facts: dict[str, Any]
     drawn: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
