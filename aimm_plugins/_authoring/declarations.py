@@ -45,7 +45,13 @@ class ProjectSource:
         modules = [m for name in self.project.modules if (m := self._reader.module(name))]
         found = [declaration for module in modules for declaration in module.declarations]
         errors = [self._error(gap) for module in modules for gap in module.gaps]
-        errors += (self._error(gap) for gap in dict.fromkeys(_uncertain(found)))
+        # What an import may not declare, or not under a name that an entry point can have.
+        uncertain = (
+            Gap(reason=not_a_decorator(one.decorator), file=one.file, line=one.line)
+            for one in found
+            if not one.certain or not one.qualname
+        )
+        errors += (self._error(gap) for gap in dict.fromkeys(uncertain))
         errors += self._repeated(found)
         if errors:
             raise errors[0] if len(errors) == 1 else DeclarationError("\n".join(map(str, errors)))
@@ -74,17 +80,6 @@ class ProjectSource:
                     file=self.project.shown(declaration.file),
                     line=declaration.line,
                 )
-
-
-def _uncertain(found: Iterable[SourceDeclaration]) -> Iterator[Gap]:
-    """What an import may not declare, or not under a name that an entry point can have."""
-    for declaration in found:
-        if not declaration.certain or not declaration.qualname:
-            yield Gap(
-                reason=not_a_decorator(declaration.decorator),
-                file=declaration.file,
-                line=declaration.line,
-            )
 
 
 def run_declarations(project: Project) -> tuple[SourceDeclaration, ...]:

@@ -57,7 +57,9 @@ def find_project(path: Path) -> Project:
     if not is_module and not path.is_dir():
         raise ConfigError(f"{path} is neither a folder nor a .py file")
     has_own_project = (path / "pyproject.toml").is_file()
-    root = path if has_own_project else _root(path)
+    folder = path.parent if is_module else path
+    above_it = (folder, *folder.parents)
+    root = next((parent for parent in above_it if (parent / "pyproject.toml").is_file()), folder)
     project = Project(root=root, pyproject=_read(root / "pyproject.toml"))
     tops = list(_listed(project)) or list(_conventional(project))
     above = next((top for top in tops if path.is_relative_to(top)), None)
@@ -85,13 +87,6 @@ def _source(folder: Path) -> Path:
     while (folder / "__init__.py").is_file():
         folder = folder.parent
     return folder
-
-
-def _root(path: Path) -> Path:
-    """The folder of the `pyproject.toml` in or above a folder, or of a file; else the folder."""
-    folder = path if path.is_dir() else path.parent
-    parents = (folder, *folder.parents)
-    return next((parent for parent in parents if (parent / "pyproject.toml").is_file()), folder)
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -244,7 +244,9 @@ def overwritten(
             listing[place] = (distribution, file)
     if len({file for _, file in listing.values()}) != 1:
         return {}
-    owners = [who for who, file in listing.values() if _has_installed(who, file)]
+    from aimm_plugins._discovery.verification import has_hash  # few distributions share a file
+
+    owners = [who for who, file in listing.values() if has_hash(file, installed_hash(who, file))]
     if not owners or len(owners) == len(listing):
         return {}
     who = " and ".join(owner.who for owner in owners)
@@ -266,9 +268,3 @@ def overwritten(
                 ),
             )
     return found
-
-
-def _has_installed(distribution: Distribution, file: str) -> bool:
-    from aimm_plugins._discovery.verification import has_hash  # few distributions share a file
-
-    return has_hash(file, installed_hash(distribution, file))

@@ -6,6 +6,7 @@ import os
 import subprocess
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import click
@@ -63,8 +64,9 @@ def sync(names: Sequence[str], upgrade: bool, conf: str | None) -> None:
 def _synced(config: Config, rules: EnvironmentRules, upgrade: bool) -> str:
     if rules.path is not None:
         return f"{_site_or_raise(config, rules).root} is used as it is"
+    tell = partial(echo, err=True)
     try:
-        return "made" if make(wanted(config, rules), _say, again=upgrade) else "is there"
+        return "made" if make(wanted(config, rules), tell, again=upgrade) else "is there"
     except NoEnvironmentError as error:
         raise AimmPluginsError(f"environment {rules.name}: {error}") from error
 
@@ -223,7 +225,3 @@ def _age(seconds: float) -> str:
         if seconds >= length:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.0f} s"
-
-
-def _say(text: str) -> None:
-    echo(text, err=True)
