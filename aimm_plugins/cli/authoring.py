@@ -10,7 +10,6 @@ import click
 from aimm_plugins import providers
 from aimm_plugins._authoring.declarations import ProjectSource, run_declarations
 from aimm_plugins._authoring.project import find_project
-from aimm_plugins._authoring.pyproject import write_tables
 from aimm_plugins._authoring.scaffold import make_package
 from aimm_plugins._authoring.stubs import stale, stub_files, write_stubs
 from aimm_plugins._authoring.tables import (
@@ -19,6 +18,7 @@ from aimm_plugins._authoring.tables import (
     current_tables,
     difference,
     entry_points,
+    write_tables,
 )
 from aimm_plugins._startup import lifecycle as _lifecycle
 from aimm_plugins._startup.runtime import PROCESS

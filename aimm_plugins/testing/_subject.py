@@ -16,7 +16,7 @@ from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._system.child import START_SECONDS, ChildResult, run_task
 from aimm_plugins._system.signatures import signature_of
 from aimm_plugins._system.text import did_you_mean
-from aimm_plugins.testing._calls_in_child import as_read, run_jobs
+from aimm_plugins.testing._child_tasks import as_read, run_jobs
 from aimm_plugins.testing._compare import equal
 from aimm_plugins.testing._conformance import Arguments, Claim, Conformance, given
 from aimm_plugins.testing._events import StateEvents

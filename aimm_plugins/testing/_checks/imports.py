@@ -11,7 +11,7 @@ from aimm_plugins._system.child import START_SECONDS, ChildResult, run_task
 from aimm_plugins.errors import PluginLoadError
 from aimm_plugins.testing import START_ENVIRONMENT
 from aimm_plugins.testing._checks.registry import check
-from aimm_plugins.testing._import_observer import observe_import
+from aimm_plugins.testing._child_tasks import observe_import
 from aimm_plugins.testing._isolation import Isolated
 from aimm_plugins.testing._results import load_failure
 from aimm_plugins.testing._subject import Inapplicable, Subject
