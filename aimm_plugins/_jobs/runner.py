@@ -85,12 +85,7 @@ def run_job(
     try:
         with nullcontext() if within is None else within(job):
             run.access_data()
-            if job.evaluate is not None:
-                run.find_truth(job.evaluate)
-            if job.load is None:
-                run.make_model()
-            else:
-                run.load_model(job.load)
+            run.make_or_load_model()
             if job.fit is not None:
                 run.fit(job.fit)
             with run.saved_if_it_fails():
@@ -133,17 +128,15 @@ class _JobRun:
             result = self._call(f"data {name}", "data_access", key, call)
             # The first step that reads an iterator would leave nothing for another one.
             self._data[name] = self._read(f"data {name}", result, used.count(name) > 1)
+        if job.evaluate is not None:
+            with self._attempt("evaluate"):  # before the fit, which may take days
+                self._truth = _item(self._data[job.evaluate.data], job.evaluate)
 
-    def find_truth(self, truth: Truth) -> None:
-        """Find the true values before the fit, which may take days."""
-        with self._attempt("evaluate"):
-            self._truth = _item(self._data[truth.data], truth)
-
-    def make_model(self) -> None:
-        self._model = self._call("model", "instantiate", self._job.model_type, self._job.model)
-
-    def load_model(self, path: str) -> None:
-        key = self._job.model_type
+    def make_or_load_model(self) -> None:
+        key, path = self._job.model_type, self._job.load
+        if path is None:
+            self._model = self._call("model", "instantiate", key, self._job.model)
+            return
         with self._attempt("load", f"{path}, to load {key} from"):
             content = Path(path).read_bytes()
         with self._step("load", "deserialize", key, artifact=path):
@@ -160,7 +153,9 @@ class _JobRun:
         prediction = self._read("predict", prediction, self._job.evaluate is not None)
         self._prediction = prediction
         if output is not None:
-            self._write(output, lambda: encode(prediction, output))
+            with self._output(output):
+                # Predictions may be a generator, which is plugin code.
+                write_atomically(output, encode(prediction, output))
 
     def evaluate(self, kind: str | None, plot: str | None) -> None:
         with self._attempt("evaluate"):
@@ -192,7 +187,8 @@ class _JobRun:
         key = self._job.model_type
         with self._step("save", "serialize", key):
             artifact = pack(key, self._model)
-        self._write(path, lambda: artifact)
+        with self._output(path):
+            write_atomically(path, artifact)
 
     def _call(self, step: str, action: Action, key: str, call: Call, *given: Any) -> Any:
         arguments = (key, *given, self._progress(step), *call.args)
@@ -253,11 +249,12 @@ class _JobRun:
                 return list(result)
         return result
 
-    def _write(self, path: str, content: Callable[[], bytes]) -> None:
+    @contextmanager
+    def _output(self, path: str) -> Generator[None]:
+        """Keep account of what the last step writes, whole or not at all."""
         last = self.done[-1]
         with self._attempt(last.step, f"output {path}"):
-            # Predictions may be a generator, which is plugin code.
-            write_atomically(path, content())
+            yield
         self.done[-1] = replace(last, output=path)
 
     @contextmanager
