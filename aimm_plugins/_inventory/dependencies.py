@@ -68,11 +68,12 @@ def unmet(distribution: Distribution, installed: Scan) -> tuple[Unmet, ...]:
             requirement = Requirement(text)
             there = installed.find(requirement.name)
             version = None if there is None else there.version or "unknown"
-            for extra in _extras(requirement, text, here):
-                if version is None or not _fits(requirement, version):
-                    requirement.marker = None
-                    name, wanted = normalized(requirement.name), without_passwords(str(requirement))
-                    found.append(Unmet(distribution, wanted, name, version, extra))
+            if version and requirement.specifier.contains(version, prereleases=True):
+                continue
+            for extra in list(_extras(requirement, text, here)):
+                requirement.marker = None
+                name, wanted = normalized(requirement.name), without_passwords(str(requirement))
+                found.append(Unmet(distribution, wanted, name, version, extra))
     return tuple(found)
 
 
@@ -89,13 +90,6 @@ def _extras(requirement: Requirement, text: str, here: Mapping[str, str]) -> Ite
         return
     names = list(dict.fromkeys(_EXTRA.findall(text)))[:_MOST_EXTRAS]
     yield from (name for name in names if marker.evaluate({**here, "extra": name}))
-
-
-def _fits(requirement: Requirement, version: str) -> bool:
-    try:
-        return requirement.specifier.contains(version, prereleases=True)
-    except ValueError:  # a version that cannot be read may be any
-        return True
 
 
 @lru_cache(maxsize=8)

@@ -162,20 +162,15 @@ def foreign_module(record: PluginRecord, installed: Scan) -> Finding | None:
             return None
     # The content: a checkout may be installed, and not as an editable install.
     elif record.file is not None and (
-        is_same_file(record.file, own) or has_same_content(record.file, own)
+        _stem(record.file) == _stem(own) or has_same_content(record.file, own)
     ):
         return None
     return _foreign(record, distribution, own, installed)
 
 
-def is_same_file(one: str, other: str) -> bool:
-    """Whether two paths are one module's file; a frozen program has it under another suffix."""
-    if os.path.splitext(one)[0] == os.path.splitext(other)[0]:
-        return True
-    try:
-        return os.path.samefile(one, other)
-    except (OSError, ValueError):
-        return False
+def _stem(file: str) -> str:
+    """Where a file is, without its suffix: a frozen program has modules under another one."""
+    return os.path.splitext(os.path.realpath(file))[0]
 
 
 def _is_of_source(file: str | None, distribution: Distribution) -> bool:
