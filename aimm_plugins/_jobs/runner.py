@@ -15,9 +15,8 @@ from typing import Any
 
 from aimm_plugins._api import calling, starting
 from aimm_plugins._artifacts.pack import pack, unpack_as
-from aimm_plugins._jobs.evaluation import Evaluation, draw, evaluate
 from aimm_plugins._jobs.job_file import Call, Job, Truth
-from aimm_plugins._jobs.tables import encode
+from aimm_plugins._jobs.predictions import Evaluation, draw, encode, evaluate
 from aimm_plugins._startup import cluster
 from aimm_plugins._startup.lifecycle import initialize
 from aimm_plugins._startup.runtime import PROCESS
