@@ -35,8 +35,19 @@ Call = tuple[str, tuple[Any, ...], Mapping[str, Any]]
 
 def run_jobs(plugin: str, key: str, jobs: bytes) -> Iterator[tuple[Any, ...]]:
     """Initialize a plugin, and do pickled jobs."""
-    if (absent := _load(plugin, key)) is not None:
-        yield absent
+    try:
+        Isolated().load(plugin)
+    except aimm_plugins.PluginLoadError as error:
+        missing = [
+            failure.name
+            for failure in error.exceptions
+            if isinstance(failure, ModuleNotFoundError) and failure.name
+        ]
+        is_unknown = any(f"{plugin}.".startswith(f"{name}.") for name in missing)
+        yield ("absent", str(error), is_unknown)
+        return
+    if not aimm_plugins.providers(key=key):
+        yield ("absent", f"{plugin} does not declare {key}", False)
         return
     yield ("ready",)
     for job in pickle.loads(jobs):
@@ -72,23 +83,6 @@ def _run(key: str, job: Sequence[Call]) -> Any:
 def as_read(result: Any) -> Any:
     """The items of an iterator; any other result as it is."""
     return list(result) if isinstance(result, Iterator) else result
-
-
-def _load(plugin: str, key: str) -> tuple[Any, ...] | None:
-    """Initialize the plugin; the answer where it does not provide the key."""
-    try:
-        Isolated().load(plugin)
-    except aimm_plugins.PluginLoadError as error:
-        missing = [
-            failure.name
-            for failure in error.exceptions
-            if isinstance(failure, ModuleNotFoundError) and failure.name
-        ]
-        is_unknown = any(f"{plugin}.".startswith(f"{name}.") for name in missing)
-        return ("absent", str(error), is_unknown)
-    if not aimm_plugins.providers(key=key):
-        return ("absent", f"{plugin} does not declare {key}", False)
-    return None
 
 
 def observe_import(module: str, first: Sequence[str] = ()) -> Iterator[dict[str, Any] | None]:
