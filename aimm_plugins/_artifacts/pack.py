@@ -16,7 +16,7 @@ from aimm_plugins._artifacts.readers import checked, expected_reader, why_missin
 from aimm_plugins._artifacts.trust import rules_of, sign, trusted
 from aimm_plugins._config.parse import read
 from aimm_plugins._discovery.distribution import requirements
-from aimm_plugins._parity.fingerprint import fingerprint, of_snapshot
+from aimm_plugins._parity.fingerprint import fingerprint, installed_in, of_snapshot
 from aimm_plugins._registry.key_errors import call_error
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.guard import guarded
@@ -92,12 +92,12 @@ def _info(model_type: str, size: int, sha256: str, metadata: Mapping[str, Any]) 
         version=row.version,
         module=row.module,
         fingerprint=row,
-        requirements=_requirements(row.distribution, row.version),
+        requirements=_requirements(row.distribution, row.version, row.module.partition("@")[2]),
     )
 
 
 @lru_cache(maxsize=256)
-def _requirements(name: str | None, version: str | None) -> tuple[str, ...]:
+def _requirements(name: str | None, version: str | None, environment: str) -> tuple[str, ...]:
     """What a distribution needs, itself and by others, as `name==version`.
 
     What is not installed, or has metadata that cannot be read, is left out. The version is a key of
@@ -105,9 +105,8 @@ def _requirements(name: str | None, version: str | None) -> tuple[str, ...]:
     """
     from packaging.requirements import Requirement
 
-    from aimm_plugins._discovery.scan import scan
-
-    find = scan().find
+    installed = installed_in(environment)
+    find, context = installed.find, {"extra": "", "python_version": installed.modules.python}
     found: dict[str, str] = {}
     waiting = [] if name is None else [name]
     while waiting:
@@ -115,7 +114,7 @@ def _requirements(name: str | None, version: str | None) -> tuple[str, ...]:
         for line in () if distribution is None else requirements(distribution):
             with guarded():
                 required = Requirement(line)
-                wanted = required.marker is None or required.marker.evaluate({"extra": ""})
+                wanted = required.marker is None or required.marker.evaluate(context)
                 needed = find(required.name) if wanted else None
                 if needed and needed.version and needed.key != name and needed.key not in found:
                     found[needed.key] = needed.version

@@ -50,7 +50,8 @@ def _difference(
     """What the reader is if it is not exactly the plugin that the artifact names."""
     if info.module is None:  # an executor made it, and named no plugin
         return None
-    same_module = info.module == reader.module
+    module = _without_environment(info.module)
+    same_module = module == _without_environment(reader.module)
     same_version = info.version == reader.version
     owner = None if info.distribution is None else normalized(info.distribution)
     if owner != reader.distribution:
@@ -59,7 +60,7 @@ def _difference(
         packaged = owner is None and same_module
         return "another version" if packaged else "another provider"
     # Another version of the distribution may have its plugin in another module.
-    if not same_module and (same_version or any(r.module == info.module for r in records)):
+    if not same_module and (same_version or any(r.module == module for r in records)):
         return "another provider"
     if same_version:
         return None
@@ -81,18 +82,23 @@ def _have_it_read(
     info: ArtifactInfo, reader: FingerprintRow, records: Sequence[PluginRecord]
 ) -> str:
     """How to have the plugin that the artifact names read it, where another one would."""
-    makers = [record for record in _makers(info, records) if record.module != reader.module]
+    makers = [record for record in _makers(info, records) if record.plugin != reader.module]
     if not makers:
         return f"have {info.provider} provide it: {_install(info)}"
-    maker = next((record for record in makers if record.module == info.module), makers[0])
+    maker = next((record for record in makers if record.plugin == info.module), makers[0])
     if maker.state == "denied":
         return f"do not deny {_name(maker)}: {maker.reason}"
     why = f" ({maker.state}: {maker.reason})" if maker.reason else ""
     choice = maker.distribution
     if choice is None or normalized(choice) == reader.distribution:
-        choice = maker.module  # a rule that names the distribution would choose neither
+        choice = maker.plugin  # a rule that names the distribution would choose neither
     rule = f'prefer: {{"{info.model_type}": {choice}}}'
     return f"prefer {_name(maker)}, which is here too{why}; in the conf: {rule}"
+
+
+def _without_environment(module: str | None) -> str | None:
+    """The module of `module@environment`: wherever it runs, it is one plugin."""
+    return module and module.partition("@")[0]
 
 
 def _makers(info: ArtifactInfo, records: Sequence[PluginRecord]) -> list[PluginRecord]:
@@ -100,7 +106,7 @@ def _makers(info: ArtifactInfo, records: Sequence[PluginRecord]) -> list[PluginR
         record
         for record in records
         if (
-            record.module == info.module
+            record.module == _without_environment(info.module)
             if info.distribution is None or record.distribution is None
             else normalized(record.distribution) == normalized(info.distribution)
         )
@@ -128,8 +134,8 @@ def expected_reader(info: ArtifactInfo, records: Sequence[PluginRecord]) -> Fing
     record = readers[0]
     from aimm_plugins._discovery.scan import scan
 
-    name, version, _ = owner_of(record.module, record.distribution, record.version, scan)
-    return FingerprintRow("deserialize", info.model_type, name, version, record.module, None)
+    name, version, _ = owner_of(record.plugin, record.distribution, record.version, scan)
+    return FingerprintRow("deserialize", info.model_type, name, version, record.plugin, None)
 
 
 def why_missing(info: ArtifactInfo, records: Sequence[PluginRecord]) -> str:

@@ -163,10 +163,8 @@ def _free_name(module: str, taken: Mapping[str, str]) -> str:
 
 
 def write_tables(project: Project, tables: Tables) -> None:
-    """Put the tables into `pyproject.toml`; comments, order and other tables stay."""
+    """Put the tables into a `pyproject.toml` with a `[project]` table; all else stays."""
     file = project.pyproject_file
-    if "project" not in project.pyproject:
-        raise ConfigError("there is no [project] table to write entry points into", file=str(file))
     text = file.read_bytes().decode("utf-8")
     # Worked on with one kind of line ends, and written back with the file's own.
     newline = "\r\n" if "\r\n" in text else "\n"

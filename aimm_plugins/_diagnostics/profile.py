@@ -91,12 +91,12 @@ def profile(
 ) -> tuple[Cost, ...]:
     """Import each plugin that a host would, in child processes.
 
-    What is denied or missing is passed over, and each import judged once more when it happens.
+    What is denied, missing or of an environment is passed over; each import is judged once more.
     Options that cannot be written as JSON are not given. The start of a child counts as its import.
     """
     costs = []
     for record in records:
-        if record.module and record.state not in ("denied", "missing"):
+        if record.module and not record.environment and record.state not in ("denied", "missing"):
             reason = admission.denial(record)
             if reason is not None:
                 costs.append(Cost(record=record, error=reason))

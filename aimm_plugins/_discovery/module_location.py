@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
 from importlib.util import cache_from_source
@@ -55,6 +55,14 @@ class Location(NamedTuple):
     file: str | None
     folders: list[str] | None
     is_loaded: bool = False
+
+    def sources(self) -> Iterator[str]:
+        """A module's file, or all files of Python source in a package."""
+        if self.folders is None and self.file is not None:
+            yield self.file
+        for folder in self.folders or ():
+            for path, _, names in os.walk(folder):
+                yield from (os.path.join(path, name) for name in names if name.endswith(".py"))
 
 
 class Modules:

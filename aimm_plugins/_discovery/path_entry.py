@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
@@ -65,7 +66,7 @@ def hide_duplicates(entries: Sequence[PathEntry], findings: list[Finding]) -> Hi
 def _finding(winner: Distribution, loser: Distribution, *, by_metadata: bool) -> list[Finding]:
     if _is_same(winner.place, loser.place):
         return []
-    if _is_build_of(loser, winner) or _is_build_of(winner, loser):
+    if _is_build_of(loser, winner) or _is_build_of(winner, loser) or _is_of_base(loser, winner):
         return []
     if winner.folder is not None and winner.folder == loser.folder:
         code = "double-distribution"
@@ -93,6 +94,14 @@ def _is_build_of(build: Distribution, installed: Distribution) -> bool:
         and build.place.endswith(".egg-info")
         and any(is_beneath(build.place, spelling) for spelling in spellings(root))
     )
+
+
+def _is_of_base(loser: Distribution, winner: Distribution) -> bool:
+    """Whether a virtual environment has its own of what it shares with the Python beneath it."""
+    import site
+
+    own, base = (site.getsitepackages([prefix]) for prefix in (sys.prefix, sys.base_prefix))
+    return own != base and winner.folder in own and loser.folder in base
 
 
 def _counts_all_the_same(later: Distribution, earlier: Distribution) -> bool:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._values.actions import Action
+
+if TYPE_CHECKING:
+    from aimm_plugins._discovery.module_location import Modules
 
 
 class Candidate(NamedTuple):
@@ -49,6 +52,7 @@ class PublishedOptions(NamedTuple):
         name: The plugin, by the name of its entry point or by its module.
         module: The module of the object, or the package that the file is in.
         attribute: The object, or the file's name.
+        modules: Where the interpreter that it is for finds them, where that is another one.
     """
 
     name: str
@@ -56,6 +60,7 @@ class PublishedOptions(NamedTuple):
     attribute: str
     distribution: Distribution
     place: str
+    modules: Modules | None = None
 
     @property
     def is_file(self) -> bool:

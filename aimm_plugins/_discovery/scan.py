@@ -144,7 +144,8 @@ class Scan:
     def options_of(self, module: str, distribution: str | None) -> tuple[PublishedOptions, ...]:
         """Where the schema of a plugin's options is; several where its metadata is at odds."""
         points = self._points.get(normalized(distribution or ""))
-        return () if points is None else points.options_of(module)
+        published = () if points is None else points.options_of(module)
+        return tuple(options._replace(modules=self._modules) for options in published)
 
     def owner(self, module: str, file: str | None) -> Distribution | None:
         """The distribution that installed a module, or `None` for a module of the host's own."""

@@ -12,7 +12,6 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pluggy
-from pluggy._callers import run_old_style_hookwrapper
 
 from aimm_plugins._dispatch.cancelling import CancelToken
 from aimm_plugins._dispatch.hookspecs import Monitor
@@ -163,7 +162,9 @@ async def call_hook(
         for impl in reversed(impls):
             given = [kwargs[argument] for argument in impl.argnames]
             keywords = {name: kwargs[name] for name in impl.kwargnames if name in kwargs}
-            if impl.hookwrapper:
+            if impl.hookwrapper:  # imported where it is needed, since pluggy does not document it
+                from pluggy._callers import run_old_style_hookwrapper
+
                 entered.append(_entered(run_old_style_hookwrapper(impl, name, given, keywords)))
             elif impl.wrapper:
                 entered.append(_entered(impl.function(*given, **keywords)))

@@ -11,6 +11,7 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from glob import escape as glob_escape
@@ -48,15 +49,8 @@ class Wanted(NamedTuple):
         """Leads to the environment, once it was made."""
         import hashlib  # an environment at a `path` does without
 
-        content = b""
-        if self.lock is not None:
-            try:
-                with open(self.lock, "rb", opener=opener) as stream:
-                    content = stream.read()
-            except OSError as error:
-                why = f"its lock cannot be read: {error}"
-                raise NoEnvironmentError(why, "Correct its lock") from error
-        asked = [self.requirements, content.decode(errors="replace"), self.python, self.own]
+        content = "" if self.lock is None else "".join(_lists(self.lock))
+        asked = [self.requirements, content, self.python, self.own]
         digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
         return os.path.join(self.folder, f"{self.name}-{digest[:12]}")
 
@@ -74,6 +68,25 @@ class Wanted(NamedTuple):
             return os.path.realpath(self.link)
         what = "is out of date" if self.links else "was not made yet"
         raise NoEnvironmentError(f"it {what}: {self.command}", f"Run `{self.command}`")
+
+
+def _lists(lock: str) -> Iterator[str]:
+    """The text of a list of requirements, and of those that it includes as pip does."""
+    files = [lock]
+    for file in files:
+        try:
+            with open(file, "rb", opener=opener) as stream:
+                text = stream.read().decode(errors="replace")
+        except OSError as error:
+            why = f"its lock cannot be read: {error}"
+            raise NoEnvironmentError(why, "Correct its lock") from error
+        yield text
+        names = [name for name in _INCLUDED.findall(text) if "://" not in name]
+        paths = [os.path.normpath(os.path.join(file, os.pardir, name)) for name in names]
+        files += [path for path in dict.fromkeys(paths) if path not in files]
+
+
+_INCLUDED = re.compile(r"^\s*(?:-[rc]|--requirement|--constraint)[ \t=]*(\S+)", re.MULTILINE)
 
 
 def environment_path(config: Config, rules: EnvironmentRules) -> str:

@@ -317,8 +317,11 @@ class PluginProcess:
 
     def _copy_output(self, output: int) -> None:
         """Copy what the process writes to this one's stderr, and keep the end of it."""
+        waiting = select.poll()
+        waiting.register(output, select.POLLIN)
         with open(output, "rb", buffering=0) as stream:
-            while content := stream.read(65536):
+            # What gevent has put in the place of threads would all wait for a read without this.
+            while waiting.poll() and (content := stream.read(65536)):
                 self._tail = (self._tail + content)[-_TAIL_BYTES:]
                 with guarded():
                     sys.stderr.write(content.decode(errors="replace"))

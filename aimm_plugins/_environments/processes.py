@@ -11,6 +11,7 @@ from collections import deque
 from typing import Self
 
 from aimm_plugins._config.values import EnvironmentRules
+from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._environments.frames import END_SECONDS
 from aimm_plugins._environments.process import PluginProcess
 from aimm_plugins.errors import EnvironmentLost
@@ -67,8 +68,8 @@ class Slot:
 class Processes:
     """The processes of an environment; a `successor` takes the calls once it has replaced it."""
 
-    def __init__(self, rules: EnvironmentRules, place: str) -> None:
-        self.rules = rules
+    def __init__(self, rules: EnvironmentRules, place: str, installed: Scan) -> None:
+        self.rules, self.installed = rules, installed
         self.successor: Self | None = None
         self.is_closed = False
         self.closed_for = ""

@@ -74,12 +74,13 @@ class EnvironmentSite(NamedTuple):
         """What `sys.path` has to be there; `None` for what the interpreter makes of it."""
         return tuple(map(os.path.abspath, self.folders)) if self.is_own else None
 
-    def made_of(self, sources: Iterable[str | None]) -> tuple[tuple[str, int], ...]:
+    def made_of(self, packages: Iterable[str]) -> tuple[tuple[str, int], ...]:
         """Times of files, which differ once something is installed, upgraded, removed or edited."""
         found = []
-        for source in sources:
-            with suppress(OSError, ValueError):
-                found.append((source or "", os.stat(source or "").st_mtime_ns))
+        for location in filter(None, map(self.modules.find, packages)):
+            for source in location.sources():
+                with suppress(OSError, ValueError):
+                    found.append((source, os.stat(source).st_mtime_ns))
         for folder in self.folders:
             with suppress(OSError), os.scandir(folder) as entries:
                 for entry in entries:
@@ -97,18 +98,21 @@ class EnvironmentSite(NamedTuple):
 
     def start(self, channel: int, output: int) -> Popen[bytes]:
         """Start a process that speaks over a socket and writes to a descriptor."""
+        import fcntl
         import subprocess  # to look at an environment takes less
 
-        path = self.path or ()
-        return subprocess.Popen(
-            [self.python, "-u", "-P", "-s", "-c", _BOOTSTRAP, str(channel), *path],
-            stdin=subprocess.PIPE,  # the process ends when the other end is closed
-            stdout=output,
-            stderr=output,
-            pass_fds=[channel],
-            env=self.variables(),
-            start_new_session=True,
-        )
+        line = [self.python, "-u", "-P", "-s", "-c", _BOOTSTRAP]
+        # Of a host without standard streams it may be one of them, which are replaced in a child.
+        with open(fcntl.fcntl(channel, fcntl.F_DUPFD_CLOEXEC, 3), "rb", buffering=0) as given:
+            return subprocess.Popen(
+                [*line, str(given.fileno()), *(self.path or ())],
+                stdin=subprocess.PIPE,  # the process ends when the other end is closed
+                stdout=output,
+                stderr=output,
+                pass_fds=[given.fileno()],
+                env=self.variables(),
+                start_new_session=True,
+            )
 
     def variables(self) -> dict[str, str]:
         """The variables of a process: those of the host, but for what is about its Python."""

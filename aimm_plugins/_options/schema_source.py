@@ -12,7 +12,7 @@ from typing import Any
 from aimm_plugins._config.json_schema import plain
 from aimm_plugins._declarations.declaration import modules_being_imported
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._discovery.module_location import locate
+from aimm_plugins._discovery.module_location import HERE
 from aimm_plugins._discovery.published import PublishedOptions
 from aimm_plugins._system.ceilings import SCHEMA_BYTES
 from aimm_plugins._system.files import read_file
@@ -49,7 +49,7 @@ def broken(
 
 
 def _of_file(published: PublishedOptions) -> object:
-    file = locate(published.module)
+    file = (published.modules or HERE).locate(published.module)
     if file is None:
         raise broken(published, f"{published.module} has no folder that can be found")
     path = os.path.join(os.path.dirname(file), published.attribute)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._discovery.module_location import locate
+from aimm_plugins._discovery.module_location import HERE
 from aimm_plugins._parity.rows import FingerprintRow
 from aimm_plugins._parity.source_digest import (
     hashes_in_files,
@@ -113,25 +113,35 @@ def of_rows(rows: Iterable[FingerprintRow]) -> Fingerprint:
     return Fingerprint(table, hashlib.sha256(text.encode()).hexdigest())
 
 
-def _rows(providers: Iterable[Provider]) -> Iterator[FingerprintRow]:
+def installed_in(environment: str) -> Scan:
+    """What is installed in an environment whose plugins are registered; for "" here."""
     from aimm_plugins._discovery.scan import scan
 
-    installed, in_record, in_files = cache(scan), cache(hashes_in_record), cache(hashes_in_files)
+    found = PROCESS.runtime.environments.get(environment)
+    return scan() if found is None else found.installed
+
+
+def _rows(providers: Iterable[Provider]) -> Iterator[FingerprintRow]:
+    installed, in_record = cache(installed_in), cache(hashes_in_record)
+    in_files = cache(hashes_in_files)
 
     @cache  # the keys of one plugin have this in common
     def common(
-        module: str, declaring: str, publisher: str | None, version: str | None
+        plugin: str, declaring: str, publisher: str | None, version: str | None
     ) -> tuple[str | None, str | None, str, str | None]:
-        name, release, owner = owner_of(module, publisher, version, installed)
+        module, _, environment = plugin.partition("@")
+        modules = installed(environment).modules if environment else HERE
+        there = partial(installed, environment)
+        name, release, owner = owner_of(module, publisher, version, there)
         hashes = {} if owner is None else in_record(owner)
-        if owner is None or path_in_record(owner, locate(module)) not in hashes:
-            hashes = in_files(module)
+        if owner is None or path_in_record(owner, modules.locate(module)) not in hashes:
+            hashes = in_files(module, modules)
         if name is None:
             # A plugin with an owner may be deferred in another process, which does not know yet
             # which module declares its keys, and must have the same row.
-            hashes = {**hashes, **in_files(declaring)}
+            hashes = {**hashes, **in_files(declaring, modules)}
         # multiprocessing gives the main module another name in a process that it spawns.
-        called = "__main__" if module == "__mp_main__" else module
+        called = "__main__" if module == "__mp_main__" else plugin
         return name, release, called, source_digest(hashes)
 
     for provider in providers:
@@ -151,7 +161,8 @@ def owner_of(
     if publisher is None:
         return None, None, None
     scanned = installed()
-    found = scanned.owner(module, locate(module)) or scanned.find(publisher)
+    file = scanned.modules.locate(module)
+    found = scanned.owner(module, file) or scanned.find(publisher)
     if found is None or found.key == normalized(publisher):
         return normalized(publisher), version, found
     return found.key, found.version, found

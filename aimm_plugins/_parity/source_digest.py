@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from aimm_plugins._discovery.distribution import Distribution
-from aimm_plugins._discovery.module_location import locate
+from aimm_plugins._discovery.module_location import HERE, Modules
 from aimm_plugins._discovery.record_file import record_lines
 from aimm_plugins._system.files import readable
 
@@ -54,12 +54,12 @@ def path_in_record(distribution: Distribution, file: str | None) -> str | None:
     return file.removeprefix(folder).replace(os.sep, "/")
 
 
-def hashes_in_files(module: str) -> dict[str, str]:
+def hashes_in_files(module: str, modules: Modules = HERE) -> dict[str, str]:
     """The hashes of the sources of the outermost package that a module is in, or of its file."""
     parts = module.split(".")
     outer = (".".join(parts[:depth]) for depth in range(1, len(parts) + 1))
     # A namespace package has no file.
-    name, file = next(((name, file) for name in outer if (file := locate(name))), ("", ""))
+    name, file = next(((name, file) for name in outer if (file := modules.locate(name))), ("", ""))
     # multiprocessing gives the main module another name in a process that it spawns.
     path = name.replace("__mp_main__", "__main__").replace(".", "/")
     folder, base = os.path.split(file)

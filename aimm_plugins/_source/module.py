@@ -38,7 +38,7 @@ from aimm_plugins.errors import DeclarationError
 _BINDS_UNSEEN = (b"globals", b"vars", b"setattr", b"exec", b"locals")
 """Words of a source that may bind names that it does not show."""
 
-_FINDS_BY_ITSELF = rb"sys\.path|__path__|meta_path|path_hooks|sitedir|sys\.modules"
+_FINDS_BY_ITSELF = rb"sys\.path|__path__|__package__|meta_path|path_hooks|sitedir|sys\.modules"
 """Words of a source that may change where modules are found."""
 
 _MODEL = ImportedName("aimm_plugins.Model")

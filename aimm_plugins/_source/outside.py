@@ -69,11 +69,7 @@ def _search(modules: Modules, top: str, most_files: int) -> _Package:
     location = modules.find(top)
     if location is None:
         return _Package(is_whole=modules.missing(top) is not None)
-    files = [location.file] if location.file else []
-    if location.folders is not None:
-        walks = (entry for folder in location.folders for entry in os.walk(folder))
-        sources = (os.path.join(p, n) for p, _, names in walks for n in names if n.endswith(".py"))
-        files = list(islice(sources, most_files + 1))
+    files = list(islice(location.sources(), most_files + 1))
     using, imports, size = set[str](), set[str](), 0
     for file in files[:most_files]:
         content = readable(file) if file.endswith(".py") else None

@@ -228,6 +228,10 @@ class SourceReader:
     def _unmet(self, need: Need, top: str, reader: ModuleReader) -> ImportError | None:
         """What an import statement raises. Of other packages only their existence can be told."""
         first = need.module.partition(".")[0]
+        if not first:
+            is_in_package = need.module.startswith("..")
+            why = "beyond top-level package" if is_in_package else "with no known parent package"
+            return ImportError(f"attempted relative import {why}")
         if first == PACKAGE and self._modules is not HERE:
             return None  # an environment may have another version of it
         is_followed = first in (top, PACKAGE)

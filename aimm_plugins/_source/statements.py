@@ -67,7 +67,8 @@ class ImportedName:
     """What an import statement binds a name to.
 
     Attributes:
-        module: A module, by its absolute name.
+        module: A module, by its absolute name. It begins with a dot where a relative import is in
+            no package, and with two where it leaves the topmost one.
         attribute: The object in it; `*` for all, `None` for the module itself.
         certain: Whether the statement runs whatever conditions hold.
     """
@@ -89,9 +90,11 @@ def imported_names(
         return
     module = node.module or ""
     if node.level:
-        parts = package.split(".")
-        base = ".".join(parts[: max(0, len(parts) - node.level + 1)])
-        module = ".".join(part for part in (base, module) if part)
+        parts = package.split(".") if package else []
+        if node.level > len(parts):
+            module = f"{'..' if parts else '.'}{module}"
+        else:
+            module = ".".join(filter(None, (*parts[: len(parts) - node.level + 1], module)))
     for alias in node.names:
         yield alias.asname or alias.name, ImportedName(module, alias.name, certain)
 

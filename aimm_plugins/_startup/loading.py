@@ -8,7 +8,6 @@ from functools import partial
 from aimm_plugins._loading.importer import Loader, Outcome, account_for
 from aimm_plugins._startup.prepare import PreparedStart
 from aimm_plugins._startup.runtime import Runtime
-from aimm_plugins._system.guard import guarded
 from aimm_plugins._values.report import PluginRecord
 
 
@@ -61,16 +60,11 @@ def _load(runtime: Runtime, start: PreparedStart, loader: Loader) -> Outcome:
     try:
         if options is None:
             return loader.load(start.plan)
-        from aimm_plugins._startup.plugin_options import options_state
+        from aimm_plugins._startup.plugin_options import check_all, options_state
 
         with options_state(runtime).staging(options):
             outcome = loader.load(start.plan)
-            for entry in outcome.loaded:
-                if entry.record.module in options.given:
-                    with guarded() as attempt:
-                        options.value(entry.record.module, start.admission.denial_of)
-                    if attempt.error is not None:
-                        outcome.fail(entry.record, attempt.error)
+            check_all(options, outcome, start.admission.denial_of)
         return outcome
     finally:
         runtime.admissions.remove(start.admission)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aimm_plugins._config.values import Config
 from aimm_plugins._declarations.declaration import modules_being_imported
@@ -13,8 +13,12 @@ from aimm_plugins._options.hiding import Options, Path, hiding
 from aimm_plugins._options.schema_source import Denial
 from aimm_plugins._options.state import Given, OptionsState, PluginOptions, plugin_of
 from aimm_plugins._startup.runtime import PROCESS, Runtime
+from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.text import nearest
 from aimm_plugins.errors import UnknownPluginError
+
+if TYPE_CHECKING:
+    from aimm_plugins._loading.importer import Outcome
 
 
 def options_state(runtime: Runtime) -> OptionsState:
@@ -30,9 +34,20 @@ def give(module: str, options: Mapping[str, Any]) -> None:
     options_state(PROCESS.runtime).stage(PluginOptions(given, modules=[module]))
 
 
-def give_all(options: Mapping[str, Mapping[str, Any]]) -> None:
+def give_all(options: Mapping[str, Mapping[str, Any]]) -> PluginOptions:
     """Give options, by module, to plugins that this process, a child of a host, will initialize."""
-    PROCESS.runtime.registry.snapshot.options = PluginOptions(_given_by_host(options))
+    PROCESS.runtime.registry.snapshot.options = made = PluginOptions(_given_by_host(options))
+    return made
+
+
+def check_all(options: PluginOptions, outcome: Outcome, denial: Denial) -> None:
+    """Fail the plugins whose options do not fit a schema that is code, now that it can be run."""
+    for entry in outcome.loaded:
+        if entry.record.module in options.given:
+            with guarded() as attempt:
+                options.value(entry.record.module, denial)
+            if attempt.error is not None:
+                outcome.fail(entry.record, attempt.error)
 
 
 def _given_by_host(options: Mapping[str, Mapping[str, Any]]) -> dict[str, Given]:

@@ -138,12 +138,13 @@ def nearest(name: str, known: Collection[str], *, count: int = 1, cutoff: float 
     else:
         likely = list(known)
     if len(likely) > MOST_COMPARED:
-        likely = [*_alike(name, likely, str.startswith), *_alike(name, likely, str.endswith)]
+        alike = *_alike(name, likely, str.startswith), *_alike(name, likely, str.endswith)
+        likely = [*dict.fromkeys(alike)]
     found = get_close_matches(name, likely, n=count, cutoff=cutoff)
     if not found:
         in_lower_case = {other.lower(): other for other in likely}
-        alike = get_close_matches(name.lower(), in_lower_case, n=count, cutoff=cutoff)
-        found = [in_lower_case[other] for other in alike]
+        close = get_close_matches(name.lower(), in_lower_case, n=count, cutoff=cutoff)
+        found = [in_lower_case[other] for other in close]
     return found
 
 

@@ -24,6 +24,7 @@ from aimm_plugins._startup import lifecycle as _lifecycle
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.text import counted
 from aimm_plugins.cli import _output as output
+from aimm_plugins.errors import ConfigError
 
 
 @click.command("new")
@@ -94,6 +95,12 @@ def entry_points_(path: Path, write: bool, check: bool, run: bool, form: str) ->
             err=True,
         )
         return 1
+    if "project" not in project.pyproject:
+        raise ConfigError(
+            "there is no [project] table to compare or to write; without --check and --write the "
+            "entry points are printed",
+            file=str(project.pyproject_file),
+        )
     lines = difference(current_tables(project), tables)
     if write:
         write_tables(project, tables)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Sequence
@@ -129,9 +130,12 @@ def run(name: str, line: Sequence[str], conf: str | None) -> int:
     """
     config = _config(conf)
     (rules,) = _chosen(config, [name])
-    variables = _variables(_site_or_raise(config, rules))
+    site = _site_or_raise(config, rules)
+    found = shutil.which(line[0])
+    if found is not None and shutil.which(line[0], path=os.path.dirname(site.python)) is None:
+        output.echo(f"environment {name} has no {line[0]} of its own: this is {found}", err=True)
     try:
-        status = subprocess.run(line, env=variables, check=False).returncode
+        status = subprocess.run(line, env=_variables(site), check=False).returncode
         return status if status >= 0 else 128 - status  # as shells have it for signals
     except FileNotFoundError as error:
         raise AimmPluginsError(f"environment {name} has no {line[0]!r}: {error}") from error

@@ -36,8 +36,12 @@ def profile_(runs: int, timeout: float, form: str, conf: str | None) -> int:
     """
     with output.stdout_kept():
         seen = take_inventory(conf)
+        records = [plugin.record for plugin in seen.plugins]
+        for name in dict.fromkeys(r.environment for r in records if r.environment and r.module):
+            command = f"aimm-plugins env run {name} -- aimm-plugins profile"
+            output.echo(f"Plugins of environment {name} are measured there: {command}", err=True)
         costs = profile(
-            (plugin.record for plugin in seen.plugins),
+            records,
             seen.admission,
             options=given_options(conf),
             runs=runs,

@@ -99,8 +99,8 @@ def observe_import(module: str, first: Sequence[str] = ()) -> Iterator[dict[str,
     if module in sys.modules:
         yield None
         return
+    kept, before = _globals(), observe()
     size, files, loaded = _output_size(), set(os.listdir(".")), set(sys.modules)
-    before, kept = observe(), _globals()
     begin = perf_counter()
     try:
         import_whole(module)
@@ -148,7 +148,10 @@ def _output_size() -> int:
 
 def _globals() -> dict[str, Any]:
     """What else of the process imports are apt to change."""
+    import locale
     import logging
+    import multiprocessing
+    import socket
 
     found: dict[str, Any] = {
         "sys.excepthook": sys.excepthook,
@@ -160,15 +163,10 @@ def _globals() -> dict[str, Any]:
         "builtins": frozenset(vars(builtins)),
         "logging.disable": logging.root.manager.disable,
         "the logger class": logging.getLoggerClass(),
+        "the locale": locale.setlocale(locale.LC_ALL),
+        "the default socket timeout": socket.getdefaulttimeout(),
+        "the start method of multiprocessing": multiprocessing.get_start_method(allow_none=True),
     }
-    if "locale" in sys.modules:
-        found["the locale"] = sys.modules["locale"].setlocale(sys.modules["locale"].LC_ALL)
-    if "socket" in sys.modules:
-        found["the default socket timeout"] = sys.modules["socket"].getdefaulttimeout()
-    if "multiprocessing.context" in sys.modules:
-        import multiprocessing
-
-        found["the start method of multiprocessing"] = multiprocessing.get_start_method(True)
     if "numpy.random" in sys.modules:
         state = sys.modules["numpy.random"].get_state()
         found["the state of numpy.random"] = (state[1].tobytes(), state[2])

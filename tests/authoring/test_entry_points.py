@@ -67,8 +67,11 @@ def test_project_that_declares_nothing_is_a_no(project, capsys):
     assert "declares nothing" in capsys.readouterr().err
 
 
-def test_write_without_a_project_table_is_wrong_configuration(project, capsys):
-    assert run(["entry-points", str(project("[tool.a]\n", mine=FIT)), "--write"]) == 2
+@pytest.mark.parametrize("option", ["--check", "--write"])
+@pytest.mark.parametrize("text", ["[tool.poetry]\n", None])
+def test_pyproject_without_a_project_table_is_wrong_configuration(project, capsys, text, option):
+    """A check does not send to the writing, which has no place to write."""
+    assert run(["entry-points", str(project(text, mine=FIT)), option]) == 2
     assert "no [project] table" in capsys.readouterr().err
 
 

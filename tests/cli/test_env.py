@@ -170,6 +170,22 @@ def test_an_environment_follows_the_content_of_its_lock(env: Command) -> None:
     assert "out of date" in str(plan(env).reason)
 
 
+def test_an_environment_follows_the_lists_that_its_lock_includes(env: Command) -> None:
+    """Also where one includes the other; pip reads each from the folder of the one above."""
+    (env.folder / "more").mkdir()
+    (env.folder / "lock.txt").write_text("# by team\n-r more/base.txt\n-c https://host/c.txt\n")
+    (env.folder / "more/base.txt").write_text("--constraint=limits.txt\n-r ../lock.txt\n")
+    limits = env.folder / "more/limits.txt"
+    limits.write_text("aimm-legacy<2\n")
+    env.declare(lock="lock.txt")
+    env("sync")
+    assert plan(env).state == "planned"
+    limits.write_text("aimm-legacy<1\n")
+    assert "out of date" in str(plan(env).reason)
+    limits.unlink()
+    assert f"No such file or directory: '{limits}'" in str(plan(env).reason)
+
+
 def test_an_upgrade_makes_it_anew_beside_what_runs(env: Command) -> None:
     env("sync")
     before = env.made()
@@ -272,6 +288,13 @@ def test_run_has_the_environment_first_on_path(
         group, ["env", "run", "legacy", "--conf", str(env.conf), "--", *line], standalone_mode=False
     )
     assert capfd.readouterr().out == f"{env.made()[0]}/bin\n"
+
+
+def test_run_tells_of_a_program_that_the_environment_does_not_have(env: Command) -> None:
+    """An environment by uv has no pip, so the one of another Python would be run silently."""
+    env("sync")
+    assert "legacy has no true of its own: this is" in env("run", "legacy", "true").stderr
+    assert not env("run", "legacy", "python", "-V").stderr
 
 
 def test_a_name_that_is_not_declared_is_wrong_use(env: Command) -> None:

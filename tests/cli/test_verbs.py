@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -66,6 +67,15 @@ def test_missing_secret_is_exit_status_1_with_its_place(world, run, tmp_path, ve
     for form in ("table", "json"):
         assert run(verb, "--conf", "c.yaml", "--format", form)[0] == 1
     assert "env:NO_SUCH" in "".join(run(verb, "--conf", "c.yaml")[1:])
+
+
+def test_profile_leaves_plugins_of_environments_to_their_interpreter(world, run, tmp_path):
+    own = {"path": sys.prefix, "plugins": ["looked-legacy", "looked-svc"]}
+    conf = {"names": [], "entry_points": {"deny": ["looked-dev"]}, "environments": {"own": own}}
+    (tmp_path / "own.yaml").write_text(json.dumps(conf))
+    status, out, err = run("profile", "--runs", "1", "--conf", "own.yaml")
+    assert (status, "legacy" in out) == (0, False)
+    assert "aimm-plugins env run own -- aimm-plugins profile" in err
 
 
 def test_plan_and_list_know_that_a_plugin_declares_nothing(world, run, site):

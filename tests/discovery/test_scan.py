@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import site
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +31,17 @@ def test_first_folder_hides_the_second(tmp_path):
     write_dist_info(two, "My.Dist", "2.0", entry_points={"b": "n"})
     assert found(one, two) == [("my-dist", "a", "m")]
     assert codes(one, two) == ["hidden-distribution"]
+
+
+def test_what_a_venv_has_of_its_own_instead_of_the_systems_is_in_order(tmp_path, monkeypatch):
+    """With `--system-site-packages`; pip uninstalls nothing of the system from there."""
+    names = dict.fromkeys(("prefix", "base_prefix"))
+    for name in names:
+        monkeypatch.setattr(sys, name, str(tmp_path / name))
+        names[name] = Path(site.getsitepackages([getattr(sys, name)])[0])
+        write_dist_info(names[name], "my-dist", entry_points={"a": "m"})
+    assert codes(names["prefix"], names["base_prefix"]) == []
+    assert codes(names["base_prefix"], names["prefix"]) == ["hidden-distribution"]
 
 
 def test_distribution_without_our_group_hides_too(tmp_path):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import sysconfig
+import venv
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -102,6 +104,19 @@ class Apart:
         """The process that is called."""
         pid: int = aimm_plugins.exec_data_access("process")
         return pid
+
+
+@pytest.fixture
+def separate(tmp_path: Path) -> tuple[Path, dict[str, Any]]:
+    """The packages of an environment that has what the host has, and more; and a conf of it."""
+    root = tmp_path / "elsewhere"
+    venv.create(root, symlinks=True)
+    site = Path(sysconfig.get_path("purelib", "venv", {"base": str(root)}))
+    folders = (sysconfig.get_path("purelib"), Path(aimm_plugins.__file__).parents[1])
+    (site / "host.pth").write_text("\n".join(map(str, folders)))
+    chosen = {"path": str(root), "plugins": ["aimm-alone"]}
+    conf = {"names": [], "entry_points": {"allow": ["aimm-alone"]}}
+    return site, {**conf, "environments": {"elsewhere": chosen}}
 
 
 @pytest.fixture

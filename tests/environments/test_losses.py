@@ -347,6 +347,26 @@ def test_other_calls_of_a_lost_process_end_too(apart: Apart) -> None:
     assert [type(error) for error in errors] == [EnvironmentLost]
 
 
+def test_a_host_without_standard_streams_has_its_environments(apart: Apart, tmp_path: Path) -> None:
+    """The connection to a process may then have the number of one of them."""
+    file = tmp_path / "answer"
+    then = f"open({str(file)!r}, 'w').write(str(aimm_plugins.exec_data_access('numbers')))"
+    closed = 'exec "$0" -c "$1" <&- >&- 2>&-'
+    subprocess.run(["sh", "-c", closed, sys.executable, source_of_host(apart, then)], check=True)
+    assert file.read_text() == "[0, 1, 2]"
+
+
+def test_greenlets_of_gevent_call_an_environment_at_once(apart: Apart) -> None:
+    """None of what waits for the process keeps the others from running."""
+    pytest.importorskip("gevent")
+    calls = "spawn(aimm_plugins.exec_data_access, name) for name in ('numbers', 'process')"
+    then = f"from gevent import joinall, spawn; print(joinall([{calls}])[0].value)"
+    source = f"from gevent import monkey; monkey.patch_all()\n{source_of_host(apart, then)}"
+    line = [sys.executable, "-c", source]
+    ran = subprocess.run(line, check=True, stdout=subprocess.PIPE, text=True, timeout=60)
+    assert "[0, 1, 2]" in ran.stdout
+
+
 HOST = """
 import os, sys, time, aimm_plugins
 sys.path.insert(0, {site!r})
@@ -358,8 +378,13 @@ print(aimm_plugins.exec_data_access("process"), flush=True)
 
 def host(apart: Apart, then: str, **options: Any) -> subprocess.Popen[str]:
     """A host of its own, which prints the id of its environment's process."""
-    source = HOST.format(site=str(apart.site), conf=apart.conf(**options), then=then)
+    source = source_of_host(apart, then, **options)
     return subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, text=True)
+
+
+def source_of_host(apart: Apart, then: str, **options: Any) -> str:
+    """What such a host runs."""
+    return HOST.format(site=str(apart.site), conf=apart.conf(**options), then=then)
 
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])

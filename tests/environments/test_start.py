@@ -219,6 +219,13 @@ def test_a_process_that_ends_at_the_import_fails_its_plugins(apart: Apart) -> No
         exec_data_access("numbers")
 
 
+def test_a_probe_limits_what_an_import_may_take_there(apart: Apart) -> None:
+    apart.plugin("other", "import threading\nthreading.Event().wait()\n")
+    with pytest.raises(PluginLoadError, match="took more than 2 s") as raised:
+        apart.start(plugins=["aimm-other"], conf={"probe": 2})
+    assert "while loading aimm-other" in "".join(raised.value.exceptions[0].__notes__)
+
+
 def test_a_strict_failure_leaves_no_process_behind(apart: Apart) -> None:
     apart.plugin("here", "raise ValueError('broken')\n")
     apart.plugin(
@@ -509,6 +516,22 @@ def test_refresh_takes_up_an_upgrade_in_a_new_process(apart: Apart) -> None:
     (record,) = [record for record in aimm_plugins.refresh() if record.name == "other"]
     assert (record.state, record.version) == ("loaded", "2.0")
     assert exec_data_access("version") == "2"
+
+
+def test_refresh_takes_up_an_edit_of_any_module_of_a_plugins_package(apart: Apart) -> None:
+    """Reading it, which leaves bytecode beside it, is no edit."""
+    source = (
+        "from .sizes import SIZE\n\n@data_access('size')\ndef size(): return SIZE, os.getpid()\n"
+    )
+    apart.write(parts____init__="", parts__sizes="SIZE = 1\n", parts__models="import os\n" + source)
+    write_dist_info(apart.site, "aimm-other", entry_points={"parts": "parts.models"})
+    apart.start(plugins=["aimm-other"])
+    before = exec_data_access("size")
+    aimm_plugins.refresh()
+    assert exec_data_access("size") == before
+    apart.write(parts__sizes="SIZE = 22\n")
+    aimm_plugins.refresh()
+    assert exec_data_access("size")[0] == 22
 
 
 def test_a_plugin_that_was_repaired_answers_after_a_refresh(apart: Apart) -> None:

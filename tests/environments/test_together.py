@@ -8,14 +8,18 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 import aimm_plugins
 from aimm_plugins import ParityError, exec_data_access, exec_predict, workers
+from aimm_plugins._artifacts.pack import verify
 from aimm_plugins.testing import isolated
 from tests.environments.conftest import Apart
 from tests.environments.test_losses import runs, wait_for
+from tests.support.metadata import write_dist_info
 
 
 def command(apart: Apart, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -225,6 +229,67 @@ def test_an_artifact_is_packed_and_unpacked_by_the_environment(apart: Apart) -> 
     again, _ = aimm_plugins.unpack(packed)
     assert again.environment == "apart"
     assert exec_predict("counter", again)[1] == 7
+
+
+def test_an_artifact_is_that_of_its_plugin_wherever_it_runs(apart: Apart) -> None:
+    """What was saved before a plugin moved into an environment, or out of one, can be loaded."""
+    here = {"names": [], "entry_points": {"allow": ["aimm-apart"]}}
+    for first, then in ((here, apart.conf()), (apart.conf(), here)):
+        aimm_plugins.initialize(first)
+        model = aimm_plugins.exec_instantiate("counter", None, 7)
+        packed = aimm_plugins.pack("counter", model)
+        aimm_plugins.unload_all()
+        for conf in (first, then):
+            assert not verify(packed, conf).findings
+        aimm_plugins.initialize(then)
+        again, info = aimm_plugins.unpack(packed)
+        assert (exec_predict("counter", again)[1], info.findings) == (7, ())
+        aimm_plugins.unload_all()
+
+
+def test_options_are_held_against_a_schema_that_is_code_at_the_import(apart: Apart) -> None:
+    source = "SCHEMA = {'properties': {'n': {'type': 'integer'}}}\n"
+    points = "[aimm.plugins]\nother = other\n[aimm.plugins.options]\nother = other:SCHEMA\n"
+    apart.plugin("other", f"{source}@data_access('n')\ndef n(): ...\n", entry_points=points)
+    options = {"aimm-other": {"n": "many"}}
+    with pytest.raises(aimm_plugins.PluginLoadError, match="expected a whole number"):
+        apart.start(plugins=["aimm-other"], conf={"options": options})
+
+
+def test_what_the_host_has_no_package_of_is_read_where_it_is(
+    separate: tuple[Path, dict[str, Any]],
+) -> None:
+    """The schema of its options, its files in a fingerprint, and what a saved model needed."""
+    site, conf = separate
+    (site / "alone").mkdir()
+    (site / "alone" / "__init__.py").write_text(ALONE)
+    (site / "alone" / "options.yaml").write_text("properties: {n: {type: integer}}\n")
+    points = "[aimm.plugins]\na = alone\n[aimm.plugins.options]\nalone = alone:options.yaml\n"
+    files = ["alone/__init__.py", "alone/options.yaml"]
+    needs = ["needed", "other; python_version < '3'"]
+    write_dist_info(site, "aimm-alone", entry_points=points, files=files, requires=needs)
+    write_dist_info(site, "needed", "1.7")
+    with pytest.raises(aimm_plugins.ConfigError, match="expected a whole number"):
+        aimm_plugins.plan({**conf, "options": {"alone": {"n": "many"}}})
+    aimm_plugins.initialize({**conf, "options": {"alone": {"n": 3}}})
+    row = aimm_plugins.fingerprint().find("serialize", "alone")
+    assert row is not None
+    assert (row.plugin, row.files is None) == ("aimm-alone 1.0  alone@elsewhere", False)
+    packed = aimm_plugins.pack("alone", 1)
+    assert aimm_plugins.inspect(packed).requirements == ("needed==1.7",)
+    assert aimm_plugins.unpack(packed)[0].environment == "elsewhere"
+
+
+ALONE = """
+from aimm_plugins import deserialize, options, serialize
+
+
+@serialize(["alone"])
+def save(number): return bytes([number, options(__name__)["n"]])
+
+@deserialize(["alone"])
+def load(content): return set(content)
+"""
 
 
 def test_a_fingerprint_has_the_plugins_of_environments(apart: Apart) -> None:

@@ -427,3 +427,17 @@ def test_what_a_decorator_refuses_is_foreseen_in_its_own_words(site, install, ke
     install("acme", entry_points={"a": "acme"}, files=["acme.py"])
     (foreseen,), (met,) = plan(ISOLATE).failures, initialize(ISOLATE).failures
     assert str(foreseen.error) == str(met.error)
+
+
+@pytest.mark.parametrize("module", ["acme", "acme.models"])
+@pytest.mark.parametrize("statement", ["from .other import y", "from . import y"])
+def test_relative_import_out_of_the_topmost_package_is_foreseen(site, install, module, statement):
+    """A start tells the same, and neither names a module to install."""
+    dots = ".." * module.count(".")
+    path = site / f"{module.replace('.', '/')}.py"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(statement.replace(".", f".{dots}") + "\n" + KEY)
+    install("acme", entry_points={"a": module}, files=[str(path.relative_to(site))])
+    (foreseen,), (met,) = plan(ISOLATE).failures, initialize(ISOLATE).failures
+    assert "attempted relative import" in str(met.error)
+    assert (str(foreseen.error), foreseen.remedy) == (str(met.error), met.remedy)

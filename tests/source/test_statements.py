@@ -22,7 +22,8 @@ from aimm_plugins._source.statements import ImportedName, imported_names, packag
         ("from .a import b", "b", "pkg.sub.a", "b"),
         ("from .. import b", "b", "pkg", "b"),
         ("from ..a.c import b", "b", "pkg.a.c", "b"),
-        ("from ....a import b", "b", "a", "b"),
+        ("from ... import b", "b", "..", "b"),
+        ("from ....a import b", "b", "..a", "b"),
     ],
 )
 def test_names_are_bound_to_absolute_ones(statement, bound, module, attribute):

@@ -135,6 +135,13 @@ def test_nearest_of_very_many_names_is_found_among_the_likely_ones() -> None:
     assert nearest("nothing like them", names) == []
 
 
+def test_a_name_that_is_alike_at_both_ends_is_near_once() -> None:
+    """Of many names those of the same beginning and those of the same end are compared."""
+    names = [f"fit:k{number}" for number in range(300)]
+    found = nearest("fit:k999", names, count=3)
+    assert len(found) == len(set(found)) == 3
+
+
 @pytest.mark.parametrize("slip", ["mdel000123", "modle000123", "moddel000123", "Model000123"])
 def test_nearest_of_a_large_set_is_one_slip_away_and_looked_up(slip: str) -> None:
     class Counted(frozenset[str]):

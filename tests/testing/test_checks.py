@@ -168,6 +168,26 @@ def test_what_an_import_here_left_in_the_environment_is_seen_all_the_same(write,
         check_plugin("noisy", only=["import-leaves-environment"])
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "import multiprocessing\nmultiprocessing.set_start_method('spawn')",
+        "import socket\nsocket.setdefaulttimeout(5)",
+        "import locale\nlocale.setlocale(locale.LC_NUMERIC, 'C.UTF-8')",
+        "import numpy\nnumpy.random.seed(0)",
+    ],
+)
+def test_what_the_plugin_is_the_first_to_import_is_no_less_changed(write, change):
+    """A plugin that imports them alone passes."""
+    module = change.split()[1].partition("\n")[0]
+    pytest.importorskip(module)
+    write(loud=f"{change}\n@data_access('l')\ndef f(): return 1", quiet=f"import {module}")
+    only = ["import-leaves-globals"]
+    assert check_plugin("quiet", only=only).ok
+    with pytest.raises(AssertionError, match=r"globals: the .* changed"):
+        check_plugin("loud", only=only)
+
+
 def test_import_that_needs_what_the_tests_set_is_checked_with_it(write, monkeypatch):
     monkeypatch.setenv("NEEDED", "1")
     write(needy="import os\nos.environ['NEEDED']\n@data_access('n')\ndef f(): return 1")

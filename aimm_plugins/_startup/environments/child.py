@@ -11,7 +11,8 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import count
 from queue import SimpleQueue
 from typing import Any, NoReturn
@@ -287,10 +288,12 @@ class _Server:
             limit = setup["memory_mb"] << 20
             resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         runtime = PROCESS.runtime
+        check: Callable[[Outcome], None] | None = None
         if setup["options"]:
-            from aimm_plugins._startup.plugin_options import give_all
+            from aimm_plugins._startup.plugin_options import check_all, denial_now, give_all
 
-            give_all(setup["options"])
+            options = give_all(setup["options"])
+            check = partial(check_all, options, denial=partial(denial_now, runtime))
         runtime.verify_imports(setup["verified"])
         call.listens = True
 
@@ -306,6 +309,8 @@ class _Server:
             denial=announce,
         )
         outcome = loader.load(Plan(tuple(PluginRecord(**given) for given in setup["plugins"])))
+        if check is not None:
+            check(outcome)
         if any(record.state == "failed" for record in outcome.records):
             from aimm_plugins._discovery.scan import scan
 

@@ -60,7 +60,7 @@ class Environment(Processes):
     def __init__(self, runtime: Runtime, planned: PlannedEnvironment, start: PreparedStart) -> None:
         site = planned.site
         assert site is not None
-        super().__init__(planned.rules, planned.place)
+        super().__init__(planned.rules, planned.place, planned.installed)
         self._runtime, self.planned = runtime, planned
         self._site = site
         given = {} if planned.options is None else planned.options.given
@@ -73,9 +73,11 @@ class Environment(Processes):
         }
         self.withheld = {r.module.partition(".")[0] for r in planned.wanted.values()}
         # All that makes its processes what they are.
-        files = [record.file for record in planned.wanted.values()]
-        self._made_of = (self.rules, site, self._setup, planned.setup, site.made_of(files))
+        files = site.made_of(self.withheld)
+        self._made_of = (self.rules, site, self._setup, planned.setup, files)
         self._wanted = planned.wanted.keys()
+        seconds = start.policy.probe_seconds
+        self._load_seconds = START_SECONDS if seconds is None else seconds * len(self._wanted)
         self._refused: set[tuple[Action, str]] = set()
         self.account: dict[str, Any] | None = None
         self._turn = 0
@@ -346,7 +348,7 @@ class Environment(Processes):
                 pack({**self._setup, **setup}),
                 about="loading its plugins",
                 on_event=on_event,
-                seconds=START_SECONDS,
+                seconds=self._load_seconds,
             )
             if frame.kind == frames.ERROR:
                 self._raise(frame, "loading its plugins raised")
