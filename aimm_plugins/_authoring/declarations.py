@@ -26,12 +26,7 @@ from aimm_plugins._system.text import described
 
 
 class ProjectSource:
-    """What a project's source declares.
-
-    Args:
-        project: The project.
-        to_run: What reads the keys by running the code, for messages.
-    """
+    """What a project's source declares; `to_run` is what reads keys by running the code."""
 
     def __init__(
         self, project: Project, to_run: str = "aimm-plugins entry-points --import"
@@ -45,14 +40,18 @@ class ProjectSource:
     def declarations(self) -> tuple[SourceDeclaration, ...]:
         """All that the project's modules declare, in the order of modules and lines.
 
-        Raises:
-            DeclarationError: Something cannot be known without running the code, or is declared
-                twice; all such places are named.
+        What cannot be known without running the code, or is declared twice, is one error.
         """
         modules = [m for name in self.project.modules if (m := self._reader.module(name))]
         found = [declaration for module in modules for declaration in module.declarations]
         errors = [self._error(gap) for module in modules for gap in module.gaps]
-        errors += (self._error(gap) for gap in dict.fromkeys(_uncertain(found)))
+        # What an import may not declare, or not under a name that an entry point can have.
+        uncertain = (
+            Gap(reason=not_a_decorator(one.decorator), file=one.file, line=one.line)
+            for one in found
+            if not one.certain or not one.qualname
+        )
+        errors += (self._error(gap) for gap in dict.fromkeys(uncertain))
         errors += self._repeated(found)
         if errors:
             raise errors[0] if len(errors) == 1 else DeclarationError("\n".join(map(str, errors)))
@@ -81,17 +80,6 @@ class ProjectSource:
                     file=self.project.shown(declaration.file),
                     line=declaration.line,
                 )
-
-
-def _uncertain(found: Iterable[SourceDeclaration]) -> Iterator[Gap]:
-    """What an import may not declare, or not under a name that an entry point can have."""
-    for declaration in found:
-        if not declaration.certain or not declaration.qualname:
-            yield Gap(
-                reason=not_a_decorator(declaration.decorator),
-                file=declaration.file,
-                line=declaration.line,
-            )
 
 
 def run_declarations(project: Project) -> tuple[SourceDeclaration, ...]:

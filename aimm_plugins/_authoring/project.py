@@ -18,19 +18,12 @@ _NOT_SHIPPED = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """A source tree.
+    """A source tree."""
 
-    Attributes:
-        root: The folder of `pyproject.toml`; without one, that of the given file or package.
-        pyproject: The content of `pyproject.toml`; empty where there is none.
-        sources: Folders that the modules are imported from.
-        modules: Dotted name to file of each module.
-    """
-
-    root: Path
+    root: Path  # the folder of `pyproject.toml`; without one, that of the given file or package
     pyproject: Mapping[str, Any]
-    sources: tuple[Path, ...] = ()
-    modules: Mapping[str, Path] = field(default_factory=dict)
+    sources: tuple[Path, ...] = ()  # the folders that the modules are imported from
+    modules: Mapping[str, Path] = field(default_factory=dict)  # the file of each dotted name
 
     @property
     def pyproject_file(self) -> Path:
@@ -52,14 +45,10 @@ class Project:
 
 
 def find_project(path: Path) -> Project:
-    """The project at a path.
+    """The project, package or module at a path.
 
-    Returns:
-        Its modules: of a project those that the settings of hatchling or setuptools list, else the
-        packages and modules in `src` or in the root that are no tests.
-
-    Raises:
-        ConfigError: There is nothing of that kind.
+    A project has the modules that the settings of hatchling or setuptools list, else the packages
+    and modules in `src` or in the root that are no tests.
     """
     path = path.resolve()
     if path.name == "pyproject.toml" and path.is_file():
@@ -68,7 +57,9 @@ def find_project(path: Path) -> Project:
     if not is_module and not path.is_dir():
         raise ConfigError(f"{path} is neither a folder nor a .py file")
     has_own_project = (path / "pyproject.toml").is_file()
-    root = path if has_own_project else _root(path)
+    folder = path.parent if is_module else path
+    above_it = (folder, *folder.parents)
+    root = next((parent for parent in above_it if (parent / "pyproject.toml").is_file()), folder)
     project = Project(root=root, pyproject=_read(root / "pyproject.toml"))
     tops = list(_listed(project)) or list(_conventional(project))
     above = next((top for top in tops if path.is_relative_to(top)), None)
@@ -96,13 +87,6 @@ def _source(folder: Path) -> Path:
     while (folder / "__init__.py").is_file():
         folder = folder.parent
     return folder
-
-
-def _root(path: Path) -> Path:
-    """The folder of the `pyproject.toml` in or above a folder, or of a file; else the folder."""
-    folder = path if path.is_dir() else path.parent
-    parents = (folder, *folder.parents)
-    return next((parent for parent in parents if (parent / "pyproject.toml").is_file()), folder)
 
 
 def _read(file: Path) -> dict[str, Any]:

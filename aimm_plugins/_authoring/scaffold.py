@@ -15,11 +15,7 @@ from aimm_plugins.errors import ConfigError
 
 
 def make_package(name: str, folder: Path, answers: dict[str, Any], *, ask: bool) -> None:
-    """Make a plugin package that passes its own tests.
-
-    Raises:
-        ConfigError: The name or the folder will not do, or copier is missing; nothing is made.
-    """
+    """Make a plugin package that passes its own tests, or nothing."""
     check_name(name)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"{folder} exists and is no empty folder; name another with --into")

@@ -38,11 +38,9 @@ _KWARGS = Parameter.VAR_KEYWORD
 
 
 def stub_files(providers: Iterable[Provider], *, open_keys: bool = False) -> dict[str, str]:
-    """The stub package for what is registered.
+    """The stub package for what is registered; providers that are deferred are loaded.
 
-    Args:
-        providers: Who answers what; those that are deferred are loaded.
-        open_keys: Also allow any other key, with the signatures that `exec_*` really have.
+    With `open_keys` any other key is allowed too, with the signatures that `exec_*` really have.
     """
     known = sorted(providers, key=lambda provider: provider.key)
     annotations = Annotations()
@@ -142,10 +140,8 @@ def _forms(
 def _taken(parameters: list[Parameter], name: str | None) -> tuple[Verbatim, list[Parameter]]:
     """The annotation of the parameter that the framework passes, and the other parameters.
 
-    Args:
-        parameters: All.
-        name: Its name where it is passed as a keyword; else it is the first positional one. What
-            follows one that is passed as a keyword can itself only be passed as one.
+    Without a name it is the first positional one. One with a name is passed as a keyword, and so
+    must be what follows it.
     """
     for number, parameter in enumerate(parameters):
         if name is None and parameter.kind is _ARGS:

@@ -35,18 +35,12 @@ class ReportChange:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What one side says.
-
-    Attributes:
-        facts: By kind and subject; a kind that it cannot tell of is not in it.
-        unsure: Owners of plugins whose keys are not known.
-        findings: Code and subject.
-    """
+    """What one side says."""
 
     name: str
-    facts: Mapping[Kind, Mapping[str, Fields]]
-    unsure: frozenset[str] = frozenset()
-    findings: frozenset[tuple[str, str]] = frozenset()
+    facts: Mapping[Kind, Mapping[str, Fields]]  # by subject; without kinds that it cannot tell of
+    unsure: frozenset[str] = frozenset()  # owners of plugins whose keys are not known
+    findings: frozenset[tuple[str, str]] = frozenset()  # code and subject
 
     @property
     def is_report(self) -> bool:

@@ -23,8 +23,12 @@ def examine(inventory: Inventory) -> tuple[Finding, ...]:
     """Everything that an operator or author should mend, sorted by code and subject."""
     found = [*inventory.findings, *_of_requirements(inventory)]
     found += faults_of_metadata(inventory.installed.distributions())
-    found += _of_lost_entry_points(inventory)
-    found += _of_conflicts(inventory)
+    for distribution in inventory.installed.distributions():
+        # One that uses this package, and whose entry points are none: half written, say.
+        is_user = requires(distribution, "aimm-plugins")
+        if is_user and not inventory.of_distribution(distribution.name):
+            found += lost_entry_points(distribution)
+    found += map(_of_conflict, found_conflicts(inventory))
     found += (
         _failure(inventory, item)
         for item in inventory.plugins
@@ -49,15 +53,6 @@ def _of_requirements(inventory: Inventory) -> Iterator[Finding]:
             )
 
 
-def _of_lost_entry_points(inventory: Inventory) -> Iterator[Finding]:
-    """Distributions that use this package, and whose entry points are none: half written, say."""
-    for distribution in inventory.installed.distributions():
-        if requires(distribution, "aimm-plugins") and not inventory.of_distribution(
-            distribution.name
-        ):
-            yield from lost_entry_points(distribution)
-
-
 def lost_entry_points(distribution: Distribution) -> Iterator[Finding]:
     file = changed_entry_points(distribution)
     if file is not None:
@@ -77,15 +72,14 @@ def found_conflicts(inventory: Inventory) -> list[PluginConflictError]:
     return [*dict.fromkeys(error for error in errors if isinstance(error, PluginConflictError))]
 
 
-def _of_conflicts(inventory: Inventory) -> Iterator[Finding]:
-    for error in found_conflicts(inventory):
-        yield Finding(
-            code="conflict",
-            subject=f"{error.action}:{error.key}" if len(error.actions) == 1 else str(error.key),
-            message=described(error),
-            place=error.providers[0].place,
-            remedy=FOR_CONFLICT,
-        )
+def _of_conflict(error: PluginConflictError) -> Finding:
+    return Finding(
+        code="conflict",
+        subject=f"{error.action}:{error.key}" if len(error.actions) == 1 else str(error.key),
+        message=described(error),
+        place=error.providers[0].place,
+        remedy=FOR_CONFLICT,
+    )
 
 
 def _failure(inventory: Inventory, item: InventoryItem) -> Finding:

@@ -226,7 +226,10 @@ def _of_nothing(inventory: Inventory, asked: str) -> Reason:
         why = f"there is no action {action!r}; the actions are {', '.join(ACTIONS)}"
         hint = f"Did you mean {near[0]}:{key}?" if near else ""
     else:
-        near = nearest(asked, sorted(_known_names(inventory)), count=3)
+        records = [item.record for item in inventory.plugins]
+        known = {name for r in records for name in (r.name, r.module, r.distribution) if name}
+        known |= {name for key in inventory.keys for name in (key.declaration.key, key.slot)}
+        near = nearest(asked, sorted(known - {""}), count=3)
         why = "no plugin declares such a key, and no distribution or module has this name"
         hint = f"Did you mean {' or '.join(near)}?" if near else "Install what provides it."
     unread = [
@@ -245,12 +248,3 @@ def _of_nothing(inventory: Inventory, asked: str) -> Reason:
         )
         hint = f"{hint} {text}".strip()
     return Reason(subject=asked, who="nobody", why=why, remedy=hint or None)
-
-
-def _known_names(inventory: Inventory) -> set[str]:
-    names = set[str]()
-    for item in inventory.plugins:
-        names |= {item.record.name, item.record.module, item.record.distribution or ""}
-    for key in inventory.keys:
-        names |= {key.declaration.key, key.slot}
-    return names - {""}

@@ -20,11 +20,8 @@ def measure_import(
 ) -> Iterator[dict[str, Any]]:
     """Import a module; answers with the seconds, how many modules came, and bytes of memory.
 
-    Args:
-        module: Dotted name.
-        options: What the plugin is given.
-        verified: The distributions of which only what was verified may run.
-        mark: A line for stderr before and after the import, to find what it wrote; may be empty.
+    The mark, which may be empty, goes to stderr before and after the import, to find what it wrote.
+    Of the verified distributions only what was verified may run.
     """
     if options is not None or verified:
         from aimm_plugins._startup.probe import prepare_child

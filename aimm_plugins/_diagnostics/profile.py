@@ -42,23 +42,16 @@ class Dependency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What importing one plugin costs.
-
-    Attributes:
-        runs: Wall time of each run in seconds, in order.
-        memory_bytes: By how much the peak of resident memory grew; `None` where the system keeps
-            no such figure.
-        dependencies: Whose time it is, the most expensive first; slower than `runs` as a whole,
-            since it is measured under `-X importtime`.
-        error: What the import raised, or how it ended otherwise.
-    """
+    """What importing one plugin costs."""
 
     record: PluginRecord
-    runs: tuple[float, ...] = ()
+    runs: tuple[float, ...] = ()  # the wall time of each in seconds
     modules: int = 0
+    # By how much the peak of resident memory grew; `None` where the system keeps no such figure.
     memory_bytes: int | None = None
+    # Whose time it is, the most expensive first; slower than the runs, by `-X importtime`.
     dependencies: tuple[Dependency, ...] = ()
-    error: str | None = None
+    error: str | None = None  # what the import raised, or how it ended otherwise
 
     @property
     def seconds(self) -> float | None:
@@ -98,13 +91,8 @@ def profile(
 ) -> tuple[Cost, ...]:
     """Import each plugin that a host would, in child processes.
 
-    Args:
-        records: The plan; what is denied, missing or of an environment is passed over.
-        admission: Judges each import once more when it happens.
-        options: What plugins are given, by module; what cannot be written as JSON is not.
-        runs: How often each is imported for its time, at least once.
-        timeout: Seconds that one import may take, start of the child included.
-        on_import: Called before each import.
+    What is denied, missing or of an environment is passed over; each import is judged once more.
+    Options that cannot be written as JSON are not given. The start of a child counts as its import.
     """
     costs = []
     for record in records:

@@ -32,9 +32,7 @@ from aimm_plugins.errors import PluginImportError
 def take_inventory(conf: Conf = None, *, load: bool = False) -> Inventory:
     """Find out what there is to know about all plugins of a conf.
 
-    Args:
-        conf: As for `initialize`.
-        load: Import the plugins, all that are not denied, whatever `load` and `on_error` say.
+    With `load` all that are not denied are imported, whatever the conf's `load` and `on_error` say.
     """
     return _with_imports(conf) if load else foresee(PROCESS.runtime, conf)
 

@@ -23,20 +23,13 @@ _EXTRA = re.compile(r"""extra\s*==\s*["']([A-Za-z0-9._-]+)["']""")
 
 
 class Unmet(NamedTuple):
-    """A requirement of a distribution that is not met.
-
-    Attributes:
-        requirement: Without its marker, and without the logins of a URL: `numpy>=2`.
-        name: Normalized name of what is required.
-        installed: The version that is there; `None` where it is not.
-        extra: The extra that it belongs to; `None` where it is always required.
-    """
+    """A requirement of a distribution that is not met."""
 
     distribution: Distribution
-    requirement: str
-    name: str
-    installed: str | None
-    extra: str | None
+    requirement: str  # without its marker, and without the logins of a URL: `numpy>=2`
+    name: str  # normalized
+    installed: str | None  # the version that is there
+    extra: str | None  # `None` where it is always required
 
     @property
     def fault(self) -> str:
@@ -75,11 +68,12 @@ def unmet(distribution: Distribution, installed: Scan) -> tuple[Unmet, ...]:
             requirement = Requirement(text)
             there = installed.find(requirement.name)
             version = None if there is None else there.version or "unknown"
-            for extra in _extras(requirement, text, here):
-                if version is None or not _fits(requirement, version):
-                    requirement.marker = None
-                    name, wanted = normalized(requirement.name), without_passwords(str(requirement))
-                    found.append(Unmet(distribution, wanted, name, version, extra))
+            if version and requirement.specifier.contains(version, prereleases=True):
+                continue
+            for extra in list(_extras(requirement, text, here)):
+                requirement.marker = None
+                name, wanted = normalized(requirement.name), without_passwords(str(requirement))
+                found.append(Unmet(distribution, wanted, name, version, extra))
     return tuple(found)
 
 
@@ -96,13 +90,6 @@ def _extras(requirement: Requirement, text: str, here: Mapping[str, str]) -> Ite
         return
     names = list(dict.fromkeys(_EXTRA.findall(text)))[:_MOST_EXTRAS]
     yield from (name for name in names if marker.evaluate({**here, "extra": name}))
-
-
-def _fits(requirement: Requirement, version: str) -> bool:
-    try:
-        return requirement.specifier.contains(version, prereleases=True)
-    except ValueError:  # a version that cannot be read may be any
-        return True
 
 
 @lru_cache(maxsize=8)

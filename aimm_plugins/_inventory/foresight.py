@@ -40,14 +40,7 @@ def failure_of_required(
     is_denied: Callable[[str], bool],
     modules: Modules,
 ) -> Exception | None:
-    """The error of a deferred plugin that something is required of, by its source.
-
-    Args:
-        record: The plugin.
-        published: The keys in its metadata.
-        is_denied: Whether the rules keep a module out.
-        modules: Where it is imported.
-    """
+    """The error of a deferred plugin that something is required of, by its source."""
     from aimm_plugins._source.reader import SourceReader
 
     reader = SourceReader([record.module], modules, is_denied)

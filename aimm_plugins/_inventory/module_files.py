@@ -162,20 +162,15 @@ def foreign_module(record: PluginRecord, installed: Scan) -> Finding | None:
             return None
     # The content: a checkout may be installed, and not as an editable install.
     elif record.file is not None and (
-        is_same_file(record.file, own) or has_same_content(record.file, own)
+        _stem(record.file) == _stem(own) or has_same_content(record.file, own)
     ):
         return None
     return _foreign(record, distribution, own, installed)
 
 
-def is_same_file(one: str, other: str) -> bool:
-    """Whether two paths are one module's file; a frozen program has it under another suffix."""
-    if os.path.splitext(one)[0] == os.path.splitext(other)[0]:
-        return True
-    try:
-        return os.path.samefile(one, other)
-    except (OSError, ValueError):
-        return False
+def _stem(file: str) -> str:
+    """Where a file is, without its suffix: a frozen program has modules under another one."""
+    return os.path.splitext(os.path.realpath(file))[0]
 
 
 def _is_of_source(file: str | None, distribution: Distribution) -> bool:
@@ -244,7 +239,9 @@ def overwritten(
             listing[place] = (distribution, file)
     if len({file for _, file in listing.values()}) != 1:
         return {}
-    owners = [who for who, file in listing.values() if _has_installed(who, file)]
+    from aimm_plugins._discovery.verification import has_hash  # few distributions share a file
+
+    owners = [who for who, file in listing.values() if has_hash(file, installed_hash(who, file))]
     if not owners or len(owners) == len(listing):
         return {}
     who = " and ".join(owner.who for owner in owners)
@@ -266,9 +263,3 @@ def overwritten(
                 ),
             )
     return found
-
-
-def _has_installed(distribution: Distribution, file: str) -> bool:
-    from aimm_plugins._discovery.verification import has_hash  # few distributions share a file
-
-    return has_hash(file, installed_hash(distribution, file))

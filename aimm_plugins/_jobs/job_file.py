@@ -75,8 +75,11 @@ def parse_job(document: Document) -> Job:
         conf = parse(conf, document=document, prefix=("plugins",))
     layer = Config(document=document)
     _check_data_names(layer, content)
-    _check_outputs(layer, content)
     model, fit, predict = content["model"], content.get("fit"), content.get("predict")
+    output, save = (predict or {}).get("output"), content.get("save")
+    if output and save and os.path.realpath(output) == os.path.realpath(save):
+        message = f"the model would replace the predictions, which go to {output!r} too"
+        raise layer.error(message, ("save",), expected="another file")
     truth = content.get("evaluate")
     if truth is not None and predict is None:
         message = "there is no step predict, whose predictions could be evaluated"
@@ -92,11 +95,11 @@ def parse_job(document: Document) -> Job:
         load=model.get("load"),
         fit=None if fit is None else _call(fit),
         predict=None if predict is None else _call(predict),
-        output=None if predict is None else predict.get("output"),
+        output=output,
         evaluate=None
         if truth is None
         else Truth(truth["data"], truth.get("item"), truth.get("as")),
-        save=content.get("save"),
+        save=save,
     )
 
 
@@ -121,13 +124,3 @@ def _check_data_names(layer: Config, content: Mapping[str, Any]) -> None:
                 path = (step, "data", number) if is_list else (step, "data")
                 message = f"no data access is called {name!r}"
                 raise layer.error(message, path, expected=expected)
-
-
-def _check_outputs(layer: Config, content: Mapping[str, Any]) -> None:
-    output = content.get("predict", {}).get("output")
-    save = content.get("save")
-    if output is None or save is None:
-        return
-    if os.path.realpath(output) == os.path.realpath(save):
-        message = f"the model would replace the predictions, which go to {output!r} too"
-        raise layer.error(message, ("save",), expected="another file")

@@ -15,9 +15,8 @@ from typing import Any
 
 from aimm_plugins._api import calling, starting
 from aimm_plugins._artifacts.pack import pack, unpack_as
-from aimm_plugins._jobs.evaluation import Evaluation, draw, evaluate
 from aimm_plugins._jobs.job_file import Call, Job, Truth
-from aimm_plugins._jobs.tables import encode
+from aimm_plugins._jobs.predictions import Evaluation, draw, encode, evaluate
 from aimm_plugins._startup import cluster
 from aimm_plugins._startup.lifecycle import initialize
 from aimm_plugins._startup.runtime import PROCESS
@@ -71,15 +70,12 @@ def run_job(
         job: The job.
         progress: Given a step's name, makes the state callback for it.
         within: Given the job, makes what is entered after the plugins are initialized and left
-            after the last step, such as an executor; it takes the place of one that the conf
-            asks for.
+            after the last step, such as an executor; it takes the place of the conf's.
         plot: File for a plot of the evaluation, with one of `PLOT_ENDINGS`.
 
     Raises:
-        PluginLoadError: The plugins cannot be loaded; no step was run.
-        JobError: A step failed; its cause is the plugin's own exception. Outputs of earlier steps
-            are kept, and the model that they made is saved where the job says so. No output file
-            is ever half written.
+        JobError: A step failed, by the plugin's own exception. Outputs of earlier steps are kept,
+            and the model that they made is saved where the job says so.
     """
     run = _JobRun(job, progress or (lambda step: ignore_state))
     run.check_outputs()
@@ -88,12 +84,7 @@ def run_job(
     try:
         with nullcontext() if within is None else within(job):
             run.access_data()
-            if job.evaluate is not None:
-                run.find_truth(job.evaluate)
-            if job.load is None:
-                run.make_model()
-            else:
-                run.load_model(job.load)
+            run.make_or_load_model()
             if job.fit is not None:
                 run.fit(job.fit)
             with run.saved_if_it_fails():
@@ -136,17 +127,15 @@ class _JobRun:
             result = self._call(f"data {name}", "data_access", key, call)
             # The first step that reads an iterator would leave nothing for another one.
             self._data[name] = self._read(f"data {name}", result, used.count(name) > 1)
+        if job.evaluate is not None:
+            with self._attempt("evaluate"):  # before the fit, which may take days
+                self._truth = _item(self._data[job.evaluate.data], job.evaluate)
 
-    def find_truth(self, truth: Truth) -> None:
-        """Find the true values before the fit, which may take days."""
-        with self._attempt("evaluate"):
-            self._truth = _item(self._data[truth.data], truth)
-
-    def make_model(self) -> None:
-        self._model = self._call("model", "instantiate", self._job.model_type, self._job.model)
-
-    def load_model(self, path: str) -> None:
-        key = self._job.model_type
+    def make_or_load_model(self) -> None:
+        key, path = self._job.model_type, self._job.load
+        if path is None:
+            self._model = self._call("model", "instantiate", key, self._job.model)
+            return
         with self._attempt("load", f"{path}, to load {key} from"):
             content = Path(path).read_bytes()
         with self._step("load", "deserialize", key, artifact=path):
@@ -163,7 +152,9 @@ class _JobRun:
         prediction = self._read("predict", prediction, self._job.evaluate is not None)
         self._prediction = prediction
         if output is not None:
-            self._write(output, lambda: encode(prediction, output))
+            with self._output(output):
+                # Predictions may be a generator, which is plugin code.
+                write_atomically(output, encode(prediction, output))
 
     def evaluate(self, kind: str | None, plot: str | None) -> None:
         with self._attempt("evaluate"):
@@ -195,7 +186,8 @@ class _JobRun:
         key = self._job.model_type
         with self._step("save", "serialize", key):
             artifact = pack(key, self._model)
-        self._write(path, lambda: artifact)
+        with self._output(path):
+            write_atomically(path, artifact)
 
     def _call(self, step: str, action: Action, key: str, call: Call, *given: Any) -> Any:
         arguments = (key, *given, self._progress(step), *call.args)
@@ -256,11 +248,12 @@ class _JobRun:
                 return list(result)
         return result
 
-    def _write(self, path: str, content: Callable[[], bytes]) -> None:
+    @contextmanager
+    def _output(self, path: str) -> Generator[None]:
+        """Keep account of what the last step writes, whole or not at all."""
         last = self.done[-1]
         with self._attempt(last.step, f"output {path}"):
-            # Predictions may be a generator, which is plugin code.
-            write_atomically(path, content())
+            yield
         self.done[-1] = replace(last, output=path)
 
     @contextmanager

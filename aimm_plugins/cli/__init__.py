@@ -131,14 +131,7 @@ def main() -> NoReturn:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command line in this process.
-
-    Args:
-        arguments: Without the program's name.
-
-    Returns:
-        The exit status. If it is not 0, stderr has a message.
-    """
+    """Run the command line in this process; if the exit status is not 0, stderr has a message."""
     debug = "--debug" in arguments
     try:
         status: Any = group.main(list(arguments), prog_name="aimm-plugins", standalone_mode=False)

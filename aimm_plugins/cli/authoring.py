@@ -10,7 +10,6 @@ import click
 from aimm_plugins import providers
 from aimm_plugins._authoring.declarations import ProjectSource, run_declarations
 from aimm_plugins._authoring.project import find_project
-from aimm_plugins._authoring.pyproject import write_tables
 from aimm_plugins._authoring.scaffold import make_package
 from aimm_plugins._authoring.stubs import stale, stub_files, write_stubs
 from aimm_plugins._authoring.tables import (
@@ -19,12 +18,12 @@ from aimm_plugins._authoring.tables import (
     current_tables,
     difference,
     entry_points,
+    write_tables,
 )
 from aimm_plugins._startup import lifecycle as _lifecycle
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.text import counted
 from aimm_plugins.cli import _output as output
-from aimm_plugins.cli._output import echo, print_json
 from aimm_plugins.errors import ConfigError
 
 
@@ -82,15 +81,15 @@ def entry_points_(path: Path, write: bool, check: bool, run: bool, form: str) ->
     declared = run_declarations(project) if run else ProjectSource(project).declarations()
     tables = entry_points(project, declared)
     if not write and not check:
-        print_json(tables) if form == "json" else click.echo(as_toml(tables), nl=False)
+        output.print_json(tables) if form == "json" else click.echo(as_toml(tables), nl=False)
         return 0 if declared else _nothing(path)
     if not declared:
         return _nothing(path)
     if are_dynamic(project):
-        echo(f"{project.pyproject_file}: entry points are made by the build.", err=True)
+        output.echo(f"{project.pyproject_file}: entry points are made by the build.", err=True)
         if not check or "aimm-plugins" in project.table("tool", "hatch", "metadata", "hooks"):
             return 0
-        echo(
+        output.echo(
             "No [tool.hatch.metadata.hooks.aimm-plugins] makes them, so nothing was checked. Add "
             "it, or put the entry points into [project.entry-points].",
             err=True,
@@ -106,17 +105,17 @@ def entry_points_(path: Path, write: bool, check: bool, run: bool, form: str) ->
     if write:
         write_tables(project, tables)
     if form == "json":
-        print_json({"stale": bool(lines), "difference": lines, "tables": tables})
+        output.print_json({"stale": bool(lines), "difference": lines, "tables": tables})
     elif lines:
-        echo("\n".join(lines))
+        output.echo("\n".join(lines))
     if write and lines:
-        echo(
+        output.echo(
             f"{project.pyproject_file} is written; what is installed knows it once it is installed "
             "again: pip install -e .",
             err=True,
         )
     if check and lines:
-        echo(
+        output.echo(
             f"{project.pyproject_file} and the code differ: aimm-plugins entry-points --write",
             err=True,
         )
@@ -125,7 +124,7 @@ def entry_points_(path: Path, write: bool, check: bool, run: bool, form: str) ->
 
 
 def _nothing(path: Path) -> int:
-    echo(
+    output.echo(
         f"{path} declares nothing with the decorators of aimm_plugins. What is compiled is read by "
         "running it, after a build in place: --import",
         err=True,
@@ -157,11 +156,11 @@ def stubs_(folder: Path, open_keys: bool, check: bool, conf: str | None) -> int:
     if check:
         lines = stale(folder, contents)
         if lines:
-            echo("\n".join(lines))
-            echo(f"{folder} is stale: aimm-plugins stubs {folder}", err=True)
+            output.echo("\n".join(lines))
+            output.echo(f"{folder} is stale: aimm-plugins stubs {folder}", err=True)
         return 1 if lines else 0
     write_stubs(folder, contents)
     keys = {key for _, key in found}
     told = f"{counted(len(found), 'action')} of {counted(len(keys), 'key')}"
-    echo(f"{folder / 'aimm_plugins'}: {told}", err=True)
+    output.echo(f"{folder / 'aimm_plugins'}: {told}", err=True)
     return 0

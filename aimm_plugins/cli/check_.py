@@ -7,18 +7,10 @@ from contextlib import suppress
 
 import click
 
+from aimm_plugins import testing
 from aimm_plugins._system.log import silent_log
 from aimm_plugins.cli import _output as output
 from aimm_plugins.errors import PluginImportError, PluginLoadError
-from aimm_plugins.testing import (
-    CheckResult,
-    Conformance,
-    Verdict,
-    check_plugin,
-    checks,
-    find_target,
-    uncovered_keys,
-)
 
 
 @click.command("check")
@@ -59,8 +51,8 @@ def check_(
         line = ["--format", form, *options, *([] if target is None else [target])]
         return run_check(environment, line, conf)
     if quick:
-        slow = {check.name for check in checks() if check.child}
-        only = tuple(n for n in only or [c.name for c in checks()] if n not in slow)
+        slow = {check.name for check in testing.checks() if check.child}
+        only = tuple(n for n in only or [c.name for c in testing.checks()] if n not in slow)
         if not only:
             raise click.UsageError("--quick leaves out all of these checks: they start processes.")
     with output.stdout_kept():
@@ -71,22 +63,22 @@ def check_(
 
 def _run_checks(
     target: str | None, only: tuple[str, ...], conf: str | None, among: tuple[str, ...]
-) -> tuple[Verdict, tuple[str, ...]]:
+) -> tuple[testing.Verdict, tuple[str, ...]]:
     """The verdict, and the keys that no check calls."""
-    about: tuple[Conformance | str, ...] = ()
+    about: tuple[testing.Conformance | str, ...] = ()
     failures: list[PluginImportError] = []
     try:
-        about = find_target(target, only, conf, failures, among)
+        about = testing.find_target(target, only, conf, failures, among)
     except PluginImportError as error:
         failures.append(error)
     except (LookupError, ValueError, TypeError) as error:
         raise click.UsageError(str(error)) from error
-    results = [CheckResult.of_failed_import(str(error.name), error) for error in failures]
+    results = [testing.CheckResult.of_failed_import(str(error.name), error) for error in failures]
     for result in results:
         output.echo(str(result), err=True)
     uncovered: tuple[str, ...] = ()
     with silent_log():
-        verdict = check_plugin(
+        verdict = testing.check_plugin(
             *about,
             only=only,
             on_fail="report",
@@ -95,11 +87,11 @@ def _run_checks(
         broken = {result.about for result in verdict.failures if result.is_of_import}
         sound = [s for s in about if (s if isinstance(s, str) else s.plugin) not in broken]
         with suppress(PluginLoadError):  # a result says so
-            uncovered = uncovered_keys(*sound)
-    return Verdict((*results, *verdict.results)), uncovered
+            uncovered = testing.uncovered_keys(*sound)
+    return testing.Verdict((*results, *verdict.results)), uncovered
 
 
-def _show(verdict: Verdict, uncovered: Iterable[str], form: str) -> None:
+def _show(verdict: testing.Verdict, uncovered: Iterable[str], form: str) -> None:
     if form == "json":
         output.print_json(
             {
@@ -126,7 +118,8 @@ def _show(verdict: Verdict, uncovered: Iterable[str], form: str) -> None:
 def _list_checks(form: str) -> None:
     columns = ("check", "kinds", "claim", "summary")
     rows = [
-        (check.name, " ".join(check.kinds), check.claim or "-", check.summary) for check in checks()
+        (check.name, " ".join(check.kinds), check.claim or "-", check.summary)
+        for check in testing.checks()
     ]
     if form == "json":
         output.print_json([dict(zip(columns, row, strict=True)) for row in rows])
@@ -134,7 +127,7 @@ def _list_checks(form: str) -> None:
         output.print_table(["check", "of", "claim", "what holds"], rows)
 
 
-def _why(result: CheckResult) -> str:
+def _why(result: testing.CheckResult) -> str:
     """The reason on one line; stderr has the traceback of a failed import."""
     text = result.reason or "; ".join(result.notes)
     if result.is_of_import:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import click
@@ -22,16 +23,7 @@ from aimm_plugins._environments.site import EnvironmentSite, NoEnvironmentError,
 from aimm_plugins._policy.rules import Rule
 from aimm_plugins._system.child import ended
 from aimm_plugins._system.text import did_you_mean
-from aimm_plugins.cli._output import (
-    conf_option,
-    echo,
-    format_option,
-    is_conf_name,
-    named_conf_option,
-    path_given,
-    print_json,
-    print_table,
-)
+from aimm_plugins.cli import _output as output
 from aimm_plugins.errors import AimmPluginsError
 
 
@@ -43,7 +35,7 @@ def env_() -> None:
 @env_.command("sync")
 @click.argument("names", nargs=-1, metavar="[NAME]... [CONF]")
 @click.option("--upgrade", is_flag=True, help="Make them anew, with what the index has by now.")
-@named_conf_option
+@output.named_conf_option
 def sync(names: Sequence[str], upgrade: bool, conf: str | None) -> None:
     """Make the environments of a conf that are not there, or not as it declares them.
 
@@ -54,7 +46,7 @@ def sync(names: Sequence[str], upgrade: bool, conf: str | None) -> None:
     errors = []
     for rules in _chosen(config, names):
         try:
-            echo(f"{rules.name}: {_synced(config, rules, upgrade)}")
+            output.echo(f"{rules.name}: {_synced(config, rules, upgrade)}")
         except AimmPluginsError as error:  # the others can be made all the same
             errors.append(error)
     if errors:
@@ -64,15 +56,16 @@ def sync(names: Sequence[str], upgrade: bool, conf: str | None) -> None:
 def _synced(config: Config, rules: EnvironmentRules, upgrade: bool) -> str:
     if rules.path is not None:
         return f"{_site_or_raise(config, rules).root} is used as it is"
+    tell = partial(output.echo, err=True)
     try:
-        return "made" if make(wanted(config, rules), _say, again=upgrade) else "is there"
+        return "made" if make(wanted(config, rules), tell, again=upgrade) else "is there"
     except NoEnvironmentError as error:
         raise AimmPluginsError(f"environment {rules.name}: {error}") from error
 
 
 @env_.command("list")
-@format_option
-@conf_option
+@output.format_option
+@output.conf_option
 def list_(form: str, conf: str | None) -> int:
     """List the environments of a conf: whether they are there, their size and age, who runs them.
 
@@ -81,9 +74,9 @@ def list_(form: str, conf: str | None) -> int:
     config = _config(conf)
     rows = [_row(config, rules) for rules in _chosen(config, ())]
     if form == "json":
-        print_json({"environments": rows})
+        output.print_json({"environments": rows})
     elif rows:
-        print_table(
+        output.print_table(
             ("environment", "state", "size", "age", "processes", "folder"),
             [
                 (
@@ -103,7 +96,7 @@ def list_(form: str, conf: str | None) -> int:
 @env_.command("remove")
 @click.argument("names", nargs=-1, required=True, metavar="NAME... [CONF]")
 @click.option("--force", is_flag=True, help="Even if a process runs it.")
-@named_conf_option
+@output.named_conf_option
 def remove_(names: Sequence[str], force: bool, conf: str | None) -> int:
     """Remove what `env sync` has made, also for what the conf declared before."""
     (names, config), status = _names_and_config(names, conf), 0
@@ -116,18 +109,20 @@ def remove_(names: Sequence[str], force: bool, conf: str | None) -> int:
         running = {pid for link in asked.links for pid in users(os.path.realpath(link))}
         if running and not force:
             pids = ", ".join(map(str, sorted(running)))
-            echo(f"{rules.name}: is run by process {pids}; stop it, or use --force", err=True)
+            output.echo(
+                f"{rules.name}: is run by process {pids}; stop it, or use --force", err=True
+            )
             status = 1
             continue
         for folder in remove(asked) or ["nothing was there"]:
-            echo(f"{rules.name}: {folder}")
+            output.echo(f"{rules.name}: {folder}")
     return status
 
 
 @env_.command("run", context_settings={"ignore_unknown_options": True})
 @click.argument("name")
 @click.argument("line", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
-@named_conf_option
+@output.named_conf_option
 def run(name: str, line: Sequence[str], conf: str | None) -> int:
     """Run a command in an environment: its programs are first on PATH.
 
@@ -138,7 +133,7 @@ def run(name: str, line: Sequence[str], conf: str | None) -> int:
     site = _site_or_raise(config, rules)
     found = shutil.which(line[0])
     if found is not None and shutil.which(line[0], path=os.path.dirname(site.python)) is None:
-        _say(f"environment {name} has no {line[0]} of its own: this is {found}")
+        output.echo(f"environment {name} has no {line[0]} of its own: this is {found}", err=True)
     try:
         status = subprocess.run(line, env=_variables(site), check=False).returncode
         return status if status >= 0 else 128 - status  # as shells have it for signals
@@ -155,7 +150,7 @@ def run_check(name: str, arguments: Sequence[str], conf: str | None) -> int:
         raise AimmPluginsError(f"environment {name}: {found.problem}")
     variables = _variables(found.site)
     # Where it is this process's own interpreter, what this process finds is to be found there.
-    if folders := [*path_given(), *(found.site.path or ())]:
+    if folders := [*output.path_given(), *(found.site.path or ())]:
         variables["PYTHONPATH"] = os.pathsep.join(folders)
     line = [found.site.python, "-P", "-s", "-m", "aimm_plugins", "check", *arguments]
     line += ["--conf", os.path.abspath(conf or "")]
@@ -179,7 +174,7 @@ def _config(conf: str | None) -> Config:
 
 def _names_and_config(names: Sequence[str], conf: str | None) -> tuple[Sequence[str], Config]:
     """The names of environments, and the conf, which may be the last of them."""
-    if conf is None and names and is_conf_name(names[-1]):
+    if conf is None and names and output.is_conf_name(names[-1]):
         names, conf = names[:-1], names[-1]
     return names, _config(conf)
 
@@ -227,7 +222,3 @@ def _age(seconds: float) -> str:
         if seconds >= length:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.0f} s"
-
-
-def _say(text: str) -> None:
-    echo(text, err=True)

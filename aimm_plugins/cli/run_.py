@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import click
 
-from aimm_plugins._jobs.evaluation import PLOT_ENDINGS, Evaluation
 from aimm_plugins._jobs.job_file import Job, read_job
+from aimm_plugins._jobs.predictions import PLOT_ENDINGS, Evaluation
 from aimm_plugins._jobs.runner import JobError, StepRecord, run_job
 from aimm_plugins._system.files import writable_target
 from aimm_plugins._system.text import one_line

@@ -315,19 +315,16 @@ def report_(html: str | None, load: bool, form: str, conf: str | None) -> int:
     if html is not None:
         from aimm_plugins._diagnostics.html_report import html_report
 
-        output.write_file(html, html_report(inventory, _about(conf)))
+        about = {
+            "Host": platform.node(),
+            "Python": f"{platform.python_version()}, {sys.prefix}",
+            "Conf": "none" if conf is None else os.path.abspath(conf),
+            "aimm-plugins": aimm_plugins.__version__,
+        }
+        output.write_file(html, html_report(inventory, about))
         output.echo(f"wrote {html}", err=True)
     elif form == "json":
         output.print_json(report.to_dict())
     else:
         output.echo(str(report))
     return _status(report)
-
-
-def _about(conf: str | None) -> dict[str, str]:
-    return {
-        "Host": platform.node(),
-        "Python": f"{platform.python_version()}, {sys.prefix}",
-        "Conf": "none" if conf is None else os.path.abspath(conf),
-        "aimm-plugins": aimm_plugins.__version__,
-    }

@@ -50,15 +50,10 @@ _NO_REPORT: dict[NotReady, str] = {
 
 
 class LoadStatus(NamedTuple):
-    """How a server's plugins are now.
+    """How a server's plugins are now."""
 
-    Attributes:
-        reason: Why the server is not ready, whatever the report says.
-        error: What has ended the load.
-    """
-
-    reason: NotReady | None
-    error: BaseException | None = None
+    reason: NotReady | None  # why the server is not ready, whatever the report says
+    error: BaseException | None = None  # what has ended the load
 
     def report(self) -> Report | None:
         if self.reason is None:
@@ -95,17 +90,21 @@ class LoadStatus(NamedTuple):
         }
 
     def served_report(self, details: bool, told: set[str]) -> dict[str, Any]:
-        """The report as it is served, as in `schemas/report.yaml`.
-
-        Args:
-            details: With all of it.
-            told: What was logged because it is withheld; more is added.
-        """
+        """The report as it is served; what was logged because it is withheld is added to `told`."""
         report = self.report()
         if report is None:
             return {**Report((), self._no_report(details)).to_dict(), "ok": False}
-        data = report.to_dict() | {"ok": report.ok and self.reason is None}
-        return data if details else _without_details(data, told)
+        data: dict[str, Any] = report.to_dict() | {"ok": report.ok and self.reason is None}
+        if details:
+            return data
+        for record in data["plugins"]:
+            _log_reason(record, told)
+        withheld = {"subject": "", "message": _WITHHELD, "place": None, "remedy": None}
+        return {
+            "ok": data["ok"],
+            "plugins": [_public_record(record) for record in data["plugins"]],
+            "findings": [{"code": finding["code"], **withheld} for finding in data["findings"]],
+        }
 
     def _no_report(self, details: bool) -> list[Finding]:
         code = self.reason or "loading"
@@ -121,17 +120,6 @@ class LoadStatus(NamedTuple):
 
 def _owner(record: PluginRecord) -> str:
     return encodable(record.distribution or record.name)
-
-
-def _without_details(report: dict[str, Any], told: set[str]) -> dict[str, Any]:
-    for record in report["plugins"]:
-        _log_reason(record, told)
-    withheld = {"subject": "", "message": _WITHHELD, "place": None, "remedy": None}
-    return {
-        "ok": report["ok"],
-        "plugins": [_public_record(record) for record in report["plugins"]],
-        "findings": [{"code": finding["code"], **withheld} for finding in report["findings"]],
-    }
 
 
 def _log_reason(record: dict[str, Any], told: set[str]) -> None:

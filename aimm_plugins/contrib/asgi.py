@@ -32,6 +32,8 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 Conf = Mapping[str, object] | str | os.PathLike[str] | None
 
+_KINDS: dict[str | None, str] = {"": "report", "/": "report", "/ready": "ready", "/ready/": "ready"}
+
 
 def _begin_load(conf: Conf, quiet: bool) -> concurrent.futures.Future[BaseException | None]:
     """Call `initialize` in a thread of its own; gives what it raised.
@@ -172,8 +174,15 @@ class Startup:
         return self._status().report()
 
     async def _answer(self, scope: Scope, send: Send, *, mounted: bool = False) -> bool:
-        """Answer a request, if it is for one of the two addresses; returns whether it was."""
-        kind = self._kind(scope, mounted)
+        """Answer a request, if it is for one of the two addresses; returns whether it was.
+
+        A framework that mounts an application adds its place to `root_path`, and may take it out of
+        `path`.
+        """
+        path = _behind(scope.get("root_path", ""), scope["path"])
+        path = scope["path"] if path is None else path
+        inside = _behind(self._path, path)
+        kind = _KINDS.get(path if inside is None and mounted else inside)
         if kind is None:
             return False
         status = self._status()
@@ -186,22 +195,6 @@ class Startup:
         else:
             await _respond(scope, send, 200, status.served_report(self._details, self._told))
         return True
-
-    def _kind(self, scope: Scope, mounted: bool) -> str | None:
-        """Which of the two addresses a request is for.
-
-        A framework that mounts an application adds its place to `root_path`, and may take it out of
-        `path`.
-        """
-        rest = _behind(scope.get("root_path", ""), scope["path"])
-        if rest is None:
-            rest = scope["path"]
-        inside = _behind(self._path, rest)
-        if inside is None:
-            if not mounted:
-                return None
-            inside = rest
-        return {"": "report", "/": "report", "/ready": "ready", "/ready/": "ready"}.get(inside)
 
     async def _around(self, app: Application, scope: Scope, receive: Receive, send: Send) -> None:
         """Take part in the lifespan of an application, which gets and sends its messages as ever.

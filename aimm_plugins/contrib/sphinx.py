@@ -86,7 +86,10 @@ class PluginsDirective(SphinxDirective):
                 declarations = published_declarations(published, source)
             else:
                 declarations = source.declarations
-                self._warn_of_gaps(candidate, source)
+                for gap in source.gaps:
+                    self._warn("key", f"{_who(candidate)}: {gap}")
+                if not declarations and not source.gaps and not source.has_hooks:
+                    self._warn("key", f"{_who(candidate)}: {candidate.module} declares nothing")
             made += self._plugin(candidate, source, declarations)
             made += self._options(candidate, installed)
         return made
@@ -106,12 +109,6 @@ class PluginsDirective(SphinxDirective):
                 message = f"{distribution.subject} has no plugin {name}"
                 self._warn("plugin", message, _hint(name, known))
         return [candidate for candidate in candidates if candidate.name in wanted]
-
-    def _warn_of_gaps(self, candidate: Candidate, source: PluginSource) -> None:
-        for gap in source.gaps:
-            self._warn("key", f"{_who(candidate)}: {gap}")
-        if not source.declarations and not source.gaps and not source.has_hooks:
-            self._warn("key", f"{_who(candidate)}: {candidate.module} declares nothing")
 
     def _plugin(
         self,

@@ -28,13 +28,8 @@ def equal(one: Any, other: Any, tolerance: float = 0.0, depth: int = 0) -> bool:
     """Whether two values are equal in type and content; NaN equals NaN.
 
     Arrays and frames are compared by content and dtype, containers item by item, objects without
-    an equality of their own by their attributes.
-
-    Args:
-        one: Any value.
-        other: Another one.
-        tolerance: Relative difference between equal numbers.
-        depth: In how many containers they are.
+    an equality of their own by their attributes. The tolerance is the relative difference between
+    equal numbers; the depth, in how many containers they are.
     """
     if one is other:
         return True

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from aimm_plugins._system.signatures import signature_of
-from aimm_plugins._system.text import did_you_mean
 from aimm_plugins._values.actions import Action
 
 Claim = Literal["deterministic", "thread_safe", "distributable"]
@@ -122,16 +121,6 @@ class Conformance:
     def strategies(self) -> dict[str, Any]:
         """Those sources that are hypothesis strategies."""
         return {action: source for action, source in self.sources.items() if _is_strategy(source)}
-
-    def check_names(self, known: Collection[str]) -> None:
-        for name in self.expected_failures:
-            if name not in known:
-                raise ValueError(f"expected_failures: {no_check(name, known)}")
-
-
-def no_check(name: str, known: Collection[str]) -> str:
-    hint = did_you_mean(name, known)
-    return f"no check {name!r}{f'; {hint}' if hint else ''}"
 
 
 def _is_strategy(source: object) -> bool:

@@ -16,7 +16,7 @@ from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._system.child import START_SECONDS, ChildResult, run_task
 from aimm_plugins._system.signatures import signature_of
 from aimm_plugins._system.text import did_you_mean
-from aimm_plugins.testing._calls_in_child import as_read, run_jobs
+from aimm_plugins.testing._child_tasks import as_read, run_jobs
 from aimm_plugins.testing._compare import equal
 from aimm_plugins.testing._conformance import Arguments, Claim, Conformance, given
 from aimm_plugins.testing._events import StateEvents
@@ -34,12 +34,9 @@ class Subject:
 
     What its methods need and the plugin does not have makes them raise `Inapplicable`; what is
     wrong with the plugin, `AssertionError`.
-
-    Attributes:
-        plugin: Its module; empty where that is found out by the key when a check is run.
     """
 
-    plugin: str
+    plugin: str  # empty where that is found out by the key when a check is run
     conformance: Conformance | None
     facts: dict[str, Any]
     drawn: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)

@@ -171,11 +171,9 @@ class _Search:
             self._refuse_denied(module, distribution.who, distribution)
         points: Iterable[EntryPoint] = ()
         with suppress(PackageNotFoundError):
-            points = find(distribution.name).entry_points
+            points = find(distribution.name).entry_points.select(group=CONFORMANCE)
         about: list[Conformance | str] = [*plugins]
         for point in points:
-            if point.group != CONFORMANCE:
-                continue
             module, _, attribute = (part.strip() for part in point.value.partition(":"))
             place = f"{point.name} = {point.value}"
             with guarded() as attempt:  # whatever it is, it is no wrong use of the command

@@ -9,11 +9,11 @@ from typing import Any, Literal
 import aimm_plugins
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._system.guard import guarded
-from aimm_plugins._system.text import described, safe_text
+from aimm_plugins._system.text import described, did_you_mean, safe_text
 from aimm_plugins._values.provenance import Provenance
 from aimm_plugins.errors import PluginLoadError
 from aimm_plugins.testing._checks import Check, Kind, checks
-from aimm_plugins.testing._conformance import Conformance, no_check
+from aimm_plugins.testing._conformance import Conformance
 from aimm_plugins.testing._isolation import isolated
 from aimm_plugins.testing._results import IMPORT_CHECK, WORK_CHECK, CheckResult, Status, Verdict
 from aimm_plugins.testing._subject import Inapplicable, Subject
@@ -121,11 +121,8 @@ def _plugin_of(conformance: Conformance) -> str:
 
 def trials(about: Iterable[Conformance | str], only: Iterable[str] = ()) -> list[Trial]:
     """The checks that concern plugins and keys, those of a plugin as such once each."""
-    known = [check.name for check in checks()]
     chosen = list(only)
-    for name in chosen:
-        if name not in known:
-            raise ValueError(no_check(name, known))
+    _refuse_unknown(chosen)
     found: list[Trial] = []
     seen: dict[str, dict[str, Any]] = {}
 
@@ -144,9 +141,17 @@ def trials(about: Iterable[Conformance | str], only: Iterable[str] = ()) -> list
         if plugin not in seen:
             add("plugin", conformance, plugin)
         if conformance is not None:
-            conformance.check_names(known)
+            _refuse_unknown(conformance.expected_failures, "expected_failures: ")
             add("data" if conformance.model_type is None else "model", conformance, plugin)
     return found
+
+
+def _refuse_unknown(names: Iterable[str], place: str = "") -> None:
+    known = [check.name for check in checks()]
+    for name in names:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise ValueError(f"{place}no check {name!r}{f'; {hint}' if hint else ''}")
 
 
 def _run(to_run: Sequence[Trial], *, raises: bool) -> Iterator[CheckResult]:

@@ -6,7 +6,7 @@ import tomllib
 
 import pytest
 
-from aimm_plugins._authoring.pyproject import rewritten
+from aimm_plugins._authoring.tables import rewritten
 from aimm_plugins.cli import run
 from aimm_plugins.errors import ConfigError
 from tests.authoring.conftest import FIT

@@ -11,6 +11,7 @@ import multiprocessing
 import pickle
 import sys
 import threading
+from functools import partial
 
 import jsonschema
 import pytest
@@ -18,6 +19,7 @@ import pytest
 import aimm_plugins
 from aimm_plugins import Cancelled, CancelToken, progress, reporters, reporting, state_event
 from aimm_plugins._config.json_schema import schema
+from tests.support.threads import together
 
 
 class Clock:
@@ -526,11 +528,7 @@ def test_wrong_callback_is_refused():
 def test_several_threads_may_report(clock):
     events = []
     with reporting(events.append, max_per_second=1) as cb:
-        threads = [threading.Thread(target=cb, args=(number,)) for number in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        assert together(*(partial(cb, number) for number in range(8))) == []
         assert len(events) == 1
     assert len(events) == 2
 

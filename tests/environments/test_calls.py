@@ -7,6 +7,7 @@ import os
 import pickle
 import threading
 import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from aimm_plugins import (
     exec_serialize,
 )
 from tests.environments.conftest import Apart
+from tests.support.threads import together
 
 np = pytest.importorskip("numpy")
 
@@ -285,11 +287,7 @@ def test_threads_call_at_once(apart: Apart) -> None:
         for _ in range(20):
             done.append(exec_data_access("echo", None, number)[0] == (number,))
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    together(*(partial(work, number) for number in range(8)))
     assert done == [True] * 160
 
 

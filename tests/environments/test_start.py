@@ -30,6 +30,7 @@ from aimm_plugins._environments.made import wanted
 from tests.environments.conftest import PLUGIN, Apart
 from tests.environments.test_losses import runs, wait_for
 from tests.support.metadata import write_dist_info
+from tests.support.threads import in_threads
 
 PYTHON = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 
@@ -621,16 +622,12 @@ def test_calls_go_on_while_refresh_puts_another_process_in_place(apart: Apart) -
             except BaseException as error:
                 errors.append(error)
 
-    threads = [threading.Thread(target=call) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for number in range(3):
-        apart.plugin("other", OTHER, version=f"1.{number}")
-        aimm_plugins.refresh()
-        (apart.site / f"aimm_other-1.{number}.dist-info").rename(apart.site / f"gone{number}")
-    stop.set()
-    for thread in threads:
-        thread.join()
+    with in_threads(call, call, call):
+        for number in range(3):
+            apart.plugin("other", OTHER, version=f"1.{number}")
+            aimm_plugins.refresh()
+            (apart.site / f"aimm_other-1.{number}.dist-info").rename(apart.site / f"gone{number}")
+        stop.set()
     assert errors == []
     assert len(pids) >= 3
 

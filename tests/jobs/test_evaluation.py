@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from aimm_plugins import cli
 from aimm_plugins._config.json_schema import validate
-from aimm_plugins._jobs.evaluation import draw, evaluate
+from aimm_plugins._jobs.predictions import draw, evaluate
 
 MODELS = """
 from aimm_plugins import data_access, deserialize, fit, instantiate, predict, serialize

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aimm_plugins._jobs.tables import encode
+from aimm_plugins._jobs.predictions import encode
 
 
 @pytest.mark.parametrize(

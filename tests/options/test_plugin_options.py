@@ -13,6 +13,7 @@ from aimm_plugins import (
     UnknownPluginError,
 )
 from tests.options.conftest import CODE, SCHEMA, given
+from tests.support.threads import together
 
 
 def test_plugin_is_given_its_options_and_defaults(wine):
@@ -125,11 +126,7 @@ def test_many_threads_are_given_the_same(wine):
     def ask():
         seen.extend(aimm_plugins.options("aimm_wine")["trees"] for _ in range(50))
 
-    threads = [threading.Thread(target=ask) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    together(ask, ask, ask, ask)
     assert seen == [3] * 200
 
 

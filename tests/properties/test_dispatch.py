@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 import aimm_plugins
 from aimm_plugins import Result, hookimpl
+from tests.support.threads import in_threads
 
 LOG: list[object] = []
 
@@ -290,28 +291,24 @@ def test_calls_meanwhile_see_the_state_before_or_after_a_change(many_switches):
             except BaseException as error:
                 broken.append(error)
 
-    threads = [threading.Thread(target=ask) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    last = []
-    for turn in range(60):
-        wrapper, executor, careless = Wrapper(), Executor(), Careless()
-        manager.register(careless, "careless")
-        manager.register(executor)
-        last.append(aimm_plugins.exec_data_access("a") == "executed")
-        manager.unregister(executor)
-        undo = manager.add_hookcall_monitoring(lambda *a: None, lambda *a: None)
-        manager.register(wrapper)
-        name = f"declared {turn}"
-        aimm_plugins.data_access("a")(lambda name=name: name)
-        last.append(aimm_plugins.exec_data_access("a") == ("wrapped", name))
-        undo()
-        manager.unregister(wrapper)
-        last.append(aimm_plugins.exec_data_access("a") == name)
-        manager.unregister(careless)
-    stop.set()
-    for thread in threads:
-        thread.join()
+    with in_threads(ask, ask, ask):
+        last = []
+        for turn in range(60):
+            wrapper, executor, careless = Wrapper(), Executor(), Careless()
+            manager.register(careless, "careless")
+            manager.register(executor)
+            last.append(aimm_plugins.exec_data_access("a") == "executed")
+            manager.unregister(executor)
+            undo = manager.add_hookcall_monitoring(lambda *a: None, lambda *a: None)
+            manager.register(wrapper)
+            name = f"declared {turn}"
+            aimm_plugins.data_access("a")(lambda name=name: name)
+            last.append(aimm_plugins.exec_data_access("a") == ("wrapped", name))
+            undo()
+            manager.unregister(wrapper)
+            last.append(aimm_plugins.exec_data_access("a") == name)
+            manager.unregister(careless)
+        stop.set()
     assert broken == []
     assert all(last), "the thread that made a change sees it at once"
     turns = {"declared", *(f"declared {turn}" for turn in range(60))}
@@ -342,17 +339,13 @@ def test_function_of_a_module_is_never_called_without_the_modules_wrapper(many_s
             except aimm_plugins.UnknownPluginError:
                 seen.add("unknown")
 
-    threads = [threading.Thread(target=ask) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for turn in range(60):
-        if turn % 2:
-            manager.unregister(module)
-        else:
-            manager.set_blocked("wrapping_module")
-            manager.unblock("wrapping_module")
-        manager.register(module)
-    stop.set()
-    for thread in threads:
-        thread.join()
+    with in_threads(ask, ask, ask):
+        for turn in range(60):
+            if turn % 2:
+                manager.unregister(module)
+            else:
+                manager.set_blocked("wrapping_module")
+                manager.unblock("wrapping_module")
+            manager.register(module)
+        stop.set()
     assert seen <= {"unknown", ("wrapped", "bare")}

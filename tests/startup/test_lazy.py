@@ -15,6 +15,7 @@ import aimm_plugins
 from aimm_plugins import PluginLoadError, UnknownPluginError, initialize
 from aimm_plugins._diagnostics.take_inventory import take_inventory
 from tests.support.forked.case import BAD, HEADER, Case
+from tests.support.threads import in_threads, together
 
 OURS = [
     f"{name}-dist"
@@ -246,15 +247,9 @@ def test_many_threads_import_once_and_all_get_their_answer(dist):
     aimm_plugins.tries, aimm_plugins.gate = [], threading.Event()
     initialize(lazy())
     answers = []
-    threads = [
-        threading.Thread(target=lambda i=i: answers.append(aimm_plugins.exec_fit("k", i)))
-        for i in range(8)
-    ]
-    for thread in threads:
-        thread.start()
-    aimm_plugins.gate.set()
-    for thread in threads:
-        thread.join(20)
+    works = [lambda i=i: answers.append(aimm_plugins.exec_fit("k", i)) for i in range(8)]
+    with in_threads(*works):
+        aimm_plugins.gate.set()
     assert sorted(answers) == list(range(8))
     assert aimm_plugins.tries == [1]
     del aimm_plugins.tries, aimm_plugins.gate
@@ -272,12 +267,8 @@ def test_many_threads_share_one_failing_import(dist):
         except PluginLoadError as error:
             errors.append(error)
 
-    threads = [threading.Thread(target=call) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    aimm_plugins.gate.set()
-    for thread in threads:
-        thread.join(20)
+    with in_threads(*[call] * 8):
+        aimm_plugins.gate.set()
     assert len(errors) == 8
     assert aimm_plugins.tries == [1]
     del aimm_plugins.tries, aimm_plugins.gate
@@ -294,14 +285,7 @@ def test_plugins_that_need_each_other_in_two_threads_do_not_deadlock(dist):
     aimm_plugins.barrier = threading.Barrier(2)
     initialize(lazy())
     answers = []
-    threads = [
-        threading.Thread(target=lambda key=key: answers.append(aimm_plugins.exec_fit(key, key)))
-        for key in "pq"
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
+    together(*(lambda key=key: answers.append(aimm_plugins.exec_fit(key, key)) for key in "pq"))
     assert sorted(answers) == ["p", "q"]
     del aimm_plugins.barrier
 

@@ -8,12 +8,14 @@ import logging
 import pickle
 import sys
 import threading
+from functools import partial
 
 import pytest
 
 import aimm_plugins
 from aimm_plugins import PluginConflictError, PluginImportError, PluginLoadError, initialize
 from tests.conftest import names
+from tests.support.threads import in_threads, together
 
 
 def states(report):
@@ -608,21 +610,12 @@ def test_unknown_key_of_a_failed_and_a_shadowed_plugin_is_explained(write):
 def test_many_threads_initialize_and_lose_nothing(write):
     modules = [f"many_{i}" for i in range(20)]
     write(**{name: f"@fit(['{name}'])\ndef f(m): return '{name}'\n" for name in modules})
-    errors = []
 
     def work(count):
-        try:
-            initialize(names(*modules[count:], *modules[:count]))
-            assert aimm_plugins.exec_fit(modules[count], None) == modules[count]
-        except BaseException as error:
-            errors.append(error)
+        initialize(names(*modules[count:], *modules[:count]))
+        assert aimm_plugins.exec_fit(modules[count], None) == modules[count]
 
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
+    assert together(*(partial(work, i) for i in range(8))) == []
     assert keys() == {f"fit:{name}" for name in modules}
 
 
@@ -633,13 +626,11 @@ def test_calls_go_on_while_a_plugin_is_imported(write):
     )
     aimm_plugins.begun, aimm_plugins.go_on = threading.Event(), threading.Event()
     initialize(names("ready"))
-    thread = threading.Thread(target=initialize, args=(names("slow"),))
-    thread.start()
-    aimm_plugins.begun.wait(10)
-    assert aimm_plugins.exec_fit("ready", None) == 1
-    assert keys() == {"fit:ready"}
-    aimm_plugins.go_on.set()
-    thread.join()
+    with in_threads(lambda: initialize(names("slow"))):
+        aimm_plugins.begun.wait(10)
+        assert aimm_plugins.exec_fit("ready", None) == 1
+        assert keys() == {"fit:ready"}
+        aimm_plugins.go_on.set()
     assert keys() == {"fit:ready", "fit:slow"}
     del aimm_plugins.begun, aimm_plugins.go_on
 

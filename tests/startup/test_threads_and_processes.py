@@ -9,8 +9,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import traceback
-from collections.abc import Callable
 
 import pytest
 
@@ -18,28 +16,7 @@ import aimm_plugins
 from aimm_plugins import UnknownPluginError, initialize, refresh, unload_all
 from tests.conftest import names
 from tests.support.forked.case import BAD, Case
-
-
-def together(*works: Callable[[], object], seconds: float = 60) -> list[BaseException]:
-    """Run works in a thread each, from one moment on; what they raised."""
-    errors: list[BaseException] = []
-    barrier = threading.Barrier(len(works))
-
-    def run(work: Callable[[], object]) -> None:
-        try:
-            barrier.wait(seconds)
-            work()
-        except BaseException as error:
-            traceback.print_exception(error)  # pytest shows it if the test fails by it
-            errors.append(error)
-
-    threads = [threading.Thread(target=run, args=(work,), daemon=True) for work in works]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(seconds)
-        assert not thread.is_alive(), "a thread is stuck"
-    return errors
+from tests.support.threads import together
 
 
 def test_all_that_changes_the_registry_at_once_loses_nothing(write, install):

@@ -8,13 +8,13 @@ import signal
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 from functools import partial
 
 import pytest
 
 from aimm_plugins._system.child import OUTPUT_LIMIT, ChildError, run_task
+from tests.support.threads import together
 
 HERE = os.path.dirname(__file__)
 needs_proc = pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="needs /proc")
@@ -115,13 +115,7 @@ def test_job_of_any_size_is_read(task):
 def test_children_run_beside_each_other(task):
     made = task("time.sleep(0.1)\nyield os.getpid()")
     answers = []
-    threads = [
-        threading.Thread(target=lambda: answers.extend(run_task(made).answers)) for _ in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    together(*[lambda: answers.extend(run_task(made).answers)] * 4)
     assert len(set(answers)) == 4
 
 

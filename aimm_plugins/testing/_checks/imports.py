@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import aimm_plugins
 from aimm_plugins._system.child import START_SECONDS, ChildResult, run_task
 from aimm_plugins.errors import PluginLoadError
 from aimm_plugins.testing import START_ENVIRONMENT
 from aimm_plugins.testing._checks.registry import check
-from aimm_plugins.testing._import_observer import observe_import
+from aimm_plugins.testing._child_tasks import observe_import
+from aimm_plugins.testing._isolation import Isolated
 from aimm_plugins.testing._results import load_failure
 from aimm_plugins.testing._subject import Inapplicable, Subject
 
@@ -30,13 +30,13 @@ def _facts(subject: Subject) -> dict[str, Any]:
 
 
 def _import_facts(plugin: str) -> dict[str, Any]:
-    # An import in this process may have set variables, which a child would inherit.
+    # An import in this process may have set variables, which a child would inherit. But tests may
+    # set what it cannot be imported without.
     names = {*os.environ, *START_ENVIRONMENT}
-    before: dict[str, str | None] = {name: START_ENVIRONMENT.get(name) for name in names}
-    result = _observed(plugin, before)
-    if not result.answers:  # tests may set what it cannot be imported without
-        before = {}
-        result = _observed(plugin, before)
+    environment: dict[str, str | None] = {name: START_ENVIRONMENT.get(name) for name in names}
+    result = _observed(plugin, environment)
+    if not result.answers:
+        result = _observed(plugin, environment := {})
     if not result.answers:
         lines = result.text.strip().splitlines()
         why = lines[-1] if lines else f"the process {result.ended}"
@@ -46,7 +46,7 @@ def _import_facts(plugin: str) -> dict[str, Any]:
     if facts is None:
         raise Inapplicable(f"{plugin} cannot be imported by name in another process")
     if facts["changes"] and facts["others"]:  # which may have made them
-        again = _observed(plugin, before, facts["others"]).answers
+        again = _observed(plugin, environment, facts["others"]).answers
         facts["changes"] = again[0]["changes"] if again and again[0] else facts["changes"]
     return {**facts, "text": result.text}
 
@@ -68,13 +68,9 @@ def import_succeeds(subject: Subject) -> None:
     """A fresh process can import the plugin, and a host can load it."""
     _facts(subject)
     try:
-        _load(subject)
+        Isolated().load(subject.plugin)
     except PluginLoadError as error:
         raise AssertionError(load_failure(error)) from error
-
-
-def _load(subject: Subject) -> None:
-    aimm_plugins.initialize({"names": [subject.plugin], "entry_points": {"enabled": False}})
 
 
 def _check_leaves(what: str, promise: str, *prefixes: str) -> None:
@@ -133,7 +129,7 @@ def import_is_quick(subject: Subject) -> None:
 def keys_are_stable(subject: Subject) -> None:
     """Another process that imports the plugin declares the same keys."""
     found = {tuple(slot) for slot in _facts(subject)["keys"]}
-    _load(subject)
+    Isolated().load(subject.plugin)
     declared = {(provider.action, provider.key) for provider in subject.providers()}
     if missing := sorted(declared - found):
         names = ", ".join(f"{action}:{key}" for action, key in missing)

@@ -9,8 +9,8 @@ from typing import Any
 
 import aimm_plugins
 from aimm_plugins._system.child import ChildResult
-from aimm_plugins.testing._calls_in_child import as_read
 from aimm_plugins.testing._checks.registry import ROUND_TRIP, WORK, check
+from aimm_plugins.testing._child_tasks import as_read
 from aimm_plugins.testing._compare import is_unchangeable
 from aimm_plugins.testing._subject import Subject, copied, value_of
 
