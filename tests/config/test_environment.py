@@ -35,7 +35,8 @@ def test_conf_that_is_given_holds_instead_of_the_one_of_the_environment(conf, do
 
 def test_conf_of_the_environment_is_known_to_workers_by_its_whole_path(conf):
     aimm_plugins.initialize()
-    assert PROCESS.runtime.given == [str(conf)]
+    (start,) = PROCESS.runtime.registry.snapshot.starts
+    assert start.given == str(conf)
 
 
 def test_refresh_reads_the_conf_of_the_environment_that_was_read(conf, monkeypatch):
@@ -90,4 +91,4 @@ def test_conf_that_is_given_again_from_another_folder_is_no_further_conf(tmp_pat
         (tmp_path / name).mkdir()
         monkeypatch.chdir(tmp_path / name)
         aimm_plugins.initialize({"names": [], "artifacts": {"keys": {}}})
-    assert len(PROCESS.runtime.given) == 1
+    assert len(PROCESS.runtime.registry.snapshot.starts) == 1
