@@ -84,7 +84,8 @@ def call_site(caller: FrameType, target: object = None) -> tuple[CallSite, objec
     file, line = caller.f_code.co_filename, caller.f_lineno
     looked_at: object = None
     while frame is not None:
-        if frame.f_code is _LOAD or frame.f_code is _RELOAD:
+        code = frame.f_code
+        if code is _LOAD or code is _RELOAD:
             spec = frame.f_locals["spec"]
             if module == "importlib._bootstrap":  # called by compiled code that is the module's
                 module, file = spec.name, spec.origin or "<compiled>"

@@ -145,8 +145,6 @@ class PluginOwners:
         The plugin whose module, or a submodule of it, made the declaration; else the one whose
         loading first ran it; else the one during whose import by hand it ran.
         """
-        if not self._modules:  # nothing was initialized, only declared by hand
-            return None
         return (
             self.of_module(declaration.module)
             or self.of_module(declaration.importer)

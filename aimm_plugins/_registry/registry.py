@@ -106,7 +106,8 @@ class Registry:
 
     def _offer_by_hand(self, declaration: Declaration) -> Offer | None:
         snapshot, action = self.snapshot, declaration.action
-        plugin = snapshot.owners.of(declaration)
+        # Most often nothing was initialized yet, and all is declared by hand.
+        plugin = snapshot.owners.of(declaration) if snapshot.records else None
         if plugin is None:
             return Offer(declaration.owner_module, None, declaration)
         record = next((r for r in snapshot.records.values() if r.plugin == plugin), None)
