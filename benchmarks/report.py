@@ -60,6 +60,9 @@ original, pluggy, stevedore, catalogue), then beside a floor. Earlier targets th
 - A second `initialize` within 1.2 times the floor of the discovery: it judges and reports each
   plugin as the first one does, by what is installed and in force by then. Who calls it twice
   waits less than for asking the standard library for the entry points, which is its target.
+- Discovery within 1.3 times its floor, now 1.6: the difference is 0.4 ms for 100 distributions, and
+  the floor became cheaper with the system calls of newer kernels.
+- `import aimm_plugins` within 1.3 times pluggy's, now 1.4: the difference is a millisecond or two.
 - One broken plugin within 3 times a sound one: the first failure of a process imports what explains
   failures, once. A hundred of them show what each adds.
 - `exec_predict` within 8 times a direct call: a caller who has the function needs no key.

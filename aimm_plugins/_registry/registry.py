@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._declarations.ledger import DeclarationLedger, DeclaredKey
-from aimm_plugins._registry.loads import ImportWatch
 from aimm_plugins._registry.providers import Offer, Provider, Slot, choose, is_same
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._system.log import logger
 from aimm_plugins._values.actions import ACTIONS, Action
+
+if TYPE_CHECKING:  # what watches imports takes as long to import as all that is here
+    from aimm_plugins._registry.loads import ImportWatch
 
 
 class Registry:

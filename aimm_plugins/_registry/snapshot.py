@@ -42,7 +42,9 @@ class Snapshot:
         # The account of each plugin of the calls so far, and what it publishes.
         self.records: dict[Identity, PluginRecord] = {}
         self.published: Mapping[Identity, Sequence[Published]] = {}
-        # The last look at the installed distributions; and what loading deferred plugins found.
+        # What the last look at the installed distributions found, and loading deferred plugins; and
+        # that look, as long as plugins wait: it takes as much memory as all plugins.
+        self.installed_findings: tuple[Finding, ...] = ()
         self.installed: Scan | None = None
         self.findings: dict[tuple[str, str, str | None], Finding] = {}
         # Keys that plugins lost: to a `prefer` rule, which its text names, or to a conflict.

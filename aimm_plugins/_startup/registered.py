@@ -38,7 +38,7 @@ def current_report(runtime: Runtime) -> Report:
     ]
     records = sorted(accounts, key=lambda record: record.source != "config")
     found = [
-        *(() if snapshot.installed is None else snapshot.installed.findings),
+        *snapshot.installed_findings,
         *(finding for start in snapshot.starts for finding in start.findings),
         *snapshot.findings.values(),
         *findings,

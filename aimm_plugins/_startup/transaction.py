@@ -94,7 +94,9 @@ def commit(runtime: Runtime, outcome: Resolved, starts: tuple[Start, ...]) -> Re
     snapshot = outcome.resolution.snapshot
     snapshot.options = _options_after(snapshot.options, outcome)
     snapshot.starts = starts
-    snapshot.installed = outcome.start.installed
+    installed, states = outcome.start.installed, {r.state for r in snapshot.records.values()}
+    snapshot.installed_findings = installed.findings
+    snapshot.installed = installed if "deferred" in states else None
     publish(runtime, snapshot)
     runtime.take_over(outcome.loaded.environments)
     return outcome.report
