@@ -62,7 +62,8 @@ original, pluggy, stevedore, catalogue), then beside a floor. Earlier targets th
   waits less than for asking the standard library for the entry points, which is its target.
 - Discovery within 1.3 times its floor, now 1.6: the difference is 0.4 ms for 100 distributions, and
   the floor became cheaper with the system calls of newer kernels.
-- `import aimm_plugins` within 1.3 times pluggy's, now 1.4: the difference is a millisecond or two.
+- `import aimm_plugins` within 1.3 times pluggy's, now 1.4: the standard library's records, in place
+  of classes of our own, take the 3 ms between them.
 - One broken plugin within 3 times a sound one: the first failure of a process imports what explains
   failures, once. A hundred of them show what each adds.
 - `exec_predict` within 8 times a direct call: a caller who has the function needs no key.
