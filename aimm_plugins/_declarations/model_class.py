@@ -67,8 +67,7 @@ def model(
 
     Args:
         cls: The class, where the decorator is used bare.
-        model_type: The key; by default the module and the name of the class, as in
-            `my_models.Svc`.
+        model_type: The key; by default module and name of the class, as in `my_models.Svc`.
         state_cb_arg_name: Keyword under which methods want the state callback: those of
             `__init__`, `fit` and `predict` that name it as a parameter, or, where none does,
             those with `**kwargs`.

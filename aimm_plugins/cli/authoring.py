@@ -9,10 +9,11 @@ import click
 
 from aimm_plugins import providers
 from aimm_plugins._authoring.declarations import ProjectSource, run_declarations
-from aimm_plugins._authoring.project import find_project
+from aimm_plugins._authoring.project import Project, find_project
 from aimm_plugins._authoring.scaffold import make_package
 from aimm_plugins._authoring.stubs import stale, stub_files, write_stubs
 from aimm_plugins._authoring.tables import (
+    Tables,
     are_dynamic,
     as_toml,
     current_tables,
@@ -101,6 +102,11 @@ def entry_points_(path: Path, write: bool, check: bool, run: bool, form: str) ->
             "entry points are printed",
             file=str(project.pyproject_file),
         )
+    return _compare(project, tables, write, form)
+
+
+def _compare(project: Project, tables: Tables, write: bool, form: str) -> int:
+    """Show what differs in pyproject.toml, and write it or say so."""
     lines = difference(current_tables(project), tables)
     if write:
         write_tables(project, tables)
@@ -114,7 +120,7 @@ def entry_points_(path: Path, write: bool, check: bool, run: bool, form: str) ->
             "again: pip install -e .",
             err=True,
         )
-    if check and lines:
+    if lines and not write:
         output.echo(
             f"{project.pyproject_file} and the code differ: aimm-plugins entry-points --write",
             err=True,

@@ -106,45 +106,49 @@ def _account_for(
     reported: Mapping[Identity, dict[str, Any]] = account["records"]
     outcome.findings += [Finding(**finding) for finding in account["findings"]]
     for record in records:
-        if record.state not in ("planned", "deferred"):
-            continue
         entry = reported.get(identity_there(record))
-        if entry is None:
+        if record.state in ("planned", "deferred") and entry is not None:
+            _take_over(environment, record, entry, outcome)
+        elif record.state in ("planned", "deferred"):
             gone = f"environment {environment.name} has no such plugin any more"
             outcome.fail(record, PluginImportError(gone))
-            continue
-        done = record._replace(
-            state="planned",
-            reason=None if record.state == "deferred" else record.reason,
-            remedy=entry["remedy"] and in_environment(environment.name, entry["remedy"]),
-            import_seconds=entry["import_seconds"],
-            imports=tuple(map(tuple, entry["imports"])),
-            file=entry["file"] or record.file,
+
+
+def _take_over(
+    environment: Environment, record: PluginRecord, entry: Mapping[str, Any], outcome: Outcome
+) -> None:
+    """Put what a process has reported of a plugin in the place of its account so far."""
+    done = record._replace(
+        state="planned",
+        reason=None if record.state == "deferred" else record.reason,
+        remedy=entry["remedy"] and in_environment(environment.name, entry["remedy"]),
+        import_seconds=entry["import_seconds"],
+        imports=tuple(map(tuple, entry["imports"])),
+        file=entry["file"] or record.file,
+    )
+    error = entry["error"] and environment.error(entry["error"])
+    if entry["state"] == "shadowed":
+        rules = entry["reason"].split("; ")
+        reason = "; ".join(f"{rule} in environment {environment.name}" for rule in rules)
+        outcome.replace(record, done._replace(state="shadowed", reason=reason))
+        return
+    outcome.replace(record, done)
+    if entry["state"] != "loaded" or (error is not None and not entry["keys"]):
+        outcome.fail(done, error or PluginImportError(str(entry["reason"])))
+        return
+    if error is not None:  # it has lost a key to another plugin of its environment
+        who = str(record.provenance)
+        outcome.findings.append(Finding("environment-conflict", who, described(error)))
+    foreign = foreign_module(done, environment.planned.installed) if entry["file"] else None
+    outcome.findings += [] if foreign is None else [foreign]
+    outcome.loaded.append(
+        Loaded(
+            done,
+            lazily=record.state == "deferred",
+            may_be_empty=entry["has_hooks"] or foreign is not None,
+            elsewhere=tuple(_declared(environment, entry["keys"])),
         )
-        error = entry["error"] and environment.error(entry["error"])
-        if entry["state"] == "shadowed":
-            rules = entry["reason"].split("; ")
-            reason = "; ".join(f"{rule} in environment {environment.name}" for rule in rules)
-            outcome.replace(record, done._replace(state="shadowed", reason=reason))
-            continue
-        if entry["state"] != "loaded" or (error is not None and not entry["keys"]):
-            outcome.replace(record, done)
-            outcome.fail(done, error or PluginImportError(str(entry["reason"])))
-            continue
-        if error is not None:  # it has lost a key to another plugin of its environment
-            who = str(record.provenance)
-            outcome.findings.append(Finding("environment-conflict", who, described(error)))
-        outcome.replace(record, done)
-        foreign = foreign_module(done, environment.planned.installed) if entry["file"] else None
-        outcome.findings += [] if foreign is None else [foreign]
-        outcome.loaded.append(
-            Loaded(
-                done,
-                lazily=record.state == "deferred",
-                may_be_empty=entry["has_hooks"] or foreign is not None,
-                elsewhere=tuple(_declared(environment, entry["keys"])),
-            )
-        )
+    )
 
 
 def _declared(environment: Environment, keys: Iterable[tuple[Any, ...]]) -> Iterable[Declaration]:
