@@ -47,7 +47,7 @@ class RaisedElsewhere(NamedTuple):
 
             trace = "".join(traceback.format_exception(error))
         notes = [note for note in getattr(error, "__notes__", ()) if isinstance(note, str)]
-        data = next(filter(None, (pickled(error, way) for way in ways)), None)
+        data = next(filter(None, (_pickled(error, way) for way in ways)), None)
         return cls(printable(described(error)), data, (*notes, printable(f"{where}:\n{trace}")))
 
     def original(
@@ -68,7 +68,7 @@ class RaisedElsewhere(NamedTuple):
         return error
 
 
-def pickled(error: BaseException, way: Callable[[BaseException], bytes]) -> bytes | None:
+def _pickled(error: BaseException, way: Callable[[BaseException], bytes]) -> bytes | None:
     """The exception pickled in a way that gives the same one again; `None` where it does not."""
     with guarded():  # its `__reduce__` and `__str__` may raise anything
         data = way(error)

@@ -293,8 +293,8 @@ def test_run_has_the_environment_first_on_path(
 def test_run_tells_of_a_program_that_the_environment_does_not_have(env: Command) -> None:
     """An environment by uv has no pip, so the one of another Python would be run silently."""
     env("sync")
-    assert "legacy has no true of its own: this is" in env("run", "legacy", "true").stderr
-    assert not env("run", "legacy", "python", "-V").stderr
+    assert "legacy has no true of its own: this is" in env("run", "legacy", "true").output
+    assert not env("run", "legacy", "python", "-V").output
 
 
 def test_a_name_that_is_not_declared_is_wrong_use(env: Command) -> None:
