@@ -233,7 +233,9 @@ def test_views_agree_with_each_other_and_with_calls(environment):
         sound = [record for record in planned if record.name not in doomed]
         # Who has lost a key to a plugin that fails at its first call has it from then on.
         preferred = environment.preferred
-        assume(preferred is None or f"p{preferred}" not in doomed)
+        assume(
+            preferred is None or f"p{preferred}" not in doomed or not environment.shares[preferred]
+        )
         assert states(current) == {**states(sound), **dict.fromkeys(doomed, "failed")}
         assert provided(sound) == provided(current) == answers
         assert planned.ok == current.ok
