@@ -97,7 +97,7 @@ class DeclarationLedger:
 
     def __init__(self, listener: Listener | None = None) -> None:
         self.lock = RLock()
-        self.listener = listener  # told of declarations by hand and of failed imports
+        self.listener = listener  # hears of declarations by hand and of failed imports
         self.ever_used = False
         # What imports under way have replaced and calls may still reach.
         self.superseded: set[DeclaredKey] = set()
