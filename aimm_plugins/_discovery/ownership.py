@@ -133,7 +133,7 @@ def _source_folders(distribution: Distribution) -> Iterator[str]:
         return
     yield root
     site = os.path.join(distribution.folder or "", "")
-    # It has absolute paths in lines or in quotes; those of modules go without `.py`.
+    # Such a file has absolute paths in lines or in quotes; those of modules go without `.py`.
     for file in listed(distribution) or ():
         if file.endswith((".pth", ".py")) and "/" not in file:
             text = (distribution.read(f"../{file}") or b"").decode(errors="surrogateescape")
