@@ -1,6 +1,6 @@
 """Bytes that are changed at random, from one seed.
 
-By a plain generator, since hypothesis keeps account of each example: 20,000 take seconds.
+By a plain generator, since hypothesis keeps account of each example: thousands take seconds.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import os
 import random
 from collections.abc import Sequence
 
-MUTATIONS = int(os.environ.get("AIMM_PLUGINS_MUTATIONS", "20000"))
+MUTATIONS = int(os.environ.get("AIMM_PLUGINS_MUTATIONS", "10000"))
 """How many a test tries."""
 
 
