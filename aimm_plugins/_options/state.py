@@ -16,7 +16,7 @@ from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._options.hiding import Options, Path, copied
 from aimm_plugins._options.schema import Schema, read_schema
 from aimm_plugins._options.schema_source import Denial
-from aimm_plugins.errors import ConfigError, DeclarationError
+from aimm_plugins.errors import ConfigError, DeclarationError, spell_path
 
 
 class Given(NamedTuple):
@@ -115,6 +115,14 @@ class PluginOptions:
                 expected=f"an entry {schema.published.distribution.name}",
             )
         return options
+
+    def placed(self, error: ConfigError) -> ConfigError:
+        """An error about options that another process has checked, at its place in the conf."""
+        given = self.given.get(str(error.path[1])) if error.path[1:] else None
+        if given is None or error.line is not None:
+            return error
+        text = str(error).removeprefix(f"at {spell_path(error.path)}: ")
+        return given.config.error(text, ("options", given.key, *error.path[2:]))
 
     def installed(self, *, again: bool = False) -> Scan:
         """What is installed, as far as it was when that was first asked."""

@@ -251,9 +251,16 @@ def test_options_are_held_against_a_schema_that_is_code_at_the_import(apart: Apa
     source = "SCHEMA = {'properties': {'n': {'type': 'integer'}}}\n"
     points = "[aimm.plugins]\nother = other\n[aimm.plugins.options]\nother = other:SCHEMA\n"
     apart.plugin("other", f"{source}@data_access('n')\ndef n(): ...\n", entry_points=points)
-    options = {"aimm-other": {"n": "many"}}
-    with pytest.raises(aimm_plugins.PluginLoadError, match="expected a whole number"):
-        apart.start(plugins=["aimm-other"], conf={"options": options})
+    conf = apart.conf(plugins=["aimm-other"], conf={"options": {"aimm-other": {"n": "many"}}})
+    file = apart.site / "plugins.yaml"
+    file.write_text(json.dumps(conf, indent=1))
+    line = file.read_text().splitlines().index('   "n": "many"') + 1
+    with pytest.raises(aimm_plugins.PluginLoadError) as caught:
+        aimm_plugins.initialize(file)
+    (error,) = caught.value.exceptions
+    assert isinstance(error, aimm_plugins.ConfigError)
+    assert (error.line, error.path) == (line, ("options", "aimm-other", "n"))
+    assert str(error).endswith("(expected a whole number)")
 
 
 def test_what_the_host_has_no_package_of_is_read_where_it_is(

@@ -45,7 +45,7 @@ from aimm_plugins._system.child import START_SECONDS
 from aimm_plugins._system.text import described
 from aimm_plugins._values.actions import Action, StateCallback
 from aimm_plugins._values.report import PluginRecord, Report
-from aimm_plugins.errors import EnvironmentLost
+from aimm_plugins.errors import ConfigError, EnvironmentLost
 
 
 class Environment(Processes):
@@ -320,8 +320,12 @@ class Environment(Processes):
         return record.failed(self.error(entry["error"]), remedy)
 
     def error(self, carried: Sequence[Any]) -> BaseException:
-        error = RaisedElsewhere(*carried)
-        return error.original(loads=lambda data: unpack(data, (), self.withheld))
+        elsewhere = RaisedElsewhere(*carried)
+        error = elsewhere.original(loads=lambda data: unpack(data, (), self.withheld))
+        options = self.planned.options
+        if options is not None and isinstance(error, ConfigError):
+            return options.placed(error)
+        return error
 
     def _start_one(self, setup: Mapping[str, Any]) -> PluginProcess:
         try:
