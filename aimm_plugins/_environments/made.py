@@ -22,7 +22,7 @@ from aimm_plugins._config.values import Config, EnvironmentRules
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._environments.site import NoEnvironmentError
-from aimm_plugins._system.files import opener
+from aimm_plugins._system.files import opener, readable
 
 
 class Wanted(NamedTuple):
@@ -32,12 +32,14 @@ class Wanted(NamedTuple):
         folder: Where environments are.
         lock: A file of what is installed into it.
         python: Version or path of the interpreter.
+        conf: The file that asks for it, where other confs share the folder.
         own: How this package is installed into it: arguments of pip.
         command: What makes it.
     """
 
     name: str
     folder: str
+    conf: str | None
     requirements: tuple[str, ...]
     lock: str | None
     python: str
@@ -62,12 +64,23 @@ class Wanted(NamedTuple):
         return sorted(path for path in found if pattern.fullmatch(os.path.basename(path)))
 
     @property
+    def own_links(self) -> list[str]:
+        """Those of them that no other conf, which is still there, has had made."""
+        by = {link: readable(os.path.join(link, CONF)) or b"" for link in self.links}
+        own = os.fsencode(self.conf or "")
+        return [link for link, conf in by.items() if conf == own or not os.path.isfile(conf)]
+
+    @property
     def root(self) -> str:
         """Where the environment is; `NoEnvironmentError` says what makes it."""
         if os.path.isdir(self.link):
             return os.path.realpath(self.link)
-        what = "is out of date" if self.links else "was not made yet"
+        what = "is out of date" if self.own_links else "was not made yet"
         raise NoEnvironmentError(f"it {what}: {self.command}", f"Run `{self.command}`")
+
+
+CONF = "aimm-plugins.conf"
+"""A file in an environment that has the path of the conf it was made for."""
 
 
 def _lists(lock: str) -> Iterator[str]:
@@ -100,6 +113,9 @@ def wanted(config: Config, rules: EnvironmentRules) -> Wanted:
     return Wanted(
         name=rules.name,
         folder=environments_folder(config),
+        conf=None
+        if config.environments_folder
+        else config.source and os.path.abspath(config.source),
         requirements=rules.requirements,
         lock=None if rules.lock is None else os.path.abspath(config.resolved(rules.lock)),
         python=_python(config, rules),

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 
-from aimm_plugins._environments.made import Wanted
+from aimm_plugins._environments.made import CONF, Wanted
 from aimm_plugins._environments.site import NoEnvironmentError, find_site
 from aimm_plugins._system.masking import without_passwords
 from aimm_plugins.errors import AimmPluginsError
@@ -40,6 +40,9 @@ def make(wanted: Wanted, say: Say, *, again: bool = False) -> bool:
             root = os.path.join(wanted.folder, f"{wanted.name}.{secrets.token_hex(4)}")
             try:
                 _build(wanted, root, say)
+                if wanted.conf is not None:
+                    with open(os.path.join(root, CONF), "wb") as file:
+                        file.write(os.fsencode(wanted.conf))
             except BaseException:
                 shutil.rmtree(root, ignore_errors=True)
                 raise
@@ -63,11 +66,11 @@ def _is_there(wanted: Wanted) -> bool:
 
 
 def remove(wanted: Wanted) -> list[str]:
-    """Remove an environment, whatever was asked for; returns the folders that were removed."""
+    """Remove an environment of a conf, whatever it asked for; returns the folders of it."""
     removed = []
     if os.path.isdir(wanted.folder):
         with _locked(wanted, lambda _: None):
-            for link in wanted.links:
+            for link in wanted.own_links:
                 removed.append(os.path.realpath(link))
                 os.unlink(link)
             for root in removed:

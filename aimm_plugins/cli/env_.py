@@ -106,7 +106,7 @@ def remove_(names: Sequence[str], force: bool, conf: str | None) -> int:
         if rules.path is not None:
             raise click.UsageError(f"{rules.name} was not made by `env sync`: remove it yourself")
         asked = wanted(config, rules)
-        running = {pid for link in asked.links for pid in users(os.path.realpath(link))}
+        running = {pid for link in asked.own_links for pid in users(os.path.realpath(link))}
         if running and not force:
             pids = ", ".join(map(str, sorted(running)))
             output.echo(
@@ -114,7 +114,7 @@ def remove_(names: Sequence[str], force: bool, conf: str | None) -> int:
             )
             status = 1
             continue
-        for folder in remove(asked) or ["nothing was there"]:
+        for folder in remove(asked) or ["nothing of this conf was there"]:
             output.echo(f"{rules.name}: {folder}")
     return status
 

@@ -248,6 +248,29 @@ def test_remove_removes_all_that_was_made(env: Command) -> None:
     assert plan(env).state == "missing"
 
 
+def test_remove_leaves_what_another_conf_has_in_the_folder_of_all(
+    env: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two projects may both have an environment of this name, until the conf of one is gone."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    (tmp_path / "made").symlink_to(tmp_path / "aimm-plugins" / "environments")
+    confs = [tmp_path / "one.yaml", tmp_path / "two.yaml"]
+    for version, conf in enumerate(confs):
+        rules = {"requirements": [f"aimm-legacy=={version}"]}
+        conf.write_text(json.dumps({"names": [], "environments": {"legacy": rules}}))
+        env.conf = conf
+        assert str(plan(env).reason).startswith("it was not made yet")
+        env("sync")
+    both = env.made()
+    env("remove", "legacy")
+    (left,) = env.made()
+    assert left in both
+    assert "nothing of this conf was there" in env("remove", "legacy").stdout
+    confs[0].unlink()
+    env("remove", "legacy")
+    assert env.made() == []
+
+
 def test_conf_may_be_the_last_argument(env: Command, tmp_path: Path) -> None:
     path = tmp_path / "last.yaml"
     path.write_text(env.conf.read_text())
