@@ -144,6 +144,17 @@ def test_a_process_gets_no_more_memory_than_the_conf_allows(apart: Apart) -> Non
     assert exec_data_access("numbers") == [0, 1, 2]
 
 
+@pytest.mark.parametrize("fault", ["bytearray(1 << 30)", "os._exit(1)"])
+def test_a_start_that_may_have_failed_by_its_limit_names_it(apart: Apart, fault: str) -> None:
+    """A library that gets no memory may end its process instead of raising anything."""
+    apart.plugin("other", f"import os\n{fault}\n@data_access('other')\ndef other(): ...\n")
+    conf = {"on_error": "isolate"}
+    (failed,) = apart.start(plugins=["aimm-other"], memory_mb=600, conf=conf).failures
+    assert failed.remedy is not None
+    assert "more than 600 MB" in failed.remedy
+    assert "environments.apart.memory_mb" in failed.remedy
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="address space is limited on Linux alone")
 @pytest.mark.skipif(
     bool(sysconfig.get_config_var("Py_GIL_DISABLED")),

@@ -23,7 +23,7 @@ from aimm_plugins._startup.prepare import PreparedStart
 from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._system.text import described
 from aimm_plugins._values.report import Finding, Identity, PluginRecord
-from aimm_plugins.errors import PluginImportError
+from aimm_plugins.errors import EnvironmentLost, PluginImportError
 
 
 class StartingEnvironments:
@@ -100,7 +100,7 @@ def _account_for(
     account = environment.account
     if failure is not None:
         for record in records:
-            outcome.fail(record, failure)
+            _fail(environment, record, failure, outcome)
         return
     assert account is not None
     reported: Mapping[Identity, dict[str, Any]] = account["records"]
@@ -134,7 +134,7 @@ def _take_over(
         return
     outcome.replace(record, done)
     if entry["state"] != "loaded" or (error is not None and not entry["keys"]):
-        outcome.fail(done, error or PluginImportError(str(entry["reason"])))
+        _fail(environment, done, error or PluginImportError(str(entry["reason"])), outcome)
         return
     if error is not None:  # it has lost a key to another plugin of its environment
         who = str(record.provenance)
@@ -149,6 +149,23 @@ def _take_over(
             elsewhere=tuple(_declared(environment, entry["keys"])),
         )
     )
+
+
+def _fail(
+    environment: Environment, record: PluginRecord, error: BaseException, outcome: Outcome
+) -> None:
+    """Account for a failure, of which the limit of memory may be the reason."""
+    limit, failed = environment.rules.memory_mb, record
+    if limit is not None and record.remedy is None and isinstance(error, _OF_MEMORY):
+        place = environment.planned.configs[-1].where("environments", environment.name, "memory_mb")
+        remedy = f"If it needs more than {limit} MB, raise memory_mb ({place})."
+        failed = record._replace(remedy=remedy)
+        outcome.replace(record, failed)
+    outcome.fail(failed, error)
+
+
+_OF_MEMORY = (MemoryError, ImportError, EnvironmentLost)
+"""What an import meets where memory is short; a library that cannot be mapped is ImportError."""
 
 
 def _declared(environment: Environment, keys: Iterable[tuple[Any, ...]]) -> Iterable[Declaration]:
