@@ -49,7 +49,7 @@ def remedy_for_group(meant: str, line: str) -> str:
     target = parse_target(line.partition("=")[2].strip())
     remedy = f"Its author should call the group [{meant}], and install it again."
     if meant == PLUGINS and target is not None:
-        remedy += f" Until then, name its module in the conf: names: [{target[0]}]."
+        remedy += f" Until then, where it is the host's, the conf may say names: [{target[0]}]."
     return remedy
 
 

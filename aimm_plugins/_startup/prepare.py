@@ -253,7 +253,7 @@ def with_environments(start: PreparedStart, prepare: Callable[..., PreparedStart
     for environment in look_up(start.configs, start.installed):
         if environment.site is not None:
             part = prepare(environment.configs, environment.installed, here=False)
-            parts.append(part)
+            parts.append(part._replace(findings=_findings_there(environment, part, start)))
             verified = part.admission.proofs.verified
             environment = environment.with_plan(part.plan, part.options, verified)
             plan = _with_sure_failures(part._replace(plan=environment.plan))
@@ -267,6 +267,21 @@ def with_environments(start: PreparedStart, prepare: Callable[..., PreparedStart
             *(finding for environment in environments for finding in environment.idle_choices),
         ),
         environments=tuple(environments),
+    )
+
+
+def _findings_there(
+    environment: PlannedEnvironment, part: PreparedStart, host: PreparedStart
+) -> tuple[Finding, ...]:
+    """The findings of an environment; what is installed there is to be mended there."""
+    from aimm_plugins._inventory.remedies import in_environment
+
+    about = set(environment.installed.findings) - set(host.findings)
+    return tuple(
+        f._replace(remedy=in_environment(environment.name, f.remedy))
+        if f in about and f.remedy
+        else f
+        for f in part.findings
     )
 
 

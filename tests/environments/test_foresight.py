@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -207,3 +208,16 @@ def test_nothing_is_called_missing_where_a_zip_stands_on_the_path(
     (site / "zipped.egg").write_bytes(b"PK")
     (site / "easy-install.pth").write_text("./zipped.egg\n")
     assert foresee("import surely_not_there").ok
+
+
+def test_what_is_to_be_mended_in_an_environment_says_so(
+    separate: tuple[Path, dict[str, Any]],
+) -> None:
+    """A finding about what is installed there, and not of one about what both have."""
+    site, conf = separate
+    points = "[aimm_plugins]\nalone = alone\n"
+    write_dist_info(site, "aimm-alone", entry_points=points, requires=["aimm-plugins"])
+    (finding,) = [f for f in aimm_plugins.plan(conf).findings if f.code == "misspelt-group"]
+    assert finding.remedy is not None
+    assert finding.remedy.startswith("In environment elsewhere: ")
+    assert "where it is the host's, the conf may say names: [alone]" in finding.remedy
