@@ -156,7 +156,12 @@ def stubs_(folder: Path, open_keys: bool, check: bool, conf: str | None) -> int:
     if folder.is_file():
         raise click.UsageError(f"{folder} is a file, and stubs go into a folder.")
     with output.stdout_kept():
-        _lifecycle.initialize(PROCESS.runtime, conf)
+        report = _lifecycle.initialize(PROCESS.runtime, conf)
+        names = {name for r in report for name in (r.name, r.module, r.distribution)}
+        if str(folder) in names and not folder.exists():
+            raise click.UsageError(
+                f"{folder} is a plugin, and stubs are of all plugins: give a folder, or nothing."
+            )
         found = providers()
         contents = stub_files(found.values(), open_keys=open_keys)
     if check:

@@ -49,6 +49,14 @@ def test_conf_follows_what_is_compared_and_where_stubs_go(world, run, tmp_path):
     assert (tmp_path / "typings").is_dir()
 
 
+def test_stubs_of_one_plugin_are_wrong_use(world, run, tmp_path):
+    (tmp_path / "own.yaml").write_text("names: []\nentry_points: {allow: [looked-legacy]}\n")
+    status, _, err = run("stubs", "looked-legacy", "own.yaml")
+    assert status == 2
+    assert "looked-legacy is a plugin" in err
+    assert not (tmp_path / "looked-legacy").exists()
+
+
 def test_two_confs_are_wrong_use(world, run):
     status, _, err = run("list", "other.yaml", *CONF)
     assert status == 2
