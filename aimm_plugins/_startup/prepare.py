@@ -87,6 +87,9 @@ class PreparedStart(NamedTuple):
         remedy = "Correct the key or the name, or remove the rule."
         if self.find(wanted) is None and self.find(rule) is not None:
             remedy = f'The key comes first: write prefer: {{"{wanted}": {rule}}}.'
+        elif self.find(wanted) is None and self.installed.modules.find(wanted) is not None:
+            message += ", as long as nothing has imported that module"
+            remedy = "A host's own module counts once the host imports it; else name it in names."
         elif self.find(wanted) is None:
             remedy = "No distribution of this name is installed; correct it, or remove the rule."
         for record in self.plan.records:

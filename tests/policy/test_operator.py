@@ -206,6 +206,7 @@ def test_preference_for_what_is_denied_tells_the_rule(make_distribution):
         ({"k": "ep"}, "It is a plugin of one-dist: write that, or remove the rule."),
         ({"one-dist": "fit:k"}, 'The key comes first: write prefer: {"fit:k": one-dist}.'),
         ({"k": "gone"}, "No distribution of this name is installed; correct it, or remove the "),
+        ({"k": "this"}, "A host's own module counts once the host imports it; else"),
         ({"k2": "one-dist"}, "Correct the key or the name, or remove the rule."),
     ],
 )
