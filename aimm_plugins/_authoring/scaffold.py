@@ -46,5 +46,5 @@ def check_name(name: str) -> None:
         raise ConfigError(f"{name!r} is no name of a distribution", expected="such as my-models")
     if not module.isidentifier() or keyword.iskeyword(module):
         raise ConfigError(f"{name!r} makes no module: {module!r} is no identifier")
-    if module in sys.stdlib_module_names or module in ("aimm_plugins", "tests"):
+    if module in sys.stdlib_module_names or module in ("aimm_plugins", "test", "tests"):
         raise ConfigError(f"{name!r} would hide the module {module!r}; choose another name")

@@ -143,7 +143,7 @@ def _plugins(project: Project, declared: Sequence[SourceDeclaration]) -> dict[st
             for target in declaring
             if target[0] in modules and (not attribute or target == (module, attribute))
         }
-        if brought or module not in project.modules:
+        if brought or not (module in project.modules or _is_gone(project, module)):
             entries[name] = value
             covered |= brought
     # A package is the plugin of whatever it imports of itself; what no plugin imports is its own.
@@ -154,6 +154,16 @@ def _plugins(project: Project, declared: Sequence[SourceDeclaration]) -> dict[st
             entries[_free_name(module, entries)] = module
             missing -= found
     return entries
+
+
+def _is_gone(project: Project, module: str) -> bool:
+    """Whether a package of the project has no such part, from a source or compiled."""
+    while module:
+        module, _, part = module.rpartition(".")
+        if module in project.modules:
+            folder = project.modules[module].parent
+            return not any(path.name.partition(".")[0] == part for path in folder.iterdir())
+    return False
 
 
 def _free_name(module: str, taken: Mapping[str, str]) -> str:

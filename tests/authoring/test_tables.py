@@ -53,10 +53,13 @@ def test_entries_of_the_author_stay_and_stale_ones_go(project):
     entries = (
         '[project.entry-points."aimm.plugins"]\n'
         'best = "pkg.one"\nstale = "pkg.none"\nforeign = "other:thing"\n'
+        'renamed = "pkg.old"\ninner = "pkg.sub.old"\nbuilt = "pkg._core"\n'
     )
     folder = project(PYPROJECT + entries, pkg__init="", pkg__one=FIT, pkg__two=FIT, pkg__none="")
+    (folder / "pkg" / "_core.pyx").touch()
     assert tables(folder)["aimm.plugins"] == {
         "best": "pkg.one",
+        "built": "pkg._core",
         "foreign": "other:thing",
         "two": "pkg.two",
     }
