@@ -37,7 +37,7 @@ def freeze_(file: str | None, form: str, conf: str | None) -> int:
         output.print_findings(findings)
         if is_whole:
             output.write_file(file, text)
-            output.echo(f"wrote {file}", err=True)
+        output.echo(f"wrote {file}" if is_whole else f"did not write {file}", err=True)
     elif form == "json":
         output.print_json(
             {

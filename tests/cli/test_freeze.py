@@ -36,6 +36,7 @@ def test_required_distribution_that_is_kept_out_fails_and_writes_nothing(conf, r
     status, _, err = run("freeze", "-o", str(tmp_path / "lock"), *given)
     assert status == 1
     assert "required-missing: q-dist" in err
+    assert f"did not write {tmp_path / 'lock'}" in err
     assert (tmp_path / "lock").read_text() == "before\n"
 
 
