@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from traceback import walk_tb
 from typing import Any
@@ -17,22 +18,24 @@ from aimm_plugins._config.values import Conf
 from aimm_plugins._discovery.scan import scan
 from aimm_plugins._registry.providers import Provider, Slot
 from aimm_plugins._source.declarations import SourceDeclaration
+from aimm_plugins._startup.deferred import load_deferred
 from aimm_plugins._startup.inventory import Inventory, InventoryItem
 from aimm_plugins._startup.lifecycle import foresee, initialize
 from aimm_plugins._startup.prepare import prepare
+from aimm_plugins._startup.registered import current_report
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.log import silent_log
 from aimm_plugins._system.signatures import shown_signature
 from aimm_plugins._values.provenance import Provenance
 from aimm_plugins._values.report import PluginRecord
-from aimm_plugins.errors import PluginImportError
+from aimm_plugins.errors import PluginImportError, PluginLoadError
 
 
 def take_inventory(conf: Conf = None, *, load: bool = False) -> Inventory:
     """Find out what there is to know about all plugins of a conf.
 
-    With `load` all that are not denied are imported, whatever the conf's `load` and `on_error` say.
+    With `load` all that a start or a first call would import are imported, whatever `on_error` is.
     """
     return _with_imports(conf) if load else foresee(PROCESS.runtime, conf)
 
@@ -47,11 +50,13 @@ def _with_imports(conf: Conf) -> Inventory:
     seen = foresee(PROCESS.runtime, conf)
     before = {item.record.identity: item for item in seen.plugins}
     # A plugin that fails must not hide what the others provide.
-    config = read(conf)._replace(on_error="isolate", load="eager")
-    environments = {n: rules._replace(start="eager") for n, rules in config.environments.items()}
-    config = config._replace(environments=environments)
+    config = read(conf)._replace(on_error="isolate")
     with silent_log():
-        report = initialize(PROCESS.runtime, config)
+        for record in initialize(PROCESS.runtime, config):
+            if record.state == "deferred":  # what its first call meets is more than an import
+                with suppress(PluginLoadError):
+                    load_deferred(PROCESS.runtime, record.identity)
+    report = current_report(PROCESS.runtime)
     providers: dict[str, dict[Slot, Provider]] = {}
     for slot, provider in PROCESS.runtime.registry.providers().items():
         providers.setdefault(provider.plugin, {})[slot] = provider

@@ -157,7 +157,7 @@ def stubs_(folder: Path, open_keys: bool, check: bool, conf: str | None) -> int:
         raise click.UsageError(f"{folder} is a file, and stubs go into a folder.")
     with output.stdout_kept():
         report = _lifecycle.initialize(PROCESS.runtime, conf)
-        names = {name for r in report for name in (r.name, r.module, r.distribution)}
+        names = {name for record in report for name in (record.module, record.distribution)}
         if str(folder) in names and not folder.exists():
             raise click.UsageError(
                 f"{folder} is a plugin, and stubs are of all plugins: give a folder, or nothing."

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+import aimm_plugins
 from aimm_plugins._diagnostics.take_inventory import take_inventory
 
 LINE = "from aimm_plugins import fit\n\n@fit(['line', 'line.old'])\ndef learn(m): ...\n"
@@ -103,6 +104,19 @@ def test_imported_plugin_is_known_with_the_keys_that_it_lost(site_of_two):
     assert item.record.provides == (("fit", "line.old"),)
     assert item.keys == (("fit", "line"), ("fit", "line.old"))
     assert answers(inventory) == {"fit:line": [], "fit:line.old": ["line"]}
+
+
+def test_imports_of_a_lazy_conf_meet_what_its_first_calls_meet(site, install):
+    """Keys that differ from the published ones are an error there, and a finding elsewhere."""
+    (site / "acme_arc.py").write_text(CURVE + "@fit(['arc'])\ndef arc(m): ...\n")
+    published = {"fit:arc": "acme_arc:arc"}
+    install("acme-arc", entry_points={"arc": "acme_arc"}, published=published)
+    conf = {"names": [], "entry_points": {"allow": ["acme-arc"]}}
+    assert answers(take_inventory({**conf, "load": "lazy"}, load=True))["fit:arc"] == []
+    with pytest.raises(aimm_plugins.PluginLoadError):
+        aimm_plugins.exec_fit("arc", None)
+    aimm_plugins.unload_all()
+    assert answers(take_inventory(conf, load=True))["fit:arc"] == ["arc"]
 
 
 def test_signature_that_cannot_be_told_is_unknown(site, install):
