@@ -77,8 +77,7 @@ class _Resolver:
         self.lost: dict[tuple[str, Slot], str | PluginConflictError] = {
             lost: why
             for lost, why in current.lost.items()
-            if lost[0] not in self.decided_now
-            or (change.demanded and isinstance(why, PluginConflictError))
+            if change.demanded or lost[0] not in self.decided_now
         }
 
     def resolve(self) -> Resolution:
@@ -206,9 +205,9 @@ class _Resolver:
         """Keep a deferred plugin from winning, by being loaded, what it lost while it waited."""
         for (plugin, slot), why in self.lost.items():
             if slot in self.contenders and plugin in self.loaded_by_module:
-                assert not isinstance(why, str)
                 self.contenders[slot].pop(plugin, None)
-                self.errors.setdefault(plugin, []).append(why)
+                if not isinstance(why, str):
+                    self.errors.setdefault(plugin, []).append(why)
 
     def assign(self, slot: Slot, contenders: list[Offer]) -> None:
         contenders = without_duplicates(contenders)

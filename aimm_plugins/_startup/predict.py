@@ -178,5 +178,5 @@ def _account(record: PluginRecord, found: PluginRecord, pending: str | None) -> 
         return found
     # As which it was resolved. If it is sure to fail besides, it answers none of its keys.
     error, remedy = record.error or found.error, record.remedy or found.remedy
-    reason = record.reason or (pending if record.state == "planned" else None)
+    reason = found.reason or (pending if record.state == "planned" else None)
     return found._replace(state=record.state, reason=reason, error=error, remedy=remedy)

@@ -48,7 +48,7 @@ def test_show_of_an_unknown_key_exits_1_and_names_the_nearest(world, run):
 def test_show_of_a_name_that_is_no_key_says_what_it_is(world, run):
     status, _, err = run("show", "looked-legacy", *CONF)
     assert status == 1
-    assert "looked-legacy: is a distribution, and no key; no rule keeps it out" in err
+    assert "looked-legacy: is a distribution, and no key; prefer {" in err
 
 
 def test_show_of_an_unknown_key_tells_whose_keys_only_an_import_tells(world, run, site, install):

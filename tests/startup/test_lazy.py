@@ -158,6 +158,24 @@ def test_preferred_plugin_answers_and_the_shadowed_one_is_never_imported(dist):
     assert aimm_plugins.exec_fit("k", None) == "fitted"
 
 
+@pytest.mark.parametrize("order", [("k", "own"), ("own", "k")])
+def test_key_of_a_preferred_plugin_that_fails_is_answered_by_no_other_one(dist, order):
+    """Whichever of the two is called first; plan tells the rule as the start does."""
+    dist("1/0\n")
+    source = "@fit(['k', 'own'])\ndef f(m): return 'own'\n"
+    dist(source, "rival-dist", "q", published={"fit:k": "q:f", "fit:own": "q:f"})
+    conf = lazy(prefer={"k": "lazy-dist"})
+    foreseen = [record.reason for record in aimm_plugins.plan(conf)]
+    assert foreseen == [record.reason for record in initialize(conf)]
+    assert "gives k to lazy-dist" in str(foreseen[-1])
+    for key in (*order, *order):
+        if key == "own":
+            assert aimm_plugins.exec_fit(key, None) == "own"
+        else:
+            with pytest.raises(PluginLoadError):
+                aimm_plugins.exec_fit(key, None)
+
+
 def test_failing_import_raises_load_error_and_is_not_tried_again_by_calls(dist):
     dist("aimm_plugins.tries.append(1)\n1/0\n")
     aimm_plugins.tries = []
