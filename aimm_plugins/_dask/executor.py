@@ -109,7 +109,8 @@ class DaskExecutor:
         task = self._task("predict", model_type, state_cb, keeps_result=True)
         held = instance if isinstance(instance, Future) else self._scatter(instance)
         place = self._place(task)
-        if held is instance and len(self._client.nthreads()) > 1:
+        workers: Any = self._client.nthreads()
+        if held is instance and len(workers) > 1:
             where_it_is = self._place(task, held)
             if not self._client.submit(worker.is_movable, held, **where_it_is).result():
                 place = where_it_is
@@ -260,12 +261,15 @@ class DaskExecutor:
         Dask has idle workers take tasks from busy ones, and one whose instance cannot be pickled
         would wait there for ever (dask/distributed#6705).
         """
+        name = f"{task.action}:{task.key}"
         if kept is None:
-            return {"key": f"{task.action}:{task.key}-{task.call}", "pure": False}
-        place = {"key": f"{KEPT}-{task.call}-{task.action}:{task.key}", "pure": False}
-        holders = self._client.who_has([kept])[kept.key]
-        # Others only if these are lost, when Dask makes the instance again.
-        return place | ({"workers": list(holders), "allow_other_workers": True} if holders else {})
+            return {"key": f"{name}-{task.call}", "pure": False}
+        place: dict[str, Any] = {"key": f"{KEPT}-{task.call}-{name}", "pure": False}
+        holders: Any = self._client.who_has([kept])
+        if workers := list(holders[kept.key]):
+            # Another only if these are lost, when Dask makes the instance again.
+            place |= {"workers": workers, "allow_other_workers": True}
+        return place
 
     def _scatter(self, instance: Any) -> Future[Any]:
         """An instance on all workers, so that it outlives any of them."""
