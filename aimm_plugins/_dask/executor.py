@@ -18,7 +18,7 @@ from distributed import Client, Future
 from aimm_plugins._api import starting
 from aimm_plugins._dask import worker
 from aimm_plugins._dask.events import ClientEvents, Relay
-from aimm_plugins._dask.messages import PREFIX, RaisedOnWorker, Task, Value, wrapped
+from aimm_plugins._dask.messages import KEPT, PREFIX, RaisedOnWorker, Task, Value, wrapped
 from aimm_plugins._dask.setups import Setups, for_a_while
 from aimm_plugins._dispatch.hookspecs import Result, hookimpl
 from aimm_plugins._values.actions import Action, StateCallback, ignore_state
@@ -108,6 +108,12 @@ class DaskExecutor:
             return []
         task = self._task("predict", model_type, state_cb, keeps_result=True)
         held = instance if isinstance(instance, Future) else self._scatter(instance)
+        place = self._place(task)
+        workers: Any = self._client.nthreads()
+        if held is instance and len(workers) > 1:
+            where_it_is = self._place(task, held)
+            if not self._client.submit(worker.is_movable, held, **where_it_is).result():
+                place = where_it_is
 
         def submit() -> list[Future[Any]]:
             nonlocal parts
@@ -119,8 +125,7 @@ class DaskExecutor:
                 task=task,
                 instance=held,
                 more=more,
-                key=f"predict:{model_type}-{task.call}",
-                pure=False,
+                **place,
             )
             return futures
 
@@ -193,16 +198,16 @@ class DaskExecutor:
         values = [wrapped(value) for value in (*given, *args, *kwargs.values())]
 
         def submit() -> list[Future[Any]]:
-            name = f"{action}:{key}-{task.call}"
-            return [self._client.submit(worker.run_task, task, *values, key=name, pure=False)]
+            place = self._place(task, given[0] if is_there else None)
+            return [self._client.submit(worker.run_task, task, *values, **place)]
 
         with self._running(task, submit, state_cb) as (future,):
             if splits:
-                parts = [
-                    self._client.submit(operator.itemgetter(index), future, pure=False)
-                    for index in (0, 1)
-                ]
-                return Result((parts[0], parts[1].result()))
+                after, prediction = (
+                    self._client.submit(take, future, key=f"{KEPT}-{task.call}-{index}")
+                    for index, take in enumerate((operator.itemgetter(0), operator.itemgetter(1)))
+                )
+                return Result((after, prediction.result()))
             if action == "predict" and keeps:
                 return Result((given[0], future.result()))
             if not keeps:
@@ -249,6 +254,22 @@ class DaskExecutor:
             keeps_result=keeps_result,
             names=names,
         )
+
+    def _place(self, task: Task, kept: Future[Any] | None = None) -> dict[str, Any]:
+        """Name a task for Dask, and have it run where its instance is, if that is kept there.
+
+        Dask has idle workers take tasks from busy ones, and one whose instance cannot be pickled
+        would wait there for ever (dask/distributed#6705).
+        """
+        name = f"{task.action}:{task.key}"
+        if kept is None:
+            return {"key": f"{name}-{task.call}", "pure": False}
+        place: dict[str, Any] = {"key": f"{KEPT}-{task.call}-{name}", "pure": False}
+        holders: Any = self._client.who_has([kept])
+        if workers := list(holders[kept.key]):
+            # Another only if these are lost, when Dask makes the instance again.
+            place |= {"workers": workers, "allow_other_workers": True}
+        return place
 
     def _scatter(self, instance: Any) -> Future[Any]:
         """An instance on all workers, so that it outlives any of them."""

@@ -17,6 +17,9 @@ from aimm_plugins._values.actions import Action
 PREFIX = "aimm_plugins.dask-"
 """Names of executors begin with it; those of one client go on with its id."""
 
+KEPT = "aimm_plugins.kept"
+"""Names of tasks that run where their instance is begin with it; see `never_move_kept`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:

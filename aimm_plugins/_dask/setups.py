@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from distributed import Client
+from distributed import Client, stealing
 
 from aimm_plugins._dask import worker
 from aimm_plugins._dask.events import GRACE
-from aimm_plugins._dask.messages import PREFIX
+from aimm_plugins._dask.messages import KEPT, PREFIX
 from aimm_plugins._parity.fingerprint import Fingerprint
 from aimm_plugins._system.log import logger
 from aimm_plugins._system.text import printable
@@ -84,6 +84,8 @@ class Setups:
         return str(self._client.scheduler_info()["address"])
 
     def _send(self, confs: _Confs, expected: Fingerprint, again: bool = False) -> None:
+        with suppress(Exception):  # a kept instance that can be pickled needs it not
+            self._client.run_on_scheduler(never_move_kept)
         before = self._name
         self._sent += 1
         setup = worker.Setup(
@@ -131,6 +133,11 @@ def clean_scheduler(dask_scheduler: Any) -> list[str]:
         for topic in of_the_gone(topics):
             del topics[topic]
     return of_the_gone(dask_scheduler.worker_plugins)
+
+
+def never_move_kept() -> None:
+    """On the scheduler: have no idle worker take a task from the worker that has its instance."""
+    stealing.fast_tasks.add(KEPT)  # Dask has no public way
 
 
 def for_a_while(function: Callable[..., object], *args: Any, **kwargs: Any) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 from distributed import WorkerPlugin, get_worker
 from distributed.protocol import pickle
+from distributed.protocol.serialize import serialize
 
 from aimm_plugins import workers
 from aimm_plugins._api import calling
@@ -242,6 +243,14 @@ def predict_chunk(chunk: Any, index: int, *, task: Task, instance: Any, more: Va
             with suppress(Exception):  # a plugin's exception may forbid it
                 error.add_note(f"in chunk {index}")
             raise
+
+
+def is_movable(instance: Any) -> bool:
+    """Whether an instance can be sent to another worker."""
+    with suppress(TypeError):  # whatever went wrong
+        serialize(instance, on_error="raise")
+        return True
+    return False
 
 
 def returns_instance(model_type: str) -> bool:

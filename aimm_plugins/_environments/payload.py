@@ -119,9 +119,9 @@ def culprit(
     named += [(f"argument {place}", value) for place, value in enumerate(args, start=1)]
     named += [(f"argument {name!r}", value) for name, value in kwargs.items()]
     for name, value in named:
-        try:
+        with guarded():
             pack(value, reducers)
-        except Exception:
-            kind = type(value)
-            return f"{name}, an object of {kind.__module__}.{kind.__qualname__},"
+            continue
+        kind = type(value)
+        return f"{name}, an object of {kind.__module__}.{kind.__qualname__},"
     return "an argument"

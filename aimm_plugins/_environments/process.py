@@ -178,8 +178,9 @@ class PluginProcess:
     def _open(self, inbox: Inbox) -> int:
         number = next(self._numbers)
         with self._lock:
-            # Asked of the system too: the thread that reads may not have met the end yet.
-            if self._is_over or self._is_leaving or self._is_dead():
+            # The thread that reads may not have met its end yet, nor that of the connection, which
+            # a call closes that is interrupted while it sends.
+            if self._is_over or self._is_leaving or self._channel.closed or self._is_dead():
                 raise NotTakenError
             self._calls[number] = inbox
         return number

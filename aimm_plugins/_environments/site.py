@@ -101,7 +101,8 @@ class EnvironmentSite(NamedTuple):
         import fcntl
         import subprocess  # to look at an environment takes less
 
-        line = [self.python, "-u", "-P", "-s", "-c", _BOOTSTRAP]
+        own_flags = ["-O"] * sys.flags.optimize + ["-B"] * bool(sys.dont_write_bytecode)
+        line = [self.python, "-u", "-P", "-s", *own_flags, "-c", _BOOTSTRAP]
         # Of a host without standard streams it may be one of them, which are replaced in a child.
         with open(fcntl.fcntl(channel, fcntl.F_DUPFD_CLOEXEC, 3), "rb", buffering=0) as given:
             return subprocess.Popen(

@@ -73,7 +73,14 @@ def read_schema(published: PublishedOptions, denial: Denial | None = None) -> Sc
 
     A broken one is a `DeclarationError`, and code that must not run a `PluginImportError`.
     """
-    return Schema(read_document(published, denial), published)
+    document = read_document(published, denial)
+    try:
+        return Schema(document, published)
+    except ImportError as error:  # not every interpreter can import jsonschema
+        raise DeclarationError(
+            f"the schema {published} of {published.distribution.who} ({published.place}) cannot be "
+            f"read here: {error}"
+        ) from error
 
 
 class Schema:

@@ -97,17 +97,23 @@ class Stop(TimeoutError):
 
 
 @pytest.fixture
-def alarm() -> Iterator[None]:
-    """Raise `Stop` in the main thread in half a second."""
+def handler() -> Iterator[None]:
+    """A handler of SIGALRM that raises `Stop`."""
 
     def stop(*_: object) -> None:
         raise Stop
 
     before = signal.signal(signal.SIGALRM, stop)
+    yield
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def alarm(handler: None) -> Iterator[None]:
+    """Raise `Stop` in the main thread in half a second."""
     signal.setitimer(signal.ITIMER_REAL, 0.5)
     yield
     signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
 
 
 def test_a_call_whose_caller_was_interrupted_is_ended_with_its_process_if_it_goes_on(
@@ -134,6 +140,35 @@ def test_a_call_whose_caller_was_interrupted_ends_at_its_next_event(
     time.sleep(4)  # more than a call that goes on is given
     assert apart.pid() == pid
     assert exec_predict("counter", instance)[1] <= done + 1
+
+
+class Interrupting:
+    """Has a signal of the host arrive while it is pickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        signal.raise_signal(signal.SIGALRM)
+        return int, ()
+
+
+def test_what_a_signal_handler_raises_while_arguments_are_packed_is_no_fault_of_theirs(
+    apart: Apart, handler: None
+) -> None:
+    apart.start()
+    with pytest.raises(Stop):
+        exec_data_access("echo", None, Interrupting())
+
+
+def test_a_caller_that_is_interrupted_while_it_sends_costs_no_other_call(
+    apart: Apart, request: pytest.FixtureRequest
+) -> None:
+    apart.start()
+    pid = apart.pid()
+    os.kill(pid, signal.SIGSTOP)  # it takes only a part
+    request.getfixturevalue("alarm")
+    with suppress(Stop):
+        exec_data_access("echo", None, bytes(1_000_000))
+    os.kill(pid, signal.SIGCONT)
+    assert apart.pid() != pid
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="address space is limited on Linux alone")

@@ -659,3 +659,22 @@ def test_what_is_wrong_in_a_conf_is_told_with_its_place(
         aimm_plugins.plan(conf)
     assert str(conf) in str(raised.value)
     assert raised.value.line is not None
+
+
+def test_processes_are_optimized_and_leave_bytecode_as_the_host_does(
+    separate: tuple[Path, dict[str, Any]],
+) -> None:
+    """A host under `-O` and `-B` has the same `assert` and files wherever its plugins run."""
+    site, conf = separate
+    body = "def told(): return __debug__, sys.dont_write_bytecode"
+    (site / "alone.py").write_text(
+        f"import sys\nfrom aimm_plugins import data_access\n@data_access('told')\n{body}\n"
+    )
+    write_dist_info(site, "aimm-alone", entry_points={"alone": "alone"}, files=["alone.py"])
+    code = (
+        "import aimm_plugins as a\n"
+        f"if __name__ == '__main__': a.initialize({conf}); print(a.exec_data_access('told'))"
+    )
+    host = [sys.executable, "-O", "-B", "-c", code]
+    found = subprocess.run(host, capture_output=True, text=True, check=False)
+    assert found.stdout == "(False, True)\n", found.stderr

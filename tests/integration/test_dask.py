@@ -33,6 +33,7 @@ from tests.conftest import names
 from tests.docs.pages import Page
 from tests.support.installing import ROOT, environment
 from tests.support.metadata import write_dist_info
+from tests.support.threads import in_threads
 
 distributed = pytest.importorskip("distributed")
 
@@ -207,6 +208,12 @@ def fit_heavy(model):
 
 @predict(["heavy"])
 def predict_heavy(model):
+    return model.fits
+
+
+@predict(["heavy_chunk"])
+def predict_heavy_chunk(model, x):
+    time.sleep(0.3)
     return model.fits
 
 
@@ -391,6 +398,26 @@ def test_kept_instance_that_predict_returns_is_another_future(host):
         assert prediction == 1
         assert exec_predict("online", after)[1] == 2
         assert exec_predict("heavy", made)[1] == 0
+
+
+@pytest.mark.parametrize("call", ["predict", "predict_another", "map"])
+def test_kept_instance_that_cannot_be_pickled_is_used_where_it_is(host, client, call):
+    """Dask would have the idle worker take the call from the busy one, and wait there for ever."""
+    given = []
+
+    def work():
+        if call == "map":
+            given.extend(executor.map("heavy_chunk", made, range(4)))
+        else:
+            key = "heavy" if call == "predict" else "online"
+            given.append(exec_predict(key, made)[1])
+
+    with host(keep_on_cluster=True) as executor:
+        made = exec_instantiate("heavy")
+        busy = client.submit(time.sleep, 1, workers=client.who_has(made)[made.key], pure=False)
+        with in_threads(work):
+            busy.result()
+    assert given == {"predict": [0], "predict_another": [1], "map": [0, 0, 0, 0]}[call]
 
 
 def test_kept_instance_is_saved_and_loaded(host):

@@ -12,7 +12,7 @@ from aimm_plugins import (
     ConfigError,
     DeclarationError,
 )
-from tests.options.conftest import given
+from tests.options.conftest import KEY, given
 
 
 def test_error_names_the_schema_and_what_was_expected(wine, conf):
@@ -81,6 +81,19 @@ def test_broken_schema_is_the_failure_of_its_plugin(wine, schema, message):
         assert message in str(record.error)
         assert "aimm-wine 1.0 publishes aimm_wine:options.json" in str(record.error)
     assert "aimm_wine" not in sys.modules
+
+
+def test_schema_stops_no_start_where_jsonschema_cannot_be_imported(wine, monkeypatch):
+    """As in a subinterpreter, for which rpds, a part of it, is not made."""
+    wine(code=KEY)
+    monkeypatch.setitem(sys.modules, "jsonschema", None)
+    conf = {"names": [], "on_error": "isolate", "options": {"wine": {"b": 1}}}
+    (record,) = aimm_plugins.plan(conf).plugins
+    assert (record.state, type(record.error)) == ("failed", DeclarationError)
+    assert "options.json of aimm-wine 1.0" in str(record.error)
+    assert "cannot be read here: import of jsonschema halted" in str(record.error)
+    report = aimm_plugins.initialize()
+    assert (report.plugins[0].state, report.findings[0].code) == ("loaded", "broken-options-schema")
 
 
 def test_defaults_come_from_properties_wherever_they_hold(wine):

@@ -42,6 +42,7 @@ from aimm_plugins._startup.prepare import PreparedStart, decide
 from aimm_plugins._startup.publish import register
 from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._system.child import START_SECONDS
+from aimm_plugins._system.guard import reraise_interruption
 from aimm_plugins._system.text import described
 from aimm_plugins._values.actions import Action, StateCallback
 from aimm_plugins._values.report import PluginRecord, Report
@@ -167,6 +168,7 @@ class Environment(Processes):
         try:
             return pack(given, reducers)
         except Exception as error:
+            reraise_interruption(error)
             which = culprit(instance, args, kwargs, reducers)
             raise TypeError(
                 f"{request} was not called: {which} cannot be sent from the host "
