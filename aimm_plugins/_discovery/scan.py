@@ -153,6 +153,12 @@ class Scan:
             self._owner_of[module] = self._module_owners().find(module, file)
         return self._owner_of[module]
 
+    def publisher(self, module: str) -> str | None:
+        """The distribution that brings a plugin: by an entry point, else by its files."""
+        named = (one.distribution for one in self.candidates if one.module == module)
+        owner = next(named, None) or self.owner(module, self.modules.locate(module))
+        return None if owner is None else owner.name
+
     def code_owners(self, suspects: Sequence[Distribution] | None) -> CodeOwners:
         """Tells which of some distributions, or of all, an import would run code of."""
         from aimm_plugins._discovery.ownership import CodeOwners

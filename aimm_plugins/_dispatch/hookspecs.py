@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pluggy
+
+from aimm_plugins._system.text import nearest
+from aimm_plugins._values.provenance import short_file
 
 PROJECT = "aimm_plugins"
 
@@ -124,3 +128,46 @@ def answering(impl: pluggy.HookImpl) -> pluggy.HookImpl:
         )
 
     return pluggy.HookImpl(impl.plugin, impl.plugin_name, answer, impl.opts)
+
+
+def place_of(function: Callable[..., Any]) -> str:
+    inner: Any = inspect.unwrap(getattr(function, "__func__", function))
+    code = getattr(inner, "__code__", None)
+    if code is None:  # of an extension
+        return str(getattr(inner, "__module__", "?"))
+    # What is made by `exec` may have no module.
+    return f"{short_file(code.co_filename, inner.__module__ or '')}:{code.co_firstlineno}"
+
+
+def refusal(name: str, function: Callable[..., Any], options: Any, hooks: object) -> str | None:
+    """Why an implementation, with the options of its marker, cannot be registered, if so."""
+    hook = options.get("specname") or name
+    caller = getattr(hooks, hook, None)
+    spec = getattr(caller, "spec", None)
+    if spec is None and options.get("optionalhook"):
+        return None
+    if spec is None:
+        known = [other for other, caller in vars(hooks).items() if getattr(caller, "spec", None)]
+        near = nearest(hook, known)
+        if near:
+            return f"matches no hook; did you mean {near[0]}?"
+        return (
+            f"matches no hook; there are {', '.join(sorted(known))}. One that only some hosts have "
+            "is marked by hookimpl(optionalhook=True)"
+        )
+    offered = (*spec.argnames, *spec.kwargnames)
+    needed = pluggy.HookImpl(None, name, function, options).argnames
+    unknown = [argument for argument in needed if argument not in offered]
+    if unknown:
+        return (
+            f"takes {', '.join(unknown)}, which {hook} does not pass; it passes "
+            f"{', '.join(offered)}. Name those of them that are needed"
+        )
+    styles = [style for style in ("wrapper", "hookwrapper") if options.get(style)]
+    if styles and not inspect.isgeneratorfunction(function):
+        return "is marked as a wrapper and does not yield; write `result = yield` where the call is"
+    if styles and caller is not None and caller.is_historic():
+        return f"is a wrapper, and {hook} is a historic hook, which takes none"
+    if len(styles) > 1:
+        return "is marked as a wrapper of both styles; write hookimpl(wrapper=True)"
+    return None

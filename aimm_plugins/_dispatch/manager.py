@@ -19,8 +19,16 @@ import pluggy
 
 from aimm_plugins._declarations.declaration import call_site
 from aimm_plugins._declarations.ledger import DeclarationLedger
-from aimm_plugins._dispatch.hookimpls import place_of, refusal
-from aimm_plugins._dispatch.hookspecs import PROJECT, Chain, Execute, HookSpecs, Monitor, answering
+from aimm_plugins._dispatch.hookspecs import (
+    PROJECT,
+    Chain,
+    Execute,
+    HookSpecs,
+    Monitor,
+    answering,
+    place_of,
+    refusal,
+)
 from aimm_plugins._system.modules import contents, is_initializing
 from aimm_plugins._values.actions import ACTIONS, Action, ActionSpec
 

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from aimm_plugins._config.json_schema import Misfit
 from aimm_plugins._config.values import Config
-from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.published import PublishedOptions
 from aimm_plugins._discovery.scan import Scan, scan
 from aimm_plugins._options.hiding import Options, Path, copied
@@ -132,12 +131,7 @@ class PluginOptions:
 
     def _schema_of(self, plugin: str, denial: Denial) -> Schema | None:
         installed = self.installed()
-        distribution = next(
-            (c.distribution.name for c in installed.candidates if c.module == plugin), None
-        )
-        if distribution is None and installed.options:
-            owner = installed.owner(plugin, locate(plugin))
-            distribution = None if owner is None else owner.name
+        distribution = installed.publisher(plugin) if installed.options else None
         return schema_of(installed.options_of(plugin, distribution), denial)
 
 

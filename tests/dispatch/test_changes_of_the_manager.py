@@ -126,10 +126,6 @@ def host_hook():
         manager.add_hookspecs(HostSpecs)
 
 
-async def asynchronous():
-    yield
-
-
 def plain(): ...
 
 
@@ -140,7 +136,6 @@ def generator():
 @pytest.mark.parametrize(
     ("function", "options", "message"),
     [
-        (asynchronous, {"wrapper": True}, "is async, and hooks are not awaited"),
         (plain, {"wrapper": True}, "does not yield"),
         (generator, {"wrapper": True, "hookwrapper": True}, "a wrapper of both styles"),
         (generator, {"wrapper": True, "specname": "host_started"}, "is a historic hook"),

@@ -44,18 +44,6 @@ FAULTS = {
         ":{}: hookimpl 'aimm_fti' matches no hook; did you mean aimm_fit?",
         9,
     ),
-    "yields": (
-        "@hookimpl\ndef aimm_fit(instance):\n    yield",
-        ":{}: aimm_fit yields and is no",
-        8,
-    ),
-    "async": ("@hookimpl\nasync def aimm_fit(instance): ...", ":{}: aimm_fit is async", 8),
-    "stars": ("@hookimpl\ndef aimm_fit(*args): ...", ":{}: aimm_fit takes *args, which stays", 8),
-    "by keyword": (
-        "@hookimpl\ndef aimm_fit(*, instance): ...",
-        ":{}: aimm_fit takes instance as",
-        8,
-    ),
     "other marker": (
         "@pluggy.HookimplMarker('aimm')\ndef aimm_fit(instance): ...",
         ":{}: aimm_fit is marked for 'aimm', which nobody calls; mark it by aimm_plugins.hookimpl",

@@ -12,10 +12,8 @@ from typing import Any
 import aimm_plugins
 from aimm_plugins import Action, Provider
 from aimm_plugins._discovery.groups import CONFORMANCE, OPTIONS, suffix_of
-from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.scan import scan
-from aimm_plugins._dispatch.hookimpls import mistake, place_of, refusal
-from aimm_plugins._dispatch.hookspecs import PROJECT
+from aimm_plugins._dispatch.hookspecs import PROJECT, place_of, refusal
 from aimm_plugins._dispatch.manager import HOOKS
 from aimm_plugins._system.modules import contents
 from aimm_plugins._system.signatures import signature_of
@@ -56,7 +54,7 @@ def entry_points_resolve(subject: Subject) -> None:
     """Each entry point of its distribution, of this package's groups, names what is there."""
     from importlib.metadata import PackageNotFoundError, distribution
 
-    name = _distribution_of(subject.plugin)
+    name = scan().publisher(subject.plugin)
     if name is None:
         raise Inapplicable("no distribution owns it")
     try:
@@ -82,7 +80,8 @@ def options_have_a_sound_schema(subject: Subject) -> None:
     from aimm_plugins._startup.plugin_options import denial_now
     from aimm_plugins._startup.runtime import PROCESS
 
-    published = scan().options_of(subject.plugin, _distribution_of(subject.plugin))
+    installed = scan()
+    published = installed.options_of(subject.plugin, installed.publisher(subject.plugin))
     if len(published) > 1:
         raise AssertionError("several schemas: " + ", ".join(map(str, published)))
     if not published:
@@ -94,15 +93,6 @@ def options_have_a_sound_schema(subject: Subject) -> None:
     bare = [option.name for option in schema.known() if not option.description]
     if bare:
         subject.notes.append(f"without a description: {', '.join(bare)}")
-
-
-def _distribution_of(module: str) -> str | None:
-    installed = scan()
-    for candidate in installed.candidates:
-        if candidate.module == module:
-            return candidate.distribution.name
-    owner = installed.owner(module, locate(module))
-    return None if owner is None else owner.name
 
 
 @check("plugin")
@@ -195,8 +185,7 @@ def hookimpls_are_in_order(subject: Subject) -> None:
     faults = []
     for name, function, marks in _functions(subject.plugin):
         if PROJECT in marks:
-            options = marks[PROJECT]
-            fault = refusal(name, function, options, manager.hook) or mistake(function, options)
+            fault = refusal(name, function, marks[PROJECT], manager.hook)
             if fault is None and function not in known:
                 subject.notes.append(
                     f"{place_of(function)}: {name} is registered neither by the import nor by a "
