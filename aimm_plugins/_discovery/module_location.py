@@ -196,12 +196,10 @@ def _extends(location: Location) -> bool:
     return is_package and _has(location.file, _EXTENDS_PATH)
 
 
-def locate(module: str) -> str | None:
-    """The file that importing a module would run in this process."""
-    return HERE.locate(module)
-
-
 HERE = Modules()
+
+locate = HERE.locate
+"""The file that importing a module would run in this process."""
 
 
 def bytecode_of(file: str) -> str | None:

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from aimm_plugins._dispatch.direct_call import DirectCall
+from aimm_plugins._dispatch.direct_call import DirectCall, call_of
 from aimm_plugins._dispatch.hook_call import AnyCall, HookCall, declared_function
 from aimm_plugins._dispatch.hookspecs import Chain, is_wrapper
 from aimm_plugins._dispatch.manager import PluginManager
-from aimm_plugins._dispatch.remote_call import call_of
 from aimm_plugins._registry.providers import Offer
 from aimm_plugins._registry.registry import Registry
 from aimm_plugins._registry.snapshot import Snapshot
@@ -129,7 +128,9 @@ class ActionCalls(dict[str, AnyCall]):
         return HookCall(self._spec, key, self._chain.within(brought), direct, lambda: direct, None)
 
     def _error(self, key: object) -> Exception:
-        return no_call_error(self._dispatcher.registry, self._spec.name, key)
+        from aimm_plugins._registry.key_errors import call_error
+
+        return call_error(self._dispatcher.registry, self._spec.name, key)
 
     def _later(self) -> ActionCalls:
         """The table that a change has put in the place of this one."""
@@ -184,9 +185,3 @@ class Dispatcher:
         """
         self._loading = {}
         self.renew()
-
-
-def no_call_error(registry: Registry, action: Action, key: object) -> Exception:
-    from aimm_plugins._registry.key_errors import call_error
-
-    return call_error(registry, action, key)

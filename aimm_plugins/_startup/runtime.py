@@ -20,7 +20,7 @@ from aimm_plugins._declarations.ledger import (
     current_ledger,
     use_ledger,
 )
-from aimm_plugins._dispatch.dispatcher import Dispatcher, no_call_error
+from aimm_plugins._dispatch.dispatcher import Dispatcher
 from aimm_plugins._dispatch.manager import PluginManager
 from aimm_plugins._registry.providers import Provider
 from aimm_plugins._registry.registry import Registry
@@ -210,7 +210,9 @@ class Runtime:
             provider.load()
             provider = self.registry.find(action, key)
         if provider is None or provider.deferred:
-            raise no_call_error(self.registry, action, key)
+            from aimm_plugins._registry.key_errors import call_error
+
+            raise call_error(self.registry, action, key)
         return provider
 
     def declared_function(

@@ -9,9 +9,8 @@ from typing import Any, NoReturn
 
 from aimm_plugins._config.environment import operator_layers
 from aimm_plugins._discovery.scan import scan
-from aimm_plugins._dispatch.dispatcher import no_call_error
+from aimm_plugins._dispatch.direct_call import Request
 from aimm_plugins._dispatch.raised_elsewhere import RaisedElsewhere
-from aimm_plugins._dispatch.remote_call import Request
 from aimm_plugins._environments import frames, tracing
 from aimm_plugins._environments.channel import Frame
 from aimm_plugins._environments.frames import END_SECONDS, Inbox, NotTakenError, Wish
@@ -36,6 +35,7 @@ from aimm_plugins._environments.tables import Reduce, as_arrow
 from aimm_plugins._inventory.remedies import in_environment
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.change import Change
+from aimm_plugins._registry.key_errors import call_error
 from aimm_plugins._startup.environments.instance import EnvironmentInstance
 from aimm_plugins._startup.messages import log
 from aimm_plugins._startup.prepare import PreparedStart, decide
@@ -99,7 +99,7 @@ class Environment(Processes):
             return self.successor.call(request, inbox)
         process = self._home(instance) if is_handle else self._least_loaded()
         if (request.action, request.key) in self._refused:  # while the call was on its way
-            raise no_call_error(self._runtime.registry, request.action, request.key)
+            raise call_error(self._runtime.registry, request.action, request.key)
         raised: list[BaseException] = []
 
         def on_event(frame: Frame) -> Packed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from aimm_plugins._dispatch.remote_call import call_of
+from aimm_plugins._dispatch.direct_call import call_of
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._values.actions import Action
 

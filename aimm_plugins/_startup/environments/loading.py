@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from aimm_plugins._declarations.declaration import Declaration
-from aimm_plugins._dispatch.remote_call import RemoteFunction
+from aimm_plugins._dispatch.direct_call import RemoteFunction
 from aimm_plugins._environments.plan import PlannedEnvironment, identity_there
 from aimm_plugins._environments.processes import Processes
 from aimm_plugins._inventory.module_files import foreign_module
