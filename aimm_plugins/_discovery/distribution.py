@@ -25,7 +25,7 @@ _HEAD = 4096
 
 
 class Distribution:
-    """An installed distribution, as it was given; the subclasses, which a scan makes, read files.
+    """An installed distribution; the subclasses, which a scan makes, read files.
 
     Attributes:
         key: Normalized name.
@@ -36,21 +36,15 @@ class Distribution:
 
     __slots__ = ("_direct_url", "_headers", "_origin", "folder", "key", "place", "unread")
 
-    _headers: dict[str, str] | None
-    _direct_url: dict[str, Any] | None
-    _origin: Origin | None
-
-    def __init__(self, *, name: str, version: str | None, origin: Origin, place: str) -> None:
-        self._read_later(normalized(name), place, None)
-        self._headers = {"name": name, "version": version or ""}
-        self._origin = origin
-
-    def _read_later(self, key: str, place: str, folder: str | None) -> None:
+    def __init__(self, key: str, place: str, folder: str | None) -> None:
         self.key = key
         self.place = place
         self.folder = folder
         self.unread: str | None = None
-        self._headers = self._direct_url = self._origin = None
+        # Not by `cached_property`: in Python 3.11 it has a lock, which a fork may leave locked.
+        self._headers: dict[str, str] | None = None
+        self._direct_url: dict[str, Any] | None = None
+        self._origin: Origin | None = None
 
     @property
     def name(self) -> str:
@@ -71,7 +65,7 @@ class Distribution:
     @property
     def version(self) -> str | None:
         """Its version, or `None` where that cannot be read."""
-        return self._read_headers().get("version") or None
+        return self._read_headers()["version"] or None
 
     @property
     def who(self) -> str:
@@ -163,7 +157,7 @@ class InFolder(Distribution):
     def __init__(
         self, key: str, folder: str, file: str, hidden: tuple[Distribution, ...] = ()
     ) -> None:
-        self._read_later(key, f"{folder.rstrip(os.sep)}{os.sep}{file}", folder)
+        super().__init__(key, f"{folder.rstrip(os.sep)}{os.sep}{file}", folder)
         self._hidden = hidden
 
     @property
@@ -232,7 +226,7 @@ class FromFinder(Distribution):
     __slots__ = ("_found",)
 
     def __init__(self, key: str, place: str, found: Any, folder: str | None) -> None:
-        self._read_later(key, place, folder)
+        super().__init__(key, place, folder)
         self._found = found
 
     def read(self, file: str, limit: int = METADATA_BYTES) -> bytes | None:

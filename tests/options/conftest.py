@@ -7,9 +7,9 @@ import json
 import pytest
 
 import aimm_plugins
-from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.published import PublishedOptions
 from aimm_plugins._options.schema import Schema
+from tests.support.metadata import Stated
 
 SECRET = "hunter2-of-the-cellar"
 
@@ -101,7 +101,7 @@ def given(path_or_options):
 
 def schema_of(document):
     """A schema that a plugin `wine` publishes."""
-    distribution = Distribution(name="aimm-wine", version="1.0", origin="index", place="")
+    distribution = Stated(name="aimm-wine", version="1.0", origin="index")
     return Schema(
         document,
         PublishedOptions(

@@ -21,6 +21,7 @@ from aimm_plugins._values.report import Origin
 from tests.conftest import record_of
 from tests.support.denials import assert_denied, trapped
 from tests.support.forked.case import BAD, Case, assert_healthy, record
+from tests.support.metadata import Stated
 
 
 def test_denied_owner_of_the_module_of_another_distribution_is_not_run(marked, install):
@@ -370,7 +371,7 @@ def test_module_that_a_healthy_plugin_imports_registers_nothing_if_denied(case: 
 
 
 def distribution(name: str, version: str | None = "1.0", origin: Origin = "index") -> Distribution:
-    return Distribution(name=name, version=version, origin=origin, place="")
+    return Stated(name=name, version=version, origin=origin)
 
 
 def policy_of(*layers: Layer, **asked: Any) -> Policy:

@@ -10,12 +10,11 @@ import pytest
 
 import aimm_plugins
 from aimm_plugins import ConfigError, initialize
-from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._policy.lockfile import freeze_line
 from tests.conftest import record_of
 from tests.support.denials import assert_refused, trapped
 from tests.support.forked.case import Case
-from tests.support.metadata import record_row
+from tests.support.metadata import Stated, record_row
 
 
 @pytest.fixture
@@ -261,10 +260,7 @@ FOREIGN = "x\n--index-url http://localhost/"
 
 
 def test_name_that_would_write_further_lines_is_left_out() -> None:
-    good, evil = (
-        Distribution(name=name, version="1.0", origin="index", place="")
-        for name in ("good", FOREIGN)
-    )
+    good, evil = (Stated(name=name, version="1.0", origin="index") for name in ("good", FOREIGN))
     digest = f"sha256:{'0' * 64}"
     assert freeze_line(good, digest) == f"good==1.0  # record {digest}\n"
     assert freeze_line(evil, digest) is None
@@ -272,7 +268,7 @@ def test_name_that_would_write_further_lines_is_left_out() -> None:
 
 @pytest.mark.parametrize("version", [None, "", "latest", "1.0;x"])
 def test_version_that_is_none_is_left_out(version: str | None) -> None:
-    odd = Distribution(name="odd", version=version, origin="index", place="")
+    odd = Stated(name="odd", version=version, origin="index")
     assert freeze_line(odd, f"sha256:{'0' * 64}") is None
 
 

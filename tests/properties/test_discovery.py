@@ -15,7 +15,7 @@ from aimm_plugins._discovery.scan import scan
 from aimm_plugins._discovery.verification import Verified, verify
 from aimm_plugins._system.names import normalized
 from tests.properties.strategies import files, folders, write
-from tests.support.metadata import write_record
+from tests.support.metadata import Stated, write_record
 
 
 def by_importlib_metadata(path: list[str]) -> list[tuple[str, str]]:
@@ -85,7 +85,7 @@ def test_key_goes_to_the_nearest_plugin_above_it_or_to_the_only_one(plugins, key
     lines += ["[aimm.plugins.fit]"]
     lines += [f"k{i} = {module}:{attribute}" for i, (module, attribute) in enumerate(keys)]
     points = EntryPoints(
-        Distribution(name="dist", version="1", origin="index", place=""),
+        Stated(name="dist", version="1", origin="index"),
         "\n".join(lines).encode(),
     )
 

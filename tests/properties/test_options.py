@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from aimm_plugins import DeclarationError
-from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.published import PublishedOptions
 from aimm_plugins._options.hiding import Options
 from aimm_plugins._options.schema import Schema
 from tests.properties.strategies import json_like, mutated
+from tests.support.metadata import Stated
 
 PUBLISHED = PublishedOptions(
     name="wine",
     module="wine",
     attribute="options.json",
-    distribution=Distribution(name="wine", version="1.0", origin="index", place=""),
+    distribution=Stated(name="wine", version="1.0", origin="index"),
     place="entry_points.txt:2",
 )
 KEYS = st.sampled_from("abc")

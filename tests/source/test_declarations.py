@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.published import Published
 from aimm_plugins._source.declarations import (
     Gap,
@@ -12,8 +11,9 @@ from aimm_plugins._source.declarations import (
     SourceDeclaration,
     published_declarations,
 )
+from tests.support.metadata import Stated
 
-DISTRIBUTION = Distribution(name="d", version="1", origin="index", place="")
+DISTRIBUTION = Stated(name="d", version="1", origin="index")
 KEY = Published("fit", "k", "m", "f", DISTRIBUTION, "entry_points.txt:2")
 
 

@@ -9,6 +9,21 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from aimm_plugins._discovery.distribution import Distribution
+from aimm_plugins._system.names import normalized
+
+
+class Stated(Distribution):
+    """A distribution of a name, version and origin, without any files."""
+
+    def __init__(self, name, version, origin):
+        super().__init__(normalized(name), "", None)
+        self._headers = {"name": name, "version": version or ""}
+        self._origin = origin
+
+    def read(self, file, limit=0):
+        return None
+
 
 def write_dist_info(
     site: Path,
