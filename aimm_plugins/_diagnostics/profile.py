@@ -148,7 +148,7 @@ def _run(task: Task, timeout: float, mark: bytes = b"") -> tuple[dict[str, Any],
     if not result.answers:
         if result.status is None:
             return {"error": f"its import took more than {timeout:g} seconds"}, []
-        return {"error": f"its import ended the process with {result.cause}"}, []
+        return {"error": f"the process that imports it {result.ended}"}, []
     parts = result.output.split(mark) if mark else []
     figures = result.answers[0]
     if figures["error"] is not None:

@@ -33,8 +33,3 @@ class Budget:
         self.work -= steps
         if self.work < 0:
             raise OverBudgetError("it has too much source, or too many constants")
-
-
-def own_code_budget() -> Budget:
-    """The budget for source that its own author reads; no honest project reaches it."""
-    return Budget(work=10**9, module_size=64 * 1024 * 1024)

@@ -73,23 +73,15 @@ class ChildResult:
             return f"gave no answer for {self.allowed:g} seconds"
         return ended(self.status)
 
-    @property
-    def cause(self) -> str:
-        return f"status {self.status}" if self.status is None else cause(self.status)
-
 
 def ended(status: int) -> str:
     """How a process has ended, as a sentence without its subject: `left with status 3`."""
-    return f"{'was ended by' if status < 0 else 'left with'} {cause(status)}"
-
-
-def cause(status: int) -> str:
     if status >= 0:
-        return f"status {status}"
+        return f"left with status {status}"
     try:
-        return signal.Signals(-status).name
+        return f"was ended by {signal.Signals(-status).name}"
     except ValueError:  # a real-time signal
-        return f"signal {-status}"
+        return f"was ended by signal {-status}"
 
 
 def interpreter() -> str:

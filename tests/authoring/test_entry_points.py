@@ -130,7 +130,7 @@ def test_import_tells_of_every_module_that_fails(project):
 
 def test_import_that_ends_the_process_is_told(project):
     folder = project(mine="import os\nos._exit(7)")
-    with pytest.raises(AimmPluginsError, match="ended with exit status 7"):
+    with pytest.raises(AimmPluginsError, match="left with status 7 before it was done"):
         run_declarations(find_project(folder))
 
 

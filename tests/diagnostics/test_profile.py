@@ -86,8 +86,8 @@ def test_plugin_whose_own_modules_take_most_has_the_next_one_as_costliest():
 
 def test_plugin_that_fails_or_leaves_has_an_error_and_the_denied_one_is_not_imported(costs):
     assert costs["broken_one"].error.startswith("ValueError: why")
-    assert "ended the process with status 3" in costs["leaves"].error
-    assert "ended the process with SIGABRT" in costs["crashes"].error
+    assert "the process that imports it left with status 3" in costs["leaves"].error
+    assert "the process that imports it was ended by SIGABRT" in costs["crashes"].error
     assert costs["broken_one"].seconds is None
     assert "denied_one" not in costs
 
