@@ -153,12 +153,6 @@ def _given(
                         key=True,
                     )
     chosen = {**by_distribution, **by_plugin}
-    for key in dict.fromkeys(by_distribution.values()):
-        if key not in chosen.values():
-            message = (
-                "every plugin of this distribution has options by its own name, which hold instead"
-            )
-            findings.append(_matches_nothing(key, config, message, "Remove one of them."))
     given = {
         key: _read_given(config, key, looking=looking, findings=findings)
         for key in dict.fromkeys(chosen.values())
@@ -206,10 +200,6 @@ def _for_no_plugin(
         else "no plugin, module or distribution that this conf loads has this name"
     )
     remedy = f"Did you mean {near[0]}?" if near else "Correct the name, or remove them."
-    return _matches_nothing(key, config, message, remedy)
-
-
-def _matches_nothing(key: str, config: Config, message: str, remedy: str) -> Finding:
     place = config.where("options", key)
     return Finding("rule-matches-nothing", f"options {key}", message, place, remedy)
 
