@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._system.modules import is_initializing
+from aimm_plugins._system.names import with_parents
 from aimm_plugins._values.actions import Action
 from aimm_plugins.errors import DeclarationError
 
@@ -132,10 +133,8 @@ class DeclarationLedger:
                 importer: str = frame.f_locals["module"]
                 return importer
             frame = frame.f_back
-        name = importing_module
-        while name and name not in self._loading_modules:
-            name = name.rpartition(".")[0]
-        return name or None
+        above = with_parents(importing_module or "")
+        return next((name for name in above if name in self._loading_modules), None)
 
     # Declaring
 

@@ -20,6 +20,7 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from importlib.machinery import all_suffixes
+from itertools import accumulate
 from typing import NamedTuple
 
 from aimm_plugins._discovery.distribution import Distribution, spellings
@@ -163,9 +164,7 @@ class _Parts:
 
 def _folders_above(folder: str) -> Iterator[str]:
     """The folders of a path, the outermost first."""
-    parts = folder.split("/") if folder else []
-    for depth in range(1, len(parts) + 1):
-        yield "/".join(parts[:depth])
+    return accumulate(folder.split("/") if folder else (), "{}/{}".format)
 
 
 def _dotted(path: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aimm_plugins._declarations.declaration import Declaration
-from aimm_plugins._system.names import normalized
+from aimm_plugins._system.names import normalized, with_parents
 from aimm_plugins._system.text import one_line
 from aimm_plugins._values.actions import Action
 from aimm_plugins._values.provenance import Provenance
@@ -161,10 +161,8 @@ class PluginOwners:
         if module is None:
             return None
         if module not in self._found:
-            name = module
-            while name not in self._modules and name:
-                name = name.rpartition(".")[0]
-            self._found[module] = name or None
+            above = with_parents(module)
+            self._found[module] = next((name for name in above if name in self._modules), None)
         return self._found[module]
 
 

@@ -29,7 +29,9 @@ def description(node: Function | ast.ClassDef | None, action: Action) -> Descrip
     if not isinstance(node, ast.ClassDef):
         return _of_function(node)
     is_method = action in MODEL_ACTIONS[1:]
-    method = _method(node, action if is_method else "__init__")
+    name = action if is_method else "__init__"
+    methods = (part for part in node.body if isinstance(part, Function) and part.name == name)
+    method = next(methods, None)
     found = Description() if method is None else _of_function(method, is_bound=True)
     if is_method:
         return found
@@ -62,10 +64,3 @@ def _of_function(node: Function, *, is_bound: bool = False) -> Description:
         return Description(None, ast.get_docstring(node))
     arrow = f" -> {returns}" if returns else ""
     return Description(f"({signature}){arrow}", ast.get_docstring(node))
-
-
-def _method(node: ast.ClassDef, name: str) -> Function | None:
-    for statement in node.body:
-        if isinstance(statement, Function) and statement.name == name:
-            return statement
-    return None

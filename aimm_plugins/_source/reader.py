@@ -23,6 +23,7 @@ from aimm_plugins._source.declarations import (
 from aimm_plugins._source.module import read_module
 from aimm_plugins._source.outside import OutsidePackages
 from aimm_plugins._source.values import PACKAGE, Evaluator
+from aimm_plugins._system.names import with_parents
 from aimm_plugins._system.text import MOST_COMPARED, nearest
 from aimm_plugins._values.provenance import short_file
 
@@ -74,8 +75,7 @@ class ModuleReader:
                     self._evaluator.budget.take(costs)
                 self._reached.add(name)
                 yield module, certain
-                parts = name.split(".")
-                queue.extend(".".join(parts[:count]) for count in range(1, len(parts)))
+                queue.extend(reversed([*with_parents(name)][1:]))
                 for imported, surely in module.imports:
                     waiting[certain and surely].append(imported)
 
@@ -259,10 +259,8 @@ class SourceReader:
 
     def _is_part(self, module: str, plugin: str) -> bool:
         """Whether what a module declares counts as that of a plugin that imports it."""
-        owner = module
-        while owner and owner not in self._plugins:
-            owner = owner.rpartition(".")[0]
-        return module == plugin or owner in ("", plugin)
+        owner = next((name for name in with_parents(module) if name in self._plugins), plugin)
+        return module == plugin or owner == plugin
 
 
 def _unread(error: OverBudgetError) -> Gap:
