@@ -131,6 +131,10 @@ def environments_folder(config: Config) -> str:
         data = os.path.expanduser("~/Library/Application Support")
     else:
         data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
+    if not os.path.isabs(data):  # a user of a container may have no home
+        problem = f"this user's data folder is {data}, which differs by working directory"
+        expected = "environments_folder in the conf"
+        raise config.error(problem, ("environments",), expected=expected, key=True)
     return os.path.join(data, "aimm-plugins", "environments")
 
 

@@ -678,3 +678,14 @@ def test_processes_are_optimized_and_leave_bytecode_as_the_host_does(
     host = [sys.executable, "-O", "-B", "-c", code]
     found = subprocess.run(host, capture_output=True, text=True, check=False)
     assert found.stdout == "(False, True)\n", found.stderr
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="looks at other variables")
+def test_a_user_without_a_home_has_to_name_the_folder_of_environments(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would be a folder `~` in each working directory, and no other would have what it has."""
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    with pytest.raises(ConfigError, match=r"is ~/.local/share, .*environments_folder in the conf"):
+        aimm_plugins.plan({"names": [], "environments": {"old": {"requirements": []}}})
