@@ -103,7 +103,7 @@ class PlannedEnvironment(NamedTuple):
         rules = [] if self.site is None else self._chosen
         idle = [r for r in rules if not any(_is_about(r, record) for record in self.records)]
         message = f"no plugin of environment {self.name} is of this distribution and version"
-        return [f._replace(message=message) for f in matches_nothing(idle, self.installed)]
+        return [f._replace(message=message) for f in matches_nothing(idle, [self.installed])]
 
     def with_plan(
         self, plan: Plan, options: PluginOptions | None, verified: tuple[Verified, ...]

@@ -8,7 +8,7 @@ read; nothing here touches `sys` or plugin code.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -124,23 +124,24 @@ class Policy(NamedTuple):
             return f"{who}: its RECORD is not the one that was locked ({where})"
         return None
 
-    def unmatched(self, installed: Scan) -> list[Finding]:
-        """Rules about distributions that are not installed, mostly typos; and what has two names.
+    def unmatched(self, scans: Collection[Scan]) -> list[Finding]:
+        """Rules about distributions that no scan has, mostly typos; and what has two names.
 
         A `required` one is no finding but a missing plugin; see `missing`.
         """
-        publishers = dict.fromkeys(candidate.distribution for candidate in installed.candidates)
+        publishers = dict.fromkeys(c.distribution for scan in scans for c in scan.candidates)
         findings = [_has_two_names(one) for one in publishers if len(one.names) > 1]
-        denied = installed.stating(name for layer in self.layers for name in layer.deny)
+        names = [name for layer in self.layers for name in layer.deny]
+        denied = {name for scan in scans for name in scan.stating(names)}
         idle = [
             rule
             for layer in self.layers
-            for rules, told in ((layer.allow or {}, {}), (layer.deny, denied))
+            for rules, told in ((layer.allow or {}, ()), (layer.deny, denied))
             for name, about_it in rules.items()
-            if not installed.has(name) and name not in told
+            if name not in told and not any(scan.has(name) for scan in scans)
             for rule in about_it
         ]
-        findings += matches_nothing(idle, installed)
+        findings += matches_nothing(idle, scans)
         findings += [
             Finding(
                 code="locked-not-installed",
@@ -151,7 +152,7 @@ class Policy(NamedTuple):
             )
             for lock in (layer.lock for layer in self.layers if layer.lock is not None)
             for name, entry in lock.entries.items()
-            if not installed.has(name)
+            if not any(scan.has(name) for scan in scans)
         ]
         return findings
 
@@ -285,14 +286,15 @@ _MOST_HINTS = 10
 """Rules for nobody whose names are compared with those of distributions; a list may be long."""
 
 
-def matches_nothing(idle: Sequence[Rule], installed: Scan) -> list[Finding]:
+def matches_nothing(idle: Sequence[Rule], scans: Collection[Scan]) -> list[Finding]:
     """Findings about rules for nobody, with the name that each may mean."""
+    candidates = [candidate for scan in scans if idle for candidate in scan.candidates]
     plugins = {
         normalized(name): candidate.distribution.name
-        for candidate in (installed.candidates if idle else ())
+        for candidate in candidates
         for name in (candidate.name, candidate.module)
     }
-    known = {one.distribution.key: None for one in installed.candidates}
+    known = {candidate.distribution.key: None for candidate in candidates}
     found = []
     for rule in idle:
         meant = plugins.get(rule.name)

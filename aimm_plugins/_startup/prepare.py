@@ -112,7 +112,11 @@ def prepare(
     """
     operator = operator_layers()
     part = partial(_prepare_part, runtime, operator, only_looking=only_looking)
-    return with_environments(part(configs, installed), part)
+    start = with_environments(part(configs, installed), part)
+    if any(environment.site is None for environment in start.environments):
+        return start  # a rule may be about what is there
+    idle = start.policy.unmatched(start.scans.values())
+    return start._replace(findings=tuple(dict.fromkeys((*start.findings, *idle))))
 
 
 def _prepare_part(
@@ -154,8 +158,8 @@ def decide(
     is_imported = sys.modules.__contains__ if here else lambda _: False
     admission = admission_of(runtime, configs, installed, operator)
     plans = tuple(arrange(judge, is_imported) for judge in admission.judges)
-    findings = dict.fromkeys((*installed.findings, *admission.policy.unmatched(installed)))
-    return PreparedStart(installed, _merged(plans), plans, admission, tuple(findings))
+    findings = tuple(dict.fromkeys(installed.findings))
+    return PreparedStart(installed, _merged(plans), plans, admission, findings)
 
 
 def admission_of(
@@ -266,7 +270,7 @@ def with_environments(start: PreparedStart, prepare: Callable[..., PreparedStart
     return start._replace(
         plan=_merged([plan, *(e.plan._replace(records=e.records) for e in environments)]),
         findings=(
-            *_findings_of_parts(parts, all(e.site is not None for e in environments)),
+            *dict.fromkeys(finding for part in parts for finding in part.findings),
             *(finding for environment in environments for finding in environment.idle_choices),
         ),
         environments=tuple(environments),
@@ -286,29 +290,6 @@ def _findings_there(
         else f
         for f in part.findings
     )
-
-
-def _findings_of_parts(parts: Sequence[PreparedStart], complete: bool) -> tuple[Finding, ...]:
-    """The findings of the host and its environments; a rule is idle that is idle in all of them.
-
-    What is in a missing environment is not known, so that no rule is called idle then.
-    """
-    idle = [{_rule_of(f) for f in part.findings if f.code in _IDLE} for part in parts]
-    found: dict[object, Finding] = {}
-    for finding in (finding for part in parts for finding in part.findings):
-        if finding.code not in _IDLE:
-            found.setdefault(finding, finding)
-        elif complete and all(_rule_of(finding) in rules for rules in idle):
-            found.setdefault(_rule_of(finding), finding)
-    return tuple(found.values())
-
-
-def _rule_of(finding: Finding) -> tuple[str, str, str | None]:
-    """What tells an idle rule from others; its remedy may differ from part to part."""
-    return finding.code, finding.subject, finding.place
-
-
-_IDLE = ("rule-matches-nothing", "locked-not-installed")
 
 
 def _decides_something(rule: str, wanted: str, snapshot: Snapshot) -> bool:
