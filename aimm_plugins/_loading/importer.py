@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from aimm_plugins._declarations.ledger import DeclarationLedger, DeclaredKey
 from aimm_plugins._dispatch.manager import PluginManager
 from aimm_plugins._loading.exceptions import shorten_traceback, to_group_member
-from aimm_plugins._loading.side_effects import changes, observe
+from aimm_plugins._loading.side_effects import HANDLERS, changes, observe
 from aimm_plugins._policy.plan import Plan
 from aimm_plugins._registry.change import Loaded
 from aimm_plugins._registry.loads import ImportWatch
@@ -148,7 +148,7 @@ class Loader(NamedTuple):
             return
         except BaseException as error:  # sys.exit(), CancelledError and the like end no host
             self._discard()
-            reraise_interruption(error, None if before is None else before.handlers)
+            reraise_interruption(error, before and before[HANDLERS].values())
             shorten_traceback(error)
             outcome.records.append(_failed(record, error))
             if not has_run and (side_effects := changes(before)):

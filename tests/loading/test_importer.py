@@ -56,7 +56,7 @@ def untouched():
         ("import sys; sys.path.reverse()", "sys.path: reordered"),
         ("import os; os.chdir('/')", "working directory: "),
         ("import warnings; warnings.simplefilter('ignore', BytesWarning)", "warning filters"),
-        ("import signal; signal.signal(signal.SIGUSR1, signal.SIG_IGN)", "SIGUSR1 changed"),
+        ("import signal; signal.signal(signal.SIGUSR1, signal.SIG_IGN)", "changed SIGUSR1"),
         ("import logging; logging.getLogger().addHandler(logging.NullHandler())", "handlers"),
         ("import logging; logging.getLogger().setLevel(1)", "root logging level"),
     ],
@@ -75,7 +75,7 @@ def test_failed_plugin_names_the_threads_that_it_left(write):
     )
     aimm_plugins.stop = threading.Event()
     try:
-        assert "'left-over' was left running" in side_effects(
+        assert "threads: added 'left-over'" in side_effects(
             initialize(names("bad", on_error="isolate"))
         )
     finally:
