@@ -88,7 +88,7 @@ class Relay:
         for index, future in enumerate(self._futures):
             future.add_done_callback(partial(self._put_done, index))
         silence = 0.0
-        while not self._failed and self._is_unfinished():
+        while not self._failed and self._uncounted:
             try:
                 event = self._queue.get(timeout=_POLL if self._done else None)
             except Empty:
@@ -98,12 +98,6 @@ class Relay:
             else:
                 silence = 0.0
                 self._handle(event)
-
-    def _is_unfinished(self) -> bool:
-        if not self._uncounted:
-            lost = (i for i, future in enumerate(self._futures) if future.status == "lost")
-            self._done = set(lost)
-        return bool(self._uncounted or self._done)
 
     def _put_done(self, index: int, future: object) -> None:
         self._queue.put({"kind": "done", "index": index})
@@ -143,16 +137,11 @@ class Relay:
             if not ended:
                 logger().warning("events of %s are late, and are not awaited", future.key)
             self._done.discard(index)
-            self._count(index)
-
-    def _count(self, index: int) -> None:
-        if index not in self._uncounted:
-            return  # its result was lost and made again
-        self._uncounted.discard(index)
-        if self._counts:
-            total = len(self._futures)
-            done = total - len(self._uncounted)
-            self._state_cb(state_event(phase="predict", step=done, total=total, unit="chunk"))
+            self._uncounted.discard(index)
+            if self._counts:
+                total = len(self._futures)
+                done = total - len(self._uncounted)
+                self._state_cb(state_event(phase="predict", step=done, total=total, unit="chunk"))
 
     def _call(self, state: Any, index: int) -> None:
         if self._counts and isinstance(state, dict):

@@ -221,7 +221,7 @@ class DaskExecutor:
         is_covered = (self._actions is None or action in self._actions) and (
             self._keys is None or key in self._keys
         )
-        if worker.WORKER.inside.get() or not (is_there or is_covered):
+        if worker.INSIDE.get() or not (is_there or is_covered):
             return False
         if os.getpid() != self._process:
             # A fork answers its calls itself, as the workers of a pool do: it has none of the

@@ -71,7 +71,7 @@ class Setups:
 
     def stop(self) -> None:
         """Leave the cluster as it was, but for the modules that its workers imported."""
-        worker.WORKER.forget(self._executor)  # where workers are in this process
+        worker.forget(self._executor)  # where workers are in this process
         if self._sent:
             for_a_while(self._client.unregister_worker_plugin, self._name)
 

@@ -1,7 +1,7 @@
 """What happens on a worker: it gets its host's plugins, or refuses; then it runs calls.
 
-The host has these functions run here, and Dask pickles them by their names. What a process knows as
-a worker is in one object, `WORKER`.
+The host has these functions run here, and Dask pickles them by their names. With `processes=False`
+a worker is in the host's own process, and all workers are in one.
 """
 
 from __future__ import annotations
@@ -32,117 +32,23 @@ from aimm_plugins._system.log import logger
 from aimm_plugins._values.actions import ACTIONS, StateCallback
 from aimm_plugins.errors import ParityError
 
+INSIDE: ContextVar[bool] = ContextVar("aimm_plugins.dask", default=False)
+"""Whether this thread runs a task."""
 
-class _Worker:
-    """What this process knows as a worker; with `processes=False` it is the host's too."""
+_TOKEN = uuid.uuid4().hex
 
-    def __init__(self) -> None:
-        self.inside: ContextVar[bool] = ContextVar("aimm_plugins.dask", default=False)
-        self._token = uuid.uuid4().hex
-        # By executor: the name of the last setup, and how this process fared.
-        self._statuses: dict[str, tuple[str, workers.WorkerStatus]] = {}
-        # By attempt: the call that it belongs to, and how to end it.
-        self._running: dict[str, tuple[str, CancelToken]] = {}
-        # Some of their tasks may be about to begin. The last hundred, since no report says when.
-        self._ended_calls: deque[str] = deque(maxlen=100)
+_STATUSES: dict[str, tuple[str, workers.WorkerStatus]] = {}
+"""By executor: the name of the last setup, and how this process fared."""
 
-    @property
-    def process(self) -> tuple[int, str]:
-        return os.getpid(), self._token
+_RUNNING: dict[str, tuple[str, CancelToken]] = {}
+"""By attempt: the call that it belongs to, and how to end it."""
 
-    def set_up(self, setup: Setup) -> None:
-        if setup.host == self.process:  # what is registered here is the host's
-            status = workers.WorkerStatus(pid=os.getpid(), digest=setup.expected.digest)
-        else:
-            status = self._refusal(setup) or self._initialize(setup)
-            if status.problem is not None:
-                logger().error("%s", status.problem)
-        self._statuses[setup.executor] = (setup.name, status)
-
-    def _refusal(self, setup: Setup) -> workers.WorkerStatus | None:
-        """Why not, if plugins are loaded here for another host, whose calls go on."""
-        digests = {
-            status.digest
-            for executor, (_, status) in self._statuses.items()
-            if executor != setup.executor and status.ok
-        }
-        if digests <= {setup.expected.digest}:
-            return None
-        differences = compare(setup.expected, fingerprint())
-        return workers.WorkerStatus(
-            pid=os.getpid(),
-            problem=f"this worker (process {os.getpid()}) serves a host with other plugins, and "
-            f"this one when that has left; first: this host, second: this worker\n{differences}",
-            differences=tuple(differences),
-        )
-
-    def _initialize(self, setup: Setup) -> workers.WorkerStatus:
-        with suppress(Exception):  # `attempt` finds what is wrong, and reports it
-            if setup.again or not any(status.ok for _, status in self._statuses.values()):
-                lifecycle.unload_all(PROCESS.runtime)  # what earlier hosts left
-            else:
-                lifecycle.refresh(PROCESS.runtime)
-        # Not the initializer of `workers`: that would refuse the calls of other hosts too.
-        return workers.attempt(setup.confs, setup.expected)
-
-    def tear_down(self, setup: Setup) -> None:
-        """Forget an executor, and the plugins with the last one."""
-        if setup.host == self.process:
-            return  # other workers may be in this process too; the host forgets it itself
-        if self._statuses.get(setup.executor, ("",))[0] == setup.name:  # the last setup
-            self.forget(setup.executor)
-            if not self._statuses:
-                lifecycle.unload_all(PROCESS.runtime)
-
-    def forget(self, executor: str) -> None:
-        self._statuses.pop(executor, None)
-
-    def status(self, executor: str) -> workers.WorkerStatus | None:
-        return self._statuses.get(executor, (None, None))[1]
-
-    def check(self, executor: str) -> None:
-        """Refuse a call of an executor whose host has other plugins."""
-        status = self.status(executor)
-        if status is None:
-            raise ParityError(
-                f"this worker (process {os.getpid()}) was not initialized for the executor that "
-                "sends it work, and runs no plugin; the executor may have been switched off"
-            )
-        if status.problem is not None:
-            raise ParityError(status.problem, differences=status.differences)
-
-    def end_call(self, call: str) -> None:
-        """Have the next state event of each of a call's tasks raise `Cancelled`."""
-        self._ended_calls.append(call)
-        for running_call, token in list(self._running.values()):
-            if running_call == call:
-                token.cancel()
-
-    @contextmanager
-    def attempting(self, task: Task, index: int = 0) -> Generator[Reporter]:
-        """One attempt to run a task; what the block raises is carried by `RaisedOnWorker`."""
-        reporter = Reporter(task, get_worker(), index)
-        inside = self.inside.set(True)
-        self._running[reporter.attempt] = (task.call, reporter.token)
-        reporter.send("begin")
-        failed = True
-        try:
-            if task.call in self._ended_calls:
-                reporter.token.cancel()
-                reporter.token.check()
-            self.check(task.executor)
-            yield reporter
-            failed = False
-        except BaseException as error:
-            raise RaisedOnWorker.of(error, reporter.address) from None
-        finally:
-            del self._running[reporter.attempt]
-            reporter.send("end", failed=failed)
-            self.inside.reset(inside)
+_ENDED_CALLS: deque[str] = deque(maxlen=100)
+"""Some of their tasks may be about to begin. The last hundred, since no report says when."""
 
 
-WORKER = _Worker()
-"""This process as a worker."""
+def _process() -> tuple[int, str]:
+    return os.getpid(), _TOKEN
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -160,13 +66,90 @@ class Setup(WorkerPlugin):
     confs: Sequence[Mapping[str, object] | str]
     expected: Fingerprint
     again: bool = False
-    host: tuple[int, str] = field(default_factory=lambda: WORKER.process)
+    host: tuple[int, str] = field(default_factory=_process)
 
     def setup(self, worker: object) -> None:
-        WORKER.set_up(self)
+        if self.host == _process():  # what is registered here is the host's
+            found = workers.WorkerStatus(pid=os.getpid(), digest=self.expected.digest)
+        else:
+            found = self._refusal() or self._initialize()
+            if found.problem is not None:
+                logger().error("%s", found.problem)
+        _STATUSES[self.executor] = (self.name, found)
+
+    def _refusal(self) -> workers.WorkerStatus | None:
+        """Why not, if plugins are loaded here for another host, whose calls go on."""
+        digests = {
+            status.digest
+            for executor, (_, status) in _STATUSES.items()
+            if executor != self.executor and status.ok
+        }
+        if digests <= {self.expected.digest}:
+            return None
+        differences = compare(self.expected, fingerprint())
+        return workers.WorkerStatus(
+            pid=os.getpid(),
+            problem=f"this worker (process {os.getpid()}) serves a host with other plugins, and "
+            f"this one when that has left; first: this host, second: this worker\n{differences}",
+            differences=tuple(differences),
+        )
+
+    def _initialize(self) -> workers.WorkerStatus:
+        with suppress(Exception):  # `attempt` finds what is wrong, and reports it
+            if self.again or not any(status.ok for _, status in _STATUSES.values()):
+                lifecycle.unload_all(PROCESS.runtime)  # what earlier hosts left
+            else:
+                lifecycle.refresh(PROCESS.runtime)
+        # Not the initializer of `workers`: that would refuse the calls of other hosts too.
+        return workers.attempt(self.confs, self.expected)
 
     def teardown(self, worker: object) -> None:
-        WORKER.tear_down(self)
+        """Forget the executor, and the plugins with the last one."""
+        if self.host == _process():
+            return  # other workers may be in this process too; the host forgets it itself
+        if _STATUSES.get(self.executor, ("",))[0] == self.name:  # the last setup
+            forget(self.executor)
+            if not _STATUSES:
+                lifecycle.unload_all(PROCESS.runtime)
+
+
+def forget(executor: str) -> None:
+    _STATUSES.pop(executor, None)
+
+
+def check(executor: str) -> None:
+    """Refuse a call of an executor whose host has other plugins."""
+    found = status(executor)
+    if found is None:
+        raise ParityError(
+            f"this worker (process {os.getpid()}) was not initialized for the executor that "
+            "sends it work, and runs no plugin; the executor may have been switched off"
+        )
+    if found.problem is not None:
+        raise ParityError(found.problem, differences=found.differences)
+
+
+@contextmanager
+def _attempting(task: Task, index: int = 0) -> Generator[Reporter]:
+    """One attempt to run a task; what the block raises is carried by `RaisedOnWorker`."""
+    reporter = Reporter(task, get_worker(), index)
+    inside = INSIDE.set(True)
+    _RUNNING[reporter.attempt] = (task.call, reporter.token)
+    reporter.send("begin")
+    failed = True
+    try:
+        if task.call in _ENDED_CALLS:
+            reporter.token.cancel()
+            reporter.token.check()
+        check(task.executor)
+        yield reporter
+        failed = False
+    except BaseException as error:
+        raise RaisedOnWorker.of(error, reporter.address) from None
+    finally:
+        del _RUNNING[reporter.attempt]
+        reporter.send("end", failed=failed)
+        INSIDE.reset(inside)
 
 
 class Reporter:
@@ -200,15 +183,19 @@ class Reporter:
 
 
 def status(executor: str) -> workers.WorkerStatus | None:
-    return WORKER.status(executor)
+    return _STATUSES.get(executor, (None, None))[1]
 
 
 def end_call(call: str) -> None:
-    WORKER.end_call(call)
+    """Have the next state event of each of a call's tasks raise `Cancelled`."""
+    _ENDED_CALLS.append(call)
+    for running_call, token in list(_RUNNING.values()):
+        if running_call == call:
+            token.cancel()
 
 
 def run_task(task: Task, *arguments: Any) -> Any:
-    with WORKER.attempting(task) as reporter:
+    with _attempting(task) as reporter:
         values = [unwrapped(argument) for argument in arguments]
         count = len(values) - len(task.names)
         kwargs = dict(zip(task.names, values[count:], strict=True))
@@ -233,7 +220,7 @@ def _call(task: Task, state_cb: StateCallback, args: list[Any], kwargs: dict[str
 
 def predict_chunk(chunk: Any, index: int, *, task: Task, instance: Any, more: Value) -> Any:
     """Predict for one of many chunks; `more` holds the arguments after it."""
-    with WORKER.attempting(task, index) as reporter:
+    with _attempting(task, index) as reporter:
         args, kwargs = more.content
         try:
             return calling.exec_predict(

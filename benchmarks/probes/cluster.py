@@ -54,7 +54,7 @@ def _cluster(stack: ExitStack, workers: int) -> dict[str, Any]:
 
     import aimm_plugins
     from aimm_plugins import dask
-    from aimm_plugins._dask.worker import WORKER, Setup
+    from aimm_plugins._dask import worker
 
     folder = stack.enter_context(TemporaryDirectory())
     (Path(folder) / "bench_cluster_plugin.py").write_text(PLUGIN)
@@ -72,9 +72,10 @@ def _cluster(stack: ExitStack, workers: int) -> dict[str, Any]:
     plugin = sys.modules["bench_cluster_plugin"]
     pool = stack.enter_context(ThreadPoolExecutor(2))
     # What `check` asks for, as it is in a worker.
-    WORKER.set_up(
-        Setup(executor=executor.name, name="check", confs=[], expected=aimm_plugins.fingerprint())
+    setup = worker.Setup(
+        executor=executor.name, name="check", confs=[], expected=aimm_plugins.fingerprint()
     )
+    setup.setup(None)
     kept = aimm_plugins.exec_instantiate("linear")
 
     def fit_two(steps: int) -> None:
@@ -88,7 +89,7 @@ def _cluster(stack: ExitStack, workers: int) -> dict[str, Any]:
         client.gather(client.map(plugin.fit_linear, models, steps=steps, pure=False))
 
     return {
-        "check": WORKER.check,
+        "check": worker.check,
         "chunks": lambda count: [[float(number)] * 100 for number in range(count)],
         "client": client,
         "exec_predict": aimm_plugins.exec_predict,
