@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from configparser import ConfigParser, Error
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from aimm_plugins._config.values import Conf, Config, DaskRules
@@ -174,22 +175,14 @@ def _published(installed: Scan) -> list[Candidate]:
     for distribution in installed.distributions():
         content = distribution.read("entry_points.txt") or b""
         if EXECUTORS.encode() in content:
-            for value in _values(content.decode("utf-8-sig", "replace")):
+            parser = ConfigParser(delimiters="=", strict=False, interpolation=None)
+            with suppress(Error):  # a line that cannot be read offers no executor
+                parser.read_file(
+                    map(str.strip, content.decode("utf-8-sig", "replace").splitlines())
+                )
+            value = parser.get(EXECUTORS, _KEY, fallback="")
+            if value and len(value) <= ENTRY_POINT_LETTERS:
                 # What names no module is reported where it cannot be imported.
                 module, attribute = parse_target(value) or (value, None)
                 found.append(Candidate(_KEY, value, module, attribute, distribution))
     return sorted(found, key=lambda candidate: candidate.distribution.key)
-
-
-def _values(text: str) -> list[str]:
-    """What the lines of that name say; a line that cannot be read offers no executor."""
-    values = []
-    section = None
-    for line in map(str.strip, text.splitlines()):
-        if line.startswith("["):
-            section = line.strip("[]")
-        elif section == EXECUTORS:
-            key, separator, value = line.partition("=")
-            if separator and key.strip() == _KEY and len(value) <= ENTRY_POINT_LETTERS:
-                values.append(value.strip())
-    return values
