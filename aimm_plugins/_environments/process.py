@@ -27,6 +27,8 @@ from aimm_plugins.errors import Cancelled, EnvironmentLost
 
 _SLICE_SECONDS = 1.0
 _POLL_SECONDS = 0.05
+_OUTPUT_SECONDS = 0.5
+"""For the end of its output; what it has started may go on writing for ever."""
 _TAIL_LINES, _TAIL_BYTES = 40, 16_384
 
 
@@ -62,7 +64,6 @@ class PluginProcess:
             os.close(writing)
         self.pid = self._child.pid
         self._channel = Channel(ours)
-        self._output = reading
         self._listener = threading.Thread(target=self._copy_output, args=(reading,), daemon=True)
         self._listener.start()
         threading.Thread(target=self._read, daemon=True).start()
@@ -299,22 +300,12 @@ class PluginProcess:
         with suppress(OSError):
             self._child.stdin.close()  # its watchdog ends what else it has started
         self._channel.close()
-        self._await_output()
+        self._listener.join(_OUTPUT_SECONDS)
         self._gone.set()
         with self._lock:
             calls, self._calls = list(self._calls.values()), {}
         for inbox in calls:
             inbox.put(None)
-
-    def _await_output(self) -> None:
-        """Have the end of its output read; what it has started may go on writing for ever."""
-        waiting = select.poll()
-        waiting.register(self._output, select.POLLIN)
-        deadline = time.monotonic() + END_SECONDS
-        while time.monotonic() < deadline:
-            self._listener.join(_POLL_SECONDS)
-            if not self._listener.is_alive() or not waiting.poll(0):
-                return
 
     def _copy_output(self, output: int) -> None:
         """Copy what the process writes to this one's stderr, and keep the end of it."""

@@ -124,30 +124,27 @@ class _Server:
         self._numbers = count()
         self._name = ""
         self._as_arrow = False
-        self._lock = threading.Lock()
         self._main: SimpleQueue[_Call | None] = SimpleQueue()
-        self._idle = [self._main]
+        self._is_main_idle = True
         self._process = os.getpid()
 
     def run(self) -> None:
         """Read in a thread, and do calls in this one until the host asks to leave."""
         threading.Thread(target=self._read, daemon=True).start()
-        self._work(self._main)
-
-    def _work(self, calls: SimpleQueue[_Call | None]) -> None:
-        while (call := calls.get()) is not None:
+        while (call := self._main.get()) is not None:
             answer = self._do(call)
-            call.end()
             del call
-            with self._lock:  # before the host has the answer, and sends the next call
-                self._idle.append(calls)
-            try:
-                self._channel.send(*answer)
-            except GoneError:
-                raise
-            except Exception as error:  # there is no memory for it
-                self._channel.send(*self._error(answer[1], error, ""))
+            self._is_main_idle = True  # before the host has the answer, and sends the next call
+            self._send(answer)
             del answer
+
+    def _send(self, answer: _Answer) -> None:
+        try:
+            self._channel.send(*answer)
+        except GoneError:
+            raise
+        except Exception as error:  # there is no memory for it
+            self._channel.send(*self._error(answer[1], error, ""))
 
     # The reading thread
 
@@ -181,19 +178,16 @@ class _Server:
 
     def _hand_out(self, call: _Call) -> None:
         self._calls[call.number] = call
-        calls: SimpleQueue[_Call | None] = SimpleQueue()
-        with self._lock:
-            if self._main in self._idle:
-                calls = self._main
-            elif self._idle:
-                calls = self._idle[-1]
-            else:
-                threading.Thread(target=self._work, args=(calls,), daemon=True).start()
-                self._idle.append(calls)
-            self._idle.remove(calls)
-        calls.put(call)
+        if self._is_main_idle:
+            self._is_main_idle = False
+            self._main.put(call)
+        else:
+            threading.Thread(target=self._do_beside, args=(call,), daemon=True).start()
 
     # The threads that do calls
+
+    def _do_beside(self, call: _Call) -> None:
+        self._send(self._do(call))
 
     def _do(self, call: _Call) -> _Answer:
         frame, about = call.received.pop(), ""
@@ -225,6 +219,7 @@ class _Server:
             return self._error(call.number, error, about, error is call.raised)
         finally:
             self._calls.pop(call.number, None)
+            call.end()
 
     def _error(
         self, number: int, error: BaseException, about: str, is_of_callback: bool = False
