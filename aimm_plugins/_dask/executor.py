@@ -93,17 +93,7 @@ class DaskExecutor:
         if state_cb is not None and not callable(state_cb):
             raise TypeError(f"state_cb is a callable or None, and was given {state_cb!r}")
         self._see_connection()
-        more = Value((args, kwargs))
-        return self._predict_all(model_type, instance, self._as_sent(chunks), state_cb, more)
-
-    def _predict_all(
-        self,
-        model_type: str,
-        instance: Any,
-        parts: list[Any],
-        state_cb: StateCallback | None,
-        more: Value,
-    ) -> list[Any]:
+        parts, more = self._as_sent(chunks), Value((args, kwargs))
         if not parts:
             return []
         task = self._task("predict", model_type, state_cb, keeps_result=True)

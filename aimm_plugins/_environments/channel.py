@@ -29,6 +29,12 @@ _HEAD = struct.Struct("<4sBIQQ?")
 MAGIC = b"aim\x05"
 """Begins each frame; the last byte changes when frames or their contents do."""
 
+LOAD, CALL, RESULT, ERROR, EVENT, ANSWER, CANCEL, DROP, END = range(1, 10)
+"""Kinds of frames: to the process, from it, and both ways."""
+
+NUMBER = struct.Struct("<q")
+"""Of the instance that comes with a result; negative for none."""
+
 SHARED_FROM = 1 << 20
 """Bytes of a frame from which on it goes through memory."""
 

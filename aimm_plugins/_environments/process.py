@@ -13,11 +13,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 from queue import Empty, SimpleQueue
+from typing import NamedTuple
 
 from aimm_plugins._dispatch.cancelling import Cancellation
-from aimm_plugins._environments import frames
+from aimm_plugins._environments import channel
 from aimm_plugins._environments.channel import BusyError, Channel, Frame, GoneError, ProtocolError
-from aimm_plugins._environments.frames import END_SECONDS, EVENT, Inbox, NotTakenError, Wish
 from aimm_plugins._environments.payload import Packed
 from aimm_plugins._environments.site import EnvironmentSite
 from aimm_plugins._system.child import ended
@@ -25,11 +25,31 @@ from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.text import printable
 from aimm_plugins.errors import Cancelled, EnvironmentLost
 
+GRACE_SECONDS = 3.0
+"""What a call that is cancelled has until its process is ended."""
+
+END_SECONDS = 5.0
+"""What a process has to leave by itself."""
+
 _SLICE_SECONDS = 1.0
 _POLL_SECONDS = 0.05
 _OUTPUT_SECONDS = 0.5
 """For the end of its output; what it has started may go on writing for ever."""
 _TAIL_LINES, _TAIL_BYTES = 40, 16_384
+
+
+class Wish(NamedTuple):
+    """Put among the frames of a call: that it is to end."""
+
+    reason: str | None
+
+
+Inbox = SimpleQueue[Frame | Wish | None]
+"""What comes for one call; `None` when the process has ended."""
+
+
+class NotTakenError(Exception):
+    """A call was not even sent, since its process has ended or is about to leave."""
 
 
 class PluginProcess:
@@ -115,10 +135,10 @@ class PluginProcess:
                     return self._end_call(number, inbox, about, received.reason)
                 if received.problem is not None:
                     raise received.problem
-                if received.kind != EVENT:
+                if received.kind != channel.EVENT:
                     return received
                 assert on_event is not None
-                self._channel.send(frames.ANSWER, number, *on_event(received), until=until)
+                self._channel.send(channel.ANSWER, number, *on_event(received), until=until)
         except (GoneError, BusyError) as error:
             if isinstance(error, GoneError) or self._is_dead():
                 self.wait(END_SECONDS)
@@ -157,17 +177,17 @@ class PluginProcess:
 
     def _end_call(self, number: int, inbox: Inbox, about: str, reason: str | None) -> Frame:
         """Have the plugin end a call: by its next state event, else with its process."""
-        until = time.monotonic() + frames.GRACE_SECONDS
+        until = time.monotonic() + GRACE_SECONDS
         body = b"" if reason is None else str(reason).encode(errors="replace")
         with suppress(OSError):
-            self._channel.send(frames.CANCEL, number, body, until=until)
+            self._channel.send(channel.CANCEL, number, body, until=until)
         try:
             while True:
                 received = self._next(inbox, until, None)
-                if isinstance(received, Frame) and received.kind != EVENT:
+                if isinstance(received, Frame) and received.kind != channel.EVENT:
                     return received
         except BusyError:
-            self.end(f"{about} was cancelled, and went on for {frames.GRACE_SECONDS:g} s")
+            self.end(f"{about} was cancelled, and went on for {GRACE_SECONDS:g} s")
             raise Cancelled(reason=reason) from None
 
     def _end_unheard(self, number: int, inbox: Inbox, about: str) -> None:
@@ -194,7 +214,7 @@ class PluginProcess:
 
     def let_go(self, number: int) -> None:
         """Let an instance go, for finalizers: at once or later, in any thread."""
-        self._channel.note(frames.DROP, number)
+        self._channel.note(channel.DROP, number)
 
     # Its end
 
@@ -225,7 +245,7 @@ class PluginProcess:
         with self._lock:
             self.why, self._is_leaving = self.why or why, True
         with suppress(OSError):
-            self._channel.send(frames.END, 0, until=time.monotonic() + END_SECONDS)
+            self._channel.send(channel.END, 0, until=time.monotonic() + END_SECONDS)
 
     def leave_when_idle(self, why: str) -> None:
         """Have it leave after the calls that are under way."""

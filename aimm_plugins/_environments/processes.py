@@ -12,48 +12,10 @@ from typing import Self
 
 from aimm_plugins._config.values import EnvironmentRules
 from aimm_plugins._discovery.scan import Scan
-from aimm_plugins._environments.frames import END_SECONDS
-from aimm_plugins._environments.process import PluginProcess
+from aimm_plugins._environments.process import END_SECONDS, PluginProcess
 from aimm_plugins.errors import EnvironmentLost
 
 _MINUTE = 60.0
-
-
-class Restarts:
-    """Counts the restarts of an environment's processes; `place` is where the conf names it."""
-
-    def __init__(self, rules: EnvironmentRules, place: str) -> None:
-        self._rules, self._place = rules, place
-        self._times: deque[float] = deque()
-        self.last_loss: EnvironmentLost | None = None
-        """How the last process was lost."""
-
-    @property
-    def is_exhausted(self) -> bool:
-        """Whether there were as many within a minute as the conf allows."""
-        while self._times and time.monotonic() - self._times[0] > _MINUTE:
-            self._times.popleft()
-        return len(self._times) >= self._rules.restarts_per_minute
-
-    def count(self) -> None:
-        self._times.append(time.monotonic())
-
-    def check(self) -> None:
-        """Raise `EnvironmentLost` rather than have a lost process started again too often."""
-        if self.is_exhausted:
-            name, limit = self._rules.name, f"(restarts_per_minute of {self._place})"
-            text = f"environment {name} is started again by unload_all and initialize alone {limit}"
-            if self._times:
-                wait = _MINUTE - (time.monotonic() - self._times[0])
-                text = (
-                    f"environment {name} is not started again for {wait:.0f} s: its processes were "
-                    f"started again {len(self._times)} times within a minute {limit}"
-                )
-            last = self.last_loss
-            if last is not None:
-                text += f"\nThe last time: {last}"
-            stderr = "" if last is None else last.stderr
-            raise EnvironmentLost(text, environment=name, stderr=stderr)
 
 
 class Slot:
@@ -66,14 +28,18 @@ class Slot:
 
 
 class Processes:
-    """The processes of an environment; a `successor` takes the calls once it has replaced it."""
+    """The processes of an environment; a `successor` takes the calls once it has replaced it.
+
+    The `place` is where the conf names it.
+    """
 
     def __init__(self, rules: EnvironmentRules, place: str, installed: Scan) -> None:
-        self.rules, self.installed = rules, installed
+        self.rules, self.installed, self._place = rules, installed, place
         self.successor: Self | None = None
         self.is_closed = False
         self.closed_for = ""
-        self.restarts = Restarts(rules, place)
+        self.last_loss: EnvironmentLost | None = None  # how the last process was lost
+        self._restarts: deque[float] = deque()
         self.slots = [Slot() for _ in range(rules.processes)]
         _ALL.add(self)
 
@@ -81,7 +47,34 @@ class Processes:
     def is_up(self) -> bool:
         """Whether a process runs, or the next call starts one."""
         runs = any(slot.process is not None and slot.process.is_running for slot in self.slots)
-        return runs or not self.restarts.is_exhausted
+        return runs or not self._is_exhausted
+
+    @property
+    def _is_exhausted(self) -> bool:
+        """Whether there were as many restarts within a minute as the conf allows."""
+        while self._restarts and time.monotonic() - self._restarts[0] > _MINUTE:
+            self._restarts.popleft()
+        return len(self._restarts) >= self.rules.restarts_per_minute
+
+    def count_restart(self) -> None:
+        self._restarts.append(time.monotonic())
+
+    def check_restarts(self) -> None:
+        """Raise `EnvironmentLost` rather than have a lost process started again too often."""
+        if not self._is_exhausted:
+            return
+        name, limit = self.rules.name, f"(restarts_per_minute of {self._place})"
+        text = f"environment {name} is started again by unload_all and initialize alone {limit}"
+        if self._restarts:
+            wait = _MINUTE - (time.monotonic() - self._restarts[0])
+            text = (
+                f"environment {name} is not started again for {wait:.0f} s: its processes were "
+                f"started again {len(self._restarts)} times within a minute {limit}"
+            )
+        last = self.last_loss
+        if last is not None:
+            text += f"\nThe last time: {last}"
+        raise EnvironmentLost(text, environment=name, stderr="" if last is None else last.stderr)
 
     def retire(self, why: str, successor: Self | None = None) -> None:
         """Take no new calls; each process leaves after those that it has.

@@ -227,9 +227,6 @@ class Report:
     def __hash__(self) -> int:
         return hash((self.plugins, self.findings))
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (Report, (self.plugins, self.findings))
-
     def __repr__(self) -> str:
         return f"Report(plugins={self.plugins!r}, findings={self.findings!r})"
 

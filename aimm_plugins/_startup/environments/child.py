@@ -19,9 +19,8 @@ from typing import Any, NoReturn
 
 from aimm_plugins._dispatch.cancelling import CancelToken
 from aimm_plugins._dispatch.raised_elsewhere import RaisedElsewhere
-from aimm_plugins._environments import frames
+from aimm_plugins._environments import channel
 from aimm_plugins._environments.channel import Channel, Frame, GoneError, ProtocolError
-from aimm_plugins._environments.frames import NUMBER
 from aimm_plugins._environments.payload import (
     VERSION,
     UnreadableError,
@@ -98,7 +97,7 @@ class _Call:
                 f"this state event cannot be sent to the host: {described(error)}"
             ) from error
         with self._reporting:
-            self._channel.send(frames.EVENT, self.number, *content)
+            self._channel.send(channel.EVENT, self.number, *content)
             answer = self.answers.get()
         if answer is None:
             self.answers.put(None)  # other threads of the plugin may wait too
@@ -163,17 +162,17 @@ class _Server:
 
     def _take(self, frame: Frame) -> None:
         call = self._calls.get(frame.number)
-        if frame.kind in (frames.CALL, frames.LOAD):
+        if frame.kind in (channel.CALL, channel.LOAD):
             self._hand_out(_Call(self._channel, frame))
-        elif frame.kind == frames.ANSWER and call is not None:
+        elif frame.kind == channel.ANSWER and call is not None:
             call.answers.put(frame)
-        elif frame.kind == frames.CANCEL and call is not None:
+        elif frame.kind == channel.CANCEL and call is not None:
             call.cancel(bytes(frame.body).decode() or None)
-        elif frame.kind == frames.CANCEL:  # it is done; who gave it up waits for a word
-            self._channel.send(frames.ERROR, frame.number)
-        elif frame.kind == frames.DROP:
+        elif frame.kind == channel.CANCEL:  # it is done; who gave it up waits for a word
+            self._channel.send(channel.ERROR, frame.number)
+        elif frame.kind == channel.DROP:
             HELD.pop(frame.number, None)
-        elif frame.kind == frames.END:
+        elif frame.kind == channel.END:
             self._main.put(None)
 
     def _hand_out(self, call: _Call) -> None:
@@ -194,7 +193,7 @@ class _Server:
         try:
             if frame.problem is not None:
                 raise frame.problem
-            if frame.kind == frames.LOAD:
+            if frame.kind == channel.LOAD:
                 number, value = -1, self._load(call, unpack(frame.body, frame.buffers))
             else:
                 action, key, *given = self._arguments(frame)
@@ -212,7 +211,8 @@ class _Server:
                     f"{type(value).__qualname__}, which cannot be sent from environment "
                     f"{self._name} ({python_here()}) to the host: {described(error)}"
                 ) from error
-            return frames.RESULT, call.number, NUMBER.pack(number), [memoryview(body), *buffers]
+            held = channel.NUMBER.pack(number)
+            return channel.RESULT, call.number, held, [memoryview(body), *buffers]
         except BaseException as error:
             if os.getpid() != self._process:
                 raise
@@ -225,7 +225,7 @@ class _Server:
         self, number: int, error: BaseException, about: str, is_of_callback: bool = False
     ) -> _Answer:
         body, _ = pack((self._carried(error, f"in {about}  "), is_of_callback))
-        return frames.ERROR, number, b"", [memoryview(body)]
+        return channel.ERROR, number, b"", [memoryview(body)]
 
     def _carried(self, error: BaseException, note: str) -> tuple[Any, ...]:
         """An error on its way, without our own note: the host adds one that says more."""

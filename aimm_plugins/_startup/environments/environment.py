@@ -11,9 +11,8 @@ from aimm_plugins._config.environment import operator_layers
 from aimm_plugins._discovery.scan import scan
 from aimm_plugins._dispatch.direct_call import Request
 from aimm_plugins._dispatch.raised_elsewhere import RaisedElsewhere
-from aimm_plugins._environments import frames, tracing
+from aimm_plugins._environments import channel, tracing
 from aimm_plugins._environments.channel import Frame
-from aimm_plugins._environments.frames import END_SECONDS, Inbox, NotTakenError, Wish
 from aimm_plugins._environments.made import other_version
 from aimm_plugins._environments.payload import (
     Packed,
@@ -29,7 +28,13 @@ from aimm_plugins._environments.plan import (
     of_environment,
     travel_as_arrow,
 )
-from aimm_plugins._environments.process import PluginProcess
+from aimm_plugins._environments.process import (
+    END_SECONDS,
+    Inbox,
+    NotTakenError,
+    PluginProcess,
+    Wish,
+)
 from aimm_plugins._environments.processes import Processes, Slot
 from aimm_plugins._environments.tables import Reduce, as_arrow
 from aimm_plugins._inventory.remedies import in_environment
@@ -113,7 +118,7 @@ class Environment(Processes):
 
         try:
             frame = process.converse(
-                frames.CALL,
+                channel.CALL,
                 self._packed(process, request),
                 about=str(request),
                 inbox=inbox,
@@ -124,9 +129,9 @@ class Environment(Processes):
         except NotTakenError:
             process.wait(END_SECONDS)
             return self.call(request, inbox)  # another process takes it, or its handle is lost
-        if frame.kind == frames.ERROR:
+        if frame.kind == channel.ERROR:
             self._raise(frame, f"{request} raised", raised)
-        (number,) = frames.NUMBER.unpack(frame.body)
+        (number,) = channel.NUMBER.unpack(frame.body)
         made = instance
         if number >= 0 and not (
             is_handle and (process, number) == (instance.home, instance.number)
@@ -239,9 +244,9 @@ class Environment(Processes):
             if self.is_closed:
                 raise EnvironmentLost(f"environment {self.name} is closed", environment=self.name)
             if process is not None:
-                self.restarts.last_loss = process.lost()
+                self.last_loss = process.lost()
             if slot.has_started:
-                self.restarts.check()
+                self.check_restarts()
             reached: list[PluginRecord] = []
             if setup is None:
                 records = self._runtime.registry.snapshot.records
@@ -250,7 +255,7 @@ class Environment(Processes):
                 self._take_away(self.judge(reached))
                 setup = self.planned.setup
             if slot.has_started:
-                self.restarts.count()
+                self.count_restart()
             slot.has_started = True
             try:
                 slot.process = self._start_one(setup)
@@ -260,7 +265,7 @@ class Environment(Processes):
                     text = f"environment {self.name} was not started. {why}\n{described(error)}"
                     error = EnvironmentLost(text, environment=self.name)
                 if isinstance(error, EnvironmentLost):
-                    self.restarts.last_loss = error
+                    self.last_loss = error
                 raise error from None
             self._take_away(map(self._found, reached))
             if self.is_closed:  # meanwhile, when nobody knew of this process
@@ -347,13 +352,13 @@ class Environment(Processes):
 
         try:
             frame = process.converse(
-                frames.LOAD,
+                channel.LOAD,
                 pack({**self._setup, **setup}),
                 about="loading its plugins",
                 on_event=on_event,
                 seconds=self._load_seconds,
             )
-            if frame.kind == frames.ERROR:
+            if frame.kind == channel.ERROR:
                 self._raise(frame, "loading its plugins raised")
             account: dict[str, Any] = self._unpacked(frame, "the account of its plugins")
         except (NotTakenError, EnvironmentLost):
