@@ -45,13 +45,17 @@ def run(coroutine: Coroutine[Any, Any, T], who: str, instead: str) -> T:
     )
 
 
-async def in_thread(call: Callable[[StateCallback], T], state_cb: StateCallback | None) -> T:
+async def in_thread(
+    call: Callable[[StateCallback], T],
+    state_cb: StateCallback | None,
+    token: CancelToken | None = None,
+) -> T:
     """What `call` returns, called in a thread of asyncio's pool with this task's context variables.
 
     It is given a callback, which passes events on to the caller's in that thread. When the awaiting
     task is cancelled, `CancelledError` passes on at once: nobody can say when, or whether, the
-    thread gets to its end. The thread goes on until its next state event, which raises `Cancelled`
-    there; what else it raises by then is logged.
+    thread gets to its end. The token is set then. The thread goes on until its next state event,
+    which raises `Cancelled` there; what else it raises by then is logged.
 
     Raises:
         RuntimeError: No event loop of asyncio runs in this thread.
@@ -65,7 +69,7 @@ async def in_thread(call: Callable[[StateCallback], T], state_cb: StateCallback 
             "runs another event loop: call aimm_plugins.exec_* in a thread instead, with trio by "
             "trio.to_thread.run_sync"
         )
-    token = CancelToken()
+    token = token or CancelToken()
     # Taken out in the end: the traceback of an error would keep it, and so itself, alive.
     outcome: list[Future[T]] = [Future()]
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import CoroutineType, FunctionType
 from typing import Any, NamedTuple
 
 from aimm_plugins._dispatch.call_errors import annotate, explain, not_a_callback
-from aimm_plugins._dispatch.cancelling import Cancellation, cancellation_of
+from aimm_plugins._dispatch.cancelling import Cancellation, CancelToken, cancellation_of
 from aimm_plugins._registry.providers import Provider
 from aimm_plugins._system.log import logger
 from aimm_plugins._values.actions import ACTIONS, Action, StateCallback, ignore_state
@@ -241,7 +241,7 @@ class Request(NamedTuple):
     state_cb: StateCallback | None
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
-    cancellation: Cancellation | None  # ends the call once it is set
+    cancellations: Sequence[Cancellation]  # end the call once one is set
 
     def __str__(self) -> str:
         return f"{self.action}:{self.key}"
@@ -253,16 +253,10 @@ class RemoteFunction:
     `call` returns what the `exec_*` function does.
     """
 
-    def __init__(
-        self,
-        qualname: str,
-        call: Callable[[Request], Any],
-        call_async: Callable[[Request], Awaitable[Any]],
-    ) -> None:
+    def __init__(self, qualname: str, call: Callable[[Request], Any]) -> None:
         self.__qualname__ = qualname
         self.__doc__ = None  # that of this class says nothing of the function
         self.call = call
-        self.call_async = call_async
 
 
 class RemoteCall(DirectCall):
@@ -282,29 +276,37 @@ class RemoteCall(DirectCall):
         self.call = self._call
 
     def _call(self, instance: Any, state_cb: Any, args: Any, kwargs: Any) -> Any:
-        try:
-            return self._remote.call(self._request(instance, state_cb, args, kwargs))
-        except BaseException as error:
-            annotate(error, self.provider)
-            raise
+        return self._ask(instance, state_cb, args, kwargs, self._cancellations(state_cb))
 
     async def call_async(
         self, instance: Any, state_cb: StateCallback | None, args: Any, kwargs: Any
     ) -> Any:
         """As `call`, awaited; the plugin of a cancelled task is asked to end."""
-        try:
-            return await self._remote.call_async(self._request(instance, state_cb, args, kwargs))
-        except BaseException as error:
-            annotate(error, self.provider)
-            raise
+        from aimm_plugins._dispatch.awaiting import in_thread
 
-    def _request(
-        self, instance: Any, state_cb: StateCallback | None, args: Any, kwargs: Any
-    ) -> Request:
+        token = CancelToken()
+        ends = [token, *self._cancellations(state_cb)]
+
+        def work(report: StateCallback) -> Any:
+            return self._ask(instance, state_cb and report, args, kwargs, ends)
+
+        return await in_thread(work, state_cb, token)
+
+    def _cancellations(self, state_cb: Any) -> list[Cancellation]:
         if state_cb is not None and not callable(state_cb):
             raise not_a_callback(self.provider.action, state_cb)
-        provider, ends = self.provider, cancellation_of(state_cb)
-        return Request(provider.action, provider.key, instance, state_cb, args, kwargs, ends)
+        found = cancellation_of(state_cb)
+        return [] if found is None else [found]
+
+    def _ask(self, instance: Any, state_cb: Any, args: Any, kwargs: Any, ends: Any) -> Any:
+        provider = self.provider
+        try:
+            return self._remote.call(
+                Request(provider.action, provider.key, instance, state_cb, args, kwargs, ends)
+            )
+        except BaseException as error:
+            annotate(error, provider)
+            raise
 
 
 def call_of(provider: Provider) -> DirectCall:

@@ -9,11 +9,10 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import count
 from queue import Empty, SimpleQueue
-from typing import NamedTuple
 
 from aimm_plugins._dispatch.cancelling import Cancellation
 from aimm_plugins._environments import channel
@@ -38,13 +37,7 @@ _OUTPUT_SECONDS = 0.5
 _TAIL_LINES, _TAIL_BYTES = 40, 16_384
 
 
-class Wish(NamedTuple):
-    """Put among the frames of a call: that it is to end."""
-
-    reason: str | None
-
-
-Inbox = SimpleQueue[Frame | Wish | None]
+Inbox = SimpleQueue[Frame | None]
 """What comes for one call; `None` when the process has ended."""
 
 
@@ -107,9 +100,8 @@ class PluginProcess:
         content: Packed,
         *,
         about: str,
-        inbox: Inbox | None = None,
         on_event: Callable[[Frame], Packed] | None = None,
-        cancellation: Cancellation | None = None,
+        cancellations: Sequence[Cancellation] = (),
         seconds: float | None = None,
     ) -> Frame:
         """Send a request, and wait for the frame of its result or of what the plugin raised.
@@ -123,16 +115,17 @@ class PluginProcess:
             Cancelled: It was cancelled, and went on; the process was ended.
             BaseException: What interrupts this thread; the plugin is asked to end.
         """
-        inbox = SimpleQueue() if inbox is None else inbox
+        inbox: Inbox = SimpleQueue()
         until = None if seconds is None else time.monotonic() + seconds
         number = self._open(inbox)
         is_over = True
         try:
             self._channel.send(kind, number, *content, until=until)
             while True:
-                received = self._next(inbox, until, cancellation)
-                if isinstance(received, Wish):
-                    return self._end_call(number, inbox, about, received.reason)
+                received = self._next(inbox, until, cancellations)
+                if received is None:
+                    reasons = (getattr(c, "reason", None) for c in cancellations if c.is_set())
+                    return self._end_call(number, inbox, about, next(reasons, None))
                 if received.problem is not None:
                     raise received.problem
                 if received.kind != channel.EVENT:
@@ -157,10 +150,10 @@ class PluginProcess:
                 self._close(number)
 
     def _next(
-        self, inbox: Inbox, until: float | None, cancellation: Cancellation | None
-    ) -> Frame | Wish:
-        """The next frame of a call, or that it is to end; a `BusyError` when the time is over."""
-        pause = _SLICE_SECONDS if cancellation is None else _POLL_SECONDS
+        self, inbox: Inbox, until: float | None, cancellations: Sequence[Cancellation] = ()
+    ) -> Frame | None:
+        """The next frame of a call; `None` if it is cancelled, a `BusyError` if time is over."""
+        pause = _POLL_SECONDS if cancellations else _SLICE_SECONDS
         while True:
             left = pause if until is None else until - time.monotonic()
             if left <= 0:
@@ -170,8 +163,8 @@ class PluginProcess:
                 if received is None:
                     raise GoneError
                 return received
-            if cancellation is not None and cancellation.is_set():
-                return Wish(getattr(cancellation, "reason", None))
+            if any(cancellation.is_set() for cancellation in cancellations):
+                return None
             if self._is_dead():
                 self._channel.close()  # what it has started may hold the connection open
 
@@ -183,8 +176,8 @@ class PluginProcess:
             self._channel.send(channel.CANCEL, number, body, until=until)
         try:
             while True:
-                received = self._next(inbox, until, None)
-                if isinstance(received, Frame) and received.kind != channel.EVENT:
+                received = self._next(inbox, until)
+                if received is not None and received.kind != channel.EVENT:
                     return received
         except BusyError:
             self.end(f"{about} was cancelled, and went on for {GRACE_SECONDS:g} s")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from queue import SimpleQueue
 from typing import Any, NoReturn
 
 from aimm_plugins._config.environment import operator_layers
@@ -28,13 +27,7 @@ from aimm_plugins._environments.plan import (
     of_environment,
     travel_as_arrow,
 )
-from aimm_plugins._environments.process import (
-    END_SECONDS,
-    Inbox,
-    NotTakenError,
-    PluginProcess,
-    Wish,
-)
+from aimm_plugins._environments.process import END_SECONDS, NotTakenError, PluginProcess
 from aimm_plugins._environments.processes import Processes, Slot
 from aimm_plugins._environments.tables import Reduce, as_arrow
 from aimm_plugins._inventory.remedies import in_environment
@@ -49,7 +42,7 @@ from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._system.child import START_SECONDS
 from aimm_plugins._system.guard import reraise_interruption
 from aimm_plugins._system.text import described
-from aimm_plugins._values.actions import Action, StateCallback
+from aimm_plugins._values.actions import Action
 from aimm_plugins._values.report import PluginRecord, Report
 from aimm_plugins.errors import ConfigError, EnvironmentLost
 
@@ -96,12 +89,12 @@ class Environment(Processes):
 
     # Calls
 
-    def call(self, request: Request, inbox: Inbox | None = None) -> Any:
+    def call(self, request: Request) -> Any:
         """Call a plugin in one of the processes; returns what the `exec_*` function does."""
         instance, state_cb = request.instance, request.state_cb
         is_handle = isinstance(instance, EnvironmentInstance)
         if self.successor is not None and not is_handle:
-            return self.successor.call(request, inbox)
+            return self.successor.call(request)
         process = self._home(instance) if is_handle else self._least_loaded()
         if (request.action, request.key) in self._refused:  # while the call was on its way
             raise call_error(self._runtime.registry, request.action, request.key)
@@ -121,14 +114,13 @@ class Environment(Processes):
                 channel.CALL,
                 self._packed(process, request),
                 about=str(request),
-                inbox=inbox,
                 on_event=on_event,
-                cancellation=request.cancellation,
+                cancellations=request.cancellations,
                 seconds=self.rules.call_seconds,
             )
         except NotTakenError:
             process.wait(END_SECONDS)
-            return self.call(request, inbox)  # another process takes it, or its handle is lost
+            return self.call(request)  # another process takes it, or its handle is lost
         if frame.kind == channel.ERROR:
             self._raise(frame, f"{request} raised", raised)
         (number,) = channel.NUMBER.unpack(frame.body)
@@ -141,24 +133,6 @@ class Environment(Processes):
         if request.action == "predict":
             return made, value
         return value if number < 0 else made
-
-    async def call_async(self, request: Request) -> Any:
-        """As `call`, awaited; the plugin of a cancelled task is asked to end."""
-        from asyncio import CancelledError
-
-        from aimm_plugins._dispatch.awaiting import in_thread
-
-        inbox: Inbox = SimpleQueue()
-        listens = request.state_cb is not None
-
-        def work(report: StateCallback) -> Any:
-            return self.call(request._replace(state_cb=report) if listens else request, inbox)
-
-        try:
-            return await in_thread(work, request.state_cb)
-        except (CancelledError, GeneratorExit):  # the latter where its coroutine is closed
-            inbox.put(Wish("the task that awaited it was cancelled"))
-            raise
 
     def _packed(self, process: PluginProcess, request: Request) -> Packed:
         action, key, instance, state_cb, args, kwargs, _ = request

@@ -170,7 +170,7 @@ _OF_MEMORY = (MemoryError, ImportError, EnvironmentLost)
 
 def _declared(environment: Environment, keys: Iterable[tuple[Any, ...]]) -> Iterable[Declaration]:
     for action, key, module, qualname, file, line in keys:
-        function = RemoteFunction(qualname, environment.call, environment.call_async)
+        function = RemoteFunction(qualname, environment.call)
         yield Declaration(
             action=action,
             keys=(key,),
