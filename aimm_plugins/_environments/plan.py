@@ -37,7 +37,7 @@ class PlannedEnvironment(NamedTuple):
         rules: What the last of these confs says of it, at a place.
         configs: These confs, without what concerns the host alone.
         site: Where it is; `None` where it is not there, or cannot be used.
-        problem: Why not, and what to do about that.
+        plan: Its plugins; where it is missing, its own account alone.
         options: What confs give to its plugins.
         verified: The distributions of which only what was verified may run.
     """
@@ -47,8 +47,6 @@ class PlannedEnvironment(NamedTuple):
     configs: tuple[Config, ...]
     installed: Scan
     site: EnvironmentSite | None
-    problem: str = ""
-    remedy: str = ""
     plan: Plan = Plan()
     options: PluginOptions | None = None
     verified: tuple[Verified, ...] = ()
@@ -57,28 +55,25 @@ class PlannedEnvironment(NamedTuple):
     def name(self) -> str:
         return self.rules.name
 
-    @property
-    def records(self) -> tuple[PluginRecord, ...]:
-        """The accounts of its plugins, or of itself where it is missing."""
-        if self.site is not None:
-            return self.plan.records
-        missing = PluginRecord(
+    def missing(self, problem: str, remedy: str) -> PlannedEnvironment:
+        """The environment where it cannot be used: why not, and what to do about that."""
+        record = PluginRecord(
             name=self.name,
             source="config",
             module="",
             state="missing",
-            reason=self.problem,
-            error=PluginImportError(f"environment {self.name} ({self.place}): {self.problem}"),
-            remedy=f"{self.remedy}, or remove the environment ({self.place}).",
+            reason=problem,
+            error=PluginImportError(f"environment {self.name} ({self.place}): {problem}"),
+            remedy=f"{remedy}, or remove the environment ({self.place}).",
             config_place=self.place,
             environment=self.name,
         )
-        return (missing,)
+        return self._replace(plan=Plan((record,)))
 
     @property
     def wanted(self) -> dict[Identity, PluginRecord]:
         """The plugins that its processes load."""
-        return {r.identity: r for r in self.records if r.state in ("planned", "deferred")}
+        return {r.identity: r for r in self.plan.records if r.state in ("planned", "deferred")}
 
     @property
     def setup(self) -> dict[str, Any]:
@@ -101,7 +96,7 @@ class PlannedEnvironment(NamedTuple):
     def idle_choices(self) -> list[Finding]:
         """Entries of `plugins` that choose nothing, mostly typos: what they mean runs elsewhere."""
         rules = [] if self.site is None else self._chosen
-        idle = [r for r in rules if not any(_is_about(r, record) for record in self.records)]
+        idle = [r for r in rules if not any(_is_about(r, record) for record in self.plan.records)]
         message = f"no plugin of environment {self.name} is of this distribution and version"
         return [f._replace(message=message) for f in matches_nothing(idle, [self.installed])]
 
@@ -144,9 +139,9 @@ class PlannedEnvironment(NamedTuple):
         """A plugin of the host, denied where it is to run in this environment, which is missing."""
         if record.source != "entry_point" or self._exclusion(record) is not None:
             return record
-        reason = f"it is to run in environment {self.name}, and {self.problem} ({self.place})"
-        remedy = self.records[0].remedy
-        return record._replace(state="denied", provides=(), reason=reason, remedy=remedy)
+        (missing,) = self.plan.records
+        reason = f"it is to run in environment {self.name}, and {missing.reason} ({self.place})"
+        return record._replace(state="denied", provides=(), reason=reason, remedy=missing.remedy)
 
     def _exclusion(self, record: PluginRecord) -> str | None:
         if self.rules.plugins is None or any(_is_about(rule, record) for rule in self._chosen):
@@ -203,14 +198,12 @@ def _look_up(name: str, configs: Sequence[Config], here: Scan) -> PlannedEnviron
         remedy = error.remedy or "Correct its path"
         if rules.path is None and error.remedy in ("", MADE_ANEW):
             remedy = f"Run `{wanted(config, rules).command}`"
-        return found._replace(problem=str(error), remedy=remedy)
+        return found.missing(str(error), remedy)
     installed = here if site.is_own else scan(site.folders, site.modules)
     if not installed.has("aimm-plugins"):
         command = f"{site.python} -m pip install aimm-plugins"
-        return found._replace(
-            problem=f"{site.root} has no aimm-plugins, which its processes need: {command}",
-            remedy=f"Run `{command}`",
-        )
+        problem = f"{site.root} has no aimm-plugins, which its processes need: {command}"
+        return found.missing(problem, f"Run `{command}`")
     return found._replace(site=site, installed=installed)
 
 
@@ -225,7 +218,7 @@ def without_taken_over(plan: Plan, environments: Sequence[PlannedEnvironment]) -
         identity_there(record)
         for environment in environments
         if environment.site is not None and environment.site.is_own
-        for record in environment.records
+        for record in environment.plan.records
     }
     missing = [environment for environment in environments if environment.may_be_own]
     records = tuple(

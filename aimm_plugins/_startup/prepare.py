@@ -268,7 +268,7 @@ def with_environments(start: PreparedStart, prepare: Callable[..., PreparedStart
         environments.append(environment)
     plan = without_taken_over(start.plan, environments)
     return start._replace(
-        plan=_merged([plan, *(e.plan._replace(records=e.records) for e in environments)]),
+        plan=_merged([plan, *(e.plan for e in environments)]),
         findings=(
             *dict.fromkeys(finding for part in parts for finding in part.findings),
             *(finding for environment in environments for finding in environment.idle_choices),

@@ -147,7 +147,7 @@ def run_check(name: str, arguments: Sequence[str], conf: str | None) -> int:
     (rules,) = _chosen(config, [name])
     (found,) = [planned for planned in look_up([config], scan()) if planned.name == name]
     if found.site is None:
-        raise AimmPluginsError(f"environment {name}: {found.problem}")
+        raise AimmPluginsError(f"environment {name}: {found.plan.records[0].reason}")
     variables = _variables(found.site)
     # Where it is this process's own interpreter, what this process finds is to be found there.
     if folders := [*output.path_given(), *(found.site.path or ())]:

@@ -264,7 +264,7 @@ class Environment(Processes):
         start = decide(self._runtime, operator_layers(), configs, installed, here=False)
         found = before._replace(configs=configs, installed=installed)
         found = found.with_plan(start.plan, before.options, start.admission.proofs.verified)
-        now = {record.identity: record for record in found.records}
+        now = {record.identity: record for record in found.plan.records}
         allowed = {i: r for i, r in found.wanted.items() if i in before.wanted}
         self.planned = found._replace(plan=Plan(tuple(allowed.values())))
         accounts = []

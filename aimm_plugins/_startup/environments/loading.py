@@ -6,13 +6,13 @@ all plugins alike.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from aimm_plugins._declarations.declaration import Declaration
 from aimm_plugins._dispatch.direct_call import RemoteFunction
-from aimm_plugins._environments.plan import PlannedEnvironment, identity_there
+from aimm_plugins._environments.plan import identity_there
 from aimm_plugins._environments.processes import Processes
 from aimm_plugins._inventory.module_files import foreign_module
 from aimm_plugins._inventory.remedies import in_environment
@@ -34,7 +34,7 @@ class StartingEnvironments:
 
     def __init__(self, runtime: Runtime, start: PreparedStart) -> None:
         self._pool = ThreadPoolExecutor(len(start.environments))
-        self._live: list[tuple[PlannedEnvironment, Environment, Future[None] | None]] = []
+        self._live: list[tuple[Environment, Sequence[PluginRecord], Future[None] | None]] = []
         self._new: list[Environment] = []
         for planned in start.environments:
             if planned.site is None:
@@ -45,22 +45,22 @@ class StartingEnvironments:
                 environment = before
             else:
                 self._new.append(environment)
-            started = None
-            if environment.account is None and any(r.state == "planned" for r in planned.records):
+            records, started = planned.plan.records, None
+            if environment.account is None and any(r.state == "planned" for r in records):
                 started = self._pool.submit(environment.start)
-            self._live.append((planned, environment, started))
+            self._live.append((environment, records, started))
 
     def add_to(self, outcome: Outcome) -> None:
         """Wait for them, and say what became of their plugins."""
         self._pool.shutdown()
-        outcome.environments = {environment.name: environment for _, environment, _ in self._live}
-        for planned, environment, started in self._live:
+        outcome.environments = {environment.name: environment for environment, _, _ in self._live}
+        for environment, records, started in self._live:
             error = None if started is None else started.exception()
             if error is not None:  # of no matter to those that wait for their first call
-                records = [record for record in planned.records if record.state == "planned"]
-                _account_for(environment, records, outcome, error)
+                waited_for = [record for record in records if record.state == "planned"]
+                _account_for(environment, waited_for, outcome, error)
             elif environment.account is not None:
-                _account_for(environment, planned.records, outcome)
+                _account_for(environment, records, outcome)
 
     def close(self) -> None:
         """End those that this start has begun, since it leads to nothing."""
