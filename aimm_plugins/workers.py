@@ -12,7 +12,6 @@ raises `ParityError` with the differences before any code of a plugin is run.
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import time
@@ -33,14 +32,13 @@ from aimm_plugins._parity.fingerprint import Fingerprint
 from aimm_plugins._startup import lifecycle as _lifecycle
 from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.guard import interruption
+from aimm_plugins._system.log import logger
 from aimm_plugins._system.text import described, indented, printable
 from aimm_plugins._values.difference import Difference
 from aimm_plugins._values.report import Report
 from aimm_plugins.errors import ParityError
 
 __all__ = ["WorkerStatus", "check", "initializer", "status"]
-
-_LOG = logging.getLogger("aimm_plugins")
 
 _NAME = "aimm_plugins.workers"
 """Of the plugin that holds the status of this process in its plugin manager."""
@@ -97,7 +95,7 @@ def initializer(
         manager.unregister(name=_NAME)
     manager.register(_holder(found), _NAME)
     if found.problem is not None:
-        _LOG.error("%s", found.problem)
+        logger().error("%s", found.problem)
 
 
 def status() -> WorkerStatus:

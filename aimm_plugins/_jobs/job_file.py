@@ -27,18 +27,14 @@ class Call:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Truth:
-    """What the predictions are held against: an item of what a data access returns."""
-
-    data: str
-    item: str | int | None
-    kind: str | None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A job file that was read and is sound; `plugins` may be the path of a conf not read yet."""
+    """A job file that was read and is sound.
+
+    Attributes:
+        plugins: A conf, or the path of one that is not read yet.
+        evaluate: The step as the file has it: `data`, and maybe `item` and `as`.
+    """
 
     plugins: Config | str
     data: Mapping[str, tuple[str, Call]]
@@ -48,7 +44,7 @@ class Job:
     fit: Call | None
     predict: Call | None
     output: str | None
-    evaluate: Truth | None
+    evaluate: Mapping[str, Any] | None
     save: str | None
 
 
@@ -80,8 +76,7 @@ def parse_job(document: Document) -> Job:
     if output and save and os.path.realpath(output) == os.path.realpath(save):
         message = f"the model would replace the predictions, which go to {output!r} too"
         raise layer.error(message, ("save",), expected="another file")
-    truth = content.get("evaluate")
-    if truth is not None and predict is None:
+    if "evaluate" in content and predict is None:
         message = "there is no step predict, whose predictions could be evaluated"
         raise layer.error(message, ("evaluate",), expected="predict in this job")
     return Job(
@@ -96,9 +91,7 @@ def parse_job(document: Document) -> Job:
         fit=None if fit is None else _call(fit),
         predict=None if predict is None else _call(predict),
         output=output,
-        evaluate=None
-        if truth is None
-        else Truth(truth["data"], truth.get("item"), truth.get("as")),
+        evaluate=content.get("evaluate"),
         save=save,
     )
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from aimm_plugins._api import calling, starting
 from aimm_plugins._artifacts.pack import pack, unpack_as
-from aimm_plugins._jobs.job_file import Call, Job, Truth
+from aimm_plugins._jobs.job_file import Call, Job
 from aimm_plugins._jobs.predictions import Evaluation, draw, encode, evaluate
 from aimm_plugins._startup import cluster
 from aimm_plugins._startup.lifecycle import initialize
@@ -91,7 +91,7 @@ def run_job(
                 if job.predict is not None:
                     run.predict(job.predict)
                 if job.evaluate is not None:
-                    run.evaluate(job.evaluate.kind, plot)
+                    run.evaluate(job.evaluate.get("as"), plot)
             if job.save is not None:
                 run.save_model(job.save)
             return tuple(run.done)
@@ -122,14 +122,14 @@ class _JobRun:
         job = self._job
         used = [name for call in (job.fit, job.predict) if call is not None for name in call.data]
         if job.evaluate is not None:
-            used.append(job.evaluate.data)
+            used.append(job.evaluate["data"])
         for name, (key, call) in job.data.items():
             result = self._call(f"data {name}", "data_access", key, call)
             # The first step that reads an iterator would leave nothing for another one.
             self._data[name] = self._read(f"data {name}", result, used.count(name) > 1)
         if job.evaluate is not None:
             with self._attempt("evaluate"):  # before the fit, which may take days
-                self._truth = _item(self._data[job.evaluate.data], job.evaluate)
+                self._truth = _item(self._data[job.evaluate["data"]], job.evaluate)
 
     def make_or_load_model(self) -> None:
         key, path = self._job.model_type, self._job.load
@@ -273,18 +273,18 @@ class _JobRun:
         return JobError(f"{text}\n  {cause}", step=step, done=self.done)
 
 
-def _item(result: Any, truth: Truth) -> Any:
+def _item(result: Any, truth: Mapping[str, Any]) -> Any:
     """The true values, out of what a data access returned."""
     known = result if isinstance(result, Mapping) else getattr(result, "columns", ())
-    names = ", ".join(map(str, known))
-    if truth.item is not None:
+    who, names = f"data {truth['data']}", ", ".join(map(str, known))
+    if "item" in truth:
         try:
-            return result[truth.item]
+            return result[truth["item"]]
         except Exception as error:  # whatever kind of data it is
             why = f"; it has {names}" if names else f" ({described(error)})"
-            raise ValueError(f"data {truth.data} has no item {truth.item!r}{why}") from error
+            raise ValueError(f"{who} has no item {truth['item']!r}{why}") from error
     if isinstance(result, tuple) and result:  # features and labels, as fit takes them
         return result[-1]
     if len(known) > 1:
-        raise ValueError(f"data {truth.data} has the items {names}: say by `item` which is true")
+        raise ValueError(f"{who} has the items {names}: say by `item` which is true")
     return result

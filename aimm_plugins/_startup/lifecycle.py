@@ -90,7 +90,7 @@ def foresee(runtime: Runtime, conf: Conf) -> Inventory:
 def refresh(runtime: Runtime) -> Report:
     """Take all starts again with the files, metadata and confs of now; report what differs."""
     while (before := runtime.registry.snapshot).starts:  # one, beside which others may unload
-        records = dict(before.records)
+        records = before.records
         findings = set(current_report(runtime).findings)
         with _executor_of(runtime):
             report = _start_again(runtime, before)
@@ -108,7 +108,7 @@ def refresh(runtime: Runtime) -> Report:
 def _start_again(runtime: Runtime, before: Snapshot) -> Report | None:
     """The report; `None` if another thread has initialized, refreshed or unloaded meanwhile."""
     forget_listings()
-    records = dict(before.records)
+    records = before.records
     starts = _reread(before.starts)
     start = prepare(runtime, [begun.config for begun in starts], scan())
     start = _with_deferred_in_doubt(before, start)
