@@ -48,9 +48,7 @@ class Runtime:
     """
 
     def __init__(
-        self,
-        ledger: DeclarationLedger,
-        versions: dict[str, Installed] | None = None,
+        self, ledger: DeclarationLedger, versions: dict[str, Installed] | None = None
     ) -> None:
         self.ledger = ledger
         self.lock = ledger.lock

@@ -21,13 +21,7 @@ from aimm_plugins._dispatch.cancelling import CancelToken
 from aimm_plugins._dispatch.raised_elsewhere import RaisedElsewhere
 from aimm_plugins._environments import channel
 from aimm_plugins._environments.channel import Channel, Frame, GoneError, ProtocolError
-from aimm_plugins._environments.payload import (
-    VERSION,
-    UnreadableError,
-    pack,
-    python_here,
-    unpack,
-)
+from aimm_plugins._environments.payload import VERSION, UnreadableError, pack, python_here, unpack
 from aimm_plugins._environments.tables import as_arrow
 from aimm_plugins._environments.tracing import continued
 from aimm_plugins._loading.importer import Loader, Outcome, account_for

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, NoReturn
 
 from aimm_plugins._config.environment import operator_layers
@@ -171,8 +172,11 @@ class Environment(Processes):
         content, is_of_callback = self._unpacked(frame, what)
         if is_of_callback and raised:
             raise raised[-1]
-        carried = RaisedElsewhere(*content)
-        raise carried.original(Exception, lambda data: unpack(data, (), self.withheld))
+        raise self._original(content, Exception)
+
+    def _original(self, carried: Sequence[Any], kind: type[BaseException]) -> BaseException:
+        loads = partial(unpack, buffers=(), withheld=self.withheld)
+        return RaisedElsewhere(*carried).original(kind, loads)
 
     # Processes
 
@@ -297,12 +301,10 @@ class Environment(Processes):
         entry = self.account["records"].get(identity_there(record))
         if entry is None or entry["keys"] or entry["error"] is None:
             return record
-        remedy = entry["remedy"] and in_environment(self.name, entry["remedy"])
-        return record.failed(self.error(entry["error"]), remedy)
+        return record.failed(entry["error"], entry["remedy"])
 
-    def error(self, carried: Sequence[Any]) -> BaseException:
-        elsewhere = RaisedElsewhere(*carried)
-        error = elsewhere.original(loads=lambda data: unpack(data, (), self.withheld))
+    def _error(self, carried: Sequence[Any]) -> BaseException:
+        error = self._original(carried, BaseException)
         options = self.planned.options
         if options is not None and isinstance(error, ConfigError):
             return options.placed(error)
@@ -343,5 +345,8 @@ class Environment(Processes):
                 error.add_note(f"while loading {importing}")
             process.end("it could not load its plugins")
             raise
+        for entry in account["records"].values():
+            entry["remedy"] = entry["remedy"] and in_environment(self.name, entry["remedy"])
+            entry["error"] = entry["error"] and self._error(entry["error"])
         self.account = account
         return process

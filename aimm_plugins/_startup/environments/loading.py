@@ -15,7 +15,6 @@ from aimm_plugins._dispatch.direct_call import RemoteFunction
 from aimm_plugins._environments.plan import identity_there
 from aimm_plugins._environments.processes import Processes
 from aimm_plugins._inventory.module_files import foreign_module
-from aimm_plugins._inventory.remedies import in_environment
 from aimm_plugins._loading.importer import Outcome
 from aimm_plugins._registry.change import Loaded
 from aimm_plugins._startup.environments.environment import Environment
@@ -121,12 +120,12 @@ def _take_over(
     done = record._replace(
         state="planned",
         reason=None if record.state == "deferred" else record.reason,
-        remedy=entry["remedy"] and in_environment(environment.name, entry["remedy"]),
+        remedy=entry["remedy"],
         import_seconds=entry["import_seconds"],
         imports=tuple(map(tuple, entry["imports"])),
         file=entry["file"] or record.file,
     )
-    error = entry["error"] and environment.error(entry["error"])
+    error = entry["error"]
     if entry["state"] == "shadowed":
         rules = entry["reason"].split("; ")
         reason = "; ".join(f"{rule} in environment {environment.name}" for rule in rules)
