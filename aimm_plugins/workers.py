@@ -18,8 +18,6 @@ import time
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
@@ -195,17 +193,15 @@ def check(
 ) -> tuple[WorkerStatus, ...]:
     """Ask every worker of a pool, before there is work, whether it has the host's plugins.
 
-    One question for each worker is submitted, and each waits until all have arrived, so that none
-    of them answers twice; this starts workers that a pool starts when they are needed. Meanwhile
-    the pool does nothing else: ask when it is idle. Its workers share a file system with this
-    process.
+    As many questions as there are workers are submitted at once, again until all workers have
+    answered; this starts workers that a pool starts when they are needed. Meanwhile the pool does
+    nothing else: ask when it is idle.
 
     Args:
         pool: A `concurrent.futures` executor (loky's too), a `multiprocessing.Pool`, or a
             `joblib.Parallel`.
         workers: How many workers it has; by default as many as the pool was made with.
-        timeout: Seconds that workers wait for each other; those of a `multiprocessing.Pool` have as
-            many to start.
+        timeout: Seconds until all of them have to have answered.
 
     Returns:
         The status of each worker that answered, by process.
@@ -216,10 +212,11 @@ def check(
         TypeError: It is no pool, or does not tell how many workers it has.
     """
     count = _size(pool) if workers is None else workers
-    with TemporaryDirectory(prefix="aimm-plugins-") as folder:
-        answers = _ask(pool, count, folder, timeout)
-    by_process = {answer.pid: answer for answer in answers}
-    found = tuple(by_process[pid] for pid in sorted(by_process))
+    until = time.monotonic() + timeout
+    answers = _ask(pool, count, until)
+    while len(answers) < count and time.monotonic() < until:
+        answers |= _ask(pool, count, until)
+    found = tuple(answers[pid] for pid in sorted(answers))
     wrong = [answer for answer in found if not answer.ok]
     if wrong:
         texts = [f"worker {answer.pid}: {answer.problem}" for answer in wrong]
@@ -248,32 +245,25 @@ def _size(pool: Any) -> int:
     raise TypeError(f"a {type(pool).__name__} does not tell how many workers it has; give workers=")
 
 
-def _ask(pool: Any, count: int, folder: str, timeout: float) -> list[WorkerStatus]:
-    args = (folder, count, timeout)
+def _ask(pool: Any, count: int, until: float) -> dict[int, WorkerStatus]:
+    """The statuses of the workers that answer one of some questions, by process."""
     if hasattr(pool, "submit"):
-        futures = [pool.submit(_meet, *args) for _ in range(count)]
-        return [future.result() for future in futures]
-    if hasattr(pool, "apply_async"):
-        results = [pool.apply_async(_meet, args) for _ in range(count)]
+        futures = [pool.submit(_answer) for _ in range(count)]
+        answers = [future.result() for future in futures]
+    elif hasattr(pool, "apply_async"):
+        results = [pool.apply_async(_answer) for _ in range(count)]
         # `Pool` starts another worker for one that dies, without end, and no word of its task.
-        until = time.monotonic() + 2 * timeout
         for result in results:
             result.wait(max(until - time.monotonic(), 0))
-        return [result.get() for result in results if result.ready()]
-    if callable(pool) and hasattr(pool, "n_jobs"):
-        run: Any = pool
-        return list(run([(_meet, args, {})] * count))
-    raise TypeError(f"a pool has submit or apply_async, and was given {type(pool).__name__}")
+        answers = [result.get() for result in results if result.ready()]
+    elif callable(pool) and hasattr(pool, "n_jobs"):
+        answers = list(pool([(_answer, (), {})] * count))
+    else:
+        raise TypeError(f"a pool has submit or apply_async, and was given {type(pool).__name__}")
+    return {answer.pid: answer for answer in answers}
 
 
-def _meet(folder: str, count: int, timeout: float) -> WorkerStatus:
-    """The status of this worker, given when all have arrived or the time is over."""
-    arrived = Path(folder)
-    deadline = time.monotonic() + timeout
-    try:
-        (arrived / f"{os.getpid()}").touch()
-        while len(os.listdir(arrived)) < count and time.monotonic() < deadline:
-            time.sleep(0.002)
-    except OSError:  # the others have waited long enough, and the folder was removed
-        pass
+def _answer() -> WorkerStatus:
+    # So that an idle worker takes the next question; joblib gives several short ones to one.
+    time.sleep(0.2)
     return status()
