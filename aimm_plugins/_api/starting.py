@@ -78,7 +78,7 @@ def plan(conf: Mapping[str, object] | str | os.PathLike[str] | None = None) -> R
     """
     from aimm_plugins._startup import lifecycle
 
-    return lifecycle.plan(PROCESS.runtime, conf)
+    return lifecycle.foresee(PROCESS.runtime, conf).report
 
 
 def freeze(

@@ -18,7 +18,7 @@ from aimm_plugins._startup.prepare import PreparedStart, admission_of
 from aimm_plugins._startup.publish import register
 from aimm_plugins._startup.runtime import Runtime
 from aimm_plugins._system.names import normalized
-from aimm_plugins._values.report import Identity, PluginRecord, Report
+from aimm_plugins._values.report import Identity, PluginRecord
 
 
 def load_deferred(runtime: Runtime, identity: Identity) -> None:
@@ -59,9 +59,7 @@ def load_deferred(runtime: Runtime, identity: Identity) -> None:
                 partial(load_deferred, runtime),
                 demanded=True,
             )
-            resolution = register(runtime, change, outcome.findings)
-            findings = (*outcome.findings, *resolution.findings)
-    report = Report(resolution.records, findings)
+            report = register(runtime, change, outcome.findings)
     log(report)
     for record in report:
         if record.identity == identity and record.state == "failed":

@@ -75,10 +75,6 @@ def _with_start(starts: Sequence[Start], begun: Start) -> tuple[Start, ...]:
     return tuple(begun if same else s for s, same in zip(starts, again, strict=True))
 
 
-def plan(runtime: Runtime, conf: Conf) -> Report:
-    return foresee(runtime, conf).report
-
-
 def foresee(runtime: Runtime, conf: Conf) -> Inventory:
     """All that is known of distributions, plugins and keys before an import."""
     from aimm_plugins._startup.predict import predict  # a start reads no source

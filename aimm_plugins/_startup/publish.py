@@ -10,7 +10,7 @@ from aimm_plugins._registry.providers import PluginOwners
 from aimm_plugins._registry.resolution import resolve
 from aimm_plugins._registry.snapshot import Snapshot
 from aimm_plugins._startup.runtime import Runtime
-from aimm_plugins._values.report import Finding
+from aimm_plugins._values.report import Finding, Report
 
 
 def resolve_now(runtime: Runtime, change: Change) -> Resolution:
@@ -43,14 +43,15 @@ def _discard_of_failed(runtime: Runtime, change: Change) -> None:
     runtime.declared((), gone)
 
 
-def register(runtime: Runtime, change: Change, findings: Iterable[Finding] = ()) -> Resolution:
+def register(runtime: Runtime, change: Change, findings: Iterable[Finding] = ()) -> Report:
     """Resolve a change, of which more was found besides, and publish what it leads to."""
     with runtime.lock:
         resolution = resolve_now(runtime, change)
-        found = (*findings, *resolution.findings)
-        resolution.snapshot.findings.update({(f.code, f.subject, f.place): f for f in found})
+        report = Report(resolution.records, (*findings, *resolution.findings))
+        found = {(f.code, f.subject, f.place): f for f in report.findings}
+        resolution.snapshot.findings.update(found)
         publish(runtime, resolution.snapshot)
-    return resolution
+    return report
 
 
 def publish(runtime: Runtime, snapshot: Snapshot) -> None:

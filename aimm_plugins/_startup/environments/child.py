@@ -11,7 +11,7 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import count
 from queue import SimpleQueue
@@ -33,7 +33,7 @@ from aimm_plugins._startup.runtime import PROCESS
 from aimm_plugins._system.child_side import end_watchdog, end_with_host, take_stdin
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.text import described
-from aimm_plugins._values.report import PluginRecord
+from aimm_plugins._values.report import PluginRecord, Report
 from aimm_plugins.errors import AimmPluginsError, Cancelled
 
 _OURS = (__package__, "aimm_plugins._dispatch", "aimm_plugins._loading")
@@ -304,11 +304,10 @@ class _Server:
             from aimm_plugins._discovery.scan import scan
 
             account_for(outcome, scan())
-        resolution = register(runtime, Change(outcome.records, setup["prefer"], outcome.loaded))
-        account = self._account(outcome, resolution.records)
-        return {"python": VERSION, **account}
+        report = register(runtime, Change(outcome.records, setup["prefer"], outcome.loaded))
+        return self._account(outcome, report)
 
-    def _account(self, outcome: Outcome, records: Sequence[PluginRecord]) -> dict[str, Any]:
+    def _account(self, outcome: Outcome, report: Report) -> dict[str, Any]:
         keys: dict[str, list[tuple[object, ...]]] = {}
         for (action, key), provider in PROCESS.runtime.registry.providers().items():
             entry = (action, key, provider.module, provider.qualname, provider.file, provider.line)
@@ -316,6 +315,7 @@ class _Server:
         with_hooks = {entry.record.identity for entry in outcome.loaded if entry.may_be_empty}
         as_they_are = ("state", "reason", "remedy", "import_seconds", "imports", "file")
         return {
+            "python": VERSION,
             "records": {
                 record.identity: {
                     **{name: getattr(record, name) for name in as_they_are},
@@ -324,7 +324,7 @@ class _Server:
                     "has_hooks": record.identity in with_hooks,
                     "keys": [k for k in keys.get(record.module, ()) if k[:2] in record.provides],
                 }
-                for record in records
+                for record in report
             },
             "findings": [finding.to_dict() for finding in outcome.findings],
         }

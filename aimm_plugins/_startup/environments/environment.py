@@ -44,7 +44,7 @@ from aimm_plugins._system.child import START_SECONDS
 from aimm_plugins._system.guard import reraise_interruption
 from aimm_plugins._system.text import described
 from aimm_plugins._values.actions import Action
-from aimm_plugins._values.report import PluginRecord, Report
+from aimm_plugins._values.report import PluginRecord
 from aimm_plugins.errors import ConfigError, EnvironmentLost
 
 
@@ -292,8 +292,8 @@ class Environment(Processes):
                 records = (snapshot.records.get(identity) for identity in revoked)
                 self._refused |= {slot for record in records if record for slot in record.provides}
                 change = Change(lost, snapshot.prefer, revoked=revoked)
-                resolution = register(self._runtime, change)
-            log(Report(resolution.records))
+                report = register(self._runtime, change)
+            log(report)
 
     def _found(self, record: PluginRecord) -> PluginRecord:
         """The account of a plugin by what its last process reported."""
