@@ -54,7 +54,7 @@ TWO_BY_SUBMIT = Target(1.1)
 LISTING = Target(1.5)
 
 CALL_BY_POOL = Target(1.5)
-ARRAY_BY_POOL = Target(0.33)
+ARRAY_BY_COPIES = Target(1.5)
 ENVIRONMENT_BY_HAND = Target(1.3)
 TWO_ENVIRONMENTS = Target(1.5, "side by side")
 SYNC = Target(1)

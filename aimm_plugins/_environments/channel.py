@@ -3,14 +3,21 @@
 Small frames go through the socket. Large ones go through memory that both sides map: it has no
 name, and its descriptor travels with the frame, so the kernel frees it when the last side lets go
 of it, however that side ends.
+
+A sender fills memory that it has filled before once the receiver has let go of it, because new
+memory costs three times what copying costs. It announces the memory before it fills it: mapping it
+takes the receiver half as long as the copy, and so goes on meanwhile.
 """
 
 from __future__ import annotations
 
+import errno
+import mmap
 import os
 import select
 import socket
 import struct
+import sys
 import threading
 import time
 import weakref
@@ -19,14 +26,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from aimm_plugins._environments.memory import filled, mapped, padded
+from aimm_plugins._environments.memory import POPULATE_READ, LentMemory, advise, padded
 
 Data = bytes | bytearray | memoryview
 
-_HEAD = struct.Struct("<4sBIQQ?")
-"""Magic, kind, number of buffers, number, size of the body, and whether memory comes with it."""
+_HEAD = struct.Struct("<4sBIQQQ")
+"""Magic, kind, number of buffers, number, size of the body, and the memory it is in, or 0."""
 
-MAGIC = b"aim\x05"
+MAGIC = b"aim\x04"
 """Begins each frame; the last byte changes when frames or their contents do."""
 
 LOAD, CALL, RESULT, ERROR, EVENT, ANSWER, CANCEL, DROP, END = range(1, 10)
@@ -35,14 +42,25 @@ LOAD, CALL, RESULT, ERROR, EVENT, ANSWER, CANCEL, DROP, END = range(1, 10)
 NUMBER = struct.Struct("<q")
 """Of the instance that comes with a result; negative for none."""
 
+RELEASE, MEMORY, WITHDRAW = 0, 254, 255
+"""Kinds of frames about memory: it may be filled again, is about to be filled, or will not be."""
+
 SHARED_FROM = 1 << 20
 """Bytes of a frame from which on it goes through memory."""
+
+_MAPPED_FROM = 8 << 20
+"""Bytes from which on memory is mapped rather than read: each mapping takes a descriptor as long as
+an array of it lives, and there are about a thousand."""
+
+_KEPT, _KEPT_BYTES = 2, 256 << 20
+"""How much memory a sender keeps to fill it again: the last result is often still in use."""
 
 _AT_ONCE = 500
 _POLL_SECONDS = 0.5
 _SOON_MS, _LATER_MS = 10, 1000
 _NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
 _CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+_MAP_OPTIONS: Any = {"trackfd": False} if sys.version_info >= (3, 13) else {}
 
 
 class Frame(NamedTuple):
@@ -82,6 +100,11 @@ class Channel:
         self._waiting.register(connection, select.POLLIN)
         self._sending = threading.Lock()
         self._notes: deque[tuple[int, int]] = deque()
+        self._memory: dict[int, LentMemory] = {}
+        self._last_memory = 0
+        self._keeping = threading.Lock()
+        self._announced: dict[int, mmap.mmap | Exception] = {}
+        self._borrowed: dict[int, Any] = {}
         self.closed = False
         _CHANNELS.add(self)
 
@@ -101,14 +124,27 @@ class Channel:
         """
         parts = [memoryview(part).cast("B") for part in (body, *buffers)]
         sizes = [part.nbytes for part in parts]
-        is_shared = sum(sizes) >= SHARED_FROM
-        head = _HEAD.pack(MAGIC, kind, len(buffers), number, sizes[0], is_shared)
-        head += struct.pack(f"<{len(buffers)}Q", *sizes[1:])
-        if is_shared:
-            with filled(parts) as memory:
-                self._write([memoryview(head)], memory, until)
-        else:
-            self._write([memoryview(head), *parts], None, until)
+        total = sum(map(padded, sizes))
+        memory = None
+        try:
+            if sum(sizes) >= SHARED_FROM:
+                memory = self._lend(total)
+                head = _HEAD.pack(MAGIC, MEMORY, 0, memory.number, total, 0)
+                self._write([memoryview(head)], memory.handle, until)
+                memory.fill(parts)
+                parts = []
+            reference = 0 if memory is None else memory.number
+            head = _HEAD.pack(MAGIC, kind, len(buffers), number, sizes[0], reference)
+            rest = struct.pack(f"<{len(buffers)}Q", *sizes[1:])
+            self._write([memoryview(head + rest), *parts], None, until)
+        except BaseException as error:
+            if memory is not None:  # nobody else will let go of it
+                self._memory.pop(memory.number, None)
+                self.note(WITHDRAW, memory.number)
+            if type(error) is OSError:
+                text = f"no shared memory for {total} bytes ({error.strerror})"
+                raise OSError(error.errno, text) from error
+            raise
         self._send_notes()
 
     def note(self, kind: int, number: int) -> None:
@@ -125,7 +161,7 @@ class Channel:
                 if not self._notes:  # another thread was faster
                     return
                 kind, number = self._notes[0]
-                head = _HEAD.pack(MAGIC, kind, 0, number, 0, False)
+                head = _HEAD.pack(MAGIC, kind, 0, number, 0, 0)
                 self._socket.send(head, socket.MSG_DONTWAIT | _NO_SIGNAL)
                 self._notes.popleft()  # others add at the other end alone
             except OSError:  # there is no room, or the other side is gone
@@ -135,31 +171,44 @@ class Channel:
 
     def receive(self) -> Frame:
         """The next frame; an `EOFError` where the other side is gone."""
-        # Once it is closed, its descriptor may be that of another file.
-        while not (self.closed or self._waiting.poll(_SOON_MS if self._notes else _LATER_MS)):
-            self._send_notes()  # those for which there was no room
-        handles: list[int] = []
-        head = self._read(_HEAD.size, handles)
-        magic, kind, count, number, size, is_shared = _HEAD.unpack(head)
-        if magic != MAGIC:
-            raise ProtocolError(
-                f"host and environment speak differently ({bytes(magic)!r}, and here {MAGIC!r}): "
-                "install one version of aimm-plugins in both, then start the host again"
-            )
-        sizes = (size, *struct.unpack(f"<{count}Q", self._read(8 * count)))
-        rooms = [padded(each) if is_shared else each for each in sizes]
-        if is_shared:
-            try:
-                view = mapped(handles, sum(rooms))
-            except (OSError, MemoryError) as error:
-                return Frame(kind, number, b"", problem=error)
-        else:
-            view = memoryview(self._read(sum(rooms)))
-        parts = []
-        for each, room in zip(sizes, rooms, strict=True):
-            parts.append(view[:each])
-            view = view[room:]
-        return Frame(kind, number, parts[0], parts[1:])
+        while True:
+            # Once it is closed, its descriptor may be that of another file.
+            while not (self.closed or self._waiting.poll(_SOON_MS if self._notes else _LATER_MS)):
+                self._send_notes()  # those for which there was no room
+            handles: list[int] = []
+            head = self._read(_HEAD.size, handles)
+            magic, kind, count, number, size, reference = _HEAD.unpack(head)
+            if magic != MAGIC:
+                raise ProtocolError(
+                    f"host and environment speak differently ({bytes(magic)!r}, and here {MAGIC!r})"
+                    ": install one version of aimm-plugins in both, then start the host again"
+                )
+            if kind == RELEASE:
+                memory = self._memory.get(number)
+                if memory is not None:
+                    memory.is_lent = False
+                continue
+            if kind == MEMORY:
+                self._announced[number] = _mapped(handles, size)
+                continue
+            if kind == WITHDRAW:
+                self._announced.pop(number, None)
+                continue
+            sizes = (size, *struct.unpack(f"<{count}Q", self._read(8 * count)))
+            rooms = [padded(each) if reference else each for each in sizes]
+            if reference:
+                try:
+                    whole = self._borrow(reference)
+                except (OSError, MemoryError) as error:
+                    self.note(RELEASE, reference)
+                    return Frame(kind, number, b"", problem=error)
+            else:
+                whole = self._read(sum(rooms))
+            view, parts = memoryview(whole), []
+            for each, room in zip(sizes, rooms, strict=True):
+                parts.append(view[:each])
+                view = view[room:]
+            return Frame(kind, number, parts[0], parts[1:])
 
     def close(self) -> None:
         """End the connection; wakes whoever receives."""
@@ -172,6 +221,8 @@ class Channel:
         """Let go of the connection, which goes on where it was copied by a fork."""
         self.closed = True
         self._socket.close()
+        self._memory.clear()
+        self._announced.clear()
 
     # The socket
 
@@ -233,15 +284,80 @@ class Channel:
             view = view[count:]
         return content
 
+    # Memory that is lent to the other side
+
+    def _lend(self, size: int) -> LentMemory:
+        """Memory that the other side has let go of, else new."""
+        kept = self._memory
+        with self._keeping:
+            fitting = [m for m in kept.values() if not m.is_lent and m.size >= size]
+            if fitting:
+                memory = min(fitting, key=lambda m: m.size)
+                memory.is_lent = True
+                return memory
+            self._last_memory += 1
+            memory = LentMemory(self._last_memory, size)
+            if size <= _KEPT_BYTES:
+                while kept and (
+                    len(kept) == _KEPT or sum(m.size for m in kept.values()) + size > _KEPT_BYTES
+                ):
+                    del kept[next((n for n, m in kept.items() if not m.is_lent), next(iter(kept)))]
+                kept[memory.number] = memory
+            return memory
+
+    # Memory that is borrowed from it
+
+    def _borrow(self, number: int) -> Data:
+        mapping = self._announced.pop(number)
+        if isinstance(mapping, Exception):
+            raise mapping
+        if len(mapping) < _MAPPED_FROM:
+            content = bytearray(mapping)
+            self.note(RELEASE, number)
+            return content
+        channel = weakref.ref(self)
+
+        def release(_: object) -> None:
+            lender = channel()
+            if lender is not None and lender._borrowed.pop(number, None) is not None:
+                lender.note(RELEASE, number)
+
+        self._borrowed[number] = weakref.ref(mapping, release)
+        return memoryview(mapping)
+
+
+def _mapped(handles: list[int], size: int) -> mmap.mmap | Exception:
+    """Memory that the other side is about to fill, or why it cannot be had."""
+    if not handles:  # the system has dropped it
+        return OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    (handle,) = handles
+    try:
+        # Private: what is written to an array stays in this process, and out of its forks.
+        mapping = mmap.mmap(
+            handle, size, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE, **_MAP_OPTIONS
+        )
+    except (OSError, MemoryError) as error:
+        return error
+    finally:
+        os.close(handle)
+    advise(mapping, POPULATE_READ)
+    return mapping
+
 
 _CHANNELS: weakref.WeakSet[Channel] = weakref.WeakSet()
+
+
+def _before_fork() -> None:
+    for channel in list(_CHANNELS):
+        channel._borrowed.clear()  # never given back, because the fork goes on reading it
 
 
 def _after_fork_in_child() -> None:
     # The connection is the parent's: what both read, none could understand.
     for channel in list(_CHANNELS):
+        channel._keeping = threading.Lock()  # another thread may have held it
         channel.forget()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)

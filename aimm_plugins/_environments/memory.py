@@ -2,65 +2,75 @@
 
 from __future__ import annotations
 
-import errno
 import mmap
 import os
 import sys
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager, suppress
-from typing import IO, Any
+from collections.abc import Sequence
+from contextlib import suppress
 
 _ALIGNED = 64
-
-_MAPPED_FROM = 8 << 20
-"""Bytes from which on memory stays mapped, not copied: each mapping takes a descriptor as long as
-an array of it lives, and there are about a thousand."""
-
-_MAP_OPTIONS: Any = {"trackfd": False} if sys.version_info >= (3, 13) else {}
-_POPULATE_READ = 22  # of Linux 5.14; `mmap` has no name for it
+_PIECE = 16 << 20
+"""Copied at once. Less is copied by way of the caches, which takes half as long again."""
+POPULATE_READ, POPULATE_WRITE = 22, 23  # of Linux 5.14; `mmap` has no names for them
 
 
-@contextmanager
-def filled(parts: Sequence[memoryview]) -> Generator[int]:
-    """The descriptor of memory that holds some parts, each at an aligned place."""
-    with _unnamed_file() as file:
-        try:
-            for part in parts:
-                file.write(part)
-                file.write(bytes(padded(part.nbytes) - part.nbytes))
-            file.flush()
-        except OSError as error:
-            size = sum(padded(part.nbytes) for part in parts)
-            text = f"no shared memory for {size} bytes ({error.strerror})"
-            raise OSError(error.errno, text) from error
-        yield file.fileno()
+class LentMemory:
+    """Memory that frames are written to; mapped when it is filled for the second time.
 
+    A sender that is filling it has its own reference, so another thread may drop it from those that
+    are kept.
+    """
 
-def _unnamed_file() -> IO[bytes]:
-    if hasattr(os, "memfd_create"):
-        return open(os.memfd_create("aimm-plugins", os.MFD_CLOEXEC), "wb")
-    from tempfile import TemporaryFile  # 20 ms, which Linux does without
+    def __init__(self, number: int, size: int) -> None:
+        self.number, self.size = number, size
+        self.is_lent = True
+        self.handle = -1
+        self._mapping: mmap.mmap | None = None
+        self._filled = False
+        if hasattr(os, "memfd_create"):
+            self.handle = os.memfd_create("aimm-plugins", os.MFD_CLOEXEC)
+        else:
+            import tempfile  # 20 ms, which Linux does without
 
-    return TemporaryFile()
+            with tempfile.TemporaryFile() as file:
+                self.handle = os.dup(file.fileno())
+        os.ftruncate(self.handle, size)
 
+    def fill(self, parts: Sequence[memoryview]) -> None:
+        if self._filled and self._mapping is None:
+            self._mapping = mmap.mmap(self.handle, self.size)
+            advise(self._mapping, POPULATE_WRITE)
+        self._filled = True
+        place = 0
+        for part in parts:
+            # Not at once, so that other threads get their turns.
+            for begin in range(0, part.nbytes, _PIECE):
+                piece = part[begin : begin + _PIECE]
+                if self._mapping is not None:
+                    self._mapping[place + begin : place + begin + piece.nbytes] = piece
+                else:
+                    _write_at(self.handle, piece, place + begin)
+            place += padded(part.nbytes)
 
-def mapped(handles: Sequence[int], size: int) -> memoryview:
-    """What the other side has filled; an `OSError` or `MemoryError` where it cannot be had."""
-    if not handles:  # the system has dropped it
-        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-    (handle,) = handles
-    try:
-        # Private: what is written to an array stays in this process, and out of its forks.
-        mapping = mmap.mmap(
-            handle, size, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE, **_MAP_OPTIONS
-        )
-    finally:
-        os.close(handle)
-    if sys.platform == "linux":
-        with suppress(OSError):
-            mapping.madvise(_POPULATE_READ)  # all pages at once
-    return memoryview(mapping if size >= _MAPPED_FROM else bytearray(mapping))
+    def __del__(self) -> None:
+        if self._mapping is not None:
+            self._mapping.close()
+        if self.handle >= 0:
+            os.close(self.handle)
 
 
 def padded(size: int) -> int:
     return -(-size // _ALIGNED) * _ALIGNED
+
+
+def advise(mapping: mmap.mmap, advice: int) -> None:
+    """Have the pages of a mapping there at once, where the system can."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            mapping.madvise(advice)
+
+
+def _write_at(handle: int, content: memoryview, place: int) -> None:
+    while content.nbytes:
+        count = os.pwrite(handle, content, place)
+        content, place = content[count:], place + count

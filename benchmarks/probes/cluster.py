@@ -158,9 +158,17 @@ def environment(stack: ExitStack) -> dict[str, Any]:
     aimm_plugins.initialize(_apart(stack, "one"))
     stack.callback(aimm_plugins.unload_all)
     pool = stack.enter_context(ProcessPoolExecutor(1))
+    array = numpy.ones(12_500_000)
+    empty = numpy.empty_like(array)
+
+    def copy_twice() -> None:
+        for _ in range(2):
+            numpy.copyto(empty, array)
+
     return {
-        "array": numpy.ones(12_500_000),
+        "array": array,
         "call": lambda x: aimm_plugins.exec_data_access("same.one", None, x),
+        "copy_twice": copy_twice,
         "submit": lambda x: pool.submit(same, x).result(),
         "x": 1.0,
     }
