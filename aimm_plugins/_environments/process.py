@@ -32,7 +32,7 @@ END_SECONDS = 5.0
 
 _SLICE_SECONDS = 1.0
 _POLL_SECONDS = 0.05
-_OUTPUT_SECONDS = 0.5
+_OUTPUT_SECONDS = 2.0
 """For the end of its output; what it has started may go on writing for ever."""
 _TAIL_LINES, _TAIL_BYTES = 40, 16_384
 
