@@ -101,9 +101,10 @@ def test_empty_answer_says_why(world, run, tmp_path, verb):
     assert "no plugins: entry points are disabled (c.yaml:2), and no conf names one" in err
 
 
-def test_plan_as_json_tells_unknown_keys_from_none(world, run, site):
-    loop = "from aimm_plugins import fit\nfor key in 'ab':\n    fit([key])(print)\n"
-    (site / "looked_legacy.py").write_text(loop)
+@pytest.mark.parametrize("known", ["", "@fit(['c'])\ndef learn(m): ...\n"])
+def test_plan_as_json_tells_unknown_keys_from_none(world, run, site, known):
+    loop = "for key in 'ab':\n    fit([key])(print)\n"
+    (site / "looked_legacy.py").write_text(f"from aimm_plugins import fit\n{known}{loop}")
     known = {
         p["name"]: p["provides_known"] for p in run("plan", *CONF, "--format", "json")[1]["plugins"]
     }
