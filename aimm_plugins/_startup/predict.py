@@ -63,12 +63,7 @@ def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
         change = Change(records, start.policy.prefer, published=expected)
         resolution = resolve(runtime.registry.snapshot, runtime.ledger, change)
     # Whether the active ones will surely answer the keys that are expected of them, and no others.
-    is_complete = all(
-        item.complete
-        and (item.keys_from == "metadata" or all(one.certain for one in item.declarations))
-        for item in items
-        if item.active
-    )
+    is_complete = all(item.is_certain for item in items if item.active)
     if is_complete:
         findings += start.idle_preferences(resolution)
     is_probed = start.policy.probe_seconds is not None
@@ -181,4 +176,4 @@ def _account(item: InventoryItem, found: PluginRecord, pending: str | None) -> P
     error, remedy = record.error or found.error, record.remedy or found.remedy
     reason = found.reason or (pending if record.state == "planned" else None)
     found = found._replace(state=record.state, reason=reason, error=error, remedy=remedy)
-    return found._replace(provides_known=item.complete)
+    return found._replace(provides_known=item.is_certain)
