@@ -110,7 +110,7 @@ def side_of_report(
         }
         for provided in record["provides"]:
             facts["key"][f"{provided['action']}:{provided['key']}"] = {"provider": owner}
-        if active and not record["provides"] and not record.get("complete", False):
+        if active and not record["provides_known"]:
             unsure.add(owner)
     told = frozenset((found["code"], found["subject"]) for found in findings)
     return Side(name, facts, frozenset(unsure), told)

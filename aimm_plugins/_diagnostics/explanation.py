@@ -214,7 +214,7 @@ def _of_finding(subject: str, finding: Finding) -> Reason:
 
 def _of_nothing(inventory: Inventory, asked: str) -> Reason:
     for finding in inventory.findings:  # such as keys that are published without a plugin
-        if asked in finding.message.split():
+        if asked in finding.message.replace(",", "").split():
             return _of_finding(asked, finding)
     if asked in ACTIONS:
         why = f"it is an action; a key is written {asked}:KEY"

@@ -15,13 +15,7 @@ from collections.abc import Collection, Mapping, Sequence
 from operator import attrgetter
 
 from aimm_plugins._discovery.distribution import Distribution, requires
-from aimm_plugins._discovery.groups import (
-    OPTIONS,
-    PLUGINS,
-    group_meant,
-    remedy_for_group,
-    suffix_of,
-)
+from aimm_plugins._discovery.groups import OPTIONS, PLUGINS, group_meant, suffix_of
 from aimm_plugins._discovery.published import BrokenLine, Candidate, Published, PublishedOptions
 from aimm_plugins._system.ceilings import (
     ENTRY_POINT_DOTS,
@@ -101,7 +95,7 @@ class EntryPoints:
         group: str | None = None
         other = ""
         unknown_groups: dict[str, int] = {}
-        other_groups: dict[str, tuple[int, str]] = {}
+        other_groups: dict[str, int] = {}
         bad_plugins: list[tuple[int, str, str]] = []
         bad_keys: list[tuple[int, str, str]] = []
         lines = 0
@@ -130,7 +124,7 @@ class EntryPoints:
                     bad = bad_keys if group else bad_plugins
                     bad.append((number, line, fault) if len(bad) < _MOST_BROKEN else _ONE_MORE)
             elif suffix_of(other) is None and len(other_groups) < _MOST_GROUPS:
-                other_groups.setdefault(other, (number, line))
+                other_groups.setdefault(other, number)
         if bad_plugins:
             self._add_broken(bad_plugins)
         for number, line, fault in bad_keys[:1]:
@@ -145,9 +139,7 @@ class EntryPoints:
         if unknown_groups or other_groups:
             self._report_groups(unknown_groups, other_groups)
 
-    def _report_groups(
-        self, unknown: Mapping[str, int], others: Mapping[str, tuple[int, str]]
-    ) -> None:
+    def _report_groups(self, unknown: Mapping[str, int], others: Mapping[str, int]) -> None:
         """Find groups that nobody reads: below ours, by what follows the dot, or nearly ours."""
         for group, number in [*unknown.items()][:1]:
             meant = group_meant(f"{PLUGINS}.{group}")
@@ -164,12 +156,11 @@ class EntryPoints:
         misspelt = [(group, meant) for group in others if (meant := group_meant(group))]
         if misspelt and requires(self.distribution, "aimm-plugins"):
             group, meant = misspelt[0]
-            number, line = others[group]
             self._report(
                 "misspelt-group",
                 f"has entry points in [{group}], which nobody reads; [{meant}] is the group",
-                self._place(number),
-                remedy_for_group(meant, line),
+                self._place(others[group]),
+                f"Its author should call the group [{meant}], and install it again.",
                 len(misspelt) - 1,
                 "group",
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from aimm_plugins._system.names import parse_target
 from aimm_plugins._system.text import nearest
 from aimm_plugins._values.actions import ACTIONS
 
@@ -42,15 +41,6 @@ def group_meant(group: str) -> str | None:
     known = {_plain(name): name for name in (PLUGINS, EXECUTORS, CONFORMANCE, *groups)}
     near = [] if group in known.values() else nearest(plain, known, cutoff=_ALIKE)
     return known[near[0]] if near else None
-
-
-def remedy_for_group(meant: str, line: str) -> str:
-    """What to do about a line of a group that is not spelled as the one that is meant."""
-    target = parse_target(line.partition("=")[2].strip())
-    remedy = f"Its author should call the group [{meant}], and install it again."
-    if meant == PLUGINS and target is not None:
-        remedy += f" Until then, where it is the host's, the conf may say names: [{target[0]}]."
-    return remedy
 
 
 def _plain(group: str) -> str:

@@ -52,9 +52,16 @@ class Wanted(NamedTuple):
         import hashlib  # an environment at a `path` does without
 
         content = "" if self.lock is None else "".join(_lists(self.lock))
-        asked = [self.requirements, content, self.python, self.own]
+        asked = [self.requirements, content, self.python, self.own, self._home(content)]
         digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
         return os.path.join(self.folder, f"{self.name}-{digest[:12]}")
+
+    def _home(self, content: str) -> str:
+        """The folder of the list, where it names what is beside it: elsewhere that is another."""
+        folder = os.path.dirname(self.lock or "")
+        words = (word.strip("\"',") for word in content.split() if os.sep in word)
+        paths = (os.path.join(folder, word) for word in words if not os.path.isabs(word))
+        return folder if any(map(os.path.exists, paths)) else ""
 
     @property
     def links(self) -> list[str]:

@@ -53,6 +53,12 @@ class InventoryItem:
         return self.keys_from != "unknown"
 
     @property
+    def is_certain(self) -> bool:
+        """Whether its import will surely declare these keys, and no others."""
+        is_published = self.keys_from == "metadata"
+        return self.complete and (is_published or all(one.certain for one in self.declarations))
+
+    @property
     def active(self) -> bool:
         """Whether calls reach it, or would: a deferred one may be sure to fail."""
         error = self.record.error

@@ -63,18 +63,13 @@ def predict(runtime: Runtime, start: PreparedStart) -> Inventory:
         change = Change(records, start.policy.prefer, published=expected)
         resolution = resolve(runtime.registry.snapshot, runtime.ledger, change)
     # Whether the active ones will surely answer the keys that are expected of them, and no others.
-    is_complete = all(
-        item.complete
-        and (item.keys_from == "metadata" or all(one.certain for one in item.declarations))
-        for item in items
-        if item.active
-    )
+    is_complete = all(item.is_certain for item in items if item.active)
     if is_complete:
         findings += start.idle_preferences(resolution)
     is_probed = start.policy.probe_seconds is not None
     pending = "its probe in a child process is pending" if is_probed else None
     accounts = zip(items, resolution.records, strict=True)
-    records = [_account(item.record, found, pending) for item, found in accounts]
+    records = [_account(item, found, pending) for item, found in accounts]
     missing = start.missing(records)
     missing += start.unanswered(resolution.snapshot, may_be_more=not is_complete)
     return Inventory(
@@ -172,11 +167,13 @@ def _expected(item: InventoryItem, published: Sequence[Published]) -> tuple[Sour
     )
 
 
-def _account(record: PluginRecord, found: PluginRecord, pending: str | None) -> PluginRecord:
+def _account(item: InventoryItem, found: PluginRecord, pending: str | None) -> PluginRecord:
     """The account of a plugin after the resolution; `pending` is what its import waits for."""
     if found.state != "deferred":
         return found
+    record = item.record
     # As which it was resolved. If it is sure to fail besides, it answers none of its keys.
     error, remedy = record.error or found.error, record.remedy or found.remedy
     reason = found.reason or (pending if record.state == "planned" else None)
-    return found._replace(state=record.state, reason=reason, error=error, remedy=remedy)
+    found = found._replace(state=record.state, reason=reason, error=error, remedy=remedy)
+    return found._replace(provides_known=item.is_certain)

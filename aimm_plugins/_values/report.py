@@ -91,6 +91,7 @@ class PluginRecord(NamedTuple):
         options_schema: The file or object that says what options there are.
         environment: The environment in whose processes it runs; `None` for this process.
         remedy: What to do about the error or the state, where more is known than these say.
+        provides_known: False where only the import of a planned plugin tells all its keys.
     """
 
     name: str
@@ -113,6 +114,7 @@ class PluginRecord(NamedTuple):
     options_schema: str | None = None
     environment: str | None = None
     remedy: str | None = None
+    provides_known: bool = True
 
     @property
     def plugin(self) -> str:
@@ -189,7 +191,6 @@ class PluginRecord(NamedTuple):
             error = {"type": type_name(self.error), "message": safe_text(self.error)}
         data = self._asdict() | {
             "provides": [{"action": action, "key": key} for action, key in self.provides],
-            "provides_known": bool(self.provides) or self.state != "planned",
             "error": error,
             "imports": dict(self.imports),
             "options": list(self.options),

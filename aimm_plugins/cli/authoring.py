@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -102,11 +104,13 @@ def entry_points_(path: Path, write: bool, check: bool, run: bool, form: str) ->
             "entry points are printed",
             file=str(project.pyproject_file),
         )
-    return _compare(project, tables, write, form)
+    given = [*[str(path)] * (path != Path()), *["--import"] * run]
+    again = shlex.join(["aimm-plugins", "entry-points", *given, "--write"])
+    return _compare(project, tables, write, form, again)
 
 
-def _compare(project: Project, tables: Tables, write: bool, form: str) -> int:
-    """Show what differs in pyproject.toml, and write it or say so."""
+def _compare(project: Project, tables: Tables, write: bool, form: str, again: str) -> int:
+    """Show what differs in pyproject.toml, and write it or say what writes it."""
     lines = difference(current_tables(project), tables)
     if write:
         write_tables(project, tables)
@@ -117,12 +121,12 @@ def _compare(project: Project, tables: Tables, write: bool, form: str) -> int:
     if write and lines:
         output.echo(
             f"{project.pyproject_file} is written; what is installed knows it once it is installed "
-            "again: pip install -e .",
+            f"again: pip install -e {shlex.quote(os.path.relpath(project.root))}",
             err=True,
         )
     if lines and not write:
         output.echo(
-            f"{project.pyproject_file} and the code differ: aimm-plugins entry-points --write",
+            f"{project.pyproject_file} and the code differ: {again}",
             err=True,
         )
         return 1
@@ -168,7 +172,9 @@ def stubs_(folder: Path, open_keys: bool, check: bool, conf: str | None) -> int:
         lines = stale(folder, contents)
         if lines:
             output.echo("\n".join(lines))
-            output.echo(f"{folder} is stale: aimm-plugins stubs {folder}", err=True)
+            again = ["aimm-plugins", "stubs", str(folder), *["--open"] * open_keys]
+            again += [] if conf is None else ["--conf", conf]
+            output.echo(f"{folder} is stale: {shlex.join(again)}", err=True)
         return 1 if lines else 0
     write_stubs(folder, contents)
     keys = {key for _, key in found}

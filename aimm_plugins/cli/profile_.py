@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from shlex import quote
+
 import click
 
 from aimm_plugins._diagnostics.profile import Cost, profile
@@ -38,8 +40,8 @@ def profile_(runs: int, timeout: float, form: str, conf: str | None) -> int:
         seen = take_inventory(conf)
         records = [plugin.record for plugin in seen.plugins]
         for name in dict.fromkeys(r.environment for r in records if r.environment and r.module):
-            command = f"aimm-plugins env run {name} -- aimm-plugins profile"
-            output.echo(f"Plugins of environment {name} are measured there: {command}", err=True)
+            there = f"aimm-plugins env run {name} --conf {quote(str(conf))} -- aimm-plugins profile"
+            output.echo(f"Plugins of environment {name} are measured there: {there}", err=True)
         costs = profile(
             records,
             seen.admission,

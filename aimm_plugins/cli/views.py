@@ -131,7 +131,7 @@ def _status(report: Report) -> int:
 
 def _plan_cells(item: InventoryItem, with_options: bool) -> list[str]:
     record = item.record
-    keys = _keys(record.provides, may_be_more=record.state == "planned" and not item.complete)
+    keys = _keys(record.provides, may_be_more=not record.provides_known)
     options = [record.options_told] if with_options else []
     return [cell or "-" for cell in (*item.identity_cells, keys, *options, record.reason)]
 

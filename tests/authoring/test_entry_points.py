@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import py_compile
+import shlex
 import tomllib
 from pathlib import Path
 
@@ -27,7 +29,7 @@ def test_write_keeps_comments_and_the_tables_of_others(project, capsys):
     )
     shown = capsys.readouterr()
     assert '+ mine = "mine:f"' in shown.out
-    assert "pip install -e ." in shown.err
+    assert f"pip install -e {os.path.relpath(folder)}\n" in shown.err
     assert run(["entry-points", str(folder), "--check"]) == 0
     assert run(["entry-points", str(folder), "--write"]) == 0
     assert capsys.readouterr() == ("", "")
@@ -49,8 +51,11 @@ def test_check_tells_what_is_stale(project, capsys):
     out, err = capsys.readouterr()
     assert '- old = "mine:f"' in out
     assert '+ mine = "mine:f"' in out
-    assert "entry-points --write" in err
     assert (folder / "pyproject.toml").read_bytes() == before
+    assert run(["entry-points", str(folder), "--check", "--import"]) == 1
+    for told, option in ((err, []), (capsys.readouterr().err, ["--import"])):
+        command = shlex.split(told.partition("differ: aimm-plugins ")[2])
+        assert command == ["entry-points", str(folder), *option, "--write"]
 
 
 def test_tables_are_printed_as_toml_and_json(project, capsys):

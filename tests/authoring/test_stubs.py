@@ -305,7 +305,7 @@ def test_check_tells_when_stubs_are_stale(project, capsys):
     assert run(["stubs", "out", "--conf", "conf.yaml", "--check", "--open"]) == 1
     out, err = capsys.readouterr()
     assert "+    " in out
-    assert "aimm-plugins stubs out" in err
+    assert "aimm-plugins stubs out --open --conf conf.yaml\n" in err
 
 
 def test_files_of_others_are_not_overwritten(project, capsys):

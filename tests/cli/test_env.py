@@ -271,6 +271,18 @@ def test_remove_leaves_what_another_conf_has_in_the_folder_of_all(
     assert env.made() == []
 
 
+def test_lists_that_name_what_is_beside_them_are_of_their_own_folder(
+    env: Command, tmp_path: Path
+) -> None:
+    """Two projects have one text in their lists, and not one package."""
+    for name in ("one", "two"):
+        (tmp_path / name / "legacy").mkdir(parents=True)
+        (tmp_path / name / "list.txt").write_text("./legacy\n")
+        env.declare(lock=f"{name}/list.txt")
+        assert "legacy: made" in env("sync").stdout
+    assert len(env.made()) == 2
+
+
 def test_conf_may_be_the_last_argument(env: Command, tmp_path: Path) -> None:
     path = tmp_path / "last.yaml"
     path.write_text(env.conf.read_text())

@@ -171,6 +171,16 @@ def test_what_a_finding_is_about_is_explained_by_it(run, site, install):
         assert reason["remedy"] == finding["remedy"]
 
 
+def test_name_that_metadata_alone_has_is_explained_by_the_finding(run, site, install):
+    """It is the name that pip tells."""
+    info = install("looked-folder", entry_points={"looked": "looked"})
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: looked-stated\nVersion: 1.0\n")
+    status, out, _ = run("explain", "looked-stated")
+    assert status == 1
+    assert "its METADATA calls it looked-stated, and its folder looked-folder" in out
+    assert "Call it looked-folder in confs" in out
+
+
 def test_plugin_that_surely_declares_nothing_is_said_so(run, site, install):
     (site / "looked_at.py").write_text("x = 1\n")
     install("looked-at", entry_points={"ep": "looked_at"}, files=["looked_at.py"])

@@ -101,9 +101,16 @@ def test_empty_answer_says_why(world, run, tmp_path, verb):
     assert "no plugins: entry points are disabled (c.yaml:2), and no conf names one" in err
 
 
-def test_plan_as_json_tells_unknown_keys_from_none(world, run, site):
-    loop = "from aimm_plugins import fit\nfor key in 'ab':\n    fit([key])(print)\n"
-    (site / "looked_legacy.py").write_text(loop)
+@pytest.mark.parametrize(
+    "source",
+    [
+        "for key in 'ab':\n    fit([key])(print)\n",
+        "for key in 'ab':\n    fit([key])(print)\n@fit(['c'])\ndef learn(m): ...\n",
+        "import sys\nif sys.platform == 'other':\n    @fit(['c'])\n    def learn(m): ...\n",
+    ],
+)
+def test_plan_as_json_tells_unknown_keys_from_none(world, run, site, source):
+    (site / "looked_legacy.py").write_text(f"from aimm_plugins import fit\n{source}")
     known = {
         p["name"]: p["provides_known"] for p in run("plan", *CONF, "--format", "json")[1]["plugins"]
     }

@@ -220,4 +220,3 @@ def test_what_is_to_be_mended_in_an_environment_says_so(
     (finding,) = [f for f in aimm_plugins.plan(conf).findings if f.code == "misspelt-group"]
     assert finding.remedy is not None
     assert finding.remedy.startswith("In environment elsewhere: ")
-    assert "where it is the host's, the conf may say names: [alone]" in finding.remedy
