@@ -14,7 +14,6 @@ import functools
 import importlib
 import importlib.util
 import sys
-from collections import namedtuple
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -22,9 +21,8 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 import aimm_plugins
-from aimm_plugins import Action, AimmPluginsError
-from aimm_plugins._startup.runtime import PROCESS
-from aimm_plugins._values.actions import ACTIONS, ActionSpec
+from aimm_plugins import AimmPluginsError
+from aimm_plugins._values.actions import ACTIONS
 
 _NAME = "aimm.plugins"
 _USAGE = "usage: python -m aimm_plugins.compat MODULE[:FUNCTION] ARGS...\n"
@@ -82,8 +80,7 @@ class _Loader(Loader):
         # The very objects and no wrappers: a decorator notes its caller's place, and a process
         # without this loader can find a pickled function again.
         for name in _CONTENTS[module.__name__]:
-            found = _ONLY_THERE[name] if name in _ONLY_THERE else getattr(aimm_plugins, name)
-            setattr(module, name, found)
+            setattr(module, name, getattr(aimm_plugins, name))
         module.__doc__ = f"The original's `{module.__name__}`, served by aimm_plugins."
         if module.__name__ == _NAME:
             module.__all__ = list(_CONTENTS[_NAME])  # type: ignore[attr-defined]  # a module's own
@@ -121,62 +118,16 @@ def _install_in_children() -> None:
     spawn.get_preparation_data = get_preparation_data
 
 
-_FIELDS: dict[Action, tuple[str, ...]] = {
-    "data_access": ("name", "function", "state_cb_arg_name"),
-    "instantiate": ("function", "state_cb_arg_name"),
-    "fit": ("function", "state_cb_arg_name", "instance_arg_name"),
-    "predict": ("function", "state_cb_arg_name", "instance_arg_name"),
-    "serialize": ("function",),
-    "deserialize": ("function",),
-}
-"""The fields of what the original's `get_data_access`, `get_fit` and so on return."""
-
-_TUPLES = {
-    action: namedtuple(  # pyright: ignore[reportUntypedNamedTuple]  # made from a table
-        f"{action.title().replace('_', '')}Plugin", fields, module=f"{_NAME}.common"
-    )
-    for action, fields in _FIELDS.items()
-}
-
-
-def _getter(action: ActionSpec) -> Callable[[str], Any]:
-    """The original's function that returns what was declared for a key."""
-
-    def of_name(name: str) -> Any:
-        return _declared(action.name, name)
-
-    def of_model_type(model_type: str) -> Any:
-        return _declared(action.name, model_type)
-
-    getter = of_name if action.key_argument == "name" else of_model_type
-    getter.__name__ = getter.__qualname__ = f"get_{action.name}"
-    return getter
-
-
-def _declared(action: Action, key: str) -> Any:
-    """What was declared; a deferred plugin is loaded for it, as by a call."""
-    declaration = PROCESS.runtime.loaded_provider(action, key).declaration
-    return _TUPLES[action](
-        *(key if field == "name" else getattr(declaration, field) for field in _FIELDS[action])
-    )
-
-
 _INTERFACE = ("Model", "initialize", "StateCallback")
-_DECORATORS = (*_FIELDS, "model", "unload_all")
-_EXECUTE = tuple(f"exec_{action}" for action in _FIELDS)
-_ONLY_THERE: dict[str, Any] = {
-    **{made.__name__: made for made in _TUPLES.values()},
-    **{f"get_{action}": _getter(ACTIONS[action]) for action in _FIELDS},
-}
-"""What the original has and this package has not."""
-
-_CONTENTS = {
+_DECORATORS = (*ACTIONS, "model", "unload_all")
+_EXECUTE = tuple(f"exec_{action}" for action in ACTIONS)
+_CONTENTS: dict[str, tuple[str, ...]] = {
     _NAME: (*_INTERFACE, *_EXECUTE, *_DECORATORS),
-    f"{_NAME}.common": (*_INTERFACE, *(made.__name__ for made in _TUPLES.values())),
-    f"{_NAME}.decorators": (*_DECORATORS, *(f"get_{action}" for action in _FIELDS)),
+    f"{_NAME}.common": _INTERFACE,
+    f"{_NAME}.decorators": _DECORATORS,
     f"{_NAME}.execute": _EXECUTE,
 }
-"""The original's modules, and the names that hosts find in them."""
+"""The original's modules, and the names that hosts and plugins find in them."""
 
 
 # Running a program
