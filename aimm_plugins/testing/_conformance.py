@@ -97,8 +97,6 @@ class Conformance:
     def __post_init__(self) -> None:
         if (self.model_type is None) == (self.data_access is None):
             raise ValueError("a Conformance is of a model_type or of a data_access")
-        if isinstance(self.claims, str):
-            raise ValueError(f"claims is a collection: write {{{self.claims!r}}}")
         for claim in self.claims:
             if claim not in get_args(Claim):
                 raise ValueError(f"no claim {claim!r}; there are {', '.join(get_args(Claim))}")

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 # Everything is imported in functions: pytest loads this module in each run of all who have the
 # package installed, and most of those tests have nothing to do with it.
 
-_MOST_LINES = 40
-
 
 @pytest.fixture
 def aimm() -> Generator[Isolated]:
@@ -92,8 +90,6 @@ def pytest_runtest_makereport(
         from aimm_plugins import providers
 
         lines = [str(provider) for provider in providers().values()]
-        if len(lines) > _MOST_LINES:
-            lines[_MOST_LINES:] = [f"... and {len(lines) - _MOST_LINES} more"]
         if lines:
             report.sections.append(("aimm_plugins: registered providers", "\n".join(lines)))
     return report

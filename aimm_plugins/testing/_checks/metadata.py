@@ -174,23 +174,12 @@ def _place(provider: Provider) -> str:
 @check("plugin")
 def hookimpls_are_in_order(subject: Subject) -> None:
     """Each hook implementation has the marker of this package, and fits its hook."""
-    manager = aimm_plugins.get_plugin_manager()
-    known = {
-        getattr(impl.function, "__func__", impl.function)
-        for plugin in manager.get_plugins()
-        for caller in manager.get_hookcallers(plugin) or ()
-        for impl in caller.get_hookimpls()
-    }
+    hooks = aimm_plugins.get_plugin_manager().hook
     declared = {p.declaration.target for p in subject.providers() if p.declaration is not None}
     faults = []
     for name, function, marks in _functions(subject.plugin):
         if PROJECT in marks:
-            fault = refusal(name, function, marks[PROJECT], manager.hook)
-            if fault is None and function not in known:
-                subject.notes.append(
-                    f"{place_of(function)}: {name} is registered neither by the import nor by a "
-                    f"conf, which registers functions at the top of {subject.plugin} alone"
-                )
+            fault = refusal(name, function, marks[PROJECT], hooks)
         else:
             fault = None if function in declared else _unmarked(name, marks)
         if fault is not None:
