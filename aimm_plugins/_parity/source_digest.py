@@ -46,14 +46,6 @@ def hashes_in_record(distribution: Distribution) -> dict[str, str]:
     return hashes if all(hashes.values()) else {}
 
 
-def path_in_record(distribution: Distribution, file: str | None) -> str | None:
-    """The path that RECORD has for a file, if the distribution is in a folder that holds it."""
-    folder = None if distribution.folder is None else os.path.join(distribution.folder, "")
-    if file is None or folder is None or not file.startswith(folder):
-        return None
-    return file.removeprefix(folder).replace(os.sep, "/")
-
-
 def hashes_in_files(module: str, modules: Modules = HERE) -> dict[str, str]:
     """The hashes of the sources of the outermost package that a module is in, or of its file."""
     parts = module.split(".")
