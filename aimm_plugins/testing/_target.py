@@ -11,13 +11,11 @@ from dataclasses import replace
 from typing import Any
 
 import aimm_plugins
-from aimm_plugins._config.parse import read
 from aimm_plugins._config.values import Conf
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.groups import CONFORMANCE
 from aimm_plugins._discovery.module_location import locate
-from aimm_plugins._discovery.scan import Scan, scan
-from aimm_plugins._environments.plan import look_up
+from aimm_plugins._discovery.scan import scan
 from aimm_plugins._inventory.module_files import file_in
 from aimm_plugins._startup.prepare import admission_now
 from aimm_plugins._startup.runtime import PROCESS
@@ -107,10 +105,10 @@ class _Search:
     """Looks for what is to be checked, by the rules of the operator and of a conf."""
 
     def __init__(self, conf: Conf) -> None:
-        self._conf = conf
         self._installed = scan()
         self._admission = admission_now(PROCESS.runtime, conf)
-        self._distributions = _with_plugins(self._installed)
+        found = (candidate.distribution for candidate in self._installed.candidates)
+        self._distributions = {distribution.key: distribution for distribution in found}
 
     def everything(
         self, failures: list[PluginImportError] | None, among: Collection[str]
@@ -152,8 +150,7 @@ class _Search:
                     f"`aimm-plugins explain {target}`"
                 )
             text = f"{target!r} is no installed distribution with plugins, and no module"
-            hint = self._environment_hint(target) or _hint(target, self._distributions)
-            raise LookupError(text + hint)
+            raise LookupError(text + _hint(target, self._distributions))
         owner = self._installed.owner(target, file)
         self._refuse_denied(target, target, owner)
         said = [] if owner is None else self._of(owner)
@@ -222,21 +219,6 @@ class _Search:
         denial = self._admission.denial_of(module, publisher)
         if denial is not None:
             raise _DeniedError(f"{place}: {module} is not imported: {denial}", name=module)
-
-    def _environment_hint(self, name: str) -> str:
-        """Which environment of a conf has a distribution or module."""
-        configs = PROCESS.runtime.confs if self._conf is None else [read(self._conf)]
-        for environment in look_up(configs, self._installed):
-            modules = {candidate.module for candidate in environment.installed.candidates}
-            if name in modules or normalized(name) in _with_plugins(environment.installed):
-                where = environment.name
-                return f"; environment {where} has it: add --environment {where}"
-        return ""
-
-
-def _with_plugins(installed: Scan) -> dict[str, Distribution]:
-    """The distributions that have plugins, by their normalized names."""
-    return {found.distribution.key: found.distribution for found in installed.candidates}
 
 
 def _hint(name: str, distributions: Collection[str]) -> str:
