@@ -10,7 +10,7 @@ from aimm_plugins._config.json_schema import schema, schema_names, schema_text, 
 from aimm_plugins._config.parse import read, read_policy
 from aimm_plugins._config.yaml_reader import load_file
 from aimm_plugins._jobs.job_file import parse_job
-from aimm_plugins._system.text import did_you_mean
+from aimm_plugins._system.text import nearest
 from aimm_plugins.cli._output import echo, format_option, print_json
 from aimm_plugins.errors import ConfigError
 
@@ -34,8 +34,9 @@ def schema_(name: str | None, files: Sequence[str], form: str) -> int:
             click.echo("\n".join(names))
         return 0
     if name not in schema_names():
-        hint = did_you_mean(name, schema_names()) or f"there are {', '.join(schema_names())}"
-        raise click.UsageError(f"no schema {name!r}; {hint}")
+        near = nearest(name, schema_names())
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise click.UsageError(f"no schema {name!r}.{hint} There are {', '.join(schema_names())}.")
     if files:
         return _check(name, files, form)
     if form == "json":
