@@ -44,26 +44,16 @@ def entry_points(project: Project, declared: Sequence[SourceDeclaration]) -> Tab
 def _refuse_unfit(project: Project, declared: Iterable[SourceDeclaration]) -> None:
     """Refuse keys that the file `entry_points.txt` cannot carry as names."""
     for declaration in declared:
-        if fault := _fault(declaration.key):
+        key = declaration.key
+        if "=" in key or key[0] in "[#;" or key != key.strip() or len(key.splitlines()) != 1:
             raise DeclarationError(
-                f"the key {declaration.key!r} of {declaration.action} {fault}, which the name of "
-                "an entry point cannot. Choose another key, or leave this one unpublished: a "
-                "plugin without published keys loads as well, but never lazily.",
+                f"the key {key!r} of {declaration.action} cannot be the name of an entry point, "
+                "which does not begin with [, # or ;, holds neither = nor a line break, and has no "
+                "blank at an end. Choose another key, or leave this one unpublished: a plugin "
+                "without published keys loads as well, but never lazily.",
                 file=project.shown(declaration.file),
                 line=declaration.line,
             )
-
-
-def _fault(key: str) -> str | None:
-    if "=" in key:
-        return "holds '='"
-    if len(key.splitlines()) != 1:
-        return "holds a line break"
-    if key != key.strip():
-        return "begins or ends with a blank"
-    if key[0] in "[#;":
-        return f"begins with {key[0]!r}"
-    return None
 
 
 def current_tables(project: Project) -> Tables:
