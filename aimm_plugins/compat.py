@@ -164,7 +164,7 @@ def _check_runnable(module: str, *, as_program: bool) -> None:
     try:
         spec = importlib.util.find_spec(module)
         if spec is None:
-            _refuse_missing(module)
+            _refuse(f"No module named {module!r}")
         package = spec.submodule_search_locations is not None
         if as_program and package and not importlib.util.find_spec(f"{module}.__main__"):
             _refuse(f"{module} is a package without __main__, and cannot be run")
@@ -172,7 +172,7 @@ def _check_runnable(module: str, *, as_program: bool) -> None:
         # A parent package that is found and imports something missing is the program's failure.
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise
-        _refuse_missing(module)
+        _refuse(f"No module named {module!r}")
 
 
 def _function(module: str, path: str) -> Callable[[], Any]:
@@ -182,14 +182,6 @@ def _function(module: str, path: str) -> Callable[[], Any]:
     if not callable(target):
         _refuse(f"{module} has no function {path!r}")
     return target  # type: ignore[no-any-return]  # the program's own
-
-
-def _refuse_missing(module: str) -> NoReturn:
-    message = f"No module named {module!r}"
-    original = sys.modules.get("aimm")
-    if module.startswith("aimm.") and original is not None and _is_served(original):
-        message += f"; the distribution aimm is not installed, and only {_NAME} is served without"
-    _refuse(message)
 
 
 def _refuse(message: str) -> NoReturn:

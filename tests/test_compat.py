@@ -245,7 +245,7 @@ def test_install_after_the_original_was_imported_is_refused(process):
         (("email",), "email is a package without __main__, and cannot be run"),
         (("json:nothing",), "json has no function 'nothing'"),
         (("json:",), "json has no function ''"),
-        (("aimm.server.main",), "only aimm.plugins is served without"),
+        (("aimm.server.main",), "No module named 'aimm.server.main'"),
     ],
 )
 def test_wrong_use_says_what_is_wrong_and_exits_with_2(process, capsys, arguments, message):
