@@ -14,7 +14,7 @@ import click
 
 from aimm_plugins import StateCallback, reporting
 from aimm_plugins._config.environment import conf_or_default
-from aimm_plugins._system.text import aligned, json_text, one_line, printable
+from aimm_plugins._system.text import aligned, one_line, printable
 
 if TYPE_CHECKING:
     from aimm_plugins._startup.inventory import Inventory
@@ -209,14 +209,8 @@ def write_file(path: str, text: str) -> None:
 
 
 def print_json(data: Any) -> None:
-    """JSON on stdout, never wrapped or coloured: a program parses it."""
-    text = json_text(data)
-    try:
-        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
-    except UnicodeEncodeError:
-        # The stream's own escapes would not be JSON.
-        text = json.dumps(data, indent=2)
-    click.echo(text)
+    """JSON in ASCII on stdout, never wrapped or coloured: a program parses it."""
+    click.echo(json.dumps(data, indent=2).replace("\x7f", "\\u007f"))
 
 
 @contextmanager
