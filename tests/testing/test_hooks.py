@@ -27,12 +27,6 @@ FAULTS = {
         ":{}: hookimpl 'aimm_fit' is marked as a wrapper and does not yield",
         8,
     ),
-    "misspelt method": (METHOD.format("aimm_fti", ""), ":{}: aimm_fti matches no hook", 9),
-    "wrong argument of a method": (
-        METHOD.format("aimm_fit", ", modell"),
-        ":{}: aimm_fit takes modell, which",
-        9,
-    ),
     "wrong argument of a registered object": (
         METHOD.format("aimm_fit", ", modell")
         + "aimm_plugins.get_plugin_manager().register(Hooks())",
