@@ -47,7 +47,7 @@ def install() -> None:
         AimmPluginsError: `aimm.plugins` was imported from elsewhere before; nothing changed.
     """
     imported = sys.modules.get(_NAME)
-    if imported is not None and not _is_served(imported):
+    if imported is not None and not isinstance(imported.__loader__, _Loader):
         raise AimmPluginsError(
             f"{_NAME} was imported already, from {getattr(imported, '__file__', None)}; call "
             "aimm_plugins.compat.install() before anything imports it"
@@ -87,10 +87,6 @@ class _Loader(Loader):
             for name in _CONTENTS:
                 if name != _NAME:
                     importlib.import_module(name)
-
-
-def _is_served(module: ModuleType) -> bool:
-    return isinstance(getattr(module, "__loader__", None), _Loader)
 
 
 class _InstalledInChild:

@@ -75,9 +75,6 @@ def options_have_a_sound_schema(subject: Subject) -> None:
     # Without any options the only fault can be that some are required, which is no fault of the
     # schema; a default that does not fit raises.
     schema.check({})
-    bare = [option.name for option in schema.known() if not option.description]
-    if bare:
-        subject.notes.append(f"without a description: {', '.join(bare)}")
 
 
 @check("plugin")
