@@ -71,7 +71,6 @@ def stub_files(providers: Iterable[Provider], *, open_keys: bool = False) -> dic
 
 
 def write_stubs(folder: Path, contents: Mapping[str, str]) -> None:
-    """Write the stub package into a folder, as `aimm_plugins` in there."""
     package = folder / "aimm_plugins"
     for name in contents:
         file = package / name

@@ -57,7 +57,6 @@ def _refuse_unfit(project: Project, declared: Iterable[SourceDeclaration]) -> No
 
 
 def current_tables(project: Project) -> Tables:
-    """Those of `pyproject.toml`."""
     groups = project.table("project").get("entry-points", {})
     tables = groups if isinstance(groups, Mapping) else {PLUGINS: groups}
     for group, entries in tables.items():

@@ -42,8 +42,6 @@ class Dependency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What importing one plugin costs."""
-
     record: PluginRecord
     runs: tuple[float, ...] = ()  # the wall time of each in seconds
     modules: int = 0

@@ -75,7 +75,6 @@ def _put_on_path(ctx: click.Context, param: click.Parameter, folders: tuple[str,
 
 
 def path_given() -> tuple[str, ...]:
-    """The folders that `--path` names."""
     given: tuple[str, ...] = click.get_current_context().meta.get(_GIVEN, ())
     return given
 
@@ -111,7 +110,6 @@ def inventory_options(verb: Verb) -> Verb:
 
 
 def file_option(*names: str, help: str) -> Callable[[Verb], Verb]:
-    """An option whose value is the name of a file."""
     return click.option(*names, type=click.Path(dir_okay=False), metavar="FILE", help=help)
 
 

@@ -55,7 +55,6 @@ def run_(job: str, form: str, dask: str | None, plot: str | None) -> None:
 
 @contextmanager
 def _cluster(address: str) -> Generator[Callable[[Job], AbstractContextManager[object]]]:
-    """What makes an executor on the cluster of an address."""
     try:
         from aimm_plugins.dask import cluster_client, dask_executor
     except ImportError as error:

@@ -102,8 +102,6 @@ def uncovered_keys(*about: Conformance | str) -> tuple[str, ...]:
 
 
 class _Search:
-    """Looks for what is to be checked, by the rules of the operator and of a conf."""
-
     def __init__(self, conf: Conf) -> None:
         self._installed = scan()
         self._admission = admission_now(PROCESS.runtime, conf)
