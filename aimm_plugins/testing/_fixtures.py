@@ -128,18 +128,15 @@ def parametrize_conformance(
     if not flat:  # pytest would skip the test
         raise ValueError("no Conformance is given, so that nothing would be checked")
     parameters = [
-        pytest.param(_Case(trial), id=f"{trial.about}:{trial.check.name}") for trial in trials(flat)
+        pytest.param(_case(trial), id=f"{trial.about}:{trial.check.name}") for trial in trials(flat)
     ]
     return pytest.mark.parametrize("check", parameters)
 
 
-class _Case:
-    def __init__(self, trial: Trial) -> None:
-        self.trial = trial
-
-    def __call__(self) -> None:
+def _case(trial: Trial) -> Callable[[], None]:
+    def check() -> None:
         __tracebackhide__ = True
-        result = self.trial.run()
+        result = trial.run()
         if result.status == "skipped":
             pytest.skip(result.reason)
         if result.status == "expected":
@@ -150,3 +147,5 @@ class _Case:
             if result.place:
                 result.error.add_note(f"check {result.check} of {result.about}: {result.place}")
             raise result.error
+
+    return check

@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-import aimm_plugins
 from aimm_plugins._config.values import Conf
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.groups import CONFORMANCE
@@ -26,7 +25,7 @@ from aimm_plugins._system.text import described, did_you_mean
 from aimm_plugins.errors import PluginImportError
 from aimm_plugins.testing._conformance import Conformance
 from aimm_plugins.testing._isolation import isolated
-from aimm_plugins.testing._trials import trials
+from aimm_plugins.testing._trials import plugin_of, trials
 
 
 class _DeniedError(PluginImportError):
@@ -244,6 +243,4 @@ def _with_plugin(conformance: Conformance, plugins: list[str]) -> Conformance:
         return replace(conformance, plugin=plugins[0])
     with isolated() as state:
         state.load(*plugins)
-        for provider in aimm_plugins.providers(key=conformance.key).values():
-            return replace(conformance, plugin=provider.plugin)
-    raise LookupError(f"none of {', '.join(plugins)} provides {conformance.key!r}")
+        return replace(conformance, plugin=plugin_of(conformance))
