@@ -8,6 +8,7 @@ import sys
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any
 
 from aimm_plugins._config.values import Conf
@@ -194,11 +195,11 @@ class _Search:
             why = f"{described(attempt.error)}{_hint(module, ())}"
             text = f"{place}: {module} cannot be imported: {why}"
             raise PluginImportError(text, name=module) from attempt.error
-        for name in attribute.split(".") if attribute else ["CONFORMANCE"]:
-            try:
-                found = getattr(found, name)
-            except AttributeError as error:
-                raise LookupError(f"{place}: {module} has no {name!r}") from error
+        attribute = attribute or "CONFORMANCE"
+        try:
+            found = attrgetter(attribute)(found)
+        except AttributeError as error:
+            raise LookupError(f"{place}: {module} has no {attribute!r}") from error
         if callable(found) and not isinstance(found, Conformance):
             make = found
             with guarded() as attempt:
