@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -148,15 +149,10 @@ def given(source: Any, variant: int, drawn: Any = None) -> Arguments:
 
 
 def _takes_variant(source: Callable[..., Any]) -> bool:
-    try:
-        parameters = signature_of(source).parameters.values()
-    except (TypeError, ValueError):
-        return False
-    return any(
-        parameter.kind
-        in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD, parameter.VAR_POSITIONAL)
-        for parameter in parameters
-    )
+    with suppress(TypeError, ValueError):
+        signature_of(source).bind(0)
+        return True
+    return False
 
 
 def varies(source: Any) -> bool:
