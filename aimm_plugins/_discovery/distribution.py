@@ -280,9 +280,14 @@ def headers(content: bytes) -> Iterator[tuple[str, str]]:
 
 
 def requirements(distribution: Distribution) -> list[str]:
-    """The requirements as written, such as `numpy>=1; extra == "fast"`; no overlong ones."""
+    """The requirements as written, such as `numpy>=1; extra == "fast"`."""
+    return header(distribution, "requires-dist")
+
+
+def header(distribution: Distribution, name: str) -> list[str]:
+    """The values of a header of its metadata, by its name in lower case; no overlong ones."""
     metadata = distribution.read("METADATA") or distribution.read("PKG-INFO") or b""
-    values = (value for name, value in headers(metadata) if name == "requires-dist")
+    values = (value for header, value in headers(metadata) if header == name)
     return [value for value in islice(values, REQUIREMENTS) if len(value) <= REQUIREMENT_LETTERS]
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from aimm_plugins._discovery.distribution import Distribution, requirements
+from aimm_plugins._discovery.distribution import Distribution, header, requirements
 from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._system.masking import without_passwords
 from aimm_plugins._system.names import normalized, pip_install
@@ -88,3 +88,17 @@ def _extras(requirement: Requirement, text: str, here: Mapping[str, str]) -> Ite
         return
     names = list(dict.fromkeys(_EXTRA.findall(text)))[:_MOST_EXTRAS]
     yield from (name for name in names if marker.evaluate({**here, "extra": name}))
+
+
+@lru_cache(maxsize=8)
+def python_required(distribution: Distribution) -> str | None:
+    """What `Requires-Python` says, where this Python is another; else `None`."""
+    import platform
+
+    from packaging.specifiers import SpecifierSet
+
+    for wanted in header(distribution, "requires-python"):
+        with suppress(ValueError):
+            if not SpecifierSet(wanted).contains(platform.python_version(), prereleases=True):
+                return wanted
+    return None

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES
 
@@ -104,17 +103,26 @@ def file_for_another_python(
         roots = (distribution.folder, distribution.editable_root) if distribution else ()
         folders = [*filter(None, roots), *modules.path]
     for folder in folders:
-        with suppress(OSError, ValueError):
-            for name in _compiled_in(folder, os.stat(folder).st_mtime_ns):
-                module, _, suffix = name.partition(".")
-                if module == leaf and f".{suffix}" not in EXTENSION_SUFFIXES:
-                    return os.path.join(folder, name)
+        for name in _names(folder, leaf):
+            is_module = name.partition(".")[0] == leaf and name.endswith((".so", ".pyd"))
+            if is_module and not any(name == f"{leaf}{suffix}" for suffix in EXTENSION_SUFFIXES):
+                return os.path.join(folder, name)
     return None
 
 
-@lru_cache(maxsize=32)  # each of a distribution's plugins may ask
-def _compiled_in(folder: str, changed: int) -> Sequence[str]:
-    return sorted(name for name in os.listdir(folder) if name.endswith((".so", ".pyd")))
+def in_other_case(module: str, modules: Modules) -> str | None:
+    """The module whose name differs in the case of its letters alone, where there is one."""
+    parts: list[str] = []
+    folders: Sequence[str] = modules.path
+    for part in module.split("."):
+        names = (name for folder in folders for name in _names(folder, part))
+        alike = sorted({name.partition(".")[0] for name in names})
+        if not alike:
+            return None
+        parts.append(part if part in alike else alike[0])
+        folders = [os.path.join(folder, parts[-1]) for folder in folders]
+    spelled = ".".join(parts)
+    return spelled if spelled != module and modules.find(spelled) is not None else None
 
 
 def _variants(base: str, separator: str = os.sep) -> Iterator[str]:
@@ -122,6 +130,22 @@ def _variants(base: str, separator: str = os.sep) -> Iterator[str]:
         yield f"{base}{separator}__init__{suffix}"
     for suffix in _SUFFIXES:
         yield f"{base}{suffix}"
+
+
+def _names(folder: str, module: str) -> Sequence[str]:
+    """The names in a folder that begin as a module, in upper or lower case."""
+    try:
+        return _table(folder, os.stat(folder).st_mtime_ns).get(module.lower(), ())
+    except (OSError, ValueError):
+        return ()
+
+
+@lru_cache(maxsize=32)  # each of a distribution's plugins may ask
+def _table(folder: str, changed: int) -> Mapping[str, Sequence[str]]:
+    found: dict[str, list[str]] = {}
+    for name in sorted(os.listdir(folder)):
+        found.setdefault(name.partition(".")[0].lower(), []).append(name)
+    return found
 
 
 def foreign_module(record: PluginRecord, installed: Scan) -> Finding | None:

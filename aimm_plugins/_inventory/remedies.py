@@ -15,11 +15,12 @@ from traceback import walk_tb
 from aimm_plugins._discovery.distribution import Distribution, path_in_record
 from aimm_plugins._discovery.record_file import listed, record_digest, top_levels
 from aimm_plugins._discovery.scan import Scan
-from aimm_plugins._inventory.dependencies import always_unmet, unmet
+from aimm_plugins._inventory.dependencies import always_unmet, python_required, unmet
 from aimm_plugins._inventory.module_files import (
     changed_entry_points,
     file_for_another_python,
     file_in,
+    in_other_case,
     is_changed,
     recorded_file,
     source_file,
@@ -27,7 +28,7 @@ from aimm_plugins._inventory.module_files import (
 from aimm_plugins._policy.judge import Policy
 from aimm_plugins._policy.rules import Layer
 from aimm_plugins._system.names import ANEW, normalized, pip_install
-from aimm_plugins._system.text import nearest, safe_text
+from aimm_plugins._system.text import did_you_mean, nearest, safe_text
 from aimm_plugins._values.report import PluginRecord
 from aimm_plugins.errors import PluginImportError
 
@@ -68,7 +69,8 @@ def _for_failure(record: PluginRecord, error: BaseException, installed: Scan) ->
         return f"Set the environment variable {safe_text(error)} where the host is started."
     if isinstance(error, SyntaxError):
         return (
-            _for_changed_file(record, error.filename, distribution, installed)
+            _for_another_python(distribution, installed)
+            or _for_changed_file(record, error.filename, distribution, installed)
             or "Mend the source, or install a version of it that this Python can read."
         )
     if type(error) is ImportError and "partially initialized" in safe_text(error):
@@ -91,6 +93,10 @@ def _for_failure(record: PluginRecord, error: BaseException, installed: Scan) ->
         missing = always_unmet(distribution, installed)
         if missing:
             return " ".join(requirement.remedy for requirement in missing)
+        if (remedy := _for_another_python(distribution, installed)) is not None:
+            return remedy
+        if isinstance(error, ImportError) and name == "aimm_plugins":
+            return _for_another_version_of_this(error, installed)
     return changed
 
 
@@ -129,6 +135,16 @@ def _for_missing_distribution(name: str, distribution: Distribution | None, inst
     return (
         f"Tell its author: no distribution {name} is installed, and {distribution.name} does not "
         "require it. If its own is meant, that is another name."
+    )
+
+
+def _for_another_version_of_this(error: ImportError, installed: Scan) -> str:
+    """What to do where an import asks this package for what it does not have."""
+    _, name, *_ = (*safe_text(error).split("'"), "", "")
+    hint = did_you_mean(name, dir(sys.modules["aimm_plugins"]))
+    this = installed.find("aimm-plugins")
+    return f"Tell its author: {this.who if this else 'aimm-plugins'} has no {name}" + (
+        f"; {hint}" if hint else f". If a newer one has it: {pip_install('aimm-plugins', '-U ')}."
     )
 
 
@@ -180,6 +196,7 @@ def _for_conf_name(record: PluginRecord, installed: Scan) -> str:
             )
     modules = installed.modules
     meant = next(filter(modules.find, _spelled_as_modules(name)), None)
+    meant = meant or in_other_case(name, modules)
     for folder in _near_folders(record) if meant is None else ():
         for spelled in (name, *_spelled_as_modules(name)):
             file = file_in(folder, spelled)
@@ -247,6 +264,13 @@ def _for_own_module(
         return _for_hidden_module(name, file, installed)
     if file is not None:
         return f"{file} was installed and is gone: {pip_install(key, ANEW)}."
+    whole = record.module if record.module.startswith(name) else name
+    spelled = in_other_case(whole, installed.modules)
+    if spelled is not None:
+        return f"Tell its author: it is called {spelled}, and Python tells upper from lower case."
+    python = _for_another_python(distribution, installed)
+    if python is not None:
+        return python
     if root is not None:
         return f"There is no {name} in its source folder {root}: correct the name there."
     if name == record.module and (points := changed_entry_points(distribution)):
@@ -291,6 +315,18 @@ def _for_dependency(name: str, distribution: Distribution, installed: Scan) -> s
             "provides it."
         )
     return "Install what provides it; its author should declare the dependency."
+
+
+def _for_another_python(distribution: Distribution | None, installed: Scan) -> str | None:
+    if distribution is None or not installed.modules.is_this_python:
+        return None
+    wanted = python_required(distribution)
+    if wanted is None:
+        return None
+    return (
+        f"{distribution.who} is for Python {wanted}, and this is {sys.version.split()[0]}: install "
+        "a version of it for this Python, or run the host on such a one."
+    )
 
 
 def remedy_for(record: PluginRecord, policy: Policy, installed: Scan) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from aimm_plugins._discovery.module_location import ModulesIn
 from aimm_plugins._discovery.scan import scan
-from aimm_plugins._inventory.dependencies import always_unmet, unmet
+from aimm_plugins._inventory.dependencies import always_unmet, python_required, unmet
 from aimm_plugins._system.names import pip_install
 
 
@@ -61,6 +61,22 @@ def test_remedy_is_safe_to_paste_into_a_shell(metadata):
     words = shlex.split(found.remedy.partition("pip install ")[2].removesuffix("."))
     assert words == ["evil @ https://x.org/';rm$IFS-rf;'"]
     assert pip_install("-r evil") == "pip install -- '-r evil'"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        (">=3.99", ">=3.99"),
+        ("  >=3.99  ", ">=3.99"),
+        (">=3.8", None),
+        ("nonsense", None),
+        (f">={'9' * 900}", f">={'9' * 900}"),
+        (f"x{' ' * 90_000}y", None),  # a pattern would go back and forth in it
+        (f">={'9' * 90_000}", None),
+    ],
+)
+def test_python_that_a_distribution_is_for(metadata, wanted, told):
+    assert python_required(metadata(f"Requires-Python: {wanted}")[0]) == told
 
 
 def test_login_in_the_url_of_a_requirement_is_shown_to_nobody(metadata):

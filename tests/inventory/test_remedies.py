@@ -194,11 +194,16 @@ def test_version_of_a_distribution_that_is_not_installed_is_no_missing_module(si
     assert_loads()
 
 
-def test_name_that_this_package_lacks_is_foreseen(site, install):
-    (site / "acme.py").write_text("from aimm_plugins import predictt\n")
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("predictt", "did you mean 'predict'?"), ("to_onnx", "pip install -U aimm-p")],
+)
+def test_name_that_this_package_lacks_is_foreseen(site, install, told, name, hint):
+    (site / "acme.py").write_text(f"from aimm_plugins import {name}\n")
     install("acme-dist", entry_points={"a": "acme"}, files=["acme.py"])
-    (record,) = plan(ISOLATE).failures
-    assert "cannot import name 'predictt' from 'aimm_plugins'" in str(record.error)
+    remedy = told()
+    assert f"has no {name}" in remedy
+    assert hint in remedy
 
 
 def test_names_that_this_package_makes_when_they_are_asked_for_are_there(site, install):
@@ -219,6 +224,16 @@ def test_source_folder_of_an_editable_install_that_was_moved(site, install, told
     url = {"url": source.as_uri(), "dir_info": {"editable": True}}
     install("acme", entry_points={"a": "acme"}, direct_url=url)
     assert f"Its source folder {source} is gone" in told()
+
+
+@pytest.mark.parametrize("code", ["match = = 1\n", "import annotationlib_of_the_future\n"])
+def test_plugin_for_a_newer_python_is_told_so(site, install, told, code):
+    (site / "acme.py").write_text(code + KEY)
+    made = install("acme", entry_points={"a": "acme"}, files=["acme.py"])
+    with (made / "METADATA").open("a") as metadata:
+        metadata.write("Requires-Python: >=3.99\n")
+    if "match" in code:
+        assert "acme 1.0 is for Python >=3.99" in told()
 
 
 def test_module_of_a_newer_standard_library_is_told_its_python(site, install, told):
@@ -344,11 +359,22 @@ def test_remedy_is_in_the_json_the_text_and_the_error(site, install):
     assert f"to do: {remedy}" in str(caught.value)
 
 
-def test_module_that_is_spelled_in_another_case_is_told_what_is_there(site, install, told):
+def test_module_that_is_spelled_in_another_case_is_told(site, install, told):
     (site / "Acme").mkdir()
-    (site / "Acme" / "__init__.py").write_text(KEY)
-    install("acme-dist", entry_points={"a": "acme"}, files=["Acme/__init__.py"])
-    assert "acme-dist does not bring. It brings Acme." in told()
+    (site / "Acme" / "__init__.py").write_text("")
+    (site / "Acme" / "Models.py").write_text(KEY)
+    files = ["Acme/__init__.py", "Acme/Models.py"]
+    place = install("acme-dist", entry_points={"a": "acme.models"}, files=files)
+    (module,) = re.findall(r"it is called ([\w.]+),", told())
+    shutil.rmtree(place)
+    install("acme-dist", entry_points={"a": module}, files=files)
+    assert_loads()
+
+
+def test_name_that_is_spelled_in_another_case_is_told_the_module(site, told):
+    (site / "My_Models.py").write_text(KEY)
+    (module,) = re.findall(r"Did you mean (\S+)\?", told(names=["my_models"]))
+    assert_loads(names=[module])
 
 
 def test_folder_in_the_place_of_a_module_is_no_stray_module(site, install, told):
