@@ -34,10 +34,7 @@ _BY_POSITION = Parameter.POSITIONAL_ONLY
 _EITHER = Parameter.POSITIONAL_OR_KEYWORD
 _BY_KEYWORD = Parameter.KEYWORD_ONLY
 _ARGS = Parameter.VAR_POSITIONAL
-_ANYTHING = (
-    Parameter("args", _ARGS, annotation=ANY),
-    Parameter("kwargs", Parameter.VAR_KEYWORD, annotation=ANY),
-)
+_KWARGS = Parameter.VAR_KEYWORD
 
 
 def stub_files(providers: Iterable[Provider], *, open_keys: bool = False) -> dict[str, str]:
@@ -123,7 +120,7 @@ def _forms(
     if declaration.state_cb_arg_name is not None:
         _, parameters = _taken(parameters, declaration.state_cb_arg_name)
     for form in _calls(leading, parameters):
-        yield Signature(form, return_annotation=result), docstring
+        yield _fitting_signature(form, result), docstring
 
 
 def _taken(parameters: list[Parameter], name: str | None) -> tuple[Verbatim, list[Parameter]]:
@@ -153,23 +150,47 @@ def _as(kind: Any, parameters: Iterable[Parameter]) -> list[Parameter]:
 def _calls(leading: list[Parameter], parameters: list[Parameter]) -> Iterator[list[Parameter]]:
     """Parameter lists: one with the callback by position, one without where that differs."""
     taken = {parameter.name for parameter in leading} | {"state_cb"}
-    if any(p.name in taken or p.kind is _BY_POSITION for p in parameters):
-        # As a keyword it would be an argument of exec_* itself, or it can be none.
-        yield [*leading, *_ANYTHING]
-        return
-    needed = any(p.kind is _EITHER and p.default is Parameter.empty for p in parameters)
+    fitting: list[Parameter] = []
+    for parameter in parameters:
+        if parameter.name in taken and parameter.kind is _EITHER:
+            # As a keyword it would be an argument of exec_* itself.
+            fitting = _as(_BY_POSITION, [*fitting, parameter])
+        elif parameter.name not in taken or parameter.kind is not _BY_KEYWORD:
+            fitting.append(parameter)
+    positional = [p for p in fitting if p.kind in (_BY_POSITION, _EITHER)]
+    needed = any(parameter.default is Parameter.empty for parameter in positional)
     callback = Parameter("state_cb", _EITHER, annotation=_CALLBACK)
     optional = callback.replace(default=OMITTED)
-    yield [*leading, callback if needed else optional, *parameters]
-    if needed:
-        by_keyword = _as(_BY_KEYWORD, (p for p in parameters if p.kind is not _ARGS))
+    yield [*leading, callback if needed else optional, *fitting]
+    required = [p for p in positional if p.default is Parameter.empty]
+    if needed and all(parameter.kind is _EITHER for parameter in required):
+        by_keyword = _as(_BY_KEYWORD, (p for p in fitting if p.kind not in (_BY_POSITION, _ARGS)))
         yield [*leading, optional.replace(kind=_BY_KEYWORD), *by_keyword]
+
+
+def _fitting_signature(parameters: list[Parameter], result: Verbatim) -> Signature:
+    """A signature of parameters that come from two functions, and may have the same names."""
+    if any(parameter.kind is _BY_POSITION for parameter in parameters):
+        last = max(n for n, p in enumerate(parameters) if p.kind is _BY_POSITION)
+        parameters = [*_as(_BY_POSITION, parameters[:last]), *parameters[last:]]
+    names: dict[str, Parameter] = {}
+    for parameter in parameters:
+        # A second one of a name is passed by position, so that any name will do.
+        name = f"{parameter.name}_" if parameter.name in names else parameter.name
+        names[name] = parameter.replace(name=name)
+    return Signature(list(names.values()), return_annotation=result)
 
 
 def _refusal(spec: ActionSpec) -> Signature:
     """The signature of an action that no plugin provides: any key is wrong."""
-    key = Parameter(spec.key_argument, _EITHER, annotation=Verbatim("Never"))
-    return Signature([key, *_ANYTHING], return_annotation=Verbatim("Never"))
+    return Signature(
+        [
+            Parameter(spec.key_argument, _EITHER, annotation=Verbatim("Never")),
+            Parameter("args", _ARGS, annotation=ANY),
+            Parameter("kwargs", _KWARGS, annotation=ANY),
+        ],
+        return_annotation=Verbatim("Never"),
+    )
 
 
 def _definition(name: str, signature: Signature, docstring: str | None) -> str:

@@ -226,11 +226,10 @@ def test_argument_behind_the_callback_can_only_be_a_keyword(write):
     assert "state_cb: StateCallback | None = ..., *, x: str) -> Any" in api_of("m")
 
 
-@pytest.mark.parametrize("parameters", ["x: int, state_cb: str", "x: int, /"])
-def test_arguments_that_exec_cannot_name_are_not_typed(write, parameters):
-    write(m=f"@fit(['k'])\ndef f(m: int, {parameters}) -> str: ...")
+def test_argument_whose_name_is_taken_goes_by_position(write):
+    write(m="@fit(['k'])\ndef f(m: int, x: int, state_cb: str): ...")
     text = api_of("m")
-    assert "instance: int, *args: Any, **kwargs: Any) -> str" in text
+    assert "state_cb: StateCallback | None, x: int, state_cb_: str, /) -> Any" in text
     assert text.count("def exec_fit(") == 1
 
 
