@@ -5,16 +5,17 @@ The JSON is strict, of limited depth, and read in time linear in its length.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from types import UnionType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from aimm_plugins._parity.rows import FingerprintRow
 from aimm_plugins._system.text import described, printable
 from aimm_plugins._values.report import Finding
-from aimm_plugins.errors import ArtifactError
+from aimm_plugins.errors import ArtifactError, spell_path
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -44,7 +45,7 @@ class Signature:
         return asdict(self)
 
     def to_text(self) -> bytes:
-        return strict_json(self.to_dict())
+        return _text(self.to_dict())
 
     @classmethod
     def read(cls, text: bytes | None) -> Signature | None:
@@ -112,7 +113,7 @@ class ArtifactInfo:
 
     def to_text(self) -> bytes:
         """The text of `info.json`, in ASCII, which every tool can show."""
-        return strict_json(self._stated())
+        return _text(self._stated())
 
     def _stated(self) -> dict[str, Any]:
         names = ("distribution", "version", "module")
@@ -179,11 +180,10 @@ def _reading(text: bytes, what: str) -> Generator[dict[str, Any]]:
     import json
 
     try:
-        loaded = json.loads(text.decode(), object_pairs_hook=_unique)
+        loaded = json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_no_number)
         if not isinstance(loaded, dict):
             raise ValueError("it is no mapping")
-        strict_json(loaded)
-        yield loaded
+        yield plain(loaded, (what,))
     except ArtifactError:
         raise
     except (ValueError, RecursionError) as error:
@@ -196,20 +196,10 @@ def _reading(text: bytes, what: str) -> Generator[dict[str, Any]]:
         ) from None
 
 
-def strict_json(data: Mapping[str, Any]) -> bytes:
-    """JSON in ASCII; an error for what is no JSON, or nested too deep to be shown everywhere."""
+def _text(data: Mapping[str, Any]) -> bytes:
     import json
 
-    _refuse_depth(data, _DEPTH_LIMIT)
     return json.dumps(data, separators=(",", ":"), allow_nan=False).encode()
-
-
-def _refuse_depth(value: Any, left: int) -> None:
-    if left < 0:
-        raise ValueError(f"it is nested deeper than {_DEPTH_LIMIT}")
-    members = value.values() if isinstance(value, dict) else value
-    for member in members if isinstance(value, dict | list | tuple) else ():
-        _refuse_depth(member, left - 1)
 
 
 def _take(data: Mapping[str, Any], name: str, kind: type | UnionType) -> Any:
@@ -225,8 +215,43 @@ def _items(data: Mapping[str, Any], name: str, kind: type) -> list[Any]:
     return [_take({name: item}, name, kind) for item in items]
 
 
+def plain(value: object, path: tuple[str | int, ...]) -> Any:
+    """A copy of a value as JSON has it; a `TypeError` for what is no JSON.
+
+    A `ValueError` for what is nested too deep, or a number or text that JSON has no word for.
+    """
+    if len(path) > _DEPTH_LIMIT + 1:
+        raise ValueError(f"{path[0]} is nested deeper than {_DEPTH_LIMIT}")
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        if re.search("[\ud800-\udfff]", value):
+            raise ValueError(f"{spell_path(path)} holds half a surrogate pair, which is no text")
+        return str(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        if value - value != 0:
+            raise ValueError(f"{spell_path(path)} is {value}, which JSON has no word for")
+        return float(value)
+    if isinstance(value, list | tuple):
+        return [plain(item, (*path, index)) for index, item in enumerate(value)]
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{spell_path(path)} is a {type(value).__name__}, which is no JSON")
+    copy = {}
+    for key, item in value.items():
+        if not isinstance(key, str):
+            raise TypeError(f"{spell_path(path)} has the key {key!r}; keys of JSON are text")
+        copy[plain(key, path)] = plain(item, (*path, key))
+    return copy
+
+
 def _unique(items: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(items)
     if len(found) != len(items):
         raise ValueError("a key is there twice")
     return found
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")

@@ -11,7 +11,7 @@ from typing import Any
 from aimm_plugins._api import calling, starting
 from aimm_plugins._artifacts import container
 from aimm_plugins._artifacts.container import Data, Parts
-from aimm_plugins._artifacts.info import ArtifactInfo, Signature, strict_json
+from aimm_plugins._artifacts.info import ArtifactInfo, Signature, plain
 from aimm_plugins._artifacts.readers import checked, expected_reader, why_missing
 from aimm_plugins._artifacts.trust import rules_of, sign, trusted
 from aimm_plugins._config.parse import read
@@ -54,9 +54,7 @@ def pack(model_type: str, instance: Any, *, metadata: Mapping[str, Any] | None =
     """
     if metadata is not None and not isinstance(metadata, Mapping):
         raise TypeError(f"metadata is a mapping, and was given {type(metadata).__name__}")
-    import json
-
-    own = json.loads(strict_json(dict(metadata or {})))
+    own: dict[str, Any] = plain(metadata or {}, ("metadata",))
     serialized = calling.exec_serialize(model_type, instance)
     # `bytes` of a number would be that many zeros.
     if not isinstance(serialized, Data):

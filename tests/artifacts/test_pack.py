@@ -102,9 +102,10 @@ def test_plugin_that_returns_no_bytes_is_a_type_error(write):
 @pytest.mark.parametrize(
     ("metadata", "error", "message"),
     [
-        ({"a": {1}}, TypeError, "set is not JSON serializable"),
-        ({"a": {(1,): 2}}, TypeError, "keys must be str"),
-        ({"a": [float("nan")]}, ValueError, "not JSON compliant"),
+        ({"a": {1}}, TypeError, r"metadata\.a is a set"),
+        ({"a": {1: 2}}, TypeError, r"metadata\.a has the key 1"),
+        ({"a": [float("nan")]}, ValueError, r"metadata\.a\[0\] is nan"),
+        ({"a": "\ud800"}, ValueError, r"metadata\.a holds half a surrogate"),
         ("text", TypeError, "metadata is a mapping, and was given str"),
         ({"a": "x" * (INFO_LIMIT + 1)}, ValueError, "too long"),
     ],
