@@ -180,12 +180,11 @@ class Subject:
             "fit": lambda state_cb: self.fit(self.instantiate(), 0, state_cb),
             "predict": lambda state_cb: self.predict(self.fitted(), 0, state_cb),
         }
-        found: dict[Action, CallWithCallback] = {
-            action: calls[action]
-            for action in self.spec.sources
-            if (declaration := self.declaration(action)) is not None
-            and declaration.state_cb_arg_name is not None
-        }
+        found: dict[Action, CallWithCallback] = {}
+        for action in self.spec.sources:
+            declaration = self.declaration(action)
+            if declaration is not None and declaration.state_cb_arg_name is not None:
+                found[action] = calls[action]
         if not found:
             raise Inapplicable("no action takes a state callback")
         if self.spec.data_access is None:

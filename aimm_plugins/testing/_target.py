@@ -11,11 +11,13 @@ from dataclasses import replace
 from operator import attrgetter
 from typing import Any
 
+from aimm_plugins._config.parse import read
 from aimm_plugins._config.values import Conf
 from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.groups import CONFORMANCE
 from aimm_plugins._discovery.module_location import locate
-from aimm_plugins._discovery.scan import scan
+from aimm_plugins._discovery.scan import Scan, scan
+from aimm_plugins._environments.plan import look_up
 from aimm_plugins._inventory.module_files import file_in
 from aimm_plugins._startup.prepare import admission_now
 from aimm_plugins._startup.runtime import PROCESS
@@ -103,10 +105,10 @@ def uncovered_keys(*about: Conformance | str) -> tuple[str, ...]:
 
 class _Search:
     def __init__(self, conf: Conf) -> None:
+        self._conf = conf
         self._installed = scan()
         self._admission = admission_now(PROCESS.runtime, conf)
-        found = (candidate.distribution for candidate in self._installed.candidates)
-        self._distributions = {distribution.key: distribution for distribution in found}
+        self._distributions = _with_plugins(self._installed)
 
     def everything(
         self, failures: list[PluginImportError] | None, among: Collection[str]
@@ -148,7 +150,8 @@ class _Search:
                     f"`aimm-plugins explain {target}`"
                 )
             text = f"{target!r} is no installed distribution with plugins, and no module"
-            raise LookupError(text + _hint(target, self._distributions))
+            hint = self._environment_hint(target) or _hint(target, self._distributions)
+            raise LookupError(text + hint)
         owner = self._installed.owner(target, file)
         self._refuse_denied(target, target, owner)
         said = [] if owner is None else self._of(owner)
@@ -217,6 +220,21 @@ class _Search:
         denial = self._admission.denial_of(module, publisher)
         if denial is not None:
             raise _DeniedError(f"{place}: {module} is not imported: {denial}", name=module)
+
+    def _environment_hint(self, name: str) -> str:
+        """Which environment of a conf has a distribution or module."""
+        configs = PROCESS.runtime.confs if self._conf is None else [read(self._conf)]
+        for environment in look_up(configs, self._installed):
+            modules = {candidate.module for candidate in environment.installed.candidates}
+            if name in modules or normalized(name) in _with_plugins(environment.installed):
+                where = environment.name
+                return f"; environment {where} has it: add --environment {where}"
+        return ""
+
+
+def _with_plugins(installed: Scan) -> dict[str, Distribution]:
+    """The distributions that have plugins, by their normalized names."""
+    return {found.distribution.key: found.distribution for found in installed.candidates}
 
 
 def _hint(name: str, distributions: Collection[str]) -> str:

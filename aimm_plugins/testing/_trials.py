@@ -54,7 +54,9 @@ class Trial(Subject):
     def _place(self) -> str:
         providers = self.providers()
         if self.conformance is not None:
-            providers = [found for found in providers if found.key == self.key] or providers
+            of_key = [provider for provider in providers if provider.key == self.key]
+            fits = [provider for provider in of_key if provider.action == "fit"]
+            providers = fits or of_key or providers
         if not providers:
             return str(Provenance(module=self.plugin, file=locate(self.plugin)))
         return str(providers[0].provenance)

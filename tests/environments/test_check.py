@@ -74,6 +74,27 @@ def test_a_module_of_the_working_folder_is_not_taken_for_the_plugin(
     assert row["check"] == "docstrings-are-there", row["reason"]
 
 
+def test_plugin_of_an_environment_is_told_where_it_is(two: Apart) -> None:
+    other = two.site / "other"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(other)], check=True)
+    (folder,) = other.glob("lib/python*/site-packages")
+    for found in two.site.glob("aimm_one-*"):
+        found.rename(folder / found.name)
+    (two.site / "one.py").rename(folder / "one.py")
+    write_own(folder)
+    environments = {"environments": {"apart": {"path": str(other)}}}
+    done = check(two, "aimm-one", conf=environments)
+    assert done.returncode == 2
+    assert "no module; environment apart has it: add --environment apart\n" in done.stderr
+
+
+def write_own(folder: Path) -> None:
+    """What says that this package is installed."""
+    info = folder / "aimm_plugins-0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: aimm-plugins\nVersion: 0\n")
+
+
 def test_process_that_a_plugin_ends_is_told(two: Apart) -> None:
     two.write(one="import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
     done = check(two, "aimm-one", *THERE)
