@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from aimm_plugins import Action
+from aimm_plugins._system.text import described
 from aimm_plugins.testing._checks.registry import WORK, check
 from aimm_plugins.testing._compare import equal, is_unchangeable
 from aimm_plugins.testing._conformance import varies
@@ -20,7 +21,15 @@ from aimm_plugins.testing._subject import Inapplicable, Subject, copied
 @check("model", needs=WORK)
 def fit_gives_a_predictor(subject: Subject) -> None:
     """Fitting returns an instance that predicts."""
-    instance, prediction = subject.predict(subject.fitted())
+    unfitted = subject.instantiate()
+    try:
+        fitted = subject.fit(unfitted)
+    except (TypeError, AttributeError) as error:
+        if unfitted is not None:
+            raise
+        why = f"instantiate returned None, and fit raised {described(error)}; return the instance"
+        raise AssertionError(why) from error
+    instance, prediction = subject.predict(fitted)
     if _begins_with_instance(prediction, instance):
         raise AssertionError(
             "predict returned the instance and the prediction; return the prediction alone, or "
