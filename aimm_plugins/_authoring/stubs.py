@@ -29,6 +29,7 @@ HEADER = """\
 # pyright: basic, reportMissingModuleSource=false
 # ruff: noqa
 """
+_BYTES = Verbatim("bytes | bytearray | memoryview")
 _CALLBACK = Verbatim("StateCallback | None")
 _BY_POSITION = Parameter.POSITIONAL_ONLY
 _EITHER = Parameter.POSITIONAL_OR_KEYWORD
@@ -110,11 +111,16 @@ def _forms(
         leading.append(Parameter("instance", _EITHER, annotation=instance))
         if spec.name == "predict" and not declaration.returns_instance:
             result = Verbatim(f"tuple[{instance}, {result}]")
+        elif spec.name == "predict" and result == ANY:
+            result = Verbatim("tuple[Any, Any]")
     elif spec.takes == "instance_bytes":
         content, parameters = _taken(parameters, None)
+        content = _BYTES if content == ANY else content
         leading.append(Parameter("instance_bytes", _EITHER, annotation=content))
     docstring = inspect.getdoc(declaration.function)
     if not spec.free_arguments:
+        if spec.name == "serialize" and result == ANY:
+            result = _BYTES
         yield Signature(leading, return_annotation=result), docstring
         return
     if declaration.state_cb_arg_name is not None:
