@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 import click
 
+import aimm_plugins
 from aimm_plugins._system.masking import masked
 from aimm_plugins._system.text import nearest, printable
 from aimm_plugins.errors import AimmPluginsError, ConfigError
@@ -80,14 +81,27 @@ class _LazyGroup(click.Group):
             formatter.write_dl(list(_VERBS.items()))
 
 
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    # Not click's own option: that fails where no metadata is, as in a frozen program.
+    if value and not ctx.resilient_parsing:
+        click.echo(f"aimm-plugins {aimm_plugins.__version__}")
+        ctx.exit()
+
+
 @click.group(
     cls=_LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit status: 0 done, 1 the answer is no, 2 wrong use or configuration.",
 )
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
-@click.version_option(
-    None, "-V", "--version", package_name="aimm-plugins", message="%(package)s %(version)s"
+@click.option(
+    "-V",
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Show the version.",
 )
 def group(debug: bool) -> None:
     """Find, inspect and run machine-learning plugins."""
@@ -132,6 +146,9 @@ def run(arguments: Sequence[str]) -> int:
         return _say(error, "Wrong configuration", 2, debug)
     except (AimmPluginsError, OSError) as error:
         return _say(error, "Error", 1, debug)
+    except MemoryError:
+        text = "this process may not have the memory that it needs (see ulimit -v)"
+        return _say(MemoryError(text), "Error", 1, debug)
     except Exception as error:
         _say(error, f"Error: unexpected {type(error).__name__}", 1, debug)
         if not debug:
