@@ -14,7 +14,6 @@ import functools
 import importlib
 import importlib.util
 import sys
-from collections import namedtuple
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -22,9 +21,8 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 import aimm_plugins
-from aimm_plugins import Action, AimmPluginsError
-from aimm_plugins._startup.runtime import PROCESS
-from aimm_plugins._values.actions import ACTIONS, ActionSpec
+from aimm_plugins import AimmPluginsError
+from aimm_plugins._values.actions import ACTIONS
 
 _NAME = "aimm.plugins"
 _USAGE = "usage: python -m aimm_plugins.compat MODULE[:FUNCTION] ARGS...\n"
@@ -49,7 +47,7 @@ def install() -> None:
         AimmPluginsError: `aimm.plugins` was imported from elsewhere before; nothing changed.
     """
     imported = sys.modules.get(_NAME)
-    if imported is not None and not _is_served(imported):
+    if imported is not None and not isinstance(imported.__loader__, _Loader):
         raise AimmPluginsError(
             f"{_NAME} was imported already, from {getattr(imported, '__file__', None)}; call "
             "aimm_plugins.compat.install() before anything imports it"
@@ -82,18 +80,13 @@ class _Loader(Loader):
         # The very objects and no wrappers: a decorator notes its caller's place, and a process
         # without this loader can find a pickled function again.
         for name in _CONTENTS[module.__name__]:
-            found = _ONLY_THERE[name] if name in _ONLY_THERE else getattr(aimm_plugins, name)
-            setattr(module, name, found)
+            setattr(module, name, getattr(aimm_plugins, name))
         module.__doc__ = f"The original's `{module.__name__}`, served by aimm_plugins."
         if module.__name__ == _NAME:
             module.__all__ = list(_CONTENTS[_NAME])  # type: ignore[attr-defined]  # a module's own
             for name in _CONTENTS:
                 if name != _NAME:
                     importlib.import_module(name)
-
-
-def _is_served(module: ModuleType) -> bool:
-    return isinstance(getattr(module, "__loader__", None), _Loader)
 
 
 class _InstalledInChild:
@@ -121,62 +114,16 @@ def _install_in_children() -> None:
     spawn.get_preparation_data = get_preparation_data
 
 
-_FIELDS: dict[Action, tuple[str, ...]] = {
-    "data_access": ("name", "function", "state_cb_arg_name"),
-    "instantiate": ("function", "state_cb_arg_name"),
-    "fit": ("function", "state_cb_arg_name", "instance_arg_name"),
-    "predict": ("function", "state_cb_arg_name", "instance_arg_name"),
-    "serialize": ("function",),
-    "deserialize": ("function",),
-}
-"""The fields of what the original's `get_data_access`, `get_fit` and so on return."""
-
-_TUPLES = {
-    action: namedtuple(  # pyright: ignore[reportUntypedNamedTuple]  # made from a table
-        f"{action.title().replace('_', '')}Plugin", fields, module=f"{_NAME}.common"
-    )
-    for action, fields in _FIELDS.items()
-}
-
-
-def _getter(action: ActionSpec) -> Callable[[str], Any]:
-    """The original's function that returns what was declared for a key."""
-
-    def of_name(name: str) -> Any:
-        return _declared(action.name, name)
-
-    def of_model_type(model_type: str) -> Any:
-        return _declared(action.name, model_type)
-
-    getter = of_name if action.key_argument == "name" else of_model_type
-    getter.__name__ = getter.__qualname__ = f"get_{action.name}"
-    return getter
-
-
-def _declared(action: Action, key: str) -> Any:
-    """What was declared; a deferred plugin is loaded for it, as by a call."""
-    declaration = PROCESS.runtime.loaded_provider(action, key).declaration
-    return _TUPLES[action](
-        *(key if field == "name" else getattr(declaration, field) for field in _FIELDS[action])
-    )
-
-
 _INTERFACE = ("Model", "initialize", "StateCallback")
-_DECORATORS = (*_FIELDS, "model", "unload_all")
-_EXECUTE = tuple(f"exec_{action}" for action in _FIELDS)
-_ONLY_THERE: dict[str, Any] = {
-    **{made.__name__: made for made in _TUPLES.values()},
-    **{f"get_{action}": _getter(ACTIONS[action]) for action in _FIELDS},
-}
-"""What the original has and this package has not."""
-
-_CONTENTS = {
+_DECORATORS = (*ACTIONS, "model", "unload_all")
+_EXECUTE = tuple(f"exec_{action}" for action in ACTIONS)
+_CONTENTS: dict[str, tuple[str, ...]] = {
     _NAME: (*_INTERFACE, *_EXECUTE, *_DECORATORS),
-    f"{_NAME}.common": (*_INTERFACE, *(made.__name__ for made in _TUPLES.values())),
-    f"{_NAME}.decorators": (*_DECORATORS, *(f"get_{action}" for action in _FIELDS)),
+    f"{_NAME}.common": _INTERFACE,
+    f"{_NAME}.decorators": _DECORATORS,
     f"{_NAME}.execute": _EXECUTE,
 }
-"""The original's modules, and the names that hosts find in them."""
+"""The original's modules, and the names that hosts and plugins find in them."""
 
 
 # Running a program
@@ -213,7 +160,7 @@ def _check_runnable(module: str, *, as_program: bool) -> None:
     try:
         spec = importlib.util.find_spec(module)
         if spec is None:
-            _refuse_missing(module)
+            _refuse(f"No module named {module!r}")
         package = spec.submodule_search_locations is not None
         if as_program and package and not importlib.util.find_spec(f"{module}.__main__"):
             _refuse(f"{module} is a package without __main__, and cannot be run")
@@ -221,7 +168,7 @@ def _check_runnable(module: str, *, as_program: bool) -> None:
         # A parent package that is found and imports something missing is the program's failure.
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise
-        _refuse_missing(module)
+        _refuse(f"No module named {module!r}")
 
 
 def _function(module: str, path: str) -> Callable[[], Any]:
@@ -231,14 +178,6 @@ def _function(module: str, path: str) -> Callable[[], Any]:
     if not callable(target):
         _refuse(f"{module} has no function {path!r}")
     return target  # type: ignore[no-any-return]  # the program's own
-
-
-def _refuse_missing(module: str) -> NoReturn:
-    message = f"No module named {module!r}"
-    original = sys.modules.get("aimm")
-    if module.startswith("aimm.") and original is not None and _is_served(original):
-        message += f"; the distribution aimm is not installed, and only {_NAME} is served without"
-    _refuse(message)
 
 
 def _refuse(message: str) -> NoReturn:

@@ -6,7 +6,6 @@ import importlib
 import json
 import multiprocessing.spawn
 import os
-import pickle
 import subprocess
 import sys
 import textwrap
@@ -201,52 +200,13 @@ def test_every_name_of_the_original_is_there_and_no_other(served):
     assert public == NAMES | {"common", "decorators", "execute"}
 
 
-def test_getters_tell_what_was_declared(served):
-    write(served, {"declared.py": PLUGIN})
-    import declared
-    from aimm.plugins import common, decorators
+def test_modules_of_the_original_are_there(served):
+    """The original's own modules have the same names as this package."""
+    from aimm.plugins import common, decorators, execute
 
-    assert decorators.get_data_access("rows") == common.DataAccessPlugin(
-        name="rows", function=declared.rows, state_cb_arg_name="cb"
-    )
-    assert decorators.get_instantiate("mean") == (declared.make, None)
-    assert decorators.get_fit("mean") == (declared.learn, "cb", "instance")
-    assert decorators.get_predict("mean") == (declared.guess, None, "instance")
-    assert decorators.get_serialize("mean") == (declared.dump,)
-    assert decorators.get_deserialize("mean") == (declared.load,)
-    assert decorators.get_instantiate("declared.Constant").function is declared.Constant
-    assert decorators.get_fit("declared.Constant").function is declared.Constant.fit
-
-
-def test_getters_take_the_originals_argument_names_and_return_what_can_be_pickled(served):
-    write(served, {"declared.py": PLUGIN})
-    import declared  # noqa: F401  # for what it declares
-    from aimm.plugins import decorators
-
-    found = [decorators.get_data_access(name="rows"), decorators.get_fit(model_type="mean")]
-    assert pickle.loads(pickle.dumps(found)) == found
-
-
-def test_getter_loads_a_deferred_plugin(served, install):
-    source = "from aimm import plugins\n@plugins.fit(['k'], 'cb')\ndef learn(m, cb): return m"
-    write(served, {"waiting.py": source})
-    install("waiting", entry_points={"w": "waiting"}, published={"fit:k": "waiting:learn"})
-    aimm_plugins.initialize({"names": [], "load": "lazy"})
-    assert "waiting" not in sys.modules
-    from aimm.plugins import decorators
-
-    assert decorators.get_fit("k").state_cb_arg_name == "cb"
-    assert "waiting" in sys.modules
-
-
-@pytest.mark.parametrize(
-    "action", ["data_access", "instantiate", "fit", "predict", "serialize", "deserialize"]
-)
-def test_getter_of_an_unknown_key_raises_a_value_error(served, action):
-    from aimm.plugins import decorators
-
-    with pytest.raises(ValueError, match=f"no plugin provides {action}:nobody"):
-        getattr(decorators, f"get_{action}")("nobody")
+    assert common.Model is aimm_plugins.Model
+    assert decorators.fit is aimm_plugins.fit
+    assert execute.exec_fit is aimm_plugins.exec_fit
 
 
 def test_what_the_original_does_not_have_is_not_found(served):
@@ -285,7 +245,7 @@ def test_install_after_the_original_was_imported_is_refused(process):
         (("email",), "email is a package without __main__, and cannot be run"),
         (("json:nothing",), "json has no function 'nothing'"),
         (("json:",), "json has no function ''"),
-        (("aimm.server.main",), "only aimm.plugins is served without"),
+        (("aimm.server.main",), "No module named 'aimm.server.main'"),
     ],
 )
 def test_wrong_use_says_what_is_wrong_and_exits_with_2(process, capsys, arguments, message):

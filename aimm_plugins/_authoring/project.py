@@ -18,8 +18,6 @@ _NOT_SHIPPED = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """A source tree."""
-
     root: Path  # the folder of `pyproject.toml`; without one, that of the given file or package
     pyproject: Mapping[str, Any]
     sources: tuple[Path, ...] = ()  # the folders that the modules are imported from

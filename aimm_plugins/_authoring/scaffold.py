@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import keyword
-import os
 import re
 import sys
-import tempfile
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -24,19 +22,10 @@ def make_package(name: str, folder: Path, answers: dict[str, Any], *, ask: bool)
     except ImportError as error:
         needed = "aimm-plugins new needs copier: pip install 'aimm-plugins[new]'"
         raise ConfigError(needed) from error
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    # Made in a folder next to its place, and moved there as a whole. A folder that is there stays,
-    # since it may be the working folder or a volume.
-    is_there = folder.exists()
-    beside = folder if is_there else folder.parent
-    with tempfile.TemporaryDirectory(prefix=".aimm-new-", dir=beside) as scratch:
-        made = Path(scratch) / "package"
-        with as_file(files("aimm_plugins._authoring") / "template") as template:
-            run_copy(
-                str(template), made, data={"project": name, **answers}, defaults=not ask, quiet=True
-            )
-        for entry in list(made.iterdir()) if is_there else [made]:
-            os.replace(entry, folder / entry.name if is_there else folder)
+    data = {"project": name, **answers}
+    with as_file(files("aimm_plugins._authoring") / "template") as template:
+        # A folder that it has made is removed again where this fails.
+        run_copy(str(template), folder, data=data, defaults=not ask, quiet=True)
 
 
 def check_name(name: str) -> None:

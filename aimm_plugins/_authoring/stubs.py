@@ -19,6 +19,7 @@ from typing import Any
 import aimm_plugins
 from aimm_plugins import ConfigError, Provider
 from aimm_plugins._authoring.annotations import ANY, OMITTED, Annotations, Verbatim
+from aimm_plugins._system.files import readable
 from aimm_plugins._system.text import printable
 from aimm_plugins._values.actions import ACTIONS, ActionSpec
 
@@ -70,7 +71,6 @@ def stub_files(providers: Iterable[Provider], *, open_keys: bool = False) -> dic
 
 
 def write_stubs(folder: Path, contents: Mapping[str, str]) -> None:
-    """Write the stub package into a folder, as `aimm_plugins` in there."""
     package = folder / "aimm_plugins"
     for name in contents:
         file = package / name
@@ -84,17 +84,9 @@ def write_stubs(folder: Path, contents: Mapping[str, str]) -> None:
 
 
 def stale(folder: Path, contents: Mapping[str, str]) -> list[str]:
-    """The files that are missing or differ, with the lines that do."""
-    import difflib
-
-    found: list[str] = []
-    for name, text in contents.items():
-        file = folder / "aimm_plugins" / name
-        before = file.read_text(encoding="utf-8") if file.is_file() else ""
-        found += difflib.unified_diff(
-            before.splitlines(), text.splitlines(), str(file), f"{file} made now", lineterm="", n=0
-        )
-    return found
+    """The files that are missing or differ."""
+    files = {str(folder / "aimm_plugins" / name): text for name, text in contents.items()}
+    return [name for name, text in files.items() if readable(name) != text.encode()]
 
 
 def _forms(

@@ -44,30 +44,19 @@ def entry_points(project: Project, declared: Sequence[SourceDeclaration]) -> Tab
 def _refuse_unfit(project: Project, declared: Iterable[SourceDeclaration]) -> None:
     """Refuse keys that the file `entry_points.txt` cannot carry as names."""
     for declaration in declared:
-        if fault := _fault(declaration.key):
+        key = declaration.key
+        if "=" in key or key[0] in "[#;" or key != key.strip() or len(key.splitlines()) != 1:
             raise DeclarationError(
-                f"the key {declaration.key!r} of {declaration.action} {fault}, which the name of "
-                "an entry point cannot. Choose another key, or leave this one unpublished: a "
-                "plugin without published keys loads as well, but never lazily.",
+                f"the key {key!r} of {declaration.action} cannot be the name of an entry point, "
+                "which does not begin with [, # or ;, holds neither = nor a line break, and has no "
+                "blank at an end. Choose another key, or leave this one unpublished: a plugin "
+                "without published keys loads as well, but never lazily.",
                 file=project.shown(declaration.file),
                 line=declaration.line,
             )
 
 
-def _fault(key: str) -> str | None:
-    if "=" in key:
-        return "holds '='"
-    if len(key.splitlines()) != 1:
-        return "holds a line break"
-    if key != key.strip():
-        return "begins or ends with a blank"
-    if key[0] in "[#;":
-        return f"begins with {key[0]!r}"
-    return None
-
-
 def current_tables(project: Project) -> Tables:
-    """Those of `pyproject.toml`."""
     groups = project.table("project").get("entry-points", {})
     tables = groups if isinstance(groups, Mapping) else {PLUGINS: groups}
     for group, entries in tables.items():
@@ -240,42 +229,21 @@ def _group(piece: str) -> str | None:
 
 
 def _changed(piece: str, wanted: Mapping[str, str]) -> str:
-    """A table with other entries; a key that was renamed keeps its place and its comments."""
+    """A table with other entries: a key that stays keeps its line, new ones come last."""
     lines = piece.splitlines(keepends=True)
     end: list[str] = []  # comments and blank lines, which stay behind new entries
     while lines[-1].startswith(("#", "\n")):
         end.insert(0, lines.pop())
-    # No line of an entry over several is TOML alone: it stays, and what comes of that is refused.
-    entries = {n: tomllib.loads(line) for n, line in enumerate(lines) if n and _is_toml(line)}
-    current = {name: value for entry in entries.values() for name, value in entry.items()}
-    names = _renamed(current, wanted)
-    for number, entry in entries.items():
+    added = dict(wanted)
+    for number, line in enumerate(lines):
+        # No line of an entry over several is TOML alone: it stays, and what comes of that is
+        # refused.
+        entry = tomllib.loads(line) if number and _is_toml(line) else {}
         for name, value in entry.items():
-            key, _, rest = lines[number].partition("=")
-            new = names[name]
-            if new is None:
-                lines[number] = ""
-            else:
-                key = key if new == name else f"{toml_key(new)} "
-                lines[number] = f"{key}={rest.replace(str(value), wanted[new], 1)}"
-    added = {name: value for name, value in wanted.items() if name not in names.values()}
+            key, _, rest = line.partition("=")
+            new = added.pop(name, None)
+            lines[number] = "" if new is None else f"{key}={rest.replace(str(value), new, 1)}"
     return "".join([*lines, as_toml({"": added}).partition("\n")[2], *end])
-
-
-def _renamed(current: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str | None]:
-    """What each key is called from now on, `None` for one that goes.
-
-    A key that comes where another with the same value goes is that one under another name.
-    """
-    new = [name for name in wanted if name not in current]
-    names: dict[str, str | None] = {}
-    for name, value in current.items():
-        names[name] = name if name in wanted else None
-        same = [other for other in new if wanted[other] == value]
-        if names[name] is None and same:
-            names[name] = same[0]
-            new.remove(same[0])
-    return names
 
 
 def _holds(new: str, text: str, tables: Tables) -> bool:

@@ -35,8 +35,6 @@ class ReportChange:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What one side says."""
-
     name: str
     facts: Mapping[Kind, Mapping[str, Fields]]  # by subject; without kinds that it cannot tell of
     unsure: frozenset[str] = frozenset()  # owners of plugins whose keys are not known

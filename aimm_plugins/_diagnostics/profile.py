@@ -10,10 +10,9 @@ Reference: https://docs.python.org/3/using/cmdline.html#cmdoption-X for `-X impo
 from __future__ import annotations
 
 import re
-import secrets
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from statistics import median
@@ -42,8 +41,6 @@ class Dependency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What importing one plugin costs."""
-
     record: PluginRecord
     runs: tuple[float, ...] = ()  # the wall time of each in seconds
     modules: int = 0
@@ -121,51 +118,49 @@ def _measured(record: PluginRecord, task: Task, runs: int, timeout: float) -> Co
             return Cost(record=record, error=figures["error"])
         if number:
             measured.append(figures)
-    # The mark is a line that no plugin writes.
-    mark = f"\naimm-plugins-profile-{secrets.token_hex(8)}\n".encode()
-    detailed, log = _run(task, timeout, mark)
+    detailed, log = _run(task, timeout, ["-X", "importtime"])
     memories = [figures["memory"] for figures in measured if figures["memory"] is not None]
     return Cost(
         record=record,
         runs=tuple(figures["seconds"] for figures in measured),
-        modules=measured[-1]["modules"],
+        modules=len(measured[-1]["modules"]),
         memory_bytes=max(0, int(median(memories))) if memories else None,
-        dependencies=tuple(dependencies_in(log)),
+        dependencies=tuple(dependencies_in(log, set(detailed.get("modules", ())))),
         error=detailed["error"],
     )
 
 
-def _run(task: Task, timeout: float, mark: bytes = b"") -> tuple[dict[str, Any], list[bytes]]:
-    """What one child answers, and with a mark the lines of its `-X importtime`."""
+def _run(
+    task: Task, timeout: float, flags: Sequence[str] = ()
+) -> tuple[dict[str, Any], list[bytes]]:
+    """What one child answers, and the lines that it writes."""
     try:
-        result = run_task(
-            partial(task, mark),
-            seconds=timeout,
-            flags=["-X", "importtime"] if mark else [],
-        )
+        result = run_task(task, seconds=timeout, flags=flags)
     except ChildError as error:
         return {"error": str(error)}, []
     if not result.answers:
         if result.status is None:
             return {"error": f"its import took more than {timeout:g} seconds"}, []
         return {"error": f"the process that imports it {result.ended}"}, []
-    parts = result.output.split(mark) if mark else []
     figures = result.answers[0]
     if figures["error"] is not None:
         figures["error"] = masked(figures["error"])
-    return figures, parts[1].splitlines() if len(parts) == 3 else []
+    return figures, result.output.splitlines()
 
 
-def dependencies_in(lines: Iterable[bytes]) -> list[Dependency]:
-    """Each top-level package's own time in lines of `-X importtime`, the most expensive first."""
+def dependencies_in(lines: Iterable[bytes], brought: Collection[str]) -> list[Dependency]:
+    """Each top-level package's own time in lines of `-X importtime`, the most expensive first.
+
+    Of the modules that the import has brought; the lines have those of the child's start too.
+    """
     microseconds, modules = Counter[str](), Counter[str]()
     for line in lines:
         match = _LINE.search(line)  # behind what was printed without a line's end
-        if match is None:  # something that an extension printed
-            continue
-        top = match[2].decode(errors="replace").partition(".")[0]
-        name = _STDLIB if top in sys.stdlib_module_names else top
-        microseconds[name] += int(match[1])
-        modules[name] += 1
+        module = match[2].decode(errors="replace") if match else ""
+        if match and module in brought:
+            top = module.partition(".")[0]
+            name = _STDLIB if top in sys.stdlib_module_names else top
+            microseconds[name] += int(match[1])
+            modules[name] += 1
     names = sorted(modules, key=lambda name: (-microseconds[name], name))
     return [Dependency(name=n, seconds=microseconds[n] / 1e6, modules=modules[n]) for n in names]

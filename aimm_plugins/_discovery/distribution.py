@@ -254,6 +254,14 @@ def is_beneath(path: str, folder: str) -> bool:
     return path == folder or path.startswith(os.path.join(folder, ""))
 
 
+def path_in_record(distribution: Distribution, file: str | None) -> str | None:
+    """The path that RECORD has for a file, if the distribution is in a folder that holds it."""
+    folder = None if distribution.folder is None else os.path.join(distribution.folder, "")
+    if file is None or folder is None or not file.startswith(folder):
+        return None
+    return file.removeprefix(folder).replace(os.sep, "/")
+
+
 def spellings(path: str) -> tuple[str, ...]:
     """A path as it is given, and with links followed: an item of `sys.path` may be a link."""
     plain, real = os.path.normpath(path), os.path.realpath(path)

@@ -23,8 +23,6 @@ _EXTRA = re.compile(r"""extra\s*==\s*["']([A-Za-z0-9._-]+)["']""")
 
 
 class Unmet(NamedTuple):
-    """A requirement of a distribution that is not met."""
-
     distribution: Distribution
     requirement: str  # without its marker, and without the logins of a URL: `numpy>=2`
     name: str  # normalized

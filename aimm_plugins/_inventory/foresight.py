@@ -64,7 +64,6 @@ def differing_keys(
 
 
 def no_such_object(record: PluginRecord, near: Sequence[str]) -> AttributeError:
-    """The error of an entry point whose object is not in its module, where others are like it."""
     hint = f"did you mean {near[0]}? Correct" if near else "correct"
     return AttributeError(
         f"{record.module} has no {record.attribute!r}, which "
@@ -73,7 +72,6 @@ def no_such_object(record: PluginRecord, near: Sequence[str]) -> AttributeError:
 
 
 def not_decorated(record: PluginRecord) -> DeclarationError:
-    """The error of an entry point whose object declares nothing."""
     return DeclarationError(
         f"{record.module}:{record.attribute} is not decorated, so "
         f"{record.provenance._replace(file=None)} declares nothing; decorate it, or name the "

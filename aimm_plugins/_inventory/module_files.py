@@ -12,7 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES
 
-from aimm_plugins._discovery.distribution import Distribution, is_beneath, spellings
+from aimm_plugins._discovery.distribution import (
+    Distribution,
+    is_beneath,
+    path_in_record,
+    spellings,
+)
 from aimm_plugins._discovery.module_location import Modules
 from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._system.files import has_same_content
@@ -46,20 +51,19 @@ def recorded_file(distribution: Distribution, module: str) -> str | None:
 
 def is_installed_by(distribution: Distribution, file: str) -> bool:
     """Whether RECORD lists a file; one look, for what is asked of every plugin of a start."""
-    folder = os.path.join(distribution.folder or "", "")
-    if not distribution.folder or not file.startswith(folder):
+    path = path_in_record(distribution, file)
+    if path is None:
         return False
-    path = file.removeprefix(folder).replace(os.sep, "/").encode("utf-8", "surrogateescape")
+    line = path.encode("utf-8", "surrogateescape") + b","
     content = distribution.read("RECORD") or b""
-    return content.startswith(b"%s," % path) or b"\n%s," % path in content
+    return content.startswith(line) or b"\n" + line in content
 
 
 def installed_hash(distribution: Distribution, file: str) -> str:
     """The hash of a file in RECORD; empty where it has none."""
     from aimm_plugins._discovery.record_file import listed  # only faults need it
 
-    path = os.path.relpath(file, distribution.folder).replace(os.sep, "/")
-    return (listed(distribution) or {}).get(path, "")
+    return (listed(distribution) or {}).get(path_in_record(distribution, file) or "", "")
 
 
 def is_changed(distribution: Distribution, file: str) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from traceback import walk_tb
 
-from aimm_plugins._discovery.distribution import Distribution
+from aimm_plugins._discovery.distribution import Distribution, path_in_record
 from aimm_plugins._discovery.record_file import listed, record_digest, top_levels
 from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._inventory.dependencies import always_unmet, python_required, unmet
@@ -113,10 +113,9 @@ def _for_changed_file(
 
 
 def _for_missing_file(file: str, distribution: Distribution) -> str | None:
-    folder = os.path.join(distribution.folder or "", "")
-    if not distribution.folder or not file.startswith(folder):
+    path = path_in_record(distribution, file)
+    if path is None:
         return None
-    path = file.removeprefix(folder).replace(os.sep, "/")
     if path in (listed(distribution) or ()):
         return f"{file} was installed and is gone: {pip_install(distribution.name, ANEW)}."
     if path.partition("/")[0] not in (top_levels(distribution) or ()):

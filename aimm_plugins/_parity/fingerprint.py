@@ -8,13 +8,12 @@ from functools import cache, lru_cache, partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from aimm_plugins._discovery.distribution import Distribution
+from aimm_plugins._discovery.distribution import Distribution, path_in_record
 from aimm_plugins._discovery.module_location import HERE
 from aimm_plugins._parity.rows import FingerprintRow
 from aimm_plugins._parity.source_digest import (
     hashes_in_files,
     hashes_in_record,
-    path_in_record,
     source_digest,
 )
 from aimm_plugins._registry.providers import Provider

@@ -2,9 +2,9 @@
 
 A digest is SHA-256 of a line `path hash` for each source, sorted. The hashes are those of RECORD,
 where it has them of the plugin, and no source is read: `verify: record` checks that files are what
-RECORD says. Otherwise the files are read, so that an editable install and a zip have the digest of
-the wheel. Line ends are read as Python reads them: a checkout with other line ends is the same
-program.
+RECORD says. Otherwise the files are read, so that an editable install has the digest of the wheel.
+Line ends are read as Python reads them: a checkout with other line ends is the same program. What
+is in a zip without RECORD has no digest.
 """
 
 from __future__ import annotations
@@ -46,14 +46,6 @@ def hashes_in_record(distribution: Distribution) -> dict[str, str]:
     return hashes if all(hashes.values()) else {}
 
 
-def path_in_record(distribution: Distribution, file: str | None) -> str | None:
-    """The path that RECORD has for a file, if the distribution is in a folder that holds it."""
-    folder = None if distribution.folder is None else os.path.join(distribution.folder, "")
-    if file is None or folder is None or not file.startswith(folder):
-        return None
-    return file.removeprefix(folder).replace(os.sep, "/")
-
-
 def hashes_in_files(module: str, modules: Modules = HERE) -> dict[str, str]:
     """The hashes of the sources of the outermost package that a module is in, or of its file."""
     parts = module.split(".")
@@ -64,10 +56,10 @@ def hashes_in_files(module: str, modules: Modules = HERE) -> dict[str, str]:
     path = name.replace("__mp_main__", "__main__").replace(".", "/")
     folder, base = os.path.split(file)
     if base.startswith("__init__."):
-        place, places = folder, _listed(folder, path)
+        places = _listed(folder, path)
     elif base.endswith(".py"):
         path += ".py"
-        place, places = file, iter([(file, path)])
+        places = iter([(file, path)])
     else:
         return {}
     from hashlib import sha256
@@ -78,8 +70,7 @@ def hashes_in_files(module: str, modules: Modules = HERE) -> dict[str, str]:
         return sha256(content).hexdigest()
 
     contents = ((path, readable(file, sys.maxsize)) for file, path in places)
-    hashes = {path: hashed(content) for path, content in contents if content is not None}
-    return hashes or {path: hashed(content) for path, content in _zipped(place, path)}
+    return {path: hashed(content) for path, content in contents if content is not None}
 
 
 def _is_source(path: str) -> bool:
@@ -101,20 +92,3 @@ def _listed(folder: str, path: str) -> Iterator[tuple[str, str]]:
         # A link may lead in a circle, and no installer makes any.
         elif "." not in name and name != "__pycache__" and not os.path.islink(f"{folder}/{name}"):
             yield from _listed(f"{folder}/{name}", f"{path}/{name}")
-
-
-def _zipped(place: str, path: str) -> Iterator[tuple[str, bytes]]:
-    """Paths and contents of the sources in a folder, or of one file, in a zip on the path."""
-    from pkgutil import get_importer
-    from zipfile import BadZipFile, ZipFile
-    from zipimport import zipimporter
-
-    folder, name = os.path.split(place)
-    importer = get_importer(folder)
-    if not isinstance(importer, zipimporter):
-        return
-    inside = f"{importer.prefix}{name}".replace(os.sep, "/")
-    with suppress(OSError, BadZipFile), ZipFile(importer.archive) as archive:
-        for entry in archive.namelist():
-            if _is_source(entry) and (entry == inside or entry.startswith(f"{inside}/")):
-                yield path + entry.removeprefix(inside), archive.read(entry)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import Any
 
 from aimm_plugins._system.guard import guarded
 from aimm_plugins._system.masking import masked
@@ -34,14 +33,6 @@ def printable(text: str) -> str:
 def one_line(text: str) -> str:
     """As `printable`, with line breaks and tabs escaped too, so that a name cannot forge a line."""
     return text if text.isprintable() else printable(text.replace("\n", "\\n").replace("\t", "\\t"))
-
-
-def json_text(data: Any) -> str:
-    """JSON to be read by people and programs, with the same characters as JSON's own escapes."""
-    import json
-
-    text = json.dumps(data, indent=2, ensure_ascii=False)
-    return re.sub(_UNSAFE, lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def indented(text: str) -> str:

@@ -82,7 +82,7 @@ class _LazyGroup(click.Group):
 
 
 def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
-    # Not click's own option: that wants the version at once, and reading it takes 25 ms.
+    # Not click's own option: that fails where no metadata is, as in a frozen program.
     if value and not ctx.resilient_parsing:
         click.echo(f"aimm-plugins {aimm_plugins.__version__}")
         ctx.exit()

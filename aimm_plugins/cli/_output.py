@@ -14,7 +14,7 @@ import click
 
 from aimm_plugins import StateCallback, reporting
 from aimm_plugins._config.environment import conf_or_default
-from aimm_plugins._system.text import aligned, json_text, one_line, printable
+from aimm_plugins._system.text import aligned, one_line, printable
 
 if TYPE_CHECKING:
     from aimm_plugins._startup.inventory import Inventory
@@ -75,7 +75,6 @@ def _put_on_path(ctx: click.Context, param: click.Parameter, folders: tuple[str,
 
 
 def path_given() -> tuple[str, ...]:
-    """The folders that `--path` names."""
     given: tuple[str, ...] = click.get_current_context().meta.get(_GIVEN, ())
     return given
 
@@ -111,7 +110,6 @@ def inventory_options(verb: Verb) -> Verb:
 
 
 def file_option(*names: str, help: str) -> Callable[[Verb], Verb]:
-    """An option whose value is the name of a file."""
     return click.option(*names, type=click.Path(dir_okay=False), metavar="FILE", help=help)
 
 
@@ -209,14 +207,8 @@ def write_file(path: str, text: str) -> None:
 
 
 def print_json(data: Any) -> None:
-    """JSON on stdout, never wrapped or coloured: a program parses it."""
-    text = json_text(data)
-    try:
-        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
-    except UnicodeEncodeError:
-        # The stream's own escapes would not be JSON.
-        text = json.dumps(data, indent=2)
-    click.echo(text)
+    """JSON in ASCII on stdout, never wrapped or coloured: a program parses it."""
+    click.echo(json.dumps(data, indent=2).replace("\x7f", "\\u007f"))
 
 
 @contextmanager

@@ -55,7 +55,6 @@ def run_(job: str, form: str, dask: str | None, plot: str | None) -> None:
 
 @contextmanager
 def _cluster(address: str) -> Generator[Callable[[Job], AbstractContextManager[object]]]:
-    """What makes an executor on the cluster of an address."""
     try:
         from aimm_plugins.dask import cluster_client, dask_executor
     except ImportError as error:
@@ -117,15 +116,10 @@ def _row(step: StepRecord) -> tuple[str, ...]:
     )
 
 
-_MOST_CLASSES = 20
-"""Classes that are shown; of more, those with most rows."""
-
-
 def _show_evaluation(found: Evaluation) -> None:
     click.echo()
     output.echo(str(found))
-    shown = sorted(found.classes, key=lambda score: -score.rows)[:_MOST_CLASSES]
-    if shown:
+    if found.classes:
         output.print_table(
             ["class", "rows", "right", "precision", "recall", "f1", "taken for"],
             [
@@ -139,8 +133,5 @@ def _show_evaluation(found: Evaluation) -> None:
                     ", ".join(f"{label} ({n})" for label, n in list(score.taken_for.items())[:3]),
                 )
                 for score in found.classes
-                if score in shown
             ],
         )
-    if len(found.classes) > len(shown):
-        output.echo(f"{len(found.classes) - len(shown)} more classes: see --format json")

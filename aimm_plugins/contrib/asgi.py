@@ -16,7 +16,7 @@ import json
 import os
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 import aimm_plugins
@@ -209,8 +209,6 @@ class Startup:
             await send({"type": "lifespan.startup.failed", "message": safe_text(error)})
             return
         answered = False
-        stay = ExitStack()
-        stay.callback(self._leave)
 
         async def receive_all() -> Message:
             nonlocal first
@@ -220,11 +218,9 @@ class Startup:
         async def send_on(message: Message) -> None:
             nonlocal answered
             answered = True
-            if message["type"] != "lifespan.startup.complete":
-                stay.close()
             await send(message)
 
-        with stay:
+        try:
             try:
                 await app(scope, receive_all, send_on)
             except Exception as error:
@@ -235,8 +231,9 @@ class Startup:
             if not answered:
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
-                stay.close()
                 await send({"type": "lifespan.shutdown.complete"})
+        finally:
+            self._leave()
 
     async def _enter(self) -> None:
         with self._lock:

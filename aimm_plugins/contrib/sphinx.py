@@ -8,11 +8,10 @@ on integrations has the kinds.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import aimm_plugins
-from aimm_plugins._discovery.distribution import Distribution
 from aimm_plugins._discovery.module_location import locate
 from aimm_plugins._discovery.published import Candidate
 from aimm_plugins._discovery.scan import Scan, scan
@@ -24,12 +23,12 @@ from aimm_plugins._source.declarations import (
 )
 from aimm_plugins._source.reader import SourceReader
 from aimm_plugins._system.names import normalized
-from aimm_plugins._system.text import nearest
+from aimm_plugins._system.text import did_you_mean
 from aimm_plugins.errors import DeclarationError
 
 try:
     from docutils import nodes
-    from docutils.parsers.rst import Parser, directives, roles
+    from docutils.parsers.rst import Parser, roles
     from sphinx import addnodes
     from sphinx.ext.napoleon import Config
     from sphinx.ext.napoleon.docstring import GoogleDocstring, NumpyDocstring
@@ -60,9 +59,6 @@ class PluginsDirective(SphinxDirective):
 
     required_arguments = 1
     final_argument_whitespace = False
-    option_spec: ClassVar[dict[str, Callable[[str], Any]] | None] = {
-        "plugins": directives.unchanged_required
-    }
 
     def run(self) -> list[nodes.Node]:
         """The nodes of all plugins, in the order in which `initialize` would load them."""
@@ -70,13 +66,16 @@ class PluginsDirective(SphinxDirective):
         installed = scan()
         distribution = installed.find(name)
         if distribution is None:
-            known = sorted({candidate.distribution.name for candidate in installed.candidates})
-            self._warn("distribution", f"{name} is not installed", _hint(name, known))
+            known = {candidate.distribution.name for candidate in installed.candidates}
+            hint = did_you_mean(name, known) or "see `aimm-plugins list`"
+            self._warn("distribution", f"{name} is not installed; {hint}")
             return []
         # What pip changes when it installs another version.
         self.env.note_dependency(os.path.join(distribution.place, "entry_points.txt"))
         candidates = [c for c in installed.candidates if c.distribution.key == normalized(name)]
-        candidates = self._chosen(candidates, distribution)
+        if not candidates:
+            message = f"{distribution.subject} has no entry point of the group aimm.plugins"
+            self._warn("distribution", message)
         reader = SourceReader([candidate.module for candidate in installed.candidates])
         made: list[nodes.Node] = []
         for candidate in candidates:
@@ -93,22 +92,6 @@ class PluginsDirective(SphinxDirective):
             made += self._plugin(candidate, source, declarations)
             made += self._options(candidate, installed)
         return made
-
-    def _chosen(self, candidates: list[Candidate], distribution: Distribution) -> list[Candidate]:
-        if not candidates:
-            self._warn(
-                "distribution",
-                f"{distribution.subject} has no entry point of the group aimm.plugins",
-            )
-        if "plugins" not in self.options:
-            return candidates
-        wanted = self.options["plugins"].split()
-        known = [candidate.name for candidate in candidates]
-        for name in wanted:
-            if name not in known:
-                message = f"{distribution.subject} has no plugin {name}"
-                self._warn("plugin", message, _hint(name, known))
-        return [candidate for candidate in candidates if candidate.name in wanted]
 
     def _plugin(
         self,
@@ -208,9 +191,9 @@ class PluginsDirective(SphinxDirective):
             name += nodes.Text(title[:1].upper() + title[1:])
         return [*document.children]
 
-    def _warn(self, subtype: str, message: str, hint: str = "") -> None:
+    def _warn(self, subtype: str, message: str) -> None:
         _log.warning(
-            f"aimm-plugins: {message}{hint}",
+            f"aimm-plugins: {message}",
             type="aimm_plugins",
             subtype=subtype,
             location=self.get_location(),
@@ -219,12 +202,6 @@ class PluginsDirective(SphinxDirective):
 
 def _who(candidate: Candidate) -> str:
     return f"plugin {candidate.name} of {candidate.distribution.subject}"
-
-
-def _hint(name: str, known: list[str]) -> str:
-    if near := nearest(name, known):
-        return f"; did you mean {near[0]}?"
-    return f"; there are {', '.join(known)}" if known else ""
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

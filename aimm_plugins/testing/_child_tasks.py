@@ -14,7 +14,6 @@ import importlib
 import os
 import pickle
 import random
-import signal
 import sys
 import threading
 import traceback
@@ -92,7 +91,6 @@ def observe_import(module: str, first: Sequence[str] = ()) -> Iterator[dict[str,
     the working directory, the `keys`, and the `others`, which are modules of other packages that
     the import has loaded; or with `None` where there is no such module, or others import it.
     """
-    _reset_signals()
     for name in first:
         with guarded():
             importlib.import_module(name)
@@ -132,14 +130,6 @@ def _is_own(name: str, plugin: str) -> bool:
         part, _, rest = rest.partition(".")
         package = f"{package}.{part}"
     return f"{name}.".startswith(f"{package}.") or f"{package}.".startswith(f"{name}.")
-
-
-def _reset_signals() -> None:
-    """Handle signals as Python does by itself: what a parent ignores, its children do too."""
-    left_to_python = {getattr(signal, name, None) for name in ("SIGPIPE", "SIGXFZ", "SIGXFSZ")}
-    for number in signal.valid_signals() - left_to_python:
-        if signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
 
 
 def _output_size() -> int:

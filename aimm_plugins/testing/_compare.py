@@ -35,10 +35,12 @@ def equal(one: Any, other: Any, tolerance: float = 0.0, depth: int = 0) -> bool:
         return True
     if type(one) is not type(other) or depth > 100:
         return False
-    if isinstance(one, str | bytes | bytearray | bool | int):
+    if isinstance(one, str | bytes | bytearray | bool | int | Set):
         return bool(one == other)
     if isinstance(one, numbers.Number):
-        return _equal_numbers(one, other, tolerance)
+        if one == other or (one != one and other != other):
+            return True
+        return isinstance(one, numbers.Real) and math.isclose(one, other, rel_tol=tolerance)
     if isinstance(one, Mapping):
         return one.keys() == other.keys() and all(
             equal(one[key], other[key], tolerance, depth + 1) for key in one
@@ -47,8 +49,6 @@ def equal(one: Any, other: Any, tolerance: float = 0.0, depth: int = 0) -> bool:
         return len(one) == len(other) and all(
             equal(a, b, tolerance, depth + 1) for a, b in zip(one, other, strict=True)
         )
-    if isinstance(one, Set):
-        return bool(one == other)
     if hasattr(one, "dtype") and hasattr(one, "shape"):
         return _equal_arrays(one, other, tolerance, depth)
     if callable(getattr(one, "equals", None)):  # frames of pandas, polars and pyarrow
@@ -62,14 +62,6 @@ def equal(one: Any, other: Any, tolerance: float = 0.0, depth: int = 0) -> bool:
     state: Any = object.__getstate__(one)
     has_attributes = state is not None or hasattr(one, "__dict__")
     return has_attributes and equal(state, object.__getstate__(other), tolerance, depth + 1)
-
-
-def _equal_numbers(one: Any, other: Any, tolerance: float) -> bool:
-    if one == other or (one != one and other != other):
-        return True
-    if isinstance(one, numbers.Real):
-        return math.isclose(one, other, rel_tol=tolerance)
-    return False
 
 
 def _equal_arrays(one: Any, other: Any, tolerance: float, depth: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -97,8 +98,6 @@ class Conformance:
     def __post_init__(self) -> None:
         if (self.model_type is None) == (self.data_access is None):
             raise ValueError("a Conformance is of a model_type or of a data_access")
-        if isinstance(self.claims, str):
-            raise ValueError(f"claims is a collection: write {{{self.claims!r}}}")
         for claim in self.claims:
             if claim not in get_args(Claim):
                 raise ValueError(f"no claim {claim!r}; there are {', '.join(get_args(Claim))}")
@@ -150,15 +149,10 @@ def given(source: Any, variant: int, drawn: Any = None) -> Arguments:
 
 
 def _takes_variant(source: Callable[..., Any]) -> bool:
-    try:
-        parameters = signature_of(source).parameters.values()
-    except (TypeError, ValueError):
-        return False
-    return any(
-        parameter.kind
-        in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD, parameter.VAR_POSITIONAL)
-        for parameter in parameters
-    )
+    with suppress(TypeError, ValueError):
+        signature_of(source).bind(0)
+        return True
+    return False
 
 
 def varies(source: Any) -> bool:

@@ -104,12 +104,8 @@ def _positions(events: Sequence[Any]) -> Iterator[tuple[int, str | None, float, 
     for number, event in enumerate(events, start=1):
         if isinstance(event, dict) and (step := _number(event.get("step"))) is not None:
             phase = event.get("phase")
-            yield (
-                number,
-                phase if isinstance(phase, str) else None,
-                step,
-                _number(event.get("total")),
-            )
+            name = phase if isinstance(phase, str) else None
+            yield number, name, step, _number(event.get("total"))
 
 
 def _number(value: Any) -> float | None:

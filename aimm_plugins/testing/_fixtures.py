@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 # Everything is imported in functions: pytest loads this module in each run of all who have the
 # package installed, and most of those tests have nothing to do with it.
 
-_MOST_LINES = 40
-
 
 @pytest.fixture
 def aimm() -> Generator[Isolated]:
@@ -92,8 +90,6 @@ def pytest_runtest_makereport(
         from aimm_plugins import providers
 
         lines = [str(provider) for provider in providers().values()]
-        if len(lines) > _MOST_LINES:
-            lines[_MOST_LINES:] = [f"... and {len(lines) - _MOST_LINES} more"]
         if lines:
             report.sections.append(("aimm_plugins: registered providers", "\n".join(lines)))
     return report
@@ -132,18 +128,15 @@ def parametrize_conformance(
     if not flat:  # pytest would skip the test
         raise ValueError("no Conformance is given, so that nothing would be checked")
     parameters = [
-        pytest.param(_Case(trial), id=f"{trial.about}:{trial.check.name}") for trial in trials(flat)
+        pytest.param(_case(trial), id=f"{trial.about}:{trial.check.name}") for trial in trials(flat)
     ]
     return pytest.mark.parametrize("check", parameters)
 
 
-class _Case:
-    def __init__(self, trial: Trial) -> None:
-        self.trial = trial
-
-    def __call__(self) -> None:
+def _case(trial: Trial) -> Callable[[], None]:
+    def check() -> None:
         __tracebackhide__ = True
-        result = self.trial.run()
+        result = trial.run()
         if result.status == "skipped":
             pytest.skip(result.reason)
         if result.status == "expected":
@@ -154,3 +147,5 @@ class _Case:
             if result.place:
                 result.error.add_note(f"check {result.check} of {result.about}: {result.place}")
             raise result.error
+
+    return check

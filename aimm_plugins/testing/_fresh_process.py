@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import traceback
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -43,19 +42,11 @@ class FreshProcess:
         )
         if not result.answers:
             raise ProcessError(f"the process {result.ended}\n{result.text}".rstrip())
-        error, value = result.answers[0]
-        if error is not None:
-            raise ProcessError(error)
-        return pickle.loads(value)
+        return pickle.loads(result.answers[0])
 
 
-def execute(code: str, names: bytes) -> Iterator[tuple[str | None, bytes]]:
-    """Execute code in the child process; answers with a traceback, or the pickled result."""
-    try:
-        variables = {"__name__": "__fresh__", **pickle.loads(names)}
-        exec(compile(code, "<fresh process>", "exec"), variables)
-        value = pickle.dumps(variables.get("result"))
-    except BaseException:
-        yield traceback.format_exc(), b""
-    else:
-        yield None, value
+def execute(code: str, names: bytes) -> Iterator[bytes]:
+    """Execute code in the child process; answers with the pickled result."""
+    variables = {"__name__": "__fresh__", **pickle.loads(names)}
+    exec(compile(code, "<fresh process>", "exec"), variables)
+    yield pickle.dumps(variables.get("result"))

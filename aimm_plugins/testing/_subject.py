@@ -79,7 +79,7 @@ class Subject:
 
     def same(self, one: Any, other: Any, message: str) -> None:
         if not self.equal(one, other):
-            raise AssertionError(f"{message}\n  {_short(one)}\n  {_short(other)}")
+            raise AssertionError(f"{message}\n  {one!r:.300}\n  {other!r:.300}")
 
     # Calls
 
@@ -263,8 +263,3 @@ def copied(value: Any) -> Any:
         return copy.deepcopy(value)
     except Exception:  # results may hold anything, locks and files too
         return value
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 300 else f"{text[:300]}..."

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any
 
-import aimm_plugins
 from aimm_plugins._config.parse import read
 from aimm_plugins._config.values import Conf
 from aimm_plugins._discovery.distribution import Distribution
@@ -28,7 +28,7 @@ from aimm_plugins._system.text import described, did_you_mean
 from aimm_plugins.errors import PluginImportError
 from aimm_plugins.testing._conformance import Conformance
 from aimm_plugins.testing._isolation import isolated
-from aimm_plugins.testing._trials import trials
+from aimm_plugins.testing._trials import plugin_of, trials
 
 
 class _DeniedError(PluginImportError):
@@ -104,8 +104,6 @@ def uncovered_keys(*about: Conformance | str) -> tuple[str, ...]:
 
 
 class _Search:
-    """Looks for what is to be checked, by the rules of the operator and of a conf."""
-
     def __init__(self, conf: Conf) -> None:
         self._conf = conf
         self._installed = scan()
@@ -200,11 +198,11 @@ class _Search:
             why = f"{described(attempt.error)}{_hint(module, ())}"
             text = f"{place}: {module} cannot be imported: {why}"
             raise PluginImportError(text, name=module) from attempt.error
-        for name in attribute.split(".") if attribute else ["CONFORMANCE"]:
-            try:
-                found = getattr(found, name)
-            except AttributeError as error:
-                raise LookupError(f"{place}: {module} has no {name!r}") from error
+        attribute = attribute or "CONFORMANCE"
+        try:
+            found = attrgetter(attribute)(found)
+        except AttributeError as error:
+            raise LookupError(f"{place}: {module} has no {attribute!r}") from error
         if callable(found) and not isinstance(found, Conformance):
             make = found
             with guarded() as attempt:
@@ -264,6 +262,4 @@ def _with_plugin(conformance: Conformance, plugins: list[str]) -> Conformance:
         return replace(conformance, plugin=plugins[0])
     with isolated() as state:
         state.load(*plugins)
-        for provider in aimm_plugins.providers(key=conformance.key).values():
-            return replace(conformance, plugin=provider.plugin)
-    raise LookupError(f"none of {', '.join(plugins)} provides {conformance.key!r}")
+        return replace(conformance, plugin=plugin_of(conformance))

@@ -32,7 +32,7 @@ class Trial(Subject):
     def run(self) -> CheckResult:
         """Run it in a registry of its own, which holds the plugin alone."""
         about, self.notes = self.about, []
-        self.plugin = self.plugin or _plugin_of(self.spec)
+        self.plugin = self.plugin or plugin_of(self.spec)
         with isolated() as state:
             # A check of the import looks at another process, and tells what fails there.
             if not self.check.child or "plugin" not in self.check.kinds:
@@ -107,7 +107,7 @@ class Trial(Subject):
         )
 
 
-def _plugin_of(conformance: Conformance) -> str:
+def plugin_of(conformance: Conformance) -> str:
     found = aimm_plugins.providers(key=conformance.key)
     kinds = {"data_access"} if conformance.data_access is not None else {"fit", "instantiate"}
     for (action, _), provider in found.items():

@@ -73,15 +73,16 @@ model = "mine:MODEL"
 """
 
 
-def test_renamed_key_keeps_its_place_and_all_comments_stay_above_what_they_are_about():
+def test_comments_stay_above_what_they_are_about():
     wanted = {
-        "aimm.plugins.fit": {"new": "mine:f", "stays": "mine:s"},
-        "aimm.plugins.predict": {"new": "mine:p", "other": "mine:o"},
-        "aimm.plugins.serialize": {"new": "mine:s"},
+        "aimm.plugins.fit": {"old": "mine:g", "stays": "mine:s"},
+        "aimm.plugins.predict": {"new": "mine:p"},
+        "aimm.plugins.serialize": {"old": "mine:s", "other": "mine:o"},
     }
-    renamed = COMMENTED.replace("old = ", "new = ")
-    assert rewritten(COMMENTED, wanted) == renamed.replace(
-        'new = "mine:p"\n', 'new = "mine:p"\nother = "mine:o"\n'
+    assert rewritten(COMMENTED, wanted) == (
+        COMMENTED.replace('"mine:f"  #', '"mine:g"  #')
+        .replace('old = "mine:p"', 'new = "mine:p"')
+        .replace('old = "mine:s"\n', 'old = "mine:s"\nother = "mine:o"\n')
     )
 
 

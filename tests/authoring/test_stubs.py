@@ -304,7 +304,7 @@ def test_check_tells_when_stubs_are_stale(project, capsys):
     assert run(["stubs", "out", "--conf", "conf.yaml", "--check"]) == 0
     assert run(["stubs", "out", "--conf", "conf.yaml", "--check", "--open"]) == 1
     out, err = capsys.readouterr()
-    assert "+    " in out
+    assert out == "out/aimm_plugins/_calls.pyi\n"
     assert "aimm-plugins stubs out --open --conf conf.yaml\n" in err
 
 

@@ -22,7 +22,9 @@ def tables(folder):
 @pytest.mark.parametrize("key", ["a=b", "a\nb", "[a", "#a", ";a", " a", "a\x85b"])
 def test_key_that_no_entry_point_can_carry_is_an_error(project, key):
     folder = project(mine=f"from aimm_plugins import fit\n@fit([{key!r}])\ndef f(m): ...")
-    with pytest.raises(DeclarationError, match=r"mine\.py:2: the key .* entry point cannot"):
+    with pytest.raises(
+        DeclarationError, match=r"mine\.py:2: the key .* cannot be the name of an entry point"
+    ):
         tables(folder)
 
 

@@ -617,11 +617,13 @@ def test_progress_survives_a_stderr_that_is_gone(monkeypatch):
         callbacks("s")({"step": 1})
 
 
-def test_json_is_ascii_where_the_stream_is(monkeypatch):
+def test_json_is_ascii_that_no_terminal_obeys(monkeypatch):
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr("sys.stdout", stream)
-    print_json(["é", "\ud800"])
-    assert json.loads(stream.buffer.getvalue()) == ["é", "\ud800"]
+    print_json(["é", "\ud800", "\x1b\x7f\x9b\u202e"])
+    text = stream.buffer.getvalue().decode()
+    assert json.loads(text) == ["é", "\ud800", "\x1b\x7f\x9b\u202e"]
+    assert text.replace("\n", "").isprintable()
 
 
 def test_dask_without_the_extra_says_what_to_install(run_job, monkeypatch):

@@ -117,7 +117,7 @@ import time:       2 |          3 |   a
 import time:       4 |          4 |   json.decoder
 noise without an endimport time:       5 |         12 | top
 """.splitlines()
-    assert dependencies_in(lines) == [
+    assert dependencies_in(lines, {"a", "a.b", "json.decoder", "top"}) == [
         Dependency(name="top", seconds=5e-6, modules=1),
         Dependency(name="(standard library)", seconds=4e-6, modules=1),
         Dependency(name="a", seconds=3e-6, modules=2),

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-import zipfile
-
 import pytest
 
 import aimm_plugins
@@ -79,23 +75,6 @@ def test_declaring_module_outside_the_plugin_counts_too(write, site):
     (site / "loose.py").write_text((site / "loose.py").read_text() + "# changed\n")
     assert again("borrowing") != before
     assert len(before.rows) == 2
-
-
-def test_plugin_in_a_zip_has_the_sources_that_it_has_in_a_folder(write, site, monkeypatch):
-    write(p____init__=SVC, p__part="X = 1\n")
-    before = again()
-    archive = site.parent / "plugins.zip"
-    with zipfile.ZipFile(archive, "w") as opened:
-        for path in sorted(site.rglob("*.py")):
-            opened.write(path, path.relative_to(site))
-            path.unlink()
-    for name in ("p", "p.part"):
-        sys.modules.pop(name, None)
-    monkeypatch.syspath_prepend(archive)
-    importlib.invalidate_caches()
-    after = again()
-    sys.modules.pop("p", None)
-    assert [row.files for row in after.rows] == [row.files for row in before.rows]
 
 
 # Installed distributions

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
-from aimm_plugins._system.text import json_text, nearest, printable
+from aimm_plugins._system.text import nearest
 from tests.support.forked.case import BAD, Case
 
 # Clears the screen, sets the window's title, writes over the line, turns the direction of writing,
@@ -114,14 +113,6 @@ def test_nothing_of_a_stranger_commands_a_terminal_or_forges_a_line(case: Case, 
     for told in got["told"]:
         assert not set(told) & set("\x1b\x07\b\x7f\x9b\u202e\u2066\u061c\u200f"), told
         assert not any(line.startswith("loaded  forged") for line in told.splitlines()), told
-
-
-def test_json_for_people_is_json_without_what_a_terminal_obeys() -> None:
-    data = {EVIL + "\u2028\ud800": ["\n", "gr\u00fcn"]}
-    text = json_text(data)
-    assert json.loads(text) == data
-    assert printable(text) == text
-    assert "gr\u00fcn" in text
 
 
 def test_nearest_is_found_whatever_the_case_of_its_letters() -> None:

@@ -16,7 +16,7 @@ from tests.seeded.variants import MODEL, VARIANTS
         ({}, "of a model_type or of a data_access"),
         ({"model_type": "a", "data_access": "b"}, "of a model_type or of a data_access"),
         ({"model_type": "a", "claims": {"fast"}}, "no claim 'fast'"),
-        ({"model_type": "a", "claims": "deterministic"}, "claims is a collection"),
+        ({"model_type": "a", "claims": "deterministic"}, "no claim 'd'"),
         ({"model_type": "a", "expected_failures": {"round-trip": ""}}, "needs a reason"),
     ],
 )
