@@ -256,7 +256,7 @@ def _ask(pool: Any, count: int, until: float) -> dict[int, WorkerStatus]:
         for result in results:
             result.wait(max(until - time.monotonic(), 0))
         answers = [result.get() for result in results if result.ready()]
-    elif callable(pool) and hasattr(pool, "n_jobs"):
+    elif hasattr(pool, "n_jobs"):
         answers = list(pool([(_answer, (), {})] * count))
     else:
         raise TypeError(f"a pool has submit or apply_async, and was given {type(pool).__name__}")
