@@ -97,11 +97,17 @@ def side_of_report(
     unsure = set()
     for record in plugins:
         owner = record["distribution"] or record["module"] or record["name"]
+        who = owner if record["name"] == owner else f"{owner} ({record['name']})"
+        if record["module"] and record.get("environment"):
+            who, owner = (f"{text}@{record['environment']}" for text in (who, owner))
         if record["distribution"]:
             known = {"version": record["version"], "origin": record["origin"]}
-            facts["distribution"][normalized(record["distribution"])] = known
+            key = normalized(record["distribution"])
+            # Each environment may have its own version.
+            key = key if facts["distribution"].get(key, known) == known else normalized(owner)
+            facts["distribution"][key] = known
         active = record["state"] in ACTIVE_STATES
-        facts["plugin"][owner if record["name"] == owner else f"{owner} ({record['name']})"] = {
+        facts["plugin"][who] = {
             "state": "active" if active else record["state"],
             "reason": None if active else record["reason"],
             "error": None if record["error"] is None else record["error"]["message"],

@@ -38,6 +38,36 @@ def test_diff_of_a_freeze_and_this_environment(world, run, tmp_path, site, insta
     assert [(d["subject"], d["field"]) for d in answer["differences"]] == [("looked-svc", "record")]
 
 
+def test_diff_tells_where_plugins_run_and_each_environment_by_itself(run, tmp_path):
+    """One distribution may be in two environments, in two versions."""
+
+    def report(file, **versions):
+        keys = [{"action": "fit", "key": "k"}]
+        record = {"name": "ep", "module": "m", "distribution": "d", "origin": "index"}
+        record |= {"state": "loaded", "reason": None, "error": None, "provides_known": True}
+        plugins = [
+            {**record, "version": version, "environment": where if where != "here" else None}
+            | {"provides": keys if number == 0 else []}
+            for number, (where, version) in enumerate(versions.items())
+        ]
+        (tmp_path / file).write_text(json.dumps({"plugins": plugins}))
+
+    def changes(*files):
+        paths = [str(tmp_path / file) for file in files]
+        found = run("diff", *paths, "--format", "json")[1]["differences"]
+        return {(d["kind"], d["subject"]): (d["before"], d["after"]) for d in found}
+
+    report("a.json", old="1.0", new="2.0")
+    report("b.json", old="1.1", new="2.0")
+    report("c.json", here="1.0")
+    assert changes("a.json", "b.json") == {("distribution", "d"): ("1.0", "1.1")}
+    moved = changes("c.json", "a.json")
+    assert moved["plugin", "d (ep)"] == ("active", None)
+    assert moved["plugin", "d (ep)@old"] == (None, "active")
+    assert moved["key", "fit:k"] == ("d", "d@old")
+    assert moved["distribution", "d@new"] == (None, "2.0")
+
+
 @pytest.mark.skipif(not os.path.isdir("/dev/fd"), reason="has no files for open pipes")
 def test_diff_of_a_freeze_that_another_command_writes(world, run, tmp_path):
     """`diff plugins.lock <(ssh host aimm-plugins freeze)`."""

@@ -83,7 +83,7 @@ def test_profile_leaves_plugins_of_environments_to_their_interpreter(world, run,
     (tmp_path / "own.yaml").write_text(json.dumps(conf))
     status, out, err = run("profile", "--runs", "1", "--conf", "own.yaml")
     assert (status, "legacy" in out) == (0, False)
-    assert "aimm-plugins env run own -- aimm-plugins profile" in err
+    assert "aimm-plugins env run own --conf own.yaml -- aimm-plugins profile" in err
 
 
 def test_plan_and_list_know_that_a_plugin_declares_nothing(world, run, site):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import shlex
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -82,16 +81,6 @@ def test_a_job_whose_process_ends_tells_the_step_and_how_it_ended(apart: Apart) 
     assert done.returncode == 1
     assert "left with status 3" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_profile_tells_the_command_that_measures_an_environment(apart: Apart) -> None:
-    (apart.site / "a conf.yaml").write_text(json.dumps(apart.conf()))
-    done = command(apart, "profile", "a conf.yaml")
-    told = done.stderr.partition("are measured there: aimm-plugins ")[2].splitlines()[0]
-    there, _, line = told.partition(" -- ")
-    assert line == "aimm-plugins profile"
-    done = command(apart, *shlex.split(there), "--", "python", "-c", "print(5)")
-    assert (done.returncode, done.stdout) == (0, "5\n")
 
 
 # Tests of others
