@@ -33,7 +33,7 @@ class EntryPointsHook(MetadataHookInterface):
         declared = run_declarations(project) if run else source.declarations()
         if not declared:
             raise DeclarationError(f"no module of {self.root} declares anything")
-        metadata["entry-points"] = {**others, **entry_points(project, declared)}
+        metadata["entry-points"] = {**others, **entry_points(source, declared)}
 
 
 @hookimpl

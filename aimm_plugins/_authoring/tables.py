@@ -24,15 +24,15 @@ Tables = dict[str, dict[str, str]]
 """Group to name to value."""
 
 
-def entry_points(project: Project, declared: Sequence[SourceDeclaration]) -> Tables:
+def entry_points(source: ProjectSource, declared: Sequence[SourceDeclaration]) -> Tables:
     """The tables of the group `aimm.plugins` and its actions.
 
     Plugins that `pyproject.toml` names already keep their entries as long as they declare
     something, or are not the project's; modules that none of them imports get entries of their own.
     """
-    _refuse_unfit(project, declared)
+    _refuse_unfit(source.project, declared)
     tables: Tables = {}
-    if plugins := _plugins(project, declared):
+    if plugins := _plugins(source, declared):
         tables[PLUGINS] = plugins
     for action in ACTIONS:
         keys = {d.key: f"{d.module}:{d.qualname}" for d in declared if d.action == action}
@@ -112,9 +112,9 @@ def _toml_text(value: str) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _plugins(project: Project, declared: Sequence[SourceDeclaration]) -> dict[str, str]:
+def _plugins(source: ProjectSource, declared: Sequence[SourceDeclaration]) -> dict[str, str]:
     """The entries of the plugins themselves: the kept ones, in their order, then new ones."""
-    source = ProjectSource(project)
+    project = source.project
     # No source says who imports a compiled module; that will be the packages that it is in.
     compiled = {d.module for d in declared} - project.modules.keys()
 

@@ -81,8 +81,9 @@ def entry_points_(path: Path, write: bool, check: bool, run: bool, form: str) ->
     if write and check:
         raise click.UsageError("--write or --check, not both.")
     project = find_project(path)
-    declared = run_declarations(project) if run else ProjectSource(project).declarations()
-    tables = entry_points(project, declared)
+    source = ProjectSource(project)
+    declared = run_declarations(project) if run else source.declarations()
+    tables = entry_points(source, declared)
     if not write and not check:
         output.print_json(tables) if form == "json" else click.echo(as_toml(tables), nl=False)
         return 0 if declared else _nothing(path)

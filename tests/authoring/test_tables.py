@@ -15,8 +15,8 @@ from tests.authoring.conftest import FIT, PYPROJECT
 
 
 def tables(folder):
-    found = find_project(folder)
-    return entry_points(found, ProjectSource(found).declarations())
+    source = ProjectSource(find_project(folder))
+    return entry_points(source, source.declarations())
 
 
 @pytest.mark.parametrize("key", ["a=b", "a\nb", "[a", "#a", ";a", " a", "a\x85b"])
