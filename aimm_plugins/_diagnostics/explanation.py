@@ -62,13 +62,10 @@ def explain(inventory: Inventory, asked: str) -> Explanation:
     if not reasons:
         nothing = _of_nothing(inventory, asked)
         return Explanation(asked=asked, kinds=(), there=False, reasons=(nothing,))
-    of_keys = found["key"]
     return Explanation(
         asked=asked,
         kinds=tuple(kind for kind, some in found.items() if some),
-        there=any(reason.there for reason in of_keys)
-        if of_keys
-        else all(reason.there for reason in reasons),
+        there=any(reason.there for reason in found["key"] or reasons),
         reasons=reasons,
     )
 

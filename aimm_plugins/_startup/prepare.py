@@ -74,7 +74,7 @@ class PreparedStart(NamedTuple):
         """`prefer` rules that name nobody who provides the key: mostly typos."""
         planned = {record.module for record in resolution.records}
         return [
-            self._idle_preference(rule, wanted, place)
+            self._idle_preference(rule, wanted, place, resolution.records)
             for layer in self.policy.prefer
             for rule, (wanted, place) in layer.items()
             if not _decides_something(rule, wanted, resolution.snapshot)
@@ -82,7 +82,9 @@ class PreparedStart(NamedTuple):
             and (wanted in planned or wanted not in sys.modules)
         ]
 
-    def _idle_preference(self, rule: str, wanted: str, place: str) -> Finding:
+    def _idle_preference(
+        self, rule: str, wanted: str, place: str, records: Sequence[PluginRecord]
+    ) -> Finding:
         message = f"{wanted} does not provide {rule}"
         remedy = "Correct the key or the name, or remove the rule."
         if self.find(wanted) is None and self.find(rule) is not None:
@@ -92,13 +94,16 @@ class PreparedStart(NamedTuple):
             remedy = "A host's own module counts once the host imports it; else name it in names."
         elif self.find(wanted) is None:
             remedy = "No distribution of this name is installed; correct it, or remove the rule."
-        for record in self.plan.records:
-            names = (record.module, normalized(record.distribution or ""))
-            if record.state == "denied" and (wanted in names or normalized(wanted) in names):
-                message = f"{wanted} provides nothing: {record.reason}"
-                remedy = "Change the rule that keeps it out, or remove this one."
-            elif wanted == record.name and record.distribution and self.find(wanted) is None:
+        for record in records:
+            if wanted == record.name and record.distribution and self.find(wanted) is None:
                 remedy = f"It is a plugin of {record.distribution}: write that, or remove the rule."
+        names = {wanted, normalized(wanted)}
+        named = [r for r in records if names & {r.module, normalized(r.distribution or "")}]
+        if named and all(record.state in ("denied", "failed") for record in named):
+            message = f"{wanted} provides nothing: {named[0].reason or 'it fails'}"
+            remedy = "Change the rule that keeps it out, or remove this one."
+            if named[0].state == "failed":
+                remedy = "Mend what its error names, or remove the rule."
         return Finding("rule-matches-nothing", f"prefer {rule}: {wanted}", message, place, remedy)
 
 

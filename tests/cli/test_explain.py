@@ -104,6 +104,19 @@ def test_explain_of_a_plugin_that_lost_one_of_its_keys_says_that_it_is_there(wor
     assert "prefer line" in reason["remedy"]
 
 
+def test_distribution_is_there_as_long_as_one_of_its_plugins_answers(run, site, install):
+    (site / "looked_half.py").write_text(LEGACY)
+    points = {"good": "looked_half", "bad": "looked_gone"}
+    install("looked-half", entry_points=points, files=["looked_half.py"])
+    answer = explained(run, "looked-half")
+    assert answer["there"]
+    assert [(r["subject"], r["there"]) for r in answer["reasons"]] == [
+        ("bad", False),
+        ("good", True),
+    ]
+    assert run("explain", "looked-half")[0] == 0
+
+
 def test_explain_of_a_plugin_that_lost_its_only_key_says_that_it_is_not_there(world, run):
     assert not explained(run, "looked-svc")["there"]
 

@@ -200,6 +200,17 @@ def test_preference_for_what_is_denied_tells_the_rule(make_distribution):
         assert "keeps it out" in finding.remedy
 
 
+def test_preference_for_what_fails_is_no_typo(make_distribution):
+    for name, source in (("one", "@fit(['k'])\ndef f(m): ...\n"), ("two", "import not_there\n")):
+        modules = {name: f"from aimm_plugins import fit\n{source}"}
+        make_distribution(name, modules=modules, entry_points={"aimm.plugins": {name: name}})
+    conf = {"names": [], "prefer": {"fit:k": "two"}, "on_error": "isolate"}
+    for report in (aimm_plugins.plan(conf), aimm_plugins.initialize(conf)):
+        (finding,) = [f for f in report.findings if f.code == "rule-matches-nothing"]
+        assert finding.message == "two provides nothing: it fails"
+        assert finding.remedy == "Mend what its error names, or remove the rule."
+
+
 @pytest.mark.parametrize(
     ("rule", "remedy"),
     [
