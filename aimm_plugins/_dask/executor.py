@@ -99,8 +99,7 @@ class DaskExecutor:
         task = self._task("predict", model_type, state_cb, keeps_result=True)
         held = instance if isinstance(instance, Future) else self._scatter(instance)
         place = self._place(task)
-        workers: Any = self._client.nthreads()
-        if held is instance and len(workers) > 1:
+        if held is instance:
             where_it_is = self._place(task, held)
             if not self._client.submit(worker.is_movable, held, **where_it_is).result():
                 place = where_it_is
