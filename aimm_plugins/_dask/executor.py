@@ -98,14 +98,14 @@ class DaskExecutor:
             return []
         task = self._task("predict", model_type, state_cb, keeps_result=True)
         held = instance if isinstance(instance, Future) else self._scatter(instance)
-        place = self._place(task)
-        if held is instance:
-            where_it_is = self._place(task, held)
-            if not self._client.submit(worker.is_movable, held, **where_it_is).result():
-                place = where_it_is
 
         def submit() -> list[Future[Any]]:
             nonlocal parts
+            place = self._place(task)
+            if held is instance:
+                at_its_worker = self._place(task, held)
+                if not self._client.submit(worker.is_movable, held, **at_its_worker).result():
+                    place = at_its_worker
             sent, parts = parts, []  # a computed chunk goes as soon as its prediction is there
             futures: list[Future[Any]] = self._client.map(
                 worker.predict_chunk,
