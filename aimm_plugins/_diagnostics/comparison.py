@@ -114,7 +114,7 @@ def side_of_report(
         }
         for provided in record["provides"]:
             facts["key"][f"{provided['action']}:{provided['key']}"] = {"provider": owner}
-        if active and not record["provides_known"]:
+        if active and not record.get("provides_known", True):
             unsure.add(owner)
     told = frozenset((found["code"], found["subject"]) for found in findings)
     return Side(name, facts, frozenset(unsure), told)
