@@ -101,11 +101,15 @@ class DaskExecutor:
 
         def submit() -> list[Future[Any]]:
             nonlocal parts
-            place = self._place(task)
+            place: dict[str, Any] = {"key": task.name}
             if held is instance:
-                at_its_worker = self._place(task, held)
-                if not self._client.submit(worker.is_movable, held, **at_its_worker).result():
-                    place = at_its_worker
+                asked = self._client.submit(worker.is_movable, held, key=task.name_where_kept)
+                if not asked.result():
+                    holders: Any = self._client.who_has([held])
+                    # Dask puts the tasks of a map wherever there is room. Others take them only if
+                    # these workers are lost, when Dask makes the instance again.
+                    where = {"workers": list(holders[held.key]), "allow_other_workers": True}
+                    place = {"key": task.name_where_kept, **where}
             sent, parts = parts, []  # a computed chunk goes as soon as its prediction is there
             futures: list[Future[Any]] = self._client.map(
                 worker.predict_chunk,
@@ -114,6 +118,7 @@ class DaskExecutor:
                 task=task,
                 instance=held,
                 more=more,
+                pure=False,
                 **place,
             )
             return futures
@@ -187,8 +192,8 @@ class DaskExecutor:
         values = [wrapped(value) for value in (*given, *args, *kwargs.values())]
 
         def submit() -> list[Future[Any]]:
-            place = self._place(task, given[0] if is_there else None)
-            return [self._client.submit(worker.run_task, task, *values, **place)]
+            name = task.name_where_kept if is_there else task.name
+            return [self._client.submit(worker.run_task, task, *values, key=name, pure=False)]
 
         with self._running(task, submit, state_cb) as (future,):
             if splits:
@@ -243,22 +248,6 @@ class DaskExecutor:
             keeps_result=keeps_result,
             names=names,
         )
-
-    def _place(self, task: Task, kept: Future[Any] | None = None) -> dict[str, Any]:
-        """Name a task for Dask, and have it run where its instance is, if that is kept there.
-
-        Dask has idle workers take tasks from busy ones, and one whose instance cannot be pickled
-        would wait there for ever (dask/distributed#6705).
-        """
-        name = f"{task.action}:{task.key}"
-        if kept is None:
-            return {"key": f"{name}-{task.call}", "pure": False}
-        place: dict[str, Any] = {"key": f"{KEPT}-{task.call}-{name}", "pure": False}
-        holders: Any = self._client.who_has([kept])
-        if workers := list(holders[kept.key]):
-            # Another only if these are lost, when Dask makes the instance again.
-            place |= {"workers": workers, "allow_other_workers": True}
-        return place
 
     def _scatter(self, instance: Any) -> Future[Any]:
         """An instance on all workers, so that it outlives any of them."""

@@ -18,7 +18,7 @@ PREFIX = "aimm_plugins.dask-"
 """Names of executors begin with it; those of one client go on with its id."""
 
 KEPT = "aimm_plugins.kept"
-"""Names of tasks that run where their instance is begin with it; see `never_move_kept`."""
+"""Names of tasks that stay where their instance is begin with it; see `never_move_kept`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +38,20 @@ class Task:
     key: str
     keeps_result: bool
     names: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What Dask calls it."""
+        return f"{self.action}:{self.key}-{self.call}"
+
+    @property
+    def name_where_kept(self) -> str:
+        """What Dask calls it if it is to run where its instance is.
+
+        Dask has idle workers take tasks from busy ones, and one whose instance cannot be pickled
+        would wait there for ever (dask/distributed#6705).
+        """
+        return f"{KEPT}-{self.call}-{self.action}:{self.key}"
 
 
 @dataclass(frozen=True, slots=True)
