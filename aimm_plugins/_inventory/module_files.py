@@ -61,9 +61,15 @@ def is_installed_by(distribution: Distribution, file: str) -> bool:
 
 def installed_hash(distribution: Distribution, file: str) -> str:
     """The hash of a file in RECORD; empty where it has none."""
+    return recorded(distribution).get(path_in_record(distribution, file) or "", "")
+
+
+@lru_cache(maxsize=8)  # each of a distribution's plugins may ask
+def recorded(distribution: Distribution) -> Mapping[str, str]:
+    """The hashes in RECORD by path; none where it does not say what was installed."""
     from aimm_plugins._discovery.record_file import listed  # only faults need it
 
-    return (listed(distribution) or {}).get(path_in_record(distribution, file) or "", "")
+    return listed(distribution) or {}
 
 
 def is_changed(distribution: Distribution, file: str) -> bool:

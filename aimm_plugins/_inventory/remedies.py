@@ -13,7 +13,7 @@ from functools import lru_cache
 from traceback import walk_tb
 
 from aimm_plugins._discovery.distribution import Distribution, path_in_record
-from aimm_plugins._discovery.record_file import listed, record_digest, top_levels
+from aimm_plugins._discovery.record_file import record_digest, top_levels
 from aimm_plugins._discovery.scan import Scan
 from aimm_plugins._inventory.dependencies import always_unmet, python_required, unmet
 from aimm_plugins._inventory.module_files import (
@@ -22,6 +22,7 @@ from aimm_plugins._inventory.module_files import (
     file_in,
     in_other_case,
     is_changed,
+    recorded,
     recorded_file,
     source_file,
 )
@@ -116,7 +117,7 @@ def _for_missing_file(file: str, distribution: Distribution) -> str | None:
     path = path_in_record(distribution, file)
     if path is None:
         return None
-    if path in (listed(distribution) or ()):
+    if path in recorded(distribution):
         return f"{file} was installed and is gone: {pip_install(distribution.name, ANEW)}."
     if path.partition("/")[0] not in (top_levels(distribution) or ()):
         return None
