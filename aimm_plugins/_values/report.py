@@ -228,6 +228,9 @@ class Report:
     def __hash__(self) -> int:
         return hash((self.plugins, self.findings))
 
+    def __reduce__(self) -> tuple[Any, ...]:  # the first two protocols of pickle read no slots
+        return (Report, (self.plugins, self.findings))
+
     def __repr__(self) -> str:
         return f"Report(plugins={self.plugins!r}, findings={self.findings!r})"
 
