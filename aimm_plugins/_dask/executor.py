@@ -101,15 +101,7 @@ class DaskExecutor:
 
         def submit() -> list[Future[Any]]:
             nonlocal parts
-            place: dict[str, Any] = {"key": task.name}
-            if held is instance:
-                asked = self._client.submit(worker.is_movable, held, key=task.name_where_kept)
-                if not asked.result():
-                    holders: Any = self._client.who_has([held])
-                    # Dask puts the tasks of a map wherever there is room. Others take them only if
-                    # these workers are lost, when Dask makes the instance again.
-                    where = {"workers": list(holders[held.key]), "allow_other_workers": True}
-                    place = {"key": task.name_where_kept, **where}
+            place = self._place(task, instance)
             sent, parts = parts, []  # a computed chunk goes as soon as its prediction is there
             futures: list[Future[Any]] = self._client.map(
                 worker.predict_chunk,
@@ -126,6 +118,19 @@ class DaskExecutor:
         with self._running(task, submit, state_cb, counts=True) as futures:
             results: Any = self._client.gather(futures)
         return list(results)
+
+    def _place(self, task: Task, instance: Any) -> dict[str, Any]:
+        """Where the tasks of a map may run: anywhere, or beside what cannot be pickled."""
+        if not isinstance(instance, Future):
+            return {"key": task.name}
+        asked = self._client.submit(worker.is_movable, instance, key=task.name_where_kept)
+        if asked.result():
+            return {"key": task.name}
+        holders: Any = self._client.who_has([instance])
+        # Dask puts the tasks of a map wherever there is room. Others take them only if these
+        # workers are lost, when Dask makes the instance again.
+        where = {"workers": list(holders[instance.key]), "allow_other_workers": True}
+        return {"key": task.name_where_kept, **where}
 
     def _as_sent(self, chunks: Any) -> list[Any]:
         """Futures of the chunks that are on the cluster, and an envelope for each of the others."""

@@ -73,21 +73,11 @@ async def in_thread(
     # Taken out in the end: the traceback of an error would keep it, and so itself, alive.
     outcome: list[Future[T]] = [Future()]
 
-    def report(state: dict[str, Any]) -> None:
-        token.check()
-        returned: Any = None if state_cb is None else state_cb(state)
-        if type(returned) is CoroutineType:
-            returned.close()
-            raise TypeError(
-                "state_cb is asynchronous, and a plugin's thread awaits nothing: give a function "
-                "that hands the event over, by loop.call_soon_threadsafe(queue.put_nowait, state)"
-            )
-
     def work() -> None:
         # Kept rather than raised: a future of asyncio cannot carry StopIteration, and would never
         # be done.
         try:
-            outcome[0].set_result(call(report))
+            outcome[0].set_result(call(_passing_on_until(token, state_cb)))
         except BaseException as error:
             outcome[0].set_exception(error)
 
@@ -98,6 +88,22 @@ async def in_thread(
         outcome[0].add_done_callback(_log_failure)
         raise
     return outcome.pop().result()
+
+
+def _passing_on_until(token: CancelToken, state_cb: StateCallback | None) -> StateCallback:
+    """A callback that passes events on, until the token is set."""
+
+    def report(state: dict[str, Any]) -> None:
+        token.check()
+        returned: Any = None if state_cb is None else state_cb(state)
+        if type(returned) is CoroutineType:
+            returned.close()
+            raise TypeError(
+                "state_cb is asynchronous, and a plugin's thread awaits nothing: give a function "
+                "that hands the event over, by loop.call_soon_threadsafe(queue.put_nowait, state)"
+            )
+
+    return report
 
 
 def _log_failure(outcome: Future[Any]) -> None:
