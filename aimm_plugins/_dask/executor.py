@@ -120,17 +120,16 @@ class DaskExecutor:
         return list(results)
 
     def _place(self, task: Task, instance: Any) -> dict[str, Any]:
-        """Where the tasks of a map may run: anywhere, or beside what cannot be pickled."""
+        """The workers for the tasks of a map: all, or those that have an unpicklable instance."""
         if not isinstance(instance, Future):
             return {"key": task.name}
-        asked = self._client.submit(worker.is_movable, instance, key=task.name_where_kept)
-        if asked.result():
+        key = task.name_where_kept
+        if self._client.submit(worker.is_movable, instance, key=key).result():
             return {"key": task.name}
         holders: Any = self._client.who_has([instance])
         # Dask puts the tasks of a map wherever there is room. Others take them only if these
         # workers are lost, when Dask makes the instance again.
-        where = {"workers": list(holders[instance.key]), "allow_other_workers": True}
-        return {"key": task.name_where_kept, **where}
+        return {"key": key, "workers": list(holders[instance.key]), "allow_other_workers": True}
 
     def _as_sent(self, chunks: Any) -> list[Any]:
         """Futures of the chunks that are on the cluster, and an envelope for each of the others."""
@@ -203,8 +202,10 @@ class DaskExecutor:
         with self._running(task, submit, state_cb) as (future,):
             if splits:
                 after, prediction = (
-                    self._client.submit(take, future, key=f"{KEPT}-{task.call}-{index}")
-                    for index, take in enumerate((operator.itemgetter(0), operator.itemgetter(1)))
+                    self._client.submit(
+                        operator.itemgetter(index), future, key=f"{KEPT}-{task.call}-{index}"
+                    )
+                    for index in (0, 1)
                 )
                 return Result((after, prediction.result()))
             if action == "predict" and keeps:

@@ -57,7 +57,7 @@ class Wanted(NamedTuple):
         return os.path.join(self.folder, f"{self.name}-{digest[:12]}")
 
     def _home(self, content: str) -> str:
-        """The folder of the list, where it names what is beside it: elsewhere that is another."""
+        """The folder of the list if the list names paths in it: these differ by folder."""
         folder = os.path.dirname(self.lock or "")
         words = (word.strip("\"',") for word in content.split() if os.sep in word)
         paths = (os.path.join(folder, word) for word in words if not os.path.isabs(word))

@@ -175,11 +175,11 @@ class _Server:
             self._is_main_idle = False
             self._main.put(call)
         else:
-            threading.Thread(target=self._do_beside, args=(call,), daemon=True).start()
+            threading.Thread(target=self._do_in_own_thread, args=(call,), daemon=True).start()
 
     # The threads that do calls
 
-    def _do_beside(self, call: _Call) -> None:
+    def _do_in_own_thread(self, call: _Call) -> None:
         self._send(self._do(call))
 
     def _do(self, call: _Call) -> _Answer:
